@@ -1,0 +1,100 @@
+import { status } from '@grpc/grpc-js';
+
+interface ReasonInfo {
+  readonly grpc: status;
+  readonly http: number;
+  readonly retryable: boolean;
+}
+
+const info = (grpc: status, http: number, retryable = false): ReasonInfo => ({ grpc, http, retryable });
+
+/** Every way the mesh says no: the reason is the stable name, code and retryability follow from it. */
+export const REASONS = {
+  CONFIG_INVALID: info(status.FAILED_PRECONDITION, 500),
+  SESSION_ID_INVALID: info(status.INVALID_ARGUMENT, 400),
+  SESSION_NOT_FOUND: info(status.NOT_FOUND, 404),
+  SESSION_EXISTS: info(status.ALREADY_EXISTS, 409),
+  SESSION_LIMIT: info(status.RESOURCE_EXHAUSTED, 429, true),
+  SESSION_ENDED: info(status.ABORTED, 410),
+  NO_WORKER: info(status.UNAVAILABLE, 503, true),
+  DRAINING: info(status.UNAVAILABLE, 503, true),
+  NATS_UNAVAILABLE: info(status.UNAVAILABLE, 503, true),
+  PEER_LOST: info(status.UNAVAILABLE, 503, true),
+  AVATAR_NOT_FOUND: info(status.NOT_FOUND, 404),
+  PROVIDER_UNKNOWN: info(status.INVALID_ARGUMENT, 400),
+  PROVIDER_FAILED: info(status.UNAVAILABLE, 502, true),
+  TTS_UNAVAILABLE: info(status.FAILED_PRECONDITION, 424),
+  TOKEN_MISSING: info(status.UNAUTHENTICATED, 401),
+  TOKEN_INVALID: info(status.UNAUTHENTICATED, 401),
+  TOKEN_EXPIRED: info(status.UNAUTHENTICATED, 401),
+  TOKEN_WRONG_SESSION: info(status.PERMISSION_DENIED, 403),
+  PERMISSION_DENIED: info(status.PERMISSION_DENIED, 403),
+  ARGUMENT_INVALID: info(status.INVALID_ARGUMENT, 400),
+  NOT_FOUND: info(status.NOT_FOUND, 404),
+  SDP_INVALID: info(status.INVALID_ARGUMENT, 400),
+  SDP_TIMEOUT: info(status.DEADLINE_EXCEEDED, 504, true),
+  BODY_TOO_LARGE: info(status.RESOURCE_EXHAUSTED, 413),
+  RATE_LIMITED: info(status.RESOURCE_EXHAUSTED, 429, true),
+  AUDIO_FORMAT_INVALID: info(status.INVALID_ARGUMENT, 400),
+  AUDIO_EMPTY: info(status.INVALID_ARGUMENT, 400),
+  AUDIO_TOO_LONG: info(status.INVALID_ARGUMENT, 400),
+  MESSAGE_MALFORMED: info(status.INVALID_ARGUMENT, 400),
+  MESSAGE_VERSION: info(status.INVALID_ARGUMENT, 400),
+  MODEL_INVALID: info(status.FAILED_PRECONDITION, 500),
+  TOOL_MISSING: info(status.FAILED_PRECONDITION, 424),
+  DEADLINE_EXCEEDED: info(status.DEADLINE_EXCEEDED, 504, true),
+  CANCELLED: info(status.CANCELLED, 499),
+  INTERNAL: info(status.INTERNAL, 500),
+} as const satisfies Record<string, ReasonInfo>;
+
+export type Reason = keyof typeof REASONS;
+
+export interface MeshErrorOptions {
+  readonly cause?: unknown;
+  /** Extra facts for the caller; no personal data. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** When a retry makes sense, milliseconds from now. */
+  readonly retryAfterMs?: number;
+}
+
+/** The one error class. The message says what to do about it; `reason` is what programs match on. */
+export class MeshError extends Error {
+  override readonly name = 'MeshError';
+  readonly reason: Reason;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(reason: Reason, message: string, options: MeshErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.reason = reason;
+    this.metadata = options.metadata ?? {};
+    this.retryAfterMs = options.retryAfterMs ?? (REASONS[reason].retryable ? 1000 : undefined);
+  }
+
+  get retryable(): boolean {
+    return REASONS[this.reason].retryable;
+  }
+
+  get httpStatus(): number {
+    return REASONS[this.reason].http;
+  }
+
+  get grpcStatus(): status {
+    return REASONS[this.reason].grpc;
+  }
+
+  /** Whatever was thrown, as a MeshError; unknown errors become INTERNAL and keep their cause for the log only. */
+  static from(thrown: unknown): MeshError {
+    if (thrown instanceof MeshError) return thrown;
+    if (thrown instanceof Error) {
+      if (thrown.name === 'AbortError') return new MeshError('CANCELLED', 'the call was cancelled', { cause: thrown });
+      if (thrown.name === 'TimeoutError')
+        return new MeshError('DEADLINE_EXCEEDED', 'the deadline passed', { cause: thrown });
+    }
+    return new MeshError('INTERNAL', 'internal error', { cause: thrown });
+  }
+}
+
+export function isReason(value: string): value is Reason {
+  return Object.hasOwn(REASONS, value);
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { MeshError } from './errors.js';
+import { isSessionId } from './ids.js';
+
+const speechStarted = z.object({ type: z.literal('speech.started') });
+const speechStopped = z.object({ type: z.literal('speech.stopped'), durationMs: z.number().nonnegative() });
+const turnStarted = z.object({ type: z.literal('turn.started'), source: z.enum(['voice', 'text', 'external']) });
+/** `interrupted` tells whether the turn was cut; `speechMs` is all the speech that was sent to the score service. */
+const turnFinished = z.object({
+  type: z.literal('turn.finished'),
+  interrupted: z.boolean(),
+  speechMs: z.number().nonnegative(),
+});
+/** The bridge asks for the running turn to be cut; the score service answers with `flush`. */
+const interrupt = z.object({ type: z.literal('interrupt'), cause: z.enum(['barge-in', 'command']) });
+/** A new epoch: chunks >= fromChunk of older epochs are forgotten everywhere. `epoch` in the envelope is the new one. */
+const flush = z.object({
+  type: z.literal('flush'),
+  fromChunk: z.number().int().nonnegative(),
+  cause: z.enum(['interrupt', 'speech']),
+});
+const transcript = z.object({
+  type: z.literal('transcript'),
+  role: z.enum(['user', 'avatar']),
+  text: z.string().max(10_000),
+  final: z.boolean(),
+});
+const viewerConnected = z.object({ type: z.literal('viewer.connected') });
+const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
+const sessionEnded = z.object({ type: z.literal('session.ended'), cause: z.string().max(100) });
+const failure = z.object({
+  type: z.literal('error'),
+  service: z.string().max(40),
+  reason: z.string().max(60),
+  message: z.string().max(1000),
+});
+
+const body = z.discriminatedUnion('type', [
+  speechStarted,
+  speechStopped,
+  turnStarted,
+  turnFinished,
+  interrupt,
+  flush,
+  transcript,
+  viewerConnected,
+  viewerGone,
+  sessionEnded,
+  failure,
+]);
+const envelope = z.object({
+  v: z.literal(1),
+  sid: z.string().refine(isSessionId),
+  epoch: z.number().int().nonnegative(),
+  turn: z.number().int().nonnegative(),
+  atMs: z.number().nonnegative(),
+});
+
+export type EventBody = z.infer<typeof body>;
+export type MeshEvent = z.infer<typeof envelope> & EventBody;
+export type EventType = EventBody['type'];
+
+/** What happens in a call, as JSON on `tm.v1.<sid>.event`: small, rare, readable with any NATS tool. */
+export function encodeEvent(event: Omit<MeshEvent, 'v' | 'atMs'> & EventBody, atMs = Date.now()): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ v: 1, atMs, ...event }));
+}
+
+const MAX_EVENT_BYTES = 16_384;
+
+/** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
+export function decodeEvent(payload: Uint8Array): MeshEvent {
+  if (payload.byteLength > MAX_EVENT_BYTES)
+    throw new MeshError('MESSAGE_MALFORMED', `an event has at most ${MAX_EVENT_BYTES} bytes`);
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+  } catch (cause) {
+    throw new MeshError('MESSAGE_MALFORMED', 'an event is a JSON object', { cause });
+  }
+  const version = (json as { v?: unknown } | null)?.v;
+  if (version !== 1)
+    throw new MeshError('MESSAGE_VERSION', `event version ${String(version)} is not supported, only 1`);
+  const head = envelope.safeParse(json);
+  const rest = body.safeParse(json);
+  if (!head.success || !rest.success) {
+    const issue = (head.error ?? rest.error)?.issues[0];
+    throw new MeshError('MESSAGE_MALFORMED', `event: ${issue?.path.join('.')} ${issue?.message}`);
+  }
+  return { ...head.data, ...rest.data };
+}

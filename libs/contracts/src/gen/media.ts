@@ -1,0 +1,47 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { MessageTypeDefinition } from '@grpc/proto-loader';
+
+import type { AudioIngestClient as _talkmesh_v1_AudioIngestClient, AudioIngestDefinition as _talkmesh_v1_AudioIngestDefinition } from './talkmesh/v1/AudioIngest.js';
+import type { ConversationServiceClient as _talkmesh_v1_ConversationServiceClient, ConversationServiceDefinition as _talkmesh_v1_ConversationServiceDefinition } from './talkmesh/v1/ConversationService.js';
+import type { HangupRequest as _talkmesh_v1_HangupRequest, HangupRequest__Output as _talkmesh_v1_HangupRequest__Output } from './talkmesh/v1/HangupRequest.js';
+import type { HangupResponse as _talkmesh_v1_HangupResponse, HangupResponse__Output as _talkmesh_v1_HangupResponse__Output } from './talkmesh/v1/HangupResponse.js';
+import type { InterruptRequest as _talkmesh_v1_InterruptRequest, InterruptRequest__Output as _talkmesh_v1_InterruptRequest__Output } from './talkmesh/v1/InterruptRequest.js';
+import type { InterruptResponse as _talkmesh_v1_InterruptResponse, InterruptResponse__Output as _talkmesh_v1_InterruptResponse__Output } from './talkmesh/v1/InterruptResponse.js';
+import type { OfferRequest as _talkmesh_v1_OfferRequest, OfferRequest__Output as _talkmesh_v1_OfferRequest__Output } from './talkmesh/v1/OfferRequest.js';
+import type { OfferResponse as _talkmesh_v1_OfferResponse, OfferResponse__Output as _talkmesh_v1_OfferResponse__Output } from './talkmesh/v1/OfferResponse.js';
+import type { RecordRequest as _talkmesh_v1_RecordRequest, RecordRequest__Output as _talkmesh_v1_RecordRequest__Output } from './talkmesh/v1/RecordRequest.js';
+import type { RecordServiceClient as _talkmesh_v1_RecordServiceClient, RecordServiceDefinition as _talkmesh_v1_RecordServiceDefinition } from './talkmesh/v1/RecordService.js';
+import type { RecordedFrame as _talkmesh_v1_RecordedFrame, RecordedFrame__Output as _talkmesh_v1_RecordedFrame__Output } from './talkmesh/v1/RecordedFrame.js';
+import type { SayRequest as _talkmesh_v1_SayRequest, SayRequest__Output as _talkmesh_v1_SayRequest__Output } from './talkmesh/v1/SayRequest.js';
+import type { SayResponse as _talkmesh_v1_SayResponse, SayResponse__Output as _talkmesh_v1_SayResponse__Output } from './talkmesh/v1/SayResponse.js';
+import type { SignallingServiceClient as _talkmesh_v1_SignallingServiceClient, SignallingServiceDefinition as _talkmesh_v1_SignallingServiceDefinition } from './talkmesh/v1/SignallingService.js';
+import type { StreamAudioRequest as _talkmesh_v1_StreamAudioRequest, StreamAudioRequest__Output as _talkmesh_v1_StreamAudioRequest__Output } from './talkmesh/v1/StreamAudioRequest.js';
+import type { StreamAudioResponse as _talkmesh_v1_StreamAudioResponse, StreamAudioResponse__Output as _talkmesh_v1_StreamAudioResponse__Output } from './talkmesh/v1/StreamAudioResponse.js';
+
+type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
+  new(...args: ConstructorParameters<Constructor>): Subtype;
+};
+
+export interface ProtoGrpcType {
+  talkmesh: {
+    v1: {
+      AudioIngest: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AudioIngestClient> & { service: _talkmesh_v1_AudioIngestDefinition }
+      ConversationService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_ConversationServiceClient> & { service: _talkmesh_v1_ConversationServiceDefinition }
+      HangupRequest: MessageTypeDefinition<_talkmesh_v1_HangupRequest, _talkmesh_v1_HangupRequest__Output>
+      HangupResponse: MessageTypeDefinition<_talkmesh_v1_HangupResponse, _talkmesh_v1_HangupResponse__Output>
+      InterruptRequest: MessageTypeDefinition<_talkmesh_v1_InterruptRequest, _talkmesh_v1_InterruptRequest__Output>
+      InterruptResponse: MessageTypeDefinition<_talkmesh_v1_InterruptResponse, _talkmesh_v1_InterruptResponse__Output>
+      OfferRequest: MessageTypeDefinition<_talkmesh_v1_OfferRequest, _talkmesh_v1_OfferRequest__Output>
+      OfferResponse: MessageTypeDefinition<_talkmesh_v1_OfferResponse, _talkmesh_v1_OfferResponse__Output>
+      RecordRequest: MessageTypeDefinition<_talkmesh_v1_RecordRequest, _talkmesh_v1_RecordRequest__Output>
+      RecordService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_RecordServiceClient> & { service: _talkmesh_v1_RecordServiceDefinition }
+      RecordedFrame: MessageTypeDefinition<_talkmesh_v1_RecordedFrame, _talkmesh_v1_RecordedFrame__Output>
+      SayRequest: MessageTypeDefinition<_talkmesh_v1_SayRequest, _talkmesh_v1_SayRequest__Output>
+      SayResponse: MessageTypeDefinition<_talkmesh_v1_SayResponse, _talkmesh_v1_SayResponse__Output>
+      SignallingService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_SignallingServiceClient> & { service: _talkmesh_v1_SignallingServiceDefinition }
+      StreamAudioRequest: MessageTypeDefinition<_talkmesh_v1_StreamAudioRequest, _talkmesh_v1_StreamAudioRequest__Output>
+      StreamAudioResponse: MessageTypeDefinition<_talkmesh_v1_StreamAudioResponse, _talkmesh_v1_StreamAudioResponse__Output>
+    }
+  }
+}
+

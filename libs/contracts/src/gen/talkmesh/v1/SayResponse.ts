@@ -1,0 +1,10 @@
+// Original file: protos/talkmesh/v1/media.proto
+
+
+export interface SayResponse {
+  'turn'?: (number);
+}
+
+export interface SayResponse__Output {
+  'turn': (number);
+}

@@ -1,0 +1,22 @@
+// Original file: protos/talkmesh/v1/session.proto
+
+import type { SessionState as _talkmesh_v1_SessionState, SessionState__Output as _talkmesh_v1_SessionState__Output } from '../../talkmesh/v1/SessionState.js';
+import type { Long } from '@grpc/proto-loader';
+
+export interface Session {
+  'id'?: (string);
+  'state'?: (_talkmesh_v1_SessionState);
+  'avatar'?: (string);
+  'provider'?: (string);
+  'createdAtMs'?: (number | string | Long);
+  'placement'?: ({[key: string]: string});
+}
+
+export interface Session__Output {
+  'id': (string);
+  'state': (_talkmesh_v1_SessionState__Output);
+  'avatar': (string);
+  'provider': (string);
+  'createdAtMs': (number);
+  'placement': ({[key: string]: string});
+}

@@ -1,0 +1,107 @@
+// Original file: protos/talkmesh/v1/session.proto
+
+import type * as grpc from '@grpc/grpc-js'
+import type { MethodDefinition } from '@grpc/proto-loader'
+import type { CreateSessionRequest as _talkmesh_v1_CreateSessionRequest, CreateSessionRequest__Output as _talkmesh_v1_CreateSessionRequest__Output } from '../../talkmesh/v1/CreateSessionRequest.js';
+import type { CreateSessionResponse as _talkmesh_v1_CreateSessionResponse, CreateSessionResponse__Output as _talkmesh_v1_CreateSessionResponse__Output } from '../../talkmesh/v1/CreateSessionResponse.js';
+import type { EndSessionRequest as _talkmesh_v1_EndSessionRequest, EndSessionRequest__Output as _talkmesh_v1_EndSessionRequest__Output } from '../../talkmesh/v1/EndSessionRequest.js';
+import type { EndSessionResponse as _talkmesh_v1_EndSessionResponse, EndSessionResponse__Output as _talkmesh_v1_EndSessionResponse__Output } from '../../talkmesh/v1/EndSessionResponse.js';
+import type { GetSessionRequest as _talkmesh_v1_GetSessionRequest, GetSessionRequest__Output as _talkmesh_v1_GetSessionRequest__Output } from '../../talkmesh/v1/GetSessionRequest.js';
+import type { InterruptSessionRequest as _talkmesh_v1_InterruptSessionRequest, InterruptSessionRequest__Output as _talkmesh_v1_InterruptSessionRequest__Output } from '../../talkmesh/v1/InterruptSessionRequest.js';
+import type { InterruptSessionResponse as _talkmesh_v1_InterruptSessionResponse, InterruptSessionResponse__Output as _talkmesh_v1_InterruptSessionResponse__Output } from '../../talkmesh/v1/InterruptSessionResponse.js';
+import type { ListSessionsRequest as _talkmesh_v1_ListSessionsRequest, ListSessionsRequest__Output as _talkmesh_v1_ListSessionsRequest__Output } from '../../talkmesh/v1/ListSessionsRequest.js';
+import type { ListSessionsResponse as _talkmesh_v1_ListSessionsResponse, ListSessionsResponse__Output as _talkmesh_v1_ListSessionsResponse__Output } from '../../talkmesh/v1/ListSessionsResponse.js';
+import type { SaySessionRequest as _talkmesh_v1_SaySessionRequest, SaySessionRequest__Output as _talkmesh_v1_SaySessionRequest__Output } from '../../talkmesh/v1/SaySessionRequest.js';
+import type { SaySessionResponse as _talkmesh_v1_SaySessionResponse, SaySessionResponse__Output as _talkmesh_v1_SaySessionResponse__Output } from '../../talkmesh/v1/SaySessionResponse.js';
+import type { Session as _talkmesh_v1_Session, Session__Output as _talkmesh_v1_Session__Output } from '../../talkmesh/v1/Session.js';
+import type { SessionEvent as _talkmesh_v1_SessionEvent, SessionEvent__Output as _talkmesh_v1_SessionEvent__Output } from '../../talkmesh/v1/SessionEvent.js';
+import type { WatchEventsRequest as _talkmesh_v1_WatchEventsRequest, WatchEventsRequest__Output as _talkmesh_v1_WatchEventsRequest__Output } from '../../talkmesh/v1/WatchEventsRequest.js';
+
+export interface SessionServiceClient extends grpc.Client {
+  CreateSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  CreateSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  CreateSession(argument: _talkmesh_v1_CreateSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  CreateSession(argument: _talkmesh_v1_CreateSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  createSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  createSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  createSession(argument: _talkmesh_v1_CreateSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  createSession(argument: _talkmesh_v1_CreateSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
+  
+  EndSession(argument: _talkmesh_v1_EndSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  EndSession(argument: _talkmesh_v1_EndSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  EndSession(argument: _talkmesh_v1_EndSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  EndSession(argument: _talkmesh_v1_EndSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  endSession(argument: _talkmesh_v1_EndSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  endSession(argument: _talkmesh_v1_EndSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  endSession(argument: _talkmesh_v1_EndSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  endSession(argument: _talkmesh_v1_EndSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_EndSessionResponse__Output>): grpc.ClientUnaryCall;
+  
+  GetSession(argument: _talkmesh_v1_GetSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  GetSession(argument: _talkmesh_v1_GetSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  GetSession(argument: _talkmesh_v1_GetSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  GetSession(argument: _talkmesh_v1_GetSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  getSession(argument: _talkmesh_v1_GetSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  getSession(argument: _talkmesh_v1_GetSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  getSession(argument: _talkmesh_v1_GetSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  getSession(argument: _talkmesh_v1_GetSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_Session__Output>): grpc.ClientUnaryCall;
+  
+  InterruptSession(argument: _talkmesh_v1_InterruptSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  InterruptSession(argument: _talkmesh_v1_InterruptSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  InterruptSession(argument: _talkmesh_v1_InterruptSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  InterruptSession(argument: _talkmesh_v1_InterruptSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  interruptSession(argument: _talkmesh_v1_InterruptSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  interruptSession(argument: _talkmesh_v1_InterruptSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  interruptSession(argument: _talkmesh_v1_InterruptSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  interruptSession(argument: _talkmesh_v1_InterruptSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_InterruptSessionResponse__Output>): grpc.ClientUnaryCall;
+  
+  ListSessions(argument: _talkmesh_v1_ListSessionsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  ListSessions(argument: _talkmesh_v1_ListSessionsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  ListSessions(argument: _talkmesh_v1_ListSessionsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  ListSessions(argument: _talkmesh_v1_ListSessionsRequest, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  listSessions(argument: _talkmesh_v1_ListSessionsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  listSessions(argument: _talkmesh_v1_ListSessionsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  listSessions(argument: _talkmesh_v1_ListSessionsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  listSessions(argument: _talkmesh_v1_ListSessionsRequest, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
+  
+  SaySession(argument: _talkmesh_v1_SaySessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  SaySession(argument: _talkmesh_v1_SaySessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  SaySession(argument: _talkmesh_v1_SaySessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  SaySession(argument: _talkmesh_v1_SaySessionRequest, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  saySession(argument: _talkmesh_v1_SaySessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  saySession(argument: _talkmesh_v1_SaySessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  saySession(argument: _talkmesh_v1_SaySessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  saySession(argument: _talkmesh_v1_SaySessionRequest, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
+  
+  WatchEvents(argument: _talkmesh_v1_WatchEventsRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
+  WatchEvents(argument: _talkmesh_v1_WatchEventsRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
+  watchEvents(argument: _talkmesh_v1_WatchEventsRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
+  watchEvents(argument: _talkmesh_v1_WatchEventsRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
+  
+}
+
+export interface SessionServiceHandlers extends grpc.UntypedServiceImplementation {
+  CreateSession: grpc.handleUnaryCall<_talkmesh_v1_CreateSessionRequest__Output, _talkmesh_v1_CreateSessionResponse>;
+  
+  EndSession: grpc.handleUnaryCall<_talkmesh_v1_EndSessionRequest__Output, _talkmesh_v1_EndSessionResponse>;
+  
+  GetSession: grpc.handleUnaryCall<_talkmesh_v1_GetSessionRequest__Output, _talkmesh_v1_Session>;
+  
+  InterruptSession: grpc.handleUnaryCall<_talkmesh_v1_InterruptSessionRequest__Output, _talkmesh_v1_InterruptSessionResponse>;
+  
+  ListSessions: grpc.handleUnaryCall<_talkmesh_v1_ListSessionsRequest__Output, _talkmesh_v1_ListSessionsResponse>;
+  
+  SaySession: grpc.handleUnaryCall<_talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse>;
+  
+  WatchEvents: grpc.handleServerStreamingCall<_talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent>;
+  
+}
+
+export interface SessionServiceDefinition extends grpc.ServiceDefinition {
+  CreateSession: MethodDefinition<_talkmesh_v1_CreateSessionRequest, _talkmesh_v1_CreateSessionResponse, _talkmesh_v1_CreateSessionRequest__Output, _talkmesh_v1_CreateSessionResponse__Output>
+  EndSession: MethodDefinition<_talkmesh_v1_EndSessionRequest, _talkmesh_v1_EndSessionResponse, _talkmesh_v1_EndSessionRequest__Output, _talkmesh_v1_EndSessionResponse__Output>
+  GetSession: MethodDefinition<_talkmesh_v1_GetSessionRequest, _talkmesh_v1_Session, _talkmesh_v1_GetSessionRequest__Output, _talkmesh_v1_Session__Output>
+  InterruptSession: MethodDefinition<_talkmesh_v1_InterruptSessionRequest, _talkmesh_v1_InterruptSessionResponse, _talkmesh_v1_InterruptSessionRequest__Output, _talkmesh_v1_InterruptSessionResponse__Output>
+  ListSessions: MethodDefinition<_talkmesh_v1_ListSessionsRequest, _talkmesh_v1_ListSessionsResponse, _talkmesh_v1_ListSessionsRequest__Output, _talkmesh_v1_ListSessionsResponse__Output>
+  SaySession: MethodDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionResponse, _talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse__Output>
+  WatchEvents: MethodDefinition<_talkmesh_v1_WatchEventsRequest, _talkmesh_v1_SessionEvent, _talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent__Output>
+}

@@ -1,0 +1,10 @@
+// Original file: protos/talkmesh/v1/session.proto
+
+
+export interface WatchEventsRequest {
+  'sessionId'?: (string);
+}
+
+export interface WatchEventsRequest__Output {
+  'sessionId': (string);
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+
+const size = z.number().int().positive();
+const shape = z.array(size).min(1);
+const point = z.tuple([z.number(), z.number()]);
+const relativePath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/, 'a path inside the model folder');
+
+/** `model.json`: everything the services know about a model; no size, rate or count of a model stands in code. */
+export const modelManifest = z.object({
+  schema: z.literal('talkmesh.model/1'),
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
+  version: z.string(),
+  licence: z.string(),
+  description: z.string(),
+  /** What the latents are: grids of pixels or slots of motion; for people, no code depends on it. */
+  latentKind: z.string(),
+  fps: size,
+  width: size.multipleOf(2),
+  height: size.multipleOf(2),
+  chunk: z.object({ latentFrames: size, temporalCompression: size }),
+  latent: z.object({ channels: size, height: size, width: size }),
+  audio: z.object({
+    sampleRateHz: z.literal(24_000),
+    historySamples: z.number().int().nonnegative(),
+    tokensPerFrame: size,
+    tokenDim: size,
+  }),
+  score: z.object({
+    layers: size,
+    dim: size,
+    heads: size,
+    modulationSize: size,
+    /** Noise levels, falling, one per denoising step; the last step ends at 0. */
+    schedule: z.array(z.number().gt(0).lte(1)).min(1).max(64),
+    sampler: z.literal('euler'),
+  }),
+  decoder: z.object({ stateShape: shape, referenceOutputs: z.record(z.string(), shape) }),
+  graphs: z.object({
+    audio: relativePath,
+    timestep: relativePath,
+    score: relativePath,
+    reference: relativePath,
+    decoder: relativePath,
+  }),
+  files: z.array(z.object({ path: relativePath, bytes: size, sha256: z.string().regex(/^[0-9a-f]{64}$/) })).min(1),
+  avatars: z
+    .array(
+      z.object({
+        id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
+        name: z.string().min(1),
+        style: z.string(),
+        image: relativePath,
+        /** Pixels in the picture: mouth centre, left eye, right eye as the viewer sees them. */
+        landmarks: z.tuple([point, point, point]),
+      }),
+    )
+    .min(1),
+});
+export type ModelManifest = z.infer<typeof modelManifest>;
+export type AvatarManifest = ModelManifest['avatars'][number];
+
+/** Numbers that follow from a manifest. */
+export interface ChunkGeometry {
+  readonly framesPerChunk: number;
+  readonly chunkMs: number;
+  readonly samplesPerFrame: number;
+  readonly samplesPerChunk: number;
+  /** Values of one chunk: latentFrames * C * H * W. */
+  readonly latentValues: number;
+  /** Tokens of one chunk: latentFrames * H * W. */
+  readonly tokens: number;
+}
+
+export function chunkGeometry(m: Pick<ModelManifest, 'fps' | 'chunk' | 'latent' | 'audio'>): ChunkGeometry {
+  const framesPerChunk = m.chunk.latentFrames * m.chunk.temporalCompression;
+  const samplesPerFrame = m.audio.sampleRateHz / m.fps;
+  const tokens = m.chunk.latentFrames * m.latent.height * m.latent.width;
+  return {
+    framesPerChunk,
+    chunkMs: (framesPerChunk * 1000) / m.fps,
+    samplesPerFrame,
+    samplesPerChunk: samplesPerFrame * framesPerChunk,
+    latentValues: tokens * m.latent.channels,
+    tokens,
+  };
+}

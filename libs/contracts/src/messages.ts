@@ -1,0 +1,301 @@
+/**
+ * Binary messages of the data plane: an 80-byte little-endian header, then raw payload.
+ *
+ * | offset | type | field |
+ * |---|---|---|
+ * | 0 | u8 x2 | 'T' 'M' |
+ * | 2 | u8 | version (1) |
+ * | 3 | u8 | kind: 1 audio, 2 latent, 3 frame, 4 playhead |
+ * | 4 | u16 | flags |
+ * | 6 | u16 | header bytes (80) |
+ * | 8 | ascii x24 | session id, zero padded |
+ * | 32 | u32 | epoch |
+ * | 36 | u32 | turn |
+ * | 40 | u32 | chunk |
+ * | 44 | u32 | index inside the chunk or stream |
+ * | 48 | u64 | media time, microseconds of the session's media clock |
+ * | 56 | u64 | deadline, unix microseconds (0: none) |
+ * | 64 | u32 x3 | words of the kind, see the encode functions |
+ * | 76 | u32 | payload bytes |
+ */
+import { MeshError } from './errors.js';
+import { isSessionId } from './ids.js';
+import { MAX_PAYLOAD_BYTES } from './pipeline.js';
+
+export const MESSAGE_VERSION = 1;
+export const HEADER_BYTES = 80;
+
+export const KIND = { audio: 1, latent: 2, frame: 3, playhead: 4 } as const;
+export type Kind = keyof typeof KIND;
+
+const FLAG_SPEAKING = 1;
+const FLAG_END_OF_TURN = 2;
+const FLAG_DEGRADED = 4;
+
+/** What every message carries. */
+export interface MessageHeader {
+  readonly sessionId: string;
+  /** Raised by every flush; older epochs are dropped. */
+  readonly epoch: number;
+  /** 0: idle, no turn. */
+  readonly turn: number;
+  readonly chunk: number;
+  /** Position on the session's media clock, microseconds, < 2^53. */
+  readonly mediaTimeUs: number;
+  /** Unix microseconds by which it must be used; 0 when there is none. */
+  readonly deadlineUs: number;
+}
+
+/** `mic` and `speech`: PCM16 mono. */
+export interface AudioMessage extends MessageHeader {
+  /** Counts messages of the stream, from 0. */
+  readonly sequence: number;
+  readonly sampleRateHz: number;
+  readonly pcm: Int16Array;
+  /** Nothing more comes in this turn (`pcm` may be empty). */
+  readonly endOfTurn: boolean;
+}
+
+/** `latent`: one chunk's latents with the audio it speaks. Parts of a large chunk share everything but `part` and `values`. */
+export interface LatentMessage extends MessageHeader {
+  readonly part: number;
+  readonly parts: number;
+  /** Flat float32 values; the shape is the manifest's [latentFrames, C, H, W]. */
+  readonly values: Float32Array;
+  /** The chunk's own audio, PCM16 mono at 24 kHz; in part 0 only. */
+  readonly pcm: Int16Array;
+  readonly speaking: boolean;
+  /** Fewer steps than the model asks for. */
+  readonly degraded: boolean;
+  /** This chunk holds the last audio of its turn. */
+  readonly endOfTurn: boolean;
+}
+
+/** `frame`: one picture with its own slice of audio. */
+export interface FrameMessage extends MessageHeader {
+  /** Frame inside the chunk, from 0. */
+  readonly frame: number;
+  readonly framesInChunk: number;
+  readonly width: number;
+  readonly height: number;
+  /** Planar I420, width*height*3/2 bytes. */
+  readonly i420: Uint8Array;
+  /** PCM16 mono 24 kHz, sample rate / fps samples. */
+  readonly pcm: Int16Array;
+  readonly speaking: boolean;
+  readonly degraded: boolean;
+  readonly endOfTurn: boolean;
+}
+
+/** `playhead`: what was played, and how much more is wanted. `chunk`/`frame` are of the last frame played. */
+export interface PlayheadMessage extends MessageHeader {
+  readonly frame: number;
+  /** Chunks the score service may be ahead of `chunk`. */
+  readonly creditChunks: number;
+  /** Frames shown twice because the next one was late, since the session began. */
+  readonly heldFrames: number;
+  /** Milliseconds of speech (not silence) of `turn` that were played. */
+  readonly turnPlayedMs: number;
+}
+
+interface Fields extends MessageHeader {
+  readonly kind: Kind;
+  readonly flags: number;
+  readonly index: number;
+  readonly words: readonly [number, number, number];
+}
+
+function encode(fields: Fields, ...payload: readonly Uint8Array[]): Uint8Array {
+  const payloadBytes = payload.reduce((sum, part) => sum + part.byteLength, 0);
+  if (HEADER_BYTES + payloadBytes > MAX_PAYLOAD_BYTES)
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      `a ${fields.kind} message of ${payloadBytes} bytes is over ${MAX_PAYLOAD_BYTES}`,
+    );
+  const bytes = new Uint8Array(HEADER_BYTES + payloadBytes);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x54, 0x4d, MESSAGE_VERSION, KIND[fields.kind]]);
+  view.setUint16(4, fields.flags, true);
+  view.setUint16(6, HEADER_BYTES, true);
+  for (let i = 0; i < fields.sessionId.length && i < 24; i++) bytes[8 + i] = fields.sessionId.charCodeAt(i);
+  view.setUint32(32, fields.epoch, true);
+  view.setUint32(36, fields.turn, true);
+  view.setUint32(40, fields.chunk, true);
+  view.setUint32(44, fields.index, true);
+  view.setBigUint64(48, BigInt(Math.round(fields.mediaTimeUs)), true);
+  view.setBigUint64(56, BigInt(Math.round(fields.deadlineUs)), true);
+  fields.words.forEach((word, i) => {
+    view.setUint32(64 + 4 * i, word, true);
+  });
+  view.setUint32(76, payloadBytes, true);
+  let at = HEADER_BYTES;
+  for (const part of payload) {
+    bytes.set(part, at);
+    at += part.byteLength;
+  }
+  return bytes;
+}
+
+interface Decoded extends Fields {
+  /** Copied, so that it owns an aligned buffer of exactly its size. */
+  readonly payload: Uint8Array;
+}
+
+function decode(kind: Kind, bytes: Uint8Array): Decoded {
+  const malformed = (what: string): MeshError => new MeshError('MESSAGE_MALFORMED', `${kind} message: ${what}`);
+  if (bytes.byteLength < HEADER_BYTES) throw malformed(`${bytes.byteLength} bytes are fewer than a header`);
+  if (bytes[0] !== 0x54 || bytes[1] !== 0x4d) throw malformed('it does not start with TM');
+  if (bytes[2] !== MESSAGE_VERSION)
+    throw new MeshError(
+      'MESSAGE_VERSION',
+      `${kind} message version ${bytes[2]} is not supported, only ${MESSAGE_VERSION}`,
+    );
+  if (bytes[3] !== KIND[kind]) throw malformed(`kind ${bytes[3]} is not ${KIND[kind]}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getUint16(6, true) !== HEADER_BYTES) throw malformed('wrong header size');
+  if (view.getUint32(76, true) !== bytes.byteLength - HEADER_BYTES) throw malformed('payload size does not match');
+  const sessionId = String.fromCharCode(...bytes.subarray(8, 32)).replace(/\0+$/, '');
+  if (!isSessionId(sessionId)) throw malformed('invalid session id');
+  return {
+    kind,
+    flags: view.getUint16(4, true),
+    sessionId,
+    epoch: view.getUint32(32, true),
+    turn: view.getUint32(36, true),
+    chunk: view.getUint32(40, true),
+    index: view.getUint32(44, true),
+    mediaTimeUs: Number(view.getBigUint64(48, true)),
+    deadlineUs: Number(view.getBigUint64(56, true)),
+    words: [view.getUint32(64, true), view.getUint32(68, true), view.getUint32(72, true)],
+    payload: bytes.slice(HEADER_BYTES),
+  };
+}
+
+const bytesOf = (array: Int16Array | Float32Array): Uint8Array =>
+  new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+
+function expectBytes(kind: Kind, payload: Uint8Array, expected: number): void {
+  if (payload.byteLength !== expected)
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      `${kind} message: payload has ${payload.byteLength} bytes, not ${expected}`,
+    );
+}
+
+const header = (d: Decoded): MessageHeader => ({
+  sessionId: d.sessionId,
+  epoch: d.epoch,
+  turn: d.turn,
+  chunk: d.chunk,
+  mediaTimeUs: d.mediaTimeUs,
+  deadlineUs: d.deadlineUs,
+});
+
+/** words: sample rate in Hz, samples, 0. */
+export function encodeAudio(m: AudioMessage): Uint8Array {
+  const flags = m.endOfTurn ? FLAG_END_OF_TURN : 0;
+  return encode(
+    { ...m, kind: 'audio', flags, index: m.sequence, words: [m.sampleRateHz, m.pcm.length, 0] },
+    bytesOf(m.pcm),
+  );
+}
+
+/** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
+export function decodeAudio(bytes: Uint8Array): AudioMessage {
+  const d = decode('audio', bytes);
+  const [sampleRateHz, samples] = d.words;
+  expectBytes('audio', d.payload, samples * 2);
+  return {
+    ...header(d),
+    sequence: d.index,
+    sampleRateHz,
+    pcm: new Int16Array(d.payload.buffer),
+    endOfTurn: (d.flags & FLAG_END_OF_TURN) !== 0,
+  };
+}
+
+/** words: values, PCM samples, part << 16 | parts. Payload: values as float32, then PCM. */
+export function encodeLatent(m: LatentMessage): Uint8Array {
+  const words = [m.values.length, m.pcm.length, (m.part << 16) | m.parts] as const;
+  return encode(
+    { ...m, kind: 'latent', flags: chunkFlags(m), index: m.part, words },
+    bytesOf(m.values),
+    bytesOf(m.pcm),
+  );
+}
+
+/** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
+export function decodeLatent(bytes: Uint8Array): LatentMessage {
+  const d = decode('latent', bytes);
+  const [valueCount, samples, packed] = d.words;
+  expectBytes('latent', d.payload, valueCount * 4 + samples * 2);
+  const [part, parts] = [packed >>> 16, packed & 0xffff];
+  if (part >= parts) throw new MeshError('MESSAGE_MALFORMED', `latent message: part ${part} of ${parts}`);
+  return {
+    ...header(d),
+    part,
+    parts,
+    values: new Float32Array(d.payload.buffer, 0, valueCount),
+    pcm: new Int16Array(d.payload.buffer, valueCount * 4, samples),
+    ...readChunkFlags(d.flags),
+  };
+}
+
+/** words: width << 16 | height, PCM samples, frames in the chunk. Payload: I420, then PCM. */
+export function encodeFrame(m: FrameMessage): Uint8Array {
+  const words = [(m.width << 16) | m.height, m.pcm.length, m.framesInChunk] as const;
+  return encode({ ...m, kind: 'frame', flags: chunkFlags(m), index: m.frame, words }, m.i420, bytesOf(m.pcm));
+}
+
+/** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
+export function decodeFrame(bytes: Uint8Array): FrameMessage {
+  const d = decode('frame', bytes);
+  const [size, samples, framesInChunk] = d.words;
+  const [width, height] = [size >>> 16, size & 0xffff];
+  const pictureBytes = (width * height * 3) / 2;
+  expectBytes('frame', d.payload, pictureBytes + samples * 2);
+  return {
+    ...header(d),
+    frame: d.index,
+    framesInChunk,
+    width,
+    height,
+    i420: d.payload.subarray(0, pictureBytes),
+    pcm: new Int16Array(d.payload.slice(pictureBytes).buffer),
+    ...readChunkFlags(d.flags),
+  };
+}
+
+/** words: credit chunks, held frames, milliseconds of the turn played. */
+export function encodePlayhead(m: PlayheadMessage): Uint8Array {
+  return encode({
+    ...m,
+    kind: 'playhead',
+    flags: 0,
+    index: m.frame,
+    words: [m.creditChunks, m.heldFrames, Math.round(m.turnPlayedMs)],
+  });
+}
+
+/** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
+export function decodePlayhead(bytes: Uint8Array): PlayheadMessage {
+  const d = decode('playhead', bytes);
+  expectBytes('playhead', d.payload, 0);
+  const [creditChunks, heldFrames, turnPlayedMs] = d.words;
+  return { ...header(d), frame: d.index, creditChunks, heldFrames, turnPlayedMs };
+}
+
+interface ChunkFlags {
+  readonly speaking: boolean;
+  readonly degraded: boolean;
+  readonly endOfTurn: boolean;
+}
+
+const chunkFlags = (m: ChunkFlags): number =>
+  (m.speaking ? FLAG_SPEAKING : 0) | (m.degraded ? FLAG_DEGRADED : 0) | (m.endOfTurn ? FLAG_END_OF_TURN : 0);
+
+const readChunkFlags = (flags: number): ChunkFlags => ({
+  speaking: (flags & FLAG_SPEAKING) !== 0,
+  degraded: (flags & FLAG_DEGRADED) !== 0,
+  endOfTurn: (flags & FLAG_END_OF_TURN) !== 0,
+});
