@@ -1,0 +1,1 @@
+"""Training code of the nano model: a causal latent-diffusion talking head, small enough for one CPU core."""
