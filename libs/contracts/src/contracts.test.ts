@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { status } from '@grpc/grpc-js';
+import { isReason, MeshError, REASONS } from './errors.js';
+import { isSessionId, newSessionId } from './ids.js';
+import { chunkGeometry } from './manifest.js';
+import { OPEN_ORDER, PIPELINE, SERVICES, STREAMS } from './pipeline.js';
+import { v1 } from './protos.js';
+import { parseSubject, subjectOf } from './subjects.js';
+
+test('session ids are safe subject tokens', () => {
+  const ids = new Set(Array.from({ length: 1000 }, newSessionId));
+  assert.equal(ids.size, 1000);
+  for (const id of ids) assert.ok(isSessionId(id), id);
+  for (const bad of [
+    '',
+    '>',
+    '*',
+    'a.b',
+    `${newSessionId()}x`,
+    newSessionId().toUpperCase().replace(/\d/g, 'A'),
+    7,
+    null,
+  ])
+    assert.equal(isSessionId(bad), false, String(bad));
+  assert.throws(
+    () => subjectOf('*', 'mic'),
+    (error: MeshError) => error.reason === 'SESSION_ID_INVALID',
+  );
+});
+
+test('subjects round trip', () => {
+  const id = newSessionId();
+  for (const stream of STREAMS) assert.deepEqual(parseSubject(subjectOf(id, stream)), { sessionId: id, stream });
+  for (const bad of ['tm.v1.x.mic', `tm.v2.${id}.mic`, `tm.v1.${id}.other`, `tm.v1.${id}.mic.more`])
+    assert.equal(parseSubject(bad), undefined, bad);
+});
+
+test('the pipeline table is closed: every stream has a producer and a consumer, every served service exists', () => {
+  for (const stream of STREAMS) {
+    assert.ok(
+      SERVICES.some((name) => PIPELINE[name].publishes.includes(stream)),
+      `${stream} is published`,
+    );
+    assert.ok(
+      SERVICES.some((name) => PIPELINE[name].subscribes.includes(stream)),
+      `${stream} is subscribed`,
+    );
+  }
+  for (const name of SERVICES) for (const served of PIPELINE[name].serves) assert.ok(Object.hasOwn(v1, served), served);
+  for (const name of OPEN_ORDER) assert.ok(PIPELINE[name].serves.includes('StageService'), name);
+});
+
+test('sessions open consumers before producers', () => {
+  const position = (name: string): number => ([...OPEN_ORDER] as string[]).indexOf(name);
+  for (const [producer, consumer] of [
+    ['audio-ingest', 'audio-llm-bridge'],
+    ['audio-llm-bridge', 'score-model'],
+    ['score-model', 'vae-decode'],
+    ['vae-decode', 'webrtc-egress'],
+  ] as const)
+    assert.ok(position(consumer) < position(producer), `${consumer} before ${producer}`);
+});
+
+test('errors keep reason, codes and retryability together', () => {
+  const full = new MeshError('SESSION_LIMIT', 'full');
+  assert.deepEqual(
+    [full.grpcStatus, full.httpStatus, full.retryable, full.retryAfterMs],
+    [status.RESOURCE_EXHAUSTED, 429, true, 1000],
+  );
+  assert.equal(MeshError.from(new DOMException('x', 'TimeoutError')).reason, 'DEADLINE_EXCEEDED');
+  assert.equal(MeshError.from(new DOMException('x', 'AbortError')).reason, 'CANCELLED');
+  const hidden = MeshError.from(new Error('password=1'));
+  assert.equal(hidden.reason, 'INTERNAL');
+  assert.doesNotMatch(hidden.message, /password/);
+  assert.ok(Object.keys(REASONS).every(isReason));
+  assert.equal(isReason('toString'), false);
+});
+
+test('chunk geometry follows from the manifest, for both chunk sizes of the paper', () => {
+  const sizes = {
+    fps: 25,
+    latent: { channels: 8, height: 2, width: 2 },
+    audio: { sampleRateHz: 24_000 as const, historySamples: 0, tokensPerFrame: 1, tokenDim: 1 },
+  };
+  assert.deepEqual(chunkGeometry({ ...sizes, chunk: { latentFrames: 3, temporalCompression: 4 } }), {
+    framesPerChunk: 12,
+    chunkMs: 480,
+    samplesPerFrame: 960,
+    samplesPerChunk: 11_520,
+    latentValues: 96,
+    tokens: 12,
+  });
+  assert.equal(chunkGeometry({ ...sizes, chunk: { latentFrames: 7, temporalCompression: 4 } }).chunkMs, 1120);
+});

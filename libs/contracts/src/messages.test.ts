@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MeshError } from './errors.js';
+import { decodeEvent, encodeEvent } from './events.js';
+import { LatentAssembler, splitLatent } from './latent-parts.js';
+import {
+  type AudioMessage,
+  decodeAudio,
+  decodeFrame,
+  decodeLatent,
+  decodePlayhead,
+  encodeAudio,
+  encodeFrame,
+  encodeLatent,
+  encodePlayhead,
+  type FrameMessage,
+  HEADER_BYTES,
+  type LatentMessage,
+  type PlayheadMessage,
+} from './messages.js';
+
+const SID = '0123456789abcdefghjk';
+const head = { sessionId: SID, epoch: 2, turn: 3, chunk: 4, mediaTimeUs: 1_920_000, deadlineUs: 1_800_000_000_000_000 };
+
+const audio: AudioMessage = { ...head, sequence: 7, sampleRateHz: 24_000, pcm: Int16Array.of(1, -2), endOfTurn: true };
+const latent: LatentMessage = {
+  ...head,
+  part: 0,
+  parts: 1,
+  values: Float32Array.of(0.5, -1),
+  pcm: Int16Array.of(256),
+  speaking: true,
+  degraded: false,
+  endOfTurn: false,
+};
+const frame: FrameMessage = {
+  ...head,
+  frame: 11,
+  framesInChunk: 12,
+  width: 2,
+  height: 2,
+  i420: Uint8Array.of(16, 17, 18, 19, 128, 129),
+  pcm: Int16Array.of(-1),
+  speaking: true,
+  degraded: true,
+  endOfTurn: true,
+};
+const playhead: PlayheadMessage = {
+  ...head,
+  deadlineUs: 0,
+  frame: 5,
+  creditChunks: 2,
+  heldFrames: 1,
+  turnPlayedMs: 440,
+};
+
+/** The bytes on the wire. A change here breaks every running mesh: raise the version instead. */
+const GOLDEN_HEAD = `${'3031323334353637383961626364656667686a6b'}00000000020000000300000004000000`;
+const GOLDEN = {
+  audio: `544d010102005000${GOLDEN_HEAD}07000000004c1d00000000000080982817650600c05d000002000000000000000400000001 00feff`,
+  latent: `544d010201005000${GOLDEN_HEAD}00000000004c1d00000000000080982817650600020000000100000001000000 0a000000 0000003f 000080bf 0001`,
+  frame: `544d010307005000${GOLDEN_HEAD}0b000000004c1d00000000000080982817650600020002000100 00000c000000 08000000 101112138081 ffff`,
+  playhead: `544d010400005000${GOLDEN_HEAD}05000000004c1d00000000000000000000000000 02000000 01000000 b8010000 00000000`,
+};
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+const golden = (text: string): string => text.replaceAll(' ', '');
+
+test('messages have golden bytes', () => {
+  assert.equal(hex(encodeAudio(audio)), golden(GOLDEN.audio));
+  assert.equal(hex(encodeLatent(latent)), golden(GOLDEN.latent));
+  assert.equal(hex(encodeFrame(frame)), golden(GOLDEN.frame));
+  assert.equal(hex(encodePlayhead(playhead)), golden(GOLDEN.playhead));
+});
+
+test('messages survive the round trip, from an unaligned buffer too', () => {
+  const unaligned = (bytes: Uint8Array): Uint8Array => {
+    const shifted = new Uint8Array(bytes.byteLength + 1);
+    shifted.set(bytes, 1);
+    return shifted.subarray(1);
+  };
+  assert.deepEqual(decodeAudio(unaligned(encodeAudio(audio))), audio);
+  assert.deepEqual(decodeLatent(unaligned(encodeLatent(latent))), latent);
+  assert.deepEqual(decodeFrame(unaligned(encodeFrame(frame))), frame);
+  assert.deepEqual(decodePlayhead(unaligned(encodePlayhead(playhead))), playhead);
+});
+
+const reasonOf = (act: () => unknown): string => {
+  try {
+    act();
+  } catch (error) {
+    return error instanceof MeshError ? error.reason : String(error);
+  }
+  return 'nothing was thrown';
+};
+
+test('malformed messages are refused with a reason', () => {
+  const good = encodeAudio(audio);
+  const changed = (at: number, value: number): Uint8Array => {
+    const bytes = good.slice();
+    bytes[at] = value;
+    return bytes;
+  };
+  assert.equal(
+    reasonOf(() => decodeAudio(changed(2, 2))),
+    'MESSAGE_VERSION',
+  );
+  assert.equal(
+    reasonOf(() => decodeAudio(changed(0, 0))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => decodeAudio(changed(3, 3))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => decodeAudio(changed(8, 42))),
+    'MESSAGE_MALFORMED',
+    'a * in the session id',
+  );
+  assert.equal(
+    reasonOf(() => decodeAudio(changed(68, 9))),
+    'MESSAGE_MALFORMED',
+    'more samples than payload',
+  );
+  assert.equal(
+    reasonOf(() => decodeAudio(good.subarray(0, HEADER_BYTES - 1))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => decodeAudio(good.subarray(0, good.byteLength - 1))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => encodeFrame({ ...frame, i420: new Uint8Array(2_000_000) })),
+    'MESSAGE_MALFORMED',
+  );
+});
+
+test('large latents are split under the payload limit and joined again', () => {
+  const values = Float32Array.from({ length: 393_216 }, (_, i) => i);
+  const whole = { ...latent, values, pcm: new Int16Array(11_520) };
+  const parts = splitLatent(whole);
+  assert.equal(parts.length, 2);
+  const assembler = new LatentAssembler();
+  const joined = parts.map((part) => assembler.push(decodeLatent(encodeLatent(part))));
+  assert.equal(joined[0], undefined);
+  assert.deepEqual(joined[1], whole);
+});
+
+test('a lost part drops its chunk, not the next one', () => {
+  const whole = { ...latent, values: new Float32Array(300), pcm: new Int16Array(0) };
+  const parts = splitLatent(whole, HEADER_BYTES + 400);
+  assert.equal(parts.length, 3);
+  const assembler = new LatentAssembler();
+  const push = (part: LatentMessage | undefined): unknown => assembler.push(part as LatentMessage);
+  assert.equal(push(parts[0]), undefined);
+  assert.equal(push(parts[2]), undefined);
+  const next = splitLatent({ ...whole, chunk: 5 }, HEADER_BYTES + 400);
+  assert.equal(push(next[0]), undefined);
+  assert.equal(push(next[1]), undefined);
+  assert.deepEqual(push(next[2]), { ...whole, chunk: 5 });
+});
+
+test('events are versioned JSON', () => {
+  const event = { sid: SID, epoch: 1, turn: 2, type: 'flush', fromChunk: 9, cause: 'speech' } as const;
+  assert.deepEqual(decodeEvent(encodeEvent(event, 5)), { v: 1, atMs: 5, ...event });
+  const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+  assert.equal(
+    reasonOf(() => decodeEvent(bytes({ ...event, v: 2, atMs: 1 }))),
+    'MESSAGE_VERSION',
+  );
+  assert.equal(
+    reasonOf(() => decodeEvent(bytes({ ...event, v: 1, atMs: 1, type: 'nope' }))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => decodeEvent(bytes({ ...event, v: 1, atMs: 1, sid: 'a.b' }))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => decodeEvent(new TextEncoder().encode('{'))),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => decodeEvent(new Uint8Array(20_000))),
+    'MESSAGE_MALFORMED',
+  );
+});
