@@ -122,7 +122,8 @@ def _lit(mask: Image.Image, base: np.ndarray, amount: float, radii: Sequence[flo
     diffuse = 0.62 + 0.5 * (normal @ light).clip(0, 1)
     specular = (normal @ half).clip(0, 1) ** 30
     rim = (1 - normal[..., 2]).clip(0, 1) ** 1.5
-    image = base * (1 + (diffuse[..., None] - 1) * amount)
+    # red falls off slower than blue, so that shadows stay warm instead of grey
+    image = base * (1 + (diffuse[..., None] - 1) * amount) ** np.array([0.72, 1.0, 1.12])
     image += np.array([40, 34, 30]) * specular[..., None] * amount
     return image + np.array([30, 10, 45]) * rim[..., None] * amount * 0.5
 

@@ -1,0 +1,105 @@
+"""Every size and number of the decoder and its training in one place; `load` reads overrides from JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class PatchSize:
+    """A box around a landmark, in pixels of the 256-pixel picture; all even, so that chroma stays aligned."""
+
+    width: int
+    height: int
+    above: int
+    """Rows above the landmark."""
+    feather: int = 4
+    """Pixels over which the residual fades to nothing at the border."""
+
+
+@dataclass
+class PatchNetSize:
+    numbers: int
+    """Rig numbers that drive the patch."""
+    coarse: int = 48
+    fine: int = 24
+    blocks: int = 3
+    code: int = 16
+    hidden: int = 128
+
+
+@dataclass
+class FlowNetSize:
+    width: int = 32
+    fields: int = 24
+    size: int = 64
+    """Pixels a side of the flow fields."""
+
+
+@dataclass
+class StageTraining:
+    steps: int
+    avatars_per_step: int = 8
+    samples_per_avatar: int = 3
+    rate: float = 2e-3
+    warmup_steps: int = 50
+    cooldown: float = 0.3
+    """Share of the steps at the end over which the rate falls to 2 %."""
+    average: float = 0.998
+    """Decay of the running average of the weights, which is what is exported."""
+    report_every: int = 100
+
+
+@dataclass
+class DecoderConfig:
+    seed: int = 20250604
+    folder: str = "/tmp/nano-decoder"
+    threads: int = 1
+    shards: int = 10
+    avatars_per_shard: int = 44
+    held_out: int = 24
+    mouth_samples: int = 96
+    eye_samples: int = 64
+    mouth_patch: PatchSize = field(default_factory=lambda: PatchSize(80, 56, 20))
+    eye_patch: PatchSize = field(default_factory=lambda: PatchSize(48, 64, 44))
+    mouth_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(5))
+    eye_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(6, coarse=40, fine=20, blocks=2))
+    flow_net: FlowNetSize = field(default_factory=FlowNetSize)
+    mouth: StageTraining = field(default_factory=lambda: StageTraining(12000))
+    eyes: StageTraining = field(default_factory=lambda: StageTraining(9000))
+    flow: StageTraining = field(default_factory=lambda: StageTraining(5000, avatars_per_step=8, samples_per_avatar=1, rate=1e-3))
+
+
+def _override(target: Any, values: dict[str, Any], where: str) -> None:
+    known = {item.name for item in fields(target)}
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"unknown setting {where}{name}; known: {', '.join(sorted(known))}")
+        if isinstance(value, dict):
+            _override(getattr(target, name), value, f"{where}{name}.")
+        else:
+            setattr(target, name, value)
+
+
+def load(path: str | Path | None) -> DecoderConfig:
+    """The defaults with the overrides of a JSON file. Raises ValueError for settings that do not exist."""
+    config = DecoderConfig()
+    if path is not None:
+        _override(config, json.loads(Path(path).read_text()), "")
+    return config
+
+
+def smoke(folder: str) -> DecoderConfig:
+    """A configuration that runs every stage in seconds; it proves the plumbing, not the quality."""
+    config = DecoderConfig(folder=folder, shards=1, avatars_per_shard=2, held_out=1, mouth_samples=4, eye_samples=3)
+    for stage in (config.mouth, config.eyes, config.flow):
+        stage.steps, stage.avatars_per_step, stage.samples_per_avatar, stage.report_every = 3, 2, 2, 2
+    config.flow.samples_per_avatar = 1
+    return config
+
+
+def as_dict(config: DecoderConfig) -> dict[str, Any]:
+    return asdict(config)

@@ -1,0 +1,158 @@
+"""The decoder's networks: patches drawn as reference + linear residual, and head pose as a blend of flow fields.
+
+Masks and gates are left out on purpose: with them the networks settled on returning the reference unchanged.
+Pictures are packed I420 at half resolution, -1..1 (see decoder_pixels).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .decoder_config import FlowNetSize, PatchNetSize, PatchSize
+
+PACKED = 6
+
+
+def _conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, size, stride, size // 2)
+
+
+class PatchReference(nn.Module):
+    """Features of a reference patch, computed once per avatar."""
+
+    def __init__(self, size: PatchNetSize) -> None:
+        super().__init__()
+        self.fine, self.fine_more = _conv(PACKED, size.fine), _conv(size.fine, size.fine)
+        self.coarse, self.coarse_more = _conv(size.fine + 4 * PACKED, size.coarse), _conv(size.coarse, size.coarse)
+        self.whole = nn.Linear(size.coarse, 64)
+
+    def forward(self, patch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """patch [A, 6, h, w] -> fine [A, f, h, w], coarse [A, c, h/2, w/2], whole [A, 64]."""
+        fine = F.silu(self.fine(patch))
+        fine = fine + self.fine_more(F.silu(fine))
+        coarse = F.silu(self.coarse(torch.cat([F.avg_pool2d(fine, 2), F.pixel_unshuffle(patch, 2)], 1)))
+        coarse = coarse + self.coarse_more(F.silu(coarse))
+        return fine, coarse, self.whole(F.silu(coarse).mean((2, 3)))
+
+
+class StyledBlock(nn.Module):
+    """Residual block whose normalised input is scaled and shifted by the motion."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(4, channels)
+        self.first, self.second = _conv(channels, channels), _conv(channels, channels)
+        self.style = nn.Linear(hidden, 2 * channels)
+        nn.init.normal_(self.style.weight, 0, 0.12)
+        nn.init.zeros_(self.style.bias)
+        self.second.weight.data *= 0.5
+
+    def forward(self, x: Tensor, motion: Tensor) -> Tensor:
+        scale, shift = self.style(motion)[:, :, None, None].chunk(2, 1)
+        return x + self.second(F.silu(self.first(F.silu(self.norm(x) * (1 + scale) + shift))))
+
+
+class PatchNet(nn.Module):
+    """Redraws a patch of the reference for given rig numbers."""
+
+    def __init__(self, size: PatchNetSize, patch: PatchSize) -> None:
+        super().__init__()
+        self.grid = (patch.height // 8, patch.width // 8)
+        self.code = size.code
+        self.reference = PatchReference(size)
+        self.numbers = nn.Linear(size.numbers, size.hidden)
+        nn.init.normal_(self.numbers.weight, 0, 1.2 / size.numbers**0.5)
+        nn.init.normal_(self.numbers.bias, 0, 0.5)
+        self.whole = nn.Linear(64, size.hidden)
+        self.motion = nn.Sequential(nn.SiLU(), nn.Linear(size.hidden, size.hidden), nn.SiLU())
+        self.spread = nn.Linear(size.hidden, size.code * self.grid[0] * self.grid[1])
+        self.spread.weight.data *= 2.5
+        self.enter = _conv(size.coarse + size.code, size.coarse)
+        self.blocks = nn.ModuleList(StyledBlock(size.coarse, size.hidden) for _ in range(size.blocks))
+        self.up = _conv(size.coarse, 4 * size.fine, 1)
+        self.join, self.refine = _conv(2 * size.fine, size.fine), _conv(size.fine, size.fine)
+        self.style = nn.Linear(size.hidden, 2 * size.fine)
+        self.leave = _conv(size.fine, PACKED)
+        self.leave.weight.data *= 0.3
+
+    def residual(self, numbers: Tensor, fine: Tensor, coarse: Tensor, whole: Tensor) -> Tensor:
+        """numbers [B, n] (centred), features of B (or 1) references -> residual [B, 6, h, w]."""
+        motion = self.motion(self.numbers(numbers) + self.whole(whole))
+        code = self.spread(motion).view(-1, self.code, *self.grid)
+        code = F.interpolate(code, scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = self.enter(torch.cat([coarse.expand(len(code), -1, -1, -1), code], 1))
+        for block in self.blocks:
+            x = block(x, motion)
+        x = F.pixel_shuffle(self.up(F.silu(x)), 2)
+        scale, shift = self.style(motion)[:, :, None, None].chunk(2, 1)
+        x = self.join(torch.cat([x, fine.expand(len(x), -1, -1, -1)], 1)) * (1 + scale) + shift
+        x = x + self.refine(F.silu(x))
+        return self.leave(F.silu(x))
+
+    def forward(self, reference: Tensor, numbers: Tensor) -> Tensor:
+        """reference [A, 6, h, w], numbers [A, n, k] -> patches [A * n, 6, h, w]."""
+        count = numbers.shape[1]
+        fine, coarse, whole = (part.repeat_interleave(count, 0) for part in self.reference(reference))
+        return reference.repeat_interleave(count, 0) + self.residual(numbers.flatten(0, 1), fine, coarse, whole)
+
+
+class FlowNet(nn.Module):
+    """Turns a reference picture into flow fields once, and a pose into their blend for every frame."""
+
+    def __init__(self, size: FlowNetSize, pose_numbers: int) -> None:
+        super().__init__()
+        width = size.width
+        self.size, self.fields = size.size, size.fields
+        inputs = 4 * PACKED + 5
+        self.enter = nn.Sequential(_conv(inputs, width), nn.SiLU(), _conv(width, width))
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.SiLU(), _conv(a, b, stride=2), nn.SiLU(), _conv(b, b))
+            for a, b in ((width, 2 * width), (2 * width, 3 * width), (3 * width, 3 * width))
+        )
+        self.wide = nn.Sequential(nn.SiLU(), _conv(3 * width, 3 * width, 5))
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.SiLU(), _conv(a, b), nn.SiLU(), _conv(b, b))
+            for a, b in ((6 * width, 2 * width), (4 * width, width), (2 * width, width))
+        )
+        self.leave = _conv(width, 2 * size.fields)
+        self.leave.weight.data *= 0.1
+        self.pose = nn.Sequential(nn.Linear(pose_numbers, 48), nn.SiLU(), nn.Linear(48, size.fields - pose_numbers))
+
+    def flow_fields(self, picture: Tensor, landmarks: Tensor) -> Tensor:
+        """picture [A, 6, 128, 128], landmarks [A, 3, 2] in pixels of 256 -> fields [A, K, 2, 64, 64]."""
+        x = self.enter(torch.cat([F.pixel_unshuffle(picture, 2), self._places(landmarks)], 1))
+        kept = []
+        for down in self.down:
+            kept.append(x)
+            x = down(x)
+        x = x + self.wide(x)
+        for i, up in enumerate(self.up):
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+            skip = kept[-1 - i]
+            x = up(torch.cat([x, skip], 1)) + skip if i == 2 else up(torch.cat([x, skip], 1))
+        return self.leave(F.silu(x)).view(-1, self.fields, 2, self.size, self.size)
+
+    def _places(self, landmarks: Tensor) -> Tensor:
+        """Where the landmarks are: three bumps and two coordinates of the face, [A, 5, 64, 64]."""
+        steps = (torch.arange(self.size) + 0.5) * (256 / self.size)
+        y, x = steps[:, None], steps[None, :]
+        eyes = landmarks[:, 1:].mean(1)
+        span = (landmarks[:, 2, 0] - landmarks[:, 1, 0])[:, None, None].clamp(min=8)
+        bumps = [
+            torch.exp(-((x - landmarks[:, i, 0, None, None]) ** 2 + (y - landmarks[:, i, 1, None, None]) ** 2) / 512)
+            for i in range(3)
+        ]
+        across = ((x - eyes[:, 0, None, None]) / span).expand(-1, self.size, -1)
+        along = ((y - eyes[:, 1, None, None]) / span).expand(-1, -1, self.size)
+        return torch.stack([*bumps, across * 0.5, along * 0.5], 1)
+
+    def blend(self, pose: Tensor) -> Tensor:
+        """pose [B, 7] -> weights of the fields [B, K]; all zero for the neutral pose, so that it is never warped."""
+        bent = self.pose(pose) - self.pose(torch.zeros_like(pose[:1]))
+        return torch.cat([pose, bent], 1)
+
+    def forward(self, picture: Tensor, landmarks: Tensor, pose: Tensor) -> Tensor:
+        """One pose per picture -> flow [A, 2, 64, 64] in grid_sample units."""
+        return torch.einsum("ak,akcyx->acyx", self.blend(pose), self.flow_fields(picture, landmarks)) * 0.1
