@@ -1,0 +1,86 @@
+/** One avatar a session can show. */
+export interface Avatar {
+  readonly id: string;
+  readonly name: string;
+  readonly style: string;
+  /** URL of the reference picture (PNG), relative to the gateway. */
+  readonly image: string;
+}
+
+/** What to create; everything but `avatar` has a default. */
+export interface SessionOptions {
+  readonly avatar: string;
+  /** Who decides what the avatar says: `parrot` (default), `external`, or any other the deployment has. */
+  readonly provider?: string;
+  /** `webrtc` (default) for a live call, `record` for a reader of frames. */
+  readonly output?: 'webrtc' | 'record';
+  /** Seed of the noise, 0 to 2^53-1; random when left out. */
+  readonly seed?: number;
+}
+
+/** What lets a browser join a session that somebody else created. */
+export interface SessionTicket {
+  /** Session id. */
+  readonly session: string;
+  /** Bearer token (JWT) for this session only. */
+  readonly token: string;
+}
+
+/** `POST /v1/sessions`. Paths are relative to the gateway. */
+export interface CreatedSession extends SessionTicket {
+  readonly tokenExpiresAtMs: number;
+  readonly whip: string;
+  readonly whep: string;
+  readonly events: string;
+}
+
+interface EventEnvelope {
+  readonly v: 1;
+  /** Session id. */
+  readonly sid: string;
+  readonly epoch: number;
+  /** Turn the event belongs to; 0 before the first. */
+  readonly turn: number;
+  /** Unix milliseconds on the service that sent it. */
+  readonly atMs: number;
+}
+
+/** What happens in a call; `libs/contracts/src/events.ts` is the source. */
+export type CallEvent = EventEnvelope &
+  (
+    | { readonly type: 'speech.started' }
+    | { readonly type: 'speech.stopped'; readonly durationMs: number }
+    | { readonly type: 'turn.started'; readonly source: 'voice' | 'text' | 'external' }
+    | { readonly type: 'turn.finished'; readonly interrupted: boolean; readonly speechMs: number }
+    | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
+    | { readonly type: 'flush'; readonly fromChunk: number; readonly cause: 'interrupt' | 'speech' }
+    | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }
+    | { readonly type: 'viewer.connected' }
+    | { readonly type: 'viewer.gone'; readonly cause: string }
+    | { readonly type: 'session.ended'; readonly cause: string }
+    | { readonly type: 'error'; readonly service: string; readonly reason: string; readonly message: string }
+  );
+
+/**
+ * - `new`: created, not connected
+ * - `connecting`, `reconnecting`: media is being negotiated
+ * - `listening`: the picture is live and the avatar is silent
+ * - `thinking`: the caller stopped speaking or typed a line, the answer has not begun
+ * - `speaking`: the avatar speaks
+ * - `ended`: over, for good
+ */
+export type CallState = 'new' | 'connecting' | 'reconnecting' | 'listening' | 'thinking' | 'speaking' | 'ended';
+
+/** What the receiver measured; undefined where the browser does not say. */
+export interface CallStats {
+  readonly framesDecoded: number | undefined;
+  readonly framesPerSecond: number | undefined;
+  readonly widthPx: number | undefined;
+  readonly heightPx: number | undefined;
+  readonly freezes: number | undefined;
+  readonly packetsLost: number | undefined;
+  readonly bytesReceived: number | undefined;
+  readonly roundTripMs: number | undefined;
+  /** Mean time a frame waited in the browser's jitter buffer, milliseconds. */
+  readonly jitterBufferMs: number | undefined;
+}
