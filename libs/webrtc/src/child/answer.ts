@@ -1,0 +1,57 @@
+import wrtc from '@roamhq/wrtc';
+import { advertise } from '../sdp.js';
+
+type PeerConnection = InstanceType<typeof wrtc.RTCPeerConnection>;
+
+/** What a child needs to know to make peer connections. */
+export interface PeerSettings {
+  readonly portMin: number;
+  readonly portMax: number;
+  readonly advertise: readonly string[];
+  readonly gatherMs: number;
+  readonly iceServers: readonly {
+    readonly urls: readonly string[];
+    readonly username?: string;
+    readonly credential?: string;
+  }[];
+}
+
+/** One transport, so one UDP port, per peer. `portRange` is an extension of @roamhq/wrtc. */
+export function createPeer(settings: PeerSettings): PeerConnection {
+  const configuration: RTCConfiguration & { portRange?: { min: number; max: number } } = {
+    bundlePolicy: 'max-bundle',
+    iceServers: settings.iceServers.map((server) => ({ ...server, urls: [...server.urls] })),
+  };
+  if (settings.portMax > 0) configuration.portRange = { min: settings.portMin, max: settings.portMax };
+  return new wrtc.RTCPeerConnection(configuration);
+}
+
+/** Answers a non-trickle offer: the answer holds the candidates gathered until gathering is complete or `gatherMs` passed. */
+export async function answerOffer(
+  peer: PeerConnection,
+  sdp: string,
+  settings: Pick<PeerSettings, 'advertise' | 'gatherMs'>,
+  beforeAnswer: () => void = () => {},
+): Promise<string> {
+  await peer.setRemoteDescription({ type: 'offer', sdp });
+  beforeAnswer();
+  await peer.setLocalDescription(await peer.createAnswer());
+  await gathered(peer, settings.gatherMs);
+  return advertise(peer.localDescription?.sdp ?? '', settings.advertise);
+}
+
+function gathered(peer: PeerConnection, withinMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      peer.removeEventListener('icegatheringstatechange', check);
+      resolve();
+    };
+    const check = (): void => {
+      if (peer.iceGatheringState === 'complete') done();
+    };
+    const timer = setTimeout(done, withinMs);
+    peer.addEventListener('icegatheringstatechange', check);
+    check();
+  });
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Playhead } from './playhead.js';
+import { testChunk, testFrame } from './testing.js';
+
+const newPlayhead = () => new Playhead({ sessionId: '0'.repeat(20), epoch: 0, creditChunks: 2, fps: 25 });
+
+test('stands at the beginning with its credit before anything is played', () => {
+  const { chunk, frame, mediaTimeUs, creditChunks, heldFrames, turnPlayedMs } = newPlayhead().current();
+  assert.deepEqual([chunk, frame, mediaTimeUs, creditChunks, heldFrames, turnPlayedMs], [0, 0, 0, 2, 0, 0]);
+});
+
+test('speaks every fourth frame and with the first frame of a chunk', () => {
+  const playhead = newPlayhead();
+  const spoken = [...testChunk(0), ...testChunk(1)].flatMap((frame) => playhead.played(frame));
+  const places = spoken.map(({ chunk, frame }) => [chunk, frame]);
+  assert.deepEqual(places, [
+    [0, 3],
+    [0, 7],
+    [0, 11],
+    [1, 0],
+    [1, 4],
+    [1, 8],
+  ]);
+  assert.equal(spoken.at(-1)?.mediaTimeUs, 20 * 40_000);
+  assert.equal(playhead.playedFrames, 24);
+});
+
+test('counts the speech of a turn, not its silence, exactly', () => {
+  const playhead = newPlayhead();
+  for (let frame = 0; frame < 12; frame++) playhead.played(testFrame(0, frame, { turn: 3, speaking: frame < 7 }));
+  assert.equal(playhead.current().turn, 3);
+  assert.equal(playhead.current().turnPlayedMs, 280);
+});
+
+test('says where a turn stopped when the next frame belongs to another', () => {
+  const playhead = newPlayhead();
+  for (let frame = 0; frame < 6; frame++) playhead.played(testFrame(0, frame, { turn: 1, speaking: true }));
+  const [last, ...rest] = playhead.played(testFrame(0, 6));
+  assert.deepEqual([last?.turn, last?.turnPlayedMs, last?.frame], [1, 240, 5]);
+  assert.deepEqual(rest, []);
+  assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
+});
+
+test('says at once that the last frame of a turn was played', () => {
+  const playhead = newPlayhead();
+  const chunk = testChunk(0, { turn: 1, speaking: true, endOfTurn: true });
+  for (const frame of chunk.slice(0, 10)) playhead.played(frame);
+  playhead.current();
+  assert.deepEqual(playhead.played(chunk[10] as never), []);
+  const [end] = playhead.played(chunk[11] as never);
+  assert.deepEqual([end?.frame, end?.turnPlayedMs], [11, 480]);
+});
+
+test('held frames are counted and move nothing', () => {
+  const playhead = newPlayhead();
+  playhead.played(testFrame(0, 0));
+  const held = playhead.held(2);
+  assert.deepEqual([held.heldFrames, held.chunk, held.frame], [2, 0, 0]);
+});

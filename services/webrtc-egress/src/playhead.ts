@@ -1,0 +1,88 @@
+import type { FrameMessage, PlayheadMessage } from '@talkmesh/contracts';
+
+const PUBLISH_EVERY_FRAMES = 4;
+
+interface Position {
+  readonly epoch: number;
+  readonly turn: number;
+  readonly chunk: number;
+  readonly frame: number;
+  readonly mediaTimeUs: number;
+  readonly turnPlayedMs: number;
+}
+
+/** Counts what was played and decides when to say so. Pure: the messages it returns are to be published in order. */
+export class Playhead {
+  readonly #sessionId: string;
+  readonly #creditChunks: number;
+  readonly #frameMs: number;
+  #at: Position;
+  #heldFrames = 0;
+  #playedFrames = 0;
+  #unpublished = 0;
+
+  constructor(options: { sessionId: string; epoch: number; creditChunks: number; fps: number }) {
+    this.#sessionId = options.sessionId;
+    this.#creditChunks = options.creditChunks;
+    this.#frameMs = 1000 / options.fps;
+    this.#at = { epoch: options.epoch, turn: 0, chunk: 0, frame: 0, mediaTimeUs: 0, turnPlayedMs: 0 };
+  }
+
+  get chunk(): number {
+    return this.#at.chunk;
+  }
+
+  get turn(): number {
+    return this.#at.turn;
+  }
+
+  get heldFrames(): number {
+    return this.#heldFrames;
+  }
+
+  get playedFrames(): number {
+    return this.#playedFrames;
+  }
+
+  /**
+   * A frame was played. Published are: every fourth frame, the first of a chunk (it grants credit), the last of a turn,
+   * and, when the turn changes, the position at which the one before stopped.
+   */
+  played(frame: FrameMessage): PlayheadMessage[] {
+    const before = this.#at;
+    const sameTurn = frame.turn === before.turn;
+    const messages = !sameTurn && this.#unpublished > 0 ? [this.current()] : [];
+    this.#at = {
+      epoch: frame.epoch,
+      turn: frame.turn,
+      chunk: frame.chunk,
+      frame: frame.frame,
+      mediaTimeUs: frame.mediaTimeUs,
+      turnPlayedMs: (sameTurn ? before.turnPlayedMs : 0) + (frame.speaking ? this.#frameMs : 0),
+    };
+    this.#playedFrames++;
+    this.#unpublished++;
+    const endsTurn = frame.endOfTurn && frame.frame === frame.framesInChunk - 1;
+    const newChunk = frame.chunk !== before.chunk;
+    if (newChunk || endsTurn || this.#unpublished >= PUBLISH_EVERY_FRAMES) messages.push(this.current());
+    return messages;
+  }
+
+  /** The last frame was shown `frames` times more because the next was late. */
+  held(frames: number): PlayheadMessage {
+    this.#heldFrames += frames;
+    return this.current();
+  }
+
+  /** The position now, for publishing. */
+  current(): PlayheadMessage {
+    this.#unpublished = 0;
+    return {
+      sessionId: this.#sessionId,
+      ...this.#at,
+      deadlineUs: 0,
+      creditChunks: this.#creditChunks,
+      heldFrames: this.#heldFrames,
+    };
+  }
+}

@@ -1,0 +1,130 @@
+import type { FrameMessage } from '@talkmesh/contracts';
+
+export type Verdict = 'accepted' | 'stale' | 'duplicate' | 'full';
+
+/** A frame handed to the sink; `serial` counts hand-overs, so a frame handed over twice has two. */
+export interface TakenFrame {
+  readonly serial: number;
+  readonly frame: FrameMessage;
+}
+
+interface Flush {
+  readonly epoch: number;
+  readonly fromChunk: number;
+}
+
+const FLUSHES_REMEMBERED = 32;
+
+const precedes = (a: FrameMessage, b: FrameMessage): boolean =>
+  a.chunk < b.chunk || (a.chunk === b.chunk && a.frame < b.frame);
+
+/**
+ * Jitter buffer of one session: frames in media order, epochs, and the frames a sink holds but has not played.
+ * Bounded by `capacityChunks`; credits keep it from filling, so what arrives beyond it is refused.
+ */
+export class FrameStage {
+  readonly #capacityChunks: number;
+  readonly #flushes: Flush[] = [];
+  #epoch: number;
+  #waiting: FrameMessage[] = [];
+  #inFlight: TakenFrame[] = [];
+  #last: FrameMessage | undefined;
+  #lastPlayed: FrameMessage | undefined;
+  #serial = 0;
+
+  constructor(options: { epoch: number; capacityChunks: number }) {
+    this.#epoch = options.epoch;
+    this.#capacityChunks = options.capacityChunks;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.length;
+  }
+
+  /** Takes a frame in. A frame of a newer epoch also acts as the flush that announced it, should that still be under way. */
+  offer(frame: FrameMessage): { verdict: Verdict; dropped: number } {
+    const dropped = frame.epoch > this.#epoch ? this.flush(frame.epoch, frame.chunk) : 0;
+    return { verdict: this.#admit(frame), dropped };
+  }
+
+  #admit(frame: FrameMessage): Verdict {
+    if (this.#isFlushed(frame) || this.#isBehind(frame)) return 'stale';
+    let at = this.#waiting.length;
+    while (at > 0 && precedes(frame, this.#waiting[at - 1] as FrameMessage)) at--;
+    const before = this.#waiting[at - 1];
+    if (before !== undefined && !precedes(before, frame)) return 'duplicate';
+    if (this.#waiting.length >= this.#capacityChunks * frame.framesInChunk) return 'full';
+    this.#waiting.splice(at, 0, frame);
+    return 'accepted';
+  }
+
+  /**
+   * Forgets waiting frames of older epochs from `fromChunk` on.
+   * Frames in flight are the sink's to give back: it answers with `discarded`.
+   * @returns how many waiting frames were dropped
+   */
+  flush(epoch: number, fromChunk: number): number {
+    if (epoch > this.#epoch) this.#epoch = epoch;
+    this.#flushes.push({ epoch, fromChunk });
+    if (this.#flushes.length > FLUSHES_REMEMBERED) this.#flushes.shift();
+    const before = this.#waiting.length;
+    this.#waiting = this.#waiting.filter((frame) => !this.#isFlushed(frame));
+    return before - this.#waiting.length;
+  }
+
+  /** The next frame for the sink, or undefined when none waits or `maxInFlight` are with the sink already. */
+  take(maxInFlight: number): TakenFrame | undefined {
+    if (this.#inFlight.length >= maxInFlight) return undefined;
+    const frame = this.#waiting.shift();
+    if (frame === undefined) return undefined;
+    const taken = { serial: this.#serial++, frame };
+    this.#inFlight.push(taken);
+    this.#last = frame;
+    return taken;
+  }
+
+  /** The sink played it. Unknown serials (of a sink that was replaced) give undefined. */
+  played(serial: number): FrameMessage | undefined {
+    const frame = this.#remove(serial);
+    if (frame !== undefined) this.#lastPlayed = frame;
+    return frame;
+  }
+
+  /** The sink dropped it before playing it. */
+  discarded(serial: number): boolean {
+    return this.#remove(serial) !== undefined;
+  }
+
+  /** The sink is gone: what it had not played waits again, unless it was flushed. Returns the number of frames lost to a flush. */
+  restore(): number {
+    const kept = this.#inFlight.map((taken) => taken.frame).filter((frame) => !this.#isFlushed(frame));
+    const lost = this.#inFlight.length - kept.length;
+    this.#waiting.unshift(...kept);
+    this.#inFlight = [];
+    this.#last = this.#lastPlayed;
+    return lost;
+  }
+
+  #remove(serial: number): FrameMessage | undefined {
+    const at = this.#inFlight.findIndex((taken) => taken.serial === serial);
+    return at < 0 ? undefined : this.#inFlight.splice(at, 1)[0]?.frame;
+  }
+
+  #isFlushed(frame: FrameMessage): boolean {
+    return this.#flushes.some((flush) => frame.epoch < flush.epoch && frame.chunk >= flush.fromChunk);
+  }
+
+  #isBehind(frame: FrameMessage): boolean {
+    const last = this.#last;
+    if (last === undefined) return false;
+    return frame.epoch < last.epoch || (frame.epoch === last.epoch && !precedes(last, frame));
+  }
+}

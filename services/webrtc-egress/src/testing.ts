@@ -1,0 +1,33 @@
+import type { FrameMessage } from '@talkmesh/contracts';
+
+export const FRAMES_PER_CHUNK = 12;
+const FPS = 25;
+const SAMPLES_PER_FRAME = 960;
+
+/** A small frame whose luma is its number, so that tests recognise it. */
+export function testFrame(chunk: number, frame: number, changes: Partial<FrameMessage> = {}): FrameMessage {
+  const [width, height] = [changes.width ?? 16, changes.height ?? 16];
+  const number = chunk * FRAMES_PER_CHUNK + frame;
+  return {
+    sessionId: '0'.repeat(20),
+    epoch: 0,
+    turn: 0,
+    chunk,
+    mediaTimeUs: (number * 1e6) / FPS,
+    deadlineUs: 0,
+    frame,
+    framesInChunk: FRAMES_PER_CHUNK,
+    width,
+    height,
+    i420: new Uint8Array((width * height * 3) / 2).fill(16 + (number % 200)),
+    pcm: new Int16Array(SAMPLES_PER_FRAME).fill(number + 1),
+    speaking: false,
+    degraded: false,
+    endOfTurn: false,
+    ...changes,
+  };
+}
+
+export function testChunk(chunk: number, changes: Partial<FrameMessage> = {}): FrameMessage[] {
+  return Array.from({ length: FRAMES_PER_CHUNK }, (_, frame) => testFrame(chunk, frame, changes));
+}
