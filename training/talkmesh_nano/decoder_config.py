@@ -68,9 +68,9 @@ class DecoderConfig:
     mouth_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(5))
     eye_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(6, coarse=40, fine=20, blocks=2))
     flow_net: FlowNetSize = field(default_factory=FlowNetSize)
-    mouth: StageTraining = field(default_factory=lambda: StageTraining(12000))
+    mouth: StageTraining = field(default_factory=lambda: StageTraining(9000))
     eyes: StageTraining = field(default_factory=lambda: StageTraining(9000))
-    flow: StageTraining = field(default_factory=lambda: StageTraining(5000, avatars_per_step=8, samples_per_avatar=1, rate=1e-3))
+    flow: StageTraining = field(default_factory=lambda: StageTraining(1600, avatars_per_step=8, samples_per_avatar=1, rate=1e-3))
 
 
 def _override(target: Any, values: dict[str, Any], where: str) -> None:

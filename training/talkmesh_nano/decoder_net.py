@@ -77,25 +77,35 @@ class PatchNet(nn.Module):
         self.leave = _conv(size.fine, PACKED)
         self.leave.weight.data *= 0.3
 
-    def residual(self, numbers: Tensor, fine: Tensor, coarse: Tensor, whole: Tensor) -> Tensor:
-        """numbers [B, n] (centred), features of B (or 1) references -> residual [B, 6, h, w]."""
-        motion = self.motion(self.numbers(numbers) + self.whole(whole))
+    def prepare(self, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """reference [A, 6, h, w] -> what all frames share: entered [A, c, h/2, w/2], joined [A, f, h, w], whole [A, hidden].
+
+        The two convolutions that see the reference beside the motion are linear, so their reference half is done here.
+        """
+        fine, coarse, whole = self.reference(reference)
+        entered = F.conv2d(coarse, self.enter.weight[:, : coarse.shape[1]], self.enter.bias, padding=1)
+        joined = F.conv2d(fine, self.join.weight[:, -fine.shape[1] :], self.join.bias, padding=1)
+        return entered, joined, self.whole(whole)
+
+    def residual(self, numbers: Tensor, entered: Tensor, joined: Tensor, whole: Tensor) -> Tensor:
+        """numbers [B, n] (centred), `prepare` of B (or 1) references -> residual [B, 6, h, w]."""
+        motion = self.motion(self.numbers(numbers) + whole)
         code = self.spread(motion).view(-1, self.code, *self.grid)
         code = F.interpolate(code, scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = self.enter(torch.cat([coarse.expand(len(code), -1, -1, -1), code], 1))
+        x = entered + F.conv2d(code, self.enter.weight[:, -self.code :], padding=1)
         for block in self.blocks:
             x = block(x, motion)
         x = F.pixel_shuffle(self.up(F.silu(x)), 2)
         scale, shift = self.style(motion)[:, :, None, None].chunk(2, 1)
-        x = self.join(torch.cat([x, fine.expand(len(x), -1, -1, -1)], 1)) * (1 + scale) + shift
+        x = (joined + F.conv2d(x, self.join.weight[:, : x.shape[1]], padding=1)) * (1 + scale) + shift
         x = x + self.refine(F.silu(x))
         return self.leave(F.silu(x))
 
     def forward(self, reference: Tensor, numbers: Tensor) -> Tensor:
         """reference [A, 6, h, w], numbers [A, n, k] -> patches [A * n, 6, h, w]."""
         count = numbers.shape[1]
-        fine, coarse, whole = (part.repeat_interleave(count, 0) for part in self.reference(reference))
-        return reference.repeat_interleave(count, 0) + self.residual(numbers.flatten(0, 1), fine, coarse, whole)
+        prepared = (part.repeat_interleave(count, 0) for part in self.prepare(reference))
+        return reference.repeat_interleave(count, 0) + self.residual(numbers.flatten(0, 1), *prepared)
 
 
 class FlowNet(nn.Module):

@@ -130,13 +130,16 @@ class Avatar:
         behind, body, front = self._still
         return torch.stack([behind, body, premultiplied(self.posed_head(rig)), front])
 
-    def draw(self, rig: np.ndarray) -> np.ndarray:
-        """One frame, uint8 [256, 256, 3], for rig numbers float [15]. Raises ValueError for another shape."""
+    def draw(self, rig: np.ndarray, features: np.ndarray | None = None) -> np.ndarray:
+        """One frame, uint8 [256, 256, 3], for rig numbers float [15]. Raises ValueError for another shape.
+
+        `features`: rig that eyes and mouth are drawn from, when it is not the one that poses the head.
+        """
         if np.shape(rig) != NEUTRAL.shape:
             raise ValueError(f"rig must have shape {NEUTRAL.shape}, got {np.shape(rig)}")
         numbers = torch.as_tensor(np.asarray(rig, np.float32))[None]
         sources = layer_sources(numbers, self.geometry[None], PICTURE_SIZE)
-        warped = sample_layers(self.layers(rig)[None], sources)[0]
+        warped = sample_layers(self.layers(rig if features is None else features)[None], sources)[0]
         frame = self._backdrop_pixels
         for layer in warped:
             frame = layer[:3] + frame * (1 - layer[3:])

@@ -1,0 +1,148 @@
+"""Measures the decoder on avatars it never saw: python3 -m talkmesh_nano.eval_decoder [--config FILE] [--avatars N] [--designed].
+
+Prints JSON and writes eval_sheet.png (truth above, decoded below) into the configured folder. Frames go the whole way:
+rig -> latents -> decoder graph -> I420 -> RGB, against the renderer's frames of the same rig.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .avatars import DESIGNED, random_spec
+from .decoder_config import load
+from .decoder_data import HELD_OUT_SEED, random_mouth
+from .decoder_graph import FRAMES, LATENT_FRAMES, STATE_SHAPE, DecoderGraph, ReferenceGraph
+from .decoder_pixels import i420_to_rgb
+from .export_decoder import build_graphs, motion_tracks
+from .render import Avatar
+from .render_features import MOUTH_INSIDE, TONGUE, TONGUE_LIGHT
+from .rig import INDEX, NEUTRAL, encode_rig
+
+CHUNKS = 3
+
+
+def evaluation_track(seed: int, frames: int) -> np.ndarray:
+    """A lively rig track: mouth shapes that follow each other every few frames, blinks, gaze, head motion."""
+    rng = np.random.default_rng(seed)
+    rig = motion_tracks(seed, 1, max(frames, 64))[0][:frames].copy()
+    place = 0
+    shape = NEUTRAL[:4]
+    while place < frames:
+        step = int(rng.integers(3, 7))
+        target = random_mouth(rng)[:4]
+        ease = np.linspace(0, 1, step + 1)[1:, None]
+        rig[place : place + step, :4] = (shape + (target - shape) * ease)[: frames - place]
+        place, shape = place + step, target
+    middle = frames // 2
+    rig[middle : middle + 3, INDEX["blink"]] = (0.6, 1.0, 0.7)
+    return rig.astype(np.float32)
+
+
+def decode_track(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar, rig: np.ndarray) -> np.ndarray:
+    """The whole way from rig rows [12 n, 15] to RGB frames uint8 [12 n, 256, 256, 3]."""
+    with torch.no_grad():
+        tensors = reference(torch.from_numpy(avatar.reference), torch.from_numpy(avatar.landmarks))[1:]
+        latents, state, frames = torch.from_numpy(encode_rig(rig)), torch.zeros(STATE_SHAPE), []
+        for first in range(0, len(latents), LATENT_FRAMES):
+            pictures, state = decoder(latents[first : first + LATENT_FRAMES], state, *tensors)
+            frames.append(i420_to_rgb(pictures.numpy()))
+    return np.concatenate(frames)
+
+
+def psnr(output: np.ndarray, truth: np.ndarray) -> float:
+    error = np.square(output.astype(np.float32) - truth.astype(np.float32)).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+def crop(frames: np.ndarray, x: float, y: float, half_width: int, above: int, below: int) -> np.ndarray:
+    left, top = int(round(x)), int(round(y))
+    return frames[:, max(0, top - above) : top + below, max(0, left - half_width) : left + half_width]
+
+
+def inside_area(frames: np.ndarray) -> np.ndarray:
+    """How many pixels of each frame have the colours of an open mouth."""
+    colours = np.array([MOUTH_INSIDE, TONGUE, TONGUE_LIGHT], np.float32)
+    away = np.abs(frames[:, :, :, None].astype(np.float32) - colours).sum(-1).min(-1)
+    return (away < 70).sum((1, 2)).astype(np.float32)
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def measure(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar, seed: int) -> tuple[dict[str, float], np.ndarray]:
+    """Scores of one avatar and a strip of truth above decoded frames."""
+    rig = evaluation_track(seed, FRAMES * CHUNKS)
+    decoded = decode_track(reference, decoder, avatar, rig)
+    truth = np.stack([avatar.draw(row) for row in rig])
+    still_lips = rig.copy()
+    still_lips[:, :5] = NEUTRAL[:5]
+    closed = np.stack([avatar.draw(row, features) for row, features in zip(rig, still_lips)])
+    mouths = [crop(frames, *avatar.landmarks[0], 44, 26, 42) for frames in (decoded, truth, closed)]
+    scores = {
+        "whole_psnr": psnr(decoded, truth),
+        "whole_psnr_unchanged": psnr(np.broadcast_to(avatar.reference, truth.shape), truth),
+        "mouth_psnr": psnr(mouths[0], mouths[1]),
+        "mouth_psnr_closed_aligned": psnr(mouths[2], mouths[1]),
+        **blink_scores(reference, decoder, avatar),
+        **temporal_scores(decoded, truth),
+    }
+    if avatar.spec.kind != "robot":
+        areas, opening = [inside_area(mouth) for mouth in mouths[:2]], rig[:, INDEX["mouth_open"]]
+        scores["opening_vs_truth_pixels"] = correlation(areas[0], areas[1])
+        scores["opening_vs_rig"] = correlation(areas[0], opening)
+        scores["opening_vs_rig_of_truth"] = correlation(areas[1], opening)
+        scores["opening_area_ratio"] = float(areas[0].sum() / areas[1].sum())
+    middle = len(rig) // 2 + 1
+    picked = [3, 9, middle, 26, 33]
+    strip = np.concatenate([np.concatenate(list(frames[picked]), 1) for frames in (truth, decoded)])
+    return scores, strip
+
+
+def blink_scores(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar) -> dict[str, float]:
+    """How much of the true change from open to closed eyes is in the decoded pixels: 1 is all of it."""
+    rig = np.tile(NEUTRAL, (FRAMES, 1))
+    rig[4:8, INDEX["blink"]] = 1
+    decoded = decode_track(reference, decoder, avatar, rig).astype(np.float32)
+    change = decoded[5] - decoded[10]
+    true = avatar.draw(rig[5]).astype(np.float32) - avatar.reference
+    return {"blink_change": float((change * true).sum() / np.square(true).sum()), "blink_correlation": correlation(change.ravel(), true.ravel())}
+
+
+def temporal_scores(decoded: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Mean absolute change per frame (levels 0..255) of the error, at and inside latent frames, beside true motion."""
+    error = decoded.astype(np.float32) - truth
+    change = np.abs(np.diff(error, axis=0)).mean((1, 2, 3))
+    border = np.arange(1, len(error)) % 4 == 0
+    motion = np.abs(np.diff(truth.astype(np.float32), axis=0)).mean()
+    return {"flicker_border": float(change[border].mean()), "flicker_inside": float(change[~border].mean()), "true_motion": float(motion)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config")
+    parser.add_argument("--avatars", type=int, default=12)
+    parser.add_argument("--designed", action="store_true", help="the designed avatars instead of unseen ones")
+    args = parser.parse_args()
+    config = load(args.config)
+    torch.set_num_threads(config.threads)
+    graphs = build_graphs(config)
+    specs = DESIGNED[: args.avatars] if args.designed else [random_spec(HELD_OUT_SEED + i) for i in range(args.avatars)]
+    results = [(spec, *measure(*graphs, Avatar(spec), 40 + i)) for i, spec in enumerate(specs)]
+    names = list(results[0][1])
+    mean = {name: round(float(np.mean([scores[name] for _, scores, _ in results if name in scores])), 4) for name in names}
+    each = {spec.id: {name: round(value, 3) for name, value in scores.items()} for spec, scores, _ in results}
+    sheet = Path(config.folder) / ("eval_sheet_designed.png" if args.designed else "eval_sheet.png")
+    Image.fromarray(np.concatenate([strip for *_, strip in results])).save(sheet)
+    gain = mean["mouth_psnr"] - mean["mouth_psnr_closed_aligned"]
+    print(json.dumps({"mean": mean, "mouth_gain_db": round(gain, 3), "each": each, "sheet": str(sheet)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Writes reference.onnx and decoder.onnx from the checkpoints: python3 -m talkmesh_nano.export_decoder --out DIR [--config FILE].
+
+Also writes the avatars' pictures and avatars.json, and decoder.json with the shapes a manifest needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from .avatars import DESIGNED
+from .decoder_config import DecoderConfig, load
+from .decoder_data import POSE_NUMBERS
+from .decoder_graph import REFERENCE_OUTPUTS, STATE_SHAPE, DecoderGraph, ReferenceGraph
+from .decoder_net import FlowNet, PatchNet
+from .decoder_rig import fit_border, neutral_latent
+from .motion import rig_track
+from .render import Avatar
+from .rig import NEUTRAL
+
+OPSET = 16
+
+
+def load_nets(config: DecoderConfig, trained: bool = True) -> tuple[PatchNet, PatchNet, FlowNet]:
+    """Mouth, eyes and flow with the averaged weights of their checkpoints, or fresh ones when `trained` is False."""
+    nets: dict[str, nn.Module] = {
+        "mouth": PatchNet(config.mouth_net, config.mouth_patch),
+        "eyes": PatchNet(config.eye_net, config.eye_patch),
+        "flow": FlowNet(config.flow_net, len(POSE_NUMBERS)),
+    }
+    for name, net in nets.items():
+        if trained:
+            net.load_state_dict(torch.load(Path(config.folder) / f"checkpoint_{name}.pt", map_location="cpu")["average"])
+        net.eval().requires_grad_(False)
+    return nets["mouth"], nets["eyes"], nets["flow"]  # type: ignore[return-value]
+
+
+def motion_tracks(seed: int, count: int = 24, frames: int = 2000) -> list[np.ndarray]:
+    """Rig tracks of eyes and head for a made-up loudness, for fitting the border correction."""
+    rng = np.random.default_rng(seed)
+    tracks = []
+    for _ in range(count):
+        loudness = np.abs(np.convolve(rng.standard_normal(frames + 20), np.hanning(21) / 4, "valid"))[:frames].clip(0, 1)
+        tracks.append(rig_track(rng, np.tile(NEUTRAL[:4], (frames, 1)), loudness.astype(np.float32)))
+    return tracks
+
+
+def build_graphs(config: DecoderConfig, trained: bool = True) -> tuple[ReferenceGraph, DecoderGraph]:
+    mouth, eyes, flow = load_nets(config, trained)
+    border = fit_border(motion_tracks(config.seed))
+    return ReferenceGraph(config, mouth, eyes, flow, neutral_latent()).eval(), DecoderGraph(config, mouth, eyes, flow, border).eval()
+
+
+def export_graphs(reference: ReferenceGraph, decoder: DecoderGraph, out: Path) -> dict[str, object]:
+    """Write both files; returns the shapes for the manifest."""
+    out.mkdir(parents=True, exist_ok=True)
+    image, landmarks = torch.full((256, 256, 3), 90, dtype=torch.uint8), torch.tensor([[128.0, 170.0], [100.0, 120.0], [156.0, 120.0]])
+    with torch.no_grad():
+        tensors = reference(image, landmarks)
+    names = ["c0", *REFERENCE_OUTPUTS]
+    options = {"opset_version": OPSET, "do_constant_folding": True}
+    torch.onnx.export(reference, (image, landmarks), str(out / "reference.onnx"), input_names=["image", "landmarks"], output_names=names, **options)
+    inputs = (tensors[0], torch.zeros(STATE_SHAPE), *tensors[1:])
+    torch.onnx.export(
+        decoder,
+        inputs,
+        str(out / "decoder.onnx"),
+        input_names=["latent", "state", *REFERENCE_OUTPUTS],
+        output_names=["frames", "state_out"],
+        **options,
+    )
+    shapes = {name: list(tensor.shape) for name, tensor in zip(REFERENCE_OUTPUTS, tensors[1:])}
+    return {"stateShape": list(STATE_SHAPE), "referenceOutputs": shapes}
+
+
+def write_avatars(folder: Path) -> list[dict[str, object]]:
+    """Pictures of the designed avatars and avatars.json beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, object]] = []
+    for spec in DESIGNED:
+        avatar = Avatar(spec)
+        Image.fromarray(avatar.reference).save(folder / f"{spec.id}.png", optimize=True)
+        points = [[round(float(value), 2) for value in point] for point in avatar.landmarks]
+        style = spec.style if spec.kind == "human" else spec.kind
+        entries.append({"id": spec.id, "name": spec.name, "style": style, "image": f"avatars/{spec.id}.png", "landmarks": points})
+    (folder / "avatars.json").write_text(json.dumps(entries, indent=2) + "\n")
+    return entries
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config")
+    parser.add_argument("--out", required=True, help="folder of the model, for example models/nano")
+    args = parser.parse_args()
+    config, out = load(args.config), Path(args.out)
+    torch.set_num_threads(config.threads)
+    facts = export_graphs(*build_graphs(config), out)
+    write_avatars(out / "avatars")
+    (out / "decoder.json").write_text(json.dumps(facts, indent=2) + "\n")
+    for name in ("reference.onnx", "decoder.onnx"):
+        print(f"{out / name}: {(out / name).stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
