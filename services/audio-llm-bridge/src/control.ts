@@ -1,0 +1,42 @@
+import { assertSessionId, MeshError, v1 } from '@talkmesh/contracts';
+import { type GrpcServiceImpl, unary } from '@talkmesh/service-kit';
+import type { BridgeSession } from './session.js';
+
+const MAX_TEXT_CHARACTERS = 2000;
+
+interface SessionOnly {
+  readonly sessionId: string;
+}
+
+/** gRPC ConversationService over the open sessions. */
+export function conversationService(sessions: ReadonlyMap<string, BridgeSession>): GrpcServiceImpl {
+  return {
+    definition: v1.ConversationService.service,
+    implementation: {
+      say: unary(async ({ sessionId, text }: SessionOnly & { readonly text: string }, { signal }) => {
+        const session = find(sessions, sessionId);
+        return { turn: await session.say(spokenText(text), signal) };
+      }),
+      interrupt: unary(async ({ sessionId }: SessionOnly) => ({ interrupted: find(sessions, sessionId).interrupt() })),
+    },
+  };
+}
+
+function find(sessions: ReadonlyMap<string, BridgeSession>, sessionId: string): BridgeSession {
+  const session = sessions.get(assertSessionId(sessionId));
+  if (session !== undefined) return session;
+  throw new MeshError('SESSION_NOT_FOUND', 'this bridge holds no session of that id');
+}
+
+/** The text without control characters. @throws MeshError ARGUMENT_INVALID */
+export function spokenText(text: string): string {
+  const plain = text.replace(/\p{Cc}+/gu, ' ').trim();
+  if (!/[\p{L}\p{N}]/u.test(plain))
+    throw new MeshError('ARGUMENT_INVALID', 'text must hold something that can be spoken');
+  if (plain.length > MAX_TEXT_CHARACTERS)
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      `text has ${plain.length} characters; at most ${MAX_TEXT_CHARACTERS} are spoken`,
+    );
+  return plain;
+}

@@ -1,0 +1,22 @@
+import { decodeAudio, decodePlayhead, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { Bus } from '@talkmesh/service-kit';
+import type { StageInput } from './stage.js';
+
+/** The session's three streams as stage inputs. What is malformed never gets here: the bus counts and drops it. */
+export function subscribeInbound(bus: Bus, sessionId: string, onInput: (input: StageInput) => void): Disposable {
+  const subscriptions = [
+    bus.subscribe('mic', sessionId, (payload) => {
+      const { sampleRateHz, pcm, endOfTurn } = decodeAudio(payload);
+      if (sampleRateHz !== SPEECH_RATE_HZ)
+        throw new MeshError('MESSAGE_MALFORMED', `mic audio has ${SPEECH_RATE_HZ} Hz, not ${sampleRateHz}`);
+      onInput({ kind: 'mic', pcm, endOfTurn });
+    }),
+    bus.subscribeEvents(sessionId, (event) => onInput({ kind: 'event', event })),
+    bus.subscribe('playhead', sessionId, (payload) => onInput({ kind: 'playhead', playhead: decodePlayhead(payload) })),
+  ];
+  return {
+    [Symbol.dispose]() {
+      for (const subscription of subscriptions) subscription.unsubscribe();
+    },
+  };
+}

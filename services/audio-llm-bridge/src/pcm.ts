@@ -1,0 +1,83 @@
+/** PCM16 mono helpers of this service; everything is pure. */
+import { rms } from '@talkmesh/media';
+
+const FULL_SCALE = 32_768;
+const FRAME_MS = 20;
+/** A frame this much quieter than the loudest one is silence... */
+const SILENCE_RATIO = 0.06;
+/** ...and so is anything below this RMS (-50 dBFS), however quiet the rest. */
+const SILENCE_FLOOR = 0.003;
+/** Kept on both sides of the speech, so that no consonant is cut. */
+const MARGIN_MS = 80;
+/** Pieces that are worked on at once: short enough not to hold up other sessions. */
+const PIECE_MS = { shortest: 1200, longest: 2400 } as const;
+
+export function joinPcm(parts: readonly Int16Array[]): Int16Array {
+  const joined = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** Levels 0..1 of consecutive 20 ms frames. */
+function frameLevels(pcm: Int16Array, frame: number): number[] {
+  const levels: number[] = [];
+  for (let at = 0; at < pcm.length; at += frame) levels.push(rms(pcm.subarray(at, at + frame)));
+  return levels;
+}
+
+const frameSamples = (rateHz: number): number => Math.round((rateHz * FRAME_MS) / 1000);
+
+/** Cuts silence off both ends; all silence gives an empty array. */
+export function trimSilence(pcm: Int16Array, rateHz: number): Int16Array {
+  const frame = frameSamples(rateHz);
+  const levels = frameLevels(pcm, frame);
+  const threshold = Math.max(SILENCE_FLOOR, SILENCE_RATIO * Math.max(0, ...levels));
+  const first = levels.findIndex((level) => level >= threshold);
+  if (first < 0) return new Int16Array(0);
+  const last = levels.findLastIndex((level) => level >= threshold);
+  const margin = Math.round((rateHz * MARGIN_MS) / 1000);
+  return pcm.slice(Math.max(0, first * frame - margin), (last + 1) * frame + margin);
+}
+
+/** Speech at about -20 dBFS without clipping: gain up to x8, never past 85 % of full scale. */
+export function normaliseLoudness(pcm: Int16Array, targetRms = 0.1): Int16Array {
+  const level = rms(pcm);
+  if (level === 0) return pcm;
+  let peak = 0;
+  for (const sample of pcm) peak = Math.max(peak, Math.abs(sample));
+  const gain = Math.min(8, targetRms / level, (0.85 * FULL_SCALE) / peak);
+  return pcm.map((sample) => Math.round(sample * gain));
+}
+
+/**
+ * Ends of pieces of 1.2 to 2.4 s, each at the quietest moment in reach; the last is the end of the audio.
+ * Neighbours may be processed apart and joined with `joinAtPause`.
+ */
+export function pauses(pcm: Int16Array, rateHz: number): number[] {
+  const frame = frameSamples(rateHz);
+  const levels = frameLevels(pcm, frame);
+  const [shortest, longest] = [PIECE_MS.shortest / FRAME_MS, PIECE_MS.longest / FRAME_MS];
+  const ends: number[] = [];
+  let start = 0;
+  while (levels.length - start > longest) {
+    const reach = levels.slice(start + shortest, start + longest);
+    start += shortest + reach.indexOf(Math.min(...reach));
+    ends.push(start * frame);
+  }
+  return [...ends, pcm.length];
+}
+
+/** Samples by which pieces overlap where they are joined. */
+export const joinOverlap = frameSamples;
+
+/** Cross-fades the overlap `tail` of the piece before into the beginning of `piece`, in place. */
+export function joinAtPause(tail: Int16Array, piece: Int16Array): void {
+  for (let i = 0; i < Math.min(tail.length, piece.length); i++) {
+    const into = (i + 0.5) / tail.length;
+    piece[i] = Math.round((tail[i] ?? 0) * (1 - into) + (piece[i] ?? 0) * into);
+  }
+}

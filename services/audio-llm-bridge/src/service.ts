@@ -1,0 +1,58 @@
+import { MeshError } from '@talkmesh/contracts';
+import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
+import type { Config } from './config.js';
+import { conversationService } from './control.js';
+import { bridgeMetrics } from './metrics.js';
+import { findProvider } from './providers/registry.js';
+import { BridgeSession } from './session.js';
+import { Espeak } from './tts/espeak.js';
+
+export async function startBridge({
+  config,
+  log,
+  bus,
+  metrics: registry,
+}: ServiceContext<Config>): Promise<RunningService> {
+  const tts = new Espeak({
+    command: config.ttsCommand,
+    voice: config.ttsVoice,
+    wordsPerMinute: config.ttsWordsPerMinute,
+    deadlineMs: config.ttsDeadlineMs,
+  });
+  await tts
+    .check()
+    .catch((thrown: unknown) => log.warn({ reason: MeshError.from(thrown).reason, err: thrown }, 'no text-to-speech'));
+  const metrics = bridgeMetrics(registry);
+  const sessions = new Map<string, BridgeSession>();
+
+  const close = async (sessionId: string): Promise<void> => {
+    const session = sessions.get(sessionId);
+    sessions.delete(sessionId);
+    await session?.[Symbol.asyncDispose]();
+  };
+
+  return {
+    grpc: [conversationService(sessions)],
+    worker: {
+      capacity: config.capacity,
+      model: '',
+      sessions: () => sessions.size,
+      async open({ sessionId, epoch, bridge }) {
+        const provider = findProvider(bridge?.provider ?? '', config);
+        const maxTurnMs = (config.maxTurnSeconds || provider.maxTurnSeconds) * 1000;
+        const conversation = { ...config, aheadMs: config.speechAheadMs, maxTurnMs };
+        const wiring = { bus, log, metrics, tts };
+        const voice = bridge?.voice ?? '';
+        sessions.set(
+          sessionId,
+          await BridgeSession.open({ sessionId, epoch, voice, provider, conversation, ...wiring }),
+        );
+      },
+      close,
+      stats: () => [...sessions.values()].map((session) => session.stats),
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...sessions.keys()].map(close));
+    },
+  };
+}

@@ -1,0 +1,158 @@
+import { MeshError } from '@talkmesh/contracts';
+import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
+import { subscribeInbound } from './inbound.js';
+import type { BridgeMetrics } from './metrics.js';
+import { Outbound } from './outbound.js';
+import type { Provider, ProviderOutput, ProviderSession } from './providers/provider.js';
+import { Speaker } from './speaker.js';
+import {
+  Conversation,
+  type ConversationOptions,
+  MAX_RUNNING_TURNS,
+  type StageInput,
+  type StageOutput,
+} from './stage.js';
+import type { SpeechSynthesizer } from './tts/synthesizer.js';
+
+export interface BridgeSessionOptions {
+  readonly sessionId: string;
+  readonly epoch: number;
+  readonly voice: string;
+  readonly provider: Provider;
+  readonly conversation: Omit<ConversationOptions, 'provider'>;
+  readonly tts: SpeechSynthesizer;
+  readonly bus: Bus;
+  readonly log: Logger;
+  readonly metrics: BridgeMetrics;
+}
+
+/** One session: NATS in -> stage -> provider, text-to-speech and NATS out. */
+export class BridgeSession implements AsyncDisposable {
+  readonly #options: BridgeSessionOptions;
+  readonly #conversation: Conversation;
+  readonly #outbound: Outbound;
+  readonly #speaker: Speaker;
+  readonly #abort = new AbortController();
+  readonly #replies = new RollingPercentiles();
+  #provider: ProviderSession | undefined;
+  #inbound: Disposable | undefined;
+  #waiting: StageInput[] = [];
+  #busy = false;
+  #userStoppedAtMs: number | undefined;
+  #lines = 0;
+  #counts = { in: 0, out: 0, cutTurns: 0 };
+
+  private constructor(options: BridgeSessionOptions) {
+    this.#options = options;
+    this.#conversation = new Conversation({ ...options.conversation, provider: options.provider }, options.epoch);
+    this.#outbound = new Outbound(options.bus, options.sessionId);
+    this.#speaker = new Speaker(options.tts, (output) => this.#onOutput(output));
+  }
+
+  /** @throws MeshError PROVIDER_FAILED */
+  static async open(options: BridgeSessionOptions): Promise<BridgeSession> {
+    const session = new BridgeSession(options);
+    const { sessionId, provider, bus } = options;
+    session.#provider = await provider.open({ sessionId, signal: session.#abort.signal }, (output) =>
+      session.#onOutput(output),
+    );
+    session.#inbound = subscribeInbound(bus, sessionId, (input) => session.#handle(input));
+    await bus.flush();
+    return session;
+  }
+
+  get stats(): SessionStats {
+    return {
+      sessionId: this.#options.sessionId,
+      epoch: this.#conversation.epoch,
+      chunk: 0,
+      itemsIn: this.#counts.in,
+      itemsOut: this.#counts.out,
+      dropped: this.#counts.cutTurns,
+      p50Ms: this.#replies.p(0.5),
+      p95Ms: this.#replies.p(0.95),
+      late: 0,
+    };
+  }
+
+  /** Speaks a text. @returns its turn. @throws MeshError RATE_LIMITED, TTS_UNAVAILABLE and the others of text-to-speech */
+  async say(text: string, signal: AbortSignal): Promise<number> {
+    this.#lines += 1;
+    const response = `text-${this.#lines}`;
+    const turn = this.#conversation.beginText(response);
+    if (turn === undefined)
+      throw new MeshError(
+        'RATE_LIMITED',
+        `${MAX_RUNNING_TURNS} turns wait to be spoken already; wait for turn.finished`,
+      );
+    await this.#speaker.say({ response, text, voice: this.#options.voice }, signal);
+    return turn;
+  }
+
+  /** False when nothing was being said. */
+  interrupt(): boolean {
+    const outputs = this.#conversation.interrupt('command');
+    for (const output of outputs) this.#carryOut(output);
+    return outputs.length > 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#inbound?.[Symbol.dispose]();
+    this.#abort.abort();
+    await this.#speaker[Symbol.asyncDispose]();
+    await this.#provider?.[Symbol.asyncDispose]();
+  }
+
+  #onOutput(output: ProviderOutput): void {
+    if (this.#abort.signal.aborted) return;
+    const { log, metrics, provider } = this.#options;
+    if (output.kind === 'opaque') {
+      metrics.opaque.inc({ provider: provider.name, type: output.type });
+      log.debug({ sessionId: this.#options.sessionId, type: output.type }, 'provider event without a meaning here');
+    }
+    if (output.kind === 'failed') log.warn({ err: output.error, sessionId: this.#options.sessionId }, 'speech failed');
+    this.#handle({ kind: 'output', output });
+  }
+
+  /** A provider may answer inside `push`: what it says then waits its turn, so that outputs stay in order. */
+  #handle(input: StageInput): void {
+    this.#waiting.push(input);
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+        if (next.kind === 'mic') this.#counts.in += 1;
+        for (const output of this.#conversation.handle(next, performance.now())) this.#carryOut(output);
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #carryOut(output: StageOutput): void {
+    if (output.kind === 'speech') {
+      this.#counts.out += 1;
+      this.#outbound.speech(output);
+    } else if (output.kind === 'event') {
+      this.#measure(output.body);
+      this.#outbound.event(output);
+    } else if (output.kind === 'input') {
+      if (output.input.kind === 'user.stopped') this.#userStoppedAtMs = performance.now();
+      this.#provider?.push(output.input);
+    } else if (output.source === 'text') this.#speaker.cancel(output.cut.response);
+    else this.#provider?.cancel(output.cut);
+  }
+
+  #measure(body: Extract<StageOutput, { kind: 'event' }>['body']): void {
+    const { metrics, provider } = this.#options;
+    if (body.type === 'turn.finished') {
+      metrics.turns.inc({ provider: provider.name, outcome: body.interrupted ? 'interrupted' : 'played' });
+      if (body.interrupted) this.#counts.cutTurns += 1;
+    }
+    if (body.type !== 'turn.started' || body.source !== 'voice' || this.#userStoppedAtMs === undefined) return;
+    const replyMs = performance.now() - this.#userStoppedAtMs;
+    this.#userStoppedAtMs = undefined;
+    this.#replies.add(replyMs);
+    metrics.replySeconds.observe({ provider: provider.name }, replyMs / 1000);
+  }
+}

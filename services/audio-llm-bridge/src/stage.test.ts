@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type EventBody, MeshError, type MeshEvent, newSessionId, type PlayheadMessage } from '@talkmesh/contracts';
+import type { Provider } from './providers/provider.js';
+import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS, type StageOutput } from './stage.js';
+
+const sid = newSessionId();
+const pcm = (ms: number): Int16Array => new Int16Array(ms * 24).fill(1000);
+const event = (body: EventBody, epoch = 0): { kind: 'event'; event: MeshEvent } => ({
+  kind: 'event',
+  event: { v: 1, sid, epoch, turn: 0, atMs: 0, ...body },
+});
+const started = event({ type: 'speech.started' });
+const stopped = event({ type: 'speech.stopped', durationMs: 1000 });
+const playhead = (
+  turn: number,
+  turnPlayedMs: number,
+  mediaMs = 0,
+): { kind: 'playhead'; playhead: PlayheadMessage } => ({
+  kind: 'playhead',
+  playhead: {
+    sessionId: sid,
+    epoch: 0,
+    turn,
+    chunk: 0,
+    frame: 0,
+    mediaTimeUs: mediaMs * 1000,
+    deadlineUs: 0,
+    creditChunks: 2,
+    heldFrames: 0,
+    turnPlayedMs,
+  },
+});
+const speech = (response: string, ms: number) =>
+  ({ kind: 'output', output: { kind: 'speech', response, pcm: pcm(ms) } }) as const;
+const end = (response: string) => ({ kind: 'output', output: { kind: 'end', response } }) as const;
+const parrot: Pick<Provider, 'name' | 'vad' | 'source'> = { name: 'parrot', vad: 'mesh', source: 'voice' };
+
+function talk(options: Partial<ConversationOptions> = {}): Conversation {
+  const defaults = { provider: parrot, bargeIn: true, bargeInGuardMs: 300, aheadMs: 10_000, maxTurnMs: 60_000 };
+  return new Conversation({ ...defaults, ...options }, 0);
+}
+
+/** Outputs as short words, so that an order can be compared at a glance. */
+function told(outputs: readonly StageOutput[]): string[] {
+  return outputs.map((output) => {
+    if (output.kind === 'speech') return `speech ${output.turn}${output.endOfTurn ? ' end' : ''}`;
+    if (output.kind === 'event') return `${output.body.type} ${output.turn}`;
+    if (output.kind === 'cancel') return `cancel ${output.cut.response} at ${output.cut.playedMs}`;
+    return output.input.kind === 'user.started' ? `user.started ${output.input.preRollMs}` : output.input.kind;
+  });
+}
+
+test('a reply is a turn: started with its first speech, finished when it was played', () => {
+  const conversation = talk();
+  assert.deepEqual(told(conversation.handle(started, 0)), ['user.started 300']);
+  assert.deepEqual(told(conversation.handle({ kind: 'mic', pcm: pcm(20), endOfTurn: false }, 20)), ['audio']);
+  assert.deepEqual(told(conversation.handle(stopped, 1000)), ['user.stopped']);
+  assert.deepEqual(told(conversation.handle(speech('r', 1000), 1010)), ['turn.started 1', 'speech 1']);
+  assert.deepEqual(told(conversation.handle(end('r'), 1020)), ['speech 1 end']);
+  assert.deepEqual(told(conversation.handle(playhead(1, 960), 2000)), []);
+  const [finished] = conversation.handle(playhead(1, 1000), 2100);
+  assert.deepEqual(finished, {
+    kind: 'event',
+    epoch: 0,
+    turn: 1,
+    body: { type: 'turn.finished', interrupted: false, speechMs: 1000 },
+  });
+});
+
+test('barge-in cuts the turn where the listener stopped hearing it, and what still comes of it is dropped', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1240), 1500);
+  assert.deepEqual(told(conversation.handle(started, 1600)), [
+    'interrupt 1',
+    'cancel r at 1240',
+    'turn.finished 1',
+    'user.started 300',
+  ]);
+  assert.deepEqual(told(conversation.handle(speech('r', 100), 1610)), []);
+  assert.deepEqual(told(conversation.handle(end('r'), 1620)), []);
+  assert.deepEqual(told(conversation.handle(speech('next', 100), 1700)), ['turn.started 2', 'speech 2']);
+});
+
+test('an answer that nobody has heard yet is cut without waiting for the guard', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  assert.ok(told(conversation.handle(started, 100)).includes('interrupt 1'));
+});
+
+test('what sounds in the first moments of a turn is echo, unless it goes on', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 200), 200);
+  assert.deepEqual(told(conversation.handle(started, 210)), []);
+  assert.deepEqual(told(conversation.handle(playhead(1, 900), 900)), []);
+  assert.deepEqual(told(conversation.handle(stopped, 950)), [], 'the provider never hears the echo');
+  assert.deepEqual(told(conversation.handle(playhead(1, 1200), 1200)), []);
+
+  const other = talk();
+  other.handle(speech('r', 5000), 0);
+  other.handle(playhead(1, 200), 200);
+  other.handle(started, 210);
+  assert.deepEqual(told(other.handle(playhead(1, 1000), 1010)), [
+    'interrupt 1',
+    'cancel r at 1000',
+    'turn.finished 1',
+    'user.started 1100',
+  ]);
+});
+
+test('without barge-in the user is heard when the turn is over', () => {
+  const conversation = talk({ bargeIn: false });
+  conversation.handle(speech('r', 1000), 0);
+  conversation.handle(end('r'), 0);
+  conversation.handle(playhead(1, 800), 800);
+  assert.deepEqual(told(conversation.handle(started, 810)), []);
+  assert.deepEqual(told(conversation.handle(playhead(1, 1000), 1000)), ['turn.finished 1', 'user.started 300']);
+  assert.deepEqual(told(conversation.handle(stopped, 1500)), ['user.stopped']);
+});
+
+test('a command interrupts every turn that runs or waits, and nothing when none does', () => {
+  const conversation = talk();
+  assert.deepEqual(conversation.interrupt('command'), []);
+  const turn = conversation.beginText('text-1');
+  conversation.handle(speech('text-1', 1000), 0);
+  conversation.handle(speech('r', 1000), 0);
+  conversation.handle(playhead(1, 400), 400);
+  const outputs = conversation.interrupt('command');
+  assert.equal(turn, 1);
+  assert.deepEqual(told(outputs), [
+    'interrupt 1',
+    'cancel text-1 at 400',
+    'turn.finished 1',
+    'cancel r at 0',
+    'turn.finished 2',
+  ]);
+  assert.deepEqual(
+    outputs.flatMap((output) => (output.kind === 'cancel' ? [output.source] : [])),
+    ['text', 'voice'],
+  );
+});
+
+test('external audio is passed on sample for sample; voice activity means nothing there', () => {
+  const conversation = talk({ provider: { name: 'external', vad: 'none', source: 'external' } });
+  const [first, piece] = conversation.handle(speech('external-1', 20), 0);
+  assert.deepEqual(told([first as StageOutput]), ['turn.started 1']);
+  assert.ok(piece?.kind === 'speech');
+  assert.deepEqual(piece.pcm, pcm(20));
+  assert.deepEqual(told(conversation.handle(started, 10)), []);
+});
+
+test('sequence and media time count through all turns; the epoch follows the flushes', () => {
+  const conversation = talk();
+  conversation.handle(speech('a', 100), 0);
+  conversation.handle(end('a'), 0);
+  conversation.handle(event({ type: 'flush', fromChunk: 3, cause: 'speech' }, 4), 10);
+  const piece = conversation.handle(speech('b', 20), 20)[1];
+  assert.ok(piece?.kind === 'speech');
+  assert.deepEqual([piece.sequence, piece.mediaTimeUs, piece.epoch, piece.turn], [2, 100_000, 4, 2]);
+});
+
+test('a turn over the limit ends there with a clear error, and its response is cancelled', () => {
+  const conversation = talk({ maxTurnMs: 1000 });
+  conversation.handle(speech('r', 900), 0);
+  const outputs = conversation.handle(speech('r', 200), 10);
+  assert.deepEqual(told(outputs), ['error 1', 'cancel r at 0', 'speech 1 end']);
+  const [error] = outputs;
+  assert.ok(error?.kind === 'event' && error.body.type === 'error');
+  assert.equal(error.body.reason, 'AUDIO_TOO_LONG');
+  assert.match(error.body.message, /ended after 1 s \(TALKMESH_MAX_TURN_SECONDS\)/);
+});
+
+test('too many waiting turns are refused once, not once a message', () => {
+  const conversation = talk();
+  for (let i = 0; i < MAX_RUNNING_TURNS; i++) conversation.beginText(`text-${i}`);
+  assert.equal(conversation.beginText('one more'), undefined);
+  assert.deepEqual(told(conversation.handle(speech('r', 20), 0)), ['error 0']);
+  assert.deepEqual(told(conversation.handle(speech('r', 20), 0)), []);
+});
+
+test('speech that is never played is reported', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 100), 0);
+  conversation.handle(end('r'), 0);
+  conversation.handle(playhead(0, 0, 0), 0);
+  assert.deepEqual(told(conversation.handle(playhead(0, 0, 20_000), 20_000)), ['error 1', 'turn.finished 1']);
+});
+
+test('transcripts name their turn; a failure of the provider keeps its reason', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 100), 0);
+  const transcript = { kind: 'transcript', role: 'avatar', text: 'Hi', final: true, response: 'r' } as const;
+  assert.deepEqual(told(conversation.handle({ kind: 'output', output: transcript }, 0)), ['transcript 1']);
+  const error = new MeshError('DEADLINE_EXCEEDED', 'too slow');
+  const [failure] = conversation.handle({ kind: 'output', output: { kind: 'failed', error } }, 0);
+  assert.ok(failure?.kind === 'event' && failure.body.type === 'error');
+  assert.deepEqual([failure.body.reason, failure.body.message], ['DEADLINE_EXCEEDED', 'too slow']);
+});

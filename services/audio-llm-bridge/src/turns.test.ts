@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Turn, TurnQueue } from './turns.js';
+
+const pcm = (ms: number): Int16Array => new Int16Array(ms * 24);
+const at = (turn: number, turnPlayedMs: number, mediaMs = 0) => ({ turn, turnPlayedMs, mediaTimeUs: mediaMs * 1000 });
+
+function begin(queue: TurnQueue, response: string, ...parts: number[]): Turn {
+  const turn = queue.begin('voice', response, 60_000);
+  assert.ok(turn);
+  for (const ms of parts) queue.append(turn, pcm(ms));
+  return turn;
+}
+
+test('speech is sent in order, not further ahead than allowed, and goes on as it is played', () => {
+  const queue = new TurnQueue(8);
+  const turn = begin(queue, 'a', 100, 100, 100, 100);
+  queue.complete(turn);
+  assert.deepEqual(
+    queue.take(200).map((piece) => [piece.pcm.length / 24, piece.first, piece.endOfTurn]),
+    [
+      [100, true, false],
+      [100, false, false],
+    ],
+  );
+  assert.equal(queue.take(200).length, 0);
+  queue.played(at(1, 120));
+  assert.equal(queue.take(200).length, 2);
+  assert.equal(turn.sent, true);
+  assert.deepEqual(queue.played(at(1, 399.5)), [{ turn, lost: false }]);
+});
+
+test('the end of a turn that comes after its last speech is an empty message', () => {
+  const queue = new TurnQueue(8);
+  const turn = begin(queue, 'a', 100);
+  assert.equal(queue.take(1000)[0]?.endOfTurn, false);
+  queue.complete(turn);
+  const [end] = queue.take(1000);
+  assert.deepEqual([end?.pcm.length, end?.endOfTurn], [0, true]);
+});
+
+test('a turn waits until the one before is sent, not until it is played', () => {
+  const queue = new TurnQueue(8);
+  const first = begin(queue, 'a', 100);
+  begin(queue, 'b', 100);
+  assert.deepEqual(
+    queue.take(1000).map((piece) => piece.turn.number),
+    [1],
+  );
+  queue.complete(first);
+  assert.deepEqual(
+    queue.take(1000).map((piece) => piece.turn.number),
+    [1, 2],
+  );
+});
+
+test('a playhead in a later turn finishes the earlier one', () => {
+  const queue = new TurnQueue(8);
+  const first = begin(queue, 'a', 100);
+  queue.complete(first);
+  begin(queue, 'b', 100);
+  queue.take(1000);
+  assert.deepEqual(queue.played(at(2, 40)), [{ turn: first, lost: false }]);
+  assert.deepEqual([first.playedMs, queue.running[0]?.playedMs], [100, 40]);
+});
+
+test('a turn that runs dry in the middle goes on; one that was sent and left is over', () => {
+  const queue = new TurnQueue(8);
+  const turn = begin(queue, 'a', 1000);
+  queue.take(1000);
+  queue.played(at(1, 900, 1000));
+  assert.deepEqual(queue.played(at(0, 0, 2000)), []);
+  assert.deepEqual(queue.played(at(0, 0, 5100)), []);
+  assert.equal(turn.playedMs, 1000, 'all that was sent was heard');
+  queue.append(turn, pcm(500));
+  queue.complete(turn);
+  assert.equal(queue.take(1000).length, 1);
+  assert.deepEqual(queue.played(at(0, 0, 5200)), [], 'speech is under way again');
+  assert.deepEqual(queue.played(at(1, 1500, 7000)), [{ turn, lost: false }]);
+});
+
+test('a turn that nobody plays is given up as lost', () => {
+  const queue = new TurnQueue(8);
+  const turn = begin(queue, 'a', 100);
+  queue.complete(turn);
+  queue.take(1000);
+  assert.deepEqual(queue.played(at(0, 0, 0)), []);
+  assert.deepEqual(queue.played(at(0, 0, 19_000)), []);
+  assert.deepEqual(queue.played(at(0, 0, 20_000)), [{ turn, lost: true }]);
+});
+
+test('cut turns are gone and their responses unwanted; limits are kept', () => {
+  const queue = new TurnQueue(2);
+  begin(queue, 'a', 100);
+  begin(queue, 'b');
+  assert.equal(queue.begin('voice', 'c', 1000), undefined);
+  assert.deepEqual(
+    queue.cut().map((turn) => turn.response),
+    ['a', 'b'],
+  );
+  assert.deepEqual([queue.isRetired('a'), queue.isRetired('b'), queue.isRetired('c')], [true, true, false]);
+  const turn = queue.begin('voice', 'c', 1000) as Turn;
+  assert.equal(queue.append(turn, pcm(900)), true);
+  assert.equal(queue.append(turn, pcm(200)), false);
+  assert.deepEqual([turn.complete, turn.acceptedMs], [true, 900]);
+});
