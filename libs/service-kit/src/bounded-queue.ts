@@ -1,0 +1,131 @@
+/** What a full queue does: `never-drop` refuses the push, `drop-oldest` forgets its head, `drop-newest` forgets the pushed item. */
+export type QueuePolicy = 'never-drop' | 'drop-oldest' | 'drop-newest';
+
+export interface BoundedQueueOptions<T> {
+  /** Label of the metrics; many queues may share one name. */
+  readonly name: string;
+  /** Items, at least 1. */
+  readonly capacity: number;
+  readonly policy: QueuePolicy;
+  /** Called for each item dropped because the queue was full, and for each item `clear` removed. */
+  onDrop?(item: T): void;
+}
+
+type DropReason = 'full' | 'refused' | 'cleared';
+
+/** What the depth metric reads; weak, so a forgotten queue leaves it. */
+type Measured = Pick<BoundedQueue<unknown>, 'name' | 'size' | 'closed'>;
+const live = new Set<WeakRef<Measured>>();
+const drops = new Map<string, { queue: string; reason: DropReason; count: number }>();
+
+/** Items waiting in all queues of each name. */
+export function queueDepths(): Map<string, number> {
+  const depths = new Map<string, number>();
+  for (const reference of live) {
+    const queue = reference.deref();
+    if (queue === undefined || (queue.closed && queue.size === 0)) live.delete(reference);
+    if (queue !== undefined) depths.set(queue.name, (depths.get(queue.name) ?? 0) + queue.size);
+  }
+  return depths;
+}
+
+/** Items every queue lost since the process began, by queue name and reason. */
+export function queueDrops(): readonly { queue: string; reason: string; count: number }[] {
+  return [...drops.values()];
+}
+
+/**
+ * A named queue that never grows past its capacity. One producer pushes, `for await` consumes; several consumers share the items.
+ * Leaving the loop early does not close the queue.
+ */
+export class BoundedQueue<T> implements AsyncIterable<T> {
+  readonly name: string;
+  readonly #capacity: number;
+  readonly #policy: QueuePolicy;
+  readonly #onDrop: ((item: T) => void) | undefined;
+  #items: T[] = [];
+  #waiters: ((result: IteratorResult<T, undefined>) => void)[] = [];
+  #closed = false;
+
+  constructor(options: BoundedQueueOptions<T>) {
+    if (!Number.isInteger(options.capacity) || options.capacity < 1)
+      throw new RangeError(`queue ${options.name}: capacity is an integer of at least 1, not ${options.capacity}`);
+    this.name = options.name;
+    this.#capacity = options.capacity;
+    this.#policy = options.policy;
+    this.#onDrop = options.onDrop?.bind(options);
+    live.add(new WeakRef<Measured>(this));
+  }
+
+  /** Items waiting. */
+  get size(): number {
+    return this.#items.length;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** False: the item was not taken, because the queue is closed or full under `never-drop`; the caller still owns it. */
+  push(item: T): boolean {
+    if (this.#closed) return false;
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      waiter({ value: item, done: false });
+      return true;
+    }
+    if (this.#items.length < this.#capacity) {
+      this.#items.push(item);
+      return true;
+    }
+    if (this.#policy === 'never-drop') {
+      this.#count('refused');
+      return false;
+    }
+    this.#count('full');
+    if (this.#policy === 'drop-newest') {
+      this.#onDrop?.(item);
+      return true;
+    }
+    const oldest = this.#items.shift() as T;
+    this.#items.push(item);
+    this.#onDrop?.(oldest);
+    return true;
+  }
+
+  /** Nothing more comes in; consumers end after the items that wait. */
+  close(): void {
+    this.#closed = true;
+    for (const waiter of this.#waiters.splice(0)) waiter({ value: undefined, done: true });
+  }
+
+  /** Removes the items that match (all without a predicate) and returns how many. */
+  clear(predicate: (item: T) => boolean = () => true): number {
+    const removed: T[] = [];
+    const kept: T[] = [];
+    for (const item of this.#items) (predicate(item) ? removed : kept).push(item);
+    if (removed.length === 0) return 0;
+    this.#items = kept;
+    this.#count('cleared', removed.length);
+    for (const item of removed) this.#onDrop?.(item);
+    return removed.length;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
+    return {
+      next: () => {
+        if (this.#items.length > 0) return Promise.resolve({ value: this.#items.shift() as T, done: false });
+        if (this.#closed) return Promise.resolve({ value: undefined, done: true });
+        return new Promise((resolve) => this.#waiters.push(resolve));
+      },
+      return: () => Promise.resolve({ value: undefined, done: true }),
+    };
+  }
+
+  #count(reason: DropReason, by = 1): void {
+    const key = `${this.name} ${reason}`;
+    const entry = drops.get(key) ?? { queue: this.name, reason, count: 0 };
+    entry.count += by;
+    drops.set(key, entry);
+  }
+}

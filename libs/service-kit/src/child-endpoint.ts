@@ -1,0 +1,48 @@
+import { type FromChild, meshErrorToWire, type ToChild } from './child-protocol.js';
+
+export interface ChildHandlers<In, Out> {
+  /** Answers `SupervisedChild.request`; what it throws reaches the caller as a MeshError. */
+  onRequest(message: In): Promise<Out> | Out;
+  /** Takes `SupervisedChild.send`. */
+  onMessage?(message: In): void;
+  /** SIGTERM, or the parent is gone: release what is held, within 2 s. */
+  onStop?(): Promise<void> | void;
+}
+
+export interface ParentLink<Ev> {
+  /** Sends an event to the parent. False: the parent does not keep up or is gone. */
+  emit(event: Ev): boolean;
+}
+
+/** The child's side of SupervisedChild. The child ends with its parent and leaves Ctrl-C to it. @throws Error when there is no parent. */
+export function serveParent<In, Out, Ev>(handlers: ChildHandlers<In, Out>): ParentLink<Ev> {
+  if (process.send === undefined) throw new Error('this module is a child process: start it with SupervisedChild');
+  const post = (message: FromChild<Out, Ev>): boolean => process.connected && (process.send?.(message) ?? false);
+  process.on('message', (received) => {
+    const message = received as ToChild<In>;
+    if (message.kind === 'message') handlers.onMessage?.(message.message);
+    else
+      Promise.resolve()
+        .then(() => handlers.onRequest(message.message))
+        .then(
+          (reply) => post({ kind: 'reply', id: message.id, reply }),
+          (thrown: unknown) => post({ kind: 'error', id: message.id, error: meshErrorToWire(thrown) }),
+        );
+  });
+  let stopping = false;
+  const stop = () => {
+    if (stopping) return;
+    stopping = true;
+    Promise.resolve()
+      .then(() => handlers.onStop?.())
+      .then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
+  };
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', stop);
+  process.on('disconnect', stop);
+  post({ kind: 'up' });
+  return { emit: (event) => post({ kind: 'event', event }) };
+}

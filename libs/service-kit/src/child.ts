@@ -1,0 +1,201 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { MeshError } from '@talkmesh/contracts';
+import { type FromChild, meshErrorFromWire, type ToChild } from './child-protocol.js';
+import type { Logger } from './logging.js';
+import type { Counter, Metrics } from './metrics.js';
+
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** When the next one starts, milliseconds from now; undefined when this one was disposed. */
+  readonly restartInMs: number | undefined;
+}
+
+export interface SupervisedChildOptions {
+  /** Label of talkmesh_child_restarts_total. */
+  readonly name: string;
+  /** The module to fork; TypeScript when this process runs TypeScript. It calls `serveParent`. */
+  readonly module: URL | string;
+  readonly args?: readonly string[];
+  /** Environment of the child; that of this process when left out. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Called after each end of the process; what it held is lost. */
+  onExit?(exit: ChildExit): void;
+  /** Called when a process said it is up, the first one included. */
+  onStart?(): void;
+  /** Wait before a restart: doubles from minMs to maxMs, and starts over after a run of stableMs. */
+  readonly backoff?: { readonly minMs?: number; readonly maxMs?: number; readonly stableMs?: number };
+  /** Messages waiting in the pipe above which `send` refuses. */
+  readonly maxPending?: number;
+}
+
+const BACKOFF = { minMs: 200, maxMs: 5000, stableMs: 10_000 };
+const KILL_AFTER_MS = 2000;
+const DEFAULT_MAX_PENDING = 256;
+
+interface PendingRequest<Out> {
+  resolve(reply: Out): void;
+  reject(error: MeshError): void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * A child process that may crash: it is started again with a growing pause, and the crash costs only what was under way.
+ * `In`: what is sent to it. `Out`: replies to requests. `Ev`: events it sends by itself. All are structured-clone values; typed
+ * arrays arrive as copies.
+ */
+export class SupervisedChild<In, Out = unknown, Ev = Out> {
+  readonly #options: SupervisedChildOptions;
+  readonly #backoff: typeof BACKOFF;
+  readonly #restarts: Counter;
+  readonly #refused: Counter;
+  readonly #pending = new Map<number, PendingRequest<Out>>();
+  readonly #listeners = new Set<(event: Ev) => void>();
+  #child: ChildProcess | undefined;
+  #nextId = 1;
+  #unsent = 0;
+  #crashesInARow = 0;
+  #startedAt = 0;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #disposed: Promise<void> | undefined;
+
+  constructor(options: SupervisedChildOptions) {
+    this.#options = options;
+    this.#backoff = { ...BACKOFF, ...options.backoff };
+    this.#restarts = options.metrics.counter('talkmesh_child_restarts_total', 'Child processes started again', [
+      'child',
+    ]);
+    this.#refused = options.metrics.counter(
+      'talkmesh_child_messages_refused_total',
+      'Messages not sent to a child that is down or does not keep up',
+      ['child'],
+    );
+    this.#restarts.inc({ child: options.name }, 0);
+    this.#start();
+  }
+
+  /** Process id, undefined while it is down. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  on(_event: 'event', listener: (event: Ev) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Sends without a reply. False: not sent, the child is down or `maxPending` messages wait. */
+  send(message: In): boolean {
+    return this.#post({ kind: 'message', message });
+  }
+
+  /** @throws MeshError of the child's handler; PEER_LOST when it is down or crashes; DEADLINE_EXCEEDED; CANCELLED after dispose. */
+  request(message: In, options: { readonly deadlineMs: number }): Promise<Out> {
+    const id = this.#nextId++;
+    return new Promise<Out>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        reject(
+          new MeshError('DEADLINE_EXCEEDED', `${this.#options.name} did not answer within ${options.deadlineMs} ms`),
+        );
+      }, options.deadlineMs);
+      this.#pending.set(id, { resolve, reject, timer });
+      if (!this.#post({ kind: 'request', id, message })) this.#settle(id)?.reject(this.#lost('is not running'));
+    });
+  }
+
+  /** Ends the process: SIGTERM, after 2 s SIGKILL. */
+  dispose(): Promise<void> {
+    this.#disposed ??= this.#end();
+    return this.#disposed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #start(): void {
+    const { module, args, env, log, name } = this.#options;
+    const path = module instanceof URL ? fileURLToPath(module) : module;
+    const child = fork(path, [...(args ?? [])], {
+      serialization: 'advanced',
+      execArgv: process.execArgv.filter((argument) => !/^--(test|inspect)/.test(argument)),
+      ...(env !== undefined && { env }),
+    });
+    this.#child = child;
+    this.#unsent = 0;
+    this.#startedAt = performance.now();
+    child.on('message', (message) => this.#receive(message as FromChild<Out, Ev>));
+    child.on('error', (err) => log.error({ err, child: name }, 'child process error'));
+    child.once('exit', (code, signal) => this.#exited(child, code, signal));
+  }
+
+  #post(message: ToChild<In>): boolean {
+    const child = this.#child;
+    const full = this.#unsent >= (this.#options.maxPending ?? DEFAULT_MAX_PENDING);
+    if (child === undefined || !child.connected || full) {
+      this.#refused.inc({ child: this.#options.name });
+      return false;
+    }
+    this.#unsent++;
+    child.send(message, () => {
+      if (this.#child === child) this.#unsent--;
+    });
+    return true;
+  }
+
+  #receive(message: FromChild<Out, Ev>): void {
+    if (message.kind === 'up') this.#options.onStart?.();
+    else if (message.kind === 'event') for (const listener of this.#listeners) listener(message.event);
+    else if (message.kind === 'reply') this.#settle(message.id)?.resolve(message.reply);
+    else this.#settle(message.id)?.reject(meshErrorFromWire(message.error));
+  }
+
+  #settle(id: number): PendingRequest<Out> | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    clearTimeout(pending?.timer);
+    return pending;
+  }
+
+  #exited(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#child !== child) return;
+    this.#child = undefined;
+    const { name, log } = this.#options;
+    const error =
+      this.#disposed === undefined ? this.#lost('crashed') : new MeshError('CANCELLED', `${name} was ended`);
+    for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(error);
+    const restartInMs = this.#disposed === undefined ? this.#scheduleRestart() : undefined;
+    if (restartInMs !== undefined)
+      log.warn({ child: name, code, signal, restartInMs }, 'child process ended, starting it again');
+    this.#options.onExit?.({ code, signal, restartInMs });
+  }
+
+  #scheduleRestart(): number {
+    const { minMs, maxMs, stableMs } = this.#backoff;
+    this.#crashesInARow = performance.now() - this.#startedAt >= stableMs ? 1 : this.#crashesInARow + 1;
+    const waitMs = Math.min(maxMs, minMs * 2 ** (this.#crashesInARow - 1));
+    this.#restartTimer = setTimeout(() => {
+      this.#restarts.inc({ child: this.#options.name });
+      this.#start();
+    }, waitMs);
+    return waitMs;
+  }
+
+  #lost(what: string): MeshError {
+    return new MeshError('PEER_LOST', `the child process ${this.#options.name} ${what}`);
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#restartTimer);
+    const child = this.#child;
+    if (child === undefined) return;
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    const kill = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+    await exited;
+    clearTimeout(kill);
+  }
+}

@@ -1,0 +1,63 @@
+import { Server as GrpcServer, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { MeshError, packageDefinition } from '@talkmesh/contracts';
+import { HealthImplementation } from 'grpc-health-check';
+import { CHANNEL_OPTIONS, type GrpcServiceImpl } from './grpc.js';
+import { waitAtMost } from './waiting.js';
+
+/** A process's gRPC server: its services, grpc.health.v1 with a status per service, and reflection. */
+export class KitGrpcServer {
+  readonly #server: Server = new GrpcServer(CHANNEL_OPTIONS);
+  readonly #health: HealthImplementation;
+  readonly #names: readonly string[];
+
+  constructor(services: readonly GrpcServiceImpl[]) {
+    for (const { definition, implementation } of services) this.#server.addService(definition, implementation);
+    this.#names = ['', ...services.map(({ definition }) => serviceName(definition))];
+    this.#health = new HealthImplementation();
+    this.#health.addToServer(this.#server);
+    new ReflectionService(packageDefinition, { services: this.#names.slice(1) }).addToServer(this.#server);
+    this.setServing(false);
+  }
+
+  /** @returns the port. @throws MeshError CONFIG_INVALID when the address cannot be bound. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(hostPort(host, port), ServerCredentials.createInsecure(), (cause, bound) => {
+        if (cause === null) resolve(bound);
+        else
+          reject(
+            new MeshError(
+              'CONFIG_INVALID',
+              `gRPC cannot listen on ${hostPort(host, port)} (${cause.message}): set TALKMESH_GRPC_HOST, TALKMESH_GRPC_PORT`,
+              { cause },
+            ),
+          );
+      });
+    });
+  }
+
+  setServing(serving: boolean): void {
+    for (const name of this.#names) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  /** Lets running calls finish, for at most `limitMs` and until `signal`; then cuts them. @returns whether all finished. */
+  async close(limitMs: number, signal: AbortSignal): Promise<boolean> {
+    const closed = new Promise<void>((resolve, reject) => {
+      this.#server.tryShutdown((error) => (error ? reject(error) : resolve()));
+    });
+    const outcome = await waitAtMost(closed, limitMs, signal);
+    if (outcome === 'gave-up') this.#server.forceShutdown();
+    return outcome === 'done';
+  }
+}
+
+function serviceName(definition: GrpcServiceImpl['definition']): string {
+  const path = Object.values(definition)[0]?.path ?? '';
+  return path.split('/')[1] ?? '';
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,195 @@
+import { channel } from 'node:diagnostics_channel';
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  type Client,
+  credentials,
+  type handleUnaryCall,
+  Metadata,
+  type ServiceDefinition,
+  type ServiceError,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { SpanKind } from '@opentelemetry/api';
+import { isReason, MeshError, type Reason } from '@talkmesh/contracts';
+import { decodeStatusDetails, encodeStatusDetails } from './status-details.js';
+import { extractFromMetadata, injectIntoMetadata } from './telemetry/carriers.js';
+import { tracingEnabled, withSpan } from './telemetry/spans.js';
+
+/** One gRPC service a process serves. */
+export interface GrpcServiceImpl {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
+export const MAX_GRPC_MESSAGE_BYTES = 4 * 1024 * 1024;
+const KEEPALIVE_MS = 20_000;
+/** HTTP/2 header lists are limited; the rest of a long message is of no use to a caller. */
+const MAX_DETAIL_CHARACTERS = 1000;
+const REASON_KEY = 'talkmesh-reason';
+const DETAILS_KEY = 'grpc-status-details-bin';
+
+/** Channel and server options of every connection in the mesh. */
+export const CHANNEL_OPTIONS = {
+  'grpc.max_receive_message_length': MAX_GRPC_MESSAGE_BYTES,
+  'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
+  'grpc.keepalive_time_ms': KEEPALIVE_MS,
+  'grpc.keepalive_timeout_ms': 5000,
+} as const satisfies ChannelOptions;
+
+/** Diagnostics channel with `{ path, error }` of every RPC a handler failed; the service logs INTERNAL ones from it. */
+export const rpcErrors = channel('talkmesh:rpc-error');
+export interface RpcFailure {
+  readonly path: string;
+  readonly error: MeshError;
+}
+
+export interface UnaryCall {
+  /** Aborted when the caller cancels, goes away or its deadline passes. */
+  readonly signal: AbortSignal;
+  readonly metadata: Metadata;
+}
+
+/** A unary handler that takes and returns values and throws MeshError; the caller gets status, ErrorInfo and RetryInfo. */
+export function unary<Req, Res>(handler: (request: Req, call: UnaryCall) => Promise<Res>): handleUnaryCall<Req, Res> {
+  return (call, callback) => {
+    const abort = new AbortController();
+    call.on('cancelled', () => abort.abort(new DOMException('the caller cancelled', 'AbortError')));
+    const path = call.getPath();
+    const run = () => handler(call.request, { signal: abort.signal, metadata: call.metadata });
+    const traced = () =>
+      withSpan(path.slice(1), { 'rpc.system': 'grpc' }, run, {
+        kind: SpanKind.SERVER,
+        parent: extractFromMetadata(call.metadata),
+      });
+    Promise.resolve()
+      .then(tracingEnabled() ? traced : run)
+      .then(
+        (response) => callback(null, response),
+        (thrown: unknown) => {
+          rpcErrors.publish({ path, error: MeshError.from(thrown) } satisfies RpcFailure);
+          callback(toServiceError(thrown));
+        },
+      );
+  };
+}
+
+export interface CallOptions {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  readonly metadata?: Metadata;
+}
+
+type UnaryMethod = (
+  request: unknown,
+  metadata: Metadata,
+  options: { deadline: number },
+  callback: (error: ServiceError | null, response: unknown) => void,
+) => { cancel(): void };
+
+/**
+ * Calls a unary method and waits at most `deadlineMs`.
+ * @throws MeshError with the server's reason; PEER_LOST when it cannot be reached, DEADLINE_EXCEEDED, CANCELLED.
+ */
+export async function callUnary<Req, Res>(
+  client: Client,
+  method: string,
+  request: Req,
+  options: CallOptions,
+): Promise<Res> {
+  const call = (client as unknown as Record<string, UnaryMethod | undefined>)[method];
+  if (typeof call !== 'function') throw new TypeError(`the client has no method ${method}`);
+  const { signal } = options;
+  if (signal?.aborted) throw MeshError.from(signal.reason);
+  const run = () =>
+    new Promise<Res>((resolve, reject) => {
+      const metadata = options.metadata?.clone() ?? new Metadata();
+      if (tracingEnabled()) injectIntoMetadata(metadata);
+      const onAbort = () => active.cancel();
+      const active = call.call(
+        client,
+        request,
+        metadata,
+        { deadline: Date.now() + options.deadlineMs },
+        (error, response) => {
+          signal?.removeEventListener('abort', onAbort);
+          if (error === null) resolve(response as Res);
+          else reject(signal?.aborted ? MeshError.from(signal.reason) : fromServiceError(error));
+        },
+      );
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  return tracingEnabled()
+    ? withSpan(`call ${method}`, { 'rpc.system': 'grpc' }, run, { kind: SpanKind.CLIENT })
+    : run();
+}
+
+/** Whatever was thrown, as what grpc-js takes in a callback or in `call.emit('error', ...)`. INTERNAL tells the caller nothing. */
+export function toServiceError(thrown: unknown): ServiceError {
+  const error = MeshError.from(thrown);
+  const message = error.message.slice(0, MAX_DETAIL_CHARACTERS);
+  const metadata = new Metadata();
+  const details = {
+    code: error.grpcStatus,
+    message,
+    reason: error.reason,
+    metadata: error.metadata,
+    retryAfterMs: error.retryAfterMs,
+  };
+  metadata.set(DETAILS_KEY, Buffer.from(encodeStatusDetails(details)));
+  metadata.set(REASON_KEY, error.reason);
+  return Object.assign(new Error(message), { code: error.grpcStatus, details: message, metadata });
+}
+
+/** Reasons of a status that carries no details: the peer is no talkmesh service, or grpc-js itself made the status. */
+const REASON_OF_STATUS: Partial<Record<status, Reason>> = {
+  [status.UNAVAILABLE]: 'PEER_LOST',
+  [status.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
+  [status.CANCELLED]: 'CANCELLED',
+  [status.RESOURCE_EXHAUSTED]: 'BODY_TOO_LARGE',
+  [status.INVALID_ARGUMENT]: 'ARGUMENT_INVALID',
+  [status.NOT_FOUND]: 'NOT_FOUND',
+  [status.ALREADY_EXISTS]: 'SESSION_EXISTS',
+  [status.PERMISSION_DENIED]: 'PERMISSION_DENIED',
+  [status.UNAUTHENTICATED]: 'TOKEN_INVALID',
+};
+
+/** The MeshError a server threw, rebuilt from the trailers of what grpc-js reported. */
+export function fromServiceError(thrown: unknown): MeshError {
+  if (thrown instanceof MeshError) return thrown;
+  const error = thrown as Partial<ServiceError> | undefined;
+  if (typeof error?.code !== 'number') return MeshError.from(thrown);
+  const raw = error.metadata?.get(DETAILS_KEY)[0];
+  const details = raw instanceof Uint8Array ? decodeStatusDetails(raw) : undefined;
+  const plain = error.metadata?.get(REASON_KEY)[0];
+  const name = details?.reason ?? (typeof plain === 'string' ? plain : '');
+  const reason = isReason(name) ? name : (REASON_OF_STATUS[error.code] ?? 'INTERNAL');
+  return new MeshError(reason, details?.message ?? error.details ?? 'the call failed', {
+    cause: thrown,
+    ...(details && { metadata: details.metadata }),
+    ...(details?.retryAfterMs !== undefined && { retryAfterMs: details.retryAfterMs }),
+  });
+}
+
+/** A client constructor of `v1`. */
+export type ClientConstructor<T extends Client> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<ChannelOptions>,
+) => T;
+
+/** A client with the mesh's limits and keepalive that reconnects within 2 s; close it with `client.close()`. */
+export function connectClient<T extends Client>(
+  Ctor: ClientConstructor<T>,
+  address: string,
+  security: ChannelCredentials = credentials.createInsecure(),
+): T {
+  return new Ctor(address, security, {
+    ...CHANNEL_OPTIONS,
+    'grpc.keepalive_permit_without_calls': 1,
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.min_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 2000,
+  });
+}

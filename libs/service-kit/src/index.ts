@@ -1,0 +1,41 @@
+export * from './bounded-queue.js';
+export {
+  type Bus,
+  type EventToPublish,
+  INSTANCE_HEADER,
+  type MessageHandler,
+  type MessageMeta,
+  type Subscription,
+} from './bus.js';
+export * from './child.js';
+export * from './child-endpoint.js';
+export * from './config.js';
+export type { RunningService, ServiceContext, ServiceDefinitionOf } from './context.js';
+export {
+  type CallOptions,
+  callUnary,
+  connectClient,
+  fromServiceError,
+  type GrpcServiceImpl,
+  MAX_GRPC_MESSAGE_BYTES,
+  toServiceError,
+  type UnaryCall,
+  unary,
+} from './grpc.js';
+export type { BucketName, KvBucket, KvEntryOf } from './kv-bucket.js';
+export { SERVICE_STATES, type ServiceState } from './lifecycle.js';
+export { createLogger, type Logger } from './logging.js';
+export {
+  type Counter,
+  createMetrics,
+  type Gauge,
+  type Histogram,
+  type Metrics,
+  type Registry,
+  SECONDS_BUCKETS,
+} from './metrics.js';
+export { runService } from './run.js';
+export { RollingPercentiles } from './stats.js';
+export { tracingEnabled, withSpan } from './telemetry/spans.js';
+export { aborted, waitAtMost, waitUntil } from './waiting.js';
+export type { OpenRequest, SessionStats, WorkerHandlers } from './worker.js';

@@ -1,0 +1,116 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
+import { type KV, Kvm } from '@nats-io/kv';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { MeshError } from '@talkmesh/contracts';
+
+export type BucketName = 'talkmesh_workers' | 'talkmesh_sessions';
+
+export interface KvEntryOf<T> {
+  readonly key: string;
+  readonly value: T;
+  /** Give it to `update` to change exactly this version. */
+  readonly revision: number;
+}
+
+/**
+ * A JetStream key-value bucket of JSON values. Every method rejects with MeshError NATS_UNAVAILABLE when the server does not answer.
+ * A bucket in memory is gone after a server restart: it is made again, empty, by the next call.
+ */
+export interface KvBucket {
+  get<T = unknown>(key: string): Promise<{ value: T; revision: number } | undefined>;
+  /** @returns the revision. @throws MeshError SESSION_EXISTS when the key has a value. */
+  create(key: string, value: unknown): Promise<number>;
+  /** @returns the new revision. @throws MeshError SESSION_EXISTS when the key is no longer at `revision`. */
+  update(key: string, value: unknown, revision: number): Promise<number>;
+  /** Sets whatever was there. @returns the revision. */
+  put(key: string, value: unknown): Promise<number>;
+  /** Deleting an unknown key succeeds. */
+  delete(key: string): Promise<void>;
+  list<T = unknown>(): Promise<KvEntryOf<T>[]>;
+}
+
+const WRONG_LAST_SEQUENCE = 10_071;
+const REQUEST_TIMEOUT_MS = 2000;
+
+export class JetStreamBucket implements KvBucket {
+  readonly #nc: NatsConnection;
+  readonly #name: BucketName;
+  readonly #ttlMs: number;
+  #opened: Promise<KV> | undefined;
+
+  constructor(nc: NatsConnection, name: BucketName, ttlMs: number) {
+    this.#nc = nc;
+    this.#name = name;
+    this.#ttlMs = ttlMs;
+  }
+
+  /** Makes the bucket, or opens the one that is there. */
+  async open(): Promise<void> {
+    await this.#run(async () => undefined);
+  }
+
+  async get<T>(key: string): Promise<{ value: T; revision: number } | undefined> {
+    const entry = await this.#run((kv) => kv.get(key));
+    return entry === null || entry.operation !== 'PUT'
+      ? undefined
+      : { value: entry.json<T>(), revision: entry.revision };
+  }
+
+  create(key: string, value: unknown): Promise<number> {
+    return this.#run((kv) => kv.create(key, JSON.stringify(value)), key);
+  }
+
+  update(key: string, value: unknown, revision: number): Promise<number> {
+    return this.#run((kv) => kv.update(key, JSON.stringify(value), revision), key);
+  }
+
+  put(key: string, value: unknown): Promise<number> {
+    return this.#run((kv) => kv.put(key, JSON.stringify(value)));
+  }
+
+  delete(key: string): Promise<void> {
+    return this.#run((kv) => kv.delete(key));
+  }
+
+  list<T>(): Promise<KvEntryOf<T>[]> {
+    return this.#run(async (kv) => {
+      const entries: KvEntryOf<T>[] = [];
+      for await (const entry of await kv.history())
+        if (entry.operation === 'PUT')
+          entries.push({ key: entry.key, value: entry.json<T>(), revision: entry.revision });
+      return entries;
+    });
+  }
+
+  async #run<R>(operation: (kv: KV) => Promise<R>, key = ''): Promise<R> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#opened ??= this.#create();
+        return await operation(await this.#opened);
+      } catch (cause) {
+        if (cause instanceof JetStreamApiError && cause.code === WRONG_LAST_SEQUENCE)
+          throw new MeshError('SESSION_EXISTS', `${this.#name}/${key} was changed by someone else`, { cause });
+        this.#opened = undefined;
+        if (attempt === 2 || this.#nc.isClosed()) throw this.#unavailable(cause);
+      }
+    }
+  }
+
+  #create(): Promise<KV> {
+    return new Kvm(this.#nc).create(this.#name, {
+      ttl: this.#ttlMs,
+      storage: 'memory',
+      history: 1,
+      timeout: REQUEST_TIMEOUT_MS,
+    });
+  }
+
+  #unavailable(cause: unknown): MeshError {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return new MeshError(
+      'NATS_UNAVAILABLE',
+      `the bucket ${this.#name} does not answer (${why}): is JetStream on (nats-server -js)?`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,113 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client';
+import { queueDepths, queueDrops } from './bounded-queue.js';
+
+export type { Counter, Gauge, Histogram, Registry };
+
+/** A service's metrics. Names start with `talkmesh_`, times are seconds, sizes bytes; no label ever names a session. */
+export interface Metrics {
+  readonly registry: Registry;
+  counter(name: string, help: string, labels?: readonly string[]): Counter;
+  histogram(name: string, help: string, labels?: readonly string[], buckets?: readonly number[]): Histogram;
+  gauge(name: string, help: string, labels?: readonly string[]): Gauge;
+}
+
+/** From 1 ms to 5 s, close together around a chunk's 480 ms. */
+export const SECONDS_BUCKETS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.48, 0.6, 1, 2, 5,
+] as const;
+
+const SESSION_LABEL = /^(sid|session|session_?id)$/i;
+
+class PromMetrics implements Metrics {
+  readonly registry = new Registry();
+  readonly #known = new Map<string, { metric: Metric; kind: string }>();
+
+  counter(name: string, help: string, labels: readonly string[] = []): Counter {
+    return this.#once('counter', name, labels, () => new Counter({ ...this.#base(name, help, labels) }));
+  }
+
+  histogram(
+    name: string,
+    help: string,
+    labels: readonly string[] = [],
+    buckets: readonly number[] = SECONDS_BUCKETS,
+  ): Histogram {
+    return this.#once(
+      'histogram',
+      name,
+      labels,
+      () => new Histogram({ ...this.#base(name, help, labels), buckets: [...buckets] }),
+    );
+  }
+
+  gauge(name: string, help: string, labels: readonly string[] = []): Gauge {
+    return this.#once('gauge', name, labels, () => new Gauge({ ...this.#base(name, help, labels) }));
+  }
+
+  #base(name: string, help: string, labels: readonly string[]) {
+    return { name, help, labelNames: [...labels], registers: [this.registry] };
+  }
+
+  #once<M extends Metric>(type: string, name: string, labels: readonly string[], make: () => M): M {
+    const kind = `${type}(${labels.join(',')})`;
+    const known = this.#known.get(name);
+    if (known !== undefined) {
+      if (known.kind !== kind) throw new Error(`metric ${name} exists as ${known.kind}, not as ${kind}`);
+      return known.metric as M;
+    }
+    if (!/^talkmesh_[a-z0-9_]+$/.test(name)) throw new Error(`metric ${name}: names are talkmesh_ and lower case`);
+    const session = labels.find((label) => SESSION_LABEL.test(label));
+    if (session !== undefined) throw new Error(`metric ${name}: label ${session} would make a series per session`);
+    const metric = make();
+    this.#known.set(name, { metric, kind });
+    return metric;
+  }
+}
+
+/** A registry of its own with Node's default metrics and the depth and drops of every BoundedQueue of the process. */
+export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
+  const metrics = new PromMetrics();
+  if (options.defaults ?? true) collectDefaultMetrics({ register: metrics.registry });
+  new Gauge({
+    name: 'talkmesh_queue_depth',
+    help: 'Items waiting in bounded queues',
+    labelNames: ['queue'],
+    registers: [metrics.registry],
+    collect() {
+      this.reset();
+      for (const [queue, depth] of queueDepths()) this.set({ queue }, depth);
+    },
+  });
+  new Counter({
+    name: 'talkmesh_queue_dropped_total',
+    help: 'Items bounded queues lost: full, refused (never-drop) or cleared',
+    labelNames: ['queue', 'reason'],
+    registers: [metrics.registry],
+    collect() {
+      this.reset();
+      for (const { queue, reason, count } of queueDrops()) this.inc({ queue, reason }, count);
+    },
+  });
+  return metrics;
+}
+
+/** Sessions and capacity of a worker, read at each scrape. */
+export function exportSessionGauges(metrics: Metrics, worker: { readonly capacity: number; sessions(): number }): void {
+  const registers = [metrics.registry];
+  new Gauge({
+    name: 'talkmesh_sessions',
+    help: 'Sessions this worker holds',
+    registers,
+    collect() {
+      this.set(worker.sessions());
+    },
+  });
+  new Gauge({
+    name: 'talkmesh_sessions_capacity',
+    help: 'Sessions this worker admits at once',
+    registers,
+    collect() {
+      this.set(worker.capacity);
+    },
+  });
+}

@@ -1,0 +1,181 @@
+import { isDeepStrictEqual } from 'node:util';
+import { assertSessionId, MeshError, type ServiceName, v1 } from '@talkmesh/contracts';
+import { type GrpcServiceImpl, type UnaryCall, unary } from './grpc.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { Logger } from './logging.js';
+import { waitUntil } from './waiting.js';
+import type { DescribeResponse, OpenRequest, WorkerHandlers } from './worker.js';
+
+type Handlers = {
+  [M in keyof (typeof v1.StageService)['service']]: unknown;
+};
+type CloseRequest = { sessionId: string; reason: string };
+
+/** The member of OpenRequest's oneof each worker is opened with. */
+const OPTIONS_OF: Partial<Record<ServiceName, NonNullable<OpenRequest['options']>>> = {
+  'audio-ingest': 'ingest',
+  'audio-llm-bridge': 'bridge',
+  'score-model': 'score',
+  'vae-decode': 'decode',
+  'webrtc-egress': 'egress',
+};
+const MAX_DRAIN_RPC_MS = 3_600_000;
+const MAX_REASON_CHARACTERS = 64;
+
+interface Held {
+  readonly request: OpenRequest;
+  readonly opening: Promise<void>;
+  opened: boolean;
+  closing?: Promise<void>;
+}
+
+export interface WorkerIdentity {
+  readonly service: ServiceName;
+  readonly instanceId: string;
+  readonly version: string;
+}
+
+/** Admission of sessions to a worker: ids, options, capacity, draining, idempotent Open and Close. */
+export class SessionAdmission {
+  readonly #worker: WorkerHandlers;
+  readonly #service: ServiceName;
+  readonly #lifecycle: Lifecycle;
+  readonly #held = new Map<string, Held>();
+  /** Called after each change of the number of sessions. */
+  onChange: () => void = () => undefined;
+
+  constructor(worker: WorkerHandlers, service: ServiceName, lifecycle: Lifecycle) {
+    this.#worker = worker;
+    this.#service = service;
+    this.#lifecycle = lifecycle;
+  }
+
+  /** Sessions the worker holds or is opening. */
+  get size(): number {
+    this.#forgetEnded();
+    return Math.max(this.#worker.sessions(), this.#held.size);
+  }
+
+  async open(request: OpenRequest, signal: AbortSignal): Promise<void> {
+    const id = assertSessionId(request.sessionId);
+    const expected = OPTIONS_OF[this.#service];
+    if (request.options !== expected)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        `${this.#service} is opened with options "${expected}", not "${request.options ?? ''}"`,
+      );
+    await this.#held.get(id)?.closing;
+    this.#forgetEnded();
+    const held = this.#held.get(id);
+    if (held !== undefined) {
+      if (isDeepStrictEqual(held.request, request)) return held.opening;
+      throw new MeshError('SESSION_EXISTS', 'the session is open here with other options');
+    }
+    if (this.#lifecycle.drainSignal.aborted)
+      throw new MeshError('DRAINING', 'this worker is draining, open the session on another one');
+    if (this.size >= this.#worker.capacity)
+      throw new MeshError(
+        'SESSION_LIMIT',
+        `this worker holds its ${this.#worker.capacity} sessions, open it on another one`,
+      );
+    return this.#open(id, request, signal);
+  }
+
+  #open(id: string, request: OpenRequest, signal: AbortSignal): Promise<void> {
+    const opening = Promise.resolve().then(() => this.#worker.open(request, signal));
+    const held: Held = { request, opening, opened: false };
+    this.#held.set(id, held);
+    this.onChange();
+    return opening.then(
+      () => {
+        held.opened = true;
+        this.onChange();
+      },
+      (thrown: unknown) => {
+        this.#held.delete(id);
+        this.onChange();
+        throw thrown;
+      },
+    );
+  }
+
+  /** Closing an unknown session succeeds; a session that is still opening is closed once it is open. */
+  async close(sessionId: string, reason: string): Promise<void> {
+    const id = assertSessionId(sessionId);
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    held.closing ??= held.opening
+      .then(
+        () => this.#worker.close(id, reason.slice(0, MAX_REASON_CHARACTERS)),
+        () => undefined,
+      )
+      .finally(() => {
+        this.#held.delete(id);
+        this.onChange();
+      });
+    await held.closing;
+  }
+
+  /** Closes every session; failures are returned, not thrown. */
+  async closeAll(reason: string): Promise<unknown[]> {
+    const results = await Promise.allSettled([...this.#held.keys()].map((id) => this.close(id, reason)));
+    return results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  }
+
+  /** A worker may end a session by itself; what it no longer lists is no longer held. */
+  #forgetEnded(): void {
+    if (this.#held.size <= this.#worker.sessions()) return;
+    const stats = this.#worker.stats();
+    if (stats.length !== this.#worker.sessions()) return;
+    const listed = new Set(stats.map((entry) => entry.sessionId));
+    for (const [id, held] of this.#held)
+      if (held.opened && held.closing === undefined && !listed.has(id)) this.#held.delete(id);
+  }
+}
+
+/** `talkmesh.v1.StageService` over a worker. */
+export function stageService(
+  worker: WorkerHandlers,
+  admission: SessionAdmission,
+  identity: WorkerIdentity,
+  lifecycle: Lifecycle,
+  log: Logger,
+): GrpcServiceImpl {
+  const describe = async (): Promise<DescribeResponse> => ({
+    service: identity.service,
+    instanceId: identity.instanceId,
+    version: identity.version,
+    state: workerState(lifecycle),
+    sessions: worker.sessions(),
+    capacity: worker.capacity,
+    model: worker.model,
+  });
+  const open = async (request: OpenRequest, call: UnaryCall) => {
+    await admission.open(request, call.signal);
+    log.info({ session_id: request.sessionId }, 'session opened');
+    return {};
+  };
+  const close = async ({ sessionId, reason }: CloseRequest) => {
+    await admission.close(sessionId, reason);
+    log.info({ session_id: sessionId, reason }, 'session closed');
+    return {};
+  };
+  const drain = async ({ deadlineMs }: { deadlineMs: number }, call: UnaryCall) => {
+    lifecycle.drain();
+    await waitUntil(() => admission.size === 0, Math.min(deadlineMs, MAX_DRAIN_RPC_MS), call.signal);
+    return { sessionsLeft: admission.size };
+  };
+  const implementation = {
+    Describe: unary(describe),
+    Open: unary(open),
+    Close: unary(close),
+    Drain: unary(drain),
+    Stats: unary(async () => ({ sessions: worker.stats() })),
+  } satisfies Handlers;
+  return { definition: v1.StageService.service, implementation };
+}
+
+function workerState(lifecycle: Lifecycle): DescribeResponse['state'] {
+  if (lifecycle.drainSignal.aborted) return 'WORKER_STATE_DRAINING';
+  return lifecycle.state === 'READY' ? 'WORKER_STATE_READY' : 'WORKER_STATE_WARMING';
+}

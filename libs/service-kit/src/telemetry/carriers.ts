@@ -1,0 +1,32 @@
+import type { Metadata } from '@grpc/grpc-js';
+import type { MsgHdrs } from '@nats-io/transport-node';
+import {
+  type Context,
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  type TextMapGetter,
+  type TextMapSetter,
+} from '@opentelemetry/api';
+
+const natsSetter: TextMapSetter<MsgHdrs> = { set: (carrier, key, value) => carrier.set(key, value) };
+const natsGetter: TextMapGetter<MsgHdrs> = {
+  keys: (carrier) => carrier.keys(),
+  get: (carrier, key) => (carrier.has(key) ? carrier.get(key) : undefined),
+};
+const grpcSetter: TextMapSetter<Metadata> = { set: (carrier, key, value) => carrier.set(key, value) };
+const grpcGetter: TextMapGetter<Metadata> = {
+  keys: (carrier) => Object.keys(carrier.getMap()),
+  get: (carrier, key) => carrier.get(key).map(String),
+};
+
+/** W3C trace context of the active span into NATS headers. */
+export const injectIntoHeaders = (headers: MsgHdrs): void => propagation.inject(context.active(), headers, natsSetter);
+/** The sender's trace context; an empty one when the headers hold none. */
+export const extractFromHeaders = (headers: MsgHdrs): Context => propagation.extract(ROOT_CONTEXT, headers, natsGetter);
+/** W3C trace context of the active span into gRPC metadata. */
+export const injectIntoMetadata = (metadata: Metadata): void =>
+  propagation.inject(context.active(), metadata, grpcSetter);
+/** The caller's trace context; an empty one when the metadata hold none. */
+export const extractFromMetadata = (metadata: Metadata): Context =>
+  propagation.extract(ROOT_CONTEXT, metadata, grpcGetter);

@@ -1,0 +1,16 @@
+/**
+ * `node --import @talkmesh/service-kit/preload`: starts OpenTelemetry tracing when OTEL_EXPORTER_OTLP_ENDPOINT is set, and loads
+ * nothing otherwise. The kit makes the gRPC and NATS spans itself, so no module is patched; metrics stay with Prometheus and
+ * logs with stdout. The SDK reads the standard OTEL_* variables (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, ...).
+ */
+const FLUSH_DEADLINE_MS = 3000;
+
+if (process.env['OTEL_EXPORTER_OTLP_ENDPOINT']) {
+  const { NodeSDK } = await import('@opentelemetry/sdk-node');
+  const sdk = new NodeSDK({ instrumentations: [], metricReaders: [], logRecordProcessors: [] });
+  sdk.start();
+  process.once('beforeExit', () => {
+    setTimeout(() => process.exit(), FLUSH_DEADLINE_MS).unref();
+    sdk.shutdown().catch((cause: unknown) => console.error('traces were not flushed:', cause));
+  });
+}

@@ -1,0 +1,47 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
+
+const TRACER = 'talkmesh';
+
+/** True once a tracing SDK is registered: the default propagator carries no fields. */
+export function tracingEnabled(): boolean {
+  return propagation.fields().length > 0;
+}
+
+export interface SpanOptions {
+  readonly kind?: SpanKind;
+  /** Parent; the active context when left out. */
+  readonly parent?: Context;
+}
+
+/** Runs `fn` inside a span and ends it: with an error when `fn` throws or rejects. Costs one call when tracing is off. */
+export function withSpan<T>(name: string, attributes: Attributes, fn: (span: Span) => T, options: SpanOptions = {}): T {
+  const parent = options.parent ?? context.active();
+  const span = trace.getTracer(TRACER).startSpan(name, { attributes, kind: options.kind ?? SpanKind.INTERNAL }, parent);
+  const fail = (thrown: unknown): never => {
+    span.recordException(thrown instanceof Error ? thrown : String(thrown));
+    span.setStatus({ code: SpanStatusCode.ERROR, message: thrown instanceof Error ? thrown.message : String(thrown) });
+    span.end();
+    throw thrown;
+  };
+  try {
+    const result = context.with(trace.setSpan(parent, span), () => fn(span));
+    if (result instanceof Promise)
+      return result.then((value: unknown) => {
+        span.end();
+        return value;
+      }, fail) as T;
+    span.end();
+    return result;
+  } catch (thrown) {
+    return fail(thrown);
+  }
+}

@@ -1,0 +1,55 @@
+/** A worker that run.test.ts starts as a process of its own; env FIXTURE_* decides how it behaves. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MeshError } from '@talkmesh/contracts';
+import { defineConfig, type OpenRequest, runService } from '../index.js';
+
+const held = new Set<string>();
+const openMs = Number(process.env['FIXTURE_OPEN_MS'] ?? 0);
+
+await runService(
+  {
+    name: 'vae-decode',
+    parseConfig: defineConfig({}),
+    async start(context) {
+      if (process.env['FIXTURE_START'] === 'model-invalid')
+        throw new MeshError('MODEL_INVALID', 'decoder.onnx is missing: run npm run model');
+      if (process.env['FIXTURE_START'] === 'crash') throw new TypeError('a bug');
+      if (process.env['FIXTURE_START'] === 'slow') await sleep(60_000, undefined, { signal: context.signal });
+      return {
+        grpc: [],
+        ready: { extra: 'fact' },
+        worker: {
+          capacity: context.config.capacity,
+          model: 'nano@1',
+          sessions: () => held.size,
+          async open(request: OpenRequest) {
+            await sleep(openMs);
+            if (request.decode?.avatar === 'bug') throw new Error('secret of the inside');
+            held.add(request.sessionId);
+          },
+          async close(sessionId: string, reason: string) {
+            context.log.info({ closed: sessionId, reason }, 'fixture closed');
+            held.delete(sessionId);
+          },
+          stats: () =>
+            [...held].map((sessionId) => ({
+              sessionId,
+              epoch: 0,
+              chunk: 0,
+              itemsIn: 0,
+              itemsOut: 0,
+              dropped: 0,
+              p50Ms: 0,
+              p95Ms: 0,
+              late: 0,
+            })),
+        },
+        async [Symbol.asyncDispose]() {
+          if (process.env['FIXTURE_DISPOSE'] === 'hang') await new Promise(() => setInterval(() => undefined, 1000));
+          context.log.info('fixture disposed');
+        },
+      };
+    },
+  },
+  process.env,
+);

@@ -1,0 +1,2 @@
+export { createTestContext, type TestContext } from './context.js';
+export { type NatsServer, startNatsServer } from './nats-server.js';
