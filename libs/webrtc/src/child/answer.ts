@@ -1,20 +1,8 @@
 import wrtc from '@roamhq/wrtc';
+import type { PeerSettings } from '../protocol.js';
 import { advertise } from '../sdp.js';
 
 type PeerConnection = InstanceType<typeof wrtc.RTCPeerConnection>;
-
-/** What a child needs to know to make peer connections. */
-export interface PeerSettings {
-  readonly portMin: number;
-  readonly portMax: number;
-  readonly advertise: readonly string[];
-  readonly gatherMs: number;
-  readonly iceServers: readonly {
-    readonly urls: readonly string[];
-    readonly username?: string;
-    readonly credential?: string;
-  }[];
-}
 
 /** One transport, so one UDP port, per peer. `portRange` is an extension of @roamhq/wrtc. */
 export function createPeer(settings: PeerSettings): PeerConnection {

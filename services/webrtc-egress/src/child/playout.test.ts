@@ -81,7 +81,7 @@ test('an hour has as many frames as an hour should have', () => {
     audio: () => {},
     onPlayed: () => {},
     onHeld: () => {},
-    onStall: assert.fail,
+    onStall: (ms) => assert.fail(`stalled ${ms} ms`),
   });
   hour.push(frame(0));
   const startMs = clock.nowMs;

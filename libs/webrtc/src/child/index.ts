@@ -1,0 +1,1 @@
+export { type AttachMedia, type PeerConnection, type PeerMedia, servePeers } from './peers.js';
