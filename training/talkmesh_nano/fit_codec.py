@@ -9,7 +9,7 @@ from .dataset import make_track
 
 
 def fit(seed=20250603, tracks=240, seconds=20.0):
-    """The codec as plain lists. Deterministic for a seed and an espeak-ng version."""
+    """The codec as plain lists. espeak-ng keeps state between utterances, so a second fit differs in the third digit."""
     rng = np.random.default_rng(seed)
     frames = np.concatenate([make_track(rng, seconds, augmented=False)[1] for _ in range(tracks)])
     groups = frames[: len(frames) // 4 * 4].reshape(-1, rig.TEMPORAL, len(rig.NAMES)).astype(np.float64)

@@ -1,0 +1,58 @@
+"""Pre-trains the audio encoder on mouth shapes.
+
+python -m talkmesh_nano.train_audio --data DIR --out DIR [--config configs/encoder.json] [--seconds N] [--resume] [--smoke]
+"""
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .audio_encoder import CHUNK_FRAMES, AudioEncoder
+from .cache import Cache
+from .common import Run, arguments, load_weights
+
+
+def loss_of(encoder, pcm, mouth, flags):
+    """Weighted L1 on mouth shape plus the two logits; frames of the window's history count a third."""
+    shape, closed, silent = encoder.read(encoder(torch.from_numpy(pcm)))
+    flags = torch.from_numpy(flags)
+    weight = torch.full(closed.shape, 0.33)
+    weight[:, -CHUNK_FRAMES:] = 1.0
+    scale = torch.tensor([2.0, 1.0, 0.7, 0.7])
+    error = ((shape - torch.from_numpy(mouth)).abs() * scale).mean(-1)
+    bce = F.binary_cross_entropy_with_logits
+    flag = bce(closed, (flags & 1).float(), reduction="none") + bce(silent, (flags // 2).float(), reduction="none")
+    return ((error + 0.05 * flag) * weight).mean() / weight.mean()
+
+
+def correlations(encoder, cache, seed=7, batches=12):
+    """Held-out Pearson correlation of the four mouth numbers over the chunk's own frames."""
+    rng, said, true = np.random.default_rng(seed), [], []
+    with torch.no_grad():
+        for _ in range(batches):
+            pcm, mouth, _ = cache.windows(rng, 32)
+            said.append(encoder.read(encoder(torch.from_numpy(pcm)))[0][:, -CHUNK_FRAMES:].numpy())
+            true.append(mouth[:, -CHUNK_FRAMES:])
+    said, true = np.concatenate(said).reshape(-1, 4), np.concatenate(true).reshape(-1, 4)
+    return [round(float(np.corrcoef(said[:, k], true[:, k])[0, 1]), 4) for k in range(4)]
+
+
+def main():
+    args = arguments(__doc__, "configs/encoder.json")
+    cache = Cache(args.data)
+    encoder = AudioEncoder()
+    if args.init:
+        load_weights(encoder, args.init)
+    run = Run(args, encoder, encoder.parameters())
+    rng = np.random.default_rng(args.seed)
+    while run.running():
+        run.update(loss_of(encoder, *cache.windows(rng, 4 if args.smoke else args.settings["batch"])))
+        if run.step % 200 == 0:
+            cache.refresh()
+            run.save()
+    run.save()
+    encoder.load_state_dict(run.ema)
+    run.log(heldout_correlation=correlations(encoder, Cache(args.data, "test"), batches=1 if args.smoke else 12))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""python -m unittest discover -s tests (from training/): the rig codec, lips, causality and the roll-out's equivalence."""
+import unittest
+
+import numpy as np
+import torch
+
+from talkmesh_nano import rig
+from talkmesh_nano.audio_encoder import AudioEncoder, AudioGraph
+from talkmesh_nano.cache import chunk_windows
+from talkmesh_nano.dataset import make_track
+from talkmesh_nano.motion import rig_track
+from talkmesh_nano.score import TOKENS, Score, ScoreConfig
+from talkmesh_nano.shapes import CHUNK_SAMPLES, HISTORY_SAMPLES
+from talkmesh_nano.visemes import phoneme_targets, viseme_track
+
+torch.set_num_threads(1)
+
+
+def lively_score(seed=0):
+    """A score model whose zero-initialised layers are woken up, so that every path carries signal."""
+    torch.manual_seed(seed)
+    model = Score(ScoreConfig(dim=32, layers=2, heads=2, mlp=64)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return model
+
+
+class CodecTest(unittest.TestCase):
+    def test_round_trip_keeps_what_is_seen(self):
+        rng = np.random.default_rng(3)
+        _, frames, _, silent = make_track(rng, 24, augmented=False, talk=0.5)
+        back = rig.decode_rig(rig.encode_rig(frames))
+        rmse = np.sqrt(((back - frames) ** 2).mean(0))
+        self.assertLess(rmse[:5].max(), 0.02)
+        self.assertLess(rmse.max(), 0.06)
+        self.assertTrue(silent.any())
+        self.assertLess(back[silent, 0].max(), 0.02)
+
+    def test_bad_shape_is_named(self):
+        with self.assertRaisesRegex(ValueError, "multiple of 4"):
+            rig.encode_rig(np.zeros((5, 15), np.float32))
+
+
+class LipsTest(unittest.TestCase):
+    def test_closed_consonants_and_silence(self):
+        phonemes = [(0.5, "ɑː"), (0.8, "b"), (0.9, "ɑː"), (1.2, "")]
+        track, closed, silent = viseme_track(phonemes, 2.0, 50)
+        self.assertTrue(closed.any() and silent.any())
+        self.assertEqual(track[closed, 0].max(), 0)
+        self.assertEqual(track[silent, 0].max(), 0)
+        self.assertGreater(track[:, 0].max(), 0.7)
+
+    def test_diphthong_has_two_shapes_and_unknown_none(self):
+        self.assertEqual(len(phoneme_targets("aɪ")), 2)
+        self.assertEqual(phoneme_targets("?"), [])
+
+    def test_same_seed_same_motion(self):
+        mouth, energy = np.zeros((240, 4), np.float32), np.zeros(240, np.float32)
+        one, two, other = (rig_track(np.random.default_rng(s), mouth, energy) for s in (11, 11, 12))
+        np.testing.assert_array_equal(one, two)
+        self.assertGreater(np.abs(one - other).max(), 0.1)
+
+
+class AudioTest(unittest.TestCase):
+    def test_window_is_the_causal_limit(self):
+        torch.manual_seed(0)
+        graph = AudioGraph(AudioEncoder().eval())
+        pcm = np.random.default_rng(0).standard_normal(4 * CHUNK_SAMPLES).astype(np.float32)
+        changed = pcm.copy()
+        changed[2 * CHUNK_SAMPLES:] = 0
+        with torch.no_grad():
+            a, b = ([graph(torch.from_numpy(w)) for w in chunk_windows(p)] for p in (pcm, changed))
+        self.assertEqual(tuple(a[0].shape), (3, 4, 128))
+        self.assertEqual(len(chunk_windows(pcm)[0]), HISTORY_SAMPLES + CHUNK_SAMPLES)
+        for k in (0, 1):
+            self.assertTrue(torch.equal(a[k], b[k]))
+        self.assertFalse(torch.allclose(a[2], b[2]))
+
+
+class ScoreTest(unittest.TestCase):
+    def test_whole_sequence_equals_step_by_step(self):
+        model = lively_score()
+        x, audio = torch.randn(1, 4, 3, 8, 2, 2), torch.randn(1, 4, 3, 4, 128)
+        t = torch.tensor([0.6])
+        with torch.no_grad():
+            whole = model(x, audio, t)[0]
+            modulation = model.time(t)[0]
+            empty = torch.zeros(2, 0, 32)
+            velocity, k0, v0 = model.step(x[0, 0], modulation, audio[0, 0], empty, empty)
+            self.assertEqual(tuple(k0.shape), (2, TOKENS, 32))
+            last = (k0, v0)
+            for n in range(1, 4):
+                contexts = [torch.cat(pair, 1) for pair in zip((k0, v0), last)]
+                velocity, *last = model.step(x[0, n], modulation, audio[0, n], *contexts)
+                torch.testing.assert_close(x[0, n] - 0.6 * velocity, whole[n], atol=1e-5, rtol=0)
+
+    def test_no_chunk_sees_the_future_unless_asked(self):
+        model = lively_score()
+        x, audio, t = torch.randn(1, 4, 3, 8, 2, 2), torch.randn(1, 4, 3, 4, 128), torch.tensor([0.7])
+        other = x.clone()
+        other[:, 3] += 1
+        with torch.no_grad():
+            self.assertTrue(torch.equal(model(x, audio, t)[:, :3], model(other, audio, t)[:, :3]))
+            ahead = [model(v, audio, t, look_ahead=True) for v in (x, other)]
+        self.assertFalse(torch.allclose(ahead[0][:, 2], ahead[1][:, 2]))
+
+    def test_stage_two_trains_audio_layers_only(self):
+        names = lively_score().audio_parameters()
+        self.assertTrue(names)
+        self.assertTrue(all("audio" in n or "film" in n for n in names))
+
+
+if __name__ == "__main__":
+    unittest.main()
