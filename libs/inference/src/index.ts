@@ -1,0 +1,11 @@
+export * from './chunk-states.js';
+export * from './decoder-engine.js';
+export * from './executor.js';
+export * from './model.js';
+export * from './noise.js';
+export { createOrtExecutor, type OrtExecutorOptions } from './ort-executor.js';
+export type { OrtProvider } from './ort-protocol.js';
+export * from './png.js';
+export * from './reference.js';
+export { ScoreEngine, type StateBytes } from './score-engine.js';
+export { type GeneratedChunk, ScoreSession, type ScoreSessionOptions } from './score-session.js';

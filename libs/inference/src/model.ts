@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import {
+  type AvatarManifest,
+  type ChunkGeometry,
+  chunkGeometry,
+  MeshError,
+  type ModelManifest,
+  modelManifest,
+} from '@talkmesh/contracts';
+import { decodePng } from './png.js';
+
+export type GraphName = keyof ModelManifest['graphs'];
+
+/** A model folder whose every file was checked. */
+export interface Model {
+  readonly manifest: ModelManifest;
+  readonly geometry: ChunkGeometry;
+  readonly folder: string;
+  /** `name@version`, as workers report it. */
+  readonly label: string;
+  /** Absolute path of a graph. */
+  path(graph: GraphName): string;
+  /** @throws MeshError AVATAR_NOT_FOUND */
+  avatar(id: string): AvatarManifest;
+  /**
+   * The avatar's picture, [height, width, 3] RGB bytes of the manifest's size.
+   * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID
+   */
+  avatarImage(id: string): Uint8Array;
+}
+
+const REMEDY = 'restore the model folder from the release, or let TALKMESH_MODEL name a complete one';
+
+/**
+ * Reads `model.json` and checks it, and every file it names: presence, size, SHA-256.
+ * @throws MeshError MODEL_INVALID naming the file and what to do
+ */
+export async function loadModel(folder: string): Promise<Model> {
+  const root = resolve(folder);
+  const manifest = await readManifest(join(root, 'model.json'));
+  const listed = new Set(manifest.files.map((file) => file.path));
+  for (const path of [...Object.values(manifest.graphs), ...manifest.avatars.map((avatar) => avatar.image)])
+    if (!listed.has(path))
+      throw new MeshError(
+        'MODEL_INVALID',
+        `${join(root, 'model.json')} uses ${path} but does not list it under "files"; ${REMEDY}`,
+      );
+  const images = new Map<string, Uint8Array>();
+  for (const file of manifest.files) {
+    const bytes = await readChecked(root, file);
+    if (manifest.avatars.some((avatar) => avatar.image === file.path)) images.set(file.path, bytes);
+  }
+  return new LoadedModel(root, manifest, images);
+}
+
+class LoadedModel implements Model {
+  readonly manifest: ModelManifest;
+  readonly geometry: ChunkGeometry;
+  readonly folder: string;
+  readonly label: string;
+  readonly #images: ReadonlyMap<string, Uint8Array>;
+
+  constructor(folder: string, manifest: ModelManifest, images: ReadonlyMap<string, Uint8Array>) {
+    this.folder = folder;
+    this.manifest = manifest;
+    this.geometry = chunkGeometry(manifest);
+    this.label = `${manifest.name}@${manifest.version}`;
+    this.#images = images;
+  }
+
+  path(graph: GraphName): string {
+    return join(this.folder, this.manifest.graphs[graph]);
+  }
+
+  avatar(id: string): AvatarManifest {
+    const avatar = this.manifest.avatars.find((candidate) => candidate.id === id);
+    if (avatar !== undefined) return avatar;
+    const known = this.manifest.avatars.map((candidate) => candidate.id).join(', ');
+    throw new MeshError('AVATAR_NOT_FOUND', `model ${this.label} has no avatar "${id.slice(0, 60)}"; it has ${known}`);
+  }
+
+  avatarImage(id: string): Uint8Array {
+    const { image } = this.avatar(id);
+    const { width, height, rgb } = decodePng(this.#images.get(image) as Uint8Array);
+    if (width !== this.manifest.width || height !== this.manifest.height)
+      throw new MeshError(
+        'MODEL_INVALID',
+        `${join(this.folder, image)} is ${width}x${height}; the model wants ${this.manifest.width}x${this.manifest.height}`,
+      );
+    return rgb;
+  }
+}
+
+async function readManifest(path: string): Promise<ModelManifest> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new MeshError('MODEL_INVALID', `${path} cannot be read; ${REMEDY}`, { cause });
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new MeshError('MODEL_INVALID', `${path} is not JSON; ${REMEDY}`, { cause });
+  }
+  const parsed = modelManifest.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'manifest'}: ${issue.message}`);
+  throw new MeshError('MODEL_INVALID', `${path} is not a valid manifest (${issues.join('; ')}); ${REMEDY}`);
+}
+
+async function readChecked(root: string, file: ModelManifest['files'][number]): Promise<Uint8Array> {
+  const path = join(root, file.path);
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new MeshError('MODEL_INVALID', `${path} is missing or unreadable; ${REMEDY}`, { cause });
+  }
+  if (bytes.byteLength !== file.bytes)
+    throw new MeshError(
+      'MODEL_INVALID',
+      `${path} has ${bytes.byteLength} bytes, not ${file.bytes}: it was altered or cut off; ${REMEDY}`,
+    );
+  if (createHash('sha256').update(bytes).digest('hex') !== file.sha256)
+    throw new MeshError('MODEL_INVALID', `${path} was altered (its SHA-256 does not match model.json); ${REMEDY}`);
+  return bytes;
+}

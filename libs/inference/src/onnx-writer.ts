@@ -1,0 +1,143 @@
+/** Writes ONNX models (onnx.proto3, protobuf wire format) without a protobuf library. */
+import type { TensorType } from './executor.js';
+
+/** TensorProto.DataType. */
+const DATA_TYPE: Readonly<Record<TensorType, number>> = { float32: 1, uint8: 2, int64: 7 };
+/** AttributeProto.AttributeType. */
+const ATTRIBUTE = { float: 1, int: 2, ints: 7 } as const;
+const WIRE = { varint: 0, bytes: 2, fixed32: 5 } as const;
+const IR_VERSION = 8;
+export const ONNX_OPSET = 16;
+
+class ProtoWriter {
+  readonly #parts: Uint8Array[] = [];
+
+  int(field: number, value: number | bigint): this {
+    return this.#tag(field, WIRE.varint).#varint(value);
+  }
+
+  float(field: number, value: number): this {
+    this.#tag(field, WIRE.fixed32).#parts.push(new Uint8Array(Float32Array.of(value).buffer));
+    return this;
+  }
+
+  bytes(field: number, value: Uint8Array | string | ProtoWriter): this {
+    const body =
+      typeof value === 'string' ? new TextEncoder().encode(value) : value instanceof ProtoWriter ? value.done() : value;
+    this.#tag(field, WIRE.bytes).#varint(body.length).#parts.push(body);
+    return this;
+  }
+
+  done(): Uint8Array {
+    return Buffer.concat(this.#parts);
+  }
+
+  #tag(field: number, wire: number): this {
+    return this.#varint(field * 8 + wire);
+  }
+
+  #varint(value: number | bigint): this {
+    let rest = BigInt.asUintN(64, BigInt(value));
+    const bytes: number[] = [];
+    do {
+      const low = Number(rest & 127n);
+      rest >>= 7n;
+      bytes.push(rest > 0n ? low | 128 : low);
+    } while (rest > 0n);
+    this.#parts.push(Uint8Array.from(bytes));
+    return this;
+  }
+}
+
+type Attribute = number | readonly number[] | { readonly float: number };
+
+/** Builds one graph: declare inputs, add nodes by name, declare outputs, write. */
+export class OnnxGraph {
+  readonly #nodes: ProtoWriter[] = [];
+  readonly #constants: ProtoWriter[] = [];
+  readonly #inputs: ProtoWriter[] = [];
+  readonly #outputs: ProtoWriter[] = [];
+  #names = 0;
+
+  input(name: string, type: TensorType, dims: readonly (number | string)[]): string {
+    this.#inputs.push(valueInfo(name, type, dims));
+    return name;
+  }
+
+  /** Gives a value its outside name. */
+  output(value: string, name: string, type: TensorType, dims: readonly (number | string)[]): void {
+    this.#node('Identity', [value], [name], {});
+    this.#outputs.push(valueInfo(name, type, dims));
+  }
+
+  floats(values: ArrayLike<number>, dims: readonly number[]): string {
+    return this.#constant('float32', Float32Array.from(values), dims);
+  }
+
+  /** An int64 vector, as shapes and axes are. */
+  ints(...values: readonly number[]): string {
+    return this.#constant('int64', BigInt64Array.from(values, BigInt), [values.length]);
+  }
+
+  /** Adds a node and returns its only output. */
+  op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
+    const output = this.#name(type);
+    this.#node(type, inputs, [output], attributes);
+    return output;
+  }
+
+  /** The serialized ModelProto. */
+  write(): Uint8Array {
+    const graph = new ProtoWriter();
+    for (const node of this.#nodes) graph.bytes(1, node);
+    graph.bytes(2, 'graph');
+    for (const constant of this.#constants) graph.bytes(5, constant);
+    for (const input of this.#inputs) graph.bytes(11, input);
+    for (const output of this.#outputs) graph.bytes(12, output);
+    const opset = new ProtoWriter().bytes(1, '').int(2, ONNX_OPSET);
+    return new ProtoWriter().int(1, IR_VERSION).bytes(2, 'talkmesh').bytes(7, graph).bytes(8, opset).done();
+  }
+
+  #name(prefix: string): string {
+    return `${prefix}_${this.#names++}`;
+  }
+
+  #constant(type: TensorType, values: Float32Array | BigInt64Array, dims: readonly number[]): string {
+    const name = this.#name('constant');
+    const tensor = new ProtoWriter();
+    for (const dim of dims) tensor.int(1, dim);
+    const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    this.#constants.push(tensor.int(2, DATA_TYPE[type]).bytes(8, name).bytes(9, raw));
+    return name;
+  }
+
+  #node(
+    type: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>>,
+  ): void {
+    const node = new ProtoWriter();
+    for (const input of inputs) node.bytes(1, input);
+    for (const output of outputs) node.bytes(2, output);
+    node.bytes(3, this.#name(`node_${type}`)).bytes(4, type);
+    for (const [name, value] of Object.entries(attributes)) node.bytes(5, attribute(name, value));
+    this.#nodes.push(node);
+  }
+}
+
+function attribute(name: string, value: Attribute): ProtoWriter {
+  const proto = new ProtoWriter().bytes(1, name);
+  if (typeof value === 'number') return proto.int(3, value).int(20, ATTRIBUTE.int);
+  if ('float' in value) return proto.float(2, value.float).int(20, ATTRIBUTE.float);
+  for (const item of value) proto.int(8, item);
+  return proto.int(20, ATTRIBUTE.ints);
+}
+
+function valueInfo(name: string, type: TensorType, dims: readonly (number | string)[]): ProtoWriter {
+  const shape = new ProtoWriter();
+  for (const dim of dims)
+    shape.bytes(1, typeof dim === 'string' ? new ProtoWriter().bytes(2, dim) : new ProtoWriter().int(1, dim));
+  const tensor = new ProtoWriter().int(1, DATA_TYPE[type]).bytes(2, shape);
+  return new ProtoWriter().bytes(1, name).bytes(2, new ProtoWriter().bytes(1, tensor));
+}

@@ -1,0 +1,95 @@
+import { MeshError, type ModelManifest } from '@talkmesh/contracts';
+import type { Executor, Segment, TensorHandle } from './executor.js';
+import type { Model } from './model.js';
+import type { ReferenceCache } from './reference.js';
+
+export interface ScoreSegments {
+  readonly audio: Segment;
+  readonly score: Segment;
+  readonly context: Segment;
+  readonly euler: Segment;
+}
+
+/** What all sessions of a worker share, computed once. */
+export interface ScoreShared {
+  /** Per denoising step: everything that depends on the noise level only. */
+  readonly modulations: readonly TensorHandle[];
+  /** Per step, [1]: the way to the next noise level. */
+  readonly stepToNext: readonly TensorHandle[];
+  /** Per step, [1]: the way to no noise at all, for a chunk that takes fewer steps. */
+  readonly stepToEnd: readonly TensorHandle[];
+  /** Audio tokens of silence. */
+  readonly silence: TensorHandle;
+  /** Keys (and values) of no tokens, [layers, 0, dim]. */
+  readonly nothing: TensorHandle;
+}
+
+/** What a session needs of its worker. */
+export interface ScoreContext {
+  readonly model: Model;
+  readonly executor: Executor;
+  readonly segments: ScoreSegments;
+  readonly references: ReferenceCache;
+  readonly shared: ScoreShared;
+}
+
+/** [latentFrames, C, H, W]. */
+export function latentDims(manifest: ModelManifest): readonly number[] {
+  return [manifest.chunk.latentFrames, manifest.latent.channels, manifest.latent.height, manifest.latent.width];
+}
+
+/** Runs what does not depend on a session: timestep embeddings of every step, and silence. */
+export async function computeShared(
+  model: Model,
+  executor: Executor,
+  audio: Segment,
+  timestep: Segment,
+): Promise<ScoreShared> {
+  const { schedule, layers, dim, modulationSize } = model.manifest.score;
+  const scalar = (value: number): TensorHandle => executor.upload(Float32Array.of(value), 'float32', [1]);
+  const modulations: TensorHandle[] = [];
+  for (const level of schedule) {
+    const t = scalar(level);
+    const outputs = await executor.run(timestep, { inputs: { t }, outputs: ['modulation'] });
+    const modulation = outputs['modulation'] as TensorHandle;
+    executor.release(t);
+    expectDims(model, 'timestep', 'modulation', modulation, [modulationSize]);
+    modulations.push(modulation);
+  }
+  const silentPcm = new Float32Array(model.manifest.audio.historySamples + model.geometry.samplesPerChunk);
+  const silence = await audioTokens(model, executor, audio, silentPcm);
+  return {
+    modulations,
+    stepToNext: schedule.map((level, step) => scalar((schedule[step + 1] ?? 0) - level)),
+    stepToEnd: schedule.map((level) => scalar(-level)),
+    silence,
+    nothing: executor.upload(new Float32Array(0), 'float32', [layers, 0, dim]),
+  };
+}
+
+/** Runs the audio encoder over history and chunk. @returns [latentFrames, tokensPerFrame, tokenDim] */
+export async function audioTokens(
+  model: Model,
+  executor: Executor,
+  segment: Segment,
+  pcm: Float32Array,
+): Promise<TensorHandle> {
+  const { tokensPerFrame, tokenDim } = model.manifest.audio;
+  const input = executor.upload(pcm, 'float32', [pcm.length]);
+  try {
+    const outputs = await executor.run(segment, { inputs: { pcm: input }, outputs: ['audio_tokens'] });
+    const tokens = outputs['audio_tokens'] as TensorHandle;
+    expectDims(model, 'audio', 'audio_tokens', tokens, [model.manifest.chunk.latentFrames, tokensPerFrame, tokenDim]);
+    return tokens;
+  } finally {
+    executor.release(input);
+  }
+}
+
+function expectDims(model: Model, graph: string, name: string, handle: TensorHandle, dims: readonly number[]): void {
+  if (handle.dims.join() === dims.join()) return;
+  throw new MeshError(
+    'MODEL_INVALID',
+    `${model.label}: ${graph} gives ${name} [${handle.dims}], but model.json says [${dims}]; write the manifest again`,
+  );
+}

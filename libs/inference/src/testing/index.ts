@@ -1,0 +1,10 @@
+export { createFixtureModel, FIXTURE_AVATARS, type FixtureModel, writeFixtureModel } from './fixture-model.js';
+export {
+  FIXTURE_SIZES,
+  type FixtureSizes,
+  type FixtureWeights,
+  fixtureWeights,
+  type Matrix,
+  rotaryTable,
+} from './fixture-weights.js';
+export { encodePng, type PngOptions } from './png-writer.js';
