@@ -1,0 +1,54 @@
+import type { Page } from 'playwright-core';
+
+/** One look at the call, taken by the browser for every video frame it presents. */
+export interface ProbeSample {
+  /** Milliseconds since the probe started. */
+  readonly t: number;
+  /** Root mean square of the last 43 ms of the answer's audio, 0..1. */
+  readonly audio: number;
+  /** How open the mouth looks: share of clearly darker pixels in the mouth box. */
+  readonly mouth: number;
+}
+
+/**
+ * Starts sampling inside the page: audio energy by WebAudio, mouth by a canvas, both at presented video frames.
+ * `mouthBox` is [x, y, width, height] in pixels of the video.
+ */
+export async function startProbe(page: Page, mouthBox: readonly [number, number, number, number]): Promise<void> {
+  await page.evaluate((box) => {
+    const video = document.querySelector<HTMLVideoElement>('[data-testid=video]');
+    if (!video?.srcObject) throw new Error('the video has no stream');
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 2048;
+    context.createMediaStreamSource(video.srcObject as MediaStream).connect(analyser);
+    const canvas = new OffscreenCanvas(box[2], box[3]);
+    const draw = canvas.getContext('2d', { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D;
+    const wave = new Float32Array(analyser.fftSize);
+    const samples: { t: number; audio: number; mouth: number }[] = [];
+    Object.assign(window, { probe: { samples, context } });
+    const started = performance.now();
+    const look = (): void => {
+      analyser.getFloatTimeDomainData(wave);
+      const audio = Math.sqrt(wave.reduce((sum, x) => sum + x * x, 0) / wave.length);
+      draw.drawImage(video, box[0], box[1], box[2], box[3], 0, 0, box[2], box[3]);
+      const { data } = draw.getImageData(0, 0, box[2], box[3]);
+      const luma = new Float32Array(data.length / 4);
+      for (let i = 0; i < luma.length; i++)
+        luma[i] = 0.299 * (data[4 * i] ?? 0) + 0.587 * (data[4 * i + 1] ?? 0) + 0.114 * (data[4 * i + 2] ?? 0);
+      const median = Float32Array.from(luma).sort()[luma.length >> 1] ?? 0;
+      samples.push({
+        t: performance.now() - started,
+        audio,
+        mouth: luma.filter((l) => l < 0.62 * median).length / luma.length,
+      });
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback(look);
+  }, mouthBox);
+}
+
+/** All samples since the probe started. */
+export async function readProbe(page: Page): Promise<ProbeSample[]> {
+  return page.evaluate(() => (window as unknown as { probe: { samples: ProbeSample[] } }).probe.samples);
+}
