@@ -18,6 +18,7 @@ import type { Logger } from './logging.js';
 import type { Counter, Metrics } from './metrics.js';
 import { extractFromHeaders, injectIntoHeaders } from './telemetry/carriers.js';
 import { tracingEnabled, withSpan } from './telemetry/spans.js';
+import { waitAtMost } from './waiting.js';
 
 /** Header with the instance id of the sender. */
 export const INSTANCE_HEADER = 'tm-instance';
@@ -39,7 +40,7 @@ export type EventToPublish = EventBody & Pick<MeshEvent, 'sid' | 'epoch' | 'turn
 
 /** The data plane, held to the pipeline table: a stream this service may not use throws MeshError PERMISSION_DENIED. */
 export interface Bus {
-  /** At most once, never waits. While NATS is away messages are dropped and counted, because old media is worth nothing. */
+  /** At most once, never waits; the payload must not be changed afterwards. While NATS is away messages are dropped and counted, because old media is worth nothing. */
   publish(stream: Stream, sessionId: string, payload: Uint8Array): void;
   /** Messages of one session, in the order of their sender. */
   subscribe(stream: Stream, sessionId: string, onMessage: MessageHandler): Subscription;
@@ -54,6 +55,8 @@ export interface Bus {
   kv(bucket: BucketName, options: { ttlMs: number }): Promise<KvBucket>;
   readonly connected: boolean;
 }
+
+const FLUSH_DEADLINE_MS = 5000;
 
 /** Streams with a message per chunk or rarer get a span per message; the others carry the trace context only. */
 const SPANNED: ReadonlySet<Stream> = new Set(['latent', 'event']);
@@ -134,15 +137,13 @@ export class NatsBus implements Bus {
   }
 
   async flush(): Promise<void> {
-    try {
-      await this.#nc.flush();
-    } catch (cause) {
-      throw new MeshError('NATS_UNAVAILABLE', 'NATS did not confirm what was published', { cause });
-    }
+    const outcome = await waitAtMost(this.#nc.flush(), FLUSH_DEADLINE_MS).catch((cause: unknown) => cause);
+    if (outcome === 'done') return;
+    throw new MeshError('NATS_UNAVAILABLE', 'NATS did not confirm what was published', { cause: outcome });
   }
 
   async kv(bucket: BucketName, options: { ttlMs: number }): Promise<KvBucket> {
-    const opened = new JetStreamBucket(this.#nc, bucket, options.ttlMs);
+    const opened = new JetStreamBucket(this.#nc, bucket, options.ttlMs, () => this.connected);
     await opened.open();
     return opened;
   }
@@ -187,8 +188,9 @@ export class NatsBus implements Bus {
 
   #receive(stream: Stream, message: Msg, onMessage: MessageHandler): void {
     this.#count(stream, 'in', message.data.byteLength);
+    // Not slice(): the data is a Buffer, whose slice is a view of the connection's read buffer.
     const handle = (): unknown =>
-      onMessage(message.data.slice(), { subject: message.subject, headers: message.headers });
+      onMessage(new Uint8Array(message.data), { subject: message.subject, headers: message.headers });
     try {
       const traced = message.headers !== undefined && tracingEnabled();
       const result: unknown = traced ? this.#handleTraced(stream, message, handle) : handle();

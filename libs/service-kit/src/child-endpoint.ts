@@ -1,5 +1,7 @@
 import { type FromChild, meshErrorToWire, type ToChild } from './child-protocol.js';
 
+const STOP_DEADLINE_MS = 2000;
+
 export interface ChildHandlers<In, Out> {
   /** Answers `SupervisedChild.request`; what it throws reaches the caller as a MeshError. */
   onRequest(message: In): Promise<Out> | Out;
@@ -33,6 +35,7 @@ export function serveParent<In, Out, Ev>(handlers: ChildHandlers<In, Out>): Pare
   const stop = () => {
     if (stopping) return;
     stopping = true;
+    setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
     Promise.resolve()
       .then(() => handlers.onStop?.())
       .then(

@@ -128,7 +128,10 @@ export class SupervisedChild<In, Out = unknown, Ev = Out> {
     this.#unsent = 0;
     this.#startedAt = performance.now();
     child.on('message', (message) => this.#receive(message as FromChild<Out, Ev>));
-    child.on('error', (err) => log.error({ err, child: name }, 'child process error'));
+    child.on('error', (err) => {
+      log.error({ err, child: name }, 'child process error');
+      if (child.pid === undefined) this.#exited(child, null, null);
+    });
     child.once('exit', (code, signal) => this.#exited(child, code, signal));
   }
 
@@ -139,18 +142,28 @@ export class SupervisedChild<In, Out = unknown, Ev = Out> {
       this.#refused.inc({ child: this.#options.name });
       return false;
     }
-    this.#unsent++;
     child.send(message, () => {
       if (this.#child === child) this.#unsent--;
     });
+    this.#unsent++;
     return true;
   }
 
   #receive(message: FromChild<Out, Ev>): void {
     if (message.kind === 'up') this.#options.onStart?.();
-    else if (message.kind === 'event') for (const listener of this.#listeners) listener(message.event);
+    else if (message.kind === 'event') this.#tell(message.event);
     else if (message.kind === 'reply') this.#settle(message.id)?.resolve(message.reply);
     else this.#settle(message.id)?.reject(meshErrorFromWire(message.error));
+  }
+
+  #tell(event: Ev): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (err) {
+        this.#options.log.error({ err, child: this.#options.name }, 'a listener of child events failed');
+      }
+    }
   }
 
   #settle(id: number): PendingRequest<Out> | undefined {
@@ -185,6 +198,8 @@ export class SupervisedChild<In, Out = unknown, Ev = Out> {
   }
 
   #lost(what: string): MeshError {
+    if (this.#disposed !== undefined)
+      return new MeshError('CANCELLED', `the child process ${this.#options.name} was ended`);
     return new MeshError('PEER_LOST', `the child process ${this.#options.name} ${what}`);
   }
 

@@ -1,17 +1,30 @@
-import { Server as GrpcServer, type Server, ServerCredentials } from '@grpc/grpc-js';
+import {
+  ResponderBuilder,
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  status,
+} from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { MeshError, packageDefinition } from '@talkmesh/contracts';
 import { HealthImplementation } from 'grpc-health-check';
 import { CHANNEL_OPTIONS, type GrpcServiceImpl } from './grpc.js';
+import type { Metrics } from './metrics.js';
 import { waitAtMost } from './waiting.js';
+
+/** Calls at once on one connection. */
+const MAX_STREAMS = 1000;
 
 /** A process's gRPC server: its services, grpc.health.v1 with a status per service, and reflection. */
 export class KitGrpcServer {
-  readonly #server: Server = new GrpcServer(CHANNEL_OPTIONS);
+  readonly #server: Server;
   readonly #health: HealthImplementation;
   readonly #names: readonly string[];
 
-  constructor(services: readonly GrpcServiceImpl[]) {
+  constructor(services: readonly GrpcServiceImpl[], metrics: Metrics) {
+    const interceptors = [measureCalls(metrics)];
+    this.#server = new Server({ ...CHANNEL_OPTIONS, 'grpc.max_concurrent_streams': MAX_STREAMS, interceptors });
     for (const { definition, implementation } of services) this.#server.addService(definition, implementation);
     this.#names = ['', ...services.map(({ definition }) => serviceName(definition))];
     this.#health = new HealthImplementation();
@@ -50,6 +63,19 @@ export class KitGrpcServer {
     if (outcome === 'gave-up') this.#server.forceShutdown();
     return outcome === 'done';
   }
+}
+
+/** talkmesh_rpc_seconds of every call that got a status, streams included. */
+function measureCalls(metrics: Metrics): ServerInterceptor {
+  const seconds = metrics.histogram('talkmesh_rpc_seconds', 'Time to the status of a gRPC call', ['method', 'code']);
+  return (method, call) => {
+    const end = seconds.startTimer({ method: method.path });
+    const responder = new ResponderBuilder().withSendStatus((outcome, next) => {
+      end({ code: status[outcome.code ?? status.UNKNOWN] });
+      next(outcome);
+    });
+    return new ServerInterceptingCall(call, responder.build());
+  };
 }
 
 function serviceName(definition: GrpcServiceImpl['definition']): string {

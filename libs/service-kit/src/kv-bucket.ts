@@ -1,4 +1,4 @@
-import { JetStreamApiError } from '@nats-io/jetstream';
+import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { MeshError } from '@talkmesh/contracts';
@@ -29,19 +29,22 @@ export interface KvBucket {
   list<T = unknown>(): Promise<KvEntryOf<T>[]>;
 }
 
-const WRONG_LAST_SEQUENCE = 10_071;
+/** JetStream's "wrong last sequence", by older and by newer servers. */
+const CONFLICTS: readonly number[] = [10_071, 10_164];
 const REQUEST_TIMEOUT_MS = 2000;
 
 export class JetStreamBucket implements KvBucket {
   readonly #nc: NatsConnection;
   readonly #name: BucketName;
   readonly #ttlMs: number;
+  readonly #isConnected: () => boolean;
   #opened: Promise<KV> | undefined;
 
-  constructor(nc: NatsConnection, name: BucketName, ttlMs: number) {
+  constructor(nc: NatsConnection, name: BucketName, ttlMs: number, isConnected: () => boolean) {
     this.#nc = nc;
     this.#name = name;
     this.#ttlMs = ttlMs;
+    this.#isConnected = isConnected;
   }
 
   /** Makes the bucket, or opens the one that is there. */
@@ -84,24 +87,27 @@ export class JetStreamBucket implements KvBucket {
 
   async #run<R>(operation: (kv: KV) => Promise<R>, key = ''): Promise<R> {
     for (let attempt = 1; ; attempt++) {
+      if (!this.#isConnected()) throw this.#unavailable('not connected');
       try {
         this.#opened ??= this.#create();
         return await operation(await this.#opened);
       } catch (cause) {
-        if (cause instanceof JetStreamApiError && cause.code === WRONG_LAST_SEQUENCE)
+        if (cause instanceof JetStreamApiError && CONFLICTS.includes(cause.code))
           throw new MeshError('SESSION_EXISTS', `${this.#name}/${key} was changed by someone else`, { cause });
         this.#opened = undefined;
-        if (attempt === 2 || this.#nc.isClosed()) throw this.#unavailable(cause);
+        if (attempt === 2 || !isBucketMissing(cause)) throw this.#unavailable(cause);
       }
     }
   }
 
   #create(): Promise<KV> {
-    return new Kvm(this.#nc).create(this.#name, {
+    const client = jetstream(this.#nc, { timeout: REQUEST_TIMEOUT_MS });
+    return new Kvm(client).create(this.#name, {
       ttl: this.#ttlMs,
       storage: 'memory',
       history: 1,
-      timeout: REQUEST_TIMEOUT_MS,
+      // A direct read of a missing stream gets no answer at all, only its timeout.
+      allow_direct: false,
     });
   }
 
@@ -113,4 +119,9 @@ export class JetStreamBucket implements KvBucket {
       { cause },
     );
   }
+}
+
+/** Writes to a missing stream find no responder (reported as "not enabled"), reads find no stream. Neither has changed anything. */
+function isBucketMissing(cause: unknown): boolean {
+  return cause instanceof Error && (cause.name === 'StreamNotFoundError' || cause.name === 'JetStreamNotEnabled');
 }

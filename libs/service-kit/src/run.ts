@@ -35,6 +35,9 @@ export async function runService<C extends BaseConfig>(
   const service = new ServiceProcess(definition, config, log, version);
   const { lifecycle } = service;
   service.listenForEnd(env['TALKMESH_PARENT_PID']);
+  lifecycle.forceSignal.addEventListener('abort', () => {
+    setTimeout(() => process.exit(EXIT_FAILURE), FORCED_CLEANUP_MS).unref();
+  });
   let clean = false;
   try {
     await service.start();
@@ -42,7 +45,7 @@ export async function runService<C extends BaseConfig>(
     await service.drain();
     clean = true;
   } catch (thrown) {
-    clean = await service.failed(thrown);
+    clean = service.failed(thrown);
     if (!clean) process.exitCode = explain(definition.name, thrown);
   }
   await finish(service, clean);
@@ -50,10 +53,6 @@ export async function runService<C extends BaseConfig>(
 
 async function finish<C extends BaseConfig>(service: ServiceProcess<C>, clean: boolean): Promise<void> {
   const { lifecycle, log } = service;
-  aborted(lifecycle.forceSignal).then(
-    () => setTimeout(() => process.exit(EXIT_FAILURE), FORCED_CLEANUP_MS).unref(),
-    () => undefined,
-  );
   const failures = await service.cleanUp();
   if (failures > 0 || service.lost) process.exitCode = EXIT_FAILURE;
   if (clean) lifecycle.set('STOPPED');
@@ -66,7 +65,7 @@ async function finish<C extends BaseConfig>(service: ServiceProcess<C>, clean: b
 
 /** Says on stderr what went wrong and what to do. @returns the exit code. */
 function explain(name: string, thrown: unknown): number {
-  const known = thrown instanceof MeshError && thrown.reason !== 'INTERNAL';
+  const known = thrown instanceof MeshError && (thrown.reason !== 'INTERNAL' || thrown.cause === undefined);
   const text = known ? thrown.message : thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
   process.stderr.write(`${name}: ${text}\n`);
   return known && (thrown.reason === 'CONFIG_INVALID' || thrown.reason === 'MODEL_INVALID')

@@ -92,8 +92,8 @@ export class ServiceProcess<C extends BaseConfig> {
   }
 
   /** @returns true when this is no failure: it was told to stop while it was starting. */
-  async failed(thrown: unknown): Promise<boolean> {
-    if (this.lifecycle.stopSignal.aborted && thrown instanceof MeshError && thrown.reason === 'CANCELLED') return true;
+  failed(thrown: unknown): boolean {
+    if (this.lifecycle.stopSignal.aborted && MeshError.from(thrown).reason === 'CANCELLED') return true;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     this.log.fatal({ err: thrown, reason: MeshError.from(thrown).reason }, message);
     this.lifecycle.set('FAILED');
@@ -183,7 +183,7 @@ export class ServiceProcess<C extends BaseConfig> {
       services.push(stageService(running.worker, this.#admission, identity, this.lifecycle, this.log));
       exportSessionGauges(this.#metrics, running.worker);
     }
-    const server = new KitGrpcServer(services);
+    const server = new KitGrpcServer(services, this.#metrics);
     const port = await server.listen(grpcHost, grpcPort);
     this.#cleanups.push({
       what: 'gRPC',
