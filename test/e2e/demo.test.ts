@@ -9,13 +9,14 @@ import type { Page } from 'playwright-core';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { type ProbeSample, readProbe, startProbe } from '../support/call-probe.js';
 import { openBrowser } from '../support/chromium.js';
+import { firstAvatar, mouthBox } from '../support/nano.js';
 import { concatenate, silence, speak } from '../support/speech.js';
 import { correlation, mean, percentile, smooth } from '../support/statistics.js';
+import { waitUntil } from '../support/waiting.js';
 
 /** Above what Opus makes of digital silence, far below any speech. */
 const HEARD = 0.01;
 const out = process.env['TALKMESH_SCREENSHOTS'] ?? join(tmpdir(), 'talkmesh-screenshots');
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 
 let mesh: Mesh;
 before(async () => {
@@ -25,18 +26,6 @@ before(async () => {
 after(async () => {
   await mesh?.stop();
 });
-
-interface Landmarks {
-  readonly id: string;
-  readonly landmarks: readonly [readonly [number, number], readonly [number, number], readonly [number, number]];
-}
-
-async function firstAvatar(): Promise<Landmarks> {
-  const { default: manifest } = (await import('../../models/nano/model.json', { with: { type: 'json' } })) as {
-    default: { avatars: Landmarks[] };
-  };
-  return manifest.avatars[0] as Landmarks;
-}
 
 function writeMicrophone(name: string, ...parts: Int16Array[]): string {
   const path = join(out, `${name}.wav`);
@@ -62,20 +51,9 @@ const heard = (samples: readonly ProbeSample[]): ProbeSample[] => samples.filter
 const fps = (samples: readonly ProbeSample[]): number =>
   (1000 * (samples.length - 1)) / ((samples.at(-1)?.t ?? 0) - (samples[0]?.t ?? 0));
 
-async function waitUntil(what: string, ready: () => Promise<boolean>, timeoutMs: number): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await ready())) {
-    if (Date.now() > end) assert.fail(`${what}: not within ${timeoutMs} ms`);
-    await sleep(250);
-  }
-}
-
 test('a caller is answered with moving lips; another caller at the same time hears nothing of it', {
   timeout: 180_000,
 }, async () => {
-  const avatar = await firstAvatar();
-  const [x, y] = avatar.landmarks[0];
-  const mouthBox = [x - 28, y - 14, 56, 44] as const;
   const speech = speak('Hello there, how are you doing today? My mother makes wonderful apple pie.');
   await using speaker = await openBrowser({
     microphoneWav: writeMicrophone('speaker', silence(7), speech, silence(120)),
@@ -84,7 +62,7 @@ test('a caller is answered with moving lips; another caller at the same time hea
     microphoneWav: writeMicrophone('listener', silence(120)),
     viewport: { width: 390, height: 844 },
   });
-  await Promise.all([call(speaker.page, avatar.id), call(listener.page, avatar.id)]);
+  await Promise.all([call(speaker.page, firstAvatar.id), call(listener.page, firstAvatar.id)]);
   await Promise.all([startProbe(speaker.page, mouthBox), startProbe(listener.page, mouthBox)]);
 
   await waitUntil('the answer', async () => heard(await readProbe(speaker.page)).length > 25, 40_000);
@@ -160,7 +138,7 @@ test('the page looks right on a desktop and on a phone', { timeout: 60_000 }, as
   ] as const) {
     await using browser = await openBrowser({ viewport });
     await browser.page.goto(`${mesh.httpUrl}/#key=${mesh.apiKey}`);
-    await browser.page.getByTestId(`avatar-${(await firstAvatar()).id}`).waitFor();
+    await browser.page.getByTestId(`avatar-${firstAvatar.id}`).waitFor();
     await browser.page.screenshot({ path: join(out, `page-${name}.png`) });
     const overflow = await browser.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     assert.ok(overflow <= 0, `${name}: ${overflow} px wider than the screen`);

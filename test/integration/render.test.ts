@@ -1,24 +1,18 @@
 /** `talkmesh render` as a user runs it: the whole mesh, real processes, to a file. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { modelManifest } from '@talkmesh/contracts';
 import { encodeWav } from '@talkmesh/media';
 import { talkmesh } from '../support/cli.js';
+import { firstAvatar, mouthBox, nano } from '../support/nano.js';
 import { concatenate, silence, speak, talkWav } from '../support/speech.js';
 import { correlation, mean, smooth } from '../support/statistics.js';
 import { loudness, mouthOpening, readLuma, readSound } from '../support/video.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'talkmesh-render-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-const manifest = modelManifest.parse(JSON.parse(readFileSync('models/nano/model.json', 'utf8')));
-const [avatar] = manifest.avatars;
-assert.ok(avatar);
-const [mouthX, mouthY] = avatar.landmarks[0];
-const mouthBox = [Math.round(mouthX - 28), Math.round(mouthY - 14), 56, 44] as const;
 
 interface Summary {
   readonly frames: number;
@@ -34,7 +28,7 @@ async function render(name: string, wav: Uint8Array, ...more: string[]): Promise
   const result = await talkmesh([
     'render',
     '--avatar',
-    avatar?.id ?? '',
+    firstAvatar.id,
     '--audio',
     audio,
     '--out',
@@ -48,20 +42,20 @@ async function render(name: string, wav: Uint8Array, ...more: string[]): Promise
 
 test('a 20 s talk becomes a 20 s video whose lips follow', { timeout: 240_000 }, async () => {
   const { summary, path } = await render('talk', talkWav(20), '--seed', '7');
-  const frames = readLuma(path, manifest.width, manifest.height);
+  const frames = readLuma(path, nano.width, nano.height);
   const sound = readSound(path);
-  assert.equal(frames.length, 20 * manifest.fps);
+  assert.equal(frames.length, 20 * nano.fps);
   assert.equal(summary.frames, frames.length);
-  const chunkSeconds = (manifest.chunk.latentFrames * manifest.chunk.temporalCompression) / manifest.fps;
+  const chunkSeconds = (nano.chunk.latentFrames * nano.chunk.temporalCompression) / nano.fps;
   assert.ok(Math.abs(sound.length / 24_000 - 20) < chunkSeconds, `sound lasts ${sound.length / 24_000} s`);
   for (const service of ['score-model', 'vae-decode'])
     assert.ok((summary.stages[service]?.p95Ms ?? 0) > 0, `${service} says how long it takes`);
 
   const mouth = smooth(
-    frames.map((luma) => mouthOpening(luma, manifest.width, mouthBox)),
+    frames.map((luma) => mouthOpening(luma, nano.width, mouthBox)),
     3,
   );
-  const voice = smooth(loudness(sound, manifest.fps, frames.length), 3);
+  const voice = smooth(loudness(sound, nano.fps, frames.length), 3);
   const at = (lag: number): number =>
     correlation(mouth.slice(6 + lag, frames.length - 6 + lag), voice.slice(6, frames.length - 6));
   const lags = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6];
@@ -80,8 +74,8 @@ test('the same seed makes the same frames, another seed others; silence keeps th
   assert.equal(again.summary.framesSha256, first.summary.framesSha256);
   assert.notEqual(other.summary.framesSha256, first.summary.framesSha256);
 
-  const frames = readLuma(first.path, manifest.width, manifest.height);
-  const mouth = frames.map((luma) => mouthOpening(luma, manifest.width, mouthBox));
+  const frames = readLuma(first.path, nano.width, nano.height);
+  const mouth = frames.map((luma) => mouthOpening(luma, nano.width, mouthBox));
   const quiet = [...mouth.slice(0, 48), ...mouth.slice(-36)];
   const talking = [...mouth.slice(60, -60)].sort((a, b) => b - a).slice(0, 10);
   assert.ok(mean(talking) > mean(quiet) + 0.02, `talking ${mean(talking).toFixed(3)}, quiet ${mean(quiet).toFixed(3)}`);
@@ -107,13 +101,13 @@ test('a stereo float WAV at 48 kHz works', { timeout: 120_000 }, async () => {
   header.write('data', 36);
   header.writeUInt32LE(data.length, 40);
   const { summary } = await render('stereo', Buffer.concat([header, data]));
-  assert.equal(summary.frames, Math.ceil((samples / 48_000) * manifest.fps));
+  assert.equal(summary.frames, Math.ceil((samples / 48_000) * nano.fps));
 });
 
 test('an interrupted render leaves no process and no half file', { timeout: 120_000 }, async () => {
   const [audio, path] = [join(folder, 'long.wav'), join(folder, 'long.mp4')];
   writeFileSync(audio, talkWav(60));
-  const result = await talkmesh(['render', '--avatar', avatar.id, '--audio', audio, '--out', path], {
+  const result = await talkmesh(['render', '--avatar', firstAvatar.id, '--audio', audio, '--out', path], {
     onStart: (pid) => void setTimeout(() => process.kill(pid, 'SIGINT'), 12_000),
   });
   assert.notEqual(result.code, 0);

@@ -14,6 +14,8 @@ export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Called with the pid once the process runs. */
   readonly onStart?: (pid: number) => void;
+  /** Called with everything it prints. */
+  readonly onOutput?: (text: string) => void;
   readonly timeoutMs?: number;
 }
 
@@ -28,6 +30,7 @@ export function talkmesh(args: readonly string[], options: CliOptions = {}): Pro
     const [stdout, stderr]: [string[], string[]] = [[], []];
     child.stdout.on('data', (chunk) => stdout.push(String(chunk)));
     child.stderr.on('data', (chunk) => stderr.push(String(chunk)));
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => options.onOutput?.(String(chunk)));
     child.once('error', reject);
     child.once('close', (code, signal) => resolve({ code, signal, stdout: stdout.join(''), stderr: stderr.join('') }));
     if (child.pid !== undefined) options.onStart?.(child.pid);

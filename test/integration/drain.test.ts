@@ -1,0 +1,56 @@
+/** Services are told to go in the middle of a call: each drains, exits with 0, comes back, and calls go on being possible. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { SERVICES } from '@talkmesh/contracts';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { firstAvatar, nano } from '../support/nano.js';
+import { rest, startRecordCall } from '../support/record-call.js';
+import { concatenate, speak } from '../support/speech.js';
+import { waitUntil } from '../support/waiting.js';
+
+const sentence = speak('This sentence is said again and again and again.');
+const speech = concatenate(...Array.from({ length: 12 }, () => sentence));
+
+let mesh: Mesh;
+const said: string[] = [];
+before(async () => {
+  mesh = await startMesh({ say: (line) => void said.push(line) });
+});
+after(async () => {
+  await mesh?.stop();
+});
+
+const sessions = async (): Promise<number> =>
+  (await rest<{ sessions: unknown[] }>(mesh, 'GET', '/v1/sessions')).body.sessions.length;
+
+for (const service of SERVICES)
+  test(`SIGTERM to ${service} during a call: exit code 0, back again, the next call works`, {
+    timeout: 90_000,
+  }, async () => {
+    const call = await startRecordCall(mesh, firstAvatar.id, speech);
+    await waitUntil('the first chunk', () => call.frames() > nano.chunk.latentFrames, 20_000);
+    const process_ = mesh.services.find(({ name }) => name === service);
+    assert.ok(process_);
+    said.length = 0;
+    process.kill(process_.pid, 'SIGTERM');
+    await waitUntil(
+      'its end',
+      () => said.some((line) => line.includes(service) && /ended with code/.test(line)),
+      20_000,
+    );
+    assert.ok(
+      said.some((line) => line.includes(service) && /ended with code 0/.test(line)),
+      said.join('\n'),
+    );
+    await waitUntil(
+      'its return',
+      () => said.some((line) => line.includes(service) && /ready again/.test(line)),
+      30_000,
+    );
+    if (service === 'gateway') await call.hangUp();
+    await call.ended;
+    await waitUntil('all sessions released', async () => (await sessions()) === 0, 20_000);
+    const next = await startRecordCall(mesh, firstAvatar.id, speech);
+    await waitUntil('a chunk of the next call', () => next.frames() >= nano.chunk.latentFrames, 20_000);
+    await next.hangUp();
+  });

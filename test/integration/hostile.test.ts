@@ -1,0 +1,91 @@
+/** What must not break a mesh in use: rubbish on NATS, rubbish SDP, tokens of others, and NATS itself going away. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { connect } from '@nats-io/transport-node';
+import { newSessionId, STREAMS, subjectOf } from '@talkmesh/contracts';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { firstAvatar } from '../support/nano.js';
+import { rest, startRecordCall } from '../support/record-call.js';
+import { concatenate, speak } from '../support/speech.js';
+import { waitUntil } from '../support/waiting.js';
+
+interface Problem {
+  readonly reason: string;
+  readonly detail: string;
+}
+interface Created {
+  readonly session: { readonly id: string };
+  readonly token: string;
+}
+
+const sentence = speak('Nothing shall disturb this sentence, whatever else is sent.');
+const speech = concatenate(...Array.from({ length: 8 }, () => sentence));
+
+let mesh: Mesh;
+before(async () => {
+  mesh = await startMesh({ quiet: true });
+});
+after(async () => {
+  await mesh?.stop();
+});
+
+const create = async (body: object): Promise<{ status: number; body: Created & Problem }> =>
+  rest(mesh, 'POST', '/v1/sessions', body);
+
+test('rubbish and wrong versions on every subject of a session do not stop its call', { timeout: 90_000 }, async () => {
+  const call = await startRecordCall(mesh, firstAvatar.id, speech);
+  await waitUntil('the first frames', () => call.frames() > 5, 20_000);
+  const { TALKMESH_NATS_USER: user = '', TALKMESH_NATS_PASSWORD_FILE: file = '' } = mesh.natsEnv;
+  const stranger = await connect({ servers: mesh.natsUrl, user, pass: readFileSync(file, 'utf8').trim() });
+  const wrongVersion = new Uint8Array(100);
+  wrongVersion.set([0x54, 0x4d, 9, 1]);
+  const rubbish = [
+    new Uint8Array(0),
+    new TextEncoder().encode('{"v":9}'),
+    new Uint8Array(5000).fill(255),
+    wrongVersion,
+  ];
+  for (const stream of STREAMS)
+    for (const payload of rubbish) stranger.publish(subjectOf(call.sessionId, stream), payload);
+  await stranger.drain();
+  const before = call.frames();
+  await waitUntil('more frames', () => call.frames() > before + 40, 20_000);
+  await call.hangUp();
+});
+
+test('unknown avatars, providers and sessions are refused with a reason', async () => {
+  const unknown = await create({ avatar: 'nobody' });
+  assert.deepEqual([unknown.status, unknown.body.reason], [404, 'AVATAR_NOT_FOUND']);
+  assert.match(unknown.body.detail, new RegExp(firstAvatar.id), 'it names the avatars there are');
+  assert.equal((await create({ avatar: firstAvatar.id, provider: 'nobody' })).status, 400);
+  assert.equal((await create({ avatar: 7 })).status, 400);
+  assert.equal((await rest<Problem>(mesh, 'GET', `/v1/sessions/${newSessionId()}`)).body.reason, 'SESSION_NOT_FOUND');
+});
+
+test('SDP rubbish is refused, a token opens its own session only', { timeout: 60_000 }, async () => {
+  const mine = await create({ avatar: firstAvatar.id });
+  const other = await create({ avatar: firstAvatar.id });
+  const offer = async (session: string, token: string, sdp: string): Promise<{ status: number; reason: string }> => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/sdp' };
+    const response = await fetch(`${mesh.httpUrl}/v1/whep/${session}`, { method: 'POST', headers, body: sdp });
+    return { status: response.status, reason: ((await response.json()) as Problem).reason };
+  };
+  const { session, token } = mine.body;
+  assert.deepEqual(await offer(session.id, token, 'hello'), { status: 400, reason: 'SDP_INVALID' });
+  assert.deepEqual(await offer(session.id, token, `v=0\r\n${'a=x\r\n'.repeat(50)}`), {
+    status: 400,
+    reason: 'SDP_INVALID',
+  });
+  assert.deepEqual(await offer(session.id, token, 'v=0\r\n'.repeat(40_000)), { status: 413, reason: 'BODY_TOO_LARGE' });
+  assert.deepEqual(await offer(session.id, other.body.token, 'v=0\r\n'), {
+    status: 403,
+    reason: 'TOKEN_WRONG_SESSION',
+  });
+  assert.deepEqual(await offer(session.id, `${token.slice(0, -4)}AAAA`, 'v=0\r\n'), {
+    status: 401,
+    reason: 'TOKEN_INVALID',
+  });
+  for (const created of [mine, other])
+    assert.equal((await rest(mesh, 'DELETE', `/v1/sessions/${created.body.session.id}`)).status, 204);
+});

@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { type AvatarManifest, modelManifest } from '@talkmesh/contracts';
+
+/** The manifest of the model that ships. */
+export const nano = modelManifest.parse(JSON.parse(readFileSync('models/nano/model.json', 'utf8')));
+
+const [first] = nano.avatars;
+if (first === undefined) throw new Error('the model has no avatar');
+export const firstAvatar: AvatarManifest = first;
+
+const [mouthX, mouthY] = firstAvatar.landmarks[0];
+/** [x, y, width, height] in pixels around the first avatar's mouth, with room for a moving head. */
+export const mouthBox = [Math.round(mouthX - 28), Math.round(mouthY - 14), 56, 44] as const;
