@@ -29,13 +29,15 @@ class PatchNetSize:
     blocks: int = 3
     code: int = 16
     hidden: int = 128
+    slide: tuple[float, float] | None = None
+    """For eyes: pixels by which the reference may slide per unit of the second and third number (gaze), before it is edited."""
 
 
 @dataclass
 class FlowNetSize:
-    width: int = 32
+    width: int = 40
     fields: int = 24
-    size: int = 64
+    size: int = 32
     """Pixels a side of the flow fields."""
 
 
@@ -56,7 +58,7 @@ class StageTraining:
 @dataclass
 class DecoderConfig:
     seed: int = 20250604
-    folder: str = "/tmp/nano-decoder"
+    folder: str = ".cache/decoder"
     threads: int = 1
     shards: int = 10
     avatars_per_shard: int = 44
@@ -66,7 +68,7 @@ class DecoderConfig:
     mouth_patch: PatchSize = field(default_factory=lambda: PatchSize(80, 56, 20))
     eye_patch: PatchSize = field(default_factory=lambda: PatchSize(48, 64, 44))
     mouth_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(5))
-    eye_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(6, coarse=40, fine=20, blocks=2))
+    eye_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(6, coarse=40, fine=20, blocks=2, slide=(3.0, 2.0)))
     flow_net: FlowNetSize = field(default_factory=FlowNetSize)
     mouth: StageTraining = field(default_factory=lambda: StageTraining(9000))
     eyes: StageTraining = field(default_factory=lambda: StageTraining(9000))

@@ -27,9 +27,11 @@ STATE_SHAPE = (9, 2, 2)
 REFERENCE_OUTPUTS = (
     "reference_luma",
     "reference_chroma",
+    "reference_mouth_patch",
     "reference_mouth_entered",
     "reference_mouth_joined",
     "reference_mouth_whole",
+    "reference_eyes_patch",
     "reference_eyes_entered",
     "reference_eyes_joined",
     "reference_eyes_whole",
@@ -37,6 +39,9 @@ REFERENCE_OUTPUTS = (
     "reference_columns",
     "reference_flow",
 )
+
+
+PREPARED = ("patch", "entered", "joined", "whole")
 
 
 def feather(length: int, width: int) -> Tensor:
@@ -148,8 +153,8 @@ class DecoderGraph(nn.Module):
             value = tensors[name]
             return value[:, None].expand(-1, FRAMES, *value.shape[1:]).flatten(0, 1)
 
-        lips = self.mouth.residual(mouth, *(tensors[f"reference_mouth_{part}"] for part in ("entered", "joined", "whole")))
-        lids = self.eyes.residual(eyes, *(shared(f"reference_eyes_{part}") for part in ("entered", "joined", "whole")))
+        lips = self.mouth.residual(mouth, *(tensors[f"reference_mouth_{part}"] for part in PREPARED))
+        lids = self.eyes.residual(eyes, *(shared(f"reference_eyes_{part}") for part in PREPARED))
         return [lips * 127.5, lids[:FRAMES] * 127.5, lids[FRAMES:] * 127.5]
 
     def forward(self, latent: Tensor, state: Tensor, *reference: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,13 @@ def _conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2
     return nn.Conv2d(inputs, outputs, size, stride, size // 2)
 
 
+def _centres(height: int, width: int) -> Tensor:
+    """grid_sample coordinates [height, width, 2] of the pixels themselves."""
+    y = (torch.arange(height) + 0.5) * (2 / height) - 1
+    x = (torch.arange(width) + 0.5) * (2 / width) - 1
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
+
+
 class PatchReference(nn.Module):
     """Features of a reference patch, computed once per avatar."""
 
@@ -74,21 +81,31 @@ class PatchNet(nn.Module):
         self.up = _conv(size.coarse, 4 * size.fine, 1)
         self.join, self.refine = _conv(2 * size.fine, size.fine), _conv(size.fine, size.fine)
         self.style = nn.Linear(size.hidden, 2 * size.fine)
-        self.leave = _conv(size.fine, PACKED)
-        self.leave.weight.data *= 0.3
+        self.slide = size.slide
+        if self.slide is not None:
+            self.gain = _conv(size.fine, 1)
+            self.gain.weight.data *= 0.1
+        self.leave = _conv(size.fine, 2 * PACKED)
+        self.leave.weight.data *= torch.tensor([0.3, 0.1]).repeat_interleave(PACKED)[:, None, None, None]
 
-    def prepare(self, reference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """reference [A, 6, h, w] -> what all frames share: entered [A, c, h/2, w/2], joined [A, f, h, w], whole [A, hidden].
+    def prepare(self, reference: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """reference [A, 6, h, w] -> what all frames share.
+
+        The reference itself, entered [A, c, h/2, w/2], joined [A, f, h, w], whole [A, hidden].
 
         The two convolutions that see the reference beside the motion are linear, so their reference half is done here.
         """
         fine, coarse, whole = self.reference(reference)
         entered = F.conv2d(coarse, self.enter.weight[:, : coarse.shape[1]], self.enter.bias, padding=1)
         joined = F.conv2d(fine, self.join.weight[:, -fine.shape[1] :], self.join.bias, padding=1)
-        return entered, joined, self.whole(whole)
+        return reference, entered, joined, self.whole(whole)
 
-    def residual(self, numbers: Tensor, entered: Tensor, joined: Tensor, whole: Tensor) -> Tensor:
-        """numbers [B, n] (centred), `prepare` of B (or 1) references -> residual [B, 6, h, w]."""
+    def residual(self, numbers: Tensor, reference: Tensor, entered: Tensor, joined: Tensor, whole: Tensor) -> Tensor:
+        """numbers [B, n] (centred), `prepare` of B (or 1) references -> residual [B, 6, h, w].
+
+        Half of the last channels are added, half multiply the reference first: to erase an iris or a lip line exactly,
+        the network needs to say only where it is. Both are linear and start near zero.
+        """
         motion = self.motion(self.numbers(numbers) + whole)
         code = self.spread(motion).view(-1, self.code, *self.grid)
         code = F.interpolate(code, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -99,7 +116,24 @@ class PatchNet(nn.Module):
         scale, shift = self.style(motion)[:, :, None, None].chunk(2, 1)
         x = (joined + F.conv2d(x, self.join.weight[:, : x.shape[1]], padding=1)) * (1 + scale) + shift
         x = x + self.refine(F.silu(x))
-        return self.leave(F.silu(x))
+        x = F.silu(x)
+        added, factor = self.leave(x).chunk(2, 1)
+        if self.slide is None:
+            return added + factor * reference
+        moved = self._slid(reference, self.gain(x), numbers[:, 1:3])
+        return added + factor * moved + (moved - reference)
+
+    def _slid(self, reference: Tensor, gain: Tensor, gaze: Tensor) -> Tensor:
+        """The reference moved along the gaze where `gain` [B, 1, h, w] says so: an iris keeps its texture that way."""
+        assert self.slide is not None
+        height, width = 4 * self.grid[0], 4 * self.grid[1]
+        step = gaze * torch.tensor([self.slide[0] / width, self.slide[1] / height])
+        coarse = -gain[:, 0, :, :, None] * step[:, None, None, :]
+        fine = -F.interpolate(gain, scale_factor=2.0, mode="bilinear", align_corners=False)[:, 0, :, :, None] * step[:, None, None, :]
+        reference = reference.expand(len(gain), -1, -1, -1)
+        luma = F.grid_sample(F.pixel_shuffle(reference[:, :4], 2), fine + _centres(2 * height, 2 * width), padding_mode="border", align_corners=False)
+        chroma = F.grid_sample(reference[:, 4:], coarse + _centres(height, width), padding_mode="border", align_corners=False)
+        return torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1)
 
     def forward(self, reference: Tensor, numbers: Tensor) -> Tensor:
         """reference [A, 6, h, w], numbers [A, n, k] -> patches [A * n, 6, h, w]."""
@@ -115,7 +149,8 @@ class FlowNet(nn.Module):
         super().__init__()
         width = size.width
         self.size, self.fields = size.size, size.fields
-        inputs = 4 * PACKED + 5
+        self.shrink = 128 // size.size
+        inputs = self.shrink**2 * PACKED + 5
         self.enter = nn.Sequential(_conv(inputs, width), nn.SiLU(), _conv(width, width))
         self.down = nn.ModuleList(
             nn.Sequential(nn.SiLU(), _conv(a, b, stride=2), nn.SiLU(), _conv(b, b))
@@ -131,8 +166,8 @@ class FlowNet(nn.Module):
         self.pose = nn.Sequential(nn.Linear(pose_numbers, 48), nn.SiLU(), nn.Linear(48, size.fields - pose_numbers))
 
     def flow_fields(self, picture: Tensor, landmarks: Tensor) -> Tensor:
-        """picture [A, 6, 128, 128], landmarks [A, 3, 2] in pixels of 256 -> fields [A, K, 2, 64, 64]."""
-        x = self.enter(torch.cat([F.pixel_unshuffle(picture, 2), self._places(landmarks)], 1))
+        """picture [A, 6, 128, 128], landmarks [A, 3, 2] in pixels of 256 -> fields [A, K, 2, s, s]."""
+        x = self.enter(torch.cat([F.pixel_unshuffle(picture, self.shrink), self._places(landmarks)], 1))
         kept = []
         for down in self.down:
             kept.append(x)
@@ -145,7 +180,7 @@ class FlowNet(nn.Module):
         return self.leave(F.silu(x)).view(-1, self.fields, 2, self.size, self.size)
 
     def _places(self, landmarks: Tensor) -> Tensor:
-        """Where the landmarks are: three bumps and two coordinates of the face, [A, 5, 64, 64]."""
+        """Where the landmarks are: three bumps and two coordinates of the face, [A, 5, s, s]."""
         steps = (torch.arange(self.size) + 0.5) * (256 / self.size)
         y, x = steps[:, None], steps[None, :]
         eyes = landmarks[:, 1:].mean(1)
@@ -164,5 +199,5 @@ class FlowNet(nn.Module):
         return torch.cat([pose, bent], 1)
 
     def forward(self, picture: Tensor, landmarks: Tensor, pose: Tensor) -> Tensor:
-        """One pose per picture -> flow [A, 2, 64, 64] in grid_sample units."""
+        """One pose per picture -> flow [A, 2, s, s] in grid_sample units."""
         return torch.einsum("ak,akcyx->acyx", self.blend(pose), self.flow_fields(picture, landmarks)) * 0.1

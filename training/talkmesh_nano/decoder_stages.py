@@ -10,9 +10,8 @@ from torch import Tensor
 from .decoder_config import DecoderConfig
 from .decoder_data import POSE_NUMBERS, columns, random_pose, read_shards
 from .decoder_net import FlowNet, PatchNet
-from .decoder_pixels import luma, to_float
+from .decoder_pixels import luma, to_float, to_rgb
 from .render_pose import layer_sources, sample_layers, true_flow
-from .rig import NEUTRAL
 
 MOUTH_CENTRE = torch.tensor([0.35, 0.5, 0.3, 0.5, 0.35])
 MOUTH_SPREAD = torch.tensor([0.32, 0.25, 0.32, 0.3, 0.25])
@@ -109,15 +108,14 @@ class FlowStage:
         return {key: torch.from_numpy(data[key]) for key in keys}
 
     def _compare(self, data: dict[str, Tensor], rows: Tensor, rig: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Flow error per pixel [B, 64, 64] in pixels of 256, its weight, and the picture error [B, 3, 128, 128]."""
+        """Flow error per pixel [B, s, s] in pixels of 256, its weight, and the picture error [B, 3, 128, 128]."""
         layers, geometry = data["layers"][rows].float() / 255, data["geometry"][rows]
         landmarks = data["landmarks"][rows]
         truth, weight = true_flow(layers[:, :, 3], rig, geometry, self.net.size)
         flow = self.net(to_float(data["picture"][rows]), landmarks, pose_input(rig))
         away = (flow - truth).abs().sum(1) * 128
         target = posed_picture(layers, data["backdrop"][rows].float() / 255, rig, geometry)
-        neutral = torch.from_numpy(NEUTRAL).expand_as(rig)
-        still = posed_picture(layers, data["backdrop"][rows].float() / 255, neutral, geometry)
+        still = F.avg_pool2d(to_rgb(to_float(data["picture"][rows])), 2)
         return away, weight, warp(still, flow) - target
 
     def loss(self) -> tuple[Tensor, dict[str, float]]:

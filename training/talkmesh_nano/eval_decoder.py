@@ -108,7 +108,7 @@ def measure(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar, se
 def blink_scores(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar) -> dict[str, float]:
     """How much of the true change from open to closed eyes is in the decoded pixels: 1 is all of it."""
     rig = np.tile(NEUTRAL, (FRAMES, 1))
-    rig[4:8, INDEX["blink"]] = 1
+    rig[3:8, INDEX["blink"]] = (0.45, 1, 1, 0.65, 0.2)
     decoded = decode_track(reference, decoder, avatar, rig).astype(np.float32)
     change = decoded[5] - decoded[10]
     true = avatar.draw(rig[5]).astype(np.float32) - avatar.reference

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import torch
 from PIL import Image
 from torch import nn
@@ -75,8 +77,30 @@ def export_graphs(reference: ReferenceGraph, decoder: DecoderGraph, out: Path) -
         output_names=["frames", "state_out"],
         **options,
     )
+    for name in ("reference.onnx", "decoder.onnx"):
+        halve_weights(out / name)
     shapes = {name: list(tensor.shape) for name, tensor in zip(REFERENCE_OUTPUTS, tensors[1:])}
     return {"stateShape": list(STATE_SHAPE), "referenceOutputs": shapes}
+
+
+def halve_weights(path: Path, least: int = 2048) -> None:
+    """Store large float32 constants as float16 behind a Cast; runtimes fold it at load, so speed stays, size halves."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    casts = []
+    for tensor in [*graph.initializer]:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < least:
+            continue
+        name = tensor.name
+        graph.initializer.remove(tensor)
+        graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
 
 
 def write_avatars(folder: Path) -> list[dict[str, object]]:
