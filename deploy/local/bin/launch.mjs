@@ -1,0 +1,103 @@
+// Plain Node without dependencies: it runs on a fresh clone, before anything is installed.
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('../../../', import.meta.url));
+const OLDEST = [20, 11];
+const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+export function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return;
+  fail(`talkmesh needs Node ${OLDEST.join('.')} or newer; this is ${process.versions.node}. See https://nodejs.org`);
+}
+
+/** Installs the packages of package-lock.json unless exactly they are there. */
+export async function ensureInstalled() {
+  const why = whatIsMissing();
+  if (why === undefined) return;
+  say(`Installing packages (${why}); the first time this takes about a minute.`);
+  const begin = Date.now();
+  const beat = setInterval(() => say(`  still installing, ${Math.round((Date.now() - begin) / 1000)} s`), 10_000);
+  const { code, output } = await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  clearInterval(beat);
+  if (code === 0) say(`Packages are installed, ${Math.round((Date.now() - begin) / 1000)} s.`);
+  else
+    fail(
+      `${output.slice(-4000)}\nnpm ci failed (code ${code}). Is there a network or an npm mirror? Then run this again.`,
+    );
+}
+
+/** Compares what npm wrote down about node_modules with the lockfile. Undefined: nothing is missing. */
+function whatIsMissing() {
+  const wanted = readJson('package-lock.json');
+  const present = readJson('node_modules/.package-lock.json');
+  if (wanted === undefined) fail('package-lock.json is missing: clone the repository again');
+  if (present === undefined) return 'node_modules is not there';
+  for (const [path, entry] of Object.entries(wanted.packages)) {
+    if (!path.startsWith('node_modules/') || entry.optional || entry.peer) continue;
+    const found = present.packages[path];
+    if (found === undefined || found.version !== entry.version) return 'package-lock.json changed';
+  }
+  return undefined;
+}
+
+function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(`${root}${path}`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function npm(args) {
+  const script = process.env.npm_execpath;
+  const [command, first] = script?.endsWith('.js') ? [process.execPath, [script]] : ['npm', []];
+  return new Promise((resolve) => {
+    let output = '';
+    const child = spawn(command, [...first, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const keep = (part) => {
+      output = (output + part).slice(-65_536);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.once('error', (error) => resolve({ code: -1, output: `npm cannot be started: ${error.message}` }));
+    child.once('close', (code) => resolve({ code, output }));
+  });
+}
+
+/**
+ * Runs a TypeScript file of the repository in the current folder and takes over its exit code. It gets its own process group,
+ * so that Ctrl-C reaches it once, through here.
+ */
+export function runTypeScript(path, args) {
+  const flags = [
+    '--import',
+    import.meta.resolve('tsx'),
+    '--conditions=source',
+    '--disable-warning=ExperimentalWarning',
+  ];
+  const env = { ...process.env, TALKMESH_PARENT_PID: String(process.pid) };
+  const child = spawn(process.execPath, [...flags, `${root}${path}`, ...args], {
+    env,
+    stdio: 'inherit',
+    detached: true,
+  });
+  for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
+  child.once('error', (error) => fail(`${process.execPath} cannot be started: ${error.message}`));
+  child.once('exit', (code, signal) => {
+    process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
+    for (const forwarded of FORWARDED) process.removeAllListeners(forwarded);
+  });
+}
+
+export function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+function say(line) {
+  process.stderr.write(`${line}\n`);
+}

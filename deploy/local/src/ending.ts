@@ -1,0 +1,28 @@
+/** How a command of the CLI is ended from outside. */
+export interface Ending extends Disposable {
+  /** Aborted by the first Ctrl-C (or SIGTERM, SIGHUP), and when the process that started this one is gone. */
+  readonly signal: AbortSignal;
+}
+
+const PARENT_POLL_MS = 500;
+
+/** @param onSecond what to do when the user asks again: no more waiting */
+export function listenForEnd(onSecond: () => void): Ending {
+  const abort = new AbortController();
+  const onSignal = (): void => {
+    if (abort.signal.aborted) onSecond();
+    else abort.abort(new DOMException('ended by the user', 'AbortError'));
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  const parent = Number(process.env['TALKMESH_PARENT_PID']);
+  const timer = parent > 1 ? setInterval(() => process.ppid === parent || abort.abort(), PARENT_POLL_MS) : undefined;
+  timer?.unref();
+  return {
+    signal: abort.signal,
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      for (const signal of signals) process.removeListener(signal, onSignal);
+    },
+  };
+}

@@ -1,0 +1,161 @@
+import { type ClientReadableStream, Metadata } from '@grpc/grpc-js';
+import { isReason, MeshError, SPEECH_RATE_HZ, v1 } from '@talkmesh/contracts';
+import { connectClient, fromServiceError } from '@talkmesh/service-kit';
+import type { RemoteMesh } from './options.js';
+
+export interface AvatarList {
+  readonly fps: number;
+  readonly avatars: readonly { readonly id: string; readonly name: string }[];
+}
+
+export interface StageStats {
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+}
+
+export interface RenderSession {
+  readonly id: string;
+  readonly token: string;
+}
+
+type RecordStream = ReturnType<InstanceType<typeof v1.RecordService>['record']>;
+/** `talkmesh.v1.RecordedFrame`. */
+export type RecordedFrame = RecordStream extends ClientReadableStream<infer Frame> ? Frame : never;
+
+const REST_DEADLINE_MS = 40_000;
+const AUDIO_MESSAGE_SAMPLES = SPEECH_RATE_HZ / 10;
+
+/** The part of a gateway's REST and gRPC interface that a render needs. */
+export class GatewayClient implements Disposable {
+  readonly #mesh: RemoteMesh;
+  readonly #ingest: InstanceType<typeof v1.AudioIngest>;
+  readonly #recorder: InstanceType<typeof v1.RecordService>;
+
+  constructor(mesh: RemoteMesh) {
+    this.#mesh = mesh;
+    this.#ingest = connectClient(v1.AudioIngest, mesh.grpcAddress);
+    this.#recorder = connectClient(v1.RecordService, mesh.grpcAddress);
+  }
+
+  avatars(signal: AbortSignal): Promise<AvatarList> {
+    return this.#rest('GET', '/v1/avatars', undefined, signal);
+  }
+
+  async createSession(avatar: string, seed: number, signal: AbortSignal): Promise<RenderSession> {
+    const body = { avatar, seed, provider: 'external', output: 'record' };
+    const created = await this.#rest<{ session: string; token: string }>('POST', '/v1/sessions', body, signal);
+    return { id: created.session, token: created.token };
+  }
+
+  async stats(session: RenderSession, signal: AbortSignal): Promise<Record<string, StageStats>> {
+    const path = `/v1/sessions/${session.id}/stats`;
+    return (await this.#rest<{ stages: Record<string, StageStats> }>('GET', path, undefined, signal)).stages;
+  }
+
+  async endSession(session: RenderSession): Promise<void> {
+    await this.#rest('DELETE', `/v1/sessions/${session.id}`, undefined, AbortSignal.timeout(REST_DEADLINE_MS));
+  }
+
+  /** Sends the audio as fast as the mesh takes it. Settles when all of it was taken. */
+  async streamAudio(session: RenderSession, pcm: Int16Array, signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const call = this.#ingest.streamAudio(metadataOf(session), (error) => {
+        signal.removeEventListener('abort', cancel);
+        if (error === null) resolve();
+        else reject(signal.aborted ? signal.reason : fromServiceError(error));
+      });
+      const cancel = (): void => call.cancel();
+      signal.addEventListener('abort', cancel, { once: true });
+      const head = { sessionId: session.id, sampleRateHz: SPEECH_RATE_HZ, channels: 1 };
+      let at = 0;
+      const pump = (): void => {
+        while (at < pcm.length) {
+          const samples = pcm.subarray(at, at + AUDIO_MESSAGE_SAMPLES);
+          const bytes = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
+          const more = call.write(at === 0 ? { ...head, pcm: bytes } : { pcm: bytes });
+          at += samples.length;
+          if (!more) return;
+        }
+        call.end();
+      };
+      call.on('drain', pump);
+      // The callback above tells what happened; without a listener the event would end the process.
+      call.on('error', () => {});
+      pump();
+    });
+  }
+
+  /** Frames from the first on, as fast as they are taken; leaving the loop ends the call. @throws MeshError PEER_LOST after `idleMs` without a frame */
+  async *record(session: RenderSession, idleMs: number, signal: AbortSignal): AsyncIterable<RecordedFrame> {
+    const call = this.#recorder.record({ sessionId: session.id, stopAfterFrames: 0 }, metadataOf(session));
+    let idle = false;
+    const timer = setTimeout(() => {
+      idle = true;
+      call.cancel();
+    }, idleMs);
+    const cancel = (): void => call.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      for await (const frame of call) {
+        timer.refresh();
+        yield frame as RecordedFrame;
+        timer.refresh();
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (idle)
+        throw new MeshError(
+          'PEER_LOST',
+          `no frame came for ${idleMs / 1000} s: look into the logs of score-model and vae-decode`,
+        );
+      throw fromServiceError(error);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', cancel);
+      call.cancel();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#ingest.close();
+    this.#recorder.close();
+  }
+
+  async #rest<T>(method: string, path: string, body: unknown, signal: AbortSignal): Promise<T> {
+    const url = `${this.#mesh.httpUrl}${path}`;
+    const init = {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#mesh.apiKey}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(REST_DEADLINE_MS)]),
+    };
+    const response = await fetch(url, init).catch((cause: Error) => {
+      if (signal.aborted) throw cause;
+      throw new MeshError(
+        'PEER_LOST',
+        `${url} does not answer (${(cause.cause as Error | undefined)?.message ?? cause.message})`,
+      );
+    });
+    const text = await response.text();
+    if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
+    throw problemOf(url, response.status, text);
+  }
+}
+
+function metadataOf(session: RenderSession): Metadata {
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${session.token}`);
+  return metadata;
+}
+
+/** The gateway's problem+json (RFC 9457) as the error it stands for. */
+function problemOf(url: string, status: number, text: string): MeshError {
+  try {
+    const { reason, detail } = JSON.parse(text) as { reason?: string; detail?: string };
+    if (reason !== undefined && isReason(reason)) return new MeshError(reason, detail ?? reason);
+  } catch {}
+  return new MeshError('PEER_LOST', `${url} answered ${status}; is this a talkmesh gateway?`);
+}

@@ -1,0 +1,107 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { UsageError } from '../cli-errors.js';
+
+export const RENDER_HELP = `talkmesh render --avatar NAME --audio speech.wav --out talk.mp4
+  Makes a video of the avatar speaking a WAV file (8 to 48 kHz, mono or stereo, 16/24/32-bit or float).
+  --seed N            the same seed and audio give the same frames (default 0)
+  --max-minutes N     longest audio accepted (default 30)
+  --json              a summary as JSON on stdout, no progress
+  --url http://HOST:PORT --grpc HOST:PORT --key KEY
+                      render on a mesh that runs already (the key may also come from TALKMESH_API_KEY)`;
+
+export interface RemoteMesh {
+  readonly httpUrl: string;
+  readonly grpcAddress: string;
+  readonly apiKey: string;
+}
+
+export interface RenderOptions {
+  readonly avatar: string;
+  readonly audioPath: string;
+  readonly outPath: string;
+  readonly seed: number;
+  readonly maxSeconds: number;
+  readonly json: boolean;
+  /** Undefined: a mesh of its own, for this render only. */
+  readonly remote: RemoteMesh | undefined;
+}
+
+const MAX_MINUTES = 24 * 60;
+
+/** @throws UsageError, and node's ERR_PARSE_ARGS_* for flags that do not exist */
+export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv): RenderOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      avatar: { type: 'string' },
+      audio: { type: 'string' },
+      out: { type: 'string' },
+      seed: { type: 'string', default: '0' },
+      'max-minutes': { type: 'string', default: '30' },
+      json: { type: 'boolean', default: false },
+      url: { type: 'string' },
+      grpc: { type: 'string' },
+      key: { type: 'string' },
+    },
+  });
+  return {
+    avatar: required('--avatar', values.avatar),
+    audioPath: resolve(required('--audio', values.audio)),
+    outPath: checkOutput(resolve(required('--out', values.out))),
+    seed: wholeNumber('--seed', values.seed, Number.MAX_SAFE_INTEGER),
+    maxSeconds: 60 * positive('--max-minutes', values['max-minutes'], MAX_MINUTES),
+    json: values.json,
+    remote: remoteMesh(values.url, values.grpc, values.key ?? env['TALKMESH_API_KEY']),
+  };
+}
+
+function required(flag: string, value: string | undefined): string {
+  if (value !== undefined && value !== '') return value;
+  throw new UsageError(`${flag} is missing\n\n${RENDER_HELP}`);
+}
+
+function wholeNumber(flag: string, text: string, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= max) return value;
+  throw new UsageError(`${flag} is a whole number from 0 to ${max}, not ${text}`);
+}
+
+function positive(flag: string, text: string, max: number): number {
+  const value = Number(text);
+  if (value > 0 && value <= max) return value;
+  throw new UsageError(`${flag} is a number above 0 and at most ${max}, not ${text}`);
+}
+
+/** Refuses early what would fail after minutes of work. */
+function checkOutput(path: string): string {
+  if (!path.endsWith('.mp4')) throw new UsageError(`--out is the name of an .mp4 file, not ${path}`);
+  const folder = dirname(path);
+  try {
+    if (!statSync(folder).isDirectory()) throw new UsageError(`--out: ${folder} is not a folder`);
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(`--out: ${folder} cannot be written to (${(error as NodeJS.ErrnoException).code})`);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`--out: ${path} is a folder`);
+  return path;
+}
+
+function remoteMesh(
+  url: string | undefined,
+  grpc: string | undefined,
+  key: string | undefined,
+): RemoteMesh | undefined {
+  if (url === undefined) {
+    if (grpc !== undefined) throw new UsageError('--grpc goes with --url');
+    return undefined;
+  }
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new UsageError(`--url is http://HOST:PORT of a gateway, not ${url}`);
+  if (grpc === undefined || !/^[^\s:/]+:\d+$/.test(grpc))
+    throw new UsageError('--url needs --grpc HOST:PORT, the gRPC endpoint of the same gateway');
+  if (!key) throw new UsageError('--url needs --key KEY (or TALKMESH_API_KEY)');
+  return { httpUrl: url.replace(/\/+$/, ''), grpcAddress: grpc, apiKey: key };
+}

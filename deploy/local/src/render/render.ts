@@ -1,0 +1,67 @@
+import { MeshError } from '@talkmesh/contracts';
+import { EXIT } from '../cli-errors.js';
+import { listenForEnd } from '../ending.js';
+import { type Mesh, modelFolder, startMesh } from '../mesh.js';
+import { readManifest, requireAvatar } from './avatars.js';
+import { GatewayClient } from './gateway-client.js';
+import { parseRenderArgs, type RenderOptions } from './options.js';
+import { Progress } from './progress.js';
+import { recordTo } from './recording.js';
+import { loadSpeech } from './speech.js';
+import { findEncoder } from './video-file.js';
+
+export { RENDER_HELP } from './options.js';
+
+/** `talkmesh render`. @returns the exit code. @throws UsageError, MeshError */
+export async function render(args: readonly string[]): Promise<number> {
+  const options = parseRenderArgs(args, process.env);
+  const say = options.json ? () => {} : (line: string): void => void process.stderr.write(`${line}\n`);
+  if (options.remote === undefined) requireAvatar(options.avatar, readManifest(modelFolder()).avatars);
+  const speech = await loadSpeech(options.audioPath, options.maxSeconds);
+  const encoder = await findEncoder();
+  if (encoder.codec === 'mpeg4') say('This ffmpeg has no libx264; the video is MPEG-4 instead of H.264.');
+
+  let mesh: Mesh | undefined;
+  using ending = listenForEnd(() => {
+    mesh?.kill();
+    process.exit(EXIT.failure);
+  });
+  const begin = performance.now();
+  try {
+    mesh = options.remote === undefined ? await startOwnMesh(say, ending.signal) : undefined;
+    const startupSeconds = (performance.now() - begin) / 1000;
+    using client = new GatewayClient(options.remote ?? (mesh as Mesh));
+    const progress = options.json ? undefined : new Progress(process.stderr, speech.seconds);
+    const broken = new AbortController();
+    void mesh?.failed.then((error) => broken.abort(error));
+    const signal = AbortSignal.any([ending.signal, broken.signal]);
+    const onProgress = (seconds: number): void => progress?.update(seconds);
+    const summary = await recordTo({ ...options, speech, encoder, client, signal, onProgress });
+    report(options, { ...summary, startupSeconds });
+    return EXIT.ok;
+  } catch (error) {
+    if (ending.signal.aborted) throw new MeshError('CANCELLED', 'stopped; nothing was written');
+    throw error;
+  } finally {
+    await mesh?.stop();
+  }
+}
+
+function startOwnMesh(say: (line: string) => void, signal: AbortSignal): Promise<Mesh> {
+  say('Starting a mesh for this render');
+  return startMesh({ say, signal });
+}
+
+type Summary = Awaited<ReturnType<typeof recordTo>> & { readonly startupSeconds: number };
+
+function report(options: RenderOptions, summary: Summary): void {
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ out: options.outPath, ...summary }, null, 2)}\n`);
+    return;
+  }
+  const { seconds, frames, wallSeconds } = summary;
+  const speed = (seconds / wallSeconds).toFixed(1);
+  process.stderr.write(
+    `Wrote ${options.outPath}: ${seconds.toFixed(2)} s, ${frames} frames, made in ${wallSeconds.toFixed(1)} s (${speed}x real time)\n`,
+  );
+}
