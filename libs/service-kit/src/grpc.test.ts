@@ -7,6 +7,7 @@ import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { MeshError, v1 } from '@talkmesh/contracts';
 import {
   callUnary,
+  closeClient,
   connectClient,
   fromServiceError,
   type RpcFailure,
@@ -33,7 +34,7 @@ before(async () => {
   client = connectClient(v1.ConversationService, `127.0.0.1:${port}`);
 });
 after(() => {
-  client.close();
+  closeClient(client);
   server.forceShutdown();
 });
 
@@ -137,8 +138,8 @@ test('a peer that is not there is PEER_LOST, one that says nothing meets the dea
     (await failureOf(callUnary(toNobody, 'interrupt', request, { deadlineMs: 10_000 }))).reason,
     'PEER_LOST',
   );
-  toMute.close();
-  toNobody.close();
+  closeClient(toMute);
+  closeClient(toNobody);
 });
 
 test('a method the client lacks is a programming error', async () => {

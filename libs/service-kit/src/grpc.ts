@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import {
   type ChannelCredentials,
   type ChannelOptions,
-  type Client,
+  Client,
   credentials,
   type handleUnaryCall,
   Metadata,
@@ -179,7 +179,7 @@ export type ClientConstructor<T extends Client> = new (
   options?: Partial<ChannelOptions>,
 ) => T;
 
-/** A client with the mesh's limits and keepalive that reconnects within 2 s; close it with `client.close()`. */
+/** A client with the mesh's limits and keepalive that reconnects within 2 s; end it with `closeClient`. */
 export function connectClient<T extends Client>(
   Ctor: ClientConstructor<T>,
   address: string,
@@ -192,4 +192,9 @@ export function connectClient<T extends Client>(
     'grpc.min_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2000,
   });
+}
+
+/** Ends a client's connection. Not `client.close()`: on a StageService client that is the RPC of the same name. */
+export function closeClient(client: Client): void {
+  Client.prototype.close.call(client);
 }

@@ -14,6 +14,7 @@ export type { RunningService, ServiceContext, ServiceDefinitionOf } from './cont
 export {
   type CallOptions,
   callUnary,
+  closeClient,
   connectClient,
   fromServiceError,
   type GrpcServiceImpl,

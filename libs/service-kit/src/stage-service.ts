@@ -64,7 +64,8 @@ export class SessionAdmission {
         'ARGUMENT_INVALID',
         `${this.#service} is opened with options "${expected}", not "${request.options ?? ''}"`,
       );
-    await this.#held.get(id)?.closing;
+    for (let closing = this.#held.get(id)?.closing; closing !== undefined; closing = this.#held.get(id)?.closing)
+      await closing.catch(() => undefined);
     this.#forgetEnded();
     const held = this.#held.get(id);
     if (held !== undefined) {
