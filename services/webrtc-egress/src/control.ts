@@ -74,7 +74,7 @@ async function record({ sinkOf, recordStallMs }: ControlOptions, call: RecordCal
     await sink.record({ write, stopAfterFrames: call.request.stopAfterFrames, signal: abort.signal });
     call.end();
   } catch (thrown) {
-    call.destroy(toServiceError(thrown));
+    call.emit('error', toServiceError(thrown));
   }
 }
 

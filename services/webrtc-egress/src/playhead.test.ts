@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Playhead } from './playhead.js';
-import { testChunk, testFrame } from './testing.js';
+import { testChunk, testFrame } from './testing/frames.js';
 
 const newPlayhead = () => new Playhead({ sessionId: '0'.repeat(20), epoch: 0, creditChunks: 2, fps: 25 });
 

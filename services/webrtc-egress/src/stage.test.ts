@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FrameStage } from './stage.js';
-import { FRAMES_PER_CHUNK, testChunk, testFrame } from './testing.js';
+import { FRAMES_PER_CHUNK, testChunk, testFrame } from './testing/frames.js';
 
 const newStage = (capacityChunks = 4) => new FrameStage({ epoch: 0, capacityChunks });
 const verdicts = (stage: FrameStage, frames: ReturnType<typeof testChunk>) =>

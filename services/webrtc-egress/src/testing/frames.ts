@@ -31,3 +31,14 @@ export function testFrame(chunk: number, frame: number, changes: Partial<FrameMe
 export function testChunk(chunk: number, changes: Partial<FrameMessage> = {}): FrameMessage[] {
   return Array.from({ length: FRAMES_PER_CHUNK }, (_, frame) => testFrame(chunk, frame, changes));
 }
+
+/** Every fourth chunk begins with 8 bright frames that beep; the others are dark and silent. */
+export function flashFrame(sessionId: string, chunk: number, frame: number, side: number): FrameMessage {
+  const on = chunk % 4 === 0 && frame < 8;
+  const i420 = new Uint8Array((side * side * 3) / 2).fill(128);
+  i420.fill(on ? 220 : 40, 0, side * side);
+  const pcm = Int16Array.from({ length: SAMPLES_PER_FRAME }, (_, i) =>
+    on ? 8000 * Math.sin(((frame * 960 + i) * Math.PI) / 12) : 0,
+  );
+  return testFrame(chunk, frame, { sessionId, width: side, height: side, i420, pcm });
+}

@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { MeshError, newSessionId } from '@talkmesh/contracts';
+import { TestPeer } from '@talkmesh/webrtc/testing';
+import { EgressBench, until } from './testing/bench.js';
+import { flashFrame } from './testing/frames.js';
+
+const SIDE = 128;
+const flashes = (sid: string, chunk: number, frame: number) => flashFrame(sid, chunk, frame, SIDE);
+type Answer = { sdp: string; resourceId: string };
+
+let bench: EgressBench;
+before(async () => {
+  bench = await EgressBench.start({
+    TALKMESH_VIEWER_GONE_MS: '700',
+    TALKMESH_VIEWER_CONNECT_TIMEOUT_MS: '15000',
+    TALKMESH_DRAIN_DEADLINE_MS: '500',
+  });
+});
+after(() => bench[Symbol.asyncDispose]());
+
+const openWebrtc = () => bench.open('SINK_WEBRTC', SIDE, flashes);
+const offer = (sessionId: string, sdp: string) => bench.call<Answer>(bench.signalling, 'Offer', { sessionId, sdp });
+const close = (sessionId: string) => bench.call(bench.stage, 'Close', { sessionId, reason: 'ended' });
+const refused = (reason: string) => (error: unknown) => error instanceof MeshError && error.reason === reason;
+
+async function watch(peer: TestPeer, sessionId: string): Promise<string> {
+  const answer = await offer(sessionId, await peer.offer({ receive: ['audio', 'video'] }));
+  await peer.accept(answer.sdp);
+  return answer.resourceId;
+}
+
+test('a viewer sees 25 pictures a second with their sound, and the playhead tells', async () => {
+  const producer = await openWebrtc();
+  assert.deepEqual([producer.playhead?.chunk, producer.playhead?.creditChunks], [0, 2]);
+  assert.equal(producer.nextChunk, 2, 'nothing is made beyond the credit before somebody watches');
+  await using peer = new TestPeer();
+  await watch(peer, producer.sessionId);
+  const report = await peer.until((seen) => seen.frames > 150);
+  const fps = ((report.frames - 1) * 1000) / report.spanMs;
+  assert.ok(fps >= 20 && fps <= 30, `${fps} fps`);
+  assert.ok(
+    report.loudBlocks > 20 && report.loudBlocks < report.audioBlocks / 2,
+    `${report.loudBlocks} of ${report.audioBlocks} blocks`,
+  );
+  assert.ok(report.flashes.length >= 4, 'the picture turns bright and dark');
+  assert.equal(producer.eventsOf('viewer.connected').length, 1);
+  const last = producer.playhead;
+  assert.ok(last !== undefined && last.chunk >= 10);
+  assert.equal(last.mediaTimeUs, (last.chunk * 12 + last.frame) * 40_000);
+  await close(producer.sessionId);
+  await peer.until((seen) => seen.state !== 'connected');
+});
+
+test('when nothing comes the last picture holds, is counted, and play goes on afterwards', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  await watch(peer, producer.sessionId);
+  await until('play', () => (producer.playhead?.chunk ?? 0) >= 1);
+  producer.producing = false;
+  await until('five held frames', () => (producer.playhead?.heldFrames ?? 0) >= 5);
+  const chunk = producer.playhead?.chunk;
+  producer.producing = true;
+  producer.produce();
+  await until('two more chunks', () => (producer.playhead?.chunk ?? 0) >= (chunk ?? 0) + 2);
+  const stats = await bench.call<{ sessions: { sessionId: string; late: number; itemsOut: number }[] }>(
+    bench.stage,
+    'Stats',
+    {},
+  );
+  const mine = stats.sessions.find((entry) => entry.sessionId === producer.sessionId);
+  assert.equal(mine?.late, producer.playhead?.heldFrames);
+  await close(producer.sessionId);
+});
+
+test('a flush drops what was not played; the new epoch plays on', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  await watch(peer, producer.sessionId);
+  await until('play', () => (producer.playhead?.chunk ?? 0) >= 1);
+  const fromChunk = (producer.playhead?.chunk ?? 0) + 1;
+  producer.producing = false;
+  producer.epoch = 1;
+  bench.score.bus.publishEvent({
+    type: 'flush',
+    fromChunk,
+    cause: 'interrupt',
+    sid: producer.sessionId,
+    epoch: 1,
+    turn: 0,
+  });
+  producer.publish(fromChunk, { turn: 7, speaking: true });
+  await until('the new epoch', () => producer.playhead?.epoch === 1);
+  const first = producer.playheads.find((playhead) => playhead.epoch === 1);
+  assert.deepEqual([first?.chunk, first?.turn], [fromChunk, 7]);
+  const before = producer.playheads.filter((playhead) => playhead.epoch === 0);
+  assert.ok(
+    before.every((playhead) => playhead.chunk < fromChunk),
+    'no old chunk from there on was played',
+  );
+  await close(producer.sessionId);
+});
+
+test('nonsense instead of an offer is refused and breaks nothing', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  const good = await peer.offer({ receive: ['audio', 'video'] });
+  const pid = await bench.childPid();
+  for (const bad of [
+    '',
+    'garbage',
+    good.slice(0, 200),
+    good.replace(/a=fingerprint.*/g, 'a=fingerprint:sha-256 zz'),
+    'v=0\r\n'.repeat(50),
+  ])
+    await assert.rejects(offer(producer.sessionId, bad), refused('SDP_INVALID'), JSON.stringify(bad.slice(0, 40)));
+  await assert.rejects(offer(newSessionId(), good), refused('SESSION_NOT_FOUND'));
+  assert.equal(await bench.childPid(), pid, 'the child lives');
+  await peer.accept((await offer(producer.sessionId, good)).sdp);
+  await peer.until((seen) => seen.frames > 10);
+  await close(producer.sessionId);
+});
+
+test('a second viewer replaces the first', async () => {
+  const producer = await openWebrtc();
+  await using first = new TestPeer();
+  await using second = new TestPeer();
+  const old = await watch(first, producer.sessionId);
+  await first.until((seen) => seen.frames > 5);
+  await watch(second, producer.sessionId);
+  await second.until((seen) => seen.frames > 30);
+  await first.until((seen) => seen.state !== 'connected');
+  await bench.call(bench.signalling, 'Hangup', { sessionId: producer.sessionId, resourceId: old });
+  await second.until((seen) => seen.frames > 60);
+  assert.equal(producer.eventsOf('viewer.gone').length, 0, 'the farewell of the replaced one does not count');
+  await close(producer.sessionId);
+});
+
+test('a farewell ends it at once, a page that closed or vanished after a while', async () => {
+  const [polite, closing, rude] = [await openWebrtc(), await openWebrtc(), await openWebrtc()];
+  await using first = new TestPeer();
+  await using second = new TestPeer();
+  await using third = new TestPeer();
+  const resourceId = await watch(first, polite.sessionId);
+  await watch(second, closing.sessionId);
+  await watch(third, rude.sessionId);
+  for (const peer of [first, second, third]) await peer.until((seen) => seen.frames > 5);
+  await bench.call(bench.signalling, 'Hangup', { sessionId: polite.sessionId, resourceId });
+  await second.close();
+  third.kill();
+  const producers = [polite, closing, rude];
+  for (const producer of producers) await until('viewer.gone', () => producer.eventsOf('viewer.gone').length === 1);
+  const causes = producers.flatMap(({ events }) =>
+    events.flatMap((event) => (event.type === 'viewer.gone' ? event.cause : [])),
+  );
+  assert.deepEqual(causes, ['hangup', 'failed', 'disconnected']);
+  for (const { sessionId } of producers) await close(sessionId);
+});
+
+test('the WebRTC process is killed in the middle of a call: the session lives, a new offer works', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  await watch(peer, producer.sessionId);
+  await peer.until((seen) => seen.frames > 20);
+  const pid = await bench.childPid();
+  process.kill(pid, 'SIGKILL');
+  await until('the error event', () => producer.eventsOf('error').length === 1);
+  const chunk = producer.playhead?.chunk ?? 0;
+  await until('a new child', async () => ![0, pid, Number.NaN].includes(await bench.childPid()));
+  await using again = new TestPeer();
+  const sdp = await again.offer({ receive: ['audio', 'video'] });
+  await until('an answer', async () => {
+    try {
+      await again.accept((await offer(producer.sessionId, sdp)).sdp);
+      return true;
+    } catch (thrown) {
+      assert.ok(refused('PEER_LOST')(thrown), String(thrown));
+      return false;
+    }
+  });
+  await again.until((seen) => seen.frames > 30);
+  await until('play', () => (producer.playhead?.chunk ?? 0) > chunk);
+  assert.equal(producer.eventsOf('viewer.connected').length, 2);
+  assert.equal(producer.eventsOf('viewer.gone').length, 0);
+  const metrics = await (await fetch(`http://${bench.service.adminAddress}/metrics`)).text();
+  assert.match(metrics, /talkmesh_child_restarts_total\{child="webrtc-viewers"\} 1/);
+  await close(producer.sessionId);
+});
+
+test('SIGTERM in the middle of a call: the peer is released, exit code 0, no crash of native code', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  await watch(peer, producer.sessionId);
+  await peer.until((seen) => seen.frames > 5);
+  const before = bench.service.log.length;
+  assert.deepEqual(await bench.service.terminate(), [0, null]);
+  assert.doesNotMatch(bench.service.log.slice(before), /SIGSEGV|child process ended|"level":"error"/);
+  await peer.until((seen) => seen.state !== 'connected');
+});
