@@ -1,4 +1,5 @@
 export * from './chunk-states.js';
+export * from './config-fields.js';
 export * from './decoder-engine.js';
 export * from './executor.js';
 export * from './model.js';

@@ -1,0 +1,9 @@
+/** Time, from outside: so that a stage can be tested without waiting. */
+export interface Clock {
+  /** Monotonic, milliseconds. */
+  nowMs(): number;
+  /** Unix time, microseconds. */
+  wallUs(): number;
+  /** Resolves after `ms`, or when the signal is aborted. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}

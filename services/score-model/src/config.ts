@@ -1,0 +1,27 @@
+import { inferenceConfigShape } from '@talkmesh/inference';
+import { defineConfig } from '@talkmesh/service-kit';
+import { z } from 'zod';
+
+const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+/** Settings of score-model. */
+export const parseConfig = defineConfig(
+  {
+    ...inferenceConfigShape,
+    /** Chunks made ahead before the egress has granted credits. */
+    leadChunks: int(1, 64).default(2),
+    /** More credits than this are not used: it bounds what is kept for rolling back. */
+    maxLeadChunks: int(1, 64).default(8),
+    /** How long a chunk waits for the rest of its speech before it is padded with silence, milliseconds. */
+    speechGraceMs: int(0, 5000).default(120),
+    /** A chunk due sooner than this is no longer replaced, milliseconds. */
+    flushMarginMs: int(0, 5000).default(80),
+    /** Speech a session may queue, seconds. */
+    speechQueueSeconds: int(1, 7200).default(600),
+  },
+  (config) =>
+    config.leadChunks <= config.maxLeadChunks
+      ? []
+      : ['TALKMESH_LEAD_CHUNKS must not be above TALKMESH_MAX_LEAD_CHUNKS'],
+);
+export type Config = ReturnType<typeof parseConfig>;

@@ -1,0 +1,39 @@
+import { decodeAudio, decodePlayhead, MeshError, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { Bus } from '@talkmesh/service-kit';
+
+export interface InboundHandlers {
+  onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean): void;
+  onPlayhead(playhead: PlayheadMessage): void;
+  onInterrupt(turn: number): void;
+}
+
+/** Listens to a session's speech, playhead and interrupts. @returns the end of listening */
+export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): () => void {
+  const subscriptions = [
+    bus.subscribe('speech', sessionId, (payload) => {
+      const speech = decodeAudio(payload);
+      assertSession(speech.sessionId, sessionId);
+      if (speech.sampleRateHz !== SPEECH_RATE_HZ || speech.turn === 0)
+        throw new MeshError(
+          'MESSAGE_MALFORMED',
+          `speech is ${SPEECH_RATE_HZ} Hz and part of a turn, not ${speech.sampleRateHz} Hz of turn ${speech.turn}`,
+        );
+      handlers.onSpeech(speech.turn, speech.pcm, speech.endOfTurn);
+    }),
+    bus.subscribe('playhead', sessionId, (payload) => {
+      const playhead = decodePlayhead(payload);
+      assertSession(playhead.sessionId, sessionId);
+      handlers.onPlayhead(playhead);
+    }),
+    bus.subscribeEvents(sessionId, (event) => {
+      if (event.type === 'interrupt') handlers.onInterrupt(event.turn);
+    }),
+  ];
+  return () => {
+    for (const subscription of subscriptions) subscription.unsubscribe();
+  };
+}
+
+function assertSession(said: string, expected: string): void {
+  if (said !== expected) throw new MeshError('MESSAGE_MALFORMED', "the message's session is not its subject's");
+}

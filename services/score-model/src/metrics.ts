@@ -1,0 +1,34 @@
+import type { StateBytes } from '@talkmesh/inference';
+import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
+
+/** Close together around a chunk of 480 ms, seconds. */
+export const CHUNK_SECONDS_BUCKETS = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.36, 0.48, 0.72, 0.96,
+];
+
+export interface ScoreMetrics {
+  readonly seconds: Histogram;
+  readonly chunks: Counter;
+  readonly flushes: Counter;
+  readonly speechRefused: Counter;
+}
+
+export function createScoreMetrics(metrics: Metrics, stateBytes: () => StateBytes): ScoreMetrics {
+  const bytes = metrics.gauge('talkmesh_state_bytes', 'Bytes of model state held', ['kind']);
+  Object.assign(bytes, {
+    collect: () => {
+      for (const [kind, value] of Object.entries(stateBytes())) bytes.set({ kind }, value);
+    },
+  });
+  return {
+    seconds: metrics.histogram(
+      'talkmesh_chunk_seconds',
+      'Time a chunk waits, is computed and is published',
+      ['phase'],
+      CHUNK_SECONDS_BUCKETS,
+    ),
+    chunks: metrics.counter('talkmesh_chunks_total', 'Chunks by what became of them', ['outcome']),
+    flushes: metrics.counter('talkmesh_flushes_total', 'New epochs', ['cause']),
+    speechRefused: metrics.counter('talkmesh_speech_refused_total', 'Speech messages a full queue refused'),
+  };
+}

@@ -1,0 +1,109 @@
+import { PcmRing } from '@talkmesh/media';
+
+/** What a chunk says. */
+export interface Piece {
+  /** 0: idle. */
+  readonly turn: number;
+  /** One chunk of samples. */
+  readonly pcm: Int16Array;
+  readonly speaking: boolean;
+  readonly endOfTurn: boolean;
+}
+
+/** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
+export type PushResult = 'first' | 'queued' | 'stale' | 'full';
+
+interface Turn {
+  readonly turn: number;
+  readonly ring: PcmRing;
+  ended: boolean;
+  /** It has, or had, samples. */
+  heard: boolean;
+}
+
+/**
+ * Speech of one session, turn by turn; a chunk never mixes two turns. Nothing is dropped but what was cut. The last samples
+ * of a turn wait until more comes or its end is known, so that its last chunk can be told.
+ */
+export class SpeechQueue {
+  readonly #samplesPerChunk: number;
+  readonly #maxSamples: number;
+  readonly #turns: Turn[] = [];
+  #queued = 0;
+  #newest = 0;
+  #closed = 0;
+
+  constructor(options: { samplesPerChunk: number; maxSamples: number }) {
+    this.#samplesPerChunk = options.samplesPerChunk;
+    this.#maxSamples = options.maxSamples;
+  }
+
+  /** The newest turn heard of. */
+  get newestTurn(): number {
+    return this.#newest;
+  }
+
+  /** Samples waiting. */
+  get samples(): number {
+    return this.#queued;
+  }
+
+  push(turn: number, pcm: Int16Array, endOfTurn: boolean): PushResult {
+    if (turn <= this.#closed || turn < this.#newest) return 'stale';
+    if (this.#queued + pcm.length > this.#maxSamples) return 'full';
+    if (this.#turns.at(-1)?.turn !== turn) {
+      // A newer turn ends the ones before, also when the message that said so was lost.
+      for (const older of this.#turns) older.ended = true;
+      this.#turns.push({ turn, ring: new PcmRing(), ended: false, heard: false });
+    }
+    this.#newest = turn;
+    const current = this.#turns.at(-1) as Turn;
+    const first = !current.heard && pcm.length > 0;
+    current.heard ||= first;
+    current.ring.push(pcm);
+    this.#queued += pcm.length;
+    if (endOfTurn) {
+      current.ended = true;
+      this.#closed = turn;
+    }
+    this.#skipEmptyTurns();
+    return first ? 'first' : 'queued';
+  }
+
+  /** `ready`: a chunk can be taken; `starving`: the turn goes on, but its speech is not here yet; `idle`: nobody speaks. */
+  status(): 'ready' | 'starving' | 'idle' {
+    const turn = this.#turns[0];
+    if (turn === undefined) return 'idle';
+    return turn.ended || turn.ring.length > this.#samplesPerChunk ? 'ready' : 'starving';
+  }
+
+  /** The next chunk, padded with zeros when it must be; silence when nobody speaks. */
+  take(): Piece {
+    const turn = this.#turns[0];
+    if (turn === undefined)
+      return { turn: 0, pcm: new Int16Array(this.#samplesPerChunk), speaking: false, endOfTurn: false };
+    const available = Math.min(turn.ring.length, this.#samplesPerChunk);
+    const pcm = turn.ring.take(this.#samplesPerChunk);
+    this.#queued -= available;
+    const endOfTurn = turn.ended && turn.ring.length === 0;
+    if (endOfTurn) this.#turns.shift();
+    this.#skipEmptyTurns();
+    return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn };
+  }
+
+  /** Forgets the speech of `turn` and of older turns, queued or still to come; 0 means all heard of. */
+  cut(turn: number): number {
+    const last = turn === 0 ? this.#newest : turn;
+    this.#closed = Math.max(this.#closed, last);
+    let dropped = 0;
+    while (this.#turns[0] !== undefined && this.#turns[0].turn <= last)
+      dropped += (this.#turns.shift() as Turn).ring.length;
+    this.#queued -= dropped;
+    return dropped;
+  }
+
+  /** A turn that ended without a sample has no chunk. */
+  #skipEmptyTurns(): void {
+    while (this.#turns[0]?.ended && !this.#turns[0].heard) this.#turns.shift();
+  }
+}

@@ -1,0 +1,34 @@
+import { type ChunkGeometry, decodeLatent, LatentAssembler, type LatentMessage, MeshError } from '@talkmesh/contracts';
+import type { Bus } from '@talkmesh/service-kit';
+
+export interface InboundHandlers {
+  onLatent(message: LatentMessage): void;
+  onFlush(epoch: number, fromChunk: number): void;
+}
+
+/** Listens to a session's latents, joined from their parts, and flushes. @returns the end of listening */
+export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, handlers: InboundHandlers): () => void {
+  const assembler = new LatentAssembler();
+  const latents = bus.subscribe('latent', sessionId, (payload) => {
+    const message = assembler.push(decodeLatent(payload));
+    if (message === undefined) return;
+    assertFits(message, sessionId, geometry);
+    handlers.onLatent(message);
+  });
+  const events = bus.subscribeEvents(sessionId, (event) => {
+    if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
+  });
+  return () => {
+    latents.unsubscribe();
+    events.unsubscribe();
+  };
+}
+
+function assertFits({ sessionId, values, pcm }: LatentMessage, expected: string, geometry: ChunkGeometry): void {
+  if (sessionId !== expected) throw new MeshError('MESSAGE_MALFORMED', "the chunk's session is not its subject's");
+  if (values.length !== geometry.latentValues || pcm.length !== geometry.samplesPerChunk)
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      `a chunk has ${geometry.latentValues} latents and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: do both services serve the same model?`,
+    );
+}

@@ -1,0 +1,40 @@
+import { encodeFrame } from '@talkmesh/contracts';
+import type { Bus, Logger } from '@talkmesh/service-kit';
+import type { DecodeMetrics } from './metrics.js';
+import type { DecodeOutput } from './stage.js';
+
+/** Publishes what the stage gives. */
+export class Outbound {
+  readonly #bus: Bus;
+  readonly #metrics: DecodeMetrics;
+  readonly #log: Logger;
+
+  constructor(bus: Bus, metrics: DecodeMetrics, log: Logger) {
+    this.#bus = bus;
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  output(output: DecodeOutput): void {
+    if (output.type === 'frame') this.#bus.publish('frame', output.message.sessionId, encodeFrame(output.message));
+    else if (output.type === 'chunk') this.#count(output);
+    else {
+      this.#metrics.chunks.inc({ outcome: 'failed' });
+      this.#log.error({ err: output.error, session_id: output.sessionId }, 'a chunk failed, the session is given up');
+    }
+  }
+
+  /** Chunks that never reached the decoder. */
+  dropped(outcome: 'flushed' | 'overflow', count: number): void {
+    this.#metrics.chunks.inc({ outcome }, count);
+  }
+
+  #count({ outcome, missing, queueMs, computeMs, publishMs }: DecodeOutput & { type: 'chunk' }): void {
+    const { chunks, seconds } = this.#metrics;
+    chunks.inc({ outcome });
+    chunks.inc({ outcome: 'missing' }, missing);
+    seconds.observe({ phase: 'queue' }, queueMs / 1000);
+    seconds.observe({ phase: 'compute' }, computeMs / 1000);
+    seconds.observe({ phase: 'publish' }, publishMs / 1000);
+  }
+}
