@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MeshError } from '@talkmesh/contracts';
 import { type FromChild, meshErrorFromWire, type ToChild } from './child-protocol.js';
@@ -15,7 +16,7 @@ export interface ChildExit {
 export interface SupervisedChildOptions {
   /** Label of talkmesh_child_restarts_total. */
   readonly name: string;
-  /** The module to fork; TypeScript when this process runs TypeScript. It calls `serveParent`. */
+  /** The module to fork, which calls `serveParent`. Named .ts it is found as the built .js too, and the other way round. */
   readonly module: URL | string;
   readonly args?: readonly string[];
   /** Environment of the child; that of this process when left out. */
@@ -118,8 +119,7 @@ export class SupervisedChild<In, Out = unknown, Ev = Out> {
 
   #start(): void {
     const { module, args, env, log, name } = this.#options;
-    const path = module instanceof URL ? fileURLToPath(module) : module;
-    const child = fork(path, [...(args ?? [])], {
+    const child = fork(resolveModule(module), [...(args ?? [])], {
       serialization: 'advanced',
       execArgv: process.execArgv.filter((argument) => !/^--(test|inspect)/.test(argument)),
       ...(env !== undefined && { env }),
@@ -213,4 +213,10 @@ export class SupervisedChild<In, Out = unknown, Ev = Out> {
     await exited;
     clearTimeout(kill);
   }
+}
+
+function resolveModule(module: URL | string): string {
+  const path = module instanceof URL ? fileURLToPath(module) : module;
+  const other = path.endsWith('.ts') ? path.replace(/ts$/, 'js') : path.replace(/js$/, 'ts');
+  return !existsSync(path) && existsSync(other) ? other : path;
 }

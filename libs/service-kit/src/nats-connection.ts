@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { AuthorizationError, connect, type NatsConnection } from '@nats-io/transport-node';
 import { MeshError } from '@talkmesh/contracts';
 import type { BaseConfig } from './config.js';
 import type { Logger } from './logging.js';
@@ -32,12 +32,22 @@ export async function connectNats(config: NatsSettings, log: Logger, signal: Abo
         ignoreAuthErrorAbort: true,
       });
     } catch (cause) {
+      if (cause instanceof AuthorizationError) throw refused(config, cause);
       if (Date.now() >= until) throw unavailable(config.natsUrl, cause);
       if (attempt === 1)
         log.warn({ natsUrl: withoutCredentials(config.natsUrl) }, 'NATS does not answer yet, trying again');
       await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+function refused(config: NatsSettings, cause: unknown): MeshError {
+  const who = config.natsUser === '' ? 'a connection without user' : `user "${config.natsUser}"`;
+  return new MeshError(
+    'NATS_UNAVAILABLE',
+    `NATS at ${withoutCredentials(config.natsUrl)} refuses ${who}: check TALKMESH_NATS_USER and TALKMESH_NATS_PASSWORD_FILE`,
+    { cause },
+  );
 }
 
 function unavailable(natsUrl: string, cause: unknown): MeshError {

@@ -10,25 +10,26 @@ export function aborted(signal: AbortSignal): Promise<void> {
  * Waits for `work`, but no longer than `limitMs` and not after `signal` is aborted.
  * @returns 'done', or 'gave-up'; the work itself goes on, and a later failure of it is swallowed. Failures before that reject.
  */
-export async function waitAtMost(
-  work: Promise<unknown>,
-  limitMs: number,
-  signal?: AbortSignal,
-): Promise<'done' | 'gave-up'> {
-  let timer: NodeJS.Timeout | undefined;
-  const limits: Promise<'gave-up'>[] = [
-    new Promise((resolve) => {
-      timer = setTimeout(() => resolve('gave-up'), limitMs);
-    }),
-  ];
-  if (signal !== undefined) limits.push(aborted(signal).then(() => 'gave-up' as const));
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work.then(() => 'done' as const), ...limits]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function waitAtMost(work: Promise<unknown>, limitMs: number, signal?: AbortSignal): Promise<'done' | 'gave-up'> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => settle(() => resolve('gave-up'));
+    const timer = setTimeout(giveUp, limitMs);
+    const settle = (how: () => void) => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
+      how();
+    };
+    work.then(
+      () => settle(() => resolve('done')),
+      (thrown: unknown) => settle(() => reject(thrown)),
+    );
+    if (signal?.aborted) giveUp();
+    else signal?.addEventListener('abort', giveUp, { once: true });
+  });
 }
+
+/** Made anew each time: reactions to one shared promise would pile up. */
+const never = () => new Promise<never>(() => undefined);
 
 /** Asks `condition` every `everyMs` until it is true, the deadline passes or the signal is aborted. @returns whether it became true. */
 export async function waitUntil(
@@ -41,7 +42,7 @@ export async function waitUntil(
   while (!condition()) {
     const leftMs = until - performance.now();
     if (leftMs <= 0 || signal?.aborted) return false;
-    await waitAtMost(new Promise(() => undefined), Math.min(everyMs, leftMs), signal);
+    await waitAtMost(never(), Math.min(everyMs, leftMs), signal);
   }
   return true;
 }

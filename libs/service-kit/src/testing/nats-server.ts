@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_BUDGET_MS = 15_000;
+const CONFIG_FILE = 'nats.conf';
 
 /** A real nats-server with JetStream on a free port of the loopback, its data in a temporary folder. */
 export interface NatsServer extends AsyncDisposable {
@@ -19,12 +20,15 @@ export interface NatsServer extends AsyncDisposable {
 export interface NatsServerOptions {
   /** Environment with TALKMESH_NATS_SERVER, the program to run; `nats-server` from PATH when not set. */
   readonly env?: NodeJS.ProcessEnv;
+  /** More of its configuration, in nats-server's own syntax: users, permissions, limits. */
+  readonly config?: string;
 }
 
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
   // biome-ignore lint/style/noProcessEnv: for tests
   const env = options.env ?? process.env;
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-nats-'));
+  await writeFile(join(folder, CONFIG_FILE), options.config ?? '');
   const server = new SpawnedNatsServer(env['TALKMESH_NATS_SERVER'] || 'nats-server', folder);
   try {
     await server.start();
@@ -55,6 +59,8 @@ class SpawnedNatsServer implements NatsServer {
   async start(): Promise<void> {
     const port = this.url === '' ? '-1' : new URL(this.url).port;
     const args = [
+      '-c',
+      join(this.#folder, CONFIG_FILE),
       '-a',
       '127.0.0.1',
       '-p',
