@@ -1,0 +1,77 @@
+import { OPEN_ORDER, REASONS, SESSION_ID_LENGTH } from '@talkmesh/contracts';
+import { z } from 'zod';
+
+/** Longest line the avatar says at once, characters. */
+export const MAX_TEXT_CHARACTERS = 2_000;
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'has 1 to 41 characters of a-z, 0-9 and -');
+
+export const sessionId = z
+  .string()
+  .length(SESSION_ID_LENGTH)
+  .regex(/^[0-9a-hjkmnp-tv-z]+$/, 'is 20 characters of 0-9 and a-z without i, l, o, u')
+  .describe('Session id');
+
+export const createSessionBody = z.strictObject({
+  avatar: name.describe('Id of one of GET /v1/avatars'),
+  provider: name.default('parrot').describe('Who decides what the avatar says'),
+  output: z.enum(['webrtc', 'record']).default('webrtc').describe('A live call, or frames for RecordService'),
+  seed: z
+    .number()
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Seed of the noise; random when left out'),
+});
+
+export const createdSession = z.object({
+  session: sessionId,
+  token: z.string().describe('Bearer token (JWT) for this session only'),
+  tokenExpiresAtMs: z.number().int().describe('Unix milliseconds'),
+  whip: z.string().describe('Path to POST the microphone offer to (RFC 9725)'),
+  whep: z.string().describe('Path to POST the viewer offer to'),
+  events: z.string().describe('Path of the server-sent events'),
+});
+
+export const session = z.object({
+  id: sessionId,
+  state: z.enum(['opening', 'open', 'ended']),
+  avatar: z.string(),
+  provider: z.string(),
+  output: z.enum(['webrtc', 'record']),
+  seed: z.number().int(),
+  createdAtMs: z.number().describe('Unix milliseconds'),
+  placement: z
+    .partialRecord(z.enum(OPEN_ORDER), z.string())
+    .describe('Service name to the instance that holds the session'),
+});
+export const sessionList = z.object({ sessions: z.array(session) });
+
+export const sayBody = z.strictObject({ text: z.string().trim().min(1).max(MAX_TEXT_CHARACTERS) });
+export const said = z.object({ turn: z.number().int() });
+export const interrupted = z.object({ interrupted: z.boolean().describe('False when nothing was being said') });
+export const beaconBody = z.strictObject({ token: z.string().max(4096) });
+export const issuedToken = z.object({ session: sessionId, token: z.string(), tokenExpiresAtMs: z.number().int() });
+
+export const avatarList = z.object({
+  model: z.string().describe('name@version'),
+  width: z.number().int(),
+  height: z.number().int(),
+  fps: z.number().int(),
+  avatars: z.array(
+    z.object({ id: name, name: z.string(), style: z.string(), image: z.string().describe('Path of the picture, PNG') }),
+  ),
+});
+
+export const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string().describe('What to do about it'),
+    reason: z.enum(Object.keys(REASONS) as [string, ...string[]]).describe('The stable name programs match on'),
+    retryable: z.boolean(),
+    retryAfterMs: z.number().optional(),
+  })
+  .describe('RFC 9457');

@@ -1,0 +1,145 @@
+import {
+  MeshError,
+  type ModelManifest,
+  OPEN_ORDER,
+  type SessionRecord,
+  type v1,
+  type WorkerName,
+} from '@talkmesh/contracts';
+import { callUnary, type Logger, type Metrics } from '@talkmesh/service-kit';
+import type { SessionStore, StoredSession } from './session-store.js';
+import type { WorkerDirectory, WorkerSnapshot } from './worker-directory.js';
+
+type OpenRequest = Parameters<InstanceType<typeof v1.StageService>['open']>[0];
+type Placement = SessionRecord['placement'];
+
+export interface StagesOptions {
+  readonly directory: WorkerDirectory;
+  readonly store: SessionStore;
+  readonly manifest: Pick<ModelManifest, 'name' | 'version' | 'width' | 'height' | 'fps'>;
+  readonly openDeadlineMs: number;
+  readonly closeDeadlineMs: number;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** The refusals another worker may not repeat: it is full, draining, lost, slow or broken. */
+const isWorkersFault = (error: MeshError): boolean => error.retryable || error.httpStatus === 500;
+/** Answers that leave open whether the worker took the session. */
+const MAY_HOLD = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED']);
+
+/** Opens and closes the five stages of a session on workers of the registry. */
+export class Stages {
+  private readonly o: StagesOptions;
+  private readonly refusals;
+  private readonly closeFailures;
+
+  constructor(options: StagesOptions) {
+    this.o = options;
+    this.refusals = options.metrics.counter('talkmesh_placement_refusals_total', 'Stage openings a worker refused', [
+      'service',
+      'reason',
+    ]);
+    this.closeFailures = options.metrics.counter(
+      'talkmesh_stage_close_failures_total',
+      'Stages that could not be closed',
+      ['service', 'reason'],
+    );
+  }
+
+  /**
+   * Opens one stage on the first worker that takes it. The intended worker is written down before it is asked, so that
+   * whoever ends the session knows whom to close, even if this process dies meanwhile.
+   * @throws MeshError NO_WORKER, SESSION_LIMIT (all full), or what the worker said when the request itself is wrong
+   */
+  async open(
+    from: StoredSession,
+    service: WorkerName,
+    workers: WorkerSnapshot,
+    call: { signal: AbortSignal; deadlineAtMs: number; onChange: (stored: StoredSession) => void },
+  ): Promise<void> {
+    const { manifest, store, directory } = this.o;
+    const refused: MeshError[] = [];
+    let stored = from;
+    for (const { instanceId, grpcAddress } of workers.candidates(service, `${manifest.name}@${manifest.version}`)) {
+      const leftMs = call.deadlineAtMs - Date.now();
+      if (leftMs <= 0) break;
+      stored = await store.update(stored, {
+        placement: { ...stored.record.placement, [service]: { instanceId, grpcAddress } },
+      });
+      call.onChange(stored);
+      try {
+        await callUnary(directory.at(grpcAddress).stage, 'open', this.request(service, stored.record), {
+          deadlineMs: Math.min(leftMs, this.o.openDeadlineMs),
+          signal: call.signal,
+        });
+        return;
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        this.refusals.inc({ service, reason: error.reason });
+        this.o.log.warn(
+          { err: error, target: service, worker: instanceId, reason: error.reason },
+          'a worker did not open the session',
+        );
+        if (call.signal.aborted || !isWorkersFault(error)) throw error;
+        if (MAY_HOLD.has(error.reason))
+          void this.close(from.record.id, { [service]: { instanceId, grpcAddress } }, 'failed');
+        refused.push(error);
+      }
+    }
+    throw summarise(service, refused);
+  }
+
+  /** Closes stages in parallel. @returns those that did not answer in time */
+  async close(sessionId: string, placement: Placement, reason: string): Promise<Placement> {
+    const left: Placement = {};
+    const closeOne = async (service: WorkerName): Promise<void> => {
+      const place = placement[service];
+      if (place === undefined) return;
+      try {
+        const { stage } = this.o.directory.at(place.grpcAddress);
+        await callUnary(stage, 'close', { sessionId, reason }, { deadlineMs: this.o.closeDeadlineMs });
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        left[service] = place;
+        this.closeFailures.inc({ service, reason: error.reason });
+        this.o.log.warn({ err: error, target: service, worker: place.instanceId }, 'a stage was not closed');
+      }
+    };
+    await Promise.all(OPEN_ORDER.map(closeOne));
+    return left;
+  }
+
+  private request(service: WorkerName, record: SessionRecord): OpenRequest {
+    const { width, height, fps } = this.o.manifest;
+    const { avatar, provider, seed } = record;
+    const recorded = record.output === 'record';
+    const options: Record<WorkerName, OpenRequest> = {
+      'webrtc-egress': { egress: { sink: recorded ? 'SINK_RECORD' : 'SINK_WEBRTC', width, height, fps } },
+      'vae-decode': { decode: { avatar } },
+      'score-model': { score: { avatar, seed, unpaced: recorded } },
+      'audio-llm-bridge': { bridge: { provider } },
+      'audio-ingest': { ingest: { vad: provider !== 'external' } },
+    };
+    return { sessionId: record.id, epoch: 0, ...options[service] };
+  }
+}
+
+function summarise(service: WorkerName, refused: readonly MeshError[]): MeshError {
+  const full = refused.find((error) => error.reason === 'SESSION_LIMIT');
+  if (full !== undefined)
+    return new MeshError('SESSION_LIMIT', `every ${service} worker is full; try again later or add workers`, {
+      cause: full,
+      retryAfterMs: full.retryAfterMs ?? 2000,
+    });
+  const provider = refused.find((error) => error.reason === 'PROVIDER_FAILED');
+  if (provider !== undefined) return provider;
+  const why =
+    refused.length === 0
+      ? 'none is ready for this model'
+      : `${refused.length} did not open it (${refused.at(-1)?.reason})`;
+  return new MeshError('NO_WORKER', `no ${service} worker took the session: ${why}; look at its log and /readyz`, {
+    cause: refused.at(-1),
+    retryAfterMs: 2000,
+  });
+}

@@ -1,0 +1,165 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { OPEN_ORDER, type WorkerName } from '@talkmesh/contracts';
+import type { RunningService } from '@talkmesh/service-kit';
+import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '@talkmesh/service-kit/testing';
+import { type Config, parseConfig } from '../config.js';
+import { startGateway } from '../service.js';
+import { FakeWorker, type FakeWorkerOptions } from './fake-worker.js';
+import { writeModelFolder } from './model-folder.js';
+
+export const API_KEY = 'key-of-the-test-0123456789';
+export const TOKEN_SECRET = 'a secret of the test, thirty-two bytes or more';
+
+export interface Gateway extends AsyncDisposable {
+  /** http://host:port */
+  readonly url: string;
+  readonly grpcAddress: string;
+  readonly context: TestContext<Config>;
+}
+
+export interface Answer<T> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+}
+
+/** Real NATS, a real gateway on real sockets, one fake worker of each kind. */
+export class FakeMesh implements AsyncDisposable {
+  readonly nats: NatsServer;
+  readonly modelFolder: string;
+  readonly workers: Record<WorkerName, FakeWorker>;
+  readonly gateway: Gateway;
+  private readonly disposables: AsyncDisposable[];
+
+  private constructor(
+    nats: NatsServer,
+    modelFolder: string,
+    workers: Record<WorkerName, FakeWorker>,
+    gateway: Gateway,
+    disposables: AsyncDisposable[],
+  ) {
+    this.nats = nats;
+    this.modelFolder = modelFolder;
+    this.workers = workers;
+    this.gateway = gateway;
+    this.disposables = disposables;
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<FakeMesh> {
+    const [nats, folder] = await Promise.all([startNatsServer(), writeModelFolder()]);
+    const started = await Promise.all(OPEN_ORDER.map((service) => FakeWorker.start({ service, natsUrl: nats.url })));
+    const workers = Object.fromEntries(started.map((worker) => [worker.record.service, worker])) as Record<
+      WorkerName,
+      FakeWorker
+    >;
+    const gateway = await startTestGateway(nats.url, folder.path, env);
+    return new FakeMesh(nats, folder.path, workers, gateway, [gateway, ...started, nats, folder]);
+  }
+
+  async addWorker(o: Omit<FakeWorkerOptions, 'natsUrl'>): Promise<FakeWorker> {
+    const worker = await FakeWorker.start({ ...o, natsUrl: this.nats.url });
+    this.disposables.splice(1, 0, worker);
+    return worker;
+  }
+
+  async addGateway(env: Record<string, string> = {}): Promise<Gateway> {
+    const gateway = await startTestGateway(this.nats.url, this.modelFolder, env);
+    this.disposables.unshift(gateway);
+    return gateway;
+  }
+
+  /** A request with the API key unless `bearer` says otherwise; JSON in, JSON out where it is JSON. */
+  async call<T = Record<string, unknown>>(
+    method: string,
+    path: string,
+    o: {
+      body?: unknown;
+      type?: string;
+      bearer?: string | undefined;
+      headers?: Record<string, string>;
+      gateway?: Gateway;
+    } = {},
+  ): Promise<Answer<T>> {
+    const bearer = 'bearer' in o ? o.bearer : API_KEY;
+    const headers: Record<string, string> = { ...o.headers };
+    if (bearer !== undefined) headers['authorization'] = `Bearer ${bearer}`;
+    if (o.body !== undefined) headers['content-type'] = o.type ?? 'application/json';
+    const body = o.body === undefined ? {} : { body: typeof o.body === 'string' ? o.body : JSON.stringify(o.body) };
+    const response = await fetch(`${(o.gateway ?? this.gateway).url}${path}`, { method, headers, ...body });
+    const text = await response.text();
+    const json = /json/.test(response.headers.get('content-type') ?? '') && text !== '';
+    return { status: response.status, headers: response.headers, body: (json ? JSON.parse(text) : text) as T };
+  }
+
+  /** Creates a session and returns its id and token. */
+  async session(body: object = {}): Promise<{ session: string; token: string }> {
+    const answer = await this.call<{ session: string; token: string; detail?: string }>('POST', '/v1/sessions', {
+      body: { avatar: 'ada', ...body },
+    });
+    if (answer.status !== 201) throw new Error(`no session: ${answer.status} ${answer.body.detail}`);
+    return answer.body;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const disposable of this.disposables) await disposable[Symbol.asyncDispose]();
+  }
+}
+
+async function startTestGateway(natsUrl: string, model: string, env: Record<string, string>): Promise<Gateway> {
+  const config = parseConfig({
+    TALKMESH_MODEL: model,
+    TALKMESH_HTTP_PORT: '0',
+    TALKMESH_API_KEYS: API_KEY,
+    TALKMESH_TOKEN_SECRET: TOKEN_SECRET,
+    TALKMESH_SWEEP_MS: '60000',
+    ...env,
+  });
+  const { natsUrl: _, ...own } = config;
+  const context = await createTestContext('gateway', { ...own, natsUrl }, natsUrl);
+  const running = await startGateway(context);
+  const server = new Server();
+  for (const { definition, implementation } of running.grpc) server.addService(definition, implementation);
+  const port = await bind(server);
+  return {
+    url: String(running.ready?.['httpAddress']),
+    grpcAddress: `127.0.0.1:${port}`,
+    context,
+    async [Symbol.asyncDispose]() {
+      server.forceShutdown();
+      await (running satisfies RunningService)[Symbol.asyncDispose]();
+      await context[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function bind(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    );
+  });
+}
+
+/** Waits for something to become true; the test fails after five seconds. */
+export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 500; i += 1) {
+    if (await isTrue()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`waited in vain for: ${what}`);
+}
+
+/** An offer as a browser makes it, cut to what is looked at. */
+export function offer(...kinds: ('audio' | 'video')[]): string {
+  const media = kinds.flatMap((kind) => [`m=${kind} 9 UDP/TLS/RTP/SAVPF 96`, 'c=IN IP4 0.0.0.0', 'a=rtcp-mux']);
+  const session = [
+    'v=0',
+    'o=- 1 2 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    'a=ice-ufrag:abcd',
+    'a=ice-pwd:abcdefghijklmnopqrstuvwx',
+    `a=fingerprint:sha-256 ${'AB:'.repeat(31)}AB`,
+  ];
+  return `${[...session, ...media].join('\r\n')}\r\n`;
+}

@@ -1,0 +1,180 @@
+import {
+  Server,
+  ServerCredentials,
+  type ServerReadableStream,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+import { MeshError, v1, WORKERS_BUCKET, type WorkerName, type WorkerRecord } from '@talkmesh/contracts';
+import { type KvBucket, type OpenRequest, toServiceError, unary } from '@talkmesh/service-kit';
+import { createTestContext, type TestContext } from '@talkmesh/service-kit/testing';
+
+export interface FakeWorkerOptions {
+  readonly service: WorkerName;
+  readonly natsUrl: string;
+  readonly capacity?: number;
+  readonly model?: string;
+  readonly instanceId?: string;
+}
+
+type Frame = { index: number; i420: Buffer; pcm: Buffer };
+
+/** A worker over real gRPC, in the real registry, whose answers the test decides. */
+export class FakeWorker implements AsyncDisposable {
+  readonly opened = new Map<string, OpenRequest>();
+  readonly closed: { sessionId: string; reason: string }[] = [];
+  readonly offers: { sessionId: string; sdp: string }[] = [];
+  readonly hangups: { sessionId: string; resourceId: string }[] = [];
+  readonly said: { sessionId: string; text: string }[] = [];
+  /** Bytes of audio that reached it. */
+  heard = 0;
+  /** Frames it was able to send. */
+  framesSent = 0;
+  recordCancelled = false;
+  /** Takes less audio than it is given while true. */
+  deaf = false;
+  onOpen: (request: OpenRequest, signal: AbortSignal) => Promise<void> = async () => undefined;
+  onClose: () => Promise<void> = async () => undefined;
+  onOffer: () => Promise<{ sdp: string; resourceId: string }> = async () => ({
+    sdp: 'v=0\r\nanswer',
+    resourceId: 'r-1',
+  });
+  onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
+  address = '';
+  readonly record: WorkerRecord;
+  private readonly server = new Server();
+  private context!: TestContext<object>;
+  private registry!: KvBucket;
+
+  private constructor(o: FakeWorkerOptions) {
+    this.record = {
+      service: o.service,
+      instanceId: o.instanceId ?? `${o.service}-${Math.random().toString(36).slice(2, 10)}`,
+      grpcAddress: '',
+      version: '0.1.0',
+      state: 'ready',
+      sessions: 0,
+      capacity: o.capacity ?? 4,
+      model: o.model ?? (o.service === 'score-model' || o.service === 'vae-decode' ? 'nano@9' : ''),
+    };
+  }
+
+  static async start(o: FakeWorkerOptions): Promise<FakeWorker> {
+    const worker = new FakeWorker(o);
+    worker.context = await createTestContext(o.service, undefined, o.natsUrl);
+    worker.registry = await worker.context.bus.kv(WORKERS_BUCKET, { ttlMs: 10_000 });
+    worker.serve();
+    const port = await new Promise<number>((resolve, reject) => {
+      worker.server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+    worker.address = `127.0.0.1:${port}`;
+    await worker.register();
+    return worker;
+  }
+
+  get bus(): TestContext<object>['bus'] {
+    return this.context.bus;
+  }
+
+  get id(): string {
+    return this.record.instanceId;
+  }
+
+  /** Writes its registry entry. */
+  async register(change: Partial<WorkerRecord> = {}): Promise<void> {
+    Object.assign(this.record, { grpcAddress: this.address, sessions: this.opened.size }, change);
+    await this.registry.put(`${this.record.service}.${this.record.instanceId}`, this.record);
+  }
+
+  async leaveRegistry(): Promise<void> {
+    await this.registry.delete(`${this.record.service}.${this.record.instanceId}`);
+  }
+
+  /** As when its machine dies: no answer and no registry entry. */
+  async die(): Promise<void> {
+    this.server.forceShutdown();
+    await this.leaveRegistry();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.server.forceShutdown();
+    await this.context[Symbol.asyncDispose]();
+  }
+
+  private serve(): void {
+    this.server.addService(v1.StageService.service, {
+      describe: unary(async () => ({})),
+      drain: unary(async () => ({})),
+      stats: unary(async () => ({ sessions: [] })),
+      open: unary(async (request: OpenRequest, { signal }) => {
+        if (this.opened.size >= this.record.capacity) throw new MeshError('SESSION_LIMIT', 'full');
+        await this.onOpen(request, signal);
+        if (signal.aborted) throw MeshError.from(signal.reason);
+        this.opened.set(request.sessionId, request);
+        return {};
+      }),
+      close: unary(async ({ sessionId, reason }: { sessionId: string; reason: string }) => {
+        await this.onClose();
+        this.opened.delete(sessionId);
+        this.closed.push({ sessionId, reason });
+        return {};
+      }),
+    });
+    this.server.addService(v1.SignallingService.service, {
+      offer: unary(async (request: { sessionId: string; sdp: string }) => {
+        this.offers.push(request);
+        return this.onOffer();
+      }),
+      hangup: unary(async (request: { sessionId: string; resourceId: string }) => {
+        this.hangups.push(request);
+        return {};
+      }),
+    });
+    this.server.addService(v1.ConversationService.service, {
+      say: unary(async (request: { sessionId: string; text: string }) => {
+        this.said.push(request);
+        return this.onSay();
+      }),
+      interrupt: unary(async () => ({ interrupted: true })),
+    });
+    this.serveStreams();
+  }
+
+  private serveStreams(): void {
+    this.server.addService(v1.AudioIngest.service, {
+      streamAudio: (call: ServerReadableStream<{ pcm: Buffer }, object>, done: sendUnaryData<object>) => {
+        call.on('data', ({ pcm }) => {
+          this.heard += pcm.length;
+          if (pcm.length === 3) return done(toServiceError(new MeshError('AUDIO_FORMAT_INVALID', 'odd')));
+          if (this.deaf) call.pause();
+        });
+        call.on('end', () => done(null, { samples: this.heard / 2, seconds: this.heard / 48_000 }));
+      },
+    });
+    this.server.addService(v1.RecordService.service, {
+      record: (call: ServerWritableStream<{ sessionId: string; stopAfterFrames: number }, Frame>) => {
+        if (call.request.stopAfterFrames === 13) {
+          call.emit('error', toServiceError(new MeshError('SESSION_NOT_FOUND', 'not here')));
+          return;
+        }
+        call.on('cancelled', () => {
+          this.recordCancelled = true;
+        });
+        const i420 = Buffer.alloc(96_000, 5);
+        const pump = (): void => {
+          while (this.framesSent < call.request.stopAfterFrames) {
+            this.framesSent += 1;
+            if (!call.write({ index: this.framesSent - 1, i420, pcm: Buffer.alloc(1920, 1) })) {
+              call.once('drain', pump);
+              return;
+            }
+          }
+          call.end();
+        };
+        pump();
+      },
+    });
+  }
+}
