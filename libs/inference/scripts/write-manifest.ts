@@ -1,0 +1,109 @@
+/**
+ * Writes `model.json` of a model folder, from its ONNX files, `score.json` (schedule, heads, frame rate) and
+ * `avatars/avatars.json`; run it whenever weights or avatars change:
+ *
+ *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
+ */
+import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { chunkGeometry, type ModelManifest, modelManifest } from '@talkmesh/contracts';
+import { z } from 'zod';
+import { createOrtExecutor, loadModel, type Segment } from '../src/index.js';
+
+const RELEASE = '0.1.0';
+const GRAPHS = {
+  audio: 'audio.onnx',
+  timestep: 'timestep.onnx',
+  score: 'score.onnx',
+  reference: 'reference.onnx',
+  decoder: 'decoder.onnx',
+} as const satisfies ModelManifest['graphs'];
+
+/** What no graph tells. */
+const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).extend({
+  score: modelManifest.shape.score.pick({ heads: true, schedule: true, sampler: true }),
+});
+
+async function main(folder: string): Promise<void> {
+  const facts = scoreFacts.parse(await readJson(join(folder, 'score.json')));
+  const avatars = z.array(z.unknown()).parse(await readJson(join(folder, 'avatars/avatars.json')));
+  const images = avatars.map((avatar) => modelManifest.shape.avatars.element.parse(avatar).image);
+  const files = await Promise.all([...Object.values(GRAPHS), ...images].map((path) => fileFacts(folder, path)));
+  const content = createHash('sha256')
+    .update(files.map((file) => file.sha256).join())
+    .digest('hex');
+  const manifest = modelManifest.parse({
+    schema: 'talkmesh.model/1',
+    name: basename(folder),
+    version: `${RELEASE}+${content.slice(0, 8)}`,
+    licence: 'Apache-2.0',
+    description:
+      'A small talking-avatar model: causal latent diffusion over motion, two steps a chunk, and a decoder that edits and warps the avatar's picture. Trained on procedurally drawn avatars and synthesized speech; real time on two CPU cores.',
+    latentKind: 'motion',
+    fps: facts.fps,
+    chunk: facts.chunk,
+    latent: facts.latent,
+    ...(await graphFacts(folder, facts)),
+    graphs: GRAPHS,
+    files,
+    avatars,
+  });
+  await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  const model = await loadModel(folder);
+  for (const { id } of manifest.avatars) model.avatarImage(id);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  process.stdout.write(
+    `${model.label}: ${files.length} files, ${(bytes / 1e6).toFixed(1)} MB, ${avatars.length} avatars\n`,
+  );
+}
+
+/** Sizes as the graphs declare them, so that the manifest cannot contradict them. */
+async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>) {
+  await using executor = createOrtExecutor({ threads: 1 });
+  const load = (name: keyof typeof GRAPHS): Promise<Segment> => executor.load(join(folder, GRAPHS[name]), name);
+  const [audio, timestep, score] = [await load('audio'), await load('timestep'), await load('score')];
+  const [reference, decoder] = [await load('reference'), await load('decoder')];
+  const [samples] = dims(audio, 'inputs', 'pcm');
+  const [, tokensPerFrame, tokenDim] = dims(audio, 'outputs', 'audio_tokens');
+  const sampleRateHz = 24_000 as const;
+  const sizes = { sampleRateHz, historySamples: 0, tokensPerFrame: tokensPerFrame ?? 0, tokenDim: tokenDim ?? 0 };
+  const { samplesPerChunk } = chunkGeometry({ ...facts, audio: sizes });
+  const [layers, , dim] = dims(score, 'outputs', 'k_chunk');
+  const [height, width] = dims(reference, 'inputs', 'image');
+  const references = reference.outputs.map((output) => output.name).filter((name) => name !== 'c0');
+  return {
+    width,
+    height,
+    audio: { ...sizes, historySamples: (samples ?? 0) - samplesPerChunk },
+    score: { layers, dim, ...facts.score, modulationSize: dims(timestep, 'outputs', 'modulation')[0] },
+    decoder: {
+      stateShape: dims(decoder, 'inputs', 'state'),
+      referenceOutputs: Object.fromEntries(references.map((name) => [name, dims(reference, 'outputs', name)])),
+    },
+  };
+}
+
+function dims(segment: Segment, side: 'inputs' | 'outputs', name: string): number[] {
+  const found = segment[side].find((info) => info.name === name);
+  if (found === undefined) throw new Error(`${segment.name}.onnx has no ${name} among its ${side}`);
+  return found.dims.map((dim) => {
+    if (typeof dim === 'number') return dim;
+    throw new Error(`${segment.name}.onnx: ${name} has the free dimension ${dim}; fix its size when exporting`);
+  });
+}
+
+async function fileFacts(folder: string, path: string): Promise<ModelManifest['files'][number]> {
+  const bytes = await readFile(join(folder, path));
+  return { path, bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  return JSON.parse(await readFile(path, 'utf8'));
+}
+
+const [folder] = process.argv.slice(2);
+if (folder === undefined) {
+  process.stderr.write('usage: write-manifest.ts MODEL_FOLDER\n');
+  process.exitCode = 2;
+} else await main(resolve(folder));
