@@ -95,7 +95,8 @@ export class ServiceProcess<C extends BaseConfig> {
   failed(thrown: unknown): boolean {
     if (this.lifecycle.stopSignal.aborted && MeshError.from(thrown).reason === 'CANCELLED') return true;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
-    this.log.fatal({ err: thrown, reason: MeshError.from(thrown).reason }, message);
+    const { reason } = MeshError.from(thrown);
+    this.log.fatal(reason === 'INTERNAL' ? { reason, err: thrown } : { reason }, message);
     this.lifecycle.set('FAILED');
     this.lifecycle.stop();
     return false;
