@@ -73,6 +73,9 @@ class SpawnedNatsServer implements NatsServer {
     ];
     const child = spawn(this.#program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#process = child;
+    const killWithUs = () => child.kill('SIGKILL');
+    process.once('exit', killWithUs);
+    child.once('exit', () => process.removeListener('exit', killWithUs));
     let ended: string | undefined;
     this.#exited = new Promise((resolve) => {
       child.once('error', (cause) => {
