@@ -130,7 +130,7 @@ test('a command interrupts every turn that runs or waits, and nothing when none 
   const outputs = conversation.interrupt('command');
   assert.equal(turn, 1);
   assert.deepEqual(told(outputs), [
-    'interrupt 1',
+    'interrupt 2',
     'cancel text-1 at 400',
     'turn.finished 1',
     'cancel r at 0',

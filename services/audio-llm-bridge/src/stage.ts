@@ -153,9 +153,10 @@ export class Conversation {
 
   #interrupt(cause: 'barge-in' | 'command'): void {
     const cut = this.#turns.cut();
-    const [current] = cut;
-    if (current === undefined) return;
-    this.#emitEvent(current.number, { type: 'interrupt', cause });
+    const newest = cut.at(-1);
+    if (newest === undefined) return;
+    // The score service cuts the named turn and all before it.
+    this.#emitEvent(newest.number, { type: 'interrupt', cause });
     for (const turn of cut) {
       this.#outputs.push({
         kind: 'cancel',

@@ -1,0 +1,289 @@
+/** The bridge as a real process, with a real NATS server and gRPC; its neighbours are bus connections of their names. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import {
+  type AudioMessage,
+  decodeAudio,
+  type EventBody,
+  encodeAudio,
+  encodePlayhead,
+  MeshError,
+  type MeshEvent,
+  newSessionId,
+  type Reason,
+  v1,
+} from '@talkmesh/contracts';
+import { callUnary, connectClient } from '@talkmesh/service-kit';
+import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '@talkmesh/service-kit/testing';
+import { joinPcm } from './pcm.js';
+import { fundamentalHz, tone } from './testing.js';
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'talkmesh-bridge-'));
+let nats: NatsServer;
+let neighbours: Record<'audio-ingest' | 'score-model' | 'webrtc-egress', TestContext<object>>;
+let bridge: Bridge;
+
+before(async () => {
+  nats = await startNatsServer();
+  const context = (name: keyof typeof neighbours) => createTestContext(name, undefined, nats.url);
+  const [ingest, score, egress] = await Promise.all([
+    context('audio-ingest'),
+    context('score-model'),
+    context('webrtc-egress'),
+  ]);
+  neighbours = { 'audio-ingest': ingest, 'score-model': score, 'webrtc-egress': egress };
+  bridge = await Bridge.start();
+});
+
+after(async () => {
+  await Promise.all([...running].map((started) => started.stop()));
+  for (const neighbour of Object.values(neighbours ?? {})) await neighbour[Symbol.asyncDispose]();
+  await nats?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const ENV = { TALKMESH_DRAIN_DEADLINE_MS: '200', TALKMESH_PARENT_PID: String(process.pid) };
+const running = new Set<Bridge>();
+
+class Bridge {
+  readonly process: ChildProcess;
+  readonly stage: InstanceType<typeof v1.StageService>;
+  readonly conversation: InstanceType<typeof v1.ConversationService>;
+
+  private constructor(process: ChildProcess, address: string) {
+    this.process = process;
+    this.stage = connectClient(v1.StageService, address);
+    this.conversation = connectClient(v1.ConversationService, address);
+    running.add(this);
+  }
+
+  static async start(env: NodeJS.ProcessEnv = {}): Promise<Bridge> {
+    const flags = ['--import', import.meta.resolve('tsx'), '--conditions=source'];
+    const child = spawn(process.execPath, [...flags, MAIN], {
+      env: { ...process.env, ...ENV, TALKMESH_NATS_URL: nats.url, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+      const entry = JSON.parse(line) as { msg: string; grpcAddress: string };
+      if (entry.msg !== 'ready') continue;
+      child.stdout?.resume();
+      return new Bridge(child, entry.grpcAddress);
+    }
+    throw new Error('the bridge ended before it was ready');
+  }
+
+  async stop(): Promise<number | null> {
+    running.delete(this);
+    // A StageService client's `close` is the RPC of that name.
+    this.stage.getChannel().close();
+    this.conversation.close();
+    if (this.process.exitCode !== null) return this.process.exitCode;
+    const exit = once(this.process, 'exit');
+    this.process.kill('SIGTERM');
+    return (await exit)[0] as number | null;
+  }
+}
+
+/** One session, and what the score service would hear of it. */
+class Session {
+  readonly id = newSessionId();
+  readonly speech: AudioMessage[] = [];
+  readonly events: MeshEvent[] = [];
+  readonly bridge: Bridge;
+  #atUs = 0;
+
+  constructor(at: Bridge) {
+    this.bridge = at;
+  }
+
+  static async open(provider: string, at: Bridge = bridge): Promise<Session> {
+    const session = new Session(at);
+    const { bus } = neighbours['score-model'];
+    bus.subscribe('speech', session.id, (payload) => session.speech.push(decodeAudio(payload)));
+    bus.subscribeEvents(session.id, (event) => session.events.push(event));
+    await bus.flush();
+    await callUnary(at.stage, 'open', { sessionId: session.id, bridge: { provider } }, { deadlineMs: 5000 });
+    return session;
+  }
+
+  say(text: string): Promise<{ turn: number }> {
+    return callUnary(this.bridge.conversation, 'say', { sessionId: this.id, text }, { deadlineMs: 30_000 });
+  }
+
+  interrupt(): Promise<{ interrupted: boolean }> {
+    return callUnary(this.bridge.conversation, 'interrupt', { sessionId: this.id }, { deadlineMs: 5000 });
+  }
+
+  hear(pcm: Int16Array, endOfTurn = false): void {
+    const { bus } = neighbours['audio-ingest'];
+    for (let at = 0, sequence = 0; at < pcm.length; at += 480, sequence++) {
+      const header = { sessionId: this.id, epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
+      const last = endOfTurn && at + 480 >= pcm.length;
+      const audio = { ...header, sequence, sampleRateHz: 24_000, pcm: pcm.slice(at, at + 480), endOfTurn: last };
+      bus.publish('mic', this.id, encodeAudio(audio));
+    }
+  }
+
+  activity(body: EventBody): void {
+    neighbours['audio-ingest'].bus.publishEvent({ sid: this.id, epoch: 0, turn: 0, ...body });
+  }
+
+  played(turn: number, turnPlayedMs: number): void {
+    const position = { sessionId: this.id, epoch: 0, turn, chunk: 0, frame: 0, mediaTimeUs: this.#atUs, deadlineUs: 0 };
+    const message = encodePlayhead({ ...position, creditChunks: 2, heldFrames: 0, turnPlayedMs });
+    neighbours['webrtc-egress'].bus.publish('playhead', this.id, message);
+    this.#atUs += 160_000;
+  }
+
+  async until(type: MeshEvent['type'], turn?: number): Promise<MeshEvent> {
+    for (let i = 0; i < 1000; i++) {
+      const event = this.events.find((e) => e.type === type && (turn === undefined || e.turn === turn));
+      if (event !== undefined) return event;
+      await sleep(10);
+    }
+    throw new Error(`no ${type}; there are: ${this.events.map((event) => event.type).join(', ')}`);
+  }
+
+  async untilEndOfSpeech(): Promise<Int16Array> {
+    for (let i = 0; i < 1000 && !this.speech.some((message) => message.endOfTurn); i++) await sleep(10);
+    assert.ok(this.speech.at(-1)?.endOfTurn, 'the end of the turn was not sent');
+    return joinPcm(this.speech.map((message) => message.pcm));
+  }
+}
+
+const refused =
+  (reason: Reason, message: RegExp) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof MeshError);
+    assert.equal(error.reason, reason, error.message);
+    assert.match(error.message, message);
+    return true;
+  };
+
+test('the parrot answers as long as the user spoke, at another pitch, as one turn', async () => {
+  const session = await Session.open('parrot');
+  session.hear(new Int16Array(12_000));
+  session.activity({ type: 'speech.started' });
+  session.hear(tone(180, 2000, 6000));
+  session.hear(new Int16Array(12_000));
+  session.activity({ type: 'speech.stopped', durationMs: 2000 });
+  const answer = await session.untilEndOfSpeech();
+  assert.ok(Math.abs(answer.length / 24 - 2000) < 250, `${answer.length / 24} ms`);
+  assert.ok(Math.abs(fundamentalHz(answer) / 180 - 2 ** (4 / 12)) < 0.03);
+  assert.deepEqual(
+    session.speech.map((message) => message.sequence),
+    session.speech.map((_, i) => i),
+  );
+  assert.ok(session.speech.every((message) => message.turn === 1 && message.pcm.length <= 2400));
+  session.played(1, answer.length / 24);
+  const finished = await session.until('turn.finished', 1);
+  assert.ok(finished.type === 'turn.finished' && !finished.interrupted);
+  assert.equal(finished.speechMs, answer.length / 24);
+});
+
+test('external audio arrives as it was sent, sample for sample, with the end of its turns', async () => {
+  const session = await Session.open('external');
+  const pcm = Int16Array.from({ length: 480 * 100 }, (_, i) => ((i * 7919) % 65_536) - 32_768);
+  session.hear(pcm.subarray(0, 480 * 60), true);
+  session.hear(pcm.subarray(480 * 60), true);
+  for (let i = 0; i < 500 && session.speech.filter((message) => message.endOfTurn).length < 2; i++) await sleep(10);
+  assert.deepEqual(joinPcm(session.speech.map((message) => message.pcm)), pcm);
+  const samplesOf = (turn: number): number =>
+    session.speech.reduce((sum, message) => sum + (message.turn === turn ? message.pcm.length : 0), 0);
+  assert.deepEqual([samplesOf(1), samplesOf(2)], [480 * 60, 480 * 40]);
+});
+
+test('speech is not sent further ahead of the playhead than allowed', async () => {
+  const session = await Session.open('external');
+  session.hear(tone(200, 15_000, 5000), true);
+  const sent = (): number => joinPcm(session.speech.map((message) => message.pcm)).length;
+  for (let i = 0; i < 500 && sent() < 10_000 * 24; i++) await sleep(10);
+  await sleep(300);
+  assert.equal(sent(), 10_000 * 24);
+  session.played(1, 8000);
+  assert.equal((await session.untilEndOfSpeech()).length, 15_000 * 24);
+});
+
+test('a user who speaks over the avatar interrupts it', async () => {
+  const session = await Session.open('parrot');
+  const { turn } = await session.say(
+    'This is a rather long sentence that nobody wants to listen to until its very end.',
+  );
+  assert.equal(turn, 1);
+  session.played(1, 800);
+  session.activity({ type: 'speech.started' });
+  const interrupt = await session.until('interrupt', 1);
+  assert.ok(interrupt.type === 'interrupt' && interrupt.cause === 'barge-in');
+  const finished = await session.until('turn.finished', 1);
+  assert.ok(finished.type === 'turn.finished' && finished.interrupted);
+});
+
+test('a typed line is spoken: transcript, speech, end; a command stops it', async () => {
+  const session = await Session.open('external');
+  assert.deepEqual(await session.interrupt(), { interrupted: false });
+  assert.deepEqual(await session.say('Hello there, nice to meet you.'), { turn: 1 });
+  const pcm = await session.untilEndOfSpeech();
+  assert.ok(pcm.length > 24_000 && pcm.some((sample) => Math.abs(sample) > 3000));
+  const transcript = await session.until('transcript', 1);
+  assert.ok(transcript.type === 'transcript' && transcript.text === 'Hello there, nice to meet you.');
+  const started = await session.until('turn.started', 1);
+  assert.ok(started.type === 'turn.started' && started.source === 'text');
+  assert.deepEqual(await session.interrupt(), { interrupted: true });
+  const interrupt = await session.until('interrupt', 1);
+  assert.ok(interrupt.type === 'interrupt' && interrupt.cause === 'command');
+});
+
+test('what cannot be done is refused with its reason', async () => {
+  const session = await Session.open('parrot');
+  await assert.rejects(Session.open('oracle'), refused('PROVIDER_UNKNOWN', /parrot, external/));
+  await assert.rejects(session.say(''), refused('ARGUMENT_INVALID', /text/));
+  await assert.rejects(session.say('!?'), refused('ARGUMENT_INVALID', /text/));
+  await assert.rejects(session.say('long '.repeat(401)), refused('ARGUMENT_INVALID', /2000/));
+  const nobody = new Session(bridge);
+  await assert.rejects(nobody.say('Hello'), refused('SESSION_NOT_FOUND', /no session/));
+  await callUnary(bridge.stage, 'close', { sessionId: session.id, reason: 'ended' }, { deadlineMs: 5000 });
+  await assert.rejects(session.say('Hello'), refused('SESSION_NOT_FOUND', /no session/));
+});
+
+test('without espeak-ng everything but typed lines works, and the refusal says what to install', async () => {
+  const mute = await Bridge.start({ PATH: folder });
+  const session = await Session.open('parrot', mute);
+  await assert.rejects(session.say('Hello'), refused('TTS_UNAVAILABLE', /apt-get install espeak-ng/));
+  session.activity({ type: 'speech.started' });
+  session.hear(tone(180, 1000, 6000));
+  session.activity({ type: 'speech.stopped', durationMs: 1000 });
+  assert.ok((await session.untilEndOfSpeech()).length > 0);
+  assert.equal(await mute.stop(), 0);
+});
+
+test('an interrupt, and the end of the session, end the text-to-speech process; SIGTERM ends the bridge cleanly', async () => {
+  const [command, pidFile] = [join(folder, 'slow-tts'), join(folder, 'slow-tts.pid')];
+  writeFileSync(
+    command,
+    `#!/bin/sh\n[ "$1" = --version ] && exit 0\necho $$ > ${pidFile}\nespeak-ng --stdout 'Hello there, my friend.'\nexec sleep 60\n`,
+  );
+  chmodSync(command, 0o755);
+  const slow = await Bridge.start({ TALKMESH_TTS_COMMAND: command });
+  const gone = async (): Promise<boolean> => {
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    for (let i = 0; i < 200 && existsSync(`/proc/${pid}`); i++) await sleep(10);
+    return !existsSync(`/proc/${pid}`);
+  };
+  const session = await Session.open('external', slow);
+  await session.say('Hello');
+  assert.deepEqual(await session.interrupt(), { interrupted: true });
+  assert.ok(await gone(), 'after the interrupt');
+  await session.say('Hello');
+  await callUnary(slow.stage, 'close', { sessionId: session.id, reason: 'ended' }, { deadlineMs: 5000 });
+  assert.ok(await gone(), 'after the session');
+  assert.equal(await slow.stop(), 0);
+});
