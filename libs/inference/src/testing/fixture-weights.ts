@@ -94,9 +94,9 @@ export function fixtureWeights(sizes: FixtureSizes): FixtureWeights {
       up: matrix(dim, dim),
       down: matrix(dim, dim),
     })),
-    velocity: matrix(dim, channels),
+    velocity: matrix(dim, channels, 0.3),
     reference: matrix(9, latentFrames * cell),
-    brightness: matrix(cell, 1, 2),
+    brightness: matrix(cell, 1, 0.6),
   };
 }
 
