@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { MeshError } from '@talkmesh/contracts';
+import { checkOffer, type PeerHost, type PeerState } from '@talkmesh/webrtc';
+import type { FromMic, MicSetup, ToMic } from './mic-messages.js';
+import type { AudioSource, IngestSession } from './session.js';
+
+export type MicHost = Pick<PeerHost<MicSetup, ToMic, FromMic>, 'open' | 'close'>;
+
+interface MicPeer {
+  readonly peerId: string;
+  source?: AudioSource;
+}
+
+/** The WHIP peer of a session. */
+export class Microphone {
+  readonly #host: MicHost;
+  readonly #session: IngestSession;
+  #peer: MicPeer | undefined;
+  #offers: Promise<unknown> = Promise.resolve();
+
+  constructor(host: MicHost, session: IngestSession) {
+    this.#host = host;
+    this.#session = session;
+  }
+
+  /** Answers a WHIP offer; it replaces the microphone before. @throws MeshError SDP_INVALID, SDP_TIMEOUT, PEER_LOST, SESSION_EXISTS */
+  offer(sdp: string): Promise<{ sdp: string; resourceId: string }> {
+    const answered = this.#offers.then(() => this.#answer(sdp));
+    this.#offers = answered.catch(() => undefined);
+    return answered;
+  }
+
+  async hangup(resourceId: string): Promise<void> {
+    if (this.#peer?.peerId === resourceId) await this.#drop();
+  }
+
+  async close(): Promise<void> {
+    await this.#offers;
+    await this.#drop();
+  }
+
+  async #answer(sdp: string): Promise<{ sdp: string; resourceId: string }> {
+    if (!['sendonly', 'sendrecv'].includes(checkOffer(sdp).get('audio') ?? ''))
+      throw new MeshError('SDP_INVALID', 'the SDP offer sends no audio');
+    if (this.#peer === undefined) this.#session.assertFree();
+    const peer: MicPeer = { peerId: randomUUID() };
+    const answer = await this.#host.open(
+      peer.peerId,
+      sdp,
+      {},
+      {
+        onState: (state) => this.#changed(peer, state),
+        onMessage: ({ pcm, sampleRateHz, channels }) => peer.source?.push(pcm, sampleRateHz, channels),
+        onLost: () => this.#lost(peer),
+      },
+    );
+    await this.#drop();
+    try {
+      peer.source = this.#session.claim('microphone');
+    } catch (thrown) {
+      await this.#host.close(peer.peerId);
+      throw thrown;
+    }
+    this.#peer = peer;
+    return { sdp: answer, resourceId: peer.peerId };
+  }
+
+  async #drop(): Promise<void> {
+    const peer = this.#peer;
+    if (peer === undefined) return;
+    this.#leave();
+    await this.#host.close(peer.peerId);
+  }
+
+  #leave(): void {
+    this.#peer?.source?.release();
+    this.#peer = undefined;
+  }
+
+  #changed(peer: MicPeer, state: PeerState): void {
+    if (this.#peer === peer && (state === 'failed' || state === 'closed')) this.#leave();
+  }
+
+  #lost(peer: MicPeer): void {
+    if (this.#peer !== peer) return;
+    this.#leave();
+    this.#session.peerLost();
+  }
+}

@@ -1,0 +1,18 @@
+/** A sine of half the full scale, from sample `from` of an endless one. */
+export function sine(rateHz: number, samples: number, hz: number, from = 0): Int16Array {
+  return Int16Array.from({ length: samples }, (_, i) =>
+    Math.round(16_384 * Math.sin((2 * Math.PI * hz * (from + i)) / rateHz)),
+  );
+}
+
+/** How much of the signal's energy lies at one frequency, 0..1 (Goertzel, one bin as wide as the signal is short). */
+export function goertzel(pcm: Int16Array, rateHz: number, hz: number): number {
+  let [real, imaginary, energy] = [0, 0, 0];
+  pcm.forEach((sample, i) => {
+    const phase = (2 * Math.PI * hz * i) / rateHz;
+    real += sample * Math.cos(phase);
+    imaginary += sample * Math.sin(phase);
+    energy += sample * sample;
+  });
+  return energy === 0 ? 0 : (2 * (real * real + imaginary * imaginary)) / (energy * pcm.length);
+}
