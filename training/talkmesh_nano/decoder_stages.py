@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .avatars import DESIGNED
 from .decoder_config import DecoderConfig
 from .decoder_data import POSE_NUMBERS, columns, random_pose, read_shards
 from .decoder_net import FlowNet, PatchNet
@@ -49,6 +50,12 @@ def psnr(output: Tensor, target: Tensor) -> float:
     return float(-10 * torch.log10(error / 4 + 1e-12))
 
 
+def pick_avatars(random: np.random.Generator, count: int, everyone: int, designed: int) -> np.ndarray:
+    """Rows of random avatars; the designed ones, which come first and are shipped, are picked more often."""
+    known = random.random(count) < DESIGNED_SHARE
+    return np.where(known, random.integers(0, min(designed, everyone), count), random.integers(0, everyone, count))
+
+
 class PatchStage:
     """Mouth or eye patches: many rigs of one avatar per reference."""
 
@@ -60,7 +67,7 @@ class PatchStage:
         self.random = np.random.default_rng(config.seed)
         prefix = "mouth" if mouth else "eye"
         keys = tuple(f"{prefix}_{part}" for part in ("reference", "patch", "numbers"))
-        self.designed = 12 if mouth else 24
+        self.designed = len(DESIGNED) * (1 if mouth else 2)
         self.train = self._tensors(read_shards(config, keys), keys)
         self.held_out = self._tensors(read_shards(config, keys, held_out=True), keys)
 
@@ -70,17 +77,15 @@ class PatchStage:
             arrays = [array.flatten(0, 1) for array in arrays]
         return arrays
 
-    def loss(self) -> tuple[Tensor, dict[str, float]]:
+    def loss(self) -> Tensor:
         reference, patch, numbers = self.train
-        avatars = self.random.integers(0, len(reference), self.training.avatars_per_step)
-        known = self.random.random(len(avatars)) < DESIGNED_SHARE
-        avatars = np.where(known, self.random.integers(0, min(self.designed, len(reference)), len(avatars)), avatars)
+        avatars = pick_avatars(self.random, self.training.avatars_per_step, len(reference), self.designed)
         samples = self.random.integers(0, patch.shape[1], (len(avatars), self.training.samples_per_avatar))
         rows = torch.from_numpy(avatars)
         target = to_float(patch[rows[:, None], torch.from_numpy(samples)].flatten(0, 1))
         given = centred(numbers[rows[:, None], torch.from_numpy(samples)], self.name)
         output = self.net(to_float(reference[rows]), given)
-        return picture_loss(output, target), {}
+        return picture_loss(output, target)
 
     def evaluate(self) -> dict[str, float]:
         """PSNR on unseen avatars beside that of the unchanged reference, dB."""
@@ -118,12 +123,12 @@ class FlowStage:
         still = F.avg_pool2d(to_rgb(to_float(data["picture"][rows])), 2)
         return away, weight, warp(still, flow) - target
 
-    def loss(self) -> tuple[Tensor, dict[str, float]]:
+    def loss(self) -> Tensor:
         count = self.training.avatars_per_step
-        rows = torch.from_numpy(self.random.integers(0, len(self.train["picture"]), count))
+        rows = torch.from_numpy(pick_avatars(self.random, count, len(self.train["picture"]), len(DESIGNED)))
         rig = torch.from_numpy(random_pose(self.random, count))
         away, weight, error = self._compare(self.train, rows, rig)
-        return 0.15 * (away * weight).mean() + 4 * error.abs().mean(), {}
+        return 0.15 * (away * weight).mean() + 4 * error.abs().mean()
 
     def evaluate(self) -> dict[str, float]:
         random = np.random.default_rng(5)

@@ -28,7 +28,7 @@ class Stage(Protocol):
     net: nn.Module
     training: StageTraining
 
-    def loss(self) -> tuple[Tensor, dict[str, float]]: ...
+    def loss(self) -> Tensor: ...
 
     def evaluate(self) -> dict[str, float]: ...
 
@@ -114,7 +114,7 @@ class Trainer:
         while self.step < self.training.steps:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate_at(self.training, self.step)
-            loss, _ = self.stage.loss()
+            loss = self.stage.loss()
             if not math.isfinite(loss.item()):
                 raise RuntimeError(f"{self.name}: loss is {loss.item()} at step {self.step}; resume with a lower rate")
             self.optimizer.zero_grad(set_to_none=True)
