@@ -130,10 +130,10 @@ export class ScoreSession {
   ): Promise<GeneratedChunk | undefined> {
     const { executor, model, segments, shared } = this.#engine;
     const { schedule } = model.manifest.score;
+    const first = (this.#states.after(REFERENCE_CHUNK) as ScoreState).kv;
     const audio = join(previous.history, pcm);
     const tokens = scope.own(await audioTokens(model, executor, segments.audio, audio));
     const steps = Math.max(1, Math.min(maxSteps, schedule.length));
-    const first = (this.#states.after(REFERENCE_CHUNK) as ScoreState).kv;
     let x = scope.own(this.#upload(this.#noise.noise(chunk, 0, model.geometry.latentValues)));
     for (let step = 0; step < steps; step++) {
       if (this.#abandoned) return undefined;

@@ -8,3 +8,4 @@ export {
   rotaryTable,
 } from './fixture-weights.js';
 export { encodePng, type PngOptions } from './png-writer.js';
+export { computeWholeCall, type WholeCall } from './reference-network.js';

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Executor } from './executor.js';
+import { loadModel, type Model } from './model.js';
+import { NoiseSource } from './noise.js';
+import { createOrtExecutor } from './ort-executor.js';
+import { ScoreEngine } from './score-engine.js';
+import type { ScoreSession } from './score-session.js';
+import { createFixtureModel, type FixtureModel, fixtureWeights } from './testing/index.js';
+import { computeWholeCall } from './testing/reference-network.js';
+
+let fixture: FixtureModel;
+let model: Model;
+let executor: Executor;
+let engine: ScoreEngine;
+
+before(async () => {
+  fixture = await createFixtureModel();
+  model = await loadModel(fixture.folder);
+  executor = createOrtExecutor({ threads: 1 });
+  engine = await ScoreEngine.load(model, executor);
+});
+after(async () => {
+  for (const part of [engine, executor, fixture]) await part?.[Symbol.asyncDispose]();
+});
+
+const open = (seed = 1, avatar = 'ada', keepChunks = 6): Promise<ScoreSession> =>
+  engine.openSession({ avatar, seed, keepChunks });
+
+/** A chunk of sound unlike any other chunk's. */
+const sound = (chunk: number): Int16Array =>
+  Int16Array.from({ length: model.geometry.samplesPerChunk }, (_, i) =>
+    Math.round(6000 * (1 + Math.sin(chunk * 1.7 + i / 3000)) * Math.sin((i * (chunk + 3)) / 40)),
+  );
+
+async function say(session: ScoreSession, from: number, to: number, what = sound): Promise<Float32Array[]> {
+  const chunks: Float32Array[] = [];
+  for (let chunk = from; chunk < to; chunk++) {
+    const made = await session.generate(chunk, what(chunk));
+    assert.ok(made);
+    chunks.push(made.values);
+  }
+  return chunks;
+}
+
+const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Math.max(...Array.from(a, (value, i) => Math.abs(value - (b[i] ?? Number.NaN))));
+
+test('chunk by chunk with caches equals the whole call computed at once without any', async () => {
+  const session = await open(11);
+  const made = await say(session, 0, 6);
+  session.dispose();
+  const features = await engine.references.acquire('ada');
+  const c0 = (await executor.download(features.c0)) as Float32Array;
+  engine.references.release(features);
+  const source = new NoiseSource(11);
+  const noise = [-1, 0, 1, 2, 3, 4, 5].map((chunk) => source.noise(chunk, 0, model.geometry.latentValues));
+  const audio = made.map((_, chunk) => Float32Array.from(sound(chunk), (sample) => sample / 32_768));
+  const expected = computeWholeCall(fixture.sizes, fixtureWeights(fixture.sizes), { c0, noise, audio });
+  for (const [chunk, values] of made.entries()) {
+    const difference = largestDifference(values, expected[chunk] ?? []);
+    assert.ok(difference < 1e-4, `chunk ${chunk} differs by ${difference}`);
+    assert.ok(Math.max(...values.map(Math.abs)) > 0.5, 'and is not nothing');
+  }
+});
+
+test('nothing is computed twice: one audio run and one score run per step a chunk, no timestep, no reference', async () => {
+  const [a, b] = [await open(1), await open(2)];
+  const runs = async (): Promise<Readonly<Record<string, number>>> => (await executor.stats()).runs;
+  const start = await runs();
+  await say(a, 0, 5);
+  await say(b, 0, 3);
+  const end = await runs();
+  const during = Object.fromEntries(Object.entries(end).map(([name, count]) => [name, count - (start[name] ?? 0)]));
+  const steps = model.manifest.score.schedule.length;
+  assert.deepEqual(during, {
+    audio: 8,
+    timestep: 0,
+    score: 8 * steps,
+    reference: 0,
+    context: 8 * steps,
+    euler: 8 * steps,
+  });
+  a.dispose();
+  b.dispose();
+});
+
+test('a session costs one score run per step to open, and avatars are computed once for all who use them', async () => {
+  const runs = async (name: string): Promise<number> => (await executor.stats()).runs[name] ?? 0;
+  const [score, reference, audio] = [await runs('score'), await runs('reference'), await runs('audio')];
+  const sessions = await Promise.all([open(1), open(2), open(3, 'bo')]);
+  assert.equal((await runs('score')) - score, 3 * model.manifest.score.schedule.length);
+  assert.equal((await runs('reference')) - reference, 2);
+  assert.equal(await runs('audio'), audio, 'the tokens of silence are shared');
+  for (const session of sessions) session.dispose();
+});
+
+test('the same seed gives bit-equal latents, another seed, avatar or speech gives others', async () => {
+  const make = async (seed: number, avatar: string, what = sound): Promise<string> => {
+    const session = await open(seed, avatar);
+    const values = await say(session, 0, 3, what);
+    session.dispose();
+    return Buffer.concat(values.map((chunk) => Buffer.from(chunk.buffer))).toString('hex');
+  };
+  const first = await make(7, 'ada');
+  assert.equal(await make(7, 'ada'), first);
+  assert.notEqual(await make(8, 'ada'), first);
+  assert.notEqual(await make(7, 'bo'), first);
+  assert.notEqual(await make(7, 'ada', (chunk) => sound(chunk + 1)), first);
+});
+
+test('rolled back chunks never were: the call goes on bit-equal to one that did not have them', async () => {
+  const [straight, wandering] = [await open(4), await open(4)];
+  const expected = await say(straight, 0, 6);
+  await say(wandering, 0, 3);
+  await say(wandering, 3, 5, (chunk) => sound(chunk + 40));
+  wandering.rollback(3);
+  const again = await say(wandering, 3, 5);
+  wandering.rollback(5);
+  again.push(...(await say(wandering, 5, 6)));
+  assert.deepEqual(again, expected.slice(3));
+  wandering.rollback(0);
+  assert.deepEqual(await say(wandering, 0, 2), expected.slice(0, 2), 'back to c_0');
+  straight.dispose();
+  wandering.dispose();
+});
+
+test('going back further than what is kept, or skipping a chunk, is an error', async () => {
+  const session = await open(1, 'ada', 2);
+  await say(session, 0, 5);
+  await assert.rejects(session.generate(7, sound(7)), /chunk 7 cannot follow/);
+  session.rollback(2);
+  await assert.rejects(session.generate(2, sound(2)), /chunk 2 cannot follow/);
+  session.dispose();
+  await assert.rejects(session.generate(5, sound(5)), /cannot follow/);
+});
+
+test('a chunk flushed while it is made is given up, and leaves no trace', async () => {
+  const [straight, flushed] = [await open(9), await open(9)];
+  const expected = await say(straight, 0, 3);
+  await say(flushed, 0, 2);
+  const doomed = flushed.generate(2, sound(50));
+  flushed.rollback(2);
+  assert.equal(await doomed, undefined);
+  assert.deepEqual(await say(flushed, 2, 3), expected.slice(2));
+  const later = flushed.generate(3, sound(3));
+  flushed.rollback(4);
+  assert.ok(await later, 'a flush behind it does not touch it');
+  straight.dispose();
+  flushed.dispose();
+});
+
+test('fewer steps make another chunk, and the call goes on', async () => {
+  const [full, coarse] = [await open(3), await open(3)];
+  const expected = await say(full, 0, 3);
+  await say(coarse, 0, 1);
+  const made = await coarse.generate(1, sound(1), 1);
+  assert.equal(made?.steps, 1);
+  assert.notDeepEqual(made?.values, expected[1]);
+  const [after] = await say(coarse, 2, 3);
+  assert.ok(after?.every(Number.isFinite));
+  full.dispose();
+  coarse.dispose();
+});
+
+test('state is constant in size, counted, and freed to the last handle, also in the middle of a chunk', async () => {
+  const idle = await executor.stats();
+  assert.deepEqual([engine.stateBytes().kv, engine.stateBytes().audio, engine.stateBytes().reference], [0, 0, 0]);
+  const session = await open(1, 'ada', 3);
+  await say(session, 0, 4);
+  const early = engine.stateBytes();
+  await say(session, 4, 12);
+  assert.deepEqual(engine.stateBytes(), early);
+  const { layers, dim, schedule } = model.manifest.score;
+  assert.equal(early.kv, 4 * schedule.length * 2 * layers * model.geometry.tokens * dim * 4, 'c_0 and three chunks');
+  const unfinished = session.generate(12, sound(12));
+  session.dispose();
+  session.dispose();
+  assert.equal(await unfinished, undefined);
+  assert.deepEqual(engine.stateBytes(), { kv: 0, audio: 0, reference: 0, timestep: early.timestep });
+  const end = await executor.stats();
+  assert.deepEqual([end.handles, end.bytes], [idle.handles, idle.bytes]);
+});
+
+test('an unknown avatar is refused and leaves nothing', async () => {
+  const idle = await executor.stats();
+  await assert.rejects(open(1, 'nobody'), { reason: 'AVATAR_NOT_FOUND' });
+  assert.deepEqual((await executor.stats()).handles, idle.handles);
+});
+
+test('chunks of seven latent frames work the same', async () => {
+  await using large = await createFixtureModel({ latentFrames: 7, schedule: [1, 0.75, 0.5, 0.25], layers: 1 });
+  const other = await loadModel(large.folder);
+  await using ownEngine = await ScoreEngine.load(other, executor);
+  const session = await ownEngine.openSession({ avatar: 'bo', seed: 2, keepChunks: 2 });
+  for (let chunk = 0; chunk < 3; chunk++) {
+    const made = await session.generate(chunk, new Int16Array(26_880).fill(500));
+    assert.deepEqual([made?.values.length, made?.steps], [224, 4]);
+  }
+  session.dispose();
+});
