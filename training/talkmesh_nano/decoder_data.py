@@ -146,7 +146,9 @@ def write_shard(config: DecoderConfig, shard: int) -> Path:
     path = shard_path(config, shard)
     path.parent.mkdir(parents=True, exist_ok=True)
     specs = shard_specs(config, shard)
-    rows = [avatar_data(spec, config, config.seed + 7919 * shard + i, shake=0.0 if shard < 0 else 2.4) for i, spec in enumerate(specs)]
+    # avatars that ship, and those that judge, are cut exactly at their landmarks
+    exact = [shard < 0 or spec in DESIGNED for spec in specs]
+    rows = [avatar_data(spec, config, config.seed + 7919 * shard + i, 0.0 if exact[i] else 2.4) for i, spec in enumerate(specs)]
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
     partial.rename(path)
