@@ -3,7 +3,8 @@
 warmup   bidirectional (a chunk also sees the next), motion without audio, all layers
 audio    the new audio layers on top, everything else frozen
 causal   the teacher of stage 3: sparse causal attention, all layers, flow matching
-distill  stage 3: the causal 2-step student, taught by its teacher's many-step samples (--teacher CKPT)
+distill  stage 3a: the causal 2-step student, regressed to its teacher's many-step samples on the same noise (--init: teacher)
+match    stage 3b: the student's own 2-step roll-outs against the data's distribution (energy scores over windows)
 """
 import sys
 
@@ -11,10 +12,12 @@ import numpy as np
 import torch
 
 from .common import Run, arguments, load_weights
+from .losses import distribution_loss, step_loss
 from .score import Score
 from .sequences import Sequences, component_weights
 
-TEACHER_TIMES = (1.0, 0.93, 0.86, 0.8, 0.73, 0.66, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)
+STUDENT_TIMES = (1.0, 0.6, 0.0)
+TEACHER_TIMES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.48, 0.36, 0.24, 0.12, 0.0)
 
 
 def flow_loss(model, x0, audio, rng, weights, look_ahead, use_audio):
@@ -27,13 +30,14 @@ def flow_loss(model, x0, audio, rng, weights, look_ahead, use_audio):
     guess = model(x, audio, t, look_ahead, use_audio)
     error = (guess - x0)[:, 1:].square() * weights
     share = 1.0 / (t.square() + 0.1)
-    return (error.flatten(1).mean(1) * share).mean(), error
+    jerk = step_loss(guess, x0)
+    return ((error.flatten(1).mean(1) + 0.05 * jerk) * share).mean(), error, jerk.mean().item()
 
 
 def sample(model, noise, c0, audio, times):
     """Roll-out of whole sequences with causal contexts at equal noise levels: noise [B, 1+N, ...], c_0 known.
 
-    Returns (x0 estimate, state after the first step when len(times) == 3 else the state at 0.6 of the way).
+    Returns (x0 estimate, the state at the student's second noise level).
     """
     x, middle = noise, None
     for now, after in zip(times[:-1], times[1:]):
@@ -46,9 +50,6 @@ def sample(model, noise, c0, audio, times):
     return x, middle
 
 
-STUDENT_TIMES = (1.0, 0.6, 0.0)
-
-
 class PairBuffer:
     """Noise -> sample pairs of the teacher, each used a few times."""
 
@@ -57,7 +58,7 @@ class PairBuffer:
         self.batch, self.uses, self.size, self.pairs = batch, uses, size, []
 
     def draw(self):
-        if len(self.pairs) < self.size or self.rng.random() < 1.0 / self.uses:
+        if len(self.pairs) < 2 or self.rng.random() < 1.0 / self.uses:
             self.pairs = self.pairs[-self.size + 1:] + [self._make()]
             return self.pairs[-1]
         return self.pairs[int(self.rng.integers(len(self.pairs)))]
@@ -70,19 +71,19 @@ class PairBuffer:
         return noise, x0[:, :1], audio, middle, end, x0
 
 
-def distill_loss(student, pair, weights, truth=0.15):
+def distill_loss(student, pair, weights, truth=0.3):
     """Student's two steps against the teacher's state at the same noise levels, plus a little of the true mouth."""
     noise, c0, audio, middle, end, x0 = pair
     got, got_middle = sample(student, noise, c0, audio, STUDENT_TIMES)
     step1 = ((got_middle - middle)[:, 1:].square() * weights).mean() / (1 - STUDENT_TIMES[1]) ** 2
-    step2 = ((got - end)[:, 1:].square() * weights).mean()
+    step2 = ((got - end)[:, 1:].square() * weights).mean() + 0.05 * step_loss(got, end).mean()
     # audio decides the mouth, so there the truth itself is a target: sample noise of the teacher averages out
     mouth = ((got - x0)[:, 1:, :, :, 0].square() * weights[:, 0]).mean()
     return step1 * 0.5 + step2 + truth * mouth, dict(step1=step1.item(), step2=step2.item(), mouth=mouth.item())
 
 
 def main():
-    if len(sys.argv) < 2 or sys.argv[1] not in ("warmup", "audio", "causal", "distill"):
+    if len(sys.argv) < 2 or sys.argv[1] not in ("warmup", "audio", "causal", "distill", "match"):
         raise SystemExit(__doc__)
     stage = sys.argv.pop(1)
     args = arguments(__doc__, f"configs/{stage}.json")
@@ -106,16 +107,28 @@ def main():
     while run.running():
         if stage == "distill":
             loss, values = distill_loss(model, pairs.draw(), weights)
+        elif stage == "match":
+            loss, values = match_loss(model, *data.draw(rng, batch), weights)
         else:
             x0, audio = data.draw(rng, batch)
-            loss, error = flow_loss(model, x0, audio, rng, weights, stage in ("warmup", "audio"), stage != "warmup")
-            values = dict(zip(("mouth", "eyes", "pose"), slot_errors(error)))
+            loss, error, jerk = flow_loss(model, x0, audio, rng, weights, stage in ("warmup", "audio"), stage != "warmup")
+            values = dict(zip(("mouth", "eyes", "pose"), slot_errors(error)), jerk=jerk)
         run.update(loss, **values)
         if run.step % 200 == 0:
             data.refresh()
             run.save()
     run.save()
     run.log()
+
+
+def match_loss(student, x0, audio, weights, truth=1.0):
+    """Two roll-outs of the student on the same audio, different noise, against the truth; the mouth also by regression."""
+    twice = torch.cat([x0, x0])
+    both = sample(student, torch.randn_like(twice), twice[:, :1], torch.cat([audio, audio]), STUDENT_TIMES)[0]
+    both = torch.cat([twice[:, :1], both[:, 1:]], 1)
+    score = distribution_loss(*both.chunk(2), x0)
+    mouth = ((both - twice)[:, 1:, :, :, 0].square() * weights[:, 0]).mean()
+    return score + truth * mouth, dict(score=score.item(), mouth=mouth.item())
 
 
 def slot_errors(error):
