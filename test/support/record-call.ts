@@ -35,7 +35,7 @@ export async function rest<T>(
 }
 
 interface Created {
-  readonly session: { readonly id: string };
+  readonly session: string;
   readonly token: string;
 }
 
@@ -47,7 +47,7 @@ export async function startRecordCall(mesh: Mesh, avatar: string, pcm: Int16Arra
     seed: 1,
   });
   if (created.status !== 201) throw new Error(`session refused: ${JSON.stringify(created.body)}`);
-  const { session, token } = created.body;
+  const { session: sessionId, token } = created.body;
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${token}`);
   const ingest = connectClient<InstanceType<typeof v1.AudioIngest>>(v1.AudioIngest, mesh.grpcAddress);
@@ -55,7 +55,7 @@ export async function startRecordCall(mesh: Mesh, avatar: string, pcm: Int16Arra
 
   const upload = ingest.StreamAudio(metadata, () => {});
   upload.on('error', () => {});
-  upload.write({ sessionId: session.id, sampleRateHz: 24_000, channels: 1 });
+  upload.write({ sessionId, sampleRateHz: 24_000, channels: 1 });
   for (let at = 0; at < pcm.length; at += CHUNK_SAMPLES) {
     const part = pcm.slice(at, at + CHUNK_SAMPLES);
     upload.write({ pcm: Buffer.from(part.buffer) });
@@ -63,7 +63,7 @@ export async function startRecordCall(mesh: Mesh, avatar: string, pcm: Int16Arra
   upload.end();
 
   let frames = 0;
-  const download = recorder.Record({ sessionId: session.id }, metadata);
+  const download = recorder.Record({ sessionId }, metadata);
   const ended = new Promise<string | undefined>((resolve) => {
     download.on('data', () => {
       frames += 1;
@@ -72,11 +72,11 @@ export async function startRecordCall(mesh: Mesh, avatar: string, pcm: Int16Arra
     download.on('end', () => resolve(undefined));
   });
   return {
-    sessionId: session.id,
+    sessionId,
     frames: () => frames,
     ended,
     async hangUp() {
-      await rest(mesh, 'DELETE', `/v1/sessions/${session.id}`);
+      await rest(mesh, 'DELETE', `/v1/sessions/${sessionId}`);
       await ended;
       ingest.close();
       recorder.close();

@@ -78,6 +78,8 @@ test('messages survive the round trip, from an unaligned buffer too', () => {
     shifted.set(bytes, 1);
     return shifted.subarray(1);
   };
+  assert.deepEqual(decodeAudio(Buffer.from(encodeAudio(audio))), audio, 'from a Buffer, whose slice() is a view');
+  assert.deepEqual(decodeFrame(Buffer.from(encodeFrame(frame))), frame);
   assert.deepEqual(decodeAudio(unaligned(encodeAudio(audio))), audio);
   assert.deepEqual(decodeLatent(unaligned(encodeLatent(latent))), latent);
   assert.deepEqual(decodeFrame(unaligned(encodeFrame(frame))), frame);

@@ -167,7 +167,8 @@ function decode(kind: Kind, bytes: Uint8Array): Decoded {
     mediaTimeUs: Number(view.getBigUint64(48, true)),
     deadlineUs: Number(view.getBigUint64(56, true)),
     words: [view.getUint32(64, true), view.getUint32(68, true), view.getUint32(72, true)],
-    payload: bytes.slice(HEADER_BYTES),
+    // A Buffer's own slice() is a view.
+    payload: new Uint8Array(bytes.subarray(HEADER_BYTES)),
   };
 }
 

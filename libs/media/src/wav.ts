@@ -19,8 +19,8 @@ const FORMAT_FLOAT = 3;
 const FORMAT_EXTENSIBLE = 0xfffe;
 const MIN_RATE_HZ = 8_000;
 const MAX_RATE_HZ = 48_000;
-/** Length fields of files written to a pipe. */
-const UNKNOWN_LENGTH = 0xffffffff;
+/** Writers that cannot seek back (pipes) announce a length no file has: 0xffffffff, or just under 2^31 as espeak-ng does. */
+const PIPED_LENGTH = 0x7fff_0000;
 
 interface Format {
   readonly tag: number;
@@ -101,7 +101,7 @@ function findChunks(bytes: Uint8Array, view: DataView): { format: Format; data: 
     }
     if (tag === 'data') {
       if (format === undefined) throw invalid('the data comes before the format');
-      if (declared > room && declared !== UNKNOWN_LENGTH)
+      if (declared > room && declared < PIPED_LENGTH)
         throw invalid(`the file is cut off: ${declared} bytes of audio announced, ${room} present`);
       return { format, data: new DataView(bytes.buffer, bytes.byteOffset + start, Math.min(declared, room)) };
     }
