@@ -82,3 +82,17 @@ test('after closing, calls are refused and releases are harmless', async () => {
   executor.release(x);
   await assert.rejects(executor.stats(), { reason: 'CANCELLED' });
 });
+
+test('a thread that dies fails what runs and what comes after, and says so', async () => {
+  const executor = createOrtExecutor({ threads: 1 });
+  const segment = await executor.load(doubling(), 'doubling');
+  const x = executor.upload(new Float32Array(2), 'float32', [1, 2]);
+  const failed = assert.rejects(executor.failed, { reason: 'INTERNAL', message: /inference thread ended/ });
+  // Data that is not of its type: the thread cannot answer an upload, so it ends.
+  executor.upload(new Float32Array(2), 'int64', [2]);
+  await assert.rejects(executor.run(segment, { inputs: { x }, outputs: ['twice'] }), /inference thread ended/);
+  await failed;
+  await assert.rejects(executor.stats(), { reason: 'INTERNAL' });
+  executor.release(x);
+  await executor[Symbol.asyncDispose]();
+});

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SpeechQueue } from './speech-queue.js';
+
+const CHUNK = 10;
+const queue = (maxSamples = 1000): SpeechQueue => new SpeechQueue({ samplesPerChunk: CHUNK, maxSamples });
+const samples = (count: number, from = 1): Int16Array => Int16Array.from({ length: count }, (_, i) => from + i);
+
+test('a turn comes out whole, chunk by chunk, the last one padded and flagged', () => {
+  const speech = queue();
+  assert.equal(speech.push(1, samples(7), false), 'first');
+  assert.equal(speech.status(), 'starving');
+  assert.equal(speech.push(1, samples(7, 8), false), 'queued');
+  assert.equal(speech.status(), 'ready');
+  assert.deepEqual(speech.take(), { turn: 1, pcm: samples(10), speaking: true, endOfTurn: false });
+  assert.equal(speech.status(), 'starving');
+  speech.push(1, new Int16Array(0), true);
+  assert.equal(speech.status(), 'ready');
+  const last = Int16Array.of(11, 12, 13, 14, 0, 0, 0, 0, 0, 0);
+  assert.deepEqual(speech.take(), { turn: 1, pcm: last, speaking: true, endOfTurn: true });
+  assert.equal(speech.status(), 'idle');
+  assert.deepEqual(speech.take(), { turn: 0, pcm: new Int16Array(10), speaking: false, endOfTurn: false });
+});
+
+test('a turn of whole chunks waits for its end, so that no empty chunk follows', () => {
+  const speech = queue();
+  speech.push(1, samples(20), false);
+  assert.equal(speech.take().endOfTurn, false);
+  assert.equal(speech.status(), 'starving', 'ten samples are there, but is it the end?');
+  speech.push(1, new Int16Array(0), true);
+  assert.equal(speech.take().endOfTurn, true);
+  assert.equal(speech.status(), 'idle');
+});
+
+test('when nobody waited for the end, it comes in a silent chunk of that turn', () => {
+  const speech = queue();
+  speech.push(3, samples(10), false);
+  assert.equal(speech.take().endOfTurn, false, 'taken by force');
+  speech.push(3, new Int16Array(0), true);
+  assert.deepEqual(speech.take(), { turn: 3, pcm: new Int16Array(10), speaking: false, endOfTurn: true });
+});
+
+test('turns do not mix in a chunk, and a new turn ends the one whose end was lost', () => {
+  const speech = queue();
+  speech.push(1, samples(4), false);
+  assert.equal(speech.push(2, samples(4), true), 'first');
+  assert.deepEqual(
+    [speech.take(), speech.take()].map(({ turn, endOfTurn }) => [turn, endOfTurn]),
+    [
+      [1, true],
+      [2, true],
+    ],
+  );
+});
+
+test('a turn without a sample has no chunk', () => {
+  const speech = queue();
+  assert.equal(speech.push(1, new Int16Array(0), false), 'queued');
+  assert.equal(speech.push(1, new Int16Array(0), true), 'queued');
+  assert.equal(speech.status(), 'idle');
+  speech.push(2, new Int16Array(0), false);
+  assert.equal(speech.push(2, samples(1), false), 'first', 'the first sample is the first');
+});
+
+test('a cut forgets a turn and all before it, also what is still on its way', () => {
+  const speech = queue();
+  speech.push(1, samples(15), true);
+  speech.push(2, samples(15), false);
+  speech.push(3, samples(5), false);
+  assert.equal(speech.cut(2), 30);
+  assert.equal(speech.samples, 5);
+  assert.equal(speech.push(2, samples(9), true), 'stale');
+  assert.equal(speech.push(3, samples(9), false), 'queued');
+  assert.equal(speech.cut(0), 14, '0: everything');
+  assert.equal(speech.push(3, samples(1), false), 'stale');
+  assert.equal(speech.status(), 'idle');
+  assert.equal(speech.push(4, samples(1), false), 'first');
+});
+
+test('speech of a turn that ended is stale', () => {
+  const speech = queue();
+  speech.push(5, samples(3), true);
+  assert.equal(speech.push(5, samples(3), false), 'stale');
+  assert.equal(speech.push(4, samples(3), false), 'stale');
+});
+
+test('a full queue refuses, and has room again', () => {
+  const speech = queue(25);
+  assert.equal(speech.push(1, samples(20), false), 'first');
+  assert.equal(speech.push(1, samples(6), false), 'full');
+  assert.equal(speech.samples, 20);
+  speech.take();
+  assert.equal(speech.push(1, samples(6), true), 'queued');
+  assert.equal(speech.samples, 16);
+});

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { newSessionId } from '@talkmesh/contracts';
+import type { CallOptions } from './call.js';
+import { type ScoreOutput, ScoreStage } from './stage.js';
+import { callOptions, chunks, FakeClock, FakeMaker, geometry, playheadAt, SESSION } from './testing/fakes.js';
+
+let clock: FakeClock;
+let stage: ScoreStage;
+beforeEach(() => {
+  clock = new FakeClock();
+  stage = new ScoreStage({ geometry, steps: 2, clock });
+});
+
+function open(changes: Partial<CallOptions> = {}): FakeMaker {
+  const maker = new FakeMaker();
+  stage.open(callOptions(changes), maker);
+  return maker;
+}
+
+/** Makes every chunk that may be made. */
+async function drain(): Promise<ScoreOutput[]> {
+  const outputs: ScoreOutput[] = [];
+  for (let output = await stage.step(); output !== undefined; output = await stage.step()) outputs.push(output);
+  return outputs;
+}
+
+const latents = (outputs: readonly ScoreOutput[]) =>
+  outputs.flatMap((output) => (output.type === 'latent' ? [output.message] : []));
+
+test('speech becomes latents that carry their own audio', async () => {
+  const maker = open({ unpaced: true, leadChunks: 8 });
+  stage.speech(SESSION, 4, chunks(2.5), true);
+  const messages = latents(await drain());
+  assert.deepEqual(
+    messages.map(({ sessionId, epoch, turn, chunk, mediaTimeUs, part, parts, speaking, degraded, endOfTurn }) => [
+      sessionId,
+      epoch,
+      turn,
+      chunk,
+      mediaTimeUs,
+      part,
+      parts,
+      speaking,
+      degraded,
+      endOfTurn,
+    ]),
+    [0, 1, 2].map((chunk) => [SESSION, 0, 4, chunk, chunk * 480_000, 0, 1, true, false, chunk === 2]),
+  );
+  for (const [chunk, message] of messages.entries()) {
+    assert.equal(message.pcm, maker.asked[chunk]?.pcm, 'what was said is what is heard');
+    assert.ok(message.values.every((value) => value === chunk));
+  }
+  const [stats] = stage.stats();
+  assert.deepEqual([stats?.itemsIn, stats?.itemsOut, stats?.dropped, stats?.chunk], [1, 3, 0, 3]);
+});
+
+test('sessions take turns when none is due', async () => {
+  const ids = [newSessionId(), newSessionId(), newSessionId()];
+  for (const sessionId of ids) {
+    open({ sessionId, unpaced: true, leadChunks: 8 });
+    stage.speech(sessionId, 1, chunks(4), true);
+  }
+  const order: string[] = [];
+  for (let i = 0; i < 12; i++) {
+    clock.advance(10);
+    order.push(...latents([(await stage.step()) as ScoreOutput]).map((message) => message.sessionId));
+  }
+  for (let round = 0; round < 4; round++)
+    assert.deepEqual(new Set(order.slice(3 * round, 3 * round + 3)), new Set(ids), `round ${round}`);
+});
+
+test('the session that is due first is served first, and a recording is not starved', async () => {
+  const [soon, late, recording] = [newSessionId(), newSessionId(), newSessionId()];
+  for (const sessionId of [late, soon]) open({ sessionId });
+  await drain();
+  open({ sessionId: recording, unpaced: true, leadChunks: 8 });
+  stage.speech(recording, 1, chunks(4), true);
+  stage.playhead(playheadAt(1, 0, 2, late));
+  stage.playhead(playheadAt(1, 8, 2, soon));
+  const served = latents(await drain()).map((message) => message.sessionId);
+  assert.ok(served.indexOf(soon) < served.indexOf(late));
+  assert.ok(served.includes(recording));
+  assert.equal(await stage.step(), undefined);
+});
+
+test('a flush while a chunk is made gives it up and goes on from there', async () => {
+  const maker = open({ leadChunks: 3 });
+  maker.during = () => {
+    if (maker.asked.length !== 2) return;
+    const { flush } = stage.speech(SESSION, 1, chunks(1), true);
+    assert.deepEqual(flush, { epoch: 1, turn: 1, fromChunk: 1, cause: 'speech' });
+  };
+  const outputs = await drain();
+  assert.deepEqual(
+    outputs.map((output) => (output.type === 'latent' ? [output.message.chunk, output.message.epoch] : output.type)),
+    [[0, 0], 'discarded', [1, 1], [2, 1]],
+  );
+  assert.deepEqual(maker.rollbacks, [1]);
+  assert.deepEqual(stage.stats()[0]?.dropped, 1);
+});
+
+test('an interrupt answers with the flush to publish', async () => {
+  const maker = open();
+  stage.speech(SESSION, 1, chunks(5), false);
+  await drain();
+  assert.deepEqual(stage.interrupt(SESSION, 1), { epoch: 1, turn: 1, fromChunk: 1, cause: 'interrupt' });
+  assert.deepEqual(maker.rollbacks, [1]);
+  assert.equal(stage.interrupt(newSessionId(), 1), undefined);
+});
+
+test('a chunk that is short of time takes fewer steps, never none', async () => {
+  const maker = open({ leadChunks: 8 });
+  maker.during = () => clock.advance(100);
+  stage.playhead(playheadAt(0, 1, 4));
+  const outputs = await drain();
+  assert.equal(latents(outputs).length, 4);
+  for (const [remainingMs, steps] of [
+    [1000, 2],
+    [101, 2],
+    [60, 1],
+    [1, 1],
+    [-500, 1],
+  ] as const) {
+    const chunk = maker.asked.length;
+    stage.playhead(playheadAt(chunk - 1, 0, 2));
+    clock.advance(480 - remainingMs);
+    const [message] = latents([(await stage.step()) as ScoreOutput]);
+    assert.equal(maker.asked.at(-1)?.maxSteps, steps, `${remainingMs} ms before its time`);
+    assert.equal(message?.degraded, steps === 1);
+  }
+  assert.ok((stage.stats()[0]?.late ?? 0) >= 2);
+});
+
+test('a failing session ends alone', async () => {
+  const [bad, good] = [newSessionId(), newSessionId()];
+  const maker = open({ sessionId: bad });
+  maker.during = () => {
+    throw new Error('no');
+  };
+  open({ sessionId: good });
+  const outputs = await drain();
+  assert.deepEqual(
+    outputs.filter((output) => output.type === 'failed').map((output) => output.sessionId),
+    [bad],
+  );
+  assert.equal(latents(outputs).length, 2);
+  assert.ok(maker.disposed);
+  assert.deepEqual(
+    stage.stats().map((entry) => entry.sessionId),
+    [good],
+  );
+});
+
+test('a session closed while its chunk is made leaves nothing behind', async () => {
+  const maker = open();
+  maker.during = () => {
+    stage.close(SESSION);
+    throw new Error('its tensors are gone');
+  };
+  assert.deepEqual(await stage.step(), { type: 'discarded', sessionId: SESSION });
+  assert.equal(stage.sessions, 0);
+  assert.deepEqual(stage.speech(SESSION, 1, chunks(1), true), { accepted: true }, 'what still comes in is ignored');
+});
+
+test('speech beyond the queue is refused', () => {
+  open({ maxSpeechSamples: 20_000 });
+  assert.equal(stage.speech(SESSION, 1, chunks(1), false).accepted, true);
+  assert.equal(stage.speech(SESSION, 1, chunks(1), false).accepted, false);
+  assert.equal(stage.stats()[0]?.dropped, 1);
+});
+
+test('run sleeps until something can be done, wakes for it, and ends when told', async () => {
+  const maker = open();
+  const abort = new AbortController();
+  const outputs: ScoreOutput[] = [];
+  const running = (async () => {
+    for await (const output of stage.run(abort.signal)) outputs.push(output);
+  })();
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  await settle();
+  assert.equal(outputs.length, 2, 'the credits');
+  stage.speech(SESSION, 1, chunks(0.2), false);
+  stage.playhead(playheadAt(1, 1));
+  await settle();
+  assert.equal(outputs.length, 2, 'it waits for the rest of the speech');
+  clock.advance(119);
+  await settle();
+  assert.equal(outputs.length, 2);
+  clock.advance(1);
+  await settle();
+  assert.equal(outputs.length, 3, 'for its grace');
+  assert.equal(maker.asked.length, 3);
+  abort.abort();
+  await running;
+});
