@@ -75,13 +75,19 @@ export class JetStreamBucket implements KvBucket {
     return this.#run((kv) => kv.delete(key));
   }
 
+  /** Ends at the newest revision there was when it began: the server's count of pending messages errs while keys are being written. */
   list<T>(): Promise<KvEntryOf<T>[]> {
     return this.#run(async (kv) => {
-      const entries: KvEntryOf<T>[] = [];
-      for await (const entry of await kv.history())
-        if (entry.operation === 'PUT')
-          entries.push({ key: entry.key, value: entry.json<T>(), revision: entry.revision });
-      return entries;
+      const entries = new Map<string, KvEntryOf<T>>();
+      const { state } = (await kv.status()).streamInfo;
+      if (state.messages === 0) return [];
+      for await (const entry of await kv.history()) {
+        const { key, operation, revision } = entry;
+        if (operation === 'PUT') entries.set(key, { key, value: entry.json<T>(), revision });
+        else entries.delete(key);
+        if (revision >= state.last_seq) break;
+      }
+      return [...entries.values()];
     });
   }
 
