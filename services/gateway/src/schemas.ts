@@ -25,15 +25,6 @@ export const createSessionBody = z.strictObject({
     .describe('Seed of the noise; random when left out'),
 });
 
-export const createdSession = z.object({
-  session: sessionId,
-  token: z.string().describe('Bearer token (JWT) for this session only'),
-  tokenExpiresAtMs: z.number().int().describe('Unix milliseconds'),
-  whip: z.string().describe('Path to POST the microphone offer to (RFC 9725)'),
-  whep: z.string().describe('Path to POST the viewer offer to'),
-  events: z.string().describe('Path of the server-sent events'),
-});
-
 export const session = z.object({
   id: sessionId,
   state: z.enum(['opening', 'open', 'ended']),
@@ -46,13 +37,56 @@ export const session = z.object({
     .partialRecord(z.enum(OPEN_ORDER), z.string())
     .describe('Service name to the instance that holds the session'),
 });
+export const createdSession = z.object({
+  session,
+  token: z.string().describe('Bearer token (JWT) for this session only'),
+  tokenExpiresAtMs: z.number().int().describe('Unix milliseconds'),
+  whip: z.string().describe('Path to POST the microphone offer to (RFC 9725)'),
+  whep: z.string().describe('Path to POST the viewer offer to'),
+  events: z.string().describe('Path of the server-sent events'),
+});
+
 export const sessionList = z.object({ sessions: z.array(session) });
+
+const count = z.number().int().nonnegative();
+export const sessionStats = z.object({
+  stages: z.partialRecord(
+    z.enum(OPEN_ORDER),
+    z.object({
+      epoch: count,
+      chunk: count,
+      itemsIn: count,
+      itemsOut: count,
+      dropped: count,
+      late: count,
+      p50Ms: z.number().describe('Compute time of the stage per chunk (per frame at the edges), milliseconds'),
+      p95Ms: z.number(),
+    }),
+  ),
+});
 
 export const sayBody = z.strictObject({ text: z.string().trim().min(1).max(MAX_TEXT_CHARACTERS) });
 export const said = z.object({ turn: z.number().int() });
 export const interrupted = z.object({ interrupted: z.boolean().describe('False when nothing was being said') });
 export const beaconBody = z.strictObject({ token: z.string().max(4096) });
-export const issuedToken = z.object({ session: sessionId, token: z.string(), tokenExpiresAtMs: z.number().int() });
+export const issuedToken = z.object({ token: z.string(), tokenExpiresAtMs: z.number().int() });
+
+const count = z.number().int().nonnegative();
+export const sessionStats = z.object({
+  stages: z.partialRecord(
+    z.enum(OPEN_ORDER),
+    z.object({
+      epoch: count,
+      chunk: count,
+      itemsIn: count,
+      itemsOut: count,
+      dropped: count,
+      p50Ms: z.number().describe('Compute time per chunk, or per frame at the edges'),
+      p95Ms: z.number(),
+      late: count.describe('Items that missed their deadline'),
+    }),
+  ),
+});
 
 export const avatarList = z.object({
   model: z.string().describe('name@version'),

@@ -8,10 +8,10 @@ import {
   type SessionRecord,
   type WorkerName,
 } from '@talkmesh/contracts';
-import { type Bus, callUnary, type Logger, type Metrics } from '@talkmesh/service-kit';
+import { type Bus, callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
 import type { AvatarCatalogue } from './avatars.js';
 import type { SessionStore, StoredSession } from './session-store.js';
-import type { Stages } from './stages.js';
+import type { StageStats, Stages } from './stages.js';
 import type { WorkerDirectory } from './worker-directory.js';
 
 export interface NewSession {
@@ -47,6 +47,8 @@ export interface Ending {
   /** Told as an `error` event first. */
   readonly failure?: { readonly service: WorkerName; readonly reason: Reason; readonly message: string };
 }
+
+type StageStats = Omit<SessionStats, 'sessionId'>;
 
 /** The life of sessions, for REST and gRPC alike. Holds nothing: the KV bucket is the truth. */
 export class Sessions {
@@ -154,6 +156,26 @@ export class Sessions {
     await this.call(id, service, 'signalling', 'hangup', { resourceId }, signal);
   }
 
+  /** What the stages say of a live session. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
+  async stats(id: string, signal: AbortSignal): Promise<Partial<Record<WorkerName, StageStats>>> {
+    return this.o.stages.stats(id, (await this.getLive(id)).placement, signal);
+  }
+
+  /** What every stage says about a session. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
+  async stats(id: string, signal: AbortSignal): Promise<Partial<Record<WorkerName, StageStats>>> {
+    const { placement } = await this.getLive(id);
+    const deadlineMs = this.o.limits.callDeadlineMs;
+    const ask = async (service: WorkerName): Promise<[WorkerName, StageStats][]> => {
+      const address = placement[service]?.grpcAddress;
+      if (address === undefined) return [];
+      const { stage } = this.o.directory.at(address);
+      const answer = callUnary<object, { sessions: SessionStats[] }>(stage, 'stats', {}, { deadlineMs, signal });
+      const { sessions } = await answer.catch(() => ({ sessions: [] }));
+      return sessions.filter(({ sessionId }) => sessionId === id).map(({ sessionId: _, ...stats }) => [service, stats]);
+    };
+    return Object.fromEntries((await Promise.all(OPEN_ORDER.map(ask))).flat());
+  }
+
   /** Where a stage of a live session is. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED, NO_WORKER */
   async addressOf(id: string, service: WorkerName): Promise<string> {
     const place = (await this.getLive(id)).placement[service];
@@ -169,11 +191,15 @@ export class Sessions {
    */
   async watch(id: string, checkMs: number, onEvent: (event: MeshEvent) => void): Promise<() => void> {
     const subscription = this.o.bus.subscribeEvents(id, onEvent);
+    let endedChecks = 0;
     const check = setInterval(() => {
       this.getLive(id).catch((thrown: unknown) => {
         const { reason } = MeshError.from(thrown);
         if (reason !== 'SESSION_ENDED' && reason !== 'SESSION_NOT_FOUND') return;
-        onEvent({ v: 1, sid: id, epoch: 0, turn: 0, atMs: Date.now(), type: 'session.ended', cause: 'ended' });
+        // Ended at the first check may mean that the stages are being closed and the event is about to come.
+        endedChecks += 1;
+        if (endedChecks === 2)
+          onEvent({ v: 1, sid: id, epoch: 0, turn: 0, atMs: Date.now(), type: 'session.ended', cause: 'ended' });
       });
     }, checkMs);
     const stop = (): void => {

@@ -6,11 +6,13 @@ import {
   type v1,
   type WorkerName,
 } from '@talkmesh/contracts';
-import { callUnary, type Logger, type Metrics } from '@talkmesh/service-kit';
+import { callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { WorkerDirectory, WorkerSnapshot } from './worker-directory.js';
 
 type OpenRequest = Parameters<InstanceType<typeof v1.StageService>['open']>[0];
+export type StageStats = Omit<SessionStats, 'sessionId'>;
+type StatsResponse = { readonly sessions: readonly SessionStats[] };
 type Placement = SessionRecord['placement'];
 
 export interface StagesOptions {
@@ -108,6 +110,27 @@ export class Stages {
     };
     await Promise.all(OPEN_ORDER.map(closeOne));
     return left;
+  }
+
+  /** What each stage says of one session; a stage that does not answer in time is left out. */
+  async stats(
+    sessionId: string,
+    placement: Placement,
+    signal: AbortSignal,
+  ): Promise<Partial<Record<WorkerName, StageStats>>> {
+    const stats: Partial<Record<WorkerName, StageStats>> = {};
+    const askOne = async (service: WorkerName): Promise<void> => {
+      const place = placement[service];
+      if (place === undefined) return;
+      const { stage } = this.o.directory.at(place.grpcAddress);
+      const answer: StatsResponse = await callUnary(stage, 'stats', {}, { deadlineMs: this.o.closeDeadlineMs, signal });
+      const found = answer.sessions.find((session) => session.sessionId === sessionId);
+      if (found === undefined) return;
+      const { sessionId: _, ...rest } = found;
+      stats[service] = rest;
+    };
+    await Promise.allSettled(OPEN_ORDER.map(askOne));
+    return stats;
   }
 
   private request(service: WorkerName, record: SessionRecord): OpenRequest {

@@ -44,6 +44,11 @@ const QUALITY = {
   libx264: ['-preset', 'veryfast', '-crf', '18'],
   mpeg4: ['-q:v', '3'],
 } as const;
+/**
+ * Both pipes are fed in step, so ffmpeg must never wait for one of them while the other is full: it does not look ahead to guess the format,
+ * and takes what comes into queues (packets) longer than its own look-ahead.
+ */
+const READ_EAGERLY = ['-probesize', '32', '-analyzeduration', '0', '-thread_queue_size', '512'];
 const MAX_COMPLAINT_BYTES = 4000;
 
 /** An MP4 that comes into being frame by frame. It has its name only once it is complete; disposed before that, nothing stays. */
@@ -129,6 +134,7 @@ function ffmpegArgs(codec: Encoder['codec'], { width, height, fps }: VideoFormat
   ];
   return [
     ...['-hide_banner', '-loglevel', 'error', '-nostats', '-y'],
+    ...READ_EAGERLY,
     ...[
       '-f',
       'rawvideo',
@@ -141,7 +147,8 @@ function ffmpegArgs(codec: Encoder['codec'], { width, height, fps }: VideoFormat
       '-i',
       'pipe:0',
     ],
-    ...['-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
+    ...READ_EAGERLY,
+    ...['-thread_queue_size', '64', '-probesize', '32', '-analyzeduration', '0', '-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
     ...['-map', '0:v', '-map', '1:a', '-c:v', codec, ...QUALITY[codec], '-pix_fmt', 'yuv420p', ...colours],
     ...['-c:a', 'aac', '-b:a', '128k', '-movflags', '+faststart', '-f', 'mp4', path],
   ];

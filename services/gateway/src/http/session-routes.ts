@@ -33,10 +33,11 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       ],
       handle: async (request, reply) => {
         const { avatar, provider, output, seed } = check(schemas.createSessionBody, request.body ?? {});
-        const { id } = await sessions.create({ avatar, provider, output, seed }, callerSignal(reply));
+        const record = await sessions.create({ avatar, provider, output, seed }, callerSignal(reply));
+        const { id } = record;
         reply.header('location', `/v1/sessions/${id}`);
         const paths = { whip: `/v1/whip/${id}`, whep: `/v1/whep/${id}`, events: `/v1/sessions/${id}/events` };
-        return { session: id, ...(await auth.issue(id)), ...paths };
+        return { session: publicSession(record), ...(await auth.issue(id)), ...paths };
       },
     },
     {
@@ -61,6 +62,19 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       handle: async (request) => publicSession(await sessions.get(param(request, 'id'))),
     },
     {
+      method: 'GET',
+      path: `${one.path}/stats`,
+      access: one.access,
+      id: 'sessionStats',
+      summary: 'Counters and compute times of the stages that hold the session',
+      status: 200,
+      answer: { schema: schemas.sessionStats, type: 'application/json' },
+      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED'],
+      handle: async (request, reply) => ({
+        stages: await sessions.stats(param(request, 'id'), callerSignal(reply)),
+      }),
+    },
+    {
       method: 'DELETE',
       ...one,
       id: 'endSession',
@@ -70,6 +84,17 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       handle: async (request) => {
         await sessions.end(param(request, 'id'), { reason: 'ended', cause: 'hung-up' });
       },
+    },
+    {
+      method: 'GET',
+      path: `${one.path}/stats`,
+      access: one.access,
+      id: 'sessionStats',
+      summary: 'Counters and compute times of every stage of a session; a stage that does not answer is left out',
+      status: 200,
+      answer: { schema: schemas.sessionStats, type: 'application/json' },
+      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED'],
+      handle: async (request, reply) => ({ stages: await sessions.stats(param(request, 'id'), callerSignal(reply)) }),
     },
     {
       method: 'POST',
@@ -112,7 +137,7 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED'],
       handle: async (request) => {
         const { id } = await sessions.getLive(param(request, 'id'));
-        return { session: id, ...(await auth.issue(id)) };
+        return auth.issue(id);
       },
     },
     {
