@@ -4,9 +4,9 @@ import { type Logger, type Metrics, SupervisedChild } from '@talkmesh/service-ki
 import type { RtcConfig } from './config.js';
 import type { FromPeerChild, PeerReply, PeerSettings, PeerState, ToPeerChild } from './protocol.js';
 
+const START_MS = 30_000;
 const CLOSE_MS = 2000;
-const PING_EVERY_MS = 5000;
-const PING_DEADLINE_MS = 10_000;
+const PING = { everyMs: 5000, deadlineMs: 10_000 };
 const RESTART_PAUSE = { minMs: 100, maxMs: 5000 };
 
 /** What the owner of a peer connection hears. */
@@ -26,6 +26,10 @@ export interface PeerHostOptions {
   readonly config: RtcConfig;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** How long the child may take to get up, milliseconds. */
+  readonly startMs?: number;
+  /** How often the child is asked whether it lives, and how soon it must say so. */
+  readonly ping?: { readonly everyMs: number; readonly deadlineMs: number };
 }
 
 /**
@@ -38,10 +42,20 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   readonly #child: SupervisedChild<ToPeerChild<Setup, In>, PeerReply, FromPeerChild<Out>>;
   readonly #peers = new Map<string, PeerListener<Out>>();
   readonly #watchdog: NodeJS.Timeout;
+  #up = false;
+  #onUp: () => void = () => {};
 
-  /** @throws MeshError CONFIG_INVALID when the TURN password cannot be read */
+  /** Resolves when the child is up. @throws MeshError CONFIG_INVALID: the TURN password cannot be read; TOOL_MISSING: it does not start */
   static async start<Setup, In, Out>(options: PeerHostOptions): Promise<PeerHost<Setup, In, Out>> {
-    return new PeerHost(options, await settingsOf(options.config));
+    const host = new PeerHost<Setup, In, Out>(options, await settingsOf(options.config));
+    const up = new Promise<boolean>((resolve) => {
+      host.#onUp = () => resolve(true);
+      setTimeout(() => resolve(false), options.startMs ?? START_MS).unref();
+    });
+    if (await up) return host;
+    await host[Symbol.asyncDispose]();
+    const what = 'does not start; is @roamhq/wrtc installed for this platform? Its own words are on stderr';
+    throw new MeshError('TOOL_MISSING', `the process ${options.name} ${what}`);
   }
 
   private constructor(options: PeerHostOptions, settings: PeerSettings) {
@@ -53,14 +67,21 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
       log: options.log,
       metrics: options.metrics,
       backoff: RESTART_PAUSE,
+      onStart: () => {
+        this.#up = true;
+        this.#onUp();
+      },
       onExit: () => this.#lost(),
     });
     this.#child.on('event', (event) => this.#receive(event));
     const peers = options.metrics.gauge('talkmesh_peers', 'Peer connections held by the WebRTC child process');
-    this.#watchdog = setInterval(() => {
-      peers.set(this.#peers.size);
-      this.#ping();
-    }, PING_EVERY_MS);
+    this.#watchdog = setInterval(
+      () => {
+        peers.set(this.#peers.size);
+        this.#ping();
+      },
+      (options.ping ?? PING).everyMs,
+    );
   }
 
   /** Process id of the child, undefined while it is down. */
@@ -121,6 +142,7 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   }
 
   #lost(): void {
+    this.#up = false;
     const lost = [...this.#peers.values()];
     this.#peers.clear();
     for (const listener of lost) listener.onLost();
@@ -129,8 +151,9 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   /** Native code can also hang; then nothing but ending the process helps. */
   #ping(): void {
     const { pid } = this.#child;
-    if (pid === undefined) return;
-    this.#child.request({ op: 'ping' }, { deadlineMs: PING_DEADLINE_MS }).catch((thrown: unknown) => {
+    if (pid === undefined || !this.#up) return;
+    const { deadlineMs } = this.#options.ping ?? PING;
+    this.#child.request({ op: 'ping' }, { deadlineMs }).catch((thrown: unknown) => {
       if (MeshError.from(thrown).reason !== 'DEADLINE_EXCEEDED' || this.#child.pid !== pid) return;
       this.#options.log.error({ child: this.#options.name }, 'the WebRTC child process hangs, ending it');
       process.kill(pid, 'SIGKILL');

@@ -13,7 +13,7 @@ export const parseConfig = defineConfig(
     /** The same for a recorder. */
     recordLeadChunks: int(1, 64).default(4),
     /** Frames handed to the playout clock ahead of their time. */
-    playoutFrames: int(1, 25).default(3),
+    playoutFrames: int(1, 25).default(6),
     /** From the opening of a session to its viewer, milliseconds. */
     viewerConnectTimeoutMs: int(1, 3_600_000).default(30_000),
     /** How long a viewer may be out of reach, milliseconds. */

@@ -63,7 +63,8 @@ export function servePeers<Setup, In, Out>(attach: AttachMedia<Setup, In, Out>):
     try {
       const answer = await answerOffer(connection, sdp, settings, () => media.negotiating?.());
       if (!peers.has(peerId)) throw new MeshError('CANCELLED', 'the peer was closed while it was being answered');
-      if (!answer.includes('a=candidate:'))
+      // Without a free UDP port native code falls back to TCP candidates, which no firewall rule for the range lets through.
+      if (!/^a=candidate:\S+ \d+ udp /im.test(answer))
         throw new MeshError(
           'SESSION_LIMIT',
           'no UDP port is free here: widen TALKMESH_RTC_PORT_MIN to TALKMESH_RTC_PORT_MAX',

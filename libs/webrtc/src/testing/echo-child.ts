@@ -1,0 +1,18 @@
+import wrtc from '@roamhq/wrtc';
+import { servePeers } from '../child/index.js';
+
+/** Sends nothing over its tracks, says back what it is told, and can be made to hang. */
+servePeers<{ readonly greeting: string }, string, string>((connection, { greeting }, emit) => {
+  const source = new wrtc.nonstandard.RTCAudioSource();
+  const track = source.createTrack();
+  connection.addTrack(track, new wrtc.MediaStream());
+  emit(greeting);
+  return {
+    handle: (message) => {
+      if (message === 'hang') for (;;) Math.sqrt(2);
+      emit(message);
+    },
+    stateChanged: () => {},
+    close: () => track.stop(),
+  };
+});
