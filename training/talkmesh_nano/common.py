@@ -9,13 +9,13 @@ import torch
 
 
 def arguments(description, config_path):
-    """--config, --out, --data, --seconds, --steps, --resume, --init, --seed, --threads, --smoke; config values fill what is not given."""
+    """--config, --out, --data, --seconds, --steps, --resume, --init, --teacher, --seed, --threads, --smoke; config values fill what is not given."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default=config_path)
     parser.add_argument("--out", required=True, help="folder for the checkpoint and curve")
     parser.add_argument("--data", required=True, help="folder of make_data shards")
     parser.add_argument("--init", help="checkpoint to start from")
-    parser.add_argument("--encoder", help="audio encoder checkpoint")
+    parser.add_argument("--teacher", help="distill: the teacher's checkpoint, when it is not --init")
     parser.add_argument("--seconds", type=float, help="stop after this much wall time")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=1)

@@ -27,6 +27,16 @@ def lag(said, true, reach=5):
     return max(scores, key=scores.get)
 
 
+def stretch(pcm, ratio):
+    """pcm played slower (ratio > 1, lower pitch and formants) or faster, by linear interpolation."""
+    return np.interp(np.arange(int(len(pcm) * ratio)) / ratio, np.arange(len(pcm)), pcm).astype(np.float32)
+
+
+def hiss(samples, level_dbfs, seed=9):
+    """White noise of an RMS level in dBFS."""
+    return (np.random.default_rng(seed).standard_normal(samples) * 10 ** (level_dbfs / 20)).astype(np.float32)
+
+
 def blinks(track):
     """Number of blinks: rises of the track through 0.5."""
     return int(((track[1:] > 0.5) & (track[:-1] <= 0.5)).sum())
@@ -111,6 +121,22 @@ def _quarter(part):
     return slice(part.start // 4, None if part.stop is None else part.stop // 4)
 
 
+def changed(args, cache):
+    """Opening correlation for voices and levels outside training, and the mouth's rest in sound that is no speech."""
+    out, stretches = {}, [s for s in cache.stretches() if s[1][:, 0].max() > 0.3][:4]
+    for name, ratio, gain in (("pitch_x1.25", 0.8, 1.0), ("pitch_x0.8", 1.25, 1.0), ("minus_20_dB", 1.0, 0.1)):
+        pairs = []
+        for i, (pcm, rig, _) in enumerate(stretches):
+            said = decode_rig(speak(args, stretch(pcm.astype(np.float32) / 32767, ratio) * np.float32(gain), 200 + i))[:, 0]
+            at = np.minimum((np.arange(len(said)) + 0.5) / ratio - 0.5, len(rig) - 1)
+            pairs.append((said, np.interp(at, np.arange(len(rig)), rig[:, 0])))
+        out[name] = round(correlation(*(np.concatenate(x) for x in zip(*pairs))), 4)
+    for level in (-60, -45, -30):
+        said = decode_rig(speak(args, hiss(30 * 24000, level), 300))[:, 0]
+        out[f"hiss_{level}_dBFS_closed"] = round(float((said[25:] < CLOSED_BELOW).mean()), 4)
+    return out
+
+
 def loop_peak(tracks, least=125):
     """Largest autocorrelation of the pose beyond `least` frames: near 1 would mean a loop."""
     x = tracks - tracks.mean(0)
@@ -152,6 +178,7 @@ def main():
         plot(args.plot, said, true)
     if args.minutes > 0:
         report["endurance"] = endurance(args, cache)
+    report["changed"] = changed(args, cache)
     print(json.dumps(report, indent=1))
 
 

@@ -3,8 +3,8 @@
 warmup   bidirectional (a chunk also sees the next), motion without audio, all layers
 audio    the new audio layers on top, everything else frozen
 causal   the teacher of stage 3: sparse causal attention, all layers, flow matching
-distill  stage 3a: the causal 2-step student, regressed to its teacher's many-step samples on the same noise (--init: teacher)
-match    stage 3b: the student's own 2-step roll-outs against the data's distribution (energy scores over windows)
+distill  stage 3: the causal 2-step student, regressed to its teacher's many-step samples on the same noise (--init: teacher)
+match    an experiment: the student's 2-step roll-outs against the distribution of the data (energy scores over windows)
 """
 import sys
 
@@ -71,14 +71,18 @@ class PairBuffer:
         return noise, x0[:, :1], audio, middle, end, x0
 
 
-def distill_loss(student, pair, weights, truth=0.3):
-    """Student's two steps against the teacher's state at the same noise levels, plus a little of the true mouth."""
+def distill_loss(student, pair, weights, truth=1.0):
+    """Student's two steps against the teacher's states at the same noise levels; the mouth mostly against the truth.
+
+    Audio decides the mouth, so there the spread of the teacher's samples is only error. Eyes and pose are the teacher's:
+    regressed to the truth they would average blinks and nods away.
+    """
     noise, c0, audio, middle, end, x0 = pair
+    mouth_weights, weights = weights[:, 0], weights * torch.tensor([[0.1], [1.0]])
     got, got_middle = sample(student, noise, c0, audio, STUDENT_TIMES)
     step1 = ((got_middle - middle)[:, 1:].square() * weights).mean() / (1 - STUDENT_TIMES[1]) ** 2
     step2 = ((got - end)[:, 1:].square() * weights).mean() + 0.05 * step_loss(got, end).mean()
-    # audio decides the mouth, so there the truth itself is a target: sample noise of the teacher averages out
-    mouth = ((got - x0)[:, 1:, :, :, 0].square() * weights[:, 0]).mean()
+    mouth = ((got - x0)[:, 1:, :, :, 0].square() * mouth_weights).mean()
     return step1 * 0.5 + step2 + truth * mouth, dict(step1=step1.item(), step2=step2.item(), mouth=mouth.item())
 
 
@@ -102,7 +106,7 @@ def main():
     batch = 2 if args.smoke else settings["batch"]
     if stage == "distill":
         teacher = Score().eval()
-        load_weights(teacher, args.init)
+        load_weights(teacher, args.teacher or args.init)
         pairs = PairBuffer(teacher, data, rng, batch, settings["uses"], 1 if args.smoke else settings["buffer"])
     while run.running():
         if stage == "distill":

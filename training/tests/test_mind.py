@@ -8,6 +8,7 @@ from talkmesh_nano import rig
 from talkmesh_nano.audio_encoder import AudioEncoder, AudioGraph
 from talkmesh_nano.cache import chunk_windows
 from talkmesh_nano.dataset import make_track
+from talkmesh_nano.losses import energy_score, to_rig
 from talkmesh_nano.motion import rig_track
 from talkmesh_nano.score import TOKENS, Score, ScoreConfig
 from talkmesh_nano.shapes import CHUNK_SAMPLES, HISTORY_SAMPLES
@@ -109,6 +110,24 @@ class ScoreTest(unittest.TestCase):
         names = lively_score().audio_parameters()
         self.assertTrue(names)
         self.assertTrue(all("audio" in n or "film" in n for n in names))
+
+
+class LossTest(unittest.TestCase):
+    def test_graph_decoding_equals_the_codec(self):
+        latents = torch.randn(2, 3, 3, 8, 2, 2)
+        mean = np.zeros((4, 15), np.float32)
+        for name, part, _ in rig.SLOTS:
+            mean[:, part] = rig.codec()[name]["mean"].reshape(4, -1)
+        for b in range(2):
+            want = rig.decode_rig(latents[b].reshape(-1, 8, 2, 2).numpy(), clip=False)
+            np.testing.assert_allclose(to_rig(latents)[b].numpy() + np.tile(mean, (9, 1)), want, atol=1e-4)
+
+    def test_energy_score_prefers_the_right_spread(self):
+        torch.manual_seed(1)
+        one, two, truth = torch.randn(3, 4000, 4)
+        right = energy_score(one, two, truth)
+        for scale, shift in ((0.5, 0.0), (2.0, 0.0), (1.0, 0.7)):
+            self.assertGreater(energy_score(one * scale + shift, two * scale + shift, truth), right)
 
 
 if __name__ == "__main__":
