@@ -148,6 +148,8 @@ export class ScoreSession {
     }
     const values = (await executor.download(x)) as Float32Array;
     if (this.#abandoned) return undefined;
+    if (!values.every(Number.isFinite))
+      throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not numbers; is the model damaged?`);
     // Steps left out keep the keys and values of the chunk before: the nearest in time at that noise level.
     const kv = [...scope.handOver(), ...previous.kv.slice(steps).map((older) => older.retain())];
     this.#states.put(chunk, { kv, history: audio.slice(audio.length - previous.history.length) });

@@ -1,6 +1,12 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { Model, ScoreEngine } from '@talkmesh/inference';
-import type { OpenRequest, ServiceContext, SessionStats, WorkerHandlers } from '@talkmesh/service-kit';
+import {
+  type OpenRequest,
+  RollingPercentiles,
+  type ServiceContext,
+  type SessionStats,
+  type WorkerHandlers,
+} from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { listen } from './inbound.js';
 import type { ScoreMetrics } from './metrics.js';
@@ -39,6 +45,8 @@ export class Control implements WorkerHandlers {
   async open({ sessionId, epoch, score }: OpenRequest, signal: AbortSignal): Promise<void> {
     if (score === null || score === undefined)
       throw new MeshError('ARGUMENT_INVALID', 'score-model is opened with options "score"');
+    if (!Number.isSafeInteger(score.seed))
+      throw new MeshError('ARGUMENT_INVALID', 'a seed is an integer from 0 to 2^53-1');
     const { context, engine, stage, model } = this.#parts;
     const { leadChunks, maxLeadChunks, speechGraceMs, flushMarginMs, speechQueueSeconds } = context.config;
     const keepChunks = maxLeadChunks + KEEP_BEYOND_LEAD;
@@ -49,7 +57,7 @@ export class Control implements WorkerHandlers {
     }
     const maxSpeechSamples = speechQueueSeconds * model.manifest.audio.sampleRateHz;
     const timing = { leadChunks, maxLeadChunks, speechGraceMs, flushMarginMs, maxSpeechSamples };
-    stage.open({ sessionId, epoch, unpaced: score.unpaced, ...timing }, maker);
+    stage.open({ sessionId, epoch, unpaced: score.unpaced, ...timing }, maker, new RollingPercentiles());
     this.#listening.set(sessionId, this.#listen(sessionId));
     // Whoever opened the session may publish to it as soon as this returns.
     await context.bus.flush().catch((error: unknown) => {
@@ -67,8 +75,8 @@ export class Control implements WorkerHandlers {
   stats(): SessionStats[] {
     return this.#parts.stage.stats().map(({ durations, ...counts }) => ({
       ...counts,
-      p50Ms: durations.percentile(0.5),
-      p95Ms: durations.percentile(0.95),
+      p50Ms: durations.p(0.5),
+      p95Ms: durations.p(0.95),
     }));
   }
 

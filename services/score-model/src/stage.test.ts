@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { newSessionId } from '@talkmesh/contracts';
+import { RollingPercentiles } from '@talkmesh/service-kit';
 import type { CallOptions } from './call.js';
 import { type ScoreOutput, ScoreStage } from './stage.js';
 import { callOptions, chunks, FakeClock, FakeMaker, geometry, playheadAt, SESSION } from './testing/fakes.js';
@@ -14,7 +15,7 @@ beforeEach(() => {
 
 function open(changes: Partial<CallOptions> = {}): FakeMaker {
   const maker = new FakeMaker();
-  stage.open(callOptions(changes), maker);
+  stage.open(callOptions(changes), maker, new RollingPercentiles());
   return maker;
 }
 

@@ -2,13 +2,18 @@ import type { ChunkGeometry, LatentMessage, PlayheadMessage } from '@talkmesh/co
 import type { GeneratedChunk } from '@talkmesh/inference';
 import { Call, type CallOptions, type Flush, type Job } from './call.js';
 import type { Clock } from './clock.js';
-import { Durations } from './durations.js';
 
 /** What makes chunks: one per session, see ScoreSession of the inference library. */
 export interface ChunkMaker {
   generate(chunk: number, pcm: Int16Array, maxSteps?: number): Promise<GeneratedChunk | undefined>;
   rollback(fromChunk: number): void;
   dispose(): void;
+}
+
+/** Durations of one session's chunks, milliseconds; p(0.5) is the median, 0 while there are none. */
+export interface Percentiles {
+  add(ms: number): void;
+  p(q: number): number;
 }
 
 export type ScoreOutput =
@@ -36,14 +41,14 @@ export interface CallStats extends Readonly<Counts> {
   readonly epoch: number;
   /** The next chunk. */
   readonly chunk: number;
-  readonly durations: Durations;
+  readonly durations: Percentiles;
 }
 
 interface Entry {
   readonly call: Call;
   readonly maker: ChunkMaker;
   readonly counts: Counts;
-  readonly durations: Durations;
+  readonly durations: Percentiles;
   busy: boolean;
   /** When the chunk that comes next could have been begun. */
   readySinceMs: number | undefined;
@@ -74,12 +79,12 @@ export class ScoreStage {
     return this.#entries.size;
   }
 
-  open(options: CallOptions, maker: ChunkMaker): void {
+  open(options: CallOptions, maker: ChunkMaker, durations: Percentiles): void {
     this.#entries.set(options.sessionId, {
       call: new Call(options, this.#options.geometry, this.#options.clock),
       maker,
       counts: { itemsIn: 0, itemsOut: 0, dropped: 0, late: 0 },
-      durations: new Durations(),
+      durations,
       busy: false,
       readySinceMs: undefined,
       servedAtMs: 0,
@@ -211,7 +216,7 @@ export class ScoreStage {
   /** A chunk that cannot be made in time takes fewer steps, at least one. */
   #affordableSteps({ durations }: Entry, { deadlineUs }: Job): number {
     const { steps, clock } = this.#options;
-    const expectedMs = durations.percentile(0.5);
+    const expectedMs = durations.p(0.5);
     if (deadlineUs === 0 || expectedMs === 0) return steps;
     const leftMs = (deadlineUs - clock.wallUs()) / 1000;
     return Math.max(1, Math.min(steps, Math.floor((leftMs / expectedMs) * steps)));

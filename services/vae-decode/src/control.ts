@@ -1,6 +1,12 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { DecoderEngine, Model } from '@talkmesh/inference';
-import type { OpenRequest, ServiceContext, SessionStats, WorkerHandlers } from '@talkmesh/service-kit';
+import {
+  type OpenRequest,
+  RollingPercentiles,
+  type ServiceContext,
+  type SessionStats,
+  type WorkerHandlers,
+} from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { listen } from './inbound.js';
 import type { Outbound } from './outbound.js';
@@ -41,7 +47,7 @@ export class Control implements WorkerHandlers {
       decoder.dispose();
       throw new MeshError('CANCELLED', 'the caller gave up while the session was opened');
     }
-    stage.open({ sessionId, epoch, queueChunks }, decoder);
+    stage.open({ sessionId, epoch, queueChunks }, decoder, new RollingPercentiles());
     this.#listening.set(sessionId, this.#listen(sessionId));
     // Whoever opened the session may publish to it as soon as this returns.
     await context.bus.flush().catch((error: unknown) => {
@@ -59,8 +65,8 @@ export class Control implements WorkerHandlers {
   stats(): SessionStats[] {
     return this.#parts.stage.stats().map(({ durations, ...counts }) => ({
       ...counts,
-      p50Ms: durations.percentile(0.5),
-      p95Ms: durations.percentile(0.95),
+      p50Ms: durations.p(0.5),
+      p95Ms: durations.p(0.95),
     }));
   }
 

@@ -160,9 +160,13 @@ test('a closed session leaves no state behind, and both services tell their numb
   assert.ok((await decode.metric('talkmesh_chunks_total{outcome="ok"}')) >= 2);
 });
 
-test('an unknown avatar is refused by both services', async () => {
+test('an unknown avatar is refused by both services, and a seed that is no exact number', async () => {
   const sessionId = newSessionId();
   await assert.rejects(score.call('open', { sessionId, score: { avatar: 'nobody' } }), { reason: 'AVATAR_NOT_FOUND' });
+  const seed = '18446744073709551615';
+  await assert.rejects(score.call('open', { sessionId, score: { avatar: 'ada', seed } }), {
+    reason: 'ARGUMENT_INVALID',
+  });
   await assert.rejects(decode.call('open', { sessionId, decode: { avatar: '' } }), { reason: 'AVATAR_NOT_FOUND' });
 });
 

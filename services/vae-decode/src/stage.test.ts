@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { chunkGeometry, type LatentMessage, newSessionId } from '@talkmesh/contracts';
 import type { DecodedChunk } from '@talkmesh/inference';
+import { RollingPercentiles } from '@talkmesh/service-kit';
 import { type ChunkDecoder, type DecodeOutput, DecodeStage } from './stage.js';
 
 const SESSION = newSessionId();
@@ -48,7 +49,7 @@ beforeEach(() => {
 
 function open(sessionId = SESSION, queueChunks = 8): FakeDecoder {
   const decoder = new FakeDecoder();
-  stage.open({ sessionId, epoch: 0, queueChunks }, decoder);
+  stage.open({ sessionId, epoch: 0, queueChunks }, decoder, new RollingPercentiles());
   return decoder;
 }
 

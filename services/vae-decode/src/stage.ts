@@ -2,13 +2,18 @@ import type { ChunkGeometry, FrameMessage, LatentMessage } from '@talkmesh/contr
 import type { DecodedChunk } from '@talkmesh/inference';
 import { Call, type PushResult } from './call.js';
 import type { Clock } from './clock.js';
-import { Durations } from './durations.js';
 
 /** What decodes: one per session, see DecoderSession of the inference library. */
 export interface ChunkDecoder {
   decode(chunk: number, values: Float32Array): Promise<DecodedChunk | undefined>;
   rollback(fromChunk: number): void;
   dispose(): void;
+}
+
+/** Durations of one session's chunks, milliseconds; p(0.5) is the median, 0 while there are none. */
+export interface Percentiles {
+  add(ms: number): void;
+  p(q: number): number;
 }
 
 export type DecodeOutput =
@@ -36,14 +41,14 @@ export interface CallStats extends Readonly<Counts> {
   readonly epoch: number;
   readonly chunk: number;
   readonly dropped: number;
-  readonly durations: Durations;
+  readonly durations: Percentiles;
 }
 
 interface Entry {
   readonly call: Call;
   readonly decoder: ChunkDecoder;
   readonly counts: Counts;
-  readonly durations: Durations;
+  readonly durations: Percentiles;
   chunk: number;
   readonly arrivedAtMs: WeakMap<LatentMessage, number>;
   servedAtMs: number;
@@ -80,13 +85,13 @@ export class DecodeStage {
     return this.#entries.size;
   }
 
-  open({ sessionId, epoch, queueChunks }: SessionOptions, decoder: ChunkDecoder): void {
+  open({ sessionId, epoch, queueChunks }: SessionOptions, decoder: ChunkDecoder, durations: Percentiles): void {
     const rollback = (fromChunk: number): void => decoder.rollback(fromChunk);
     this.#entries.set(sessionId, {
       call: new Call({ sessionId, epoch, capacity: queueChunks, rollback }),
       decoder,
       counts: { itemsIn: 0, itemsOut: 0, late: 0 },
-      durations: new Durations(),
+      durations,
       chunk: 0,
       arrivedAtMs: new WeakMap(),
       servedAtMs: 0,

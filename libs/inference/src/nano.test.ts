@@ -1,0 +1,65 @@
+/** The model that ships, with its real weights. When files and manifest disagree: scripts/write-manifest.ts. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { DecoderEngine } from './decoder-engine.js';
+import type { Executor } from './executor.js';
+import { loadModel, type Model } from './model.js';
+import { createOrtExecutor } from './ort-executor.js';
+import { ScoreEngine } from './score-engine.js';
+
+let model: Model;
+let executor: Executor;
+let score: ScoreEngine;
+let decoder: DecoderEngine;
+before(async () => {
+  model = await loadModel(fileURLToPath(new URL('../../../models/nano', import.meta.url)));
+  executor = createOrtExecutor({ threads: 1 });
+  score = await ScoreEngine.load(model, executor);
+  decoder = await DecoderEngine.load(model, executor);
+});
+after(async () => {
+  for (const part of [score, decoder, executor]) await part?.[Symbol.asyncDispose]();
+});
+
+const silence = (): Int16Array => new Int16Array(model.geometry.samplesPerChunk);
+const voice = (): Int16Array =>
+  silence().map((_, i) => 9000 * Math.sin(i / 25) * Math.max(0, Math.sin(i / 1200)) + 3000 * Math.sin(i / 6));
+
+async function latents(seed: number, chunks: readonly Int16Array[]): Promise<Float32Array[]> {
+  const avatar = model.manifest.avatars[0]?.id ?? '';
+  const session = await score.openSession({ avatar, seed, keepChunks: 2 });
+  const made: Float32Array[] = [];
+  for (const [chunk, pcm] of chunks.entries())
+    made.push((await session.generate(chunk, pcm))?.values ?? new Float32Array(0));
+  session.dispose();
+  return made;
+}
+
+test('latents follow the sound and the seed, bit by bit the same again, and stay in bounds over a long silence', async () => {
+  const said = [silence(), voice(), voice()];
+  const first = await latents(1, said);
+  assert.deepEqual(await latents(1, said), first);
+  assert.notDeepEqual(await latents(2, said), first);
+  assert.notDeepEqual((await latents(1, [silence(), silence(), silence()]))[1], first[1]);
+  for (const values of await latents(1, Array.from({ length: 40 }, silence)))
+    assert.ok(
+      values.every((value) => Math.abs(value) < 8),
+      `largest ${Math.max(...values.map(Math.abs))}`,
+    );
+});
+
+test('every avatar that ships can be shown, and all of them differ', async () => {
+  const [values] = await latents(1, [silence()]);
+  const pictures = new Set<string>();
+  for (const { id } of model.manifest.avatars) {
+    const session = await decoder.openSession({ avatar: id, keepChunks: 1 });
+    const decoded = await session.decode(0, values ?? new Float32Array(0));
+    session.dispose();
+    assert.equal(decoded?.frames.length, model.geometry.framesPerChunk, id);
+    const [frame] = decoded?.frames ?? [];
+    assert.equal(frame?.length, (model.manifest.width * model.manifest.height * 3) / 2, id);
+    pictures.add(Buffer.from(frame ?? []).toString('base64'));
+  }
+  assert.equal(pictures.size, model.manifest.avatars.length);
+});
