@@ -88,27 +88,29 @@ export class GatewayClient implements Disposable {
   /** Frames from the first on, as fast as they are taken; leaving the loop ends the call. @throws MeshError PEER_LOST after `idleMs` without a frame */
   async *record(session: RenderSession, idleMs: number, signal: AbortSignal): AsyncIterable<RecordedFrame> {
     const call = this.#recorder.record({ sessionId: session.id, stopAfterFrames: 0 }, metadataOf(session));
-    let idle = false;
-    const timer = setTimeout(() => {
-      idle = true;
-      call.cancel();
-    }, idleMs);
     const cancel = (): void => call.cancel();
     signal.addEventListener('abort', cancel, { once: true });
+    let idle = false;
+    const watch = (): NodeJS.Timeout =>
+      setTimeout(() => {
+        idle = true;
+        call.cancel();
+      }, idleMs);
+    // Runs while a frame is awaited, not while one is being used.
+    let timer = watch();
     try {
       for await (const frame of call) {
-        timer.refresh();
+        clearTimeout(timer);
         yield frame as RecordedFrame;
-        timer.refresh();
+        timer = watch();
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (idle)
-        throw new MeshError(
-          'PEER_LOST',
-          `no frame came for ${idleMs / 1000} s: look into the logs of score-model and vae-decode`,
-        );
-      throw fromServiceError(error);
+      if (!idle) throw fromServiceError(error);
+      throw new MeshError(
+        'PEER_LOST',
+        `no frame came for ${idleMs / 1000} s: look into the logs of score-model and vae-decode`,
+      );
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', cancel);

@@ -71,7 +71,7 @@ async function record(
   try {
     for await (const frame of client.record(session, IDLE_MS, signal)) {
       checkFrame(frame, frames, fps);
-      file ??= new VideoFile(outPath, encoder, { width: frame.width, height: frame.height, fps });
+      file ??= new VideoFile(outPath, encoder, { width: frame.width, height: frame.height, fps }, signal);
       if (frames === 0) firstFrameMs = performance.now() - begin;
       hash.update(frame.i420);
       await file.write(frame.i420, frame.pcm);
@@ -85,6 +85,9 @@ async function record(
     if (file === undefined || frames < total)
       throw new MeshError('SESSION_ENDED', `the session ended after ${frames} of ${total} frames`);
     await file.finish();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   } finally {
     await file?.[Symbol.asyncDispose]();
   }

@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rename, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { findProgram } from '../tools.js';
@@ -50,6 +51,8 @@ const QUALITY = {
  */
 const READ_EAGERLY = ['-probesize', '32', '-analyzeduration', '0', '-thread_queue_size', '512'];
 const MAX_COMPLAINT_BYTES = 4000;
+/** ffmpeg takes less than this for a frame even on a busy machine. */
+const STALL_MS = 60_000;
 
 /** An MP4 that comes into being frame by frame. It has its name only once it is complete; disposed before that, nothing stays. */
 export class VideoFile implements AsyncDisposable {
@@ -60,13 +63,19 @@ export class VideoFile implements AsyncDisposable {
   #complaint = '';
   #finished = false;
 
-  constructor(path: string, encoder: Encoder, format: VideoFormat) {
+  /** @param signal ends ffmpeg at once: what waits for it rejects */
+  constructor(path: string, encoder: Encoder, format: VideoFormat, signal: AbortSignal) {
     this.#path = path;
     this.#partial = `${path}.${process.pid}.partial`;
     const args = ffmpegArgs(encoder.codec, format, this.#partial);
     this.#ffmpeg = spawn(encoder.ffmpeg, args, { stdio: ['pipe', 'ignore', 'pipe', 'pipe'] });
+    const kill = (): boolean => this.#ffmpeg.kill('SIGKILL');
+    signal.addEventListener('abort', kill, { once: true });
     this.#ended = new Promise((resolve) => {
-      this.#ffmpeg.once('close', (code) => resolve(code));
+      this.#ffmpeg.once('close', (code) => {
+        signal.removeEventListener('abort', kill);
+        resolve(code);
+      });
       this.#ffmpeg.once('error', () => resolve(null));
     });
     this.#ffmpeg.stderr?.on('data', (part: Buffer) => {
@@ -107,9 +116,16 @@ export class VideoFile implements AsyncDisposable {
     const abort = new AbortController();
     const drained = once(pipe, 'drain', { signal: abort.signal }).then(() => 'drained' as const);
     drained.catch(() => {});
-    const outcome = await Promise.race([drained, this.#ended.then(() => 'ended' as const)]);
+    const late = sleep(STALL_MS, 'stalled' as const, { signal: abort.signal });
+    late.catch(() => {});
+    const outcome = await Promise.race([drained, late, this.#ended.then(() => 'ended' as const)]);
     abort.abort();
     if (outcome === 'ended') throw this.#failure();
+    if (outcome === 'stalled')
+      throw new MeshError(
+        'INTERNAL',
+        `ffmpeg took no data for ${STALL_MS / 1000} s; is the disk of ${this.#path} full or gone?`,
+      );
   }
 
   #failure(): MeshError {
@@ -122,34 +138,15 @@ export class VideoFile implements AsyncDisposable {
 }
 
 function ffmpegArgs(codec: Encoder['codec'], { width, height, fps }: VideoFormat, path: string): string[] {
-  const colours = [
-    '-color_range',
-    'tv',
-    '-colorspace',
-    'smpte170m',
-    '-color_primaries',
-    'smpte170m',
-    '-color_trc',
-    'smpte170m',
-  ];
+  const size = `${width}x${height}`;
+  const matrix = 'smpte170m';
   return [
     ...['-hide_banner', '-loglevel', 'error', '-nostats', '-y'],
-    ...READ_EAGERLY,
-    ...[
-      '-f',
-      'rawvideo',
-      '-pixel_format',
-      'yuv420p',
-      '-video_size',
-      `${width}x${height}`,
-      '-framerate',
-      String(fps),
-      '-i',
-      'pipe:0',
-    ],
-    ...READ_EAGERLY,
-    ...['-thread_queue_size', '64', '-probesize', '32', '-analyzeduration', '0', '-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
-    ...['-map', '0:v', '-map', '1:a', '-c:v', codec, ...QUALITY[codec], '-pix_fmt', 'yuv420p', ...colours],
+    ...[...READ_EAGERLY, '-f', 'rawvideo', '-pixel_format', 'yuv420p', '-video_size', size],
+    ...['-framerate', String(fps), '-i', 'pipe:0'],
+    ...[...READ_EAGERLY, '-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
+    ...['-map', '0:v', '-map', '1:a', '-c:v', codec, ...QUALITY[codec], '-pix_fmt', 'yuv420p'],
+    ...['-color_range', 'tv', '-colorspace', matrix, '-color_primaries', matrix, '-color_trc', matrix],
     ...['-c:a', 'aac', '-b:a', '128k', '-movflags', '+faststart', '-f', 'mp4', path],
   ];
 }
