@@ -23,7 +23,6 @@ export interface Flush {
   readonly cause: 'interrupt' | 'speech';
 }
 
-/** A chunk to make. */
 export interface Job extends Piece {
   readonly chunk: number;
   readonly epoch: number;
@@ -61,7 +60,6 @@ export class Call {
     return this.#epoch;
   }
 
-  /** The next chunk to make. */
   get next(): number {
     return this.#next;
   }

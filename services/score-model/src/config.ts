@@ -4,7 +4,6 @@ import { z } from 'zod';
 
 const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
-/** Settings of score-model. */
 export const parseConfig = defineConfig(
   {
     ...inferenceConfigShape,
@@ -16,7 +15,6 @@ export const parseConfig = defineConfig(
     speechGraceMs: int(0, 5000).default(120),
     /** A chunk due sooner than this is no longer replaced, milliseconds. */
     flushMarginMs: int(0, 5000).default(80),
-    /** Speech a session may queue, seconds. */
     speechQueueSeconds: int(1, 7200).default(600),
   },
   (config) =>

@@ -25,7 +25,6 @@ export interface ControlParts {
   readonly metrics: ScoreMetrics;
 }
 
-/** Opens and closes the sessions of this worker. */
 export class Control implements WorkerHandlers {
   readonly capacity: number;
   readonly model: string;
@@ -80,7 +79,6 @@ export class Control implements WorkerHandlers {
     }));
   }
 
-  /** Stops listening to sessions the stage gave up. */
   forget(sessionId: string): void {
     this.#listening.get(sessionId)?.();
     this.#listening.delete(sessionId);

@@ -4,7 +4,6 @@ import type { Flush } from './call.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { ScoreOutput } from './stage.js';
 
-/** Publishes what the stage gives. */
 export class Outbound {
   readonly #bus: Bus;
   readonly #metrics: ScoreMetrics;
@@ -27,7 +26,6 @@ export class Outbound {
     this.#metrics.flushes.inc({ cause });
   }
 
-  /** Tells the session's other services that something went wrong. */
   error(sessionId: string, epoch: number, error: MeshError): void {
     const { reason, message } = error;
     const body = { type: 'error', service: 'score-model', reason, message: message.slice(0, 1000) } as const;

@@ -15,7 +15,6 @@ export class Position {
   #seenAtUs = 0;
   #creditChunks: number;
 
-  /** @param paced the egress plays by the wall clock */
   constructor(options: { clock: Clock; chunkUs: number; paced: boolean; creditChunks: number }) {
     this.#clock = options.clock;
     this.#chunkUs = options.chunkUs;
@@ -31,7 +30,6 @@ export class Position {
     this.#seenAtUs = this.#clock.wallUs();
   }
 
-  /** First chunk that may not be made yet. */
   get creditEnd(): number {
     return this.#chunk + this.#creditChunks;
   }

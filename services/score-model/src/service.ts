@@ -20,7 +20,6 @@ const clock: Clock = {
   },
 };
 
-/** Loads the model, warms it up and starts making chunks. */
 export async function startScoreModel(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
   const model = await loadModel(config.model);

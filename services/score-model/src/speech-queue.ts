@@ -1,10 +1,8 @@
 import { PcmRing } from '@talkmesh/media';
 
-/** What a chunk says. */
 export interface Piece {
   /** 0: idle. */
   readonly turn: number;
-  /** One chunk of samples. */
   readonly pcm: Int16Array;
   readonly speaking: boolean;
   readonly endOfTurn: boolean;
@@ -17,7 +15,6 @@ interface Turn {
   readonly turn: number;
   readonly ring: PcmRing;
   ended: boolean;
-  /** It has, or had, samples. */
   heard: boolean;
 }
 
@@ -38,12 +35,10 @@ export class SpeechQueue {
     this.#maxSamples = options.maxSamples;
   }
 
-  /** The newest turn heard of. */
   get newestTurn(): number {
     return this.#newest;
   }
 
-  /** Samples waiting. */
   get samples(): number {
     return this.#queued;
   }
@@ -102,7 +97,6 @@ export class SpeechQueue {
     return dropped;
   }
 
-  /** A turn that ended without a sample has no chunk. */
   #skipEmptyTurns(): void {
     while (this.#turns[0]?.ended && !this.#turns[0].heard) this.#turns.shift();
   }

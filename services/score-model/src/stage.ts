@@ -28,7 +28,6 @@ export type ScoreOutput =
   | { readonly type: 'discarded'; readonly sessionId: string }
   | { readonly type: 'failed'; readonly sessionId: string; readonly epoch: number; readonly error: unknown };
 
-/** Speech messages in, chunks out, both dropped, chunks late. */
 interface Counts {
   itemsIn: number;
   itemsOut: number;
@@ -39,7 +38,6 @@ interface Counts {
 export interface CallStats extends Readonly<Counts> {
   readonly sessionId: string;
   readonly epoch: number;
-  /** The next chunk. */
   readonly chunk: number;
   readonly durations: Percentiles;
 }
@@ -57,7 +55,6 @@ interface Entry {
 
 export interface ScoreStageOptions {
   readonly geometry: ChunkGeometry;
-  /** Denoising steps of a full chunk. */
   readonly steps: number;
   readonly clock: Clock;
 }
@@ -92,14 +89,12 @@ export class ScoreStage {
     this.#wake();
   }
 
-  /** Unknown sessions are none of its business. */
   close(sessionId: string): void {
     this.#entries.get(sessionId)?.maker.dispose();
     this.#entries.delete(sessionId);
     this.#wake();
   }
 
-  /** Queues speech; `accepted` is false when there is no room for it. */
   speech(sessionId: string, turn: number, pcm: Int16Array, endOfTurn: boolean): { accepted: boolean; flush?: Flush } {
     const entry = this.#entries.get(sessionId);
     if (entry === undefined) return { accepted: true };
@@ -136,7 +131,6 @@ export class ScoreStage {
     }));
   }
 
-  /** Makes chunks until the signal is aborted. */
   async *run(signal: AbortSignal): AsyncGenerator<ScoreOutput> {
     signal.addEventListener('abort', () => this.#wake(), { once: true });
     while (!signal.aborted) {
@@ -149,7 +143,6 @@ export class ScoreStage {
     }
   }
 
-  /** Makes the next chunk, or returns undefined when no session may go on now. */
   async step(): Promise<ScoreOutput | undefined> {
     const { entry } = this.#pick();
     return entry === undefined ? undefined : this.#make(entry);

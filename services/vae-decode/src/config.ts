@@ -2,7 +2,6 @@ import { inferenceConfigShape } from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
-/** Settings of vae-decode. */
 export const parseConfig = defineConfig({
   ...inferenceConfigShape,
   /** Chunks a session may have waiting; the oldest goes when one more comes. */

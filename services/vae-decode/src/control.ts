@@ -20,7 +20,6 @@ export interface ControlParts {
   readonly outbound: Outbound;
 }
 
-/** Opens and closes the sessions of this worker. */
 export class Control implements WorkerHandlers {
   readonly capacity: number;
   readonly model: string;
@@ -70,7 +69,6 @@ export class Control implements WorkerHandlers {
     }));
   }
 
-  /** Stops listening to a session the stage gave up. */
   forget(sessionId: string): void {
     this.#listening.get(sessionId)?.();
     this.#listening.delete(sessionId);

@@ -1,7 +1,6 @@
 import type { DecoderEngine } from '@talkmesh/inference';
 import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
 
-/** Close together around a chunk of 480 ms, seconds. */
 const CHUNK_SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.36, 0.48, 0.72, 0.96];
 
 export interface DecodeMetrics {

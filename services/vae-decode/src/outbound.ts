@@ -3,7 +3,6 @@ import type { Bus, Logger } from '@talkmesh/service-kit';
 import type { DecodeMetrics } from './metrics.js';
 import type { DecodeOutput } from './stage.js';
 
-/** Publishes what the stage gives. */
 export class Outbound {
   readonly #bus: Bus;
   readonly #metrics: DecodeMetrics;

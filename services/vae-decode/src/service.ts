@@ -12,7 +12,6 @@ const clock: Clock = {
   wallUs: () => (performance.timeOrigin + performance.now()) * 1000,
 };
 
-/** Loads the model, warms it up and starts decoding. */
 export async function startVaeDecode(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
   const model = await loadModel(config.model);

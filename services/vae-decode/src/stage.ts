@@ -129,7 +129,6 @@ export class DecodeStage {
     }));
   }
 
-  /** Decodes until the signal is aborted. */
   async *run(signal: AbortSignal): AsyncGenerator<DecodeOutput> {
     signal.addEventListener('abort', () => this.#wake(), { once: true });
     while (!signal.aborted) {
@@ -142,7 +141,6 @@ export class DecodeStage {
     }
   }
 
-  /** Decodes one chunk, if one waits. */
   async *step(): AsyncGenerator<DecodeOutput> {
     const entry = this.#pick();
     if (entry !== undefined) yield* this.#decode(entry);
