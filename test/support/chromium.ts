@@ -42,6 +42,8 @@ export async function openBrowser(options: BrowserOptions = {}): Promise<Browser
       colorScheme: options.colorScheme ?? 'light',
     },
   );
+  // tsx names inner functions by a helper that does not exist in the page.
+  await context.addInitScript('globalThis.__name = (target) => target');
   const page = context.pages()[0] ?? (await context.newPage());
   return { page, [Symbol.asyncDispose]: () => context.close() };
 }

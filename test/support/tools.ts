@@ -13,7 +13,7 @@ const TOOLS = {
 export type Tool = keyof typeof TOOLS;
 
 /** Debian packages of the Python training code; /usr/bin/python3 is the interpreter that sees them. */
-const PYTHON_PACKAGES = ['python3-torch', 'python3-numpy', 'python3-pil', 'python3-onnx'];
+const PYTHON_PACKAGES = ['python3-torch', 'python3-numpy', 'python3-pil', 'python3-onnx', 'libopenblas0-pthread'];
 const PYTHON_PROBE = 'import torch, numpy, PIL, onnx';
 
 function executable(path: string): boolean {
