@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  decodePlayhead,
+  encodeEvent,
+  encodeFrame,
+  type FrameMessage,
+  MeshError,
+  type MeshEvent,
+  type PlayheadMessage,
+} from '@talkmesh/contracts';
+import { type Bus, createLogger, createMetrics } from '@talkmesh/service-kit';
+import type { PeerListener } from '@talkmesh/webrtc';
+import { createEgressMetrics } from './metrics.js';
+import { EgressSession } from './session.js';
+import { FRAMES_PER_CHUNK, testChunk, testFrame } from './testing/frames.js';
+import type { FromViewer, ToViewer } from './viewer-messages.js';
+import { type ViewerHost, WebrtcSink } from './webrtc-sink.js';
+
+const SID = '0'.repeat(20);
+const OFFER = [
+  'v=0',
+  'm=video 9 UDP/TLS/RTP/SAVPF 96',
+  'a=recvonly',
+  'a=ice-ufrag:a',
+  'a=ice-pwd:b',
+  'a=fingerprint:c',
+  '',
+].join('\r\n');
+
+interface FakePeer {
+  readonly peerId: string;
+  readonly listener: PeerListener<FromViewer>;
+  readonly got: ToViewer[];
+  closed: boolean;
+}
+
+function setUp() {
+  const handlers = new Map<string, (payload: Uint8Array) => void>();
+  const playheads: PlayheadMessage[] = [];
+  const events: Pick<MeshEvent, 'type'>[] = [];
+  const bus = {
+    subscribe: (stream: string, _sid: string, on: (payload: Uint8Array) => void) => {
+      handlers.set(stream, on);
+      return { unsubscribe: () => handlers.delete(stream) };
+    },
+    subscribeEvents: (_sid: string, on: (event: MeshEvent) => void) => {
+      handlers.set('event', (payload) => on(JSON.parse(new TextDecoder().decode(payload)) as MeshEvent));
+      return { unsubscribe: () => handlers.delete('event') };
+    },
+    publish: (_stream: string, _sid: string, payload: Uint8Array) => playheads.push(decodePlayhead(payload)),
+    publishEvent: (event: Pick<MeshEvent, 'type'>) => events.push(event),
+  } as unknown as Bus;
+  const metrics = createEgressMetrics(createMetrics({ defaults: false }));
+  const session = new EgressSession({
+    sessionId: SID,
+    epoch: 0,
+    fps: 25,
+    shape: { width: 16, height: 16, samples: 960 },
+    creditChunks: 2,
+    connectTimeoutMs: 3_600_000,
+    goneMs: 3_600_000,
+    bus,
+    log: createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false }),
+    metrics,
+  });
+  const peers: FakePeer[] = [];
+  const hooks = { beforeAnswer: async () => {}, accepts: true };
+  const host: ViewerHost = {
+    open: async (peerId, _sdp, _setup, listener) => {
+      await hooks.beforeAnswer();
+      peers.push({ peerId, listener, got: [], closed: false });
+      return 'answer';
+    },
+    post: (peerId, message) => {
+      if (hooks.accepts) peers.find((peer) => peer.peerId === peerId)?.got.push(message);
+      return hooks.accepts;
+    },
+    close: async (peerId) => {
+      for (const peer of peers) if (peer.peerId === peerId) peer.closed = true;
+    },
+  };
+  const setup = { width: 16, height: 16, fps: 25, sampleRateHz: 24_000 };
+  const sink = new WebrtcSink({ session, host, metrics, setup, playoutFrames: 3, maxKbps: 500, startKbps: 100 });
+  session.start(sink);
+  const receive = (...frames: FrameMessage[]) => {
+    for (const frame of frames) handlers.get('frame')?.(encodeFrame(frame));
+  };
+  const flush = (epoch: number, fromChunk: number) =>
+    handlers.get('event')?.(encodeEvent({ type: 'flush', fromChunk, cause: 'interrupt', sid: SID, epoch, turn: 0 }));
+  const connect = async () => {
+    await sink.offer(OFFER);
+    const peer = peers.at(-1) as FakePeer;
+    peer.listener.onState('connected');
+    return peer;
+  };
+  const play = (peer: FakePeer, serial: number) =>
+    peer.listener.onMessage({ type: 'played', report: { serial, lateMs: 1, skewMs: 0 } });
+  return { session, sink, peers, playheads, events, hooks, receive, flush, connect, play };
+}
+
+const places = (peer: FakePeer) =>
+  peer.got.flatMap((message) => (message.type === 'frame' ? [message.frame.serial] : []));
+const types = (events: readonly Pick<MeshEvent, 'type'>[]) => events.map(({ type }) => type);
+
+test('nothing is handed over before the viewer is there; then a few frames ahead of the clock', async () => {
+  const { receive, connect, play, sink, peers, session } = setUp();
+  receive(...testChunk(0));
+  await sink.offer(OFFER);
+  assert.deepEqual(places(peers[0] as FakePeer), []);
+  const peer = await connect();
+  assert.deepEqual(places(peer), [0, 1, 2]);
+  play(peer, 0);
+  assert.deepEqual(places(peer), [0, 1, 2, 3]);
+  assert.equal(session.stats().itemsOut, 1);
+  await session.close();
+});
+
+test('a flush reaches the clock too; what it gives back makes room', async () => {
+  const { receive, flush, connect, peers, session } = setUp();
+  receive(...testChunk(0));
+  const peer = await connect();
+  flush(1, 0);
+  assert.deepEqual(peer.got.at(-1), { type: 'flush', epoch: 1, fromChunk: 0 });
+  peer.listener.onMessage({ type: 'discarded', serials: [1, 2] });
+  assert.equal(session.stats().dropped, FRAMES_PER_CHUNK - 3 + 2);
+  receive(testFrame(0, 0, { epoch: 1 }));
+  assert.equal(peers[0]?.got.filter((message) => message.type === 'frame').length, 4);
+  await session.close();
+});
+
+test('the new viewer plays what the old one had not; late words of the old one count for nothing', async () => {
+  const { receive, connect, play, session, events } = setUp();
+  receive(...testChunk(0));
+  const first = await connect();
+  play(first, 0);
+  const second = await connect();
+  assert.equal(first.closed, true);
+  play(first, 1);
+  first.listener.onState('failed');
+  const frames = second.got.flatMap((message) => (message.type === 'frame' ? [message.frame] : []));
+  assert.equal(frames[0]?.i420[0], 17, 'it begins with frame 1');
+  assert.equal(session.stats().itemsOut, 1);
+  assert.deepEqual(types(events), ['viewer.connected', 'viewer.connected']);
+  await session.close();
+});
+
+test('a crash gives the frames back and is said; the next viewer goes on', async () => {
+  const { receive, connect, session, events, play } = setUp();
+  receive(...testChunk(0));
+  const peer = await connect();
+  peer.listener.onLost();
+  assert.deepEqual(types(events), ['viewer.connected', 'error']);
+  const again = await connect();
+  play(again, places(again)[0] ?? -1);
+  assert.equal(session.stats().itemsOut, 1);
+  await session.close();
+});
+
+test('a child that does not keep up costs the frame, not the flow', async () => {
+  const { receive, connect, hooks, session } = setUp();
+  const peer = await connect();
+  hooks.accepts = false;
+  receive(testFrame(0, 0));
+  hooks.accepts = true;
+  receive(testFrame(0, 1));
+  assert.equal(peer.got.length, 1);
+  assert.equal(session.stats().dropped, 1);
+  await session.close();
+});
+
+test('a session that ends while an offer is answered leaves no peer behind', async () => {
+  const { sink, session, hooks, peers } = setUp();
+  let answer = () => {};
+  hooks.beforeAnswer = () =>
+    new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+  const offered = sink.offer(OFFER);
+  const ended = assert.rejects(offered, (error) => error instanceof MeshError && error.reason === 'SESSION_ENDED');
+  await new Promise((resolve) => setImmediate(resolve));
+  const closed = session.close();
+  answer();
+  await Promise.all([ended, closed]);
+  assert.deepEqual(
+    peers.map((peer) => peer.closed),
+    [true],
+  );
+});
+
+test('an offer that receives nothing is refused', async () => {
+  const { sink, session } = setUp();
+  await assert.rejects(sink.offer(OFFER.replace('recvonly', 'sendonly')), /neither audio nor video/);
+  await session.close();
+});
