@@ -31,10 +31,14 @@ export interface LocalNats {
  * JetStream and a password of its own.
  * @throws MeshError NATS_UNAVAILABLE, TOOL_MISSING: both say what to do
  */
-export async function startNats(env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<LocalNats> {
+export async function startNats(
+  env: NodeJS.ProcessEnv,
+  say: (line: string) => void,
+  find: typeof findProgram = findProgram,
+): Promise<LocalNats> {
   const given = env['TALKMESH_NATS_URL'];
   if (given) return useGiven(given, env);
-  const program = findServer(env) ?? (await install(env, say));
+  const program = findServer(env, find) ?? (await install(env, say, find));
   return OwnNats.start(program);
 }
 
@@ -64,21 +68,21 @@ function reaches(host: string, port: number): Promise<boolean> {
   });
 }
 
-function findServer(env: NodeJS.ProcessEnv): string | undefined {
+function findServer(env: NodeJS.ProcessEnv, find: typeof findProgram): string | undefined {
   const named = env['TALKMESH_NATS_SERVER'];
-  if (!named) return findProgram('nats-server', env);
+  if (!named) return find('nats-server', env);
   if (isExecutable(named)) return named;
   throw new MeshError('TOOL_MISSING', `TALKMESH_NATS_SERVER=${named} is not a program`);
 }
 
-async function install(env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<string> {
+async function install(env: NodeJS.ProcessEnv, say: (line: string) => void, find: typeof findProgram): Promise<string> {
   const missing = 'talkmesh needs nats-server (or a running one: TALKMESH_NATS_URL=nats://host:port)';
-  if (findProgram('apt-get', env) === undefined)
+  if (find('apt-get', env) === undefined)
     throw new MeshError('TOOL_MISSING', `${missing}; get it from https://nats.io and put it on PATH`);
   if (process.getuid?.() !== 0) throw new MeshError('TOOL_MISSING', `${missing}; run: sudo ${INSTALL}`);
   say('  nats-server       installing the package of this distribution');
   const output = (await run('apt-get update', env)) + (await run(INSTALL, env));
-  const program = findProgram('nats-server', env);
+  const program = find('nats-server', env);
   if (program !== undefined) return program;
   throw new MeshError('TOOL_MISSING', `${output.slice(-2000)}\n${missing}; this failed: ${INSTALL}`);
 }

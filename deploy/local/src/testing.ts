@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +10,13 @@ export class Scratch implements Disposable {
   write(name: string, content: string | Uint8Array): string {
     const path = join(this.path, name);
     writeFileSync(path, content);
+    return path;
+  }
+
+  /** An executable shell script. */
+  program(name: string, script: string): string {
+    const path = this.write(name, `#!/bin/sh\n${script}\n`);
+    chmodSync(path, 0o755);
     return path;
   }
 

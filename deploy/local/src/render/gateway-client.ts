@@ -1,5 +1,5 @@
 import { type ClientReadableStream, Metadata } from '@grpc/grpc-js';
-import { isReason, MeshError, SPEECH_RATE_HZ, v1 } from '@talkmesh/contracts';
+import { assertSessionId, isReason, MeshError, SPEECH_RATE_HZ, v1 } from '@talkmesh/contracts';
 import { connectClient, fromServiceError } from '@talkmesh/service-kit';
 import type { RemoteMesh } from './options.js';
 
@@ -43,8 +43,8 @@ export class GatewayClient implements Disposable {
 
   async createSession(avatar: string, seed: number, signal: AbortSignal): Promise<RenderSession> {
     const body = { avatar, seed, provider: 'external', output: 'record' };
-    const created = await this.#rest<{ session: string; token: string }>('POST', '/v1/sessions', body, signal);
-    return { id: created.session, token: created.token };
+    const created = await this.#rest<{ session: { id: string }; token: string }>('POST', '/v1/sessions', body, signal);
+    return { id: assertSessionId(created.session?.id), token: created.token };
   }
 
   async stats(session: RenderSession, signal: AbortSignal): Promise<Record<string, StageStats>> {

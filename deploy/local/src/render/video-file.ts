@@ -1,8 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { rename, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { findProgram } from '../tools.js';
@@ -61,6 +59,7 @@ export class VideoFile implements AsyncDisposable {
   readonly #ffmpeg: ChildProcess;
   readonly #ended: Promise<number | null>;
   #complaint = '';
+  #closed = false;
   #finished = false;
 
   /** @param signal ends ffmpeg at once: what waits for it rejects */
@@ -73,6 +72,7 @@ export class VideoFile implements AsyncDisposable {
     signal.addEventListener('abort', kill, { once: true });
     this.#ended = new Promise((resolve) => {
       this.#ffmpeg.once('close', (code) => {
+        this.#closed = true;
         signal.removeEventListener('abort', kill);
         resolve(code);
       });
@@ -112,20 +112,31 @@ export class VideoFile implements AsyncDisposable {
   }
 
   async #writeTo(pipe: Writable, bytes: Uint8Array): Promise<void> {
+    if (this.#closed) throw this.#failure();
     if (pipe.write(bytes)) return;
-    const abort = new AbortController();
-    const drained = once(pipe, 'drain', { signal: abort.signal }).then(() => 'drained' as const);
-    drained.catch(() => {});
-    const late = sleep(STALL_MS, 'stalled' as const, { signal: abort.signal });
-    late.catch(() => {});
-    const outcome = await Promise.race([drained, late, this.#ended.then(() => 'ended' as const)]);
-    abort.abort();
-    if (outcome === 'ended') throw this.#failure();
-    if (outcome === 'stalled')
-      throw new MeshError(
-        'INTERNAL',
-        `ffmpeg took no data for ${STALL_MS / 1000} s; is the disk of ${this.#path} full or gone?`,
+    await new Promise<void>((resolve, reject) => {
+      const settle = (finish: () => void) => () => {
+        clearTimeout(timer);
+        pipe.off('drain', drained);
+        this.#ffmpeg.off('close', closed);
+        finish();
+      };
+      const drained = settle(resolve);
+      const closed = settle(() => reject(this.#failure()));
+      const timer = setTimeout(
+        settle(() =>
+          reject(
+            new MeshError(
+              'INTERNAL',
+              `ffmpeg took no data for ${STALL_MS / 1000} s; is the disk of ${this.#path} full?`,
+            ),
+          ),
+        ),
+        STALL_MS,
       );
+      pipe.once('drain', drained);
+      this.#ffmpeg.once('close', closed);
+    });
   }
 
   #failure(): MeshError {
