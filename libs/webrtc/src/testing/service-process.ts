@@ -16,7 +16,10 @@ export class ServiceProcess implements AsyncDisposable {
   static async start(main: URL, env: Record<string, string>): Promise<ServiceProcess> {
     const args = ['--import', 'tsx', '--conditions=source', fileURLToPath(main)];
     // biome-ignore lint/style/noProcessEnv: for tests
-    const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, args, {
+      env: { ...process.env, TALKMESH_PARENT_PID: String(process.pid), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const log: string[] = [];
     child.stderr.on('data', (data: Buffer) => log.push(data.toString()));
     const ready = new Promise<Record<string, unknown>>((resolve, reject) => {
