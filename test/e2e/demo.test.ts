@@ -56,14 +56,17 @@ test('a caller is answered with moving lips; another caller at the same time hea
 }, async () => {
   const speech = speak('Hello there, how are you doing today? My mother makes wonderful apple pie.');
   await using speaker = await openBrowser({
-    microphoneWav: writeMicrophone('speaker', silence(7), speech, silence(120)),
+    microphoneWav: writeMicrophone('speaker', silence(8), speech, silence(120)),
   });
   await using listener = await openBrowser({
     microphoneWav: writeMicrophone('listener', silence(120)),
     viewport: { width: 390, height: 844 },
   });
-  await Promise.all([call(speaker.page, firstAvatar.id), call(listener.page, firstAvatar.id)]);
-  await Promise.all([startProbe(speaker.page, mouthBox), startProbe(listener.page, mouthBox)]);
+  // The listener first: the speaker's microphone starts to run when the call begins.
+  for (const { page } of [listener, speaker]) {
+    await call(page, firstAvatar.id);
+    await startProbe(page, mouthBox);
+  }
 
   await waitUntil('the answer', async () => heard(await readProbe(speaker.page)).length > 25, 40_000);
   await speaker.page.screenshot({ path: join(out, 'call-desktop.png') });

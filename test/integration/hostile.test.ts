@@ -15,7 +15,7 @@ interface Problem {
   readonly detail: string;
 }
 interface Created {
-  readonly session: string;
+  readonly session: { readonly id: string };
   readonly token: string;
 }
 
@@ -72,20 +72,20 @@ test('SDP rubbish is refused, a token opens its own session only', { timeout: 60
     return { status: response.status, reason: ((await response.json()) as Problem).reason };
   };
   const { session, token } = mine.body;
-  assert.deepEqual(await offer(session, token, 'hello'), { status: 400, reason: 'SDP_INVALID' });
-  assert.deepEqual(await offer(session, token, `v=0\r\n${'a=x\r\n'.repeat(50)}`), {
+  assert.deepEqual(await offer(session.id, token, 'hello'), { status: 400, reason: 'SDP_INVALID' });
+  assert.deepEqual(await offer(session.id, token, `v=0\r\n${'a=x\r\n'.repeat(50)}`), {
     status: 400,
     reason: 'SDP_INVALID',
   });
-  assert.deepEqual(await offer(session, token, 'v=0\r\n'.repeat(40_000)), { status: 413, reason: 'BODY_TOO_LARGE' });
-  assert.deepEqual(await offer(session, other.body.token, 'v=0\r\n'), {
+  assert.deepEqual(await offer(session.id, token, 'v=0\r\n'.repeat(40_000)), { status: 413, reason: 'BODY_TOO_LARGE' });
+  assert.deepEqual(await offer(session.id, other.body.token, 'v=0\r\n'), {
     status: 403,
     reason: 'TOKEN_WRONG_SESSION',
   });
-  assert.deepEqual(await offer(session, `${token.slice(0, -4)}AAAA`, 'v=0\r\n'), {
+  assert.deepEqual(await offer(session.id, `${token.slice(0, -4)}AAAA`, 'v=0\r\n'), {
     status: 401,
     reason: 'TOKEN_INVALID',
   });
   for (const created of [mine, other])
-    assert.equal((await rest(mesh, 'DELETE', `/v1/sessions/${created.body.session}`)).status, 204);
+    assert.equal((await rest(mesh, 'DELETE', `/v1/sessions/${created.body.session.id}`)).status, 204);
 });

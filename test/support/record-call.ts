@@ -35,7 +35,7 @@ export async function rest<T>(
 }
 
 interface Created {
-  readonly session: string;
+  readonly session: { readonly id: string };
   readonly token: string;
 }
 
@@ -47,7 +47,8 @@ export async function startRecordCall(mesh: Mesh, avatar: string, pcm: Int16Arra
     seed: 1,
   });
   if (created.status !== 201) throw new Error(`session refused: ${JSON.stringify(created.body)}`);
-  const { session: sessionId, token } = created.body;
+  const { session, token } = created.body;
+  const sessionId = session.id;
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${token}`);
   const ingest = connectClient<InstanceType<typeof v1.AudioIngest>>(v1.AudioIngest, mesh.grpcAddress);
