@@ -213,7 +213,7 @@ test('an error event of a service is reported and does not end the call', async 
 
 test('the token is renewed in time and used from then on', async () => {
   gateway.routes.set('POST /v1/sessions', () =>
-    Response.json({ session: SESSION, token: fakeToken(0.1) }, { status: 201 }),
+    Response.json({ session: { id: SESSION }, token: fakeToken(0.1) }, { status: 201 }),
   );
   gateway.routes.set(`POST /v1/sessions/${SESSION}/token`, () =>
     Response.json({ token: fakeToken(600, SESSION, 'fresh') }),
@@ -229,7 +229,7 @@ test('the token is renewed in time and used from then on', async () => {
 
 test('a token that expired in sleep is renewed with the API key; without one the call ends', async () => {
   const bearers: (string | undefined)[] = [];
-  const session = (): Response => Response.json({ session: SESSION, token: fakeToken(0.05) }, { status: 201 });
+  const session = (): Response => Response.json({ session: { id: SESSION }, token: fakeToken(0.05) }, { status: 201 });
   gateway.routes.set('POST /v1/sessions', session);
   gateway.routes.set(`POST /v1/sessions/${SESSION}/token`, (seen) => {
     bearers.push(seen.bearer);

@@ -69,7 +69,7 @@ export class Call {
 
   /** Session id. */
   get id(): string {
-    return this.d.ticket.session;
+    return this.d.ticket.sessionId;
   }
 
   get state(): CallState {

@@ -66,13 +66,13 @@ export class TalkMeshClient {
       timeoutMs: Math.max(this.o.requestTimeoutMs ?? 0, 60_000),
       ...(signal === undefined ? {} : { signal }),
     });
-    return this.call(created);
+    return this.call({ sessionId: created.session.id, token: created.token });
   }
 
   /** The session of the client's token. @throws TalkMeshError TOKEN_INVALID */
   join(): Call {
     const token = this.o.token ?? '';
-    return this.call({ session: readToken(token).sub, token });
+    return this.call({ sessionId: readToken(token).sub, token });
   }
 
   private call(ticket: SessionTicket): Call {

@@ -57,8 +57,8 @@ export class TokenKeeper {
 
   /** Asks for a new token now. @throws TalkMeshError */
   async renew(): Promise<void> {
-    const path = `/v1/sessions/${this.o.ticket.session}/token`;
-    const ask = (bearer: string): Promise<SessionTicket> => this.o.http.json('POST', path, { bearer });
+    const path = `/v1/sessions/${this.o.ticket.sessionId}/token`;
+    const ask = (bearer: string): Promise<{ token: string }> => this.o.http.json('POST', path, { bearer });
     const fresh = await ask(this.current).catch((error: TalkMeshError) => {
       if (error.status !== 401 || this.o.apiKey === undefined) throw error;
       return ask(this.o.apiKey);

@@ -20,14 +20,26 @@ export interface SessionOptions {
 
 /** What lets a browser join a session that somebody else created. */
 export interface SessionTicket {
-  /** Session id. */
-  readonly session: string;
+  readonly sessionId: string;
   /** Bearer token (JWT) for this session only. */
   readonly token: string;
 }
 
+/** A session as the gateway tells it. */
+export interface SessionInfo {
+  readonly id: string;
+  readonly state: 'opening' | 'open' | 'ended';
+  readonly avatar: string;
+  readonly provider: string;
+  readonly output: 'webrtc' | 'record';
+  readonly seed: number;
+  readonly createdAtMs: number;
+}
+
 /** `POST /v1/sessions`. Paths are relative to the gateway. */
-export interface CreatedSession extends SessionTicket {
+export interface CreatedSession {
+  readonly session: SessionInfo;
+  readonly token: string;
   readonly tokenExpiresAtMs: number;
   readonly whip: string;
   readonly whep: string;

@@ -32,6 +32,7 @@ export interface KvBucket {
 /** JetStream's "wrong last sequence", by older and by newer servers. */
 const CONFLICTS: readonly number[] = [10_071, 10_164];
 const REQUEST_TIMEOUT_MS = 2000;
+const LIST_TIMEOUT_MS = 4000;
 
 export class JetStreamBucket implements KvBucket {
   readonly #nc: NatsConnection;
@@ -81,11 +82,18 @@ export class JetStreamBucket implements KvBucket {
       const entries = new Map<string, KvEntryOf<T>>();
       const { state } = (await kv.status()).streamInfo;
       if (state.messages === 0) return [];
-      for await (const entry of await kv.history()) {
-        const { key, operation, revision } = entry;
-        if (operation === 'PUT') entries.set(key, { key, value: entry.json<T>(), revision });
-        else entries.delete(key);
-        if (revision >= state.last_seq) break;
+      const history = await kv.history();
+      // A server that restarts meanwhile sends nothing more, not even an end.
+      const timer = setTimeout(() => history.stop(new Error('the list was not complete in time')), LIST_TIMEOUT_MS);
+      try {
+        for await (const entry of history) {
+          const { key, operation, revision } = entry;
+          if (operation === 'PUT') entries.set(key, { key, value: entry.json<T>(), revision });
+          else entries.delete(key);
+          if (revision >= state.last_seq) break;
+        }
+      } finally {
+        clearTimeout(timer);
       }
       return [...entries.values()];
     });

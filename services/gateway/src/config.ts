@@ -48,6 +48,8 @@ const parse = defineConfig({
   closeDeadlineMs: ms(5_000, 10, 120_000),
   callDeadlineMs: ms(10_000, 10, 120_000),
   sweepMs: ms(5_000, 20, 60_000),
+  /** How long a worker may be missing from the registry, as while NATS is started anew, before its sessions end. */
+  workerLostMs: ms(4_000, 20, 120_000),
   eventHeartbeatMs: ms(15_000, 20, 120_000),
 });
 

@@ -10,6 +10,7 @@ export interface ReaperOptions {
   readonly sessions: Sessions;
   readonly directory: WorkerDirectory;
   readonly sweepMs: number;
+  readonly workerLostMs: number;
   readonly maxSessionMs: number;
   /** Longest time a session may take to open or to close, milliseconds. */
   readonly createDeadlineMs: number;
@@ -30,8 +31,7 @@ export class Reaper {
   private readonly subscription: Subscription;
   private readonly timer: NodeJS.Timeout;
   private readonly watched = new Map<string, Watched>();
-  private readonly missing = new Map<string, number>();
-  private living = new Map<string, SessionRecord>();
+  private readonly missingSince = new Map<string, number>();
   private sweeping: Promise<void> | undefined;
 
   constructor(options: ReaperOptions) {
@@ -78,25 +78,15 @@ export class Reaper {
 
   private async pass(): Promise<void> {
     const [workers, all] = await Promise.all([this.o.directory.read(), this.o.store.list()]);
-    await this.restore(all);
+    for (const sessionId of await this.o.store.restore(all))
+      this.o.log.warn({ sessionId }, 'a session was missing from the store and was written again');
     const living = all.filter(({ record }) => record.state !== 'ended');
-    this.living = new Map(living.map(({ record }) => [record.id, record]));
     for (const state of ['opening', 'open'] as const)
       this.gauge.set({ state }, living.filter(({ record }) => record.state === state).length);
     for (const stored of all) await this.treat(stored, workers);
     this.forget(all);
     const placed = living.flatMap(({ record }) => Object.values(record.placement).map((place) => place.grpcAddress));
     this.o.directory.prune(new Set([...workers.addresses, ...placed]));
-  }
-
-  /** The bucket lives in the memory of the NATS server: after its restart the living sessions are written again. */
-  private async restore(all: readonly StoredSession[]): Promise<void> {
-    const present = new Set(all.map(({ record }) => record.id));
-    for (const [id, record] of this.living)
-      if (!present.has(id) && (await this.o.store.find(id)) === undefined) {
-        this.o.log.warn({ sessionId: id }, 'the session was lost from the store and is written again');
-        await this.o.store.create(record).catch(() => undefined);
-      }
   }
 
   private async treat(stored: StoredSession, workers: WorkerSnapshot): Promise<void> {
@@ -124,14 +114,19 @@ export class Reaper {
     return 0;
   }
 
-  /** A stage whose worker is missing from two sweeps in a row: one may fall into a restart of NATS. */
+  /** A stage whose worker has been missing long enough: a moment may be a restart of NATS. */
   private lostStage(record: SessionRecord, workers: WorkerSnapshot): WorkerName | undefined {
     if (record.state !== 'open') return undefined;
     const entries = Object.entries(record.placement) as [WorkerName, { instanceId: string }][];
     const lost = entries.find(([service, { instanceId }]) => !workers.has(service, instanceId))?.[0];
-    const sweeps = lost === undefined ? 0 : (this.missing.get(record.id) ?? 0) + 1;
-    this.missing.set(record.id, sweeps);
-    return sweeps > 1 ? lost : undefined;
+    if (lost === undefined) {
+      this.missingSince.delete(record.id);
+      return undefined;
+    }
+    const nowMs = performance.now();
+    const sinceMs = this.missingSince.get(record.id) ?? nowMs;
+    this.missingSince.set(record.id, sinceMs);
+    return nowMs - sinceMs >= this.o.workerLostMs ? lost : undefined;
   }
 
   private async endLost(record: SessionRecord, service: WorkerName): Promise<void> {
@@ -158,6 +153,7 @@ export class Reaper {
 
   private forget(all: readonly StoredSession[]): void {
     const present = new Set(all.map(({ record }) => record.id));
-    for (const map of [this.watched, this.missing]) for (const id of map.keys()) if (!present.has(id)) map.delete(id);
+    for (const map of [this.watched, this.missingSince])
+      for (const id of map.keys()) if (!present.has(id)) map.delete(id);
   }
 }

@@ -71,23 +71,6 @@ export const interrupted = z.object({ interrupted: z.boolean().describe('False w
 export const beaconBody = z.strictObject({ token: z.string().max(4096) });
 export const issuedToken = z.object({ token: z.string(), tokenExpiresAtMs: z.number().int() });
 
-const count = z.number().int().nonnegative();
-export const sessionStats = z.object({
-  stages: z.partialRecord(
-    z.enum(OPEN_ORDER),
-    z.object({
-      epoch: count,
-      chunk: count,
-      itemsIn: count,
-      itemsOut: count,
-      dropped: count,
-      p50Ms: z.number().describe('Compute time per chunk, or per frame at the edges'),
-      p95Ms: z.number(),
-      late: count.describe('Items that missed their deadline'),
-    }),
-  ),
-});
-
 export const avatarList = z.object({
   model: z.string().describe('name@version'),
   width: z.number().int(),

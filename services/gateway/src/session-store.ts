@@ -14,9 +14,13 @@ export interface StoredSession {
   readonly revision: number;
 }
 
-/** Session records in the KV bucket; every change is a compare-and-set on the revision that was read. */
+/**
+ * Session records in the KV bucket; every change is a compare-and-set on the revision that was read. The bucket lives in
+ * the memory of the NATS server, so living records are remembered here for `restore`.
+ */
 export class SessionStore {
   private readonly bucket: KvBucket;
+  private readonly living = new Map<string, SessionRecord>();
 
   constructor(bucket: KvBucket) {
     this.bucket = bucket;
@@ -24,13 +28,13 @@ export class SessionStore {
 
   /** @throws MeshError SESSION_EXISTS, NATS_UNAVAILABLE */
   async create(record: SessionRecord): Promise<StoredSession> {
-    return { record, revision: await this.bucket.create(record.id, record) };
+    return this.remember(record, await this.bucket.create(record.id, record));
   }
 
   /** @throws MeshError SESSION_ID_INVALID, NATS_UNAVAILABLE */
   async find(id: string): Promise<StoredSession | undefined> {
     const entry = await this.bucket.get(assertSessionId(id));
-    return entry === undefined ? undefined : { record: sessionRecord.parse(entry.value), revision: entry.revision };
+    return entry === undefined ? undefined : this.remember(sessionRecord.parse(entry.value), entry.revision);
   }
 
   /** @throws MeshError SESSION_NOT_FOUND */
@@ -50,7 +54,7 @@ export class SessionStore {
   /** @throws MeshError SESSION_EXISTS when somebody else changed the record since it was read */
   async update(from: StoredSession, change: Partial<SessionRecord>): Promise<StoredSession> {
     const record = { ...from.record, ...change };
-    return { record, revision: await this.bucket.update(record.id, record, from.revision) };
+    return this.remember(record, await this.bucket.update(record.id, record, from.revision));
   }
 
   /** Reads and changes until nobody came between. `change` returns undefined to leave the record alone. */
@@ -74,7 +78,39 @@ export class SessionStore {
     const entries = await this.bucket.list();
     return entries.flatMap(({ value, revision }) => {
       const parsed = sessionRecord.safeParse(value);
-      return parsed.success ? [{ record: parsed.data, revision }] : [];
+      return parsed.success ? [this.remember(parsed.data, revision)] : [];
     });
   }
+
+  /**
+   * Writes living sessions again that are missing from what was listed, or that another gateway wrote again from an older
+   * memory: the NATS server was started anew. @returns their ids
+   */
+  async restore(listed: readonly StoredSession[]): Promise<string[]> {
+    const present = new Map(listed.map((stored) => [stored.record.id, stored]));
+    const restored: string[] = [];
+    for (const record of [...this.living.values()]) {
+      const there = present.get(record.id) ?? (await this.find(record.id));
+      if (there !== undefined && !isOlder(there.record, record)) continue;
+      const write = there === undefined ? this.create(record) : this.update(there, record);
+      // A conflict means that another gateway was faster.
+      await write.then(
+        () => restored.push(record.id),
+        () => undefined,
+      );
+    }
+    return restored;
+  }
+
+  private remember(record: SessionRecord, revision: number): StoredSession {
+    const known = this.living.get(record.id);
+    if (record.state === 'ended') this.living.delete(record.id);
+    else if (known === undefined || !isOlder(record, known)) this.living.set(record.id, record);
+    return { record, revision };
+  }
+}
+
+/** A session goes from opening to open, never back. */
+function isOlder(a: SessionRecord, b: SessionRecord): boolean {
+  return a.state === 'opening' && b.state === 'open';
 }

@@ -42,7 +42,7 @@ test('a session opens every stage once, consumers first, with the numbers of the
     };
   const answer = await mesh.call<Record<string, unknown>>('POST', '/v1/sessions', { body: { avatar: 'ada', seed: 5 } });
   assert.equal(answer.status, 201);
-  const id = String(answer.body['session']);
+  const { id } = answer.body['session'] as { id: string };
   assert.equal(answer.headers.get('location'), `/v1/sessions/${id}`);
   assert.deepEqual(
     [answer.body['whip'], answer.body['whep'], answer.body['events']],
@@ -57,6 +57,7 @@ test('a session opens every stage once, consumers first, with the numbers of the
   assert.deepEqual(opened('audio-ingest')?.ingest, { vad: true });
 
   const session = await mesh.call('GET', `/v1/sessions/${id}`);
+  assert.deepEqual(answer.body['session'], session.body);
   assert.equal(session.body['state'], 'open');
   assert.equal(session.body['seed'], 5);
   assert.deepEqual(session.body['placement'], Object.fromEntries(OPEN_ORDER.map((s) => [s, mesh.workers[s].id])));
@@ -319,13 +320,32 @@ test('the limit of sessions holds for gateways that create at the same moment', 
   const body = { avatar: 'bo' };
   const answers = await Promise.all(
     [one, two, one, two].map((gateway) =>
-      mesh.call<{ session: string; reason?: string }>('POST', '/v1/sessions', { body, gateway }),
+      mesh.call<{ session: { id: string }; reason?: string }>('POST', '/v1/sessions', { body, gateway }),
     ),
   );
   const made = answers.filter((answer) => answer.status === 201);
   assert.ok(made.length <= 2, `${made.length} were admitted`);
   for (const answer of answers)
     if (answer.status !== 201) assert.deepEqual([answer.status, answer.body.reason], [429, 'SESSION_LIMIT']);
-  for (const { body } of made) await mesh.call('DELETE', `/v1/sessions/${body.session}`);
+  for (const { body } of made) await mesh.call('DELETE', `/v1/sessions/${body.session.id}`);
   assert.equal(heldAnywhere(), 0);
+});
+
+test('the stages tell how a session is going; one that does not answer is left out', async () => {
+  const [one, two] = [await mesh.session(), await mesh.session()];
+  const stats = () =>
+    mesh.call<{ stages: Record<string, { chunk: number; p50Ms: number }> }>(
+      'GET',
+      `/v1/sessions/${one.session}/stats`,
+      { bearer: one.token },
+    );
+  const all = (await stats()).body.stages;
+  assert.deepEqual(Object.keys(all), [...OPEN_ORDER]);
+  assert.deepEqual([all['score-model']?.chunk, all['score-model']?.p50Ms], [3, 1.5]);
+  await mesh.workers['audio-ingest'].die();
+  assert.deepEqual(
+    Object.keys((await stats()).body.stages),
+    OPEN_ORDER.filter((service) => service !== 'audio-ingest'),
+  );
+  for (const { session } of [one, two]) await mesh.call('DELETE', `/v1/sessions/${session}`);
 });

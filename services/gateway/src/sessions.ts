@@ -8,7 +8,7 @@ import {
   type SessionRecord,
   type WorkerName,
 } from '@talkmesh/contracts';
-import { type Bus, callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
+import { type Bus, callUnary, type Logger, type Metrics } from '@talkmesh/service-kit';
 import type { AvatarCatalogue } from './avatars.js';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { StageStats, Stages } from './stages.js';
@@ -47,8 +47,6 @@ export interface Ending {
   /** Told as an `error` event first. */
   readonly failure?: { readonly service: WorkerName; readonly reason: Reason; readonly message: string };
 }
-
-type StageStats = Omit<SessionStats, 'sessionId'>;
 
 /** The life of sessions, for REST and gRPC alike. Holds nothing: the KV bucket is the truth. */
 export class Sessions {
@@ -159,21 +157,6 @@ export class Sessions {
   /** What the stages say of a live session. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
   async stats(id: string, signal: AbortSignal): Promise<Partial<Record<WorkerName, StageStats>>> {
     return this.o.stages.stats(id, (await this.getLive(id)).placement, signal);
-  }
-
-  /** What every stage says about a session. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
-  async stats(id: string, signal: AbortSignal): Promise<Partial<Record<WorkerName, StageStats>>> {
-    const { placement } = await this.getLive(id);
-    const deadlineMs = this.o.limits.callDeadlineMs;
-    const ask = async (service: WorkerName): Promise<[WorkerName, StageStats][]> => {
-      const address = placement[service]?.grpcAddress;
-      if (address === undefined) return [];
-      const { stage } = this.o.directory.at(address);
-      const answer = callUnary<object, { sessions: SessionStats[] }>(stage, 'stats', {}, { deadlineMs, signal });
-      const { sessions } = await answer.catch(() => ({ sessions: [] }));
-      return sessions.filter(({ sessionId }) => sessionId === id).map(({ sessionId: _, ...stats }) => [service, stats]);
-    };
-    return Object.fromEntries((await Promise.all(OPEN_ORDER.map(ask))).flat());
   }
 
   /** Where a stage of a live session is. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED, NO_WORKER */

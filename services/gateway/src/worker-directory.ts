@@ -1,6 +1,5 @@
-import { Client } from '@grpc/grpc-js';
 import { type ServiceName, v1, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
-import { connectClient, type KvBucket } from '@talkmesh/service-kit';
+import { closeClient, connectClient, type KvBucket } from '@talkmesh/service-kit';
 
 /** The workers of one moment. */
 export class WorkerSnapshot {
@@ -70,8 +69,7 @@ export class WorkerDirectory {
     for (const [address, clients] of this.clients)
       if (!needed.has(address)) {
         this.clients.delete(address);
-        // Not client.close(): on a StageService that is the RPC of that name.
-        for (const client of Object.values(clients)) Client.prototype.close.call(client);
+        for (const client of Object.values(clients)) closeClient(client);
       }
   }
 

@@ -37,7 +37,7 @@ export class FakeGateway {
     const sdp = (location: string) => () =>
       new Response('v=0\r\nanswer', { status: 201, headers: { 'content-type': 'application/sdp', location } });
     this.routes.set('POST /v1/sessions', () =>
-      Response.json({ session: SESSION, token: fakeToken(600), tokenExpiresAtMs: 0 }, { status: 201 }),
+      Response.json({ session: { id: SESSION }, token: fakeToken(600), tokenExpiresAtMs: 0 }, { status: 201 }),
     );
     this.routes.set(`POST /v1/whep/${SESSION}`, sdp(`/v1/whep/${SESSION}/r1`));
     this.routes.set(`POST /v1/whip/${SESSION}`, sdp(`/v1/whip/${SESSION}/r2`));

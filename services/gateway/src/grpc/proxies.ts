@@ -62,6 +62,7 @@ async function record(call: ServerWritableStream<RecordRequest, Buffer>, o: Prox
   );
   let over = false;
   call.on('cancelled', () => {
+    if (over) return;
     over = true;
     upstream.cancel();
     // The one reader of a recording went away before its end: nobody will read the rest.
@@ -79,6 +80,7 @@ async function record(call: ServerWritableStream<RecordRequest, Buffer>, o: Prox
   });
   upstream.on('end', () => {
     if (!over) call.end();
+    over = true;
   });
 }
 

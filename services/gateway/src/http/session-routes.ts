@@ -86,17 +86,6 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       },
     },
     {
-      method: 'GET',
-      path: `${one.path}/stats`,
-      access: one.access,
-      id: 'sessionStats',
-      summary: 'Counters and compute times of every stage of a session; a stage that does not answer is left out',
-      status: 200,
-      answer: { schema: schemas.sessionStats, type: 'application/json' },
-      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED'],
-      handle: async (request, reply) => ({ stages: await sessions.stats(param(request, 'id'), callerSignal(reply)) }),
-    },
-    {
       method: 'POST',
       path: `${one.path}/say`,
       access: one.access,

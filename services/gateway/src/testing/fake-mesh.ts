@@ -93,11 +93,15 @@ export class FakeMesh implements AsyncDisposable {
 
   /** Creates a session and returns its id and token. */
   async session(body: object = {}): Promise<{ session: string; token: string }> {
-    const answer = await this.call<{ session: string; token: string; detail?: string }>('POST', '/v1/sessions', {
-      body: { avatar: 'ada', ...body },
-    });
+    const answer = await this.call<{ session: { id: string }; token: string; detail?: string }>(
+      'POST',
+      '/v1/sessions',
+      {
+        body: { avatar: 'ada', ...body },
+      },
+    );
     if (answer.status !== 201) throw new Error(`no session: ${answer.status} ${answer.body.detail}`);
-    return answer.body;
+    return { session: answer.body.session.id, token: answer.body.token };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -140,9 +144,9 @@ function bind(server: Server): Promise<number> {
   });
 }
 
-/** Waits for something to become true; the test fails after five seconds. */
+/** Waits for something to become true; the test fails after fifteen seconds. */
 export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500; i += 1) {
+  for (let i = 0; i < 1500; i += 1) {
     if (await isTrue()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -107,7 +107,9 @@ export class FakeWorker implements AsyncDisposable {
     this.server.addService(v1.StageService.service, {
       describe: unary(async () => ({})),
       drain: unary(async () => ({})),
-      stats: unary(async () => ({ sessions: [] })),
+      stats: unary(async () => ({
+        sessions: [...this.opened.keys()].map((sessionId) => ({ sessionId, chunk: 3, p50Ms: 1.5 })),
+      })),
       open: unary(async (request: OpenRequest, { signal }) => {
         if (this.opened.size >= this.record.capacity) throw new MeshError('SESSION_LIMIT', 'full');
         await this.onOpen(request, signal);

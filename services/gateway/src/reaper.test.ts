@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type MeshEvent, newSessionId, SESSIONS_BUCKET } from '@talkmesh/contracts';
+import { SESSION_TTL_MS } from './session-store.js';
+import { FakeMesh, until } from './testing/fake-mesh.js';
+
+let mesh: FakeMesh;
+before(async () => {
+  mesh = await FakeMesh.start({
+    TALKMESH_SWEEP_MS: '40',
+    TALKMESH_WORKER_LOST_MS: '2000',
+    TALKMESH_CLOSE_DEADLINE_MS: '100',
+    TALKMESH_CREATE_DEADLINE_MS: '2500',
+  });
+});
+after(() => mesh[Symbol.asyncDispose]());
+
+const stateOf = async (id: string): Promise<unknown> => (await mesh.call('GET', `/v1/sessions/${id}`)).body['state'];
+const ended = (id: string): Promise<void> => until('the end', async () => (await stateOf(id)) === 'ended');
+
+/** Events of a session as a bridge would hear them. */
+function hear(id: string): MeshEvent[] {
+  const events: MeshEvent[] = [];
+  mesh.workers['audio-llm-bridge'].bus.subscribeEvents(id, (event) => events.push(event));
+  return events;
+}
+
+test('a viewer that left ends its session with that cause, once, however many gateways there are', async () => {
+  await mesh.addGateway({ TALKMESH_SWEEP_MS: '40', TALKMESH_WORKER_LOST_MS: '2000' });
+  await mesh.addGateway({ TALKMESH_SWEEP_MS: '40', TALKMESH_WORKER_LOST_MS: '2000' });
+  const [left, stays] = [await mesh.session(), await mesh.session()];
+  const events = hear(left.session);
+  await mesh.workers['audio-llm-bridge'].bus.flush();
+  const { bus } = mesh.workers['webrtc-egress'];
+  bus.publishEvent({ sid: left.session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'connection closed' });
+  bus.publishEvent({ sid: left.session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'connection closed' });
+  await ended(left.session);
+  await until('the event', () => events.some((event) => event.type === 'session.ended'));
+  await bus.flush();
+  const ends = events.filter((event) => event.type === 'session.ended');
+  assert.deepEqual(
+    ends.map((event) => event.cause),
+    ['connection closed'],
+  );
+  const closed = mesh.workers['score-model'].closed.filter((close) => close.sessionId === left.session);
+  assert.deepEqual(closed, [{ sessionId: left.session, reason: 'viewer-gone' }]);
+  assert.equal(await stateOf(stays.session), 'open');
+  await mesh.call('DELETE', `/v1/sessions/${stays.session}`);
+});
+
+test('a viewer.gone that names another session than its subject, or none there is, does nothing', async () => {
+  const { session } = await mesh.session();
+  const { bus } = mesh.workers['webrtc-egress'];
+  const lie = { v: 1, atMs: 1, sid: session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'lie' };
+  bus.publish('event', newSessionId(), new TextEncoder().encode(JSON.stringify(lie)));
+  bus.publishEvent({ sid: newSessionId(), epoch: 0, turn: 0, type: 'viewer.gone', cause: 'unknown' });
+  await bus.flush();
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  assert.equal(await stateOf(session), 'open');
+  await mesh.call('DELETE', `/v1/sessions/${session}`);
+});
+
+test('when a worker leaves the registry its sessions end with PEER_LOST and the other stages are closed', async () => {
+  const spare = await mesh.addWorker({ service: 'vae-decode' });
+  await mesh.workers['vae-decode'].register({ sessions: 3 });
+  const { session } = await mesh.session();
+  assert.ok(spare.opened.has(session));
+  const events = hear(session);
+  await mesh.workers['audio-llm-bridge'].bus.flush();
+  await spare.die();
+  await ended(session);
+  await until('the event', () => events.some((event) => event.type === 'session.ended'));
+  const told = events.map((event) =>
+    event.type === 'error' ? `${event.type} ${event.service} ${event.reason}` : event.type,
+  );
+  assert.deepEqual(told, ['error vae-decode PEER_LOST', 'session.ended']);
+  for (const service of ['webrtc-egress', 'score-model', 'audio-ingest'] as const)
+    assert.deepEqual(mesh.workers[service].closed.at(-1), { sessionId: session, reason: 'failed' });
+  await until('the record forgets the lost one', async () => {
+    const { body } = await mesh.call<{ placement: object }>('GET', `/v1/sessions/${session}`);
+    return Object.keys(body.placement).length === 0;
+  });
+  await mesh.workers['vae-decode'].register();
+});
+
+test('a worker that is missing for one moment only, as when NATS starts again, costs nothing', async () => {
+  const { session } = await mesh.session();
+  await mesh.nats.kill();
+  await mesh.nats.start();
+  await until('workers are back', async () => {
+    const back = Object.values(mesh.workers).map((worker) =>
+      worker.register().then(
+        () => true,
+        () => false,
+      ),
+    );
+    return (await Promise.all(back)).every(Boolean);
+  });
+  await until('the session is open again', async () => {
+    const answer = await mesh.call('GET', `/v1/sessions/${session}`);
+    return answer.status === 200 && answer.body['state'] === 'open';
+  });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(await stateOf(session), 'open');
+  await mesh.call('DELETE', `/v1/sessions/${session}`);
+  for (const worker of Object.values(mesh.workers))
+    assert.equal(worker.opened.has(session), false, worker.record.service);
+});
+
+test('a session ends when its time is over', async () => {
+  const brief = await mesh.addGateway({
+    TALKMESH_SWEEP_MS: '40',
+    TALKMESH_WORKER_LOST_MS: '2000',
+    TALKMESH_MAX_SESSION_MS: '1000',
+  });
+  const {
+    body: {
+      session: { id },
+    },
+  } = await mesh.call<{ session: { id: string } }>('POST', '/v1/sessions', {
+    body: { avatar: 'ada' },
+    gateway: brief,
+  });
+  const events = hear(id);
+  assert.equal(await stateOf(id), 'open');
+  await ended(id);
+  await until('the event', () =>
+    events.some((event) => event.type === 'session.ended' && event.cause === 'max-duration'),
+  );
+  await brief[Symbol.asyncDispose]();
+});
+
+test('what a gateway that died left behind is cleaned up', async () => {
+  const { bus } = mesh.gateway.context;
+  const bucket = await bus.kv(SESSIONS_BUCKET, { ttlMs: SESSION_TTL_MS });
+  const worker = mesh.workers['score-model'];
+  const place = { instanceId: worker.id, grpcAddress: worker.address };
+  const record = (state: string) => ({
+    id: newSessionId(),
+    state,
+    avatar: 'ada',
+    provider: 'parrot',
+    output: 'webrtc',
+    seed: 1,
+    createdAtMs: Date.now(),
+    placement: { 'score-model': place, 'vae-decode': { instanceId: 'vae-decode-gone', grpcAddress: '127.0.0.1:1' } },
+  });
+  const [halfOpen, halfClosed] = [record('opening'), record('ended')];
+  for (const left of [halfOpen, halfClosed]) await bucket.create(left.id, left);
+  await until('both are closed', () =>
+    [halfOpen, halfClosed].every(({ id }) => worker.closed.some((close) => close.sessionId === id)),
+  );
+  await ended(halfOpen.id);
+  await until('the records name nobody', async () => {
+    const { body } = await mesh.call<{ placement: object }>('GET', `/v1/sessions/${halfClosed.id}`);
+    return Object.keys(body.placement).length === 0;
+  });
+});
