@@ -8,7 +8,7 @@ import { encodeWav } from '@talkmesh/media';
 import type { Page } from 'playwright-core';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { type ProbeSample, readProbe, startProbe } from '../support/call-probe.js';
-import { openBrowser } from '../support/chromium.js';
+import { type Browser, openBrowser } from '../support/chromium.js';
 import { firstAvatar, mouthBox } from '../support/nano.js';
 import { concatenate, silence, speak } from '../support/speech.js';
 import { correlation, mean, percentile, smooth } from '../support/statistics.js';
@@ -51,87 +51,92 @@ const heard = (samples: readonly ProbeSample[]): ProbeSample[] => samples.filter
 const fps = (samples: readonly ProbeSample[]): number =>
   (1000 * (samples.length - 1)) / ((samples.at(-1)?.t ?? 0) - (samples[0]?.t ?? 0));
 
-test('a caller is answered with moving lips; another caller at the same time hears nothing of it', {
-  timeout: 180_000,
+/**
+ * Correlation of mouth and voice at the lag where it is best, and by how much the mouth leads there, milliseconds. The voice is looked at
+ * inside WebAudio, the picture at its presentation: on a busy machine the browser itself sets them apart by more than a frame.
+ */
+function lipSync(mouth: number[], voice: number[], frameMs: number): { lipsWithVoice: number; lipsLeadMs: number } {
+  const most = 10;
+  const at = (lag: number): number =>
+    correlation(mouth.slice(most - lag, mouth.length - most - lag), voice.slice(most, -most));
+  const lags = Array.from({ length: 2 * most + 1 }, (_, i) => i - most);
+  const best = lags.reduce((a, b) => (at(b) > at(a) ? b : a));
+  return { lipsWithVoice: at(best), lipsLeadMs: best * frameMs };
+}
+
+async function sessionsLeft(): Promise<number> {
+  const response = await fetch(`${mesh.httpUrl}/v1/sessions`, { headers: { authorization: `Bearer ${mesh.apiKey}` } });
+  return ((await response.json()) as { sessions: unknown[] }).sessions.length;
+}
+
+test('a caller is answered: video at 25 fps, a voice, lips that move with it and close', {
+  timeout: 120_000,
 }, async () => {
   const speech = speak('Hello there, how are you doing today? My mother makes wonderful apple pie.');
-  await using speaker = await openBrowser({
-    microphoneWav: writeMicrophone('speaker', silence(8), speech, silence(120)),
-  });
-  await using listener = await openBrowser({
-    microphoneWav: writeMicrophone('listener', silence(120)),
-    viewport: { width: 390, height: 844 },
-  });
-  // The listener first: the speaker's microphone starts to run when the call begins.
-  for (const { page } of [listener, speaker]) {
+  const microphoneWav = writeMicrophone('speaker', silence(8), speech, silence(120));
+  await using speaker = await openBrowser({ microphoneWav });
+  await call(speaker.page, firstAvatar.id);
+  await startProbe(speaker.page, mouthBox);
+  const look = (): Promise<ProbeSample[]> => readProbe(speaker.page);
+
+  await waitUntil('the answer', async () => heard(await look()).length > 25, 40_000);
+  await speaker.page.screenshot({ path: join(out, 'call-desktop.png') });
+  const silentFor = (samples: ProbeSample[]): number => (samples.at(-1)?.t ?? 0) - (heard(samples).at(-1)?.t ?? 0);
+  await waitUntil('the end of the answer', async () => silentFor(await look()) > 3000, 40_000);
+
+  const samples = await look();
+  const [first, last] = [heard(samples)[0]?.t ?? 0, heard(samples).at(-1)?.t ?? 0];
+  const speaking = samples.filter(({ t }) => t >= first && t <= last);
+  const quiet = samples.filter(({ t }) => t > last + 800);
+  const [mouth, voice] = [speaking.map((s) => s.mouth), speaking.map((s) => s.audio)];
+  const facts = {
+    fps: fps(samples),
+    answerSeconds: (last - first) / 1000,
+    spokenSeconds: speech.length / 24_000,
+    ...lipSync(smooth(mouth, 5), smooth(voice, 5), 1000 / fps(samples)),
+    open: percentile(mouth, 0.9),
+    closed: mean(quiet.map((s) => s.mouth)),
+  };
+  writeFileSync(join(out, 'call.json'), JSON.stringify({ facts, samples }, null, 1));
+  const told = JSON.stringify(facts);
+  assert.ok(facts.fps >= 23, told);
+  assert.ok(Math.abs(facts.answerSeconds - facts.spokenSeconds) < 1.5, told);
+  assert.ok(facts.lipsWithVoice > 0.25, told);
+  assert.ok(Math.abs(facts.lipsLeadMs) <= 250, told);
+  assert.ok(facts.open > facts.closed + 0.02, told);
+
+  await speaker.page.getByTestId('hangup').click();
+  await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
+});
+
+test('two callers at the same time hear their own avatar only; a closed tab releases its call', {
+  timeout: 120_000,
+}, async () => {
+  const microphoneWav = writeMicrophone('silent', silence(120));
+  await using one = await openBrowser({ microphoneWav });
+  await using two = await openBrowser({ microphoneWav, viewport: { width: 390, height: 844 } });
+  const callers = [one, two];
+  for (const { page } of callers) {
     await call(page, firstAvatar.id);
     await startProbe(page, mouthBox);
   }
-
-  await waitUntil('the answer', async () => heard(await readProbe(speaker.page)).length > 25, 40_000);
-  await speaker.page.screenshot({ path: join(out, 'call-desktop.png') });
-  const answeredAt = heard(await readProbe(speaker.page))[0]?.t ?? 0;
-  await waitUntil(
-    'the end of the answer',
-    async () => {
-      const samples = await readProbe(speaker.page);
-      const last = heard(samples).at(-1)?.t ?? 0;
-      return (samples.at(-1)?.t ?? 0) - last > 3000;
-    },
-    40_000,
-  );
-
-  const samples = await readProbe(speaker.page);
-  const lastHeard = heard(samples).at(-1)?.t ?? 0;
-  const speaking = samples.filter((sample) => sample.t >= answeredAt && sample.t <= lastHeard);
-  const quiet = samples.filter((sample) => sample.t > lastHeard + 800);
-  const lips = correlation(
-    smooth(
-      speaking.map((s) => s.mouth),
-      5,
-    ),
-    smooth(
-      speaking.map((s) => s.audio),
-      5,
-    ),
-  );
-  const open = percentile(
-    speaking.map((s) => s.mouth),
-    0.9,
-  );
-  const closed = mean(quiet.map((s) => s.mouth));
-  const facts = { fps: fps(samples), speakingSeconds: (lastHeard - answeredAt) / 1000, lips, open, closed };
-  writeFileSync(join(out, 'call.json'), JSON.stringify({ facts, samples }, null, 1));
-  assert.ok(facts.fps >= 23, `video plays at ${facts.fps.toFixed(1)} fps`);
-  assert.ok(facts.speakingSeconds > 2, `the answer lasts ${facts.speakingSeconds} s`);
-  assert.ok(lips > 0.25, `mouth and voice correlate by ${lips.toFixed(2)}`);
-  assert.ok(open > closed + 0.02, `open ${open.toFixed(3)}, then closed ${closed.toFixed(3)}`);
-  assert.equal(heard(await readProbe(listener.page)).length, 0, 'the other caller heard something');
-
-  await listener.page.getByTestId('say-input').fill('Bubbles make me happy.');
-  await listener.page.getByTestId('say-button').click();
-  await waitUntil('the typed line', async () => heard(await readProbe(listener.page)).length > 10, 20_000);
-  await listener.page.screenshot({ path: join(out, 'call-phone.png') });
-  const since = samples.at(-1)?.t ?? 0;
-  assert.equal(
-    heard(await readProbe(speaker.page)).filter((s) => s.t > since).length,
-    0,
-    'the first caller heard the typed line',
-  );
-
-  await speaker.page.getByTestId('hangup').click();
-  await listener.page.close();
-  await waitUntil(
-    'all sessions released',
-    async () => {
-      const response = await fetch(`${mesh.httpUrl}/v1/sessions`, {
-        headers: { authorization: `Bearer ${mesh.apiKey}` },
-      });
-      const { sessions } = (await response.json()) as { sessions: unknown[] };
-      return sessions.length === 0;
-    },
-    30_000,
-  );
+  for (const [speaking, other] of [callers, [...callers].reverse()] as [Browser, Browser][]) {
+    const before = heard(await readProbe(other.page)).length;
+    await speaking.page.getByTestId('say-input').fill('Bubbles make me very happy.');
+    await speaking.page.getByTestId('say-button').click();
+    const start = heard(await readProbe(speaking.page)).length;
+    await waitUntil('the typed line', async () => heard(await readProbe(speaking.page)).length > start + 10, 30_000);
+    assert.equal(heard(await readProbe(other.page)).length, before, 'the other caller heard it');
+    await waitUntil(
+      'the end of the line',
+      async () => heard((await readProbe(speaking.page)).slice(-20)).length === 0,
+      30_000,
+    );
+  }
+  await two.page.screenshot({ path: join(out, 'call-phone.png') });
+  await one.page.getByTestId('hangup').click();
+  await two.page.close();
+  await waitUntil('both sessions released', async () => (await sessionsLeft()) === 0, 30_000);
 });
 
 test('the page looks right on a desktop and on a phone', { timeout: 60_000 }, async () => {
