@@ -192,6 +192,8 @@ export class ManagedService extends EventEmitter<Events> {
   }
 
   #remember(line: string): void {
+    // A stack is in the log; the lines before it say what happened.
+    if (/^\s+at |^\s*$/.test(line)) return;
     this.#lastLines = [...this.#lastLines, line].slice(-LAST_LINES);
   }
 }

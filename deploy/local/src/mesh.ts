@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MeshError, OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
 import type { ServiceSpec } from './managed-service.js';
@@ -52,6 +52,8 @@ export interface Mesh {
   stop(): Promise<void>;
   /** SIGKILL for everything, at once. */
   kill(): void;
+  /** After `stop`, when nobody will want to read them. The user's own folder (TALKMESH_LOG_DIR) stays. */
+  removeLogs(): Promise<void>;
 }
 
 /** The nano model unless TALKMESH_MODEL names another. */
@@ -75,7 +77,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
 }
 
 async function startServices(nats: LocalNats, options: MeshOptions, say: (line: string) => void): Promise<Mesh> {
-  const logFolder = process.env['TALKMESH_LOG_DIR'] || (await mkdtemp(join(tmpdir(), 'talkmesh-log-')));
+  const logFolder = await makeLogFolder();
   const apiKey = randomBytes(24).toString('hex');
   const common = commonEnv(nats, options.model ?? modelFolder());
   const gateway = {
@@ -95,6 +97,13 @@ async function startServices(nats: LocalNats, options: MeshOptions, say: (line: 
   void nats.lost.then((why) => fail(new MeshError('NATS_UNAVAILABLE', why)));
   await startUnlessAborted(supervisor, options.signal);
   return describe(supervisor, nats, { apiKey, logFolder, failed });
+}
+
+async function makeLogFolder(): Promise<string> {
+  const named = process.env['TALKMESH_LOG_DIR'];
+  if (!named) return mkdtemp(join(tmpdir(), 'talkmesh-log-'));
+  await mkdir(named, { recursive: true });
+  return resolve(named);
 }
 
 async function startUnlessAborted(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {
@@ -128,12 +137,18 @@ function describe(supervisor: Supervisor, nats: LocalNats, rest: Pick<Mesh, 'api
       }));
     },
     async stop() {
-      await supervisor.stop();
-      await nats.stop();
+      try {
+        await supervisor.stop();
+      } finally {
+        await nats.stop();
+      }
     },
     kill() {
       supervisor.kill();
       void nats.stop();
+    },
+    async removeLogs() {
+      if (!process.env['TALKMESH_LOG_DIR']) await rm(rest.logFolder, { recursive: true, force: true });
     },
   };
 }

@@ -6,7 +6,7 @@ import { readManifest, requireAvatar } from './avatars.js';
 import { GatewayClient } from './gateway-client.js';
 import { parseRenderArgs, type RenderOptions } from './options.js';
 import { Progress } from './progress.js';
-import { recordTo } from './recording.js';
+import { type RecordingOptions, type RecordingSummary, recordTo } from './recording.js';
 import { loadSpeech } from './speech.js';
 import { findEncoder } from './video-file.js';
 
@@ -28,31 +28,39 @@ export async function render(args: readonly string[]): Promise<number> {
   });
   const begin = performance.now();
   try {
-    mesh = options.remote === undefined ? await startOwnMesh(say, ending.signal) : undefined;
+    if (options.remote === undefined) {
+      say('Starting a mesh for this render');
+      mesh = await startMesh({ say, signal: ending.signal });
+    }
     const startupSeconds = (performance.now() - begin) / 1000;
-    using client = new GatewayClient(options.remote ?? (mesh as Mesh));
-    const progress = options.json ? undefined : new Progress(process.stderr, speech.seconds);
-    const broken = new AbortController();
-    void mesh?.failed.then((error) => broken.abort(error));
-    const signal = AbortSignal.any([ending.signal, broken.signal]);
-    const onProgress = (seconds: number): void => progress?.update(seconds);
-    const summary = await recordTo({ ...options, speech, encoder, client, signal, onProgress });
+    const summary = await renderOn(mesh, options, { speech, encoder, signal: ending.signal });
+    await mesh?.stop();
+    await mesh?.removeLogs();
     report(options, { ...summary, startupSeconds });
     return EXIT.ok;
   } catch (error) {
     if (ending.signal.aborted) throw new MeshError('CANCELLED', 'stopped; nothing was written');
+    if (mesh !== undefined) say(`The logs of the services are in ${mesh.logFolder}`);
     throw error;
   } finally {
     await mesh?.stop();
   }
 }
 
-function startOwnMesh(say: (line: string) => void, signal: AbortSignal): Promise<Mesh> {
-  say('Starting a mesh for this render');
-  return startMesh({ say, signal });
+type Checked = Pick<RecordingOptions, 'speech' | 'encoder' | 'signal'>;
+
+/** @param mesh undefined: options.remote */
+async function renderOn(mesh: Mesh | undefined, options: RenderOptions, checked: Checked): Promise<RecordingSummary> {
+  using client = new GatewayClient(options.remote ?? (mesh as Mesh));
+  const progress = options.json ? undefined : new Progress(process.stderr, checked.speech.seconds);
+  const broken = new AbortController();
+  void mesh?.failed.then((error) => broken.abort(error));
+  const signal = AbortSignal.any([checked.signal, broken.signal]);
+  const onProgress = (seconds: number): void => progress?.update(seconds);
+  return await recordTo({ ...options, ...checked, client, signal, onProgress });
 }
 
-type Summary = Awaited<ReturnType<typeof recordTo>> & { readonly startupSeconds: number };
+type Summary = RecordingSummary & { readonly startupSeconds: number };
 
 function report(options: RenderOptions, summary: Summary): void {
   if (options.json) {

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -81,9 +82,16 @@ export class VideoFile implements AsyncDisposable {
     this.#ffmpeg.stderr?.on('data', (part: Buffer) => {
       this.#complaint = (this.#complaint + part.toString()).slice(-MAX_COMPLAINT_BYTES);
     });
+    process.once('exit', this.#dropNow);
     // What went wrong shows in the exit code; a broken pipe is only how it is noticed.
     for (const pipe of this.#pipes) pipe.on('error', () => {});
   }
+
+  /** The process ends without waiting. */
+  readonly #dropNow = (): void => {
+    this.#ffmpeg.kill('SIGKILL');
+    rmSync(this.#partial, { force: true });
+  };
 
   get #pipes(): readonly [Writable, Writable] {
     return [this.#ffmpeg.stdin as Writable, this.#ffmpeg.stdio[3] as Writable];
@@ -105,6 +113,7 @@ export class VideoFile implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    process.off('exit', this.#dropNow);
     if (this.#finished) return;
     this.#ffmpeg.kill('SIGKILL');
     await this.#ended;
