@@ -3,7 +3,6 @@ import { z } from 'zod';
 
 export const parseConfig = defineConfig({
   capacity: z.coerce.number().int().min(1).max(10_000).default(64),
-  /** The user may interrupt the avatar by speaking. */
   bargeIn: z.stringbool().default(true),
   /** Speech of the user that begins this soon after a turn became audible is taken for its echo, milliseconds. */
   bargeInGuardMs: z.coerce.number().int().min(0).max(5000).default(300),
@@ -12,11 +11,9 @@ export const parseConfig = defineConfig({
   /** Speech sent and not yet played, at most, milliseconds. */
   speechAheadMs: z.coerce.number().int().min(1000).max(60_000).default(10_000),
   parrotSemitones: z.coerce.number().min(-12).max(12).default(4),
-  /** Name or path of the text-to-speech program. */
   ttsCommand: z.string().min(1).default('espeak-ng'),
   ttsVoice: z.string().default('en-us'),
   ttsWordsPerMinute: z.coerce.number().int().min(80).max(450).default(160),
-  /** For one text, milliseconds. */
   ttsDeadlineMs: z.coerce.number().int().min(100).max(120_000).default(20_000),
 });
 export type Config = ReturnType<typeof parseConfig>;

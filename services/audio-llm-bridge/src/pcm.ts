@@ -1,4 +1,3 @@
-/** PCM16 mono helpers of this service; everything is pure. */
 import { rms } from '@talkmesh/media';
 
 const FULL_SCALE = 32_768;
@@ -7,7 +6,6 @@ const FRAME_MS = 20;
 const SILENCE_RATIO = 0.06;
 /** ...and so is anything below this RMS (-50 dBFS), however quiet the rest. */
 const SILENCE_FLOOR = 0.003;
-/** Kept on both sides of the speech, so that no consonant is cut. */
 const MARGIN_MS = 80;
 /** Pieces that are worked on at once: short enough not to hold up other sessions. */
 const PIECE_MS = { shortest: 1200, longest: 2400 } as const;
@@ -22,7 +20,6 @@ export function joinPcm(parts: readonly Int16Array[]): Int16Array {
   return joined;
 }
 
-/** Levels 0..1 of consecutive 20 ms frames. */
 function frameLevels(pcm: Int16Array, frame: number): number[] {
   const levels: number[] = [];
   for (let at = 0; at < pcm.length; at += frame) levels.push(rms(pcm.subarray(at, at + frame)));
@@ -53,10 +50,7 @@ export function normaliseLoudness(pcm: Int16Array, targetRms = 0.1): Int16Array 
   return pcm.map((sample) => Math.round(sample * gain));
 }
 
-/**
- * Ends of pieces of 1.2 to 2.4 s, each at the quietest moment in reach; the last is the end of the audio.
- * Neighbours may be processed apart and joined with `joinAtPause`.
- */
+/** Ends of pieces, each at the quietest moment in reach: they may be processed apart and joined with `joinAtPause`. */
 export function pauses(pcm: Int16Array, rateHz: number): number[] {
   const frame = frameSamples(rateHz);
   const levels = frameLevels(pcm, frame);
@@ -71,7 +65,6 @@ export function pauses(pcm: Int16Array, rateHz: number): number[] {
   return [...ends, pcm.length];
 }
 
-/** Samples by which pieces overlap where they are joined. */
 export const joinOverlap = frameSamples;
 
 /** Cross-fades the overlap `tail` of the piece before into the beginning of `piece`, in place. */

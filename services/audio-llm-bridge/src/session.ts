@@ -49,7 +49,6 @@ export class BridgeSession implements AsyncDisposable {
     this.#speaker = new Speaker(options.tts, (output) => this.#onOutput(output));
   }
 
-  /** @throws MeshError PROVIDER_FAILED */
   static async open(options: BridgeSessionOptions): Promise<BridgeSession> {
     const session = new BridgeSession(options);
     const { sessionId, provider, bus } = options;

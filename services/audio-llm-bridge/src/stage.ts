@@ -5,11 +5,9 @@ import { type Turn, TurnQueue, type TurnSource } from './turns.js';
 
 export interface ConversationOptions {
   readonly provider: Pick<Provider, 'name' | 'vad' | 'source'>;
-  /** The user may interrupt the avatar by speaking. */
   readonly bargeIn: boolean;
   /** Speech of the user that begins this soon after a turn became audible is taken for its echo. */
   readonly bargeInGuardMs: number;
-  /** Speech sent and not yet played, at most. */
   readonly aheadMs: number;
   readonly maxTurnMs: number;
 }
@@ -45,10 +43,7 @@ const GUARD_RECHECK_MS = 700;
 
 type Hearing = 'nobody' | 'held' | 'user';
 
-/**
- * The conversation of one session: who speaks, what was sent, what was heard, when a turn is cut.
- * Pure: `handle` maps an input and the time to outputs, in order.
- */
+/** The conversation of one session: who speaks, what was sent, what was heard, when a turn is cut. Pure: inputs and time to outputs, in order. */
 export class Conversation {
   readonly #options: ConversationOptions;
   readonly #turns = new TurnQueue(MAX_RUNNING_TURNS);

@@ -12,12 +12,9 @@ export interface Turn {
   acceptedMs: number;
   sentMs: number;
   playedMs: number;
-  /** No more speech will be accepted. */
   complete: boolean;
-  /** All of it was sent, with the mark of its end. */
   sent: boolean;
   announced: boolean;
-  /** The playhead has been inside this turn. */
   seen: boolean;
   /** Media time of the first playhead in no turn since speech was last sent, microseconds. */
   leftAtUs: number | undefined;
@@ -27,7 +24,6 @@ export interface TurnPiece {
   readonly turn: Turn;
   readonly pcm: Int16Array;
   readonly endOfTurn: boolean;
-  /** First message of its turn. */
   readonly first: boolean;
 }
 
@@ -62,7 +58,7 @@ export class TurnQueue {
     return this.#turns;
   }
 
-  /** Speech of a response that was cut, or that is over, is not wanted any more. */
+  /** Cut, or complete: nothing more of it is wanted. */
   isRetired(response: string): boolean {
     return this.#retired.includes(response);
   }
@@ -71,7 +67,6 @@ export class TurnQueue {
     return this.#turns.find((turn) => turn.response === response);
   }
 
-  /** Undefined when `maxTurns` are running. */
   begin(source: TurnSource, response: string, maxMs: number): Turn | undefined {
     if (this.#turns.length >= this.maxTurns) return undefined;
     this.#counter += 1;
@@ -143,7 +138,6 @@ export class TurnQueue {
     return over;
   }
 
-  /** Forgets every running turn. */
   cut(): Turn[] {
     const cut = this.#turns;
     this.#turns = [];
@@ -151,7 +145,6 @@ export class TurnQueue {
     return cut;
   }
 
-  /** Forgets a turn that came to nothing. */
   remove(turn: Turn): void {
     this.#turns = this.#turns.filter((other) => other !== turn);
     this.retire(turn.response);
@@ -184,7 +177,6 @@ export class TurnQueue {
     return { turn, pcm, endOfTurn: turn.sent, first };
   }
 
-  /** Nothing more of this response is wanted. */
   retire(response: string): void {
     if (this.#retired.includes(response)) return;
     this.#retired.push(response);

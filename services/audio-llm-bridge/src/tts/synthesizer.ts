@@ -2,11 +2,9 @@ export interface SpeechRequest {
   readonly text: string;
   /** Engine specific; empty for the default voice. */
   readonly voice: string;
-  /** Stops the engine at once. */
   readonly signal: AbortSignal;
 }
 
-/** Text to speech. Other engines come in behind this. */
 export interface SpeechSynthesizer {
   readonly name: string;
   /**

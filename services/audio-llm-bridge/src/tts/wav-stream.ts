@@ -8,7 +8,6 @@ export class WavStream {
   #pending: Buffer = Buffer.alloc(0);
   #inData = false;
 
-  /** Known after the first samples. */
   get rateHz(): number {
     return this.#rateHz;
   }
@@ -24,7 +23,6 @@ export class WavStream {
     return pcm;
   }
 
-  /** False while more bytes are needed. */
   #readHeader(): boolean {
     const header = this.#pending;
     if (
