@@ -93,7 +93,7 @@ test('hangUp deletes the session, closes both connections and gives the micropho
     ['closed', 'closed'],
   );
   assert.ok(microphone.tracks[0]?.stopped);
-  assert.equal(gateway.paths('DELETE').filter((path) => path === `/v1/sessions/${SESSION}`).length, 1);
+  assert.deepEqual(gateway.paths('DELETE'), [`/v1/sessions/${SESSION}`]);
   assert.equal(
     call.hangUpNow(() => assert.fail('no beacon after a hang-up')),
     false,

@@ -111,7 +111,8 @@ export class PeerLink {
   constructor(o: PeerLinkOptions, signal: AbortSignal) {
     this.o = o;
     this.signal = signal;
-    signal.addEventListener('abort', () => this.close(), { once: true });
+    // The end of the call ends the session, and with it the server's side of every connection.
+    signal.addEventListener('abort', () => this.drop(), { once: true });
   }
 
   get pc(): RTCPeerConnection | undefined {
@@ -159,10 +160,14 @@ export class PeerLink {
   }
 
   private close(): void {
+    const peer = this.drop();
+    if (peer !== undefined) releasePeer(this.o, peer.resource);
+  }
+
+  private drop(): Peer | undefined {
     const peer = this.peer;
     this.peer = undefined;
-    if (peer === undefined) return;
-    peer.pc.close();
-    releasePeer(this.o, peer.resource);
+    peer?.pc.close();
+    return peer;
   }
 }

@@ -302,7 +302,11 @@ test('text is said and speech interrupted by the bridge of the session', async (
 test('a gateway that drains refuses new sessions and serves the others', async () => {
   const leaving = await mesh.addGateway();
   const { session } = await mesh.session();
+  const events = await fetch(`${leaving.url}/v1/sessions/${session}/events`, {
+    headers: { authorization: `Bearer ${API_KEY}` },
+  });
   leaving.context.drain();
+  assert.match(await events.text(), /^retry: 1000/, 'listeners are let go, to listen elsewhere');
   const refused = await mesh.call<Problem>('POST', '/v1/sessions', { body: { avatar: 'ada' }, gateway: leaving });
   assert.deepEqual([refused.status, refused.body.reason, refused.body.retryable], [503, 'DRAINING', true]);
   assert.ok(refused.headers.get('retry-after'));

@@ -143,6 +143,7 @@ export class Sessions {
     return this.call(id, service, 'signalling', 'offer', { sdp }, signal);
   }
 
+  /** Closes one connection; one that is closed already, with its session or without, is no error. */
   async hangUp(
     id: string,
     service: 'audio-ingest' | 'webrtc-egress',
@@ -151,7 +152,10 @@ export class Sessions {
   ): Promise<void> {
     const { record } = await this.o.store.get(id);
     if (record.state === 'ended') return;
-    await this.call(id, service, 'signalling', 'hangup', { resourceId }, signal);
+    await this.call(id, service, 'signalling', 'hangup', { resourceId }, signal).catch((thrown: unknown) => {
+      const error = MeshError.from(thrown);
+      if (error.reason !== 'SESSION_ENDED' && error.reason !== 'SESSION_NOT_FOUND') throw error;
+    });
   }
 
   /** What the stages say of a live session. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */

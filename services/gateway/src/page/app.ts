@@ -114,6 +114,7 @@ export class App {
     this.starting = starting;
     this.banner.hide();
     this.transcript.clear();
+    this.transcript.add('note', `Say something to ${this.avatar.name}, or type a line below.`);
     this.render();
     document.body.dataset['phase'] = 'call';
     this.enter('connecting');

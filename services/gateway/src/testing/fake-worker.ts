@@ -43,6 +43,7 @@ export class FakeWorker implements AsyncDisposable {
   address = '';
   readonly record: WorkerRecord;
   private readonly server = new Server();
+  private heartbeat: NodeJS.Timeout | undefined;
   private context!: TestContext<object>;
   private registry!: KvBucket;
 
@@ -85,10 +86,15 @@ export class FakeWorker implements AsyncDisposable {
   /** Writes its registry entry. */
   async register(change: Partial<WorkerRecord> = {}): Promise<void> {
     Object.assign(this.record, { grpcAddress: this.address, sessions: this.opened.size }, change);
-    await this.registry.put(`${this.record.service}.${this.record.instanceId}`, this.record);
+    const put = (): Promise<unknown> =>
+      this.registry.put(`${this.record.service}.${this.record.instanceId}`, this.record);
+    clearInterval(this.heartbeat);
+    this.heartbeat = setInterval(() => void put().catch(() => undefined), 3000);
+    await put();
   }
 
   async leaveRegistry(): Promise<void> {
+    clearInterval(this.heartbeat);
     await this.registry.delete(`${this.record.service}.${this.record.instanceId}`);
   }
 
@@ -99,6 +105,7 @@ export class FakeWorker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.heartbeat);
     this.server.forceShutdown();
     await this.context[Symbol.asyncDispose]();
   }
