@@ -25,7 +25,6 @@ export interface NatsServerOptions {
 }
 
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  // biome-ignore lint/style/noProcessEnv: for tests
   const env = options.env ?? process.env;
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-nats-'));
   await writeFile(join(folder, CONFIG_FILE), options.config ?? '');

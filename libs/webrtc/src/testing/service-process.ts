@@ -15,7 +15,6 @@ export class ServiceProcess implements AsyncDisposable {
   /** @param env settings on top of this process's environment. @throws Error with the log when it does not get ready */
   static async start(main: URL, env: Record<string, string>): Promise<ServiceProcess> {
     const args = ['--import', 'tsx', '--conditions=source', fileURLToPath(main)];
-    // biome-ignore lint/style/noProcessEnv: for tests
     const child = spawn(process.execPath, args, {
       env: { ...process.env, TALKMESH_PARENT_PID: String(process.pid), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -17,7 +17,6 @@ export class WorkerProcess implements AsyncDisposable {
   constructor(service: 'score-model' | 'vae-decode', env: Readonly<Record<string, string>>) {
     const args = ['--import', 'tsx', '--conditions=source', `${SERVICES}${service}/src/main.ts`];
     this.#process = spawn(process.execPath, args, {
-      // biome-ignore lint/style/noProcessEnv: a test's child needs PATH and nothing else
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
