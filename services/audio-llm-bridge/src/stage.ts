@@ -221,7 +221,7 @@ export class Conversation {
   }
 
   #finish(turn: Turn, interrupted: boolean): void {
-    this.#emitEvent(turn.number, { type: 'turn.finished', interrupted, speechMs: turn.sentMs });
+    this.#emitEvent(turn.number, { type: 'turn.finished', interrupted, speechMs: Math.round(turn.sentMs) });
   }
 
   #error(reason: string, message: string, turn?: Turn): void {
