@@ -42,6 +42,17 @@ test('says where a turn stopped when the next frame belongs to another', () => {
   assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
 });
 
+test('a turn that resumes after an underrun counts on', () => {
+  const playhead = newPlayhead();
+  playhead.played(testFrame(0, 0, { turn: 1, speaking: true }));
+  playhead.played(testFrame(1, 0, { turn: 0, speaking: false }));
+  assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
+  playhead.played(testFrame(2, 0, { turn: 1, speaking: true }));
+  assert.equal(playhead.current().turnPlayedMs, 80);
+  playhead.played(testFrame(3, 0, { turn: 2, speaking: true }));
+  assert.equal(playhead.current().turnPlayedMs, 40);
+});
+
 test('says at once that the last frame of a turn was played', () => {
   const playhead = newPlayhead();
   const chunk = testChunk(0, { turn: 1, speaking: true, endOfTurn: true });

@@ -20,6 +20,8 @@ export class Playhead {
   #heldFrames = 0;
   #playedFrames = 0;
   #unpublished = 0;
+  /** The newest turn and what was played of it; idle frames (turn 0) in the middle of it, after an underrun, do not forget it. */
+  #turn = { id: 0, playedMs: 0 };
 
   constructor(options: { sessionId: string; epoch: number; creditChunks: number; fps: number }) {
     this.#sessionId = options.sessionId;
@@ -51,6 +53,8 @@ export class Playhead {
   played(frame: FrameMessage): PlayheadMessage[] {
     const before = this.#at;
     const sameTurn = frame.turn === before.turn;
+    if (frame.turn !== 0 && frame.turn !== this.#turn.id) this.#turn = { id: frame.turn, playedMs: 0 };
+    if (frame.turn !== 0 && frame.speaking) this.#turn.playedMs += this.#frameMs;
     const messages = !sameTurn && this.#unpublished > 0 ? [this.current()] : [];
     this.#at = {
       epoch: frame.epoch,
@@ -58,7 +62,7 @@ export class Playhead {
       chunk: frame.chunk,
       frame: frame.frame,
       mediaTimeUs: frame.mediaTimeUs,
-      turnPlayedMs: (sameTurn ? before.turnPlayedMs : 0) + (frame.speaking ? this.#frameMs : 0),
+      turnPlayedMs: frame.turn === 0 ? 0 : this.#turn.playedMs,
     };
     this.#playedFrames++;
     this.#unpublished++;
