@@ -127,7 +127,7 @@ export class IngestSession {
   #publish(messages: readonly AudioMessage[]): void {
     for (const message of messages) {
       this.#outbound.mic(message);
-      this.#voice?.push(message.pcm);
+      this.#voice?.push(message.pcm, this.#source?.kind === 'microphone');
     }
   }
 

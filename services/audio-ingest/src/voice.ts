@@ -2,8 +2,10 @@ import { SpeechGate, type SpeechGateOptions } from '@talkmesh/media';
 import { BoundedQueue, type Histogram, type Logger } from '@talkmesh/service-kit';
 import { type SileroDetector, WINDOW_MS } from './silero.js';
 
-/** 2 s of `mic` messages. */
-const QUEUE_FRAMES = 100;
+/** 2 s of `mic` messages: a microphone is live, and what is older than that is not worth hearing. */
+const LIVE_FRAMES = 100;
+/** More than a stream may be ahead of its playhead (30 s of messages): it comes in bursts, and all of it is heard. */
+const QUEUE_FRAMES = 1500;
 
 export interface VoiceOptions {
   readonly detector: Pick<SileroDetector, 'push' | 'close'>;
@@ -19,7 +21,8 @@ export interface VoiceOptions {
 export class VoiceWatch {
   readonly #options: VoiceOptions;
   readonly #gate: SpeechGate;
-  readonly #queue: BoundedQueue<Int16Array>;
+  /** `undefined`: the source ended here. */
+  readonly #queue: BoundedQueue<Int16Array | undefined>;
   readonly #worked: Promise<void>;
   #heardMs = 0;
   #startedAtMs = 0;
@@ -28,7 +31,7 @@ export class VoiceWatch {
   constructor(options: VoiceOptions) {
     this.#options = options;
     this.#gate = new SpeechGate(options.gate);
-    this.#queue = new BoundedQueue<Int16Array>({
+    this.#queue = new BoundedQueue<Int16Array | undefined>({
       name: 'vad',
       capacity: QUEUE_FRAMES,
       policy: 'drop-oldest',
@@ -42,15 +45,15 @@ export class VoiceWatch {
     return this.#skipped;
   }
 
-  push(pcm24k: Int16Array): void {
-    this.#queue.push(pcm24k);
+  /** @param live a microphone: skipped rather than heard late */
+  push(pcm24k: Int16Array, live: boolean): void {
+    if (live && this.#queue.size >= LIVE_FRAMES) this.#skipped++;
+    else this.#queue.push(pcm24k);
   }
 
-  /** The source is gone: speech that was going on has ended. */
+  /** The source is gone: speech that is going on when its last message was heard has ended. */
   sourceGone(): void {
-    this.#queue.clear();
-    if (this.#gate.speaking) this.#options.onStop(Math.max(0, this.#heardMs - this.#startedAtMs));
-    this.#gate.reset();
+    this.#queue.push(undefined);
   }
 
   async close(): Promise<void> {
@@ -63,6 +66,10 @@ export class VoiceWatch {
   async #work(): Promise<void> {
     const { detector, log, took } = this.#options;
     for await (const pcm of this.#queue) {
+      if (pcm === undefined) {
+        this.#ended();
+        continue;
+      }
       const startMs = performance.now();
       try {
         for (const probability of await detector.push(pcm)) this.#heard(probability);
@@ -72,6 +79,11 @@ export class VoiceWatch {
         log.error({ err }, 'voice activity detection failed for a message');
       }
     }
+  }
+
+  #ended(): void {
+    if (this.#gate.speaking) this.#options.onStop(Math.max(0, this.#heardMs - this.#startedAtMs));
+    this.#gate.reset();
   }
 
   #heard(probability: number): void {
