@@ -5,6 +5,10 @@ import { test } from 'node:test';
 import { PIPELINE, SERVICES, type ServiceName } from '@talkmesh/contracts';
 import { globSync } from '../support/glob.js';
 
+/** Code that runs in production: no tests, nothing that only tests use. */
+const sourcesOf = (service: ServiceName): string[] =>
+  globSync([`services/${service}/src`], /(?<!\.test)\.ts$/).filter((path) => !/\/testing(\/|\.ts$)/.test(path));
+
 interface Used {
   readonly publishes: Set<string>;
   readonly subscribes: Set<string>;
@@ -12,7 +16,7 @@ interface Used {
 
 /** Streams a service's source names in calls of the bus. The bus has no other door: it takes literal stream names only. */
 function streamsUsed(service: ServiceName): Used {
-  const files = globSync([`services/${service}/src`], /(?<!\.test)\.ts$/);
+  const files = sourcesOf(service);
   const source = files.map((path) => readFileSync(path, 'utf8')).join('\n');
   const calls = (pattern: RegExp): string[] => [...source.matchAll(pattern)].map((match) => match[1] as string);
   const publishes = new Set(calls(/\bbus\.publish\(\s*'(\w+)'/g));
@@ -37,7 +41,7 @@ for (const service of SERVICES)
 
 test('every gRPC service of the table is registered by its owner', () => {
   for (const service of SERVICES) {
-    const source = globSync([`services/${service}/src`], /(?<!\.test)\.ts$/)
+    const source = sourcesOf(service)
       .map((path) => readFileSync(path, 'utf8'))
       .join('\n');
     const own = PIPELINE[service].serves.filter((name) => name !== 'StageService');

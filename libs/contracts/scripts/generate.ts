@@ -1,6 +1,6 @@
 /** Generates src/gen from protos/; with --check, compares instead and fails when the committed types are stale. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -25,6 +25,9 @@ function generate(outDir: string): void {
   execFileSync(process.execPath, [bin, ...options, `--outDir=${outDir}`, ...files.map((name) => join(protos, name))], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+  // The generator names the proto by its absolute path on the machine it ran on.
+  for (const [path, text] of filesUnder(outDir))
+    writeFileSync(join(outDir, path), text.replaceAll(`${root}protos`, 'protos'));
 }
 
 function filesUnder(directory: string): Map<string, string> {
