@@ -129,7 +129,7 @@ test('two callers at the same time hear their own avatar only; a closed tab rele
     assert.equal(heard(await readProbe(other.page)).length, before, 'the other caller heard it');
     await waitUntil(
       'the end of the line',
-      async () => heard((await readProbe(speaking.page)).slice(-20)).length === 0,
+      async () => heard((await readProbe(speaking.page)).slice(-60)).length === 0,
       30_000,
     );
   }
