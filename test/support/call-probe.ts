@@ -8,6 +8,8 @@ export interface ProbeSample {
   readonly audio: number;
   /** How open the mouth looks: share of clearly darker pixels in the mouth box. */
   readonly mouth: number;
+  /** Frames presented since the video began, those that no sample looked at included. */
+  readonly presented: number;
 }
 
 /**
@@ -25,10 +27,10 @@ export async function startProbe(page: Page, mouthBox: readonly [number, number,
     const canvas = new OffscreenCanvas(box[2], box[3]);
     const draw = canvas.getContext('2d', { willReadFrequently: true }) as OffscreenCanvasRenderingContext2D;
     const wave = new Float32Array(analyser.fftSize);
-    const samples: { t: number; audio: number; mouth: number }[] = [];
+    const samples: { t: number; audio: number; mouth: number; presented: number }[] = [];
     Object.assign(window, { probe: { samples, context } });
     const started = performance.now();
-    const look = (): void => {
+    const look = (_now: number, { presentedFrames }: VideoFrameCallbackMetadata): void => {
       analyser.getFloatTimeDomainData(wave);
       const audio = Math.sqrt(wave.reduce((sum, x) => sum + x * x, 0) / wave.length);
       draw.drawImage(video, box[0], box[1], box[2], box[3], 0, 0, box[2], box[3]);
@@ -41,6 +43,7 @@ export async function startProbe(page: Page, mouthBox: readonly [number, number,
         t: performance.now() - started,
         audio,
         mouth: luma.filter((l) => l < 0.62 * median).length / luma.length,
+        presented: presentedFrames,
       });
       video.requestVideoFrameCallback(look);
     };
