@@ -54,9 +54,10 @@ export interface ExecutorStats {
 export interface Executor extends AsyncDisposable {
   /**
    * Loads a graph from a file or from memory.
+   * @param weightsFolder where the files lie that a graph from memory takes its weights from
    * @throws MeshError MODEL_INVALID when the runtime refuses it
    */
-  load(source: string | Uint8Array, name: string): Promise<Segment>;
+  load(source: string | Uint8Array, name: string, weightsFolder?: string): Promise<Segment>;
   /** Copies data in. @throws RangeError when dims and data do not match */
   upload(data: TensorData, type: TensorType, dims: readonly number[]): TensorHandle;
   /**

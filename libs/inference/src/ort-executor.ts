@@ -63,7 +63,7 @@ class OrtExecutor implements Executor {
     this.failed.catch(() => undefined);
   }
 
-  async load(source: string | Uint8Array, name: string): Promise<Segment> {
+  async load(source: string | Uint8Array, name: string, weightsFolder?: string): Promise<Segment> {
     const id = this.#nextId++;
     try {
       const facts = await this.#call<{ inputs: TensorInfo[]; outputs: TensorInfo[] }>({
@@ -71,6 +71,7 @@ class OrtExecutor implements Executor {
         segment: id,
         name,
         source,
+        weightsFolder,
       });
       return { id, name, ...facts };
     } catch (cause) {

@@ -10,7 +10,13 @@ export interface OrtWorkerData {
 
 /** What the main thread asks of the worker, in order. Ids of tensors are given by the main thread. */
 export type OrtRequest =
-  | { readonly op: 'load'; readonly segment: number; readonly name: string; readonly source: string | Uint8Array }
+  | {
+      readonly op: 'load';
+      readonly segment: number;
+      readonly name: string;
+      readonly source: string | Uint8Array;
+      readonly weightsFolder: string | undefined;
+    }
   | {
       readonly op: 'upload';
       readonly tensor: number;

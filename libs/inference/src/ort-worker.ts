@@ -19,8 +19,6 @@ const options: InferenceSession.SessionOptions = {
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   logSeverityLevel: 3,
-  // Spinning threads would take the cores from the other services between two chunks.
-  extra: { session: { intra_op: { allow_spinning: '0' } } },
 };
 
 function tensorOf(id: number): Tensor {
@@ -36,11 +34,20 @@ const describe = (metadata: readonly InferenceSession.ValueMetadata[]): TensorIn
       : { name: value.name, type: 'not a tensor', dims: [] },
   );
 
+/** Spinning threads would take the cores from the other services between two chunks. */
+const extraOf = (weightsFolder: string | undefined): Record<string, unknown> => ({
+  session: {
+    intra_op: { allow_spinning: '0' },
+    ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
+  },
+});
+
 async function load(request: OrtRequest & { op: 'load' }): Promise<{ inputs: TensorInfo[]; outputs: TensorInfo[] }> {
+  const all = { ...options, extra: extraOf(request.weightsFolder) };
   const session =
     typeof request.source === 'string'
-      ? await InferenceSession.create(request.source, options)
-      : await InferenceSession.create(request.source, options);
+      ? await InferenceSession.create(request.source, all)
+      : await InferenceSession.create(request.source, all);
   segments.set(request.segment, { session, name: request.name, runs: 0 });
   return { inputs: describe(session.inputMetadata), outputs: describe(session.outputMetadata) };
 }
