@@ -3,6 +3,7 @@ import {
   Server,
   ServerCredentials,
   ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
   type ServerInterceptor,
   status,
 } from '@grpc/grpc-js';
@@ -16,14 +17,18 @@ import { waitAtMost } from './waiting.js';
 /** Calls at once on one connection. */
 const MAX_STREAMS = 1000;
 
+const HEALTH_WATCH = '/grpc.health.v1.Health/Watch';
+
 /** A process's gRPC server: its services, grpc.health.v1 with a status per service, and reflection. */
 export class KitGrpcServer {
   readonly #server: Server;
   readonly #health: HealthImplementation;
   readonly #names: readonly string[];
+  /** Health streams would never end by themselves. */
+  readonly #watches = new Set<ServerInterceptingCallInterface>();
 
   constructor(services: readonly GrpcServiceImpl[], metrics: Metrics) {
-    const interceptors = [measureCalls(metrics)];
+    const interceptors = [measureCalls(metrics), this.#keepWatches()];
     this.#server = new Server({ ...CHANNEL_OPTIONS, 'grpc.max_concurrent_streams': MAX_STREAMS, interceptors });
     for (const { definition, implementation } of services) this.#server.addService(definition, implementation);
     this.#names = ['', ...services.map(({ definition }) => serviceName(definition))];
@@ -59,9 +64,25 @@ export class KitGrpcServer {
     const closed = new Promise<void>((resolve, reject) => {
       this.#server.tryShutdown((error) => (error ? reject(error) : resolve()));
     });
+    for (const watch of this.#watches) watch.sendStatus({ code: status.UNAVAILABLE, details: 'the service has ended' });
     const outcome = await waitAtMost(closed, limitMs, signal);
     if (outcome === 'gave-up') this.#server.forceShutdown();
     return outcome === 'done';
+  }
+
+  #keepWatches(): ServerInterceptor {
+    return ({ path }, call) => {
+      if (path !== HEALTH_WATCH) return new ServerInterceptingCall(call);
+      this.#watches.add(call);
+      const forget = (): boolean => this.#watches.delete(call);
+      return new ServerInterceptingCall(call, {
+        start: (next) => next({ onCancel: forget }),
+        sendStatus: (outcome, next) => {
+          forget();
+          next(outcome);
+        },
+      });
+    };
   }
 }
 

@@ -179,11 +179,12 @@ export type ClientConstructor<T extends Client> = new (
   options?: Partial<ChannelOptions>,
 ) => T;
 
-/** A client with the mesh's limits and keepalive that reconnects within 2 s; end it with `closeClient`. */
+/** A client with the mesh's limits and keepalive that reconnects within 2 s; end it with `closeClient`. `more` options win. */
 export function connectClient<T extends Client>(
   Ctor: ClientConstructor<T>,
   address: string,
   security: ChannelCredentials = credentials.createInsecure(),
+  more: ChannelOptions = {},
 ): T {
   return new Ctor(address, security, {
     ...CHANNEL_OPTIONS,
@@ -191,6 +192,7 @@ export function connectClient<T extends Client>(
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.min_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2000,
+    ...more,
   });
 }
 

@@ -23,6 +23,7 @@ export {
   type UnaryCall,
   unary,
 } from './grpc.js';
+export { type HealthListener, watchHealth } from './health-watch.js';
 export type { BucketName, KvBucket, KvEntryOf } from './kv-bucket.js';
 export { SERVICE_STATES, type ServiceState } from './lifecycle.js';
 export { createLogger, type Logger } from './logging.js';
