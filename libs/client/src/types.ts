@@ -57,6 +57,11 @@ interface EventEnvelope {
   readonly atMs: number;
 }
 
+/** The services a call occupies. */
+export type StageService = 'webrtc-egress' | 'vae-decode' | 'score-model' | 'audio-llm-bridge' | 'audio-ingest';
+/** Why a stage went to another worker. */
+export type StageCause = 'died' | 'unregistered' | 'cut-off' | 'missing' | 'drained';
+
 /** What happens in a call; `libs/contracts/src/events.ts` is the source. */
 export type CallEvent = EventEnvelope &
   (
@@ -69,6 +74,13 @@ export type CallEvent = EventEnvelope &
     | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }
+    | { readonly type: 'stage.recovering'; readonly service: StageService; readonly cause: StageCause }
+    | {
+        readonly type: 'stage.moved';
+        readonly service: StageService;
+        readonly cause: StageCause;
+        readonly tookMs: number;
+      }
     | { readonly type: 'session.ended'; readonly cause: string }
     | { readonly type: 'error'; readonly service: string; readonly reason: string; readonly message: string }
   );

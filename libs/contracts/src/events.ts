@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MeshError } from './errors.js';
 import { isSessionId } from './ids.js';
+import { OPEN_ORDER } from './pipeline.js';
 
 const speechStarted = z.object({ type: z.literal('speech.started') });
 const speechStopped = z.object({ type: z.literal('speech.stopped'), durationMs: z.number().nonnegative() });
@@ -27,6 +28,23 @@ const transcript = z.object({
 });
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
+const STAGE_CAUSES = ['died', 'unregistered', 'cut-off', 'missing', 'drained'] as const;
+/** A stage of the session has no worker just now; the call goes on when one takes it. */
+const stageRecovering = z.object({
+  type: z.literal('stage.recovering'),
+  service: z.enum(OPEN_ORDER),
+  cause: z.enum(STAGE_CAUSES),
+});
+/**
+ * Another worker took over a stage of the session, `tookMs` after the old one was missed. Peer connections do not travel:
+ * after webrtc-egress the viewer, after audio-ingest the microphone must offer again.
+ */
+const stageMoved = z.object({
+  type: z.literal('stage.moved'),
+  service: z.enum(OPEN_ORDER),
+  cause: z.enum(STAGE_CAUSES),
+  tookMs: z.number().nonnegative(),
+});
 const sessionEnded = z.object({ type: z.literal('session.ended'), cause: z.string().max(100) });
 const failure = z.object({
   type: z.literal('error'),
@@ -45,6 +63,8 @@ const body = z.discriminatedUnion('type', [
   transcript,
   viewerConnected,
   viewerGone,
+  stageRecovering,
+  stageMoved,
   sessionEnded,
   failure,
 ]);
@@ -59,6 +79,11 @@ const envelope = z.object({
 export type EventBody = z.infer<typeof body>;
 export type MeshEvent = z.infer<typeof envelope> & EventBody;
 export type EventType = EventBody['type'];
+/**
+ * Why a stage moved: `died`: its process is gone; `unregistered`: it left the registry and does not answer; `cut-off`: it lost NATS;
+ * `missing`: its worker does not know the session; `drained`: its worker is going away.
+ */
+export type StageCause = (typeof STAGE_CAUSES)[number];
 
 /** What happens in a call, as JSON on `tm.v1.<sid>.event`: small, rare, readable with any NATS tool. */
 export function encodeEvent(event: Omit<MeshEvent, 'v' | 'atMs'> & EventBody, atMs = Date.now()): Uint8Array {
