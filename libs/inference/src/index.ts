@@ -9,6 +9,7 @@ export type { OrtProvider } from './ort-protocol.js';
 export * from './plan/plan.js';
 export * from './png.js';
 export * from './reference.js';
+export * from './schedule/index.js';
 export { ScoreEngine, type StateBytes } from './score-engine.js';
 export { type GeneratedChunk, ScoreSession, type ScoreSessionOptions } from './score-session.js';
 export * from './state-bytes.js';

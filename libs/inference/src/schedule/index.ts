@@ -1,0 +1,4 @@
+export * from './admission.js';
+export * from './cost.js';
+export * from './ladder.js';
+export * from './order.js';
