@@ -9,6 +9,7 @@ const TOOLS = {
   chromium: { package: 'chromium', paths: ['/usr/bin/chromium'] },
   ffmpeg: { package: 'ffmpeg', paths: ['/usr/bin/ffmpeg'] },
   'espeak-ng': { package: 'espeak-ng', paths: ['/usr/bin/espeak-ng'] },
+  flite: { package: 'flite', paths: ['/usr/bin/flite'] },
 } as const;
 export type Tool = keyof typeof TOOLS;
 

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type AvatarManifest, modelManifest } from '@talkmesh/contracts';
+import { loadModel, type Model } from '@talkmesh/inference';
+
+/** An avatar of the evaluation, as `eval_material` writes it. */
+export interface Extra {
+  readonly id: string;
+  readonly style: string;
+  readonly landmarks: AvatarManifest['landmarks'];
+}
+
+/** The model in `folder` with the evaluation's avatars instead of its own, as a checked copy in `to`. */
+export async function withAvatars(
+  folder: string,
+  extras: readonly Extra[],
+  pictures: string,
+  to: string,
+): Promise<Model> {
+  await mkdir(join(to, 'avatars'), { recursive: true });
+  const manifest = modelManifest.parse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')));
+  const own = new Set(manifest.avatars.map((avatar) => avatar.image));
+  const files = manifest.files.filter((file) => !own.has(file.path));
+  for (const { path } of files) await cp(join(folder, path), join(to, path));
+  const avatars: AvatarManifest[] = [];
+  for (const { id, style, landmarks } of extras) {
+    const image = `avatars/${id}.png`;
+    const bytes = await readFile(join(pictures, `${id}.png`));
+    await writeFile(join(to, image), bytes);
+    files.push({ path: image, bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') });
+    avatars.push({ id, name: id, style, image, landmarks });
+  }
+  await writeFile(join(to, 'model.json'), JSON.stringify({ ...manifest, files, avatars }));
+  return loadModel(to);
+}

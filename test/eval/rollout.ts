@@ -1,0 +1,186 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createOrtExecutor, DecoderEngine, type Model, ScoreEngine } from '@talkmesh/inference';
+import { median } from '../support/statistics.js';
+
+export interface Clip {
+  readonly id: string;
+  readonly set: string;
+  readonly avatar: string;
+}
+
+/** A stretch of a long call. */
+interface Stretch {
+  readonly pcm: Int16Array;
+  readonly silent: boolean;
+}
+
+/** Chunks decoded in every minute of the long call, for looking at. */
+const CHUNKS_LOOKED_AT = 5;
+
+/**
+ * Plays clips through the engines that the services run, one session each, and leaves frames and latents in `folder` for the judge.
+ * One thread per engine, as the budget is stated.
+ */
+export class Rollout implements AsyncDisposable {
+  readonly #model: Model;
+  readonly #folder: string;
+  readonly #executors;
+  readonly #score: ScoreEngine;
+  readonly #decoder: DecoderEngine;
+  readonly #times = { score: [] as number[], decode: [] as number[] };
+
+  private constructor(
+    model: Model,
+    folder: string,
+    executors: readonly AsyncDisposable[],
+    score: ScoreEngine,
+    decoder: DecoderEngine,
+  ) {
+    this.#model = model;
+    this.#folder = folder;
+    this.#executors = executors;
+    this.#score = score;
+    this.#decoder = decoder;
+  }
+
+  static async open(model: Model, folder: string): Promise<Rollout> {
+    await mkdir(join(folder, 'hour'), { recursive: true });
+    const executors = [createOrtExecutor({ threads: 1 }), createOrtExecutor({ threads: 1 })] as const;
+    const score = await ScoreEngine.load(model, executors[0]);
+    return new Rollout(model, folder, executors, score, await DecoderEngine.load(model, executors[1]));
+  }
+
+  /** One clip, from silence on; the last chunk that is not whole is left out. */
+  async clip(clip: Clip, pcm: Int16Array, seed: number): Promise<void> {
+    const frames = createWriteStream(join(this.#folder, `${clip.id}.i420`));
+    const latents = createWriteStream(join(this.#folder, `${clip.id}.latents`));
+    const { samplesPerChunk } = this.#model.geometry;
+    const talker = await this.#score.openSession({ avatar: clip.avatar, seed, keepChunks: 2 });
+    const painter = await this.#decoder.openSession({ avatar: clip.avatar, keepChunks: 2 });
+    for (let chunk = 0; (chunk + 1) * samplesPerChunk <= pcm.length; chunk++) {
+      const startMs = performance.now();
+      const made = await talker.generate(chunk, pcm.slice(chunk * samplesPerChunk, (chunk + 1) * samplesPerChunk));
+      const madeMs = performance.now();
+      if (made === undefined) throw new Error('a chunk was abandoned');
+      const decoded = await painter.decode(chunk, made.values);
+      if (decoded === undefined) throw new Error('a chunk was abandoned');
+      this.#times.score.push(madeMs - startMs);
+      this.#times.decode.push(performance.now() - madeMs);
+      await append(latents, bytesOf(made.values));
+      for (const frame of decoded.frames) await append(frames, frame);
+    }
+    talker.dispose();
+    painter.dispose();
+    await Promise.all([ended(frames), ended(latents)]);
+  }
+
+  /**
+   * One call of `minutes`: stretches of speech and of silence by turns. All latents are kept; of every minute a few chunks are decoded, after one
+   * that gives the decoder its state.
+   */
+  async hour(avatar: string, stretches: readonly Stretch[], minutes: number, seed: number): Promise<void> {
+    const { samplesPerChunk, chunkMs, framesPerChunk } = this.#model.geometry;
+    const chunks = Math.floor((minutes * 60_000) / chunkMs);
+    const perMinute = Math.floor(60_000 / chunkMs);
+    const latents = createWriteStream(join(this.#folder, 'hour.latents'));
+    const talker = await this.#score.openSession({ avatar, seed, keepChunks: 2 });
+    const painter = await this.#decoder.openSession({ avatar, keepChunks: 2 });
+    const sound = endless(stretches, samplesPerChunk);
+    const silentChunks: number[] = [];
+    const windows: { minute: number; firstFrame: number }[] = [];
+    let frames: WriteStream | undefined;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const { pcm, silent } = sound();
+      const made = await talker.generate(chunk, pcm);
+      if (made === undefined) throw new Error('a chunk was abandoned');
+      silentChunks.push(silent ? 1 : 0);
+      await append(latents, bytesOf(made.values));
+      const at = (chunk % perMinute) - (perMinute >> 1);
+      if (at < 0 || at > CHUNKS_LOOKED_AT) continue;
+      const decoded = await painter.decode(chunk, made.values);
+      if (at === 0) {
+        const minute = Math.floor(chunk / perMinute);
+        frames = createWriteStream(join(this.#folder, 'hour', `${String(minute).padStart(2, '0')}.i420`));
+        windows.push({ minute, firstFrame: (chunk + 1) * framesPerChunk });
+      } else for (const frame of decoded?.frames ?? []) await append(frames as WriteStream, frame);
+      if (at === CHUNKS_LOOKED_AT) await ended(frames as WriteStream);
+    }
+    talker.dispose();
+    painter.dispose();
+    await ended(latents);
+    const whole = windows.filter(
+      ({ firstFrame }) => firstFrame + CHUNKS_LOOKED_AT * framesPerChunk <= chunks * framesPerChunk,
+    );
+    await writeFile(
+      join(this.#folder, 'hour.json'),
+      JSON.stringify({ avatar, framesPerChunk, silentChunks, windows: whole }),
+    );
+  }
+
+  /** What the judge must know of the run. */
+  async finish(): Promise<void> {
+    const { manifest, geometry, label } = this.#model;
+    const [score, decode] = [median(this.#times.score), median(this.#times.decode)];
+    const run = {
+      model: label,
+      framesPerChunk: geometry.framesPerChunk,
+      chunk: { latentFrames: manifest.chunk.latentFrames, steps: manifest.score.schedule.length, ms: geometry.chunkMs },
+      cost: {
+        'score, ms a chunk': score,
+        'decode, ms a chunk': decode,
+        'both, % of a chunk': (100 * (score + decode)) / geometry.chunkMs,
+      },
+    };
+    await writeFile(join(this.#folder, 'run.json'), JSON.stringify(run));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#score[Symbol.asyncDispose]();
+    await this.#decoder[Symbol.asyncDispose]();
+    for (const executor of this.#executors) await executor[Symbol.asyncDispose]();
+  }
+}
+
+/** PCM16 of a clip. */
+export async function readPcm(path: string): Promise<Int16Array> {
+  const bytes = await readFile(path);
+  return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+/** Chunk after chunk of the stretches, over and over. A chunk is silent when all of it is. */
+function endless(stretches: readonly Stretch[], size: number): () => Stretch {
+  let stretch = 0;
+  let at = 0;
+  return () => {
+    const pcm = new Int16Array(size);
+    let silent = true;
+    for (let filled = 0; filled < size; ) {
+      const current = stretches[stretch % stretches.length] as Stretch;
+      const part = current.pcm.subarray(at, at + size - filled);
+      pcm.set(part, filled);
+      silent &&= current.silent;
+      filled += part.length;
+      at += part.length;
+      if (at < current.pcm.length) continue;
+      stretch += 1;
+      at = 0;
+    }
+    return { pcm, silent };
+  };
+}
+
+const bytesOf = (values: Float32Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
+
+async function append(stream: WriteStream, bytes: Uint8Array): Promise<void> {
+  if (!stream.write(bytes)) await new Promise((resolve) => stream.once('drain', resolve));
+}
+
+function ended(stream: WriteStream): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.once('error', reject);
+    stream.end(() => resolve());
+  });
+}

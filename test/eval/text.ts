@@ -1,0 +1,14 @@
+import { type Judgement, tables } from './report.js';
+
+/** The report's tables as plain text. */
+export function formatText(judgements: readonly Judgement[]): string {
+  const all = tables(judgements);
+  const width = Math.max(...all.flatMap(({ rows }) => rows.map(({ name }) => name.length)));
+  const blocks = all.map(({ title, rows }) =>
+    [
+      title,
+      ...rows.map(({ name, cells }) => `  ${name.padEnd(width)}  ${cells.map((text) => text.padStart(16)).join('  ')}`),
+    ].join('\n'),
+  );
+  return `${blocks.join('\n\n')}\n`;
+}
