@@ -163,6 +163,27 @@ test('fewer steps make another chunk, and the call goes on', async () => {
   coarse.dispose();
 });
 
+test('a held chunk runs nothing: keys and values stay, what was heard moves on, and it can be taken back', async () => {
+  const [straight, holding, other] = [await open(5), await open(5), await open(5)];
+  const expected = await say(straight, 0, 3);
+  await say(holding, 0, 1);
+  await say(other, 0, 1);
+  const { runs } = await executor.stats();
+  const bytes = engine.stateBytes().kv;
+  assert.deepEqual(await holding.generate(1, sound(1), 0), { values: new Float32Array(0), steps: 0 });
+  assert.deepEqual((await executor.stats()).runs, runs);
+  assert.equal(engine.stateBytes().kv, bytes, 'the state is shared, not copied');
+  await other.generate(1, sound(30), 0);
+  const [after] = await say(holding, 2, 3);
+  const [afterOther] = await say(other, 2, 3);
+  assert.ok(after?.every(Number.isFinite));
+  assert.notDeepEqual(after, afterOther, 'what was heard while the picture held is heard');
+  assert.notDeepEqual(after, expected[2], 'the chunk before is another');
+  holding.rollback(1);
+  assert.deepEqual(await say(holding, 1, 3), expected.slice(1));
+  for (const session of [straight, holding, other]) session.dispose();
+});
+
 test('state is constant in size, counted, and freed to the last handle, also in the middle of a chunk', async () => {
   const idle = await executor.stats();
   assert.deepEqual([engine.stateBytes().kv, engine.stateBytes().audio, engine.stateBytes().reference], [0, 0, 0]);
