@@ -70,7 +70,7 @@ export type CallEvent = EventEnvelope &
     | { readonly type: 'turn.started'; readonly source: 'voice' | 'text' | 'external' }
     | { readonly type: 'turn.finished'; readonly interrupted: boolean; readonly speechMs: number }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
-    | { readonly type: 'flush'; readonly fromChunk: number; readonly cause: 'interrupt' | 'speech' }
+    | { readonly type: 'flush'; readonly fromChunk: number; readonly cause: 'interrupt' | 'speech' | 'resume' }
     | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }

@@ -18,7 +18,7 @@ const interrupt = z.object({ type: z.literal('interrupt'), cause: z.enum(['barge
 const flush = z.object({
   type: z.literal('flush'),
   fromChunk: z.number().int().nonnegative(),
-  cause: z.enum(['interrupt', 'speech']),
+  cause: z.enum(['interrupt', 'speech', 'resume']),
 });
 const transcript = z.object({
   type: z.literal('transcript'),

@@ -7,4 +7,5 @@ export * from './messages.js';
 export * from './pipeline.js';
 export * from './protos.js';
 export * from './registry.js';
+export * from './retention.js';
 export * from './subjects.js';

@@ -22,7 +22,14 @@ import {
 const SID = '0123456789abcdefghjk';
 const head = { sessionId: SID, epoch: 2, turn: 3, chunk: 4, mediaTimeUs: 1_920_000, deadlineUs: 1_800_000_000_000_000 };
 
-const audio: AudioMessage = { ...head, sequence: 7, sampleRateHz: 24_000, pcm: Int16Array.of(1, -2), endOfTurn: true };
+const audio: AudioMessage = {
+  ...head,
+  sequence: 7,
+  sampleRateHz: 24_000,
+  pcm: Int16Array.of(1, -2),
+  fromSample: 960,
+  endOfTurn: true,
+};
 const latent: LatentMessage = {
   ...head,
   part: 0,
@@ -31,7 +38,11 @@ const latent: LatentMessage = {
   pcm: Int16Array.of(256),
   speaking: true,
   degraded: false,
+  held: false,
   endOfTurn: false,
+  steps: 2,
+  turnSamples: 11_520,
+  closedTurn: 1,
 };
 const frame: FrameMessage = {
   ...head,
@@ -43,6 +54,7 @@ const frame: FrameMessage = {
   pcm: Int16Array.of(-1),
   speaking: true,
   degraded: true,
+  held: false,
   endOfTurn: true,
 };
 const playhead: PlayheadMessage = {
@@ -57,10 +69,10 @@ const playhead: PlayheadMessage = {
 /** The bytes on the wire. A change here breaks every running mesh: raise the version instead. */
 const GOLDEN_HEAD = `${'3031323334353637383961626364656667686a6b'}00000000020000000300000004000000`;
 const GOLDEN = {
-  audio: `544d010102005000${GOLDEN_HEAD}07000000004c1d00000000000080982817650600c05d000002000000000000000400000001 00feff`,
-  latent: `544d010201005000${GOLDEN_HEAD}00000000004c1d00000000000080982817650600020000000100000001000000 0a000000 0000003f 000080bf 0001`,
-  frame: `544d010307005000${GOLDEN_HEAD}0b000000004c1d00000000000080982817650600020002000100 00000c000000 08000000 101112138081 ffff`,
-  playhead: `544d010400005000${GOLDEN_HEAD}05000000004c1d00000000000000000000000000 02000000 01000000 b8010000 00000000`,
+  audio: `544d020102005000${GOLDEN_HEAD}07000000004c1d00000000000080982817650600c05d000002000000c00300000400000001 00feff`,
+  latent: `544d020201025000${GOLDEN_HEAD}00000100004c1d0000000000008098281765060001000000002d000001000000 0a000000 0000003f 000080bf 0001`,
+  frame: `544d020307005000${GOLDEN_HEAD}0b000000004c1d00000000000080982817650600020002000100 00000c000000 08000000 101112138081 ffff`,
+  playhead: `544d020400005000${GOLDEN_HEAD}05000000004c1d00000000000000000000000000 02000000 01000000 b8010000 00000000`,
 };
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const golden = (text: string): string => text.replaceAll(' ', '');
@@ -103,7 +115,7 @@ test('malformed messages are refused with a reason', () => {
     return bytes;
   };
   assert.equal(
-    reasonOf(() => decodeAudio(changed(2, 2))),
+    reasonOf(() => decodeAudio(changed(2, 1))),
     'MESSAGE_VERSION',
   );
   assert.equal(
@@ -134,6 +146,39 @@ test('malformed messages are refused with a reason', () => {
   );
   assert.equal(
     reasonOf(() => encodeFrame({ ...frame, i420: new Uint8Array(2_000_000) })),
+    'MESSAGE_MALFORMED',
+  );
+});
+
+test('a held chunk and a held frame carry sound alone', () => {
+  const chunk: LatentMessage = { ...latent, held: true, values: new Float32Array(0), steps: 0 };
+  assert.deepEqual(decodeLatent(encodeLatent(chunk)), chunk);
+  assert.deepEqual(splitLatent(chunk), [chunk]);
+  const still: FrameMessage = { ...frame, held: true, i420: new Uint8Array(0) };
+  assert.deepEqual(decodeFrame(encodeFrame(still)), still);
+  for (const wrong of [
+    { ...chunk, held: false },
+    { ...chunk, steps: 1 },
+    { ...latent, held: true },
+  ])
+    assert.equal(
+      reasonOf(() => encodeLatent(wrong)),
+      'MESSAGE_MALFORMED',
+    );
+  const flagless = encodeLatent(chunk);
+  flagless[4] = 0;
+  assert.equal(
+    reasonOf(() => decodeLatent(flagless)),
+    'MESSAGE_MALFORMED',
+  );
+  const tooManySamples = encodeLatent(latent);
+  tooManySamples[64] = 200;
+  assert.equal(
+    reasonOf(() => decodeLatent(tooManySamples)),
+    'MESSAGE_MALFORMED',
+  );
+  assert.equal(
+    reasonOf(() => encodeFrame({ ...frame, held: true })),
     'MESSAGE_MALFORMED',
   );
 });

@@ -4,15 +4,15 @@
  * | offset | type | field |
  * |---|---|---|
  * | 0 | u8 x2 | 'T' 'M' |
- * | 2 | u8 | version (1) |
+ * | 2 | u8 | version (2) |
  * | 3 | u8 | kind: 1 audio, 2 latent, 3 frame, 4 playhead |
- * | 4 | u16 | flags |
+ * | 4 | u16 | flags; of a latent the upper byte holds its steps |
  * | 6 | u16 | header bytes (80) |
  * | 8 | ascii x24 | session id, zero padded |
  * | 32 | u32 | epoch |
  * | 36 | u32 | turn |
  * | 40 | u32 | chunk |
- * | 44 | u32 | index inside the chunk or stream |
+ * | 44 | u32 | index inside the chunk or stream; of a latent parts << 16, part |
  * | 48 | u64 | media time, microseconds of the session's media clock |
  * | 56 | u64 | deadline, unix microseconds (0: none) |
  * | 64 | u32 x3 | words of the kind, see the encode functions |
@@ -22,7 +22,7 @@ import { MeshError } from './errors.js';
 import { isSessionId } from './ids.js';
 import { MAX_PAYLOAD_BYTES } from './pipeline.js';
 
-export const MESSAGE_VERSION = 1;
+export const MESSAGE_VERSION = 2;
 export const HEADER_BYTES = 80;
 
 export const KIND = { audio: 1, latent: 2, frame: 3, playhead: 4 } as const;
@@ -31,6 +31,7 @@ export type Kind = keyof typeof KIND;
 const FLAG_SPEAKING = 1;
 const FLAG_END_OF_TURN = 2;
 const FLAG_DEGRADED = 4;
+const FLAG_HELD = 8;
 
 /** What every message carries. */
 export interface MessageHeader {
@@ -52,6 +53,8 @@ export interface AudioMessage extends MessageHeader {
   readonly sequence: number;
   readonly sampleRateHz: number;
   readonly pcm: Int16Array;
+  /** Samples of the turn that came before this message: a gap shows, and what comes twice. 0 for `mic`. */
+  readonly fromSample: number;
   /** Nothing more comes in this turn (`pcm` may be empty). */
   readonly endOfTurn: boolean;
 }
@@ -60,15 +63,23 @@ export interface AudioMessage extends MessageHeader {
 export interface LatentMessage extends MessageHeader {
   readonly part: number;
   readonly parts: number;
-  /** Flat float32 values; the shape is the manifest's [latentFrames, C, H, W]. */
+  /** Flat float32 values; the shape is the manifest's [latentFrames, C, H, W]. Empty when the chunk is held. */
   readonly values: Float32Array;
   /** The chunk's own audio, PCM16 mono at 24 kHz; in part 0 only. */
   readonly pcm: Int16Array;
   readonly speaking: boolean;
   /** Fewer steps than the model asks for. */
   readonly degraded: boolean;
+  /** No new picture: the one before stays, the sound goes on. */
+  readonly held: boolean;
   /** This chunk holds the last audio of its turn. */
   readonly endOfTurn: boolean;
+  /** Denoising steps taken, at most 255; 0 when the chunk is held. */
+  readonly steps: number;
+  /** Samples of its turn spoken up to the end of this chunk, without padding; 0 in no turn. */
+  readonly turnSamples: number;
+  /** Turns up to this one are over once this chunk was spoken: finished or cut. Nothing more of them is to be said. */
+  readonly closedTurn: number;
 }
 
 /** `frame`: one picture with its own slice of audio. */
@@ -78,12 +89,14 @@ export interface FrameMessage extends MessageHeader {
   readonly framesInChunk: number;
   readonly width: number;
   readonly height: number;
-  /** Planar I420, width*height*3/2 bytes. */
+  /** Planar I420, width*height*3/2 bytes; empty when the frame is held. */
   readonly i420: Uint8Array;
   /** PCM16 mono 24 kHz, sample rate / fps samples. */
   readonly pcm: Int16Array;
   readonly speaking: boolean;
   readonly degraded: boolean;
+  /** The picture before is shown again, with this frame's sound. */
+  readonly held: boolean;
   readonly endOfTurn: boolean;
 }
 
@@ -192,11 +205,11 @@ const header = (d: Decoded): MessageHeader => ({
   deadlineUs: d.deadlineUs,
 });
 
-/** words: sample rate in Hz, samples, 0. */
+/** words: sample rate in Hz, samples, samples of the turn before. */
 export function encodeAudio(m: AudioMessage): Uint8Array {
   const flags = m.endOfTurn ? FLAG_END_OF_TURN : 0;
   return encode(
-    { ...m, kind: 'audio', flags, index: m.sequence, words: [m.sampleRateHz, m.pcm.length, 0] },
+    { ...m, kind: 'audio', flags, index: m.sequence, words: [m.sampleRateHz, m.pcm.length, m.fromSample] },
     bytesOf(m.pcm),
   );
 }
@@ -204,22 +217,30 @@ export function encodeAudio(m: AudioMessage): Uint8Array {
 /** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
 export function decodeAudio(bytes: Uint8Array): AudioMessage {
   const d = decode('audio', bytes);
-  const [sampleRateHz, samples] = d.words;
+  const [sampleRateHz, samples, fromSample] = d.words;
   expectBytes('audio', d.payload, samples * 2);
   return {
     ...header(d),
     sequence: d.index,
     sampleRateHz,
     pcm: new Int16Array(d.payload.buffer),
+    fromSample,
     endOfTurn: (d.flags & FLAG_END_OF_TURN) !== 0,
   };
 }
 
-/** words: values, PCM samples, part << 16 | parts. Payload: values as float32, then PCM. */
+/** words: PCM samples, samples of the turn spoken, newest turn that is over. Payload: values as float32, then PCM. */
 export function encodeLatent(m: LatentMessage): Uint8Array {
-  const words = [m.values.length, m.pcm.length, (m.part << 16) | m.parts] as const;
+  if (m.held !== (m.values.length === 0 && m.steps === 0))
+    throw new MeshError('MESSAGE_MALFORMED', 'a held chunk, and no other, has neither values nor steps');
   return encode(
-    { ...m, kind: 'latent', flags: chunkFlags(m), index: m.part, words },
+    {
+      ...m,
+      kind: 'latent',
+      flags: chunkFlags(m) | (m.steps << 8),
+      index: (m.parts << 16) | m.part,
+      words: [m.pcm.length, m.turnSamples, m.closedTurn],
+    },
     bytesOf(m.values),
     bytesOf(m.pcm),
   );
@@ -228,22 +249,37 @@ export function encodeLatent(m: LatentMessage): Uint8Array {
 /** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
 export function decodeLatent(bytes: Uint8Array): LatentMessage {
   const d = decode('latent', bytes);
-  const [valueCount, samples, packed] = d.words;
-  expectBytes('latent', d.payload, valueCount * 4 + samples * 2);
-  const [part, parts] = [packed >>> 16, packed & 0xffff];
+  const [samples, turnSamples, closedTurn] = d.words;
+  const valueBytes = d.payload.byteLength - samples * 2;
+  if (valueBytes < 0 || valueBytes % 4 !== 0)
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      `latent message: ${d.payload.byteLength} bytes are not values and ${samples} samples`,
+    );
+  const [parts, part] = [d.index >>> 16, d.index & 0xffff];
   if (part >= parts) throw new MeshError('MESSAGE_MALFORMED', `latent message: part ${part} of ${parts}`);
+  const [chunk, steps] = [readChunkFlags(d.flags), d.flags >>> 8];
+  if (chunk.held !== (valueBytes === 0 && steps === 0))
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      'latent message: a held chunk, and no other, has neither values nor steps',
+    );
   return {
     ...header(d),
     part,
     parts,
-    values: new Float32Array(d.payload.buffer, 0, valueCount),
-    pcm: new Int16Array(d.payload.buffer, valueCount * 4, samples),
-    ...readChunkFlags(d.flags),
+    values: new Float32Array(d.payload.buffer, 0, valueBytes / 4),
+    pcm: new Int16Array(d.payload.buffer, valueBytes, samples),
+    steps,
+    turnSamples,
+    closedTurn,
+    ...chunk,
   };
 }
 
 /** words: width << 16 | height, PCM samples, frames in the chunk. Payload: I420, then PCM. */
 export function encodeFrame(m: FrameMessage): Uint8Array {
+  expectBytes('frame', m.i420, m.held ? 0 : (m.width * m.height * 3) / 2);
   const words = [(m.width << 16) | m.height, m.pcm.length, m.framesInChunk] as const;
   return encode({ ...m, kind: 'frame', flags: chunkFlags(m), index: m.frame, words }, m.i420, bytesOf(m.pcm));
 }
@@ -253,7 +289,8 @@ export function decodeFrame(bytes: Uint8Array): FrameMessage {
   const d = decode('frame', bytes);
   const [size, samples, framesInChunk] = d.words;
   const [width, height] = [size >>> 16, size & 0xffff];
-  const pictureBytes = (width * height * 3) / 2;
+  const flags = readChunkFlags(d.flags);
+  const pictureBytes = flags.held ? 0 : (width * height * 3) / 2;
   expectBytes('frame', d.payload, pictureBytes + samples * 2);
   return {
     ...header(d),
@@ -263,7 +300,7 @@ export function decodeFrame(bytes: Uint8Array): FrameMessage {
     height,
     i420: d.payload.subarray(0, pictureBytes),
     pcm: new Int16Array(d.payload.slice(pictureBytes).buffer),
-    ...readChunkFlags(d.flags),
+    ...flags,
   };
 }
 
@@ -289,14 +326,19 @@ export function decodePlayhead(bytes: Uint8Array): PlayheadMessage {
 interface ChunkFlags {
   readonly speaking: boolean;
   readonly degraded: boolean;
+  readonly held: boolean;
   readonly endOfTurn: boolean;
 }
 
 const chunkFlags = (m: ChunkFlags): number =>
-  (m.speaking ? FLAG_SPEAKING : 0) | (m.degraded ? FLAG_DEGRADED : 0) | (m.endOfTurn ? FLAG_END_OF_TURN : 0);
+  (m.speaking ? FLAG_SPEAKING : 0) |
+  (m.degraded ? FLAG_DEGRADED : 0) |
+  (m.held ? FLAG_HELD : 0) |
+  (m.endOfTurn ? FLAG_END_OF_TURN : 0);
 
 const readChunkFlags = (flags: number): ChunkFlags => ({
   speaking: (flags & FLAG_SPEAKING) !== 0,
   degraded: (flags & FLAG_DEGRADED) !== 0,
+  held: (flags & FLAG_HELD) !== 0,
   endOfTurn: (flags & FLAG_END_OF_TURN) !== 0,
 });

@@ -16,6 +16,10 @@ export const SERVICES = [
   'vae-decode',
   'webrtc-egress',
 ] as const;
+/** Streams whose last messages NATS keeps for a while; `retention.ts` says how many. */
+export const RETAINED_STREAMS = ['speech', 'latent', 'playhead', 'event'] as const satisfies readonly Stream[];
+export type RetainedStream = (typeof RETAINED_STREAMS)[number];
+
 export type ServiceName = (typeof SERVICES)[number];
 
 export interface StageContract {
@@ -25,6 +29,8 @@ export interface StageContract {
   readonly subscribes: readonly Stream[];
   /** Streams it may publish. */
   readonly publishes: readonly Stream[];
+  /** Retained streams it may read back, to take a session over or to fill a gap. */
+  readonly recalls: readonly RetainedStream[];
   /** gRPC services it serves (fully qualified names are `talkmesh.v1.<name>`). */
   readonly serves: readonly string[];
   /** Services whose gRPC it calls. */
@@ -38,6 +44,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'the edge: REST, gRPC, WHIP/WHEP signalling, tokens, placement, the demo page',
     subscribes: ['event'],
     publishes: ['event'],
+    recalls: [],
     serves: ['SessionService', 'AudioIngest', 'RecordService'],
     calls: ['audio-ingest', 'audio-llm-bridge', 'score-model', 'vae-decode', 'webrtc-egress'],
     budgetP95Ms: 50,
@@ -46,6 +53,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'microphone in (WHIP or gRPC StreamAudio), 24 kHz mono out, voice activity events',
     subscribes: ['playhead'],
     publishes: ['mic', 'event'],
+    recalls: [],
     serves: ['StageService', 'SignallingService', 'AudioIngest'],
     calls: [],
     budgetP95Ms: 40,
@@ -54,6 +62,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'conversation provider: what was heard or typed becomes speech and turns',
     subscribes: ['mic', 'event', 'playhead'],
     publishes: ['speech', 'event'],
+    recalls: ['speech', 'playhead', 'event'],
     serves: ['StageService', 'ConversationService'],
     calls: [],
     budgetP95Ms: null,
@@ -62,6 +71,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'speech in, latent chunks out, each with the audio it speaks; owner of the epoch',
     subscribes: ['speech', 'event', 'playhead'],
     publishes: ['latent', 'event'],
+    recalls: ['speech', 'latent', 'playhead', 'event'],
     serves: ['StageService'],
     calls: [],
     budgetP95Ms: 'chunk',
@@ -69,7 +79,8 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
   'vae-decode': {
     does: 'latent chunks in, I420 frames out, each with its slice of the audio',
     subscribes: ['latent', 'event'],
-    publishes: ['frame'],
+    publishes: ['frame', 'event'],
+    recalls: ['latent', 'playhead', 'event'],
     serves: ['StageService'],
     calls: [],
     budgetP95Ms: 'chunk',
@@ -78,6 +89,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'one clock for picture and sound: WebRTC (WHEP) or a recorder; reports the playhead',
     subscribes: ['frame', 'event'],
     publishes: ['playhead', 'event'],
+    recalls: [],
     serves: ['StageService', 'SignallingService', 'RecordService'],
     calls: [],
     budgetP95Ms: 60,

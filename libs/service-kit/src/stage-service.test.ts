@@ -11,6 +11,7 @@ const never = new AbortController().signal;
 const request = (sessionId: string, avatar = 'mira'): OpenRequest => ({
   sessionId,
   epoch: 0,
+  resume: false,
   options: 'decode',
   decode: { avatar },
 });
@@ -62,8 +63,16 @@ test('the same Open twice, even at once, opens once; with other options it is re
 test('ids and options are checked before the worker sees them', async () => {
   const { admission, calls } = makeAdmission();
   await assert.rejects(admission.open(request('*'), never), { reason: 'SESSION_ID_INVALID' });
-  await assert.rejects(admission.open({ sessionId: newSessionId(), epoch: 0 }, never), { reason: 'ARGUMENT_INVALID' });
-  const wrong: OpenRequest = { sessionId: newSessionId(), epoch: 0, options: 'ingest', ingest: { vad: true } };
+  await assert.rejects(admission.open({ sessionId: newSessionId(), epoch: 0, resume: false }, never), {
+    reason: 'ARGUMENT_INVALID',
+  });
+  const wrong: OpenRequest = {
+    sessionId: newSessionId(),
+    epoch: 0,
+    resume: false,
+    options: 'ingest',
+    ingest: { vad: true },
+  };
   await assert.rejects(admission.open(wrong, never), { reason: 'ARGUMENT_INVALID' });
   await assert.rejects(admission.close('nope', 'x'), { reason: 'SESSION_ID_INVALID' });
   assert.deepEqual(calls, []);

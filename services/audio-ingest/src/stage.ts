@@ -69,6 +69,7 @@ export class MicStage {
       sequence: this.#sequence++,
       sampleRateHz: SPEECH_RATE_HZ,
       pcm,
+      fromSample: 0,
       endOfTurn,
     };
   }

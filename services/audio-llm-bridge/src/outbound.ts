@@ -13,9 +13,10 @@ export class Outbound {
   }
 
   speech(piece: SpeechPiece): void {
-    const { epoch, turn, sequence, mediaTimeUs, pcm, endOfTurn } = piece;
+    const { epoch, turn, sequence, mediaTimeUs, pcm, fromSample, endOfTurn } = piece;
     const header = { sessionId: this.#sessionId, epoch, turn, chunk: 0, mediaTimeUs, deadlineUs: 0 };
-    const message = encodeAudio({ ...header, sequence, sampleRateHz: SPEECH_RATE_HZ, pcm, endOfTurn });
+    const speech = { ...header, sequence, sampleRateHz: SPEECH_RATE_HZ, pcm, fromSample, endOfTurn };
+    const message = encodeAudio(speech);
     this.#bus.publish('speech', this.#sessionId, message);
   }
 

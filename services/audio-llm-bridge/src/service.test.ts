@@ -128,7 +128,14 @@ class Session {
     for (let at = 0, sequence = 0; at < pcm.length; at += 480, sequence++) {
       const header = { sessionId: this.id, epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
       const last = endOfTurn && at + 480 >= pcm.length;
-      const audio = { ...header, sequence, sampleRateHz: 24_000, pcm: pcm.slice(at, at + 480), endOfTurn: last };
+      const audio = {
+        ...header,
+        sequence,
+        sampleRateHz: 24_000,
+        pcm: pcm.slice(at, at + 480),
+        fromSample: 0,
+        endOfTurn: last,
+      };
       bus.publish('mic', this.id, encodeAudio(audio));
     }
   }

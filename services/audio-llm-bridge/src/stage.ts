@@ -25,6 +25,7 @@ export interface SpeechPiece {
   readonly sequence: number;
   readonly mediaTimeUs: number;
   readonly pcm: Int16Array;
+  readonly fromSample: number;
   readonly endOfTurn: boolean;
 }
 
@@ -210,11 +211,12 @@ export class Conversation {
   }
 
   #send(): void {
-    for (const { turn, pcm, endOfTurn, first } of this.#turns.take(this.#options.aheadMs)) {
+    for (const { turn, pcm, endOfTurn, first, fromSample } of this.#turns.take(this.#options.aheadMs)) {
       if (first) this.#emitEvent(turn.number, { type: 'turn.started', source: turn.source });
       const mediaTimeUs = (this.#sentSamples * 1e6) / SPEECH_RATE_HZ;
       const [epoch, sequence] = [this.#epoch, this.#sequence];
-      this.#outputs.push({ kind: 'speech', epoch, turn: turn.number, sequence, mediaTimeUs, pcm, endOfTurn });
+      const piece = { epoch, turn: turn.number, sequence, mediaTimeUs, pcm, fromSample, endOfTurn };
+      this.#outputs.push({ kind: 'speech', ...piece });
       this.#sequence += 1;
       this.#sentSamples += pcm.length;
     }

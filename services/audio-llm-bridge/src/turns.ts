@@ -25,6 +25,8 @@ export interface TurnPiece {
   readonly pcm: Int16Array;
   readonly endOfTurn: boolean;
   readonly first: boolean;
+  /** Samples of the turn sent before. */
+  readonly fromSample: number;
 }
 
 export interface PlayedPosition {
@@ -42,6 +44,7 @@ const LOST_AFTER_US = 20_000_000;
 const RETIRED_RESPONSES = 64;
 
 const msOf = (pcm: Int16Array): number => (pcm.length * 1000) / SPEECH_RATE_HZ;
+const samplesOf = (ms: number): number => Math.round((ms * SPEECH_RATE_HZ) / 1000);
 
 /** Turns in the order they are spoken: what waits, what was sent, what was heard. Bounded by each turn's `maxMs` and `maxTurns`. */
 export class TurnQueue {
@@ -113,14 +116,15 @@ export class TurnQueue {
       if (turn.sent) continue;
       while (turn.waiting.length > 0 && ahead < aheadMs) {
         const pcm = turn.waiting.shift() as Int16Array;
+        const fromSample = samplesOf(turn.sentMs);
         turn.sentMs += msOf(pcm);
         ahead += msOf(pcm);
         turn.sent = turn.complete && turn.waiting.length === 0;
-        pieces.push(this.#piece(turn, pcm));
+        pieces.push(this.#piece(turn, pcm, fromSample));
       }
       if (!turn.sent && turn.complete && turn.waiting.length === 0) {
         turn.sent = true;
-        pieces.push(this.#piece(turn, new Int16Array(0)));
+        pieces.push(this.#piece(turn, new Int16Array(0), samplesOf(turn.sentMs)));
       }
       if (!turn.sent) break;
     }
@@ -170,11 +174,11 @@ export class TurnQueue {
     return turn.sent ? 'played' : undefined;
   }
 
-  #piece(turn: Turn, pcm: Int16Array): TurnPiece {
+  #piece(turn: Turn, pcm: Int16Array, fromSample: number): TurnPiece {
     const first = !turn.announced;
     turn.announced = true;
     turn.leftAtUs = undefined;
-    return { turn, pcm, endOfTurn: turn.sent, first };
+    return { turn, pcm, endOfTurn: turn.sent, first, fromSample };
   }
 
   retire(response: string): void {

@@ -6,20 +6,28 @@ const CHUNK = 10;
 const queue = (maxSamples = 1000): SpeechQueue => new SpeechQueue({ samplesPerChunk: CHUNK, maxSamples });
 const samples = (count: number, from = 1): Int16Array => Int16Array.from({ length: count }, (_, i) => from + i);
 
+const spoken = (turnSamples: number, closedTurn: number) => ({ turnSamples, closedTurn });
+
 test('a turn comes out whole, chunk by chunk, the last one padded and flagged', () => {
   const speech = queue();
   assert.equal(speech.push(1, samples(7), false), 'first');
   assert.equal(speech.status(), 'starving');
   assert.equal(speech.push(1, samples(7, 8), false), 'queued');
   assert.equal(speech.status(), 'ready');
-  assert.deepEqual(speech.take(), { turn: 1, pcm: samples(10), speaking: true, endOfTurn: false });
+  assert.deepEqual(speech.take(), { ...spoken(10, 0), turn: 1, pcm: samples(10), speaking: true, endOfTurn: false });
   assert.equal(speech.status(), 'starving');
   speech.push(1, new Int16Array(0), true);
   assert.equal(speech.status(), 'ready');
   const last = Int16Array.of(11, 12, 13, 14, 0, 0, 0, 0, 0, 0);
-  assert.deepEqual(speech.take(), { turn: 1, pcm: last, speaking: true, endOfTurn: true });
+  assert.deepEqual(speech.take(), { ...spoken(14, 1), turn: 1, pcm: last, speaking: true, endOfTurn: true });
   assert.equal(speech.status(), 'idle');
-  assert.deepEqual(speech.take(), { turn: 0, pcm: new Int16Array(10), speaking: false, endOfTurn: false });
+  assert.deepEqual(speech.take(), {
+    ...spoken(0, 1),
+    turn: 0,
+    pcm: new Int16Array(10),
+    speaking: false,
+    endOfTurn: false,
+  });
 });
 
 test('a turn of whole chunks waits for its end, so that no empty chunk follows', () => {
@@ -37,7 +45,13 @@ test('when nobody waited for the end, it comes in a silent chunk of that turn', 
   speech.push(3, samples(10), false);
   assert.equal(speech.take().endOfTurn, false, 'taken by force');
   speech.push(3, new Int16Array(0), true);
-  assert.deepEqual(speech.take(), { turn: 3, pcm: new Int16Array(10), speaking: false, endOfTurn: true });
+  assert.deepEqual(speech.take(), {
+    ...spoken(10, 3),
+    turn: 3,
+    pcm: new Int16Array(10),
+    speaking: false,
+    endOfTurn: true,
+  });
 });
 
 test('turns do not mix in a chunk, and a new turn ends the one whose end was lost', () => {

@@ -6,6 +6,10 @@ export interface Piece {
   readonly pcm: Int16Array;
   readonly speaking: boolean;
   readonly endOfTurn: boolean;
+  /** Samples of the turn spoken with this piece's, without padding; 0 in no turn. */
+  readonly turnSamples: number;
+  /** Turns up to this one are over with this piece: finished or cut. */
+  readonly closedTurn: number;
 }
 
 /** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
@@ -14,6 +18,7 @@ export type PushResult = 'first' | 'queued' | 'stale' | 'full';
 interface Turn {
   readonly turn: number;
   readonly ring: PcmRing;
+  spokenSamples: number;
   ended: boolean;
   heard: boolean;
 }
@@ -29,6 +34,7 @@ export class SpeechQueue {
   #queued = 0;
   #newest = 0;
   #closed = 0;
+  #over = 0;
 
   constructor(options: { samplesPerChunk: number; maxSamples: number }) {
     this.#samplesPerChunk = options.samplesPerChunk;
@@ -49,7 +55,7 @@ export class SpeechQueue {
     if (this.#turns.at(-1)?.turn !== turn) {
       // A newer turn ends the ones before, also when the message that said so was lost.
       for (const older of this.#turns) older.ended = true;
-      this.#turns.push({ turn, ring: new PcmRing(), ended: false, heard: false });
+      this.#turns.push({ turn, ring: new PcmRing(), spokenSamples: 0, ended: false, heard: false });
     }
     this.#newest = turn;
     const current = this.#turns.at(-1) as Turn;
@@ -75,21 +81,24 @@ export class SpeechQueue {
   /** The next chunk, padded with zeros when it must be; silence when nobody speaks. */
   take(): Piece {
     const turn = this.#turns[0];
-    if (turn === undefined)
-      return { turn: 0, pcm: new Int16Array(this.#samplesPerChunk), speaking: false, endOfTurn: false };
+    if (turn === undefined) return this.#silence();
     const available = Math.min(turn.ring.length, this.#samplesPerChunk);
     const pcm = turn.ring.take(this.#samplesPerChunk);
     this.#queued -= available;
+    turn.spokenSamples += available;
     const endOfTurn = turn.ended && turn.ring.length === 0;
+    this.#over = Math.max(this.#over, endOfTurn ? turn.turn : turn.turn - 1);
     if (endOfTurn) this.#turns.shift();
     this.#skipEmptyTurns();
-    return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn };
+    const { spokenSamples: turnSamples } = turn;
+    return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn, turnSamples, closedTurn: this.#over };
   }
 
   /** Forgets the speech of `turn` and of older turns, queued or still to come; 0 means all heard of. */
   cut(turn: number): number {
     const last = turn === 0 ? this.#newest : turn;
     this.#closed = Math.max(this.#closed, last);
+    this.#over = Math.max(this.#over, last);
     let dropped = 0;
     while (this.#turns[0] !== undefined && this.#turns[0].turn <= last)
       dropped += (this.#turns.shift() as Turn).ring.length;
@@ -97,7 +106,13 @@ export class SpeechQueue {
     return dropped;
   }
 
+  #silence(): Piece {
+    const pcm = new Int16Array(this.#samplesPerChunk);
+    return { turn: 0, pcm, speaking: false, endOfTurn: false, turnSamples: 0, closedTurn: this.#over };
+  }
+
   #skipEmptyTurns(): void {
-    while (this.#turns[0]?.ended && !this.#turns[0].heard) this.#turns.shift();
+    while (this.#turns[0]?.ended && !this.#turns[0].heard)
+      this.#over = Math.max(this.#over, (this.#turns.shift() as Turn).turn);
   }
 }

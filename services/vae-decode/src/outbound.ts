@@ -1,4 +1,4 @@
-import { encodeFrame } from '@talkmesh/contracts';
+import { encodeFrame, MeshError } from '@talkmesh/contracts';
 import type { Bus, Logger } from '@talkmesh/service-kit';
 import type { DecodeMetrics } from './metrics.js';
 import type { DecodeOutput } from './stage.js';
@@ -20,7 +20,14 @@ export class Outbound {
     else {
       this.#metrics.chunks.inc({ outcome: 'failed' });
       this.#log.error({ err: output.error, session_id: output.sessionId }, 'a chunk failed, the session is given up');
+      this.error(output.sessionId, output.epoch, MeshError.from(output.error));
     }
+  }
+
+  error(sessionId: string, epoch: number, error: MeshError): void {
+    const { reason, message } = error;
+    const body = { type: 'error', service: 'vae-decode', reason, message: message.slice(0, 1000) } as const;
+    this.#bus.publishEvent({ sid: sessionId, epoch, turn: 0, ...body });
   }
 
   /** Chunks that never reached the decoder. */

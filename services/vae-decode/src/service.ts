@@ -1,3 +1,4 @@
+import { MeshError } from '@talkmesh/contracts';
 import { createOrtExecutor, DecoderEngine, loadModel, parseProvider } from '@talkmesh/inference';
 import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Clock } from './clock.js';
@@ -32,7 +33,7 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
     let died: unknown;
     executor.failed.catch((error: unknown) => {
       died = error;
-      giveUp(stage, control);
+      giveUp(stage, control, outbound, error);
       process.kill(process.pid, 'SIGTERM');
     });
     return {
@@ -60,8 +61,9 @@ async function work(stage: DecodeStage, outbound: Outbound, control: Control, si
 }
 
 /** The inference thread is gone and every state with it: let the process be started again. */
-function giveUp(stage: DecodeStage, control: Control): void {
-  for (const { sessionId } of stage.stats()) {
+function giveUp(stage: DecodeStage, control: Control, outbound: Outbound, error: unknown): void {
+  for (const { sessionId, epoch } of stage.stats()) {
+    outbound.error(sessionId, epoch, MeshError.from(error));
     control.forget(sessionId);
     stage.close(sessionId);
   }

@@ -66,7 +66,11 @@ const latent = (chunk: number, changes: Partial<LatentMessage> = {}): LatentMess
   pcm: Int16Array.from({ length: geometry.samplesPerChunk }, (_, i) => i),
   speaking: true,
   degraded: false,
+  held: false,
   endOfTurn: false,
+  steps: 2,
+  turnSamples: 0,
+  closedTurn: 0,
   ...changes,
 });
 

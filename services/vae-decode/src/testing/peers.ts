@@ -82,7 +82,7 @@ export function speech(
   endOfTurn: boolean,
 ): Uint8Array {
   const header = { sessionId, epoch: 0, turn, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
-  return encodeAudio({ ...header, sequence, sampleRateHz: 24_000, pcm, endOfTurn });
+  return encodeAudio({ ...header, sequence, sampleRateHz: 24_000, pcm, fromSample: sequence * BLOCK, endOfTurn });
 }
 
 /** A tone that swells, so that every chunk sounds different. */

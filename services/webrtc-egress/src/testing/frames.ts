@@ -23,6 +23,7 @@ export function testFrame(chunk: number, frame: number, changes: Partial<FrameMe
     pcm: new Int16Array(SAMPLES_PER_FRAME).fill(number + 1),
     speaking: false,
     degraded: false,
+    held: false,
     endOfTurn: false,
     ...changes,
   };
