@@ -1,29 +1,26 @@
-import type { Executor, TensorHandle } from './executor.js';
-
-/** Keys and values of one pass of one chunk at one noise level, [layers, tokens, dim] each; shared by counting. */
-export class KeyValues {
-  readonly keys: TensorHandle;
-  readonly values: TensorHandle;
-  readonly #executor: Executor;
+/** Keys and values of one pass of one chunk at one noise level, before rotary embedding; shared by counting. */
+export class KeyValues<Parts = unknown> {
+  /** What the denoiser that made them knows them by. */
+  readonly parts: Parts;
+  readonly bytes: number;
+  readonly #free: () => void;
   #users = 1;
 
-  constructor(executor: Executor, keys: TensorHandle, values: TensorHandle) {
-    this.#executor = executor;
-    this.keys = keys;
-    this.values = values;
+  constructor(parts: Parts, bytes: number, free: () => void) {
+    this.parts = parts;
+    this.bytes = bytes;
+    this.#free = free;
   }
 
-  get bytes(): number {
-    return this.keys.bytes + this.values.bytes;
-  }
-
+  /** @throws Error when they were freed already */
   retain(): this {
+    if (this.#users === 0) throw new Error('keys and values were freed');
     this.#users += 1;
     return this;
   }
 
   release(): void {
     this.#users -= 1;
-    if (this.#users === 0) this.#executor.release(this.keys, this.values);
+    if (this.#users === 0) this.#free();
   }
 }

@@ -1,9 +1,10 @@
-import type { Executor, Segment } from './executor.js';
-import { loadContextGlue, loadEulerGlue } from './glue.js';
+import type { Denoiser } from './denoiser.js';
+import type { Executor } from './executor.js';
 import type { Model } from './model.js';
 import { ReferenceCache } from './reference.js';
-import { ScoreSession, type ScoreSessionOptions } from './score-session.js';
-import { computeShared, latentDims, type ScoreContext, type ScoreSegments, type ScoreShared } from './score-shared.js';
+import { type ScoreContext, ScoreSession, type ScoreSessionOptions } from './score-session.js';
+import { computeShared, releaseShared, type ScoreShared } from './score-shared.js';
+import { WholeDenoiser } from './whole-denoiser.js';
 
 /** Bytes of state by kind, for admission and metrics. */
 export interface StateBytes {
@@ -14,29 +15,27 @@ export interface StateBytes {
 }
 
 /**
- * The score half of a model on one executor: sparse causal attention with caches at the same noise level (DESIGN 3,
- * TalkingMachines section 3). Sessions share the timestep embeddings, the tokens of silence and, per avatar, c_0.
+ * The score half of a model: sparse causal attention with caches at the same noise level (DESIGN 3, TalkingMachines
+ * section 3). Sessions share the timestep embeddings, the tokens of silence and, per avatar, c_0.
  */
 export class ScoreEngine implements ScoreContext, AsyncDisposable {
   readonly model: Model;
   readonly executor: Executor;
-  readonly segments: ScoreSegments;
+  readonly denoiser: Denoiser;
   readonly references: ReferenceCache;
-  readonly shared: ScoreShared;
+  readonly #shared: ScoreShared;
   readonly #sessions = new Set<ScoreSession>();
 
   private constructor(
     model: Model,
     executor: Executor,
-    segments: ScoreSegments,
-    reference: Segment,
-    shared: ScoreShared,
+    parts: { denoiser: Denoiser; references: ReferenceCache; shared: ScoreShared },
   ) {
     this.model = model;
     this.executor = executor;
-    this.segments = segments;
-    this.references = new ReferenceCache(executor, reference, model);
-    this.shared = shared;
+    this.denoiser = parts.denoiser;
+    this.references = parts.references;
+    this.#shared = parts.shared;
   }
 
   /**
@@ -44,20 +43,23 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
    * @throws MeshError MODEL_INVALID
    */
   static async load(model: Model, executor: Executor): Promise<ScoreEngine> {
-    const { manifest, geometry } = model;
-    const { layers, dim } = manifest.score;
-    const graph = (name: 'audio' | 'timestep' | 'score' | 'reference'): Promise<Segment> =>
-      executor.load(model.path(name), name);
-    const [audio, timestep, score, reference] = [
-      await graph('audio'),
-      await graph('timestep'),
-      await graph('score'),
-      await graph('reference'),
-    ];
-    const context = await loadContextGlue(executor, layers, geometry.tokens, dim);
-    const euler = await loadEulerGlue(executor, latentDims(manifest));
+    const audio = await executor.load(model.path('audio'), 'audio');
+    const timestep = await executor.load(model.path('timestep'), 'timestep');
+    const reference = await executor.load(model.path('reference'), 'reference');
+    const references = new ReferenceCache(executor, reference, model);
     const shared = await computeShared(model, executor, audio, timestep);
-    return new ScoreEngine(model, executor, { audio, score, context, euler }, reference, shared);
+    const denoiser = await WholeDenoiser.load(model, executor, audio, shared);
+    return new ScoreEngine(model, executor, { denoiser, references, shared });
+  }
+
+  /** Chunks, of one session or of several, that should be under way at once to keep every device busy. */
+  get depth(): number {
+    return this.denoiser.depth;
+  }
+
+  /** Rejects when the engine cannot go on and its process should be started again; never resolves. */
+  get failed(): Promise<never> {
+    return this.denoiser.failed;
   }
 
   /** @throws MeshError AVATAR_NOT_FOUND */
@@ -70,19 +72,18 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
   stateBytes(): StateBytes {
     const total = (pick: (session: ScoreSession) => number): number =>
       [...this.#sessions].reduce((sum, session) => sum + pick(session), 0);
-    const { modulations, stepToNext, stepToEnd, silence } = this.shared;
     return {
       kv: total((session) => session.kvBytes),
       audio: total((session) => session.audioBytes),
       reference: this.references.bytes,
-      timestep: [...modulations, ...stepToNext, ...stepToEnd, silence].reduce((sum, handle) => sum + handle.bytes, 0),
+      timestep: this.denoiser.sharedBytes,
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const session of [...this.#sessions]) session.dispose();
-    const { modulations, stepToNext, stepToEnd, silence, nothing } = this.shared;
-    this.executor.release(...modulations, ...stepToNext, ...stepToEnd, silence, nothing);
+    await this.denoiser[Symbol.asyncDispose]();
+    releaseShared(this.executor, this.#shared);
     await this.executor.await(this.executor.record());
   }
 }

@@ -1,7 +1,7 @@
 import { MeshError } from '@talkmesh/contracts';
 import { ChunkStates, REFERENCE_CHUNK } from './chunk-states.js';
 import { type Before, ChunkUnderWay } from './chunk-under-way.js';
-import type { Denoiser } from './denoiser.js';
+import type { ChunkWork, Denoiser } from './denoiser.js';
 import type { Executor } from './executor.js';
 import type { KeyValues } from './key-values.js';
 import type { Model } from './model.js';
@@ -104,7 +104,8 @@ export class ScoreSession {
   /**
    * Makes one chunk from its audio. The chunk before must be kept or under way: several may be, each waits step by step
    * for the keys and values of the one before it. They end in order.
-   * @param pcm the chunk's samples, 24 kHz @param maxSteps fewer steps when time is short: a coarser chunk
+   * @param pcm the chunk's samples, 24 kHz
+   * @param maxSteps fewer steps when time is short: a coarser chunk; 0: a held chunk without values, which costs nothing
    * @returns undefined when the chunk was rolled back, or the session closed, meanwhile
    */
   async generate(
@@ -117,14 +118,14 @@ export class ScoreSession {
     if (this.#underWay.has(chunk)) throw new MeshError('INTERNAL', `chunk ${chunk} is being made already`);
     const audio = join(previous.history, pcm);
     const { length } = model.manifest.score.schedule;
-    const steps = Math.max(1, Math.min(maxSteps, length));
+    const steps = Math.max(0, Math.min(maxSteps, length));
     const history = audio.slice(audio.length - previous.history.length);
     const making = new ChunkUnderWay(previous, history, steps);
     this.#underWay.set(chunk, making);
-    const noise = this.#noise.noise(chunk, 0, model.geometry.latentValues);
     const first = (this.#states.after(REFERENCE_CHUNK) as ScoreState).kv;
     try {
-      const values = await making.denoise(denoiser.start(noise, audio), first);
+      const start = (): ChunkWork => denoiser.start(this.#noise.noise(chunk, 0, model.geometry.latentValues), audio);
+      const values = steps === 0 ? new Float32Array(0) : await making.denoise(start(), first);
       if (values !== undefined && !values.every(Number.isFinite))
         throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not numbers; is the model damaged?`);
       await making.ready();
@@ -179,6 +180,9 @@ export class ScoreSession {
       const work = denoiser.start(x, undefined);
       try {
         kv.push(await work.pass(step, undefined, 'none'));
+      } catch (error) {
+        for (const made of kv) made.release();
+        throw error;
       } finally {
         work.release();
       }

@@ -1,14 +1,6 @@
 import { MeshError, type ModelManifest } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from './executor.js';
 import type { Model } from './model.js';
-import type { ReferenceCache } from './reference.js';
-
-export interface ScoreSegments {
-  readonly audio: Segment;
-  readonly score: Segment;
-  readonly context: Segment;
-  readonly euler: Segment;
-}
 
 /** What all sessions of a worker share, computed once. */
 export interface ScoreShared {
@@ -20,17 +12,7 @@ export interface ScoreShared {
   readonly stepToEnd: readonly TensorHandle[];
   /** Audio tokens of silence. */
   readonly silence: TensorHandle;
-  /** Keys (and values) of no tokens, [layers, 0, dim]. */
-  readonly nothing: TensorHandle;
-}
-
-/** What a session needs of its worker. */
-export interface ScoreContext {
-  readonly model: Model;
-  readonly executor: Executor;
-  readonly segments: ScoreSegments;
-  readonly references: ReferenceCache;
-  readonly shared: ScoreShared;
+  readonly bytes: number;
 }
 
 /** [latentFrames, C, H, W]. */
@@ -45,7 +27,7 @@ export async function computeShared(
   audio: Segment,
   timestep: Segment,
 ): Promise<ScoreShared> {
-  const { schedule, layers, dim, modulationSize } = model.manifest.score;
+  const { schedule, modulationSize } = model.manifest.score;
   const scalar = (value: number): TensorHandle => executor.upload(Float32Array.of(value), 'float32', [1]);
   const modulations: TensorHandle[] = [];
   for (const level of schedule) {
@@ -58,13 +40,14 @@ export async function computeShared(
   }
   const silentPcm = new Float32Array(model.manifest.audio.historySamples + model.geometry.samplesPerChunk);
   const silence = await audioTokens(model, executor, audio, silentPcm);
-  return {
-    modulations,
-    stepToNext: schedule.map((level, step) => scalar((schedule[step + 1] ?? 0) - level)),
-    stepToEnd: schedule.map((level) => scalar(-level)),
-    silence,
-    nothing: executor.upload(new Float32Array(0), 'float32', [layers, 0, dim]),
-  };
+  const stepToNext = schedule.map((level, step) => scalar((schedule[step + 1] ?? 0) - level));
+  const stepToEnd = schedule.map((level) => scalar(-level));
+  const bytes = [...modulations, ...stepToNext, ...stepToEnd, silence].reduce((sum, handle) => sum + handle.bytes, 0);
+  return { modulations, stepToNext, stepToEnd, silence, bytes };
+}
+
+export function releaseShared(executor: Executor, shared: ScoreShared): void {
+  executor.release(...shared.modulations, ...shared.stepToNext, ...shared.stepToEnd, shared.silence);
 }
 
 /** Runs the audio encoder over history and chunk. @returns [latentFrames, tokensPerFrame, tokenDim] */

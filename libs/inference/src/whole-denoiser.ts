@@ -1,0 +1,146 @@
+import type { ChunkWork, Denoiser, PassContext, Way } from './denoiser.js';
+import type { Executor, Segment, TensorHandle } from './executor.js';
+import { loadContextGlue, loadEulerGlue } from './glue.js';
+import { KeyValues } from './key-values.js';
+import type { Model } from './model.js';
+import { audioTokens, latentDims, type ScoreShared } from './score-shared.js';
+
+interface Parts {
+  readonly keys: TensorHandle;
+  readonly values: TensorHandle;
+}
+
+interface Segments {
+  readonly audio: Segment;
+  readonly score: Segment;
+  readonly context: Segment;
+  readonly euler: Segment;
+}
+
+/** The whole score graph on one executor; everything between two downloads stays there. */
+export class WholeDenoiser implements Denoiser<Parts> {
+  readonly depth = 1;
+  readonly failed: Promise<never>;
+  readonly model: Model;
+  readonly executor: Executor;
+  readonly segments: Segments;
+  readonly shared: ScoreShared;
+  /** Keys (and values) of no tokens, [layers, 0, dim]. */
+  readonly nothing: TensorHandle;
+
+  private constructor(model: Model, executor: Executor, segments: Segments, shared: ScoreShared) {
+    const { layers, dim } = model.manifest.score;
+    this.model = model;
+    this.executor = executor;
+    this.segments = segments;
+    this.shared = shared;
+    this.failed = executor.failed;
+    this.nothing = executor.upload(new Float32Array(0), 'float32', [layers, 0, dim]);
+  }
+
+  /** @throws MeshError MODEL_INVALID */
+  static async load(model: Model, executor: Executor, audio: Segment, shared: ScoreShared): Promise<WholeDenoiser> {
+    const { manifest, geometry } = model;
+    const score = await executor.load(model.path('score'), 'score');
+    const context = await loadContextGlue(executor, manifest.score.layers, geometry.tokens, manifest.score.dim);
+    const euler = await loadEulerGlue(executor, latentDims(manifest));
+    return new WholeDenoiser(model, executor, { audio, score, context, euler }, shared);
+  }
+
+  get sharedBytes(): number {
+    return this.shared.bytes;
+  }
+
+  start(x: Float32Array, sound: Float32Array | undefined): ChunkWork<Parts> {
+    return new WholeWork(this, x, sound);
+  }
+
+  async runs(): Promise<Readonly<Record<string, number>>> {
+    return (await this.executor.stats()).runs;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.executor.release(this.nothing);
+  }
+}
+
+class WholeWork implements ChunkWork<Parts> {
+  readonly #denoiser: WholeDenoiser;
+  readonly #sound: Float32Array | undefined;
+  /** Everything but keys and values, freed with the work. */
+  readonly #handles = new Set<TensorHandle>();
+  #tokens: TensorHandle | undefined;
+  #x: TensorHandle;
+
+  constructor(denoiser: WholeDenoiser, x: Float32Array, sound: Float32Array | undefined) {
+    this.#denoiser = denoiser;
+    this.#sound = sound;
+    this.#x = this.#own(denoiser.executor.upload(x, 'float32', latentDims(denoiser.model.manifest)));
+  }
+
+  async pass(step: number, context: PassContext<Parts> | undefined, way: Way): Promise<KeyValues<Parts>> {
+    const { executor, segments, shared, nothing } = this.#denoiser;
+    const seen = context === undefined ? {} : await this.#context(context);
+    try {
+      this.#tokens ??= await this.#listen();
+      const { velocity, k_chunk, v_chunk } = await executor.run(segments.score, {
+        inputs: {
+          x: this.#x,
+          modulation: shared.modulations[step] as TensorHandle,
+          audio_tokens: this.#tokens,
+          ...(context === undefined ? { k_context: nothing, v_context: nothing } : seen),
+        },
+        outputs: ['velocity', 'k_chunk', 'v_chunk'],
+      });
+      this.#own(velocity as TensorHandle);
+      const [keys, values] = [this.#own(k_chunk as TensorHandle), this.#own(v_chunk as TensorHandle)];
+      if (way !== 'none')
+        await this.#move(velocity as TensorHandle, (way === 'next' ? shared.stepToNext : shared.stepToEnd)[step]);
+      this.#disown(keys, values);
+      return new KeyValues({ keys, values }, keys.bytes + values.bytes, () => executor.release(keys, values));
+    } finally {
+      executor.release(...Object.values(seen));
+    }
+  }
+
+  async latents(): Promise<Float32Array> {
+    return (await this.#denoiser.executor.download(this.#x)) as Float32Array;
+  }
+
+  release(): void {
+    this.#denoiser.executor.release(...this.#handles);
+  }
+
+  async #listen(): Promise<TensorHandle> {
+    const { model, executor, segments, shared } = this.#denoiser;
+    if (this.#sound === undefined) return shared.silence;
+    return this.#own(await audioTokens(model, executor, segments.audio, this.#sound));
+  }
+
+  async #context({ first, previous }: PassContext<Parts>): Promise<Record<string, TensorHandle>> {
+    const { executor, segments } = this.#denoiser;
+    const inputs = {
+      k_first: first.parts.keys,
+      k_previous: previous.parts.keys,
+      v_first: first.parts.values,
+      v_previous: previous.parts.values,
+    };
+    return executor.run(segments.context, { inputs, outputs: ['k_context', 'v_context'] });
+  }
+
+  async #move(velocity: TensorHandle, step: TensorHandle | undefined): Promise<void> {
+    const { executor, segments } = this.#denoiser;
+    const inputs = { x: this.#x, velocity, step: step as TensorHandle };
+    const { x_next: next } = await executor.run(segments.euler, { inputs, outputs: ['x_next'] });
+    this.#x = this.#own(next as TensorHandle);
+  }
+
+  #own(handle: TensorHandle): TensorHandle {
+    this.#handles.add(handle);
+    return handle;
+  }
+
+  #disown(...handles: readonly TensorHandle[]): void {
+    for (const handle of handles) this.#handles.delete(handle);
+  }
+}
