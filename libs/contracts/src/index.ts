@@ -4,6 +4,7 @@ export * from './ids.js';
 export * from './latent-parts.js';
 export * from './manifest.js';
 export * from './messages.js';
+export * from './own-avatar.js';
 export * from './pipeline.js';
 export * from './protos.js';
 export * from './registry.js';

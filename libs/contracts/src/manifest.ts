@@ -42,6 +42,24 @@ export const modelManifest = z.object({
     reference: relativePath,
     decoder: relativePath,
   }),
+  /** Finds mouth and eyes in a picture somebody brings; a model without it needs to be told where they are. */
+  portrait: z
+    .object({
+      graph: relativePath,
+      /** Names of the graph's `kinds`, in order. */
+      kinds: z.array(z.string()).min(2),
+      /** At least this much of `fits`, and at most this much feature distance, is like training. */
+      minFits: z.number().gt(0).lt(1),
+      maxDistance: z.number().positive(),
+      /** Beyond these a face is turned away, a mouth open, eyes closed. */
+      maxYaw: z.number().positive(),
+      maxMouthOpen: z.number().positive(),
+      maxBlink: z.number().positive(),
+      minConfidence: z.number().gt(0).lt(1),
+      /** Width, height and rows above the landmark of what is edited, pixels. */
+      boxes: z.object({ mouth: z.tuple([size, size, size]), eye: z.tuple([size, size, size]) }),
+    })
+    .optional(),
   files: z.array(z.object({ path: relativePath, bytes: size, sha256: z.string().regex(/^[0-9a-f]{64}$/) })).min(1),
   avatars: z
     .array(

@@ -81,7 +81,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['latent', 'event'],
     publishes: ['frame', 'event'],
     recalls: ['latent', 'playhead', 'event'],
-    serves: ['StageService'],
+    serves: ['StageService', 'PictureService'],
     calls: [],
     budgetP95Ms: 'chunk',
   },

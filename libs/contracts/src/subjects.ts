@@ -24,3 +24,6 @@ export function parseSubject(subject: string): { sessionId: string; stream: Stre
 /** KV buckets (JetStream). Keys: `<service>.<instanceId>` and `<sessionId>`. */
 export const WORKERS_BUCKET = 'talkmesh_workers';
 export const SESSIONS_BUCKET = 'talkmesh_sessions';
+/** People's own pictures, for workers; and what the edge knows of them. Keys: avatar ids. */
+export const PICTURES_BUCKET = 'talkmesh_pictures';
+export const AVATARS_BUCKET = 'talkmesh_avatars';

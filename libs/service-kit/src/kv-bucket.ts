@@ -3,7 +3,7 @@ import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { MeshError } from '@talkmesh/contracts';
 
-export type BucketName = 'talkmesh_workers' | 'talkmesh_sessions';
+export type BucketName = 'talkmesh_workers' | 'talkmesh_sessions' | 'talkmesh_pictures' | 'talkmesh_avatars';
 
 export interface KvEntryOf<T> {
   readonly key: string;
