@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .shapes import CHUNK_FRAMES, RATE_HZ, TOKEN_DIM, TOKENS_PER_LATENT
+from .shapes import CHUNK_FRAMES, LATENT_FRAMES, RATE_HZ, TEMPORAL, TOKEN_DIM, TOKENS_PER_LATENT
 
 HOP, WINDOW, BINS, MELS = 240, 512, 172, 64
 
@@ -96,12 +96,12 @@ class AudioEncoder(nn.Module):
 
 
 class AudioGraph(nn.Module):
-    """The exported graph: pcm [S] -> audio_tokens [3, Ta, Da]."""
+    """The exported graph: pcm [S] -> audio_tokens [F, Ta, Da] of the last F latent frames."""
 
-    def __init__(self, encoder):
+    def __init__(self, encoder, latent_frames=LATENT_FRAMES):
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.frames = encoder, latent_frames * TEMPORAL
 
     def forward(self, pcm):
-        tokens = self.encoder(pcm[None])[0, -CHUNK_FRAMES:]
+        tokens = self.encoder(pcm[None])[0, -self.frames:]
         return tokens.reshape(-1, TOKENS_PER_LATENT, TOKEN_DIM)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .shapes import CHUNK_FRAMES, CHUNK_SAMPLES, HISTORY_SAMPLES
+from .shapes import CHUNK_FRAMES, CHUNK_SAMPLES, HISTORY_SAMPLES, LATENT_FRAMES, chunk_samples
 
 
 class Cache:
@@ -44,8 +44,9 @@ class Cache:
         return np.stack(pcm).astype(np.float32) / 32767, np.stack(mouth), np.stack(flags)
 
 
-def chunk_windows(pcm, history=HISTORY_SAMPLES):
+def chunk_windows(pcm, latent_frames=LATENT_FRAMES, history=HISTORY_SAMPLES):
     """pcm [samples] -> [N, history + chunk] windows, zeros before the start: what the service feeds audio.onnx."""
-    chunks = len(pcm) // CHUNK_SAMPLES
-    padded = np.concatenate([np.zeros(history, np.float32), pcm[: chunks * CHUNK_SAMPLES]])
-    return np.stack([padded[k * CHUNK_SAMPLES:k * CHUNK_SAMPLES + history + CHUNK_SAMPLES] for k in range(chunks)])
+    hop = chunk_samples(latent_frames)
+    chunks = len(pcm) // hop
+    padded = np.concatenate([np.zeros(history, np.float32), pcm[: chunks * hop]])
+    return np.stack([padded[k * hop:k * hop + history + hop] for k in range(chunks)])

@@ -15,11 +15,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from .audio_encoder import AudioEncoder, AudioGraph
-from .common import load_weights
+from .common import load_score, load_weights
+from .flow import SCHEDULES
 from .rig import NEUTRAL, encode_rig
-from .score import TOKENS, Score, modulation_size
-from .shapes import CHUNK_SAMPLES, HISTORY_SAMPLES, TOKEN_DIM, TOKENS_PER_LATENT
-from .train_score import STUDENT_TIMES
+from .score import modulation_size
+from .shapes import HISTORY_SAMPLES, TOKEN_DIM, TOKENS_PER_LATENT, chunk_samples
 
 OPSET = 16
 
@@ -88,16 +88,17 @@ def main():
     torch.manual_seed(0)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    encoder, score = AudioEncoder().eval(), Score().eval()
+    encoder = AudioEncoder().eval()
     load_weights(encoder, args.encoder)
-    load_weights(score, args.score)
+    score, state = load_score(args.score)
+    frames, schedule = score.config.frames, SCHEDULES[state["settings"]["student_steps"]][:-1]
     round_weights(encoder)
     round_weights(score)
-    audio, step, time = AudioGraph(encoder).eval(), _Step(score).eval(), _Time(score).eval()
+    audio, step, time = AudioGraph(encoder, frames).eval(), _Step(score).eval(), _Time(score).eval()
     layers, dim = score.config.layers, score.config.dim
-    pcm = torch.randn(HISTORY_SAMPLES + CHUNK_SAMPLES) * 0.1
-    x, t = torch.randn(3, 8, 2, 2), torch.tensor([0.6])
-    context = torch.randn(2, layers, 2 * TOKENS, dim)
+    pcm = torch.randn(HISTORY_SAMPLES + chunk_samples(frames)) * 0.1
+    x, t = torch.randn(frames, 8, 2, 2), torch.tensor([0.6])
+    context = torch.randn(2, layers, 2 * score.config.tokens, dim)
     empty = torch.zeros(layers, 0, dim)
     with torch.no_grad():
         tokens, modulation = audio(pcm), time(t)
@@ -111,11 +112,11 @@ def main():
     labels = ["tokens", "modulation", "velocity", "k", "v", "velocity0", "k0", "v0"]
     np.savez(args.check, pcm=pcm, x=x, t=t, k_context=context[0], v_context=context[1], **dict(zip(labels, results)))
     facts = {
-        "fps": 25, "chunk": {"latentFrames": 3, "temporalCompression": 4}, "latent": {"channels": 8, "height": 2, "width": 2},
+        "fps": 25, "chunk": {"latentFrames": frames, "temporalCompression": 4}, "latent": {"channels": 8, "height": 2, "width": 2},
         "audio": {"sampleRateHz": 24000, "historySamples": HISTORY_SAMPLES, "tokensPerFrame": TOKENS_PER_LATENT, "tokenDim": TOKEN_DIM},
         "score": {
             "layers": layers, "dim": dim, "heads": score.config.heads, "modulationSize": modulation_size(score.config, True),
-            "schedule": list(STUDENT_TIMES[:-1]), "sampler": "euler",
+            "schedule": list(schedule), "sampler": "euler",
         },
         "neutralLatentFrame": encode_rig(np.tile(NEUTRAL, (4, 1)))[0].flatten().round(6).tolist(),
         "files": [

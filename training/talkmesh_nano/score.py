@@ -1,8 +1,8 @@
 """The score model: a small DiT over motion latents with sparse causal attention.
 
-Tokens are the 4 slots of each latent frame (mouth A, mouth B, eyes, pose); a chunk is 3 latent frames = 12 tokens.
+Tokens are the 4 slots of each latent frame (mouth A, mouth B, eyes, pose); a chunk is F latent frames (3 or 7) = 4 F tokens.
 A chunk sees itself, the chunk before it and c_0, all at the same noise level; keys are kept before rotary embedding and
-rotated by re-assigned frame positions (c_0: 0-2, c_{t-1}: 3-5, c_t: 6-8, in the bidirectional warm-up c_{t+1}: 9-11).
+rotated by re-assigned frame positions (c_0: 0..F-1, c_{t-1}: F..2F-1, c_t: 2F..3F-1, in the bidirectional stages c_{t+1}: 3F..4F-1).
 """
 from dataclasses import dataclass
 
@@ -10,21 +10,29 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from .shapes import TOKEN_DIM, TOKENS_PER_LATENT
 
-FRAMES, SLOTS, CHANNELS = 3, 4, 8
-TOKENS = FRAMES * SLOTS
+SLOTS, CHANNELS = 4, 8
 
 
 @dataclass
 class ScoreConfig:
+    """Sizes of the network; `frames` latent frames make a chunk. Weights do not depend on `frames`, so a model can be adapted to another."""
+
+    frames: int = 3
     dim: int = 128
     layers: int = 4
     heads: int = 4
     mlp: int = 384
     time_hidden: int = 64
     x0_limit: float = 7.0
+
+    @property
+    def tokens(self):
+        """Tokens of a chunk."""
+        return self.frames * SLOTS
 
 
 def norm(x):
@@ -105,7 +113,7 @@ class Block(nn.Module):
         """Cross attention of each latent frame's slots to its own audio tokens [.., F, Ta, Da]; x [.., T, d]."""
         if not use_audio:
             return x
-        rows = x.reshape(*x.shape[:-2], FRAMES, SLOTS, x.shape[-1])
+        rows = x.reshape(*tokens.shape[:-2], SLOTS, x.shape[-1])
         k, v = self.audio_kv(tokens).chunk(2, -1)
         q = self.audio_q(norm(rows))
         y = self.audio_out(attention(self.split(q), self.split(k), self.split(v), None)) * self.audio_gate[:, None]
@@ -113,7 +121,7 @@ class Block(nn.Module):
 
     def think(self, x, film, mod):
         """MLP whose AdaLN also takes the frame's audio: film [.., F, 2d] -> every slot of its frame."""
-        rows = norm(x).reshape(*x.shape[:-2], FRAMES, SLOTS, x.shape[-1])
+        rows = norm(x).reshape(*film.shape[:-1], SLOTS, x.shape[-1])
         shift, scale = film[..., None, :].chunk(2, -1)
         shift = shift + (mod[..., 3, :] + self.bias[3])[..., None, :]
         h = rows * (1 + scale + (mod[..., 4, :] + self.bias[4])[..., None, :]) + shift
@@ -135,6 +143,7 @@ class Score(nn.Module):
     def __init__(self, config=None):
         super().__init__()
         self.config = config = config or ScoreConfig()
+        self.checkpointing = False
         d = config.dim
         self.time = TimeEmbedding(config)
         self.enter = nn.Linear(CHANNELS, d)
@@ -148,7 +157,7 @@ class Score(nn.Module):
         nn.init.zeros_(self.audio_enter.weight)
         nn.init.zeros_(self.audio_enter.bias)
         half = d // config.heads // 2
-        angle = np.arange(4 * FRAMES)[:, None] * (1.0 / 30.0 ** (np.arange(half) / half))[None]
+        angle = np.arange(4 * config.frames)[:, None] * (1.0 / 30.0 ** (np.arange(half) / half))[None]
         angle = np.repeat(angle, SLOTS, 0)
         self.register_buffer("angles", torch.tensor(np.stack([np.cos(angle), np.sin(angle)]), dtype=torch.float32))
 
@@ -157,20 +166,20 @@ class Score(nn.Module):
         return [n for n, _ in self.named_parameters() if "audio" in n or "film" in n]
 
     def embed(self, x, audio, use_audio):
-        """x [.., 3, 8, 2, 2] -> tokens [.., 12, d], FiLM input [.., 3, d], audio tokens with their places."""
+        """x [.., F, 8, 2, 2] -> tokens [.., 4 F, d], FiLM input [.., F, d], audio tokens with their places."""
         cells = x.reshape(*x.shape[:-2], SLOTS).transpose(-1, -2)
         h = self.enter(cells) + self.slots
         flat = audio.reshape(*audio.shape[:-2], -1)
         if use_audio:
             h = h + self.audio_enter(flat).reshape(h.shape)
         film = F.silu(self.audio_film(flat)) * float(use_audio)
-        return h.reshape(*h.shape[:-3], TOKENS, h.shape[-1]), film, audio + self.audio_place
+        return h.reshape(*h.shape[:-3], self.config.tokens, h.shape[-1]), film, audio + self.audio_place
 
     def output(self, h, x, modulation):
-        """Tokens -> x0 estimate [.., 3, 8, 2, 2], limited to +-x0_limit."""
+        """Tokens -> x0 estimate [.., F, 8, 2, 2], limited to +-x0_limit."""
         d = self.config.dim
         y = self.leave(modulate(h, modulation[..., -2 * d:-d], modulation[..., -d:]))
-        y = y.reshape(*y.shape[:-2], FRAMES, SLOTS, CHANNELS).transpose(-1, -2)
+        y = y.reshape(*y.shape[:-2], self.config.frames, SLOTS, CHANNELS).transpose(-1, -2)
         y = y + x.reshape(y.shape) * self.skip.T
         y = y.clamp(-self.config.x0_limit, self.config.x0_limit)
         return y.reshape(x.shape)
@@ -181,48 +190,55 @@ class Score(nn.Module):
         return part.reshape(*part.shape[:-1], 6, d)
 
     def forward(self, x, audio, t, look_ahead=False, use_audio=True):
-        """A whole sequence at once: x [B, N, 3, 8, 2, 2] with c_0 first, audio [B, N, 3, Ta, Da], t [B] -> x0 of the same shape.
+        """A whole sequence at once: x [B, N, F, 8, 2, 2] with c_0 first, audio [B, N, F, Ta, Da], t [B] -> x0 of the same shape.
 
         Because every chunk's context is at the chunk's own noise level, this is the roll-out itself, not teacher forcing:
-        chunk n's keys come from exactly the pass that the service keeps. look_ahead adds c_{n+1} (warm-up only).
+        chunk n's keys come from exactly the pass that the service keeps. look_ahead adds c_{n+1} (bidirectional stages only). With `checkpointing` a layer's activations are computed again in the backward
+        pass instead of being kept.
         """
         batch, count = x.shape[:2]
         h, film, tokens = self.embed(x, audio, use_audio)
         modulation = self.time(t)
-        rot = [self.angles[:, k * TOKENS:(k + 1) * TOKENS] for k in range(4)]
         mask = None
         if look_ahead:
-            mask = torch.zeros(count - 1, 1, 1, 4 * TOKENS)
-            mask[-1, ..., 3 * TOKENS:] = -1e9
+            mask = torch.zeros(count - 1, 1, 1, 4 * self.config.tokens)
+            mask[-1, ..., 3 * self.config.tokens:] = -1e9
         for index, block in enumerate(self.blocks):
             mod = self.layer_modulation(modulation, index)[:, None, None]
-            q, k, v = block.project(h, mod)
-            first = block.attend(h[:, :1], rotary(q[:, :1], rot[0]), rotary(k[:, :1], rot[0]), v[:, :1], mod)
-            anchor = rotary(k[:, :1], rot[0]).expand(-1, count - 1, -1, -1, -1)
-            keys = [anchor, rotary(k[:, :-1], rot[1]), rotary(k[:, 1:], rot[2])]
-            values = [v[:, :1].expand(-1, count - 1, -1, -1, -1), v[:, :-1], v[:, 1:]]
-            if look_ahead:
-                keys.append(F.pad(rotary(k[:, 2:], rot[3]), (0, 0, 0, 0, 0, 0, 0, 1)))
-                values.append(F.pad(v[:, 2:], (0, 0, 0, 0, 0, 0, 0, 1)))
-            rest = block.attend(h[:, 1:], rotary(q[:, 1:], rot[2]), torch.cat(keys, 2), torch.cat(values, 2), mod, mask)
-            h = block.listen(torch.cat([first, rest], 1), tokens, use_audio)
-            h = block.think(h, block.film(film), mod)
+            arguments = (block, h, film, tokens, mod, mask, use_audio)
+            h = checkpoint(self.layer, *arguments) if self.checkpointing and torch.is_grad_enabled() else self.layer(*arguments)
         return self.output(h, x, modulation[:, None, None])
 
+    def layer(self, block, h, film, tokens, mod, mask, use_audio):
+        """One block over a whole sequence h [B, N, 4 F, d]; a mask means that chunks also see the next one."""
+        rot = [self.angles[:, k * self.config.tokens:(k + 1) * self.config.tokens] for k in range(4)]
+        count = h.shape[1]
+        q, k, v = block.project(h, mod)
+        first = block.attend(h[:, :1], rotary(q[:, :1], rot[0]), rotary(k[:, :1], rot[0]), v[:, :1], mod)
+        anchor = rotary(k[:, :1], rot[0]).expand(-1, count - 1, -1, -1, -1)
+        keys = [anchor, rotary(k[:, :-1], rot[1]), rotary(k[:, 1:], rot[2])]
+        values = [v[:, :1].expand(-1, count - 1, -1, -1, -1), v[:, :-1], v[:, 1:]]
+        if mask is not None:
+            keys.append(F.pad(rotary(k[:, 2:], rot[3]), (0, 0, 0, 0, 0, 0, 0, 1)))
+            values.append(F.pad(v[:, 2:], (0, 0, 0, 0, 0, 0, 0, 1)))
+        rest = block.attend(h[:, 1:], rotary(q[:, 1:], rot[2]), torch.cat(keys, 2), torch.cat(values, 2), mod, mask)
+        h = block.listen(torch.cat([first, rest], 1), tokens, use_audio)
+        return block.think(h, block.film(film), mod)
+
     def step(self, x, modulation, audio, k_context, v_context):
-        """One chunk, as exported: x [3,8,2,2], modulation [K], audio [3,Ta,Da], contexts [L,M,d] -> velocity, k, v."""
+        """One chunk, as exported: x [F,8,2,2], modulation [K], audio [F,Ta,Da], contexts [L,M,d] -> velocity, k, v."""
         h, film, tokens = self.embed(x, audio, True)
-        total = k_context.shape[1] + TOKENS
+        total = k_context.shape[1] + self.config.tokens
         table = self.angles[:, :total]
         keys, values = [], []
         for index, block in enumerate(self.blocks):
             mod = self.layer_modulation(modulation, index)
             q, k, v = block.project(h, mod)
-            keys.append(k.reshape(TOKENS, -1))
-            values.append(v.reshape(TOKENS, -1))
+            keys.append(k.reshape(self.config.tokens, -1))
+            values.append(v.reshape(self.config.tokens, -1))
             all_k = block.split(torch.cat([k_context[index], keys[-1]], 0))
             all_v = block.split(torch.cat([v_context[index], values[-1]], 0))
-            h = block.attend(h, rotary(q, table[:, -TOKENS:]), rotary(all_k, table), all_v, mod)
+            h = block.attend(h, rotary(q, table[:, -self.config.tokens:]), rotary(all_k, table), all_v, mod)
             h = block.listen(h, tokens, True)
             h = block.think(h, block.film(film), mod)
         x0 = self.output(h, x, modulation)
