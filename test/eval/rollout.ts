@@ -175,7 +175,7 @@ const bytesOf = (values: Float32Array): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
 
 async function append(stream: WriteStream, bytes: Uint8Array): Promise<void> {
-  if (!stream.write(bytes)) await new Promise((resolve) => stream.once('drain', resolve));
+  if (!stream.write(bytes)) await new Promise((resolve) => stream.once('drain', () => resolve(undefined)));
 }
 
 function ended(stream: WriteStream): Promise<void> {

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from .eval_material import cast
-from .eval_measures import blinks_a_minute, correlation, frechet, loop_peak, offset_ms, pca, ratio_at, step_sizes
+from .eval_measures import blinks_a_minute, correlation, frechet, loop_peak, offset_ms, pca, ratio_at
 from .eval_probe import SIZE, Probe, drawn, halved_yuv, steady, to_i420
 from .render import Avatar
-from .rig import FPS, INDEX, NEUTRAL, decode_rig
+from .rig import FPS, INDEX, decode_rig
 
 CLOSED, NEARLY = 0.1, 0.15
 WINDOW, STRIDE = 12, 6
@@ -125,7 +125,8 @@ def distances(true, made):
         real, fake = windows(true, part), windows(made, part)
         project = pca(real, 32)
         real, fake = project(real), project(fake)
-        scale = frechet(real, np.zeros_like(real) + project(np.zeros((1, windows(true[:1], part).shape[1]), np.float32)))
+        # both kinds of features are 0 for a picture that never moves
+        scale = frechet(real, np.repeat(project(np.zeros((1, len(true[0][part][0]) * WINDOW), np.float32)), len(real), 0))
         odd, even = windows(true[0::2], part), windows(true[1::2], part)
         out[f"{part}: generated"] = frechet(real, fake) / scale
         out[f"{part}: drawn, other clips"] = frechet(project(odd), project(even)) / scale
@@ -213,7 +214,8 @@ def main():
             continue
         true, made = ([whole[clip["id"]][k] for clip in chosen] for k in (0, 1))
         report[name] = lips(chosen, true, made, about["framesPerChunk"])
-        report[name]["distance"] = distances(true, made)
+        if len(chosen) >= 4:
+            report[name]["distance"] = distances(true, made)
         sheet(args.run / f"{name}.png", chosen, true, made)
         report[name]["tracks"] = [
             {"clip": c["id"], "true": drawn(c["rig"])[:, 0].round(3).tolist(), "read": m["read"][:, 0].round(3).tolist()} for c, m in list(zip(chosen, made))[:3]

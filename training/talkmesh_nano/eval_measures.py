@@ -36,11 +36,6 @@ def ratio_at(changes, every):
     return float(at / inside)
 
 
-def step_sizes(tracks):
-    """Mean absolute step from frame to frame of [n, k] tracks."""
-    return float(np.mean([np.abs(np.diff(track, axis=0)).mean() for track in tracks]))
-
-
 def pca(rows, components):
     """A projection to `components` principal components of `rows` [n, k], fitted on them."""
     mean = rows.mean(0)
