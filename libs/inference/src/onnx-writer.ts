@@ -4,10 +4,14 @@ import type { TensorType } from './executor.js';
 /** TensorProto.DataType. */
 const DATA_TYPE: Readonly<Record<TensorType, number>> = { float32: 1, uint8: 2, int64: 7 };
 /** AttributeProto.AttributeType. */
-const ATTRIBUTE = { float: 1, int: 2, ints: 7 } as const;
+const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 const WIRE = { varint: 0, bytes: 2, fixed32: 5 } as const;
-const IR_VERSION = 8;
+/** TensorProto.DataLocation EXTERNAL. */
+const EXTERNAL = 1;
+const IR_VERSION = 9;
 export const ONNX_OPSET = 16;
+/** onnxruntime's own operators. */
+export const ORT_DOMAIN = 'com.microsoft';
 
 class ProtoWriter {
   readonly #parts: Uint8Array[] = [];
@@ -49,7 +53,19 @@ class ProtoWriter {
   }
 }
 
-type Attribute = number | readonly number[] | { readonly float: number };
+type Attributes = Readonly<Record<string, Attribute>>;
+type Attribute = number | string | readonly number[] | { readonly float: number };
+
+/** Numbers in a file beside the model. */
+export interface ExternalTensor {
+  readonly name: string;
+  /** TensorProto.DataType. */
+  readonly dataType: number;
+  readonly dims: readonly number[];
+  readonly file: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
 
 /** Builds one graph: declare inputs, add nodes by name, declare outputs, write. */
 export class OnnxGraph {
@@ -57,7 +73,12 @@ export class OnnxGraph {
   readonly #constants: ProtoWriter[] = [];
   readonly #inputs: ProtoWriter[] = [];
   readonly #outputs: ProtoWriter[] = [];
+  readonly #opset: number;
   #names = 0;
+
+  constructor(opset: number = ONNX_OPSET) {
+    this.#opset = opset;
+  }
 
   input(name: string, type: TensorType, dims: readonly (number | string)[]): string {
     this.#inputs.push(valueInfo(name, type, dims));
@@ -79,11 +100,26 @@ export class OnnxGraph {
     return this.#constant('int64', BigInt64Array.from(values, BigInt), [values.length]);
   }
 
-  /** Adds a node and returns its only output. */
-  op(type: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>> = {}): string {
-    const output = this.#name(type);
-    this.#node(type, inputs, [output], attributes);
-    return output;
+  external(tensor: ExternalTensor): string {
+    const proto = new ProtoWriter();
+    for (const dim of tensor.dims) proto.int(1, dim);
+    proto.int(2, tensor.dataType).bytes(8, tensor.name);
+    const place = { location: tensor.file, offset: String(tensor.offset), length: String(tensor.bytes) };
+    for (const [key, value] of Object.entries(place)) proto.bytes(13, new ProtoWriter().bytes(1, key).bytes(2, value));
+    this.#constants.push(proto.int(14, EXTERNAL));
+    return tensor.name;
+  }
+
+  /** Adds a node and returns its only output; an empty input name leaves an optional input out. */
+  op(type: string, inputs: readonly string[], attributes: Attributes = {}, domain = ''): string {
+    return this.ops(type, inputs, 1, attributes, domain)[0] as string;
+  }
+
+  /** Adds a node of several outputs. */
+  ops(type: string, inputs: readonly string[], outputs: number, attributes: Attributes = {}, domain = ''): string[] {
+    const names = Array.from({ length: outputs }, () => this.#name(type));
+    this.#node(type, inputs, names, attributes, domain);
+    return names;
   }
 
   /** The serialized ModelProto. */
@@ -94,8 +130,10 @@ export class OnnxGraph {
     for (const constant of this.#constants) graph.bytes(5, constant);
     for (const input of this.#inputs) graph.bytes(11, input);
     for (const output of this.#outputs) graph.bytes(12, output);
-    const opset = new ProtoWriter().bytes(1, '').int(2, ONNX_OPSET);
-    return new ProtoWriter().int(1, IR_VERSION).bytes(2, 'talkmesh').bytes(7, graph).bytes(8, opset).done();
+    const standard = new ProtoWriter().bytes(1, '').int(2, this.#opset);
+    const own = new ProtoWriter().bytes(1, ORT_DOMAIN).int(2, 1);
+    const model = new ProtoWriter().int(1, IR_VERSION).bytes(2, 'talkmesh').bytes(7, graph);
+    return model.bytes(8, standard).bytes(8, own).done();
   }
 
   #name(prefix: string): string {
@@ -115,13 +153,15 @@ export class OnnxGraph {
     type: string,
     inputs: readonly string[],
     outputs: readonly string[],
-    attributes: Readonly<Record<string, Attribute>>,
+    attributes: Attributes,
+    domain = '',
   ): void {
     const node = new ProtoWriter();
     for (const input of inputs) node.bytes(1, input);
     for (const output of outputs) node.bytes(2, output);
     node.bytes(3, this.#name(`node_${type}`)).bytes(4, type);
     for (const [name, value] of Object.entries(attributes)) node.bytes(5, attribute(name, value));
+    if (domain !== '') node.bytes(7, domain);
     this.#nodes.push(node);
   }
 }
@@ -129,6 +169,7 @@ export class OnnxGraph {
 function attribute(name: string, value: Attribute): ProtoWriter {
   const proto = new ProtoWriter().bytes(1, name);
   if (typeof value === 'number') return proto.int(3, value).int(20, ATTRIBUTE.int);
+  if (typeof value === 'string') return proto.bytes(4, value).int(20, ATTRIBUTE.string);
   if ('float' in value) return proto.float(2, value.float).int(20, ATTRIBUTE.float);
   for (const item of value) proto.int(8, item);
   return proto.int(20, ATTRIBUTE.ints);

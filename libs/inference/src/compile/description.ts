@@ -45,6 +45,15 @@ const cross = z.object({
       embedding: z.object({ inner: linear, activation, outer: linear }).optional(),
     }),
   ]),
+  /** A second set of tokens with keys and values of their own under the same queries; both results are added. */
+  image: z
+    .object({
+      kv: keysValues,
+      kNorm: tensor.optional(),
+      /** Layer norm, two linears, layer norm: from the image encoder's width to dim. */
+      embedding: z.object({ enter: norm, inner: linear, activation, outer: linear, leave: norm }),
+    })
+    .optional(),
   /** Learned factor for each slot (place in a latent frame), [slots]. */
   slotGate: tensor.optional(),
 });
@@ -81,12 +90,11 @@ export const ditDescription = z
     /** t [1] in 0..1 -> modulation: sinusoids (cos first), two linears with SiLU between, and what follows from them. */
     time: z.object({
       scale: z.number().positive(),
-      frequencies: z.union([
-        z.object({ tensor }),
-        /** theta ** (-i / count). */
-        z.object({ count: size, theta: z.number().gt(1) }),
-      ]),
+      /** From a tensor [count], or theta ** (-i / count). */
+      frequencies: z.union([z.object({ tensor, count: size }), z.object({ theta: z.number().gt(1), count: size })]),
       inner: linear,
+      /** Width between the two. */
+      hidden: size,
       outer: linear,
       /** A linear of SiLU(outer's result). */
       projection: linear.optional(),
@@ -148,6 +156,8 @@ export const ditDescription = z
       t === undefined ? 0 : t + 1,
     ];
     if (Math.max(...ends) > width) wrong('modulation.size', `parts reach ${Math.max(...ends)}, beyond ${width}`);
+    const outer = dit.time.projection === undefined ? width - (dit.time.output.includes('t') ? 1 : 0) : dit.dim;
+    if (outer < 1) wrong('modulation.size', 'leaves nothing for the timestep embedding');
     if (dit.time.output.includes('projection') !== (dit.time.projection !== undefined))
       wrong('time.projection', 'is named exactly when the output has a projection');
     if (dit.head.predicts.kind === 'x0' && t === undefined)

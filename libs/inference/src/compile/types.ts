@@ -11,6 +11,8 @@ export interface DitGeometry {
   readonly width: number;
   /** Condition tokens: of each latent frame (audio), or in all (context). Left out when the model has none. */
   readonly condition?: { readonly tokens: number; readonly dim: number };
+  /** Tokens of an image encoder, for models that have a second cross-attention for them. */
+  readonly image?: { readonly tokens: number; readonly dim: number };
 }
 
 /** One ONNX graph. Weights stay in their files: load the bytes with `weightsFolder` as the place of external data. */

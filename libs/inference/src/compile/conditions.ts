@@ -1,0 +1,142 @@
+/** What follows from the conditions alone, and is therefore computed once for all steps of a chunk, or once a session. */
+import { Conditions, type DitParts, type Conditions as Found } from './blocks.js';
+import type { DitCross } from './description.js';
+
+interface Computed {
+  readonly value: string;
+  readonly dims: readonly number[];
+}
+
+/** Everything the layers take of the conditions, for the parts' tokens, computed in this graph. */
+export function computedConditions(parts: DitParts): ReadonlyMap<string, Computed> {
+  const { dit, geometry, build } = parts;
+  const made = new Map<string, Computed>();
+  if (!hasConditions(parts)) return made;
+  const { tokens, dim: width } = geometry.condition as { tokens: number; dim: number };
+  if (dit.cross?.tokens.kind === 'shared') {
+    const input = build.input('condition', tokens, width);
+    sharedTokens(parts, dit.cross, input, made);
+    return made;
+  }
+  const frames = parts.frames.to - parts.frames.from;
+  const input = build.input('condition', frames, tokens, width);
+  const flat = build.reshape(input, ...build.lead(frames, tokens * width));
+  if (dit.entry !== undefined) {
+    const perFrame = build.linear(flat, dit.entry, tokens * width, parts.slots * dit.dim);
+    const rows = build.reshape(perFrame, ...build.lead(frames * parts.slots, dit.dim));
+    const first = parts.frames.from * parts.slots;
+    const value = build.slice(rows, build.rowAxis, parts.tokens.from - first, parts.tokens.to - first);
+    made.set('entry', { value, dims: [parts.rows, dit.dim] });
+  }
+  if (dit.film !== undefined) {
+    const heard = build.activation(build.linear(flat, dit.film.enter, tokens * width, dit.dim), dit.film.activation);
+    for (let layer = 0; layer < dit.layers; layer++) {
+      const value = build.linear(heard, parts.name(dit.film.layer, layer), dit.dim, 2 * dit.dim);
+      made.set(`film.${layer}`, { value, dims: [frames, 2 * dit.dim] });
+    }
+  }
+  if (dit.cross !== undefined) frameTokens(parts, dit.cross, input, made);
+  return made;
+}
+
+/** Inputs named like the outputs of the condition segment. */
+export function conditionInputs(parts: DitParts): Found {
+  const dims = conditionDims(parts);
+  return new Conditions((name) => {
+    const shape = dims.get(name);
+    return shape === undefined ? undefined : parts.build.input(name, ...shape);
+  });
+}
+
+export function hasConditions({ dit, geometry }: Pick<DitParts, 'dit' | 'geometry'>): boolean {
+  return (
+    geometry.condition !== undefined && (dit.cross !== undefined || dit.entry !== undefined || dit.film !== undefined)
+  );
+}
+
+function conditionDims(parts: DitParts): ReadonlyMap<string, readonly number[]> {
+  const { dit, geometry } = parts;
+  const dims = new Map<string, readonly number[]>();
+  if (!hasConditions(parts)) return dims;
+  const frames = parts.frames.to - parts.frames.from;
+  const tokens = geometry.condition?.tokens ?? 0;
+  if (dit.entry !== undefined) dims.set('entry', [parts.rows, dit.dim]);
+  for (let layer = 0; layer < dit.layers; layer++) {
+    if (dit.film !== undefined) dims.set(`film.${layer}`, [frames, 2 * dit.dim]);
+    if (dit.cross === undefined) continue;
+    const seen = dit.cross.tokens.kind === 'frame' ? [frames, tokens, dit.dim] : [tokens, dit.dim];
+    for (const kind of ['k', 'v']) dims.set(`cross_${kind}.${layer}`, seen);
+    if (dit.cross.image === undefined) continue;
+    for (const kind of ['k', 'v']) dims.set(`image_${kind}.${layer}`, [geometry.image?.tokens ?? 0, dit.dim]);
+  }
+  return dims;
+}
+
+function frameTokens(parts: DitParts, cross: DitCross, input: string, made: Map<string, Computed>): void {
+  const { dit, geometry, build } = parts;
+  const { tokens, dim: width } = geometry.condition as { tokens: number; dim: number };
+  const frames = parts.frames.to - parts.frames.from;
+  const place = cross.tokens.kind === 'frame' ? cross.tokens.place : undefined;
+  const placed = place === undefined ? input : build.op('Add', input, build.weight(place, [tokens, width]));
+  const rows = build.reshape(placed, ...build.lead(frames * tokens, width));
+  for (let layer = 0; layer < dit.layers; layer++) {
+    const both = keysValues(parts, cross.kv, cross.qkNorm?.k, layer, rows, width, cross.qkNorm?.eps);
+    for (const [kind, value] of Object.entries(both)) {
+      const shaped = build.reshape(value, ...build.lead(frames, tokens, dit.dim));
+      made.set(`cross_${kind}.${layer}`, { value: shaped, dims: [frames, tokens, dit.dim] });
+    }
+  }
+}
+
+function sharedTokens(parts: DitParts, cross: DitCross, input: string, made: Map<string, Computed>): void {
+  const { dit, geometry, build } = parts;
+  const embedding = cross.tokens.kind === 'shared' ? cross.tokens.embedding : undefined;
+  const width = geometry.condition?.dim ?? 0;
+  let rows = input;
+  if (embedding !== undefined) {
+    const inner = build.activation(build.linear(rows, embedding.inner, width, dit.dim), embedding.activation);
+    rows = build.linear(inner, embedding.outer, dit.dim, dit.dim);
+  }
+  const picture = cross.image === undefined ? undefined : imageTokens(parts, cross.image);
+  for (let layer = 0; layer < dit.layers; layer++) {
+    const inputs = embedding === undefined ? width : dit.dim;
+    const both = keysValues(parts, cross.kv, cross.qkNorm?.k, layer, rows, inputs, cross.qkNorm?.eps);
+    for (const [kind, value] of Object.entries(both))
+      made.set(`cross_${kind}.${layer}`, { value, dims: [geometry.condition?.tokens ?? 0, dit.dim] });
+    if (cross.image === undefined || picture === undefined) continue;
+    const seen = keysValues(parts, cross.image.kv, cross.image.kNorm, layer, picture, dit.dim, cross.qkNorm?.eps);
+    for (const [kind, value] of Object.entries(seen))
+      made.set(`image_${kind}.${layer}`, { value, dims: [geometry.image?.tokens ?? 0, dit.dim] });
+  }
+}
+
+function imageTokens(parts: DitParts, image: NonNullable<DitCross['image']>): string {
+  const { build, dit, geometry } = parts;
+  const { tokens, dim: width } = geometry.image ?? { tokens: 0, dim: 0 };
+  const { enter, inner, activation, outer, leave } = image.embedding;
+  const rows = build.norm(build.input('image', tokens, width), enter, width);
+  const hidden = build.activation(build.linear(rows, inner, width, width), activation);
+  return build.norm(build.linear(hidden, outer, width, dit.dim), leave, dit.dim);
+}
+
+function keysValues(
+  parts: DitParts,
+  kv: DitCross['kv'],
+  norm: string | undefined,
+  layer: number,
+  rows: string,
+  width: number,
+  eps = 1e-6,
+): { k: string; v: string } {
+  const { build, dit } = parts;
+  const linear = (prefix: string): string => build.linear(rows, parts.name(prefix, layer), width, dit.dim);
+  let [k, v]: [string, string] =
+    kv.kind === 'separate'
+      ? [linear(kv.k), linear(kv.v)]
+      : (build.split(build.linear(rows, parts.name(kv.all, layer), width, 2 * dit.dim), -1, [dit.dim, dit.dim]) as [
+          string,
+          string,
+        ]);
+  if (norm !== undefined) k = build.rms(k, build.weight(parts.name(norm, layer), [dit.dim]), eps);
+  return { k, v };
+}

@@ -1,0 +1,35 @@
+import type { DitDescription } from './description.js';
+import type { DitGeometry } from './types.js';
+
+/** Tokens of one latent frame, row by row. */
+export function slotsOf(dit: DitDescription, geometry: DitGeometry): number {
+  return (geometry.height / dit.patch.size[0]) * (geometry.width / dit.patch.size[1]);
+}
+
+export function tokensOf(dit: DitDescription, geometry: DitGeometry): number {
+  return geometry.latentFrames * slotsOf(dit, geometry);
+}
+
+/** Values of one token's patch: C * h * w. */
+export function patchValues(dit: DitDescription, channels: number): number {
+  return channels * dit.patch.size[0] * dit.patch.size[1];
+}
+
+/**
+ * cos and sin of every place in the window (context chunks, then the chunk), flat [(contextChunks + 1) * T, head / 2];
+ * computed in double precision. Chunks keep their place in the window wherever the call has got to.
+ */
+export function ropeTables(dit: DitDescription, geometry: DitGeometry): { cos: Float32Array; sin: Float32Array } {
+  const slots = slotsOf(dit, geometry);
+  const columns = geometry.width / dit.patch.size[1];
+  const tokens = (dit.rope.contextChunks + 1) * tokensOf(dit, geometry);
+  const angles = new Float64Array((tokens * dit.dim) / dit.heads / 2);
+  let at = 0;
+  for (let token = 0; token < tokens; token++) {
+    const slot = token % slots;
+    const position = { frame: Math.floor(token / slots), row: Math.floor(slot / columns), column: slot % columns };
+    for (const { axis, pairs, theta } of dit.rope.axes)
+      for (let pair = 0; pair < pairs; pair++) angles[at++] = position[axis] * theta ** (-pair / pairs);
+  }
+  return { cos: Float32Array.from(angles, Math.cos), sin: Float32Array.from(angles, Math.sin) };
+}
