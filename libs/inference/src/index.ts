@@ -1,3 +1,4 @@
+export * from './avatar-source.js';
 export * from './chunk-states.js';
 export * from './config-fields.js';
 export * from './decoder-engine.js';
@@ -8,6 +9,7 @@ export { createOrtExecutor, type OrtExecutorOptions } from './ort-executor.js';
 export type { OrtProvider } from './ort-protocol.js';
 export * from './plan/plan.js';
 export * from './png.js';
+export * from './portrait.js';
 export * from './reference.js';
 export * from './schedule/index.js';
 export { ScoreEngine, type StateBytes } from './score-engine.js';

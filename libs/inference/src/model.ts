@@ -5,10 +5,12 @@ import {
   type AvatarManifest,
   type ChunkGeometry,
   chunkGeometry,
+  isOwnAvatar,
   MeshError,
   type ModelManifest,
   modelManifest,
 } from '@talkmesh/contracts';
+import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-source.js';
 import { decodePng } from './png.js';
 
 export type GraphName = keyof ModelManifest['graphs'];
@@ -22,6 +24,8 @@ export interface Model {
   readonly label: string;
   /** Absolute path of a graph. */
   path(graph: GraphName): string;
+  /** Absolute path of the portrait finder; undefined for a model without one. */
+  portraitPath(): string | undefined;
   /** @throws MeshError AVATAR_NOT_FOUND */
   avatar(id: string): AvatarManifest;
   /**
@@ -29,6 +33,13 @@ export interface Model {
    * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID
    */
   avatarImage(id: string): Uint8Array;
+  /** The model's avatars, and people's own pictures where the process has a place to fetch them from. */
+  readonly avatars: AvatarSource;
+}
+
+export interface LoadOptions {
+  /** Where people's own pictures are; without it they are AVATAR_NOT_FOUND. */
+  readonly ownPictures?: FetchPicture;
 }
 
 const REMEDY = 'restore the model folder from the release, or let TALKMESH_MODEL name a complete one';
@@ -37,11 +48,13 @@ const REMEDY = 'restore the model folder from the release, or let TALKMESH_MODEL
  * Reads `model.json` and checks it, and every file it names: presence, size, SHA-256.
  * @throws MeshError MODEL_INVALID naming the file and what to do
  */
-export async function loadModel(folder: string): Promise<Model> {
+export async function loadModel(folder: string, options: LoadOptions = {}): Promise<Model> {
   const root = resolve(folder);
   const manifest = await readManifest(join(root, 'model.json'));
   const listed = new Set(manifest.files.map((file) => file.path));
-  for (const path of [...Object.values(manifest.graphs), ...manifest.avatars.map((avatar) => avatar.image)])
+  const finder = manifest.portrait === undefined ? [] : [manifest.portrait.graph];
+  const pictures = manifest.avatars.map((avatar) => avatar.image);
+  for (const path of [...Object.values(manifest.graphs), ...finder, ...pictures])
     if (!listed.has(path))
       throw new MeshError(
         'MODEL_INVALID',
@@ -52,7 +65,7 @@ export async function loadModel(folder: string): Promise<Model> {
     const bytes = await readChecked(root, file);
     if (manifest.avatars.some((avatar) => avatar.image === file.path)) images.set(file.path, bytes);
   }
-  return new LoadedModel(root, manifest, images);
+  return new LoadedModel(root, manifest, images, options);
 }
 
 class LoadedModel implements Model {
@@ -60,18 +73,36 @@ class LoadedModel implements Model {
   readonly geometry: ChunkGeometry;
   readonly folder: string;
   readonly label: string;
+  readonly avatars: AvatarSource;
   readonly #images: ReadonlyMap<string, Uint8Array>;
 
-  constructor(folder: string, manifest: ModelManifest, images: ReadonlyMap<string, Uint8Array>) {
+  constructor(
+    folder: string,
+    manifest: ModelManifest,
+    images: ReadonlyMap<string, Uint8Array>,
+    { ownPictures }: LoadOptions,
+  ) {
     this.folder = folder;
     this.manifest = manifest;
     this.geometry = chunkGeometry(manifest);
     this.label = `${manifest.name}@${manifest.version}`;
     this.#images = images;
+    const own = ownPictures === undefined ? undefined : ownAvatars(manifest, ownPictures);
+    this.avatars = {
+      read: async (id) => {
+        if (own !== undefined && isOwnAvatar(id)) return own.read(id);
+        return { rgb: this.avatarImage(id), landmarks: this.avatar(id).landmarks };
+      },
+    };
   }
 
   path(graph: GraphName): string {
     return join(this.folder, this.manifest.graphs[graph]);
+  }
+
+  portraitPath(): string | undefined {
+    const { portrait } = this.manifest;
+    return portrait === undefined ? undefined : join(this.folder, portrait.graph);
   }
 
   avatar(id: string): AvatarManifest {

@@ -37,7 +37,7 @@ export class ReferenceCache {
 
   /**
    * Each `acquire` wants one `release`.
-   * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID
+   * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID, NATS_UNAVAILABLE
    */
   async acquire(avatar: string): Promise<ReferenceFeatures> {
     const entry = this.#entries.get(avatar) ?? { features: this.#compute(avatar), users: 0 };
@@ -64,9 +64,8 @@ export class ReferenceCache {
 
   async #compute(avatar: string): Promise<ReferenceFeatures> {
     const { manifest } = this.#model;
-    const { landmarks } = this.#model.avatar(avatar);
-    const pixels = this.#model.avatarImage(avatar);
-    const image = this.#executor.upload(pixels, 'uint8', [manifest.height, manifest.width, 3]);
+    const { rgb, landmarks } = await this.#model.avatars.read(avatar);
+    const image = this.#executor.upload(rgb, 'uint8', [manifest.height, manifest.width, 3]);
     const points = this.#executor.upload(Float32Array.from(landmarks.flat()), 'float32', [landmarks.length, 2]);
     const names = Object.keys(manifest.decoder.referenceOutputs);
     try {
