@@ -85,7 +85,7 @@ export class DitParts {
     );
     const ones = Float32Array.from({ length: 6 * dim }, (_, i) => ([1, 4].includes(Math.floor(i / dim)) ? 1 : 0));
     // Both are constants: the runtime adds them once, at load.
-    const learned = build.op('Add', build.weight(this.name(table, layer), [6 * dim]), build.constant(ones, 6 * dim));
+    const learned = build.op('Add', build.table(this.name(table, layer), 6, dim), build.constant(ones, 6 * dim));
     const all = this.#asRow(build.op('Add', own, learned), 6 * dim);
     const [shift, scale, gate, mid, endGate] = build.split(all, -1, [dim, dim, dim, 2 * dim, dim]) as [
       string,
@@ -256,7 +256,7 @@ export class DitParts {
     const part = (from: number): string => build.slice(this.modulation(), build.rowAxis, from, from + dim);
     const ones = Float32Array.from({ length: 2 * dim }, (_, i) => (i < dim ? 0 : 1));
     const added = build.constant(ones, 2 * dim);
-    const learned = table === undefined ? added : build.op('Add', build.weight(table, [2 * dim]), added);
+    const learned = table === undefined ? added : build.op('Add', build.table(table, 2, dim), added);
     const own = build.concat([part(offset), part(offset + stride)], build.rowAxis);
     const both = this.#asRow(build.op('Add', own, learned), 2 * dim);
     const [shift, scale] = build.split(both, -1, [dim, dim]) as [string, string];

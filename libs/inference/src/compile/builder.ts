@@ -123,6 +123,12 @@ export class SegmentBuilder {
     return value;
   }
 
+  /** Learned vectors side by side, flat. */
+  table(name: string, count: number, width: number): string {
+    const table = this.weight(name, [count, width]);
+    return this.reshape(table, count * width);
+  }
+
   #external(
     entry: WeightEntry,
     key: string,
