@@ -30,12 +30,15 @@ export { createLogger, type Logger } from './logging.js';
 export {
   type Counter,
   createMetrics,
+  exportAdmissionGauges,
   type Gauge,
   type Histogram,
   type Metrics,
   type Registry,
   SECONDS_BUCKETS,
 } from './metrics.js';
+export { ownPictures, type ReadOwnPicture } from './own-pictures.js';
+export type { RecallOptions, RetainedMessage } from './retention.js';
 export { runService } from './run.js';
 export { RollingPercentiles } from './stats.js';
 export { tracingEnabled, withSpan } from './telemetry/spans.js';

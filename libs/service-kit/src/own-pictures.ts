@@ -1,0 +1,21 @@
+import { type Landmarks, MAX_AVATAR_TTL_MS, ownPicture, PICTURES_BUCKET } from '@talkmesh/contracts';
+import type { Bus } from './bus.js';
+import type { KvBucket } from './kv-bucket.js';
+
+/** Reads people's own pictures from NATS: undefined for one that was deleted, has expired or never was. */
+export type ReadOwnPicture = (id: string) => Promise<{ png: Uint8Array; landmarks: Landmarks } | undefined>;
+
+/** Nothing is kept: each call asks NATS, within its deadline. The returned function rejects with MeshError NATS_UNAVAILABLE. */
+export function ownPictures(bus: Pick<Bus, 'kv'>): ReadOwnPicture {
+  let bucket: Promise<KvBucket> | undefined;
+  return async (id) => {
+    bucket ??= bus.kv(PICTURES_BUCKET, { ttlMs: MAX_AVATAR_TTL_MS });
+    const opened = await bucket.catch((error: unknown) => {
+      bucket = undefined;
+      throw error;
+    });
+    const parsed = ownPicture.safeParse((await opened.get(id))?.value);
+    if (!parsed.success || parsed.data.expiresAtMs <= Date.now()) return undefined;
+    return { png: Buffer.from(parsed.data.png, 'base64'), landmarks: parsed.data.landmarks };
+  };
+}

@@ -1,0 +1,41 @@
+import { MeshError, v1 } from '@talkmesh/contracts';
+import { landmarksOf, type PortraitFinder } from '@talkmesh/inference';
+import { type GrpcServiceImpl, unary } from '@talkmesh/service-kit';
+
+type Inspect = (typeof v1.PictureService)['service']['InspectPicture'];
+type InspectRequest = ReturnType<Inspect['requestDeserialize']>;
+type InspectResponse = ReturnType<Inspect['responseDeserialize']>;
+
+/** Pictures looked at or waiting; they share the device with the calls, which must not starve. */
+const MAX_AT_ONCE = 4;
+
+/** talkmesh.v1.PictureService. Pictures are looked at and forgotten: not kept, not logged. */
+export function pictureService(finder: PortraitFinder | undefined): GrpcServiceImpl {
+  let active = 0;
+  const inspect = async ({ rgb, landmarks }: InspectRequest): Promise<InspectResponse> => {
+    if (finder === undefined)
+      throw new MeshError('TOOL_MISSING', 'this model has no portrait finder: give landmarks, they are not checked');
+    if (active >= MAX_AT_ONCE)
+      throw new MeshError('RATE_LIMITED', 'several pictures are being looked at; try again in a moment');
+    const given = landmarks.length === 0 ? undefined : landmarksOf(landmarks);
+    active += 1;
+    try {
+      const finding = await finder.find(rgb);
+      const { found, fits, reasons } = finder.judge(finding, given);
+      return {
+        landmarks: finding.landmarks.flat(),
+        kinds: { ...finding.kinds },
+        confidence: [...finding.confidence],
+        found,
+        fits,
+        reasons: reasons.map((reason) => ({ ...reason })),
+      };
+    } finally {
+      active -= 1;
+    }
+  };
+  return {
+    definition: v1.PictureService.service,
+    implementation: { InspectPicture: unary(inspect) },
+  };
+}
