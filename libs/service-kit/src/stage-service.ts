@@ -77,7 +77,7 @@ export class SessionAdmission {
     if (this.size >= this.#worker.capacity)
       throw new MeshError(
         'SESSION_LIMIT',
-        `this worker holds its ${this.#worker.capacity} sessions, open it on another one`,
+        `this worker holds its ${this.#worker.capacity} sessions (TALKMESH_CAPACITY), open it on another one`,
       );
     return this.#open(id, request, signal);
   }

@@ -64,6 +64,11 @@ export class Call {
     return this.#next;
   }
 
+  /** Whether the next chunk belongs to a turn. */
+  get speaksNext(): boolean {
+    return this.#speech.status() !== 'idle';
+  }
+
   onPlayhead(playhead: PlayheadMessage): void {
     this.position.update(playhead, this.options.maxLeadChunks);
   }

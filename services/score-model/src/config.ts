@@ -1,4 +1,4 @@
-import { inferenceConfigShape } from '@talkmesh/inference';
+import { inferenceConfigShape, scheduleConfigShape, timelineConfigShape } from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
@@ -7,6 +7,8 @@ const int = (min: number, max: number) => z.coerce.number().int().min(min).max(m
 export const parseConfig = defineConfig(
   {
     ...inferenceConfigShape,
+    ...scheduleConfigShape,
+    ...timelineConfigShape,
     /** Chunks made ahead before the egress has granted credits. */
     leadChunks: int(1, 64).default(2),
     /** More credits than this are not used: it bounds what is kept for rolling back. */
@@ -15,6 +17,8 @@ export const parseConfig = defineConfig(
     speechGraceMs: int(0, 5000).default(120),
     /** A chunk due sooner than this is no longer replaced, milliseconds. */
     flushMarginMs: int(0, 5000).default(80),
+    /** Time that decoder and egress need once a chunk was made, milliseconds: it is due that much sooner. */
+    downstreamMs: int(0, 5000).default(80),
     speechQueueSeconds: int(1, 7200).default(600),
   },
   (config) =>

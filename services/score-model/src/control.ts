@@ -1,5 +1,5 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { Model, ScoreEngine } from '@talkmesh/inference';
+import type { Model, Place, RealTimeAdmission, ScoreEngine } from '@talkmesh/inference';
 import {
   type OpenRequest,
   RollingPercentiles,
@@ -14,7 +14,7 @@ import type { Outbound } from './outbound.js';
 import type { ScoreStage } from './stage.js';
 
 /** Chunks that may be rolled back beyond the lead: the one being played, and what is on its way. */
-const KEEP_BEYOND_LEAD = 3;
+export const KEEP_BEYOND_LEAD = 3;
 
 export interface ControlParts {
   readonly context: ServiceContext<Config>;
@@ -23,6 +23,7 @@ export interface ControlParts {
   readonly stage: ScoreStage;
   readonly outbound: Outbound;
   readonly metrics: ScoreMetrics;
+  readonly admission: RealTimeAdmission;
 }
 
 export class Control implements WorkerHandlers {
@@ -30,6 +31,7 @@ export class Control implements WorkerHandlers {
   readonly model: string;
   readonly #parts: ControlParts;
   readonly #listening = new Map<string, () => void>();
+  readonly #places = new Map<string, Place>();
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
@@ -46,6 +48,22 @@ export class Control implements WorkerHandlers {
       throw new MeshError('ARGUMENT_INVALID', 'score-model is opened with options "score"');
     if (!Number.isSafeInteger(score.seed))
       throw new MeshError('ARGUMENT_INVALID', 'a seed is an integer from 0 to 2^53-1');
+    const place = this.#parts.admission.enter({ clockless: score.unpaced });
+    try {
+      await this.#open(sessionId, epoch, score, signal);
+      this.#places.set(sessionId, place);
+    } catch (error) {
+      place.release();
+      throw error;
+    }
+  }
+
+  async #open(
+    sessionId: string,
+    epoch: number,
+    score: NonNullable<OpenRequest['score']>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { context, engine, stage, model } = this.#parts;
     const { leadChunks, maxLeadChunks, speechGraceMs, flushMarginMs, speechQueueSeconds } = context.config;
     const keepChunks = maxLeadChunks + KEEP_BEYOND_LEAD;
@@ -82,6 +100,8 @@ export class Control implements WorkerHandlers {
   forget(sessionId: string): void {
     this.#listening.get(sessionId)?.();
     this.#listening.delete(sessionId);
+    this.#places.get(sessionId)?.release();
+    this.#places.delete(sessionId);
   }
 
   #listen(sessionId: string): () => void {

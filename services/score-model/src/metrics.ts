@@ -1,5 +1,5 @@
-import type { StateBytes } from '@talkmesh/inference';
-import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
+import type { RealTimeAdmission, StateBytes } from '@talkmesh/inference';
+import { type Counter, exportAdmissionGauges, type Histogram, type Metrics } from '@talkmesh/service-kit';
 
 export const CHUNK_SECONDS_BUCKETS = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.36, 0.48, 0.72, 0.96,
@@ -8,11 +8,18 @@ export const CHUNK_SECONDS_BUCKETS = [
 export interface ScoreMetrics {
   readonly seconds: Histogram;
   readonly chunks: Counter;
+  /** step: fewer_steps, held; reason: late, load, idle. */
+  readonly degraded: Counter;
   readonly flushes: Counter;
   readonly speechRefused: Counter;
 }
 
-export function createScoreMetrics(metrics: Metrics, stateBytes: () => StateBytes): ScoreMetrics {
+export function createScoreMetrics(
+  metrics: Metrics,
+  stateBytes: () => StateBytes,
+  admission: RealTimeAdmission,
+): ScoreMetrics {
+  exportAdmissionGauges(metrics, admission);
   const bytes = metrics.gauge('talkmesh_state_bytes', 'Bytes of model state held', ['kind']);
   Object.assign(bytes, {
     collect: () => {
@@ -27,6 +34,10 @@ export function createScoreMetrics(metrics: Metrics, stateBytes: () => StateByte
       CHUNK_SECONDS_BUCKETS,
     ),
     chunks: metrics.counter('talkmesh_chunks_total', 'Chunks by what became of them', ['outcome']),
+    degraded: metrics.counter('talkmesh_degraded_chunks_total', 'Chunks that were less than they could be', [
+      'step',
+      'reason',
+    ]),
     flushes: metrics.counter('talkmesh_flushes_total', 'New epochs', ['cause']),
     speechRefused: metrics.counter('talkmesh_speech_refused_total', 'Speech messages a full queue refused'),
   };

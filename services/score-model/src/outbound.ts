@@ -32,14 +32,15 @@ export class Outbound {
     this.#bus.publishEvent({ sid: sessionId, epoch, turn: 0, ...body });
   }
 
-  #latent({ message, queueMs, computeMs, late }: ScoreOutput & { type: 'latent' }): void {
+  #latent({ message, queueMs, computeMs, late, degraded: reason }: ScoreOutput & { type: 'latent' }): void {
     const startMs = performance.now();
     for (const part of splitLatent(message)) this.#bus.publish('latent', message.sessionId, encodeLatent(part));
-    const { chunks, seconds } = this.#metrics;
+    const { chunks, seconds, degraded } = this.#metrics;
     seconds.observe({ phase: 'queue' }, queueMs / 1000);
     seconds.observe({ phase: 'compute' }, computeMs / 1000);
     seconds.observe({ phase: 'publish' }, (performance.now() - startMs) / 1000);
-    chunks.inc({ outcome: late ? 'late' : message.degraded ? 'degraded' : 'ok' });
+    if (reason !== undefined) degraded.inc({ step: message.held ? 'held' : 'fewer_steps', reason });
+    chunks.inc({ outcome: late ? 'late' : message.held ? 'held' : message.degraded ? 'degraded' : 'ok' });
   }
 
   #failed({ sessionId, epoch, error }: ScoreOutput & { type: 'failed' }): void {

@@ -1,10 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@talkmesh/contracts';
-import { createOrtExecutor, loadModel, parseProvider, ScoreEngine } from '@talkmesh/inference';
-import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
+import {
+  ChunkCost,
+  CLOCKLESS_EVERY_CHUNKS,
+  createOrtExecutor,
+  loadModel,
+  type Model,
+  openTimeline,
+  parseProvider,
+  RealTimeAdmission,
+  ScoreEngine,
+  sessionStateBytes,
+} from '@talkmesh/inference';
+import { ownPictures, RollingPercentiles, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
 import type { Clock } from './clock.js';
 import type { Config } from './config.js';
-import { Control } from './control.js';
+import { Control, KEEP_BEYOND_LEAD } from './control.js';
 import { createScoreMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { ScoreStage } from './stage.js';
@@ -22,7 +33,7 @@ const clock: Clock = {
 
 export async function startScoreModel(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
-  const model = await loadModel(config.model);
+  const model = await loadModel(config.model, { ownPictures: ownPictures(bus) });
   const executor = createOrtExecutor({
     threads: config.inferenceThreads,
     provider: parseProvider(config.inferenceProvider),
@@ -31,10 +42,15 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     const engine = await ScoreEngine.load(model, executor);
     const warmUpMs = await warmUp(engine);
     log.info({ model: model.label, warmUpMs, threads: config.inferenceThreads }, 'model loaded');
-    const metrics = createScoreMetrics(context.metrics, () => engine.stateBytes());
+    const cost = new ChunkCost(warmUpMs);
+    const admission = admissionOf(context, model, cost);
+    const metrics = createScoreMetrics(context.metrics, () => engine.stateBytes(), admission);
+    const timeline = openTimeline(config.timeline, 'score-model');
     const outbound = new Outbound(bus, metrics, log);
-    const stage = new ScoreStage({ geometry: model.geometry, steps: model.manifest.score.schedule.length, clock });
-    const control = new Control({ context, model, engine, stage, outbound, metrics });
+    const { downstreamMs } = config;
+    const steps = model.manifest.score.schedule.length;
+    const stage = new ScoreStage({ geometry: model.geometry, steps, clock, cost, downstreamMs, timeline });
+    const control = new Control({ context, model, engine, stage, outbound, metrics, admission });
     const stop = new AbortController();
     const working = work(stage, outbound, control, stop.signal);
     let died: unknown;
@@ -49,6 +65,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
       async [Symbol.asyncDispose]() {
         stop.abort();
         await working;
+        timeline[Symbol.dispose]();
         if (died !== undefined) throw died;
         await engine[Symbol.asyncDispose]();
         await executor[Symbol.asyncDispose]();
@@ -58,6 +75,25 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     await executor[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function admissionOf({ config, metrics }: ServiceContext<Config>, model: Model, cost: ChunkCost): RealTimeAdmission {
+  const keepChunks = config.maxLeadChunks + KEEP_BEYOND_LEAD;
+  const refusals = metrics.counter('talkmesh_admission_refusals_total', 'Sessions refused, by what is full', [
+    'reason',
+  ]);
+  const limits = {
+    chunkMs: model.geometry.chunkMs,
+    utilisation: config.utilisationMax,
+    stateBytes: config.stateBytesMax,
+    stateBytesPerSession: sessionStateBytes(model.manifest, { keepChunks }).total,
+    clocklessShare: 1 / CLOCKLESS_EVERY_CHUNKS,
+  };
+  return new RealTimeAdmission(
+    limits,
+    () => cost.ms,
+    (reason) => refusals.inc({ reason }),
+  );
 }
 
 async function work(stage: ScoreStage, outbound: Outbound, control: Control, signal: AbortSignal): Promise<void> {
@@ -76,15 +112,21 @@ function giveUp(stage: ScoreStage, control: Control, outbound: Outbound, error: 
   }
 }
 
-/** The first runs allocate; a session must not pay for them. @returns the time of the second chunk, milliseconds */
+const WARM_UP_CHUNKS = 5;
+
+/** The first runs allocate; a session must not pay for them. @returns the median of the chunks after the first, milliseconds */
 async function warmUp(engine: ScoreEngine): Promise<number> {
   const { model } = engine;
   const avatar = model.manifest.avatars[0]?.id ?? '';
   const session = await engine.openSession({ avatar, seed: 0, keepChunks: 1 });
   const silence = new Int16Array(model.geometry.samplesPerChunk);
   await session.generate(0, silence);
-  const startMs = performance.now();
-  await session.generate(1, silence);
+  const times = new RollingPercentiles();
+  for (let chunk = 1; chunk <= WARM_UP_CHUNKS; chunk++) {
+    const startMs = performance.now();
+    await session.generate(chunk, silence);
+    times.add(performance.now() - startMs);
+  }
   session.dispose();
-  return Math.round(performance.now() - startMs);
+  return Math.round(times.p(0.5) * 10) / 10;
 }

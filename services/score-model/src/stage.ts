@@ -1,10 +1,24 @@
 import type { ChunkGeometry, LatentMessage, PlayheadMessage } from '@talkmesh/contracts';
-import type { GeneratedChunk } from '@talkmesh/inference';
+import {
+  ChunkCost,
+  CLOCKLESS_EVERY_CHUNKS,
+  DegradeLadder,
+  type DegradeReason,
+  type GeneratedChunk,
+  LADDER_DEFAULTS,
+  NO_TIMELINE,
+  nowUs,
+  pickNext,
+  type Ready,
+  type Rung,
+  type Timeline,
+} from '@talkmesh/inference';
 import { Call, type CallOptions, type Flush, type Job } from './call.js';
 import type { Clock } from './clock.js';
 
 /** What makes chunks: one per session, see ScoreSession of the inference library. */
 export interface ChunkMaker {
+  /** @param maxSteps 0: the picture holds, what was heard moves on */
   generate(chunk: number, pcm: Int16Array, maxSteps?: number): Promise<GeneratedChunk | undefined>;
   rollback(fromChunk: number): void;
   dispose(): void;
@@ -23,6 +37,8 @@ export type ScoreOutput =
       readonly queueMs: number;
       readonly computeMs: number;
       readonly late: boolean;
+      /** Why it took fewer steps, or none. */
+      readonly degraded: DegradeReason | undefined;
     }
   /** A chunk was given up while it was made: flushed, or its session closed. */
   | { readonly type: 'discarded'; readonly sessionId: string }
@@ -47,29 +63,41 @@ interface Entry {
   readonly maker: ChunkMaker;
   readonly counts: Counts;
   readonly durations: Percentiles;
-  busy: boolean;
+  readonly ladder: DegradeLadder;
+  making: number;
   /** When the chunk that comes next could have been begun. */
   readySinceMs: number | undefined;
   servedAtMs: number;
+}
+
+interface Candidate extends Ready {
+  readonly entry: Entry;
 }
 
 export interface ScoreStageOptions {
   readonly geometry: ChunkGeometry;
   readonly steps: number;
   readonly clock: Clock;
+  /** What chunks cost; shared with whoever admits sessions. */
+  readonly cost?: ChunkCost;
+  /** Chunks under way at once, of one session or of several: the stages of the model's pipeline. */
+  readonly depth?: number;
+  /** Time that decoder and egress need after a chunk was made, milliseconds. */
+  readonly downstreamMs?: number;
+  readonly timeline?: Timeline;
 }
 
 /**
- * Speech in, latent chunks out, for the sessions of one worker. One chunk is made at a time; among the sessions that may
- * go on, the one due first is served, and those without a clock take turns.
+ * Speech in, latent chunks out, for the sessions of one worker: the chunk due first, speech before idle when not all can be
+ * in time. A chunk that is short of time takes fewer steps, then none: its picture holds while the sound goes on.
  */
 export class ScoreStage {
-  readonly #options: ScoreStageOptions;
+  readonly #options: Required<ScoreStageOptions>;
   readonly #entries = new Map<string, Entry>();
   #wake: () => void = () => undefined;
 
   constructor(options: ScoreStageOptions) {
-    this.#options = options;
+    this.#options = { cost: new ChunkCost(0), depth: 1, downstreamMs: 0, timeline: NO_TIMELINE, ...options };
   }
 
   get sessions(): number {
@@ -77,14 +105,16 @@ export class ScoreStage {
   }
 
   open(options: CallOptions, maker: ChunkMaker, durations: Percentiles): void {
+    const { geometry, clock, steps } = this.#options;
     this.#entries.set(options.sessionId, {
-      call: new Call(options, this.#options.geometry, this.#options.clock),
+      call: new Call(options, geometry, clock),
       maker,
       counts: { itemsIn: 0, itemsOut: 0, dropped: 0, late: 0 },
       durations,
-      busy: false,
+      ladder: new DegradeLadder({ steps, ...LADDER_DEFAULTS }),
+      making: 0,
       readySinceMs: undefined,
-      servedAtMs: 0,
+      servedAtMs: clock.nowMs(),
     });
     this.#wake();
   }
@@ -133,104 +163,151 @@ export class ScoreStage {
 
   async *run(signal: AbortSignal): AsyncGenerator<ScoreOutput> {
     signal.addEventListener('abort', () => this.#wake(), { once: true });
+    const done: ScoreOutput[] = [];
+    const making = new Set<Promise<void>>();
     while (!signal.aborted) {
+      for (let output = done.shift(); output !== undefined; output = done.shift()) yield output;
       const changed = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      const { entry, waitMs } = this.#pick();
-      if (entry !== undefined) yield await this.#make(entry);
-      else await this.#rest(changed, waitMs);
+      const { job, waitMs } = making.size < this.#options.depth ? this.#pick() : { waitMs: Number.POSITIVE_INFINITY };
+      if (job === undefined) await this.#rest(changed, done.length > 0 ? 0 : waitMs);
+      else {
+        const made = job().then((output) => {
+          done.push(output);
+          making.delete(made);
+          this.#wake();
+        });
+        making.add(made);
+      }
     }
+    await Promise.all(making);
+    yield* done;
   }
 
   async step(): Promise<ScoreOutput | undefined> {
-    const { entry } = this.#pick();
-    return entry === undefined ? undefined : this.#make(entry);
+    return this.#pick().job?.();
   }
 
-  #pick(): { entry?: Entry; waitMs: number } {
-    const nowMs = this.#options.clock.nowMs();
-    let chosen: Entry | undefined;
-    let earliest = Number.POSITIVE_INFINITY;
+  #pick(): { job?: () => Promise<ScoreOutput>; waitMs: number } {
+    const { clock, cost, depth, geometry } = this.#options;
+    const nowMs = clock.nowMs();
+    const ready: Candidate[] = [];
     let wakeAtMs = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries.values()) {
-      const readyAtMs = entry.busy ? Number.POSITIVE_INFINITY : entry.call.readyAtMs();
+      const readyAtMs = entry.making < depth ? entry.call.readyAtMs() : Number.POSITIVE_INFINITY;
       if (readyAtMs > nowMs) {
         entry.readySinceMs = undefined;
         wakeAtMs = Math.min(wakeAtMs, readyAtMs);
         continue;
       }
       entry.readySinceMs ??= nowMs;
-      const dueMs = this.#dueMs(entry, nowMs);
-      if (dueMs >= earliest) continue;
-      earliest = dueMs;
-      chosen = entry;
+      ready.push({
+        entry,
+        dueMs: this.#dueMs(entry, nowMs),
+        speaking: entry.call.speaksNext,
+        servedAtMs: entry.servedAtMs,
+      });
     }
-    return chosen === undefined ? { waitMs: wakeAtMs - nowMs } : { entry: chosen, waitMs: 0 };
+    const options = { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs };
+    const chosen = pickNext(ready, nowMs, cost.ms / depth, options);
+    if (chosen === undefined) return { waitMs: wakeAtMs - nowMs };
+    return { job: () => this.#make(chosen.entry, this.#keptBackMs(ready, chosen, nowMs)), waitMs: 0 };
   }
 
-  /** Without a clock a session is due one chunk after it was served last. */
-  #dueMs({ call, servedAtMs }: Entry, nowMs: number): number {
+  /** A call nobody watches yet has no clock, but its first picture is wanted: it is due one chunk after it was served. */
+  #dueMs({ call, servedAtMs }: Entry, nowMs: number): number | undefined {
+    const { geometry, clock, downstreamMs } = this.#options;
+    if (call.options.unpaced) return undefined;
     const dueUs = call.position.dueUs(call.next);
-    if (dueUs === 0) return servedAtMs + this.#options.geometry.chunkMs;
-    return nowMs + (dueUs - this.#options.clock.wallUs()) / 1000;
+    if (dueUs === 0) return servedAtMs + geometry.chunkMs;
+    return nowMs + (dueUs - clock.wallUs()) / 1000 - downstreamMs;
   }
 
-  async #make(entry: Entry): Promise<ScoreOutput> {
-    const { clock } = this.#options;
+  /** What is left from now on when everybody else who speaks, in order, gets a chunk of one step; undefined: nobody does. */
+  #keptBackMs(ready: readonly Candidate[], chosen: Candidate, nowMs: number): number | undefined {
+    const { cost, depth, steps } = this.#options;
+    const dues = ready
+      .flatMap(({ entry, speaking, dueMs }) =>
+        entry !== chosen.entry && speaking && dueMs !== undefined ? [dueMs] : [],
+      )
+      .sort((a, b) => a - b);
+    const left = dues.map((dueMs, i) => dueMs - nowMs - ((i + 1) * cost.ms) / depth / steps);
+    return left.length === 0 ? undefined : Math.min(...left);
+  }
+
+  async #make(entry: Entry, sharedMs: number | undefined): Promise<ScoreOutput> {
+    const { clock, cost, steps } = this.#options;
     const startMs = clock.nowMs();
+    const startUs = nowUs();
     const queueMs = startMs - (entry.readySinceMs ?? startMs);
     const job = entry.call.begin();
     entry.readySinceMs = undefined;
     entry.servedAtMs = startMs;
-    entry.busy = true;
+    entry.making += 1;
     const { sessionId } = entry.call.options;
+    const rung = this.#rung(entry, job, sharedMs);
     try {
-      const made = await entry.maker.generate(job.chunk, job.pcm, this.#affordableSteps(entry, job));
+      const made = await entry.maker.generate(job.chunk, job.pcm, rung.steps);
       if (made === undefined) {
         entry.counts.dropped += 1;
         return { type: 'discarded', sessionId };
       }
       const computeMs = clock.nowMs() - startMs;
-      if (made.steps === this.#options.steps) entry.durations.add(computeMs);
+      if (made.steps > 0) cost.add(computeMs, made.steps / steps);
+      if (made.steps === steps) entry.durations.add(computeMs);
       const late = job.deadlineUs !== 0 && clock.wallUs() > job.deadlineUs;
       entry.counts.itemsOut += 1;
       if (late) entry.counts.late += 1;
-      return { type: 'latent', message: this.#message(sessionId, job, made), queueMs, computeMs, late };
+      const { chunk, epoch, speaking } = job;
+      this.#options.timeline.span('stage', `make ${chunk}`, startUs, nowUs(), {
+        sessionId,
+        chunk,
+        epoch,
+        speaking,
+        late,
+        steps: made.steps,
+      });
+      return {
+        type: 'latent',
+        message: this.#message(sessionId, job, made),
+        queueMs,
+        computeMs,
+        late,
+        degraded: rung.reason,
+      };
     } catch (error) {
       if (this.#entries.get(sessionId) !== entry) return { type: 'discarded', sessionId };
       this.close(sessionId);
       return { type: 'failed', sessionId, epoch: job.epoch, error };
     } finally {
-      entry.busy = false;
+      entry.making -= 1;
     }
   }
 
-  /** A chunk that cannot be made in time takes fewer steps, at least one. */
-  #affordableSteps({ durations }: Entry, { deadlineUs }: Job): number {
-    const { steps, clock } = this.#options;
-    const expectedMs = durations.p(0.5);
-    if (deadlineUs === 0 || expectedMs === 0) return steps;
-    const leftMs = (deadlineUs - clock.wallUs()) / 1000;
-    return Math.max(1, Math.min(steps, Math.floor((leftMs / expectedMs) * steps)));
+  #rung(entry: Entry, { chunk, deadlineUs, speaking }: Job, sharedMs: number | undefined): Rung {
+    const { clock, cost, downstreamMs } = this.#options;
+    const clocked = deadlineUs !== 0;
+    return entry.ladder.next({
+      ownMs: clocked ? (deadlineUs - clock.wallUs()) / 1000 - downstreamMs : undefined,
+      sharedMs: clocked ? sharedMs : undefined,
+      costMs: cost.ms,
+      speaking,
+      mayHold: clocked && chunk > 0,
+    });
   }
 
   #message(sessionId: string, job: Job, made: GeneratedChunk): LatentMessage {
-    const { chunk, epoch, turn, deadlineUs, pcm, speaking, endOfTurn } = job;
     return {
+      ...job,
       sessionId,
-      epoch,
-      turn,
-      chunk,
-      mediaTimeUs: Math.round(chunk * this.#options.geometry.chunkMs * 1000),
-      deadlineUs,
+      mediaTimeUs: Math.round(job.chunk * this.#options.geometry.chunkMs * 1000),
       part: 0,
       parts: 1,
       values: made.values,
-      pcm,
-      speaking,
+      steps: made.steps,
       degraded: made.steps < this.#options.steps,
-      endOfTurn,
+      held: made.steps === 0,
     };
   }
 

@@ -1,11 +1,15 @@
-import { inferenceConfigShape } from '@talkmesh/inference';
+import { inferenceConfigShape, scheduleConfigShape, timelineConfigShape } from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
 export const parseConfig = defineConfig({
   ...inferenceConfigShape,
+  ...scheduleConfigShape,
+  ...timelineConfigShape,
   /** Chunks a session may have waiting; the oldest goes when one more comes. */
   latentQueueChunks: z.coerce.number().int().min(1).max(256).default(16),
+  /** Time that the egress needs once a chunk was decoded, milliseconds: it is due that much sooner. */
+  downstreamMs: z.coerce.number().int().min(0).max(5000).default(20),
   /** Chunks that can be rolled back; at least the score service's lead. */
   keepChunks: z.coerce.number().int().min(1).max(256).default(12),
 });

@@ -1,5 +1,5 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { DecoderEngine, Model } from '@talkmesh/inference';
+import type { DecoderEngine, Model, Place, RealTimeAdmission } from '@talkmesh/inference';
 import {
   type OpenRequest,
   RollingPercentiles,
@@ -18,6 +18,7 @@ export interface ControlParts {
   readonly engine: DecoderEngine;
   readonly stage: DecodeStage;
   readonly outbound: Outbound;
+  readonly admission: RealTimeAdmission;
 }
 
 export class Control implements WorkerHandlers {
@@ -25,6 +26,7 @@ export class Control implements WorkerHandlers {
   readonly model: string;
   readonly #parts: ControlParts;
   readonly #listening = new Map<string, () => void>();
+  readonly #places = new Map<string, Place>();
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
@@ -39,6 +41,22 @@ export class Control implements WorkerHandlers {
   async open({ sessionId, epoch, decode }: OpenRequest, signal: AbortSignal): Promise<void> {
     if (decode === null || decode === undefined)
       throw new MeshError('ARGUMENT_INVALID', 'vae-decode is opened with options "decode"');
+    const place = this.#parts.admission.enter({ clockless: false });
+    try {
+      await this.#open(sessionId, epoch, decode, signal);
+      this.#places.set(sessionId, place);
+    } catch (error) {
+      place.release();
+      throw error;
+    }
+  }
+
+  async #open(
+    sessionId: string,
+    epoch: number,
+    decode: NonNullable<OpenRequest['decode']>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { context, engine, stage } = this.#parts;
     const { latentQueueChunks: queueChunks, keepChunks } = context.config;
     const decoder = await engine.openSession({ avatar: decode.avatar, keepChunks });
@@ -72,6 +90,8 @@ export class Control implements WorkerHandlers {
   forget(sessionId: string): void {
     this.#listening.get(sessionId)?.();
     this.#listening.delete(sessionId);
+    this.#places.get(sessionId)?.release();
+    this.#places.delete(sessionId);
   }
 
   #listen(sessionId: string): () => void {

@@ -24,9 +24,9 @@ export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, han
   };
 }
 
-function assertFits({ sessionId, values, pcm }: LatentMessage, expected: string, geometry: ChunkGeometry): void {
+function assertFits({ sessionId, values, pcm, held }: LatentMessage, expected: string, geometry: ChunkGeometry): void {
   if (sessionId !== expected) throw new MeshError('MESSAGE_MALFORMED', "the chunk's session is not its subject's");
-  if (values.length !== geometry.latentValues || pcm.length !== geometry.samplesPerChunk)
+  if ((!held && values.length !== geometry.latentValues) || pcm.length !== geometry.samplesPerChunk)
     throw new MeshError(
       'MESSAGE_MALFORMED',
       `a chunk has ${geometry.latentValues} latents and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: do both services serve the same model?`,

@@ -35,8 +35,16 @@ export class Outbound {
     this.#metrics.chunks.inc({ outcome }, count);
   }
 
-  #count({ outcome, missing, queueMs, computeMs, publishMs }: DecodeOutput & { type: 'chunk' }): void {
-    const { chunks, seconds } = this.#metrics;
+  #count({
+    outcome,
+    degraded: reason,
+    missing,
+    queueMs,
+    computeMs,
+    publishMs,
+  }: DecodeOutput & { type: 'chunk' }): void {
+    const { chunks, seconds, degraded } = this.#metrics;
+    if (reason !== undefined) degraded.inc({ step: 'held', reason });
     chunks.inc({ outcome });
     chunks.inc({ outcome: 'missing' }, missing);
     seconds.observe({ phase: 'queue' }, queueMs / 1000);

@@ -83,8 +83,9 @@ export class FrameStage {
   /** The next frame for the sink, or undefined when none waits or `maxInFlight` are with the sink already. */
   take(maxInFlight: number): TakenFrame | undefined {
     if (this.#inFlight.length >= maxInFlight) return undefined;
-    const frame = this.#waiting.shift();
-    if (frame === undefined) return undefined;
+    const next = this.#waiting.shift();
+    if (next === undefined) return undefined;
+    const frame = next.held ? { ...next, i420: this.#pictureBefore(next) } : next;
     const taken = { serial: this.#serial++, frame };
     this.#inFlight.push(taken);
     this.#last = frame;
@@ -111,6 +112,12 @@ export class FrameStage {
     this.#inFlight = [];
     this.#last = this.#lastPlayed;
     return lost;
+  }
+
+  /** What a held frame shows: the last picture the sink has and keeps. Where there never was one, nothing: black. */
+  #pictureBefore({ width, height }: FrameMessage): Uint8Array {
+    const kept = this.#inFlight.filter(({ frame }) => !this.#isFlushed(frame)).at(-1)?.frame ?? this.#lastPlayed;
+    return kept?.i420 ?? new Uint8Array((width * height * 3) / 2).fill(128).fill(16, 0, width * height);
   }
 
   #remove(serial: number): FrameMessage | undefined {

@@ -52,6 +52,10 @@ export class RealTimeAdmission {
     return this.#limits.stateBytes;
   }
 
+  get utilisationLimit(): number {
+    return this.#limits.utilisation;
+  }
+
   /** Share of the time that the admitted sessions, and `more` of them, are expected to take. */
   utilisation(more?: Demand): number {
     const { chunkMs, clocklessShare } = this.#limits;

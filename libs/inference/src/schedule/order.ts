@@ -13,6 +13,9 @@ export interface OrderOptions {
   readonly clocklessEveryMs: number;
 }
 
+/** A session without a clock is owed one chunk in the time of so many; what is left over comes on top. */
+export const CLOCKLESS_EVERY_CHUNKS = 4;
+
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
