@@ -17,6 +17,7 @@ class FakeDecoder implements ChunkDecoder {
   readonly decoded: number[] = [];
   readonly rollbacks: number[] = [];
   disposed = false;
+  missing = 0;
   during: (chunk: number) => void = () => undefined;
   #abandoned = false;
 
@@ -26,7 +27,7 @@ class FakeDecoder implements ChunkDecoder {
     await Promise.resolve();
     this.during(chunk);
     if (this.#abandoned) return undefined;
-    return { frames: Array.from({ length: 12 }, (_, i) => new Uint8Array(6).fill(i)), missing: 0 };
+    return { frames: Array.from({ length: 12 }, (_, i) => new Uint8Array(6).fill(i)), missing: this.missing };
   }
 
   rollback(fromChunk: number): void {
@@ -117,6 +118,35 @@ test('a late chunk is shown all the same, and counted', async () => {
   assert.equal(frames(outputs).length, 24);
   const [stats] = stage.stats();
   assert.deepEqual([stats?.itemsIn, stats?.itemsOut, stats?.late, stats?.chunk], [2, 24, 1, 2]);
+});
+
+test('a chunk that would be late goes out in time without a picture, and nothing is missing afterwards', async () => {
+  const decoder = open();
+  decoder.during = () => {
+    nowMs += 40;
+  };
+  stage.latent(latent(0));
+  await drain();
+  stage.latent(latent(1, { deadlineUs: nowMs * 1000 - 500_000 }));
+  const outputs = await drain();
+  const held = framesOf(outputs);
+  assert.equal(held.length, 12);
+  assert.ok(held.every((frame) => frame.held && frame.degraded && frame.i420.length === 0 && frame.pcm.length === 960));
+  assert.ok(outputs.some((output) => output.type === 'chunk' && output.degraded === 'late'));
+  stage.latent(latent(2, { held: true, values: new Float32Array(0), steps: 0, degraded: true }));
+  const passedOn = await drain();
+  assert.ok(framesOf(passedOn).every((frame) => frame.held && frame.i420.length === 0));
+  assert.ok(
+    passedOn.some((output) => output.type === 'chunk' && output.outcome === 'held' && output.degraded === undefined),
+  );
+  decoder.missing = 2;
+  stage.latent(latent(3));
+  const after = await drain();
+  assert.ok(framesOf(after).every((frame) => !frame.held && frame.i420.length > 0));
+  assert.ok(
+    after.some((output) => output.type === 'chunk' && output.missing === 0),
+    'held chunks are not lost ones',
+  );
 });
 
 test('the chunk that is due first is decoded first; sessions without a clock take turns', async () => {

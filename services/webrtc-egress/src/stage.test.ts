@@ -120,3 +120,25 @@ test('what was flushed while the sink held it does not come back', () => {
   assert.equal(stage.discarded(second?.serial ?? -1), false);
   assert.equal(stage.take(3), undefined);
 });
+
+test('a held frame shows the picture before it, never one that was flushed, and black where there was none', () => {
+  const stage = new FrameStage({ epoch: 0, capacityChunks: 4 });
+  const heldFrame = (chunk: number, frame: number, epoch = 0) =>
+    testFrame(chunk, frame, { epoch, held: true, i420: new Uint8Array(0) });
+  stage.offer(heldFrame(0, 0));
+  assert.equal(stage.take(9)?.frame.i420[0], 16);
+  stage.offer(testFrame(0, 1));
+  const shown = stage.take(9);
+  stage.offer(heldFrame(0, 2));
+  const held = stage.take(9);
+  assert.deepEqual(held?.frame.i420, shown?.frame.i420);
+  assert.deepEqual(held?.frame.pcm, testFrame(0, 2).pcm, 'its own sound');
+  stage.played(0);
+  stage.played(1);
+  stage.played(2);
+  stage.offer(testFrame(1, 0));
+  stage.take(9);
+  stage.flush(1, 1);
+  stage.offer(heldFrame(1, 0, 1));
+  assert.deepEqual(stage.take(9)?.frame.i420, shown?.frame.i420);
+});

@@ -55,7 +55,8 @@ export class FakeMaker implements ChunkMaker {
     this.#abandoned = false;
     await this.during();
     if (this.#abandoned) return undefined;
-    return { values: new Float32Array(geometry.latentValues).fill(chunk), steps: Math.min(2, maxSteps ?? 2) };
+    const steps = Math.min(2, maxSteps ?? 2);
+    return { values: new Float32Array(steps === 0 ? 0 : geometry.latentValues).fill(chunk), steps };
   }
 
   rollback(fromChunk: number): void {
