@@ -8,6 +8,7 @@ import {
   MeshError,
   type MeshEvent,
   PIPELINE,
+  type RetainedStream,
   type ServiceName,
   type Stream,
   subjectOf,
@@ -16,6 +17,7 @@ import {
 import { type BucketName, JetStreamBucket, type KvBucket } from './kv-bucket.js';
 import type { Logger } from './logging.js';
 import type { Counter, Metrics } from './metrics.js';
+import { type RecallOptions, type RetainedMessage, Retention } from './retention.js';
 import { extractFromHeaders, injectIntoHeaders } from './telemetry/carriers.js';
 import { tracingEnabled, withSpan } from './telemetry/spans.js';
 import { waitAtMost } from './waiting.js';
@@ -48,15 +50,22 @@ export interface Bus {
   subscribeAll(stream: Stream, onMessage: MessageHandler, options?: { queue?: string }): Subscription;
   publishEvent(event: EventToPublish): void;
   /** Malformed events, and events whose `sid` is not their subject's, are counted and dropped. */
-  subscribeEvents(sessionId: string, onEvent: (event: MeshEvent) => void): Subscription;
+  subscribeEvents(sessionId: string, onEvent: (event: MeshEvent, meta: MessageMeta) => void): Subscription;
   /** Resolves when the server has everything published so far. @throws MeshError NATS_UNAVAILABLE */
   flush(): Promise<void>;
   /** Opens the bucket, making it when it is missing. @throws MeshError NATS_UNAVAILABLE */
   kv(bucket: BucketName, options: { ttlMs: number }): Promise<KvBucket>;
+  /** What NATS retains of a session's stream, oldest first: to take it over, or to fill a gap. @throws MeshError NATS_UNAVAILABLE */
+  recall(stream: RetainedStream, sessionId: string, options: RecallOptions): Promise<RetainedMessage[]>;
+  /** Drops what NATS retains of a session that has ended. @throws MeshError NATS_UNAVAILABLE */
+  forgetRetained(sessionId: string): Promise<void>;
+  /** Called after a lost connection came back: messages of the time between are gone unless they are retained. */
+  onReconnect(listener: () => void): Subscription;
   readonly connected: boolean;
 }
 
 const FLUSH_DEADLINE_MS = 5000;
+const DEFAULT_RETAINED_BYTES = 256 * 2 ** 20;
 
 /** Streams with a message per chunk or rarer get a span per message; the others carry the trace context only. */
 const SPANNED: ReadonlySet<Stream> = new Set(['latent', 'event']);
@@ -67,6 +76,8 @@ export interface NatsBusOptions {
   readonly instanceId: string;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Bytes that NATS may retain of all sessions together. */
+  readonly retainedBytes?: number;
   /** Called whenever the connection is lost or comes back. */
   onConnectionChange?(connected: boolean): void;
 }
@@ -78,6 +89,9 @@ export class NatsBus implements Bus {
   readonly #messages: Counter;
   readonly #bytes: Counter;
   readonly #rejected: Counter;
+  readonly #retention: Retention;
+  readonly #onReconnect = new Set<() => void>();
+  #retains = false;
   #connected = true;
 
   constructor(options: NatsBusOptions) {
@@ -91,6 +105,8 @@ export class NatsBus implements Bus {
       'stream',
       'reason',
     ]);
+    const { nc, log, retainedBytes: totalBytes = DEFAULT_RETAINED_BYTES } = options;
+    this.#retention = new Retention({ nc, log, totalBytes, isConnected: () => this.connected });
     this.#watchStatus().catch((cause: unknown) => options.log.error({ err: cause }, 'NATS status ended'));
   }
 
@@ -127,12 +143,12 @@ export class NatsBus implements Bus {
     this.publish('event', event.sid, encodeEvent(event));
   }
 
-  subscribeEvents(sessionId: string, onEvent: (event: MeshEvent) => void): Subscription {
+  subscribeEvents(sessionId: string, onEvent: (event: MeshEvent, meta: MessageMeta) => void): Subscription {
     assertSessionId(sessionId);
-    return this.subscribe('event', sessionId, (payload) => {
+    return this.subscribe('event', sessionId, (payload, meta) => {
       const event = decodeEvent(payload);
       if (event.sid !== sessionId) throw new MeshError('MESSAGE_MALFORMED', "the event's sid is not its subject's");
-      onEvent(event);
+      onEvent(event, meta);
     });
   }
 
@@ -148,13 +164,38 @@ export class NatsBus implements Bus {
     return opened;
   }
 
-  #assertMay(verb: 'publishes' | 'subscribes', stream: Stream): void {
+  /** Makes the streams that capture what calls need to go on elsewhere, now and whenever the connection came back. */
+  async retain(): Promise<void> {
+    this.#retains = true;
+    await this.#retention.make();
+  }
+
+  async recall(stream: RetainedStream, sessionId: string, options: RecallOptions): Promise<RetainedMessage[]> {
+    this.#assertMay('recalls', stream);
+    if (!this.connected) throw new MeshError('NATS_UNAVAILABLE', 'NATS is away, what it retains cannot be read');
+    return this.#retention.recall(stream, sessionId, options);
+  }
+
+  async forgetRetained(sessionId: string): Promise<void> {
+    assertSessionId(sessionId);
+    if (!this.connected) throw new MeshError('NATS_UNAVAILABLE', 'NATS is away, what it retains expires');
+    await this.#retention.forget(sessionId);
+  }
+
+  onReconnect(listener: () => void): Subscription {
+    this.#onReconnect.add(listener);
+    return { unsubscribe: () => this.#onReconnect.delete(listener) };
+  }
+
+  #assertMay(verb: 'publishes' | 'subscribes' | 'recalls', stream: Stream): void {
     const { service } = this.#options;
-    if (!PIPELINE[service][verb].includes(stream))
-      throw new MeshError(
-        'PERMISSION_DENIED',
-        `${service} is not among those who ${verb === 'publishes' ? 'publish' : 'subscribe to'} ${stream} in the pipeline table`,
-      );
+    const allowed: readonly Stream[] = PIPELINE[service][verb];
+    if (allowed.includes(stream)) return;
+    const does = { publishes: 'publish', subscribes: 'subscribe to', recalls: 'recall' }[verb];
+    throw new MeshError(
+      'PERMISSION_DENIED',
+      `${service} is not among those who ${does} ${stream} in the pipeline table`,
+    );
   }
 
   #makeHeaders(): MsgHdrs {
@@ -234,6 +275,19 @@ export class NatsBus implements Bus {
     this.#connected = connected;
     say();
     this.#options.onConnectionChange?.(connected);
+    if (connected) void this.#reconnected();
+  }
+
+  /** A server that restarted has lost its streams; they are there again before anybody publishes upon the news. */
+  async #reconnected(): Promise<void> {
+    if (this.#retains) await this.#retention.make();
+    for (const listener of this.#onReconnect) {
+      try {
+        listener();
+      } catch (err) {
+        this.#options.log.error({ err }, 'a listener failed after NATS came back');
+      }
+    }
   }
 }
 

@@ -40,6 +40,8 @@ export const baseConfigShape = {
   heartbeatMs: ms(2000, 60_000),
   /** A worker that was silent this long leaves the registry, milliseconds. */
   registryTtlMs: ms(10_000, 600_000),
+  /** Memory NATS may use to retain what calls need to go on elsewhere, all sessions together, MiB. The first service to connect sets it. */
+  retentionMb: z.coerce.number().int().min(16).max(65_536).default(256),
 } satisfies z.ZodRawShape;
 
 export type BaseConfig = z.output<z.ZodObject<typeof baseConfigShape>>;

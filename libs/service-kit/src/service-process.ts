@@ -136,12 +136,14 @@ export class ServiceProcess<C extends BaseConfig> {
       instanceId: this.#config.instanceId,
       log,
       metrics: this.#metrics,
+      retainedBytes: this.#config.retentionMb * 2 ** 20,
       onConnectionChange: (connected) => {
         this.#refreshHealth();
         if (connected) this.#registry?.notify();
       },
     });
     this.#bus = bus;
+    await bus.retain();
     nc.closed().then(
       (cause) => {
         if (lifecycle.stopSignal.aborted) return;

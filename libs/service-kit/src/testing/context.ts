@@ -9,6 +9,8 @@ import { connectNats } from '../nats-connection.js';
 export interface TestContext<C> extends ServiceContext<C>, AsyncDisposable {
   /** Aborts `signal`, as the begin of a drain does. */
   drain(): void;
+  /** Makes the streams that retain, as runService does. */
+  retain(): Promise<void>;
 }
 
 /**
@@ -36,6 +38,7 @@ export async function createTestContext<C extends object = object>(
     bus,
     signal: abort.signal,
     drain,
+    retain: () => bus.retain(),
     async [Symbol.asyncDispose]() {
       drain();
       await nc.close();

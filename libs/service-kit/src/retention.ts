@@ -1,0 +1,185 @@
+import {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  jetstreamManager,
+  StorageType,
+  type StoredMsg,
+} from '@nats-io/jetstream';
+import { createInbox, type Msg, type NatsConnection, nanos } from '@nats-io/transport-node';
+import { MeshError, RETAINED_STREAMS, RETENTION, type RetainedStream, subjectOf } from '@talkmesh/contracts';
+import type { Logger } from './logging.js';
+import { waitAtMost } from './waiting.js';
+
+/** A message NATS kept. */
+export interface RetainedMessage {
+  readonly payload: Uint8Array;
+  /** Position in the JetStream stream of all sessions; grows within a session, with gaps. */
+  readonly sequence: number;
+  /** When the server took it in, unix milliseconds. */
+  readonly atMs: number;
+}
+
+export interface RecallOptions {
+  readonly deadlineMs: number;
+  /** Only messages from this sequence on. */
+  readonly fromSequence?: number;
+}
+
+export interface RetentionOptions {
+  readonly nc: NatsConnection;
+  /** Of all streams and sessions together. */
+  readonly totalBytes: number;
+  readonly isConnected: () => boolean;
+  readonly log: Logger;
+}
+
+const REQUEST_TIMEOUT_MS = 2000;
+const CONSUMER_LIFE_MS = 10_000;
+/** A stream of this name exists with other bounds: an older version of the mesh, or other settings, made it. */
+const STREAM_EXISTS = 10_058;
+
+/** The JetStream streams in memory that capture what a call needs to go on elsewhere; see RETENTION in contracts. */
+export class Retention {
+  readonly #options: RetentionOptions;
+  #manager: Promise<JetStreamManager> | undefined;
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the streams that are missing. A server without JetStream, or without the memory, is told in the log: calls work, but do not survive their workers. */
+  async make(): Promise<void> {
+    for (const stream of RETAINED_STREAMS) {
+      try {
+        await this.#make(stream);
+      } catch (cause) {
+        if (this.#options.isConnected())
+          this.#options.log.warn(
+            { err: cause, stream: RETENTION[stream].name },
+            'NATS retains nothing for hand-over: is JetStream on, with memory for TALKMESH_RETENTION_MB?',
+          );
+        return;
+      }
+    }
+  }
+
+  /**
+   * What is kept of a session's stream, oldest first; nothing when the stream is missing.
+   * @throws MeshError NATS_UNAVAILABLE when it was not complete by the deadline
+   */
+  async recall(stream: RetainedStream, sessionId: string, options: RecallOptions): Promise<RetainedMessage[]> {
+    const read = this.#recall(stream, subjectOf(sessionId, stream), options.fromSequence);
+    const outcome = await waitAtMost(read, options.deadlineMs).catch((cause: unknown) => cause);
+    if (outcome === 'done') return read;
+    if (outcome instanceof Error && outcome.name === 'StreamNotFoundError') return [];
+    throw new MeshError('NATS_UNAVAILABLE', `NATS did not say what it retains of ${stream}`, { cause: outcome });
+  }
+
+  /** Drops everything kept of a session. @throws MeshError NATS_UNAVAILABLE */
+  async forget(sessionId: string): Promise<void> {
+    const purges = RETAINED_STREAMS.map(async (stream) => {
+      const manager = await this.#connect();
+      await manager.streams.purge(RETENTION[stream].name, { filter: subjectOf(sessionId, stream) });
+    });
+    const failed = (await Promise.allSettled(purges)).find(
+      (result) => result.status === 'rejected' && (result.reason as Error).name !== 'StreamNotFoundError',
+    );
+    if (failed?.status !== 'rejected') return;
+    throw new MeshError('NATS_UNAVAILABLE', 'NATS did not drop what it retains of a session; it expires', {
+      cause: failed.reason,
+    });
+  }
+
+  async #make(stream: RetainedStream): Promise<void> {
+    const { name, subject, perSession, maxAgeMs, share } = RETENTION[stream];
+    const manager = await this.#connect();
+    const bounds = {
+      max_msgs_per_subject: perSession,
+      max_age: nanos(maxAgeMs),
+      max_bytes: Math.round(this.#options.totalBytes * share),
+    };
+    const config = { name, subjects: [subject], storage: StorageType.Memory, discard: DiscardPolicy.Old, no_ack: true };
+    await manager.streams.add({ ...config, ...bounds }).catch((thrown: unknown) => {
+      if (!(thrown instanceof JetStreamApiError) || thrown.code !== STREAM_EXISTS) throw thrown;
+      this.#options.log.debug({ stream: name }, 'the stream exists with other bounds, which are kept');
+    });
+  }
+
+  async #recall(stream: RetainedStream, subject: string, fromSequence = 0): Promise<RetainedMessage[]> {
+    const { name, perSession } = RETENTION[stream];
+    const manager = await this.#connect();
+    const last = await manager.streams.getMessage(name, { last_by_subj: subject });
+    if (last === null || last.seq < fromSequence) return [];
+    if (perSession === 1 || last.seq === fromSequence) return [ofStored(last)];
+    return this.#collect(manager, name, subject, fromSequence, last.seq);
+  }
+
+  /** By a consumer of its own that ends at the message that was the last one when it began. */
+  async #collect(
+    manager: JetStreamManager,
+    name: string,
+    subject: string,
+    from: number,
+    until: number,
+  ): Promise<RetainedMessage[]> {
+    const { nc } = this.#options;
+    const inbox = createInbox();
+    const messages: RetainedMessage[] = [];
+    let finish: (error?: Error) => void = () => undefined;
+    const complete = new Promise<void>((resolve, reject) => {
+      finish = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    const subscription = nc.subscribe(inbox, {
+      callback: (error, message) => {
+        if (error !== null) return finish(error);
+        const retained = ofDelivered(message);
+        if (retained === undefined) return;
+        if (retained.sequence <= until) messages.push(retained);
+        if (retained.sequence >= until) finish();
+      },
+    });
+    const giveUp = setTimeout(() => finish(new Error('not complete in time')), CONSUMER_LIFE_MS);
+    try {
+      const consumer = await manager.consumers.add(name, {
+        deliver_subject: inbox,
+        filter_subject: subject,
+        ack_policy: AckPolicy.None,
+        ...(from > 0
+          ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }
+          : { deliver_policy: DeliverPolicy.All }),
+        inactive_threshold: nanos(CONSUMER_LIFE_MS),
+        mem_storage: true,
+      });
+      await complete;
+      manager.consumers.delete(name, consumer.name).catch(() => undefined);
+    } finally {
+      clearTimeout(giveUp);
+      subscription.unsubscribe();
+    }
+    return messages;
+  }
+
+  #connect(): Promise<JetStreamManager> {
+    this.#manager ??= jetstreamManager(this.#options.nc, { checkAPI: false, timeout: REQUEST_TIMEOUT_MS });
+    return this.#manager;
+  }
+}
+
+const ofStored = (message: StoredMsg): RetainedMessage => ({
+  payload: message.data,
+  sequence: message.seq,
+  atMs: message.time.getTime(),
+});
+
+/** The subject to answer on tells place and time: `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<n>.<nanoseconds>.<pending>`, with two more tokens before the stream where there are domains. */
+function ofDelivered(message: Msg): RetainedMessage | undefined {
+  const tokens = message.reply?.split('.') ?? [];
+  if (tokens[0] !== '$JS' || tokens[1] !== 'ACK') return undefined;
+  const at = tokens.length === 9 ? 5 : 7;
+  const [sequence, , nanoseconds] = tokens.slice(at).map(Number);
+  if (sequence === undefined || nanoseconds === undefined) return undefined;
+  return { payload: new Uint8Array(message.data), sequence, atMs: nanoseconds / 1e6 };
+}
