@@ -1,6 +1,7 @@
 import { MeshError } from '@talkmesh/contracts';
 import { ChunkStates, REFERENCE_CHUNK } from './chunk-states.js';
 import type { Executor, Segment, TensorHandle } from './executor.js';
+import { EDIT_PREFIX } from './kernels.js';
 import type { Model } from './model.js';
 import { ReferenceCache, type ReferenceFeatures } from './reference.js';
 import { latentDims } from './score-shared.js';
@@ -23,13 +24,16 @@ export class DecoderEngine implements AsyncDisposable {
   readonly model: Model;
   readonly executor: Executor;
   readonly decoder: Segment;
+  /** Turns edits and flow into frames, for decoders whose graph ends there. */
+  readonly composer: Segment | undefined;
   readonly references: ReferenceCache;
   readonly #sessions = new Set<DecoderSession>();
 
-  private constructor(model: Model, executor: Executor, decoder: Segment, reference: Segment) {
+  private constructor(model: Model, executor: Executor, reference: Segment, decoder: Segment, composer?: Segment) {
     this.model = model;
     this.executor = executor;
     this.decoder = decoder;
+    this.composer = composer;
     this.references = new ReferenceCache(executor, reference, model);
   }
 
@@ -37,7 +41,9 @@ export class DecoderEngine implements AsyncDisposable {
   static async load(model: Model, executor: Executor): Promise<DecoderEngine> {
     const reference = await executor.load(model.path('reference'), 'reference');
     const decoder = await executor.load(model.path('decoder'), 'decoder');
-    return new DecoderEngine(model, executor, decoder, reference);
+    if (names(decoder.outputs).includes('frames')) return new DecoderEngine(model, executor, reference, decoder);
+    const composer = await executor.load({ kernel: 'compose-frames' }, 'compose');
+    return new DecoderEngine(model, executor, reference, decoder, composer);
   }
 
   /** @throws MeshError AVATAR_NOT_FOUND */
@@ -46,6 +52,33 @@ export class DecoderEngine implements AsyncDisposable {
     const session = new DecoderSession(this, reference, options.keepChunks, () => this.#sessions.delete(session));
     this.#sessions.add(session);
     return session;
+  }
+
+  /** One chunk of one session: frames of the whole chunk and the next state. */
+  async decode(
+    latent: TensorHandle,
+    state: TensorHandle,
+    reference: Readonly<Record<string, TensorHandle>>,
+  ): Promise<{ readonly frames: TensorHandle; readonly state: TensorHandle }> {
+    const all = { latent, state, ...reference };
+    const inputs = Object.fromEntries(
+      Object.entries(all).filter(([name]) => names(this.decoder.inputs).includes(name)),
+    );
+    const outputs = await this.executor.run(this.decoder, { inputs, outputs: names(this.decoder.outputs) });
+    const { state_out: next, ...rest } = outputs;
+    if (this.composer === undefined) return { frames: handle(rest, 'frames'), state: handle(outputs, 'state_out') };
+    const parts: Record<string, TensorHandle> = { flow: handle(rest, 'flow') };
+    for (const [name, value] of Object.entries(rest)) if (name.startsWith(EDIT_PREFIX)) parts[name] = value;
+    for (const name of ['luma', 'chroma', 'corners']) parts[name] = handle(reference, `reference_${name}`);
+    try {
+      const { frames } = await this.executor.run(this.composer, { inputs: parts, outputs: ['frames'] });
+      return { frames: frames as TensorHandle, state: handle(outputs, 'state_out') };
+    } catch (error) {
+      if (next !== undefined) this.executor.release(next);
+      throw error;
+    } finally {
+      this.executor.release(...Object.values(rest));
+    }
   }
 
   stateBytes(): { readonly state: number; readonly reference: number } {
@@ -89,7 +122,7 @@ export class DecoderSession {
    * @throws MeshError MESSAGE_MALFORMED when there are not latentFrames * C * H * W values
    */
   async decode(chunk: number, values: Float32Array): Promise<DecodedChunk | undefined> {
-    const { executor, model, decoder } = this.#engine;
+    const { executor, model } = this.#engine;
     if (values.length !== model.geometry.latentValues)
       throw new MeshError(
         'MESSAGE_MALFORMED',
@@ -102,9 +135,7 @@ export class DecoderSession {
     this.#abandoned = false;
     const latent = executor.upload(values, 'float32', latentDims(model.manifest));
     try {
-      const inputs = { latent, state: before.state, ...this.#reference.decoderInputs };
-      const outputs = await executor.run(decoder, { inputs, outputs: ['frames', 'state_out'] });
-      const [frames, state] = [outputs['frames'] as TensorHandle, outputs['state_out'] as TensorHandle];
+      const { frames, state } = await this.#engine.decode(latent, before.state, this.#reference.decoderInputs);
       const pictures = this.#abandoned ? undefined : ((await executor.download(frames)) as Uint8Array);
       executor.release(frames);
       if (pictures === undefined || this.#abandoned) {
@@ -134,6 +165,14 @@ export class DecoderSession {
     this.#engine.references.release(this.#reference);
     this.#onDispose();
   }
+}
+
+const names = (infos: Segment['inputs']): string[] => infos.map((info) => info.name);
+
+function handle(handles: Readonly<Record<string, TensorHandle>>, name: string): TensorHandle {
+  const found = handles[name];
+  if (found === undefined) throw new MeshError('MODEL_INVALID', `the decoder has no ${name}; export the model anew`);
+  return found;
 }
 
 function split(pictures: Uint8Array, count: number): Uint8Array[] {

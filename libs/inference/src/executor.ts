@@ -1,3 +1,5 @@
+import type { KernelSource } from './kernels.js';
+
 /**
  * One small interface to whatever runs a model. Tensors live with the executor and are named by handles, so caches never
  * cross a thread or leave a device; only `upload` and `download` copy.
@@ -53,11 +55,11 @@ export interface ExecutorStats {
 
 export interface Executor extends AsyncDisposable {
   /**
-   * Loads a graph from a file or from memory.
+   * Loads a graph from a file or from memory, or a kernel by its name.
    * @param weightsFolder where the files lie that a graph from memory takes its weights from
    * @throws MeshError MODEL_INVALID when the runtime refuses it
    */
-  load(source: string | Uint8Array, name: string, weightsFolder?: string): Promise<Segment>;
+  load(source: string | Uint8Array | KernelSource, name: string, weightsFolder?: string): Promise<Segment>;
   /** Copies data in. @throws RangeError when dims and data do not match */
   upload(data: TensorData, type: TensorType, dims: readonly number[]): TensorHandle;
   /**

@@ -13,6 +13,7 @@ import {
   type TensorType,
   VALUE_BYTES,
 } from './executor.js';
+import type { KernelSource } from './kernels.js';
 import type { OrtCall, OrtProvider, OrtReply, OrtRequest, OrtWorkerData, TensorFacts } from './ort-protocol.js';
 import { spawnWorker } from './spawn-worker.js';
 
@@ -63,7 +64,7 @@ class OrtExecutor implements Executor {
     this.failed.catch(() => undefined);
   }
 
-  async load(source: string | Uint8Array, name: string, weightsFolder?: string): Promise<Segment> {
+  async load(source: string | Uint8Array | KernelSource, name: string, weightsFolder?: string): Promise<Segment> {
     const id = this.#nextId++;
     try {
       const facts = await this.#call<{ inputs: TensorInfo[]; outputs: TensorInfo[] }>({

@@ -1,4 +1,5 @@
 import type { TensorData, TensorType } from './executor.js';
+import type { KernelSource } from './kernels.js';
 
 /** `cpu`, or the CUDA provider on one device. */
 export type OrtProvider = 'cpu' | { readonly cuda: number };
@@ -14,7 +15,7 @@ export type OrtRequest =
       readonly op: 'load';
       readonly segment: number;
       readonly name: string;
-      readonly source: string | Uint8Array;
+      readonly source: string | Uint8Array | KernelSource;
       readonly weightsFolder: string | undefined;
     }
   | {

@@ -2,10 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { TensorData, TensorInfo } from './executor.js';
+import { KERNELS, type Kernel, type KernelTensor } from './kernels.js';
 import type { OrtCall, OrtReply, OrtRequest, OrtWorkerData, TensorFacts } from './ort-protocol.js';
 
 interface LoadedSegment {
-  readonly session: InferenceSession;
+  readonly session: Pick<InferenceSession, 'run' | 'release'>;
   readonly name: string;
   runs: number;
 }
@@ -42,7 +43,21 @@ const extraOf = (weightsFolder: string | undefined): Record<string, unknown> => 
   },
 });
 
+/** A kernel in the shape of a session. */
+const kernelSession = (kernel: Kernel): LoadedSegment['session'] => ({
+  run: async (feeds) => {
+    const results = Object.entries(kernel.run(feeds as unknown as Record<string, KernelTensor>));
+    return Object.fromEntries(results.map(([name, { type, data, dims }]) => [name, new Tensor(type, data, dims)]));
+  },
+  release: async () => undefined,
+});
+
 async function load(request: OrtRequest & { op: 'load' }): Promise<{ inputs: TensorInfo[]; outputs: TensorInfo[] }> {
+  if (typeof request.source === 'object' && 'kernel' in request.source) {
+    const kernel = KERNELS[request.source.kernel];
+    segments.set(request.segment, { session: kernelSession(kernel), name: request.name, runs: 0 });
+    return { inputs: [...kernel.inputs], outputs: [...kernel.outputs] };
+  }
   const all = { ...options, extra: extraOf(request.weightsFolder) };
   const session =
     typeof request.source === 'string'
