@@ -129,20 +129,20 @@ test('a chunk that would be late goes out in time without a picture, and nothing
   await drain();
   stage.latent(latent(1, { deadlineUs: nowMs * 1000 - 500_000 }));
   const outputs = await drain();
-  const held = framesOf(outputs);
+  const held = frames(outputs);
   assert.equal(held.length, 12);
   assert.ok(held.every((frame) => frame.held && frame.degraded && frame.i420.length === 0 && frame.pcm.length === 960));
   assert.ok(outputs.some((output) => output.type === 'chunk' && output.degraded === 'late'));
   stage.latent(latent(2, { held: true, values: new Float32Array(0), steps: 0, degraded: true }));
   const passedOn = await drain();
-  assert.ok(framesOf(passedOn).every((frame) => frame.held && frame.i420.length === 0));
+  assert.ok(frames(passedOn).every((frame) => frame.held && frame.i420.length === 0));
   assert.ok(
     passedOn.some((output) => output.type === 'chunk' && output.outcome === 'held' && output.degraded === undefined),
   );
   decoder.missing = 2;
   stage.latent(latent(3));
   const after = await drain();
-  assert.ok(framesOf(after).every((frame) => !frame.held && frame.i420.length > 0));
+  assert.ok(frames(after).every((frame) => !frame.held && frame.i420.length > 0));
   assert.ok(
     after.some((output) => output.type === 'chunk' && output.missing === 0),
     'held chunks are not lost ones',

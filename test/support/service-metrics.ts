@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ServiceName } from '@talkmesh/contracts';
+import type { Mesh } from '../../deploy/local/src/mesh.js';
+
+/** Samples of a service's /metrics, by name with labels as they are printed. */
+export type Samples = ReadonlyMap<string, number>;
+
+/** Reads /metrics of a running service; its address is in its log's `ready` line. */
+export async function readMetrics(mesh: Mesh, service: ServiceName): Promise<Samples> {
+  const lines = readFileSync(join(mesh.logFolder, `${service}.log`), 'utf8').split('\n');
+  const ready = lines.filter((line) => line.includes('"msg":"ready"')).at(-1);
+  if (ready === undefined) throw new Error(`${service} has not said that it is ready`);
+  const { adminAddress } = JSON.parse(ready) as { adminAddress: string };
+  const answer = await fetch(`http://${adminAddress}/metrics`, { signal: AbortSignal.timeout(10_000) });
+  const samples = new Map<string, number>();
+  for (const line of (await answer.text()).split('\n')) {
+    const space = line.lastIndexOf(' ');
+    if (!line.startsWith('#') && space > 0) samples.set(line.slice(0, space), Number(line.slice(space + 1)));
+  }
+  return samples;
+}
+
+/** Sum of all samples of one metric whose labels hold the given text. */
+export function total(samples: Samples, name: string, labels = ''): number {
+  let sum = 0;
+  for (const [key, value] of samples)
+    if ((key === name || key.startsWith(`${name}{`)) && key.includes(labels)) sum += value;
+  return sum;
+}
