@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { MeshError } from '@talkmesh/contracts';
+import { MAX_AVATAR_TTL_MS, MeshError } from '@talkmesh/contracts';
 import { defineConfig, envName } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
@@ -48,8 +48,26 @@ const parse = defineConfig({
   closeDeadlineMs: ms(5_000, 10, 120_000),
   callDeadlineMs: ms(10_000, 10, 120_000),
   sweepMs: ms(5_000, 20, 60_000),
-  /** How long a worker may be missing from the registry, as while NATS is started anew, before its sessions end. */
+  /** How long a worker may be missing from the registry, as while NATS is started anew, before its sessions move. */
   workerLostMs: ms(4_000, 20, 120_000),
+  /** How long a worker may be without NATS before its sessions move. */
+  workerCutOffMs: ms(2_000, 20, 120_000),
+  /** How often the registry is read for workers to watch. */
+  watchMs: ms(1_000, 20, 60_000),
+  /** A session without a worker for one of its stages ends after this time. */
+  handoverDeadlineMs: ms(15_000, 20, 600_000),
+  /** Stages that are moved at the same time. */
+  handoverParallel: z.coerce.number().int().min(1).max(1000).default(16),
+  /** Own pictures: size of a file and of what is in it, how long one may take, how long and how many are kept. */
+  maxPictureBytes: z.coerce.number().int().min(1024).max(64_000_000).default(10_000_000),
+  maxPicturePixels: z.coerce.number().int().min(4096).max(100_000_000).default(24_000_000),
+  pictureDeadlineMs: ms(20_000, 100, 25_000),
+  avatarTtlHours: z.coerce
+    .number()
+    .min(0.001)
+    .max(MAX_AVATAR_TTL_MS / 3_600_000)
+    .default(24),
+  maxAvatars: z.coerce.number().int().min(0).max(10_000).default(200),
   eventHeartbeatMs: ms(15_000, 20, 120_000),
 });
 

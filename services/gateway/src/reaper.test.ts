@@ -11,6 +11,8 @@ before(async () => {
     TALKMESH_WORKER_LOST_MS: '2000',
     TALKMESH_CLOSE_DEADLINE_MS: '100',
     TALKMESH_CREATE_DEADLINE_MS: '2500',
+    TALKMESH_HANDOVER_DEADLINE_MS: '1500',
+    TALKMESH_WATCH_MS: '100',
   });
 });
 after(() => mesh[Symbol.asyncDispose]());
@@ -60,9 +62,9 @@ test('a viewer.gone that names another session than its subject, or none there i
   await mesh.call('DELETE', `/v1/sessions/${session}`);
 });
 
-test('when a worker leaves the registry its sessions end with PEER_LOST and the other stages are closed', async () => {
+test('when a worker is gone and no other takes its sessions they end with PEER_LOST and the other stages are closed', async () => {
   const spare = await mesh.addWorker({ service: 'vae-decode' });
-  await mesh.workers['vae-decode'].register({ sessions: 3 });
+  await mesh.workers['vae-decode'].register({ state: 'draining' });
   const { session } = await mesh.session();
   assert.ok(spare.opened.has(session));
   const events = hear(session);
@@ -73,14 +75,14 @@ test('when a worker leaves the registry its sessions end with PEER_LOST and the 
   const told = events.map((event) =>
     event.type === 'error' ? `${event.type} ${event.service} ${event.reason}` : event.type,
   );
-  assert.deepEqual(told, ['error vae-decode PEER_LOST', 'session.ended']);
+  assert.deepEqual([...new Set(told)], ['stage.recovering', 'error vae-decode PEER_LOST', 'session.ended']);
   for (const service of ['webrtc-egress', 'score-model', 'audio-ingest'] as const)
     assert.deepEqual(mesh.workers[service].closed.at(-1), { sessionId: session, reason: 'failed' });
   await until('the record forgets the lost one', async () => {
     const { body } = await mesh.call<{ placement: object }>('GET', `/v1/sessions/${session}`);
     return Object.keys(body.placement).length === 0;
   });
-  await mesh.workers['vae-decode'].register();
+  await mesh.workers['vae-decode'].register({ state: 'ready' });
 });
 
 test('a worker that is missing for one moment only, as when NATS starts again, costs nothing', async () => {

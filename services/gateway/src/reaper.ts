@@ -1,7 +1,10 @@
 import { decodeEvent, MeshError, parseSubject, type SessionRecord, type WorkerName } from '@talkmesh/contracts';
 import type { Bus, Logger, Metrics, Subscription } from '@talkmesh/service-kit';
+import type { HandOver } from './handover.js';
 import { SESSION_TTL_MS, type SessionStore, type StoredSession } from './session-store.js';
 import type { Sessions } from './sessions.js';
+import type { Stages } from './stages.js';
+import type { WatchState, WorkerPlace } from './watched-worker.js';
 import type { WorkerDirectory, WorkerSnapshot } from './worker-directory.js';
 
 export interface ReaperOptions {
@@ -9,12 +12,18 @@ export interface ReaperOptions {
   readonly store: SessionStore;
   readonly sessions: Sessions;
   readonly directory: WorkerDirectory;
+  readonly stages: Pick<Stages, 'held'>;
+  readonly handOver: Pick<HandOver, 'move'>;
+  /** What the watch knows of a worker. */
+  readonly stateOf: (instanceId: string) => WatchState | undefined;
   readonly sweepMs: number;
   readonly workerLostMs: number;
   readonly maxSessionMs: number;
   /** Longest time a session may take to open or to close, milliseconds. */
   readonly createDeadlineMs: number;
   readonly closeDeadlineMs: number;
+  /** Longest time one stage may take to open, milliseconds. */
+  readonly openDeadlineMs: number;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -24,7 +33,10 @@ interface Watched {
   sinceMs: number;
 }
 
-/** Ends sessions whose viewer left, whose worker is gone or whose time is over. Every gateway may run one. */
+/**
+ * Ends sessions whose viewer left or whose time is over; finds stages whose worker is gone or does not know them, should the
+ * watch have missed it. Every gateway may run one.
+ */
 export class Reaper {
   private readonly o: ReaperOptions;
   private readonly gauge;
@@ -84,6 +96,9 @@ export class Reaper {
     for (const state of ['opening', 'open'] as const)
       this.gauge.set({ state }, living.filter(({ record }) => record.state === state).length);
     for (const stored of all) await this.treat(stored, workers);
+    const settled = living.filter((stored) => this.unchangedMs(stored) > this.o.openDeadlineMs + this.o.sweepMs);
+    const open = settled.flatMap(({ record }) => (record.state === 'open' ? [record] : []));
+    await this.findStrays(open, workers);
     this.forget(all);
     const placed = living.flatMap(({ record }) => Object.values(record.placement).map((place) => place.grpcAddress));
     this.o.directory.prune(new Set([...workers.addresses, ...placed]));
@@ -98,8 +113,7 @@ export class Reaper {
       if (held && stillMs > closeDeadlineMs * 2) await this.finish(record, workers);
       return;
     }
-    const lost = this.lostStage(record, workers);
-    if (lost !== undefined) return this.endLost(record, lost);
+    for (const place of this.lostStages(record, workers)) void this.o.handOver.move(record.id, place, 'unregistered');
     if (Date.now() - record.createdAtMs > maxSessionMs)
       await sessions.end(record.id, { reason: 'ended', cause: 'max-duration' });
     else if (record.state === 'opening' && stillMs > createDeadlineMs + closeDeadlineMs)
@@ -114,32 +128,40 @@ export class Reaper {
     return 0;
   }
 
-  /** A stage whose worker has been missing long enough: a moment may be a restart of NATS. */
-  private lostStage(record: SessionRecord, workers: WorkerSnapshot): WorkerName | undefined {
-    if (record.state !== 'open') return undefined;
-    const entries = Object.entries(record.placement) as [WorkerName, { instanceId: string }][];
-    const lost = entries.find(([service, { instanceId }]) => !workers.has(service, instanceId))?.[0];
-    if (lost === undefined) {
+  /** Stages whose worker has been missing long enough: a moment may be a restart of NATS, and one that answers is there. */
+  private lostStages(record: SessionRecord, workers: WorkerSnapshot): WorkerPlace[] {
+    if (record.state !== 'open') return [];
+    const isLost = ({ service, instanceId }: WorkerPlace): boolean => {
+      const state = this.o.stateOf(instanceId);
+      return state === 'lost' || (state !== 'up' && state !== 'cut-off' && !workers.has(service, instanceId));
+    };
+    const lost = placesOf(record).filter(isLost);
+    if (lost.length === 0) {
       this.missingSince.delete(record.id);
-      return undefined;
+      return [];
     }
     const nowMs = performance.now();
     const sinceMs = this.missingSince.get(record.id) ?? nowMs;
     this.missingSince.set(record.id, sinceMs);
-    return nowMs - sinceMs >= this.o.workerLostMs ? lost : undefined;
+    return nowMs - sinceMs >= this.o.workerLostMs ? lost : [];
   }
 
-  private async endLost(record: SessionRecord, service: WorkerName): Promise<void> {
-    const message = `the ${service} worker that held this session is gone; start a new call`;
-    this.o.log.warn(
-      { sessionId: record.id, service, worker: record.placement[service]?.instanceId },
-      'a worker is gone, its session ends',
+  /** A worker that is well may not know a session: a gateway died between placing and opening it, or the worker dropped it. */
+  private async findStrays(open: readonly SessionRecord[], workers: WorkerSnapshot): Promise<void> {
+    const placed = new Map<string, WorkerPlace & { ids: string[] }>();
+    for (const record of open)
+      for (const place of placesOf(record)) {
+        if (!workers.has(place.service, place.instanceId) || this.o.stateOf(place.instanceId) !== 'up') continue;
+        const known = placed.get(place.instanceId) ?? { ...place, ids: [] };
+        known.ids.push(record.id);
+        placed.set(place.instanceId, known);
+      }
+    await Promise.all(
+      [...placed.values()].map(async ({ ids, ...place }) => {
+        const held = await this.o.stages.held(place.grpcAddress).catch(() => undefined);
+        for (const id of ids) if (held?.has(id) === false) void this.o.handOver.move(id, place, 'missing');
+      }),
     );
-    await this.o.sessions.end(record.id, {
-      reason: 'failed',
-      cause: 'worker-lost',
-      failure: { service, reason: 'PEER_LOST', message },
-    });
   }
 
   /** Somebody ended the session and died, or a worker did not answer: those still in the registry are asked again. */
@@ -157,3 +179,11 @@ export class Reaper {
       for (const id of map.keys()) if (!present.has(id)) map.delete(id);
   }
 }
+
+const placesOf = ({ placement }: SessionRecord): WorkerPlace[] =>
+  (Object.entries(placement) as [WorkerName, { instanceId: string; grpcAddress: string }][]).map(
+    ([service, place]) => ({
+      service,
+      ...place,
+    }),
+  );

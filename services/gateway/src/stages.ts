@@ -5,6 +5,7 @@ import {
   type SessionRecord,
   type v1,
   type WorkerName,
+  type WorkerRecord,
 } from '@talkmesh/contracts';
 import { callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
 import type { SessionStore, StoredSession } from './session-store.js';
@@ -26,9 +27,9 @@ export interface StagesOptions {
 }
 
 /** The refusals another worker may not repeat: it is full, draining, lost, slow or broken. */
-const isWorkersFault = (error: MeshError): boolean => error.retryable || error.httpStatus === 500;
+export const isWorkersFault = (error: MeshError): boolean => error.retryable || error.httpStatus === 500;
 /** Answers that leave open whether the worker took the session. */
-const MAY_HOLD = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED']);
+export const MAY_HOLD = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED']);
 
 /** Opens and closes the five stages of a session on workers of the registry. */
 export class Stages {
@@ -90,6 +91,32 @@ export class Stages {
       }
     }
     throw summarise(service, refused);
+  }
+
+  /** Opens a stage on one worker, from what NATS retains of the session. @throws MeshError of the worker */
+  async resume(record: SessionRecord, service: WorkerName, address: string, deadlineMs: number): Promise<void> {
+    const request = { ...this.request(service, record), resume: true };
+    await callUnary(this.o.directory.at(address).stage, 'open', request, {
+      deadlineMs: Math.min(deadlineMs, this.o.openDeadlineMs),
+    });
+  }
+
+  /** Ready workers that could hold a stage, best first. @throws MeshError NATS_UNAVAILABLE */
+  async candidates(service: WorkerName): Promise<WorkerRecord[]> {
+    const { manifest, directory } = this.o;
+    return (await directory.read()).candidates(service, `${manifest.name}@${manifest.version}`);
+  }
+
+  /** The sessions a worker says it holds. @throws MeshError PEER_LOST, DEADLINE_EXCEEDED */
+  async held(address: string): Promise<ReadonlySet<string>> {
+    const { directory, closeDeadlineMs } = this.o;
+    const answer: StatsResponse = await callUnary(
+      directory.at(address).stage,
+      'stats',
+      {},
+      { deadlineMs: closeDeadlineMs },
+    );
+    return new Set(answer.sessions.map(({ sessionId }) => sessionId));
   }
 
   /** Closes stages in parallel. @returns those that did not answer in time */

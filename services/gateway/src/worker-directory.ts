@@ -4,19 +4,26 @@ import { closeClient, connectClient, type KvBucket } from '@talkmesh/service-kit
 /** The workers of one moment. */
 export class WorkerSnapshot {
   private readonly workers: readonly WorkerRecord[];
+  private readonly isFit: (instanceId: string) => boolean;
 
-  constructor(workers: readonly WorkerRecord[]) {
+  constructor(workers: readonly WorkerRecord[], isFit: (instanceId: string) => boolean = () => true) {
     this.workers = workers;
+    this.isFit = isFit;
+  }
+
+  get all(): readonly WorkerRecord[] {
+    return this.workers;
   }
 
   has(service: ServiceName, instanceId: string): boolean {
     return this.workers.some((worker) => worker.service === service && worker.instanceId === instanceId);
   }
 
-  /** Ready workers of a service for a model (or without one), least loaded first; equals in random order. */
+  /** Ready and fit workers of a service for a model (or without one), least loaded first; equals in random order. */
   candidates(service: WorkerName, model: string): WorkerRecord[] {
     return this.workers
       .filter((worker) => worker.service === service && worker.state === 'ready')
+      .filter((worker) => this.isFit(worker.instanceId))
       .filter((worker) => worker.model === '' || worker.model === model)
       .map((worker) => ({ worker, load: worker.sessions / worker.capacity, tie: Math.random() }))
       .sort((a, b) => a.load - b.load || a.tie - b.tie)
@@ -33,12 +40,15 @@ type Clients = {
   readonly signalling: InstanceType<typeof v1.SignallingService>;
   readonly conversation: InstanceType<typeof v1.ConversationService>;
   readonly audio: InstanceType<typeof v1.AudioIngest>;
+  readonly pictures: InstanceType<typeof v1.PictureService>;
 };
 
 /** Reads the registry and keeps one set of gRPC clients per worker address. */
 export class WorkerDirectory {
   private readonly bucket: KvBucket;
   private readonly clients = new Map<string, Clients>();
+  /** What is known of a worker beyond the registry, which remembers the dead until its TTL. */
+  isFit: (instanceId: string) => boolean = () => true;
 
   constructor(bucket: KvBucket) {
     this.bucket = bucket;
@@ -48,7 +58,10 @@ export class WorkerDirectory {
   async read(): Promise<WorkerSnapshot> {
     const entries = await this.bucket.list();
     const parsed = entries.map((entry) => workerRecord.safeParse(entry.value));
-    return new WorkerSnapshot(parsed.flatMap((result) => (result.success ? [result.data] : [])));
+    return new WorkerSnapshot(
+      parsed.flatMap((result) => (result.success ? [result.data] : [])),
+      this.isFit,
+    );
   }
 
   at(address: string): Clients {
@@ -59,6 +72,7 @@ export class WorkerDirectory {
       signalling: connectClient(v1.SignallingService, address),
       conversation: connectClient(v1.ConversationService, address),
       audio: connectClient(v1.AudioIngest, address),
+      pictures: connectClient(v1.PictureService, address),
     };
     this.clients.set(address, made);
     return made;

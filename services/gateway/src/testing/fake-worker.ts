@@ -7,7 +7,7 @@ import {
 } from '@grpc/grpc-js';
 import { MeshError, v1, WORKERS_BUCKET, type WorkerName, type WorkerRecord } from '@talkmesh/contracts';
 import { type KvBucket, type OpenRequest, toServiceError, unary } from '@talkmesh/service-kit';
-import { createTestContext, type TestContext } from '@talkmesh/service-kit/testing';
+import { createTestContext, HealthImplementation, type TestContext } from '@talkmesh/service-kit/testing';
 
 export interface FakeWorkerOptions {
   readonly service: WorkerName;
@@ -42,7 +42,8 @@ export class FakeWorker implements AsyncDisposable {
   onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
   address = '';
   readonly record: WorkerRecord;
-  private readonly server = new Server();
+  private server = new Server();
+  private health = new HealthImplementation();
   private heartbeat: NodeJS.Timeout | undefined;
   private context!: TestContext<object>;
   private registry!: KvBucket;
@@ -64,15 +65,55 @@ export class FakeWorker implements AsyncDisposable {
     const worker = new FakeWorker(o);
     worker.context = await createTestContext(o.service, undefined, o.natsUrl);
     worker.registry = await worker.context.bus.kv(WORKERS_BUCKET, { ttlMs: 10_000 });
-    worker.serve();
-    const port = await new Promise<number>((resolve, reject) => {
-      worker.server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-        error === null ? resolve(bound) : reject(error),
-      );
-    });
-    worker.address = `127.0.0.1:${port}`;
+    await worker.listen(0);
     await worker.register();
     return worker;
+  }
+
+  private async listen(port: number): Promise<void> {
+    this.serve();
+    const bound = await new Promise<number>((resolve, reject) => {
+      this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+        error === null ? resolve(at) : reject(error),
+      );
+    });
+    this.address = `127.0.0.1:${bound}`;
+    this.says(true);
+  }
+
+  /** What its health service says. */
+  says(serving: boolean): void {
+    this.health.setStatus('', serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  /** As after SIGTERM: it keeps its sessions, takes no new ones and says so. */
+  async drain(): Promise<void> {
+    await this.register({ state: 'draining' });
+  }
+
+  /** As by kill -9: nobody listens any more, the registry still knows it, its sessions are forgotten. */
+  kill(): void {
+    clearInterval(this.heartbeat);
+    this.server.forceShutdown();
+    this.opened.clear();
+  }
+
+  /** The next process at the same address, under the same name or another. */
+  async comeBack(instanceId = this.record.instanceId): Promise<void> {
+    this.record.instanceId = instanceId;
+    this.record.state = 'ready';
+    this.server = new Server();
+    this.health = new HealthImplementation();
+    await this.listen(Number(this.address.split(':')[1]));
+    await this.register();
+  }
+
+  /** Connections break, the worker is well. */
+  async breakConnections(): Promise<void> {
+    this.server.forceShutdown();
+    this.server = new Server();
+    this.health = new HealthImplementation();
+    await this.listen(Number(this.address.split(':')[1]));
   }
 
   get bus(): TestContext<object>['bus'] {
@@ -91,6 +132,7 @@ export class FakeWorker implements AsyncDisposable {
     clearInterval(this.heartbeat);
     this.heartbeat = setInterval(() => void put().catch(() => undefined), 3000);
     await put();
+    if (change.state !== undefined) this.says(change.state === 'ready');
   }
 
   async leaveRegistry(): Promise<void> {
@@ -100,7 +142,7 @@ export class FakeWorker implements AsyncDisposable {
 
   /** As when its machine dies: no answer and no registry entry. */
   async die(): Promise<void> {
-    this.server.forceShutdown();
+    this.kill();
     await this.leaveRegistry();
   }
 
@@ -111,8 +153,13 @@ export class FakeWorker implements AsyncDisposable {
   }
 
   private serve(): void {
+    this.health.addToServer(this.server);
     this.server.addService(v1.StageService.service, {
-      describe: unary(async () => ({})),
+      describe: unary(async () => ({
+        ...this.record,
+        state: `WORKER_STATE_${this.record.state.toUpperCase()}`,
+        sessions: this.opened.size,
+      })),
       drain: unary(async () => ({})),
       stats: unary(async () => ({
         sessions: [...this.opened.keys()].map((sessionId) => ({ sessionId, chunk: 3, p50Ms: 1.5 })),

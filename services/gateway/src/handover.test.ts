@@ -1,0 +1,293 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server as TcpServer } from 'node:net';
+import { after, afterEach, before, test } from 'node:test';
+import { MeshError, type MeshEvent, type WorkerName } from '@talkmesh/contracts';
+import { FakeMesh, until } from './testing/fake-mesh.js';
+import type { FakeWorker } from './testing/fake-worker.js';
+
+const ENV = {
+  TALKMESH_SWEEP_MS: '60000',
+  TALKMESH_WATCH_MS: '50',
+  TALKMESH_WORKER_LOST_MS: '300',
+  TALKMESH_WORKER_CUT_OFF_MS: '300',
+  TALKMESH_HANDOVER_DEADLINE_MS: '6000',
+};
+
+let mesh: FakeMesh;
+before(async () => {
+  mesh = await FakeMesh.start(ENV);
+});
+after(() => mesh[Symbol.asyncDispose]());
+
+const live: string[] = [];
+afterEach(async () => {
+  for (const id of live.splice(0)) await mesh.call('DELETE', `/v1/sessions/${id}`);
+});
+
+async function session(body: object = {}): Promise<string> {
+  const { session: id } = await mesh.session(body);
+  live.push(id);
+  return id;
+}
+
+const get = async (id: string): Promise<{ state: string; placement: Record<string, string> }> =>
+  (await mesh.call<{ state: string; placement: Record<string, string> }>('GET', `/v1/sessions/${id}`)).body;
+
+async function hear(id: string): Promise<MeshEvent[]> {
+  const events: MeshEvent[] = [];
+  const { bus } = mesh.workers['audio-llm-bridge'];
+  bus.subscribeEvents(id, (event) => events.push(event));
+  await bus.flush();
+  return events;
+}
+
+const moves = (events: readonly MeshEvent[]) =>
+  events.flatMap((event) => (event.type === 'stage.moved' ? [`${event.service} ${event.cause}`] : []));
+
+/** A worker that gets every session of its service for as long as the work lasts, and the sessions' placement on it. */
+async function second(service: WorkerName, capacity = 8): Promise<FakeWorker> {
+  return mesh.addWorker({ service, capacity });
+}
+
+const samples = async (metric: string): Promise<number> => {
+  const text = await mesh.gateway.context.metrics.registry.metrics();
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${metric}{`))
+    .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+};
+
+test('a killed worker: its sessions open again on another one from what is retained, the rest is left alone', async () => {
+  const spare = await second('score-model');
+  await mesh.workers['score-model'].register({ state: 'draining' });
+  const ids = [await session({ seed: 5 }), await session(), await session()];
+  const [first] = ids as [string];
+  await mesh.workers['score-model'].register({ state: 'ready' });
+  const events = await hear(first);
+  const untouched = mesh.workers['vae-decode'].opened.get(first);
+  spare.kill();
+  await until('all moved', () => ids.every((id) => mesh.workers['score-model'].opened.has(id)));
+  const reopened = mesh.workers['score-model'].opened.get(first);
+  assert.equal(reopened?.resume, true);
+  assert.deepEqual(reopened?.score, { avatar: 'ada', seed: 5, unpaced: false });
+  assert.equal((await get(first)).placement['score-model'], mesh.workers['score-model'].id);
+  await until('the event', () => moves(events).length > 0);
+  assert.deepEqual(moves(events), ['score-model died']);
+  assert.equal(mesh.workers['vae-decode'].opened.get(first), untouched);
+  assert.equal(untouched?.resume, false);
+  assert.ok((await samples('talkmesh_handover_seconds_count')) >= 3);
+  await spare.leaveRegistry();
+});
+
+test('three gateways see the same loss: every session moves once', async () => {
+  const others = [await mesh.addGateway(ENV), await mesh.addGateway(ENV)];
+  const spare = await second('vae-decode');
+  const main = mesh.workers['vae-decode'];
+  await main.register({ state: 'draining' });
+  const ids = [await session(), await session(), await session()];
+  await main.register({ state: 'ready' });
+  const heard = await Promise.all(ids.map(hear));
+  const opens: string[] = [];
+  main.onOpen = async ({ sessionId, resume }) => void (resume && opens.push(sessionId));
+  await until('all gateways watch it', () => true);
+  spare.kill();
+  await until('all moved', () => ids.every((id) => main.opened.has(id)));
+  await until('the events', () => heard.every((events) => moves(events).length > 0));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  main.onOpen = async () => undefined;
+  assert.deepEqual([...opens].sort(), [...ids].sort());
+  for (const events of heard) assert.deepEqual(moves(events), ['vae-decode died']);
+  await spare.leaveRegistry();
+  for (const gateway of others) await gateway[Symbol.asyncDispose]();
+});
+
+test('broken connections to a worker that is well move nothing', async () => {
+  const spare = await second('score-model');
+  await mesh.workers['score-model'].register({ state: 'draining' });
+  const id = await session();
+  await mesh.workers['score-model'].register({ state: 'ready' });
+  const flapsBefore = await samples('talkmesh_worker_flaps_total');
+  for (let i = 0; i < 3; i += 1) {
+    await spare.breakConnections();
+    await until('it is watched again', async () => (await samples('talkmesh_worker_flaps_total')) > flapsBefore + i);
+  }
+  assert.equal((await get(id)).placement['score-model'], spare.id);
+  assert.equal(spare.opened.get(id)?.resume, false);
+  await mesh.call('DELETE', `/v1/sessions/${id}`);
+  await spare.die();
+});
+
+test('without a free worker the session waits, and goes on with the process that comes back under a new name', async () => {
+  const main = mesh.workers['audio-llm-bridge'];
+  const id = await session();
+  const events = await hear(id);
+  const before = main.id;
+  main.kill();
+  await until('it is told', () => events.some((event) => event.type === 'stage.recovering'));
+  assert.equal((await get(id)).state, 'open');
+  await main.comeBack(`${before}-next`);
+  await until('it took over', () => main.opened.get(id)?.resume === true);
+  await until('the event', () => moves(events).length > 0);
+  assert.deepEqual(moves(events), ['audio-llm-bridge died']);
+});
+
+test('a process that comes back under its old name gets its sessions again', async () => {
+  const main = mesh.workers['audio-ingest'];
+  const id = await session();
+  main.kill();
+  await main.comeBack();
+  await until('it took over', () => main.opened.get(id)?.resume === true);
+  assert.equal((await get(id)).placement['audio-ingest'], main.id);
+});
+
+test('a draining worker lets go of each session before another takes it; without another it keeps them', async () => {
+  const main = mesh.workers['score-model'];
+  const ids = [await session(), await session()];
+  const [first] = ids as [string];
+  const events = await hear(first);
+  const closedBefore = main.closed.length;
+  await main.drain();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(main.closed.length, closedBefore, 'nobody could take them');
+  assert.equal(events.length, 0);
+  const order: string[] = [];
+  const spare = await second('score-model');
+  spare.onOpen = async ({ sessionId }) => void order.push(`open ${sessionId}`, `held ${main.opened.has(sessionId)}`);
+  await until('all moved', () => ids.every((id) => spare.opened.has(id)));
+  for (const id of ids) {
+    assert.equal(order[order.indexOf(`open ${id}`) + 1], 'held false');
+    assert.equal(spare.opened.get(id)?.resume, true);
+  }
+  assert.deepEqual(
+    main.closed.slice(closedBefore).map(({ reason }) => reason),
+    ['moved', 'moved'],
+  );
+  await until('the event', () => moves(events).length > 0);
+  assert.deepEqual(moves(events), ['score-model drained']);
+  assert.equal(main.opened.size, 0);
+  await main.register({ state: 'ready' });
+  await spare.drain();
+  await until('and back', () => ids.every((id) => main.opened.has(id)));
+  await spare.die();
+});
+
+test('a worker that lost NATS for a moment keeps its sessions, one that stays without it gives them up', async () => {
+  const spare = await second('vae-decode');
+  await mesh.workers['vae-decode'].register({ state: 'draining' });
+  const id = await session();
+  await mesh.workers['vae-decode'].register({ state: 'ready' });
+  const events = await hear(id);
+  spare.says(false);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  spare.says(true);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal((await get(id)).placement['vae-decode'], spare.id);
+  spare.says(false);
+  await until('it moved', () => mesh.workers['vae-decode'].opened.get(id)?.resume === true);
+  assert.deepEqual(spare.closed.at(-1), { sessionId: id, reason: 'moved' });
+  await until('the event', () => moves(events).length > 0);
+  assert.deepEqual(moves(events), ['vae-decode cut-off']);
+  await spare.die();
+});
+
+test('a full or broken candidate hands over to the next', async () => {
+  const [lost, full, broken] = [await second('score-model'), await second('score-model'), await second('score-model')];
+  await mesh.workers['score-model'].register({ state: 'draining' });
+  for (const other of [full, broken]) await other.register({ state: 'draining' });
+  const id = await session();
+  for (const worker of [mesh.workers['score-model'], full, broken]) await worker.register({ state: 'ready' });
+  await mesh.workers['score-model'].register({ sessions: 3 });
+  full.onOpen = async () => Promise.reject(new MeshError('SESSION_LIMIT', 'full'));
+  broken.onOpen = async () => Promise.reject(new Error('a bug'));
+  lost.kill();
+  await until('it moved', () => mesh.workers['score-model'].opened.get(id)?.resume === true);
+  for (const worker of [lost, full, broken]) await worker.die();
+  await mesh.workers['score-model'].register();
+});
+
+test('a worker that still holds a session from before lets go of it first', async () => {
+  const main = mesh.workers['vae-decode'];
+  const spare = await second('vae-decode');
+  await main.register({ state: 'draining' });
+  const id = await session();
+  await main.register({ state: 'ready' });
+  let refusals = 0;
+  main.onOpen = async ({ sessionId }) => {
+    if (main.closed.some((close) => close.sessionId === sessionId)) return;
+    refusals += 1;
+    throw new MeshError('SESSION_EXISTS', 'open here with other options');
+  };
+  spare.kill();
+  await until('it moved', () => main.opened.get(id)?.resume === true);
+  main.onOpen = async () => undefined;
+  assert.equal(refusals, 1);
+  assert.deepEqual(main.closed.at(-1), { sessionId: id, reason: 'moved' });
+  await spare.leaveRegistry();
+});
+
+test('two stages of one session are lost at the same moment', async () => {
+  const [score, vae] = [await second('score-model'), await second('vae-decode')];
+  for (const service of ['score-model', 'vae-decode'] as const)
+    await mesh.workers[service].register({ state: 'draining' });
+  const id = await session();
+  for (const service of ['score-model', 'vae-decode'] as const)
+    await mesh.workers[service].register({ state: 'ready' });
+  score.kill();
+  vae.kill();
+  await until('both moved', async () => {
+    const { placement } = await get(id);
+    return (
+      placement['score-model'] === mesh.workers['score-model'].id &&
+      placement['vae-decode'] === mesh.workers['vae-decode'].id
+    );
+  });
+  for (const service of ['score-model', 'vae-decode'] as const)
+    await until(service, () => mesh.workers[service].opened.get(id)?.resume === true);
+  for (const worker of [score, vae]) await worker.leaveRegistry();
+});
+
+test('a recording ends with its sink', async () => {
+  const spare = await second('webrtc-egress');
+  await mesh.workers['webrtc-egress'].register({ state: 'draining' });
+  const id = await session({ output: 'record' });
+  await mesh.workers['webrtc-egress'].register({ state: 'ready' });
+  const events = await hear(id);
+  await spare.drain();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal((await get(id)).placement['webrtc-egress'], spare.id, 'a draining one goes on recording');
+  spare.kill();
+  await until('the end', async () => (await get(id)).state === 'ended');
+  await until('the reason', () => events.some((event) => event.type === 'error' && event.reason === 'PEER_LOST'));
+  assert.deepEqual(moves(events), []);
+  await spare.leaveRegistry();
+});
+
+test('silence is no proof: a worker that answers nobody keeps its sessions until the registry forgets it', async () => {
+  const spare = await second('score-model');
+  await mesh.workers['score-model'].register({ state: 'draining' });
+  const id = await session();
+  await mesh.workers['score-model'].register({ state: 'ready' });
+  assert.equal((await get(id)).placement['score-model'], spare.id);
+  const port = Number(spare.address.split(':')[1]);
+  spare.kill();
+  const hole = await occupy(port);
+  await spare.register();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.equal((await get(id)).placement['score-model'], spare.id);
+  await spare.leaveRegistry();
+  await until('the registry has the last word', () => mesh.workers['score-model'].opened.get(id)?.resume === true);
+  await new Promise((resolve) => hole.close(resolve));
+});
+
+/** Takes connections of a port and never says a word. */
+async function occupy(port: number): Promise<TcpServer> {
+  const sockets = new Set<{ destroy(): void }>();
+  const server = createServer((socket) => void sockets.add(socket.on('error', () => undefined)));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const close = server.close.bind(server);
+  server.close = (done) => {
+    for (const socket of sockets) socket.destroy();
+    return close(done);
+  };
+  return server;
+}
