@@ -4,7 +4,12 @@ import { errors, jwtVerify, SignJWT } from 'jose';
 
 /** Who is asking: the holder of an API key may do everything, the holder of a token may use one session. */
 export type Principal =
-  | { readonly kind: 'key'; readonly name: string }
+  | {
+      readonly kind: 'key';
+      readonly name: string;
+      /** Tells what belongs to this key, whatever its place among the keys. */
+      readonly owner: string;
+    }
   | { readonly kind: 'session'; readonly name: string; readonly sessionId: string };
 
 export interface IssuedToken {
@@ -21,6 +26,7 @@ export interface AuthOptions {
 
 const AUDIENCE = 'talkmesh';
 const MAX_CREDENTIAL_CHARACTERS = 4096;
+const OWNER_CHARACTERS = 16;
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
@@ -70,7 +76,7 @@ export class Auth {
       if (timingSafeEqual(key, given)) found = index;
     });
     if (found < 0) throw new MeshError('TOKEN_INVALID', 'the API key is not known to this gateway');
-    return { kind: 'key', name: `key:${found}` };
+    return { kind: 'key', name: `key:${found}`, owner: given.toString('hex').slice(0, OWNER_CHARACTERS) };
   }
 
   private async readToken(credential: string): Promise<Principal> {

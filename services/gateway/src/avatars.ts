@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AvatarManifest, MeshError, type ModelManifest, modelManifest } from '@talkmesh/contracts';
+import { type AvatarManifest, isOwnAvatar, MeshError, type ModelManifest, modelManifest } from '@talkmesh/contracts';
+import type { OwnAvatars } from './own-avatars.js';
 
 export interface AvatarPicture {
   readonly png: Buffer;
@@ -12,6 +13,8 @@ const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0
 
 /** What the edge knows of a model: its numbers and its avatars. The weights are the workers' business. */
 export class AvatarCatalogue {
+  /** People's own pictures, where the gateway keeps any. */
+  own: Pick<OwnAvatars, 'get' | 'png' | 'list'> | undefined;
   readonly manifest: ModelManifest;
   private readonly pictures: ReadonlyMap<string, AvatarPicture>;
 
@@ -55,6 +58,12 @@ export class AvatarCatalogue {
     if (avatar !== undefined) return avatar;
     const names = this.manifest.avatars.map((candidate) => candidate.id).join(', ');
     throw new MeshError('AVATAR_NOT_FOUND', `the model ${this.model} has no avatar of that name; it has ${names}`);
+  }
+
+  /** Whether a session can be created with an avatar, the model's or an own picture. @throws MeshError AVATAR_NOT_FOUND, NATS_UNAVAILABLE */
+  async check(id: string): Promise<void> {
+    if (this.own !== undefined && isOwnAvatar(id)) await this.own.get(id);
+    else this.require(id);
   }
 
   /** @throws MeshError AVATAR_NOT_FOUND */

@@ -69,9 +69,10 @@ function describe(operation: Operation): Json {
       : {
           requestBody: {
             required: true,
-            content: Object.fromEntries(
-              (body.types ?? ['application/json']).map((type) => [type, { schema: content }]),
-            ),
+            content: {
+              ...Object.fromEntries((body.types ?? ['application/json']).map((type) => [type, { schema: content }])),
+              ...Object.fromEntries((body.files ?? []).map((type) => [type, { schema: {} }])),
+            },
           },
         }),
     responses: { [operation.status]: successOf(operation), ...errorsOf(operation) },

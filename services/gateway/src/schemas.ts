@@ -1,5 +1,6 @@
 import { OPEN_ORDER, REASONS, SESSION_ID_LENGTH } from '@talkmesh/contracts';
 import { z } from 'zod';
+import { pictureHints } from './picture/picture-hints.js';
 
 /** Longest line the avatar says at once, characters. */
 export const MAX_TEXT_CHARACTERS = 2_000;
@@ -77,8 +78,49 @@ export const avatarList = z.object({
   height: z.number().int(),
   fps: z.number().int(),
   avatars: z.array(
-    z.object({ id: name, name: z.string(), style: z.string(), image: z.string().describe('Path of the picture, PNG') }),
+    z.object({
+      id: name,
+      name: z.string(),
+      style: z.string().describe('"own" for a picture of the caller, which is deleted after a while'),
+      image: z.string().describe('Path of the picture, PNG'),
+      expiresAtMs: z.number().optional().describe('Unix milliseconds; own pictures only'),
+    }),
   ),
+});
+
+/** The style of people's own pictures in lists. */
+export const OWN_STYLE = 'own';
+
+export const createAvatarBody = pictureHints.extend({
+  image: z.base64().min(1).describe('PNG or JPEG file'),
+});
+
+const at = z.tuple([z.number(), z.number()]).describe('x, y');
+const around = z.tuple([z.number(), z.number(), z.number(), z.number()]).describe('left, top, right, bottom');
+const ofFace = <T extends z.ZodType>(part: T) => z.object({ mouth: part, leftEye: part, rightEye: part });
+export const ownAvatar = z.object({
+  id: name,
+  name: z.string(),
+  style: z.string(),
+  image: z.string().describe('Path of the picture as the model uses it, PNG'),
+  landmarks: ofFace(at).describe('Pixels of that picture; left and right are the viewer\u2019s'),
+  boxes: ofFace(around).optional().describe('What moves'),
+  source: z
+    .object({
+      width: z.number().int(),
+      height: z.number().int(),
+      crop: z.object({ left: z.number(), top: z.number(), side: z.number() }),
+      landmarks: ofFace(at),
+    })
+    .describe('The picture that was sent, turned upright, and what was taken of it'),
+  verdict: z
+    .object({
+      fits: z.boolean().describe('Whether the model was trained for such a picture'),
+      reasons: z.array(z.object({ code: z.string(), text: z.string() })).describe('Why not, gravest first'),
+    })
+    .describe('What to expect'),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number().describe('Unix milliseconds; then the picture is deleted'),
 });
 
 export const problem = z

@@ -204,7 +204,7 @@ export class Sessions {
     const { store, stages, directory, limits, avatars } = this.o;
     if (this.o.draining.aborted)
       throw new MeshError('DRAINING', 'this gateway is going away; another one takes new sessions');
-    avatars.require(request.avatar);
+    await avatars.check(request.avatar);
     const deadlineAtMs = Date.now() + limits.createDeadlineMs;
     const { avatar, provider, output, seed = randomInt(2 ** 32) } = request;
     let stored = await store.create({

@@ -1,7 +1,10 @@
+import { isOwnAvatar } from '@talkmesh/contracts';
 import { z } from 'zod';
 import type { AvatarCatalogue } from '../avatars.js';
-import { avatarList } from '../schemas.js';
+import { avatarList, OWN_STYLE } from '../schemas.js';
 import { type Operation, param } from './routes.js';
+
+const imageOf = (id: string): string => `/v1/avatars/${id}/image`;
 
 /** The avatars of the model. Pictures are public, so that an `<img>` can show them. */
 export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
@@ -10,28 +13,38 @@ export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
       method: 'GET',
       path: '/v1/avatars',
       id: 'listAvatars',
-      summary: 'The avatars there are, and the size and rate of their picture',
+      summary: 'The avatars there are, own pictures of the caller last, and the size and rate of their picture',
       access: 'any',
       status: 200,
       answer: { schema: avatarList, type: 'application/json' },
-      errors: [],
-      handle: async () => {
+      errors: ['NATS_UNAVAILABLE'],
+      handle: async ({ principal }) => {
         const { width, height, fps } = avatars.manifest;
-        const list = avatars.all.map(({ id, name, style }) => ({ id, name, style, image: `/v1/avatars/${id}/image` }));
-        return { model: avatars.model, width, height, fps, avatars: list };
+        const list = avatars.all.map(({ id, name, style }) => ({ id, name, style, image: imageOf(id) }));
+        const pictures = principal?.kind === 'key' ? ((await avatars.own?.list(principal.owner)) ?? []) : [];
+        const own = pictures.map(({ id, name, expiresAtMs }) => ({
+          ...{ id, name, style: OWN_STYLE, image: imageOf(id) },
+          expiresAtMs,
+        }));
+        return { model: avatars.model, width, height, fps, avatars: [...list, ...own] };
       },
     },
     {
       method: 'GET',
       path: '/v1/avatars/{id}/image',
       id: 'getAvatarImage',
-      summary: 'The reference picture of an avatar',
+      summary: 'The picture of an avatar; of an own picture, for whoever knows its id',
       access: 'public',
       status: 200,
       answer: { schema: z.string(), type: 'image/png' },
-      errors: ['AVATAR_NOT_FOUND'],
+      errors: ['AVATAR_NOT_FOUND', 'NATS_UNAVAILABLE'],
       handle: async (request, reply) => {
-        const { png, etag } = avatars.picture(param(request, 'id'));
+        const id = param(request, 'id');
+        if (avatars.own !== undefined && isOwnAvatar(id)) {
+          reply.headers({ 'cache-control': 'private, no-store' }).type('image/png');
+          return avatars.own.png(id);
+        }
+        const { png, etag } = avatars.picture(id);
         reply.headers({
           etag,
           'cache-control': 'public, max-age=3600',

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 
 /** Errors of fastify itself, as the mesh names them. */
 const OF_FASTIFY: Readonly<Record<string, { reason: Reason; status?: number; detail: string }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { reason: 'BODY_TOO_LARGE', detail: 'the body has more than 64 KiB' },
+  FST_ERR_CTP_BODY_TOO_LARGE: { reason: 'BODY_TOO_LARGE', detail: 'the body is larger than this path takes' },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     reason: 'ARGUMENT_INVALID',
     status: 415,
@@ -35,6 +35,7 @@ const TITLES: Readonly<Record<number, string>> = {
   410: 'Gone',
   413: 'Content too large',
   415: 'Unsupported media type',
+  422: 'Unprocessable content',
   424: 'Failed dependency',
   429: 'Too many requests',
   499: 'Client closed request',

@@ -1,6 +1,7 @@
-import type { Reason } from '@talkmesh/contracts';
+import { MeshError, type Reason } from '@talkmesh/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import type { Principal } from '../auth.js';
 import { HttpRefusal } from './problems.js';
 
 /** Who may call: `key` an API key, `session` an API key or the token of the session in the path, `any` either, `public` everybody. */
@@ -14,7 +15,14 @@ export interface Operation {
   readonly id: string;
   readonly summary: string;
   readonly access: Access;
-  readonly body?: { readonly schema: z.ZodType; readonly types?: readonly string[] };
+  readonly body?: {
+    readonly schema: z.ZodType;
+    readonly types?: readonly string[];
+    /** Types of files that may be sent as they are, instead. */
+    readonly files?: readonly string[];
+  };
+  /** For bodies larger than the gateway takes elsewhere. */
+  readonly bodyLimitBytes?: number;
   readonly status: number;
   readonly answer?: {
     readonly schema?: z.ZodType;
@@ -32,6 +40,10 @@ declare module 'fastify' {
     access?: Access;
     tokenInQuery?: boolean;
   }
+  interface FastifyRequest {
+    /** Who asks; undefined where everybody may. */
+    principal: Principal | undefined;
+  }
 }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
@@ -43,6 +55,7 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
       method: operation.method,
       url: toUrl(operation.path),
       config: { access: operation.access, tokenInQuery: operation.tokenInQuery === true },
+      ...(operation.bodyLimitBytes === undefined ? {} : { bodyLimit: operation.bodyLimitBytes }),
       handler: async (request, reply) => {
         const answer = await operation.handle(request, reply);
         if (reply.sent) return reply;
@@ -65,6 +78,12 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
 
 export function param(request: FastifyRequest, name: string): string {
   return (request.params as Record<string, string>)[name] ?? '';
+}
+
+/** To whom a request's pictures belong. @throws MeshError PERMISSION_DENIED without an API key */
+export function ownerOf({ principal }: FastifyRequest): string {
+  if (principal?.kind === 'key') return principal.owner;
+  throw new MeshError('PERMISSION_DENIED', 'own pictures belong to API keys: send one');
 }
 
 /** Aborted when the caller goes away before the answer; `request.signal` would abort as soon as the body was read. */

@@ -5,6 +5,7 @@ import { type Auth, requireKey, requireSession } from '../auth.js';
 import type { RateLimit } from '../rate-limit.js';
 import { sessionId } from '../schemas.js';
 import { allowOrigins } from './cors.js';
+import { PICTURE_TYPES } from './own-avatar-routes.js';
 import { sendProblem } from './problems.js';
 import { type Operation, param, serve } from './routes.js';
 import { SDP_TYPE } from './signalling-routes.js';
@@ -46,6 +47,8 @@ export function createHttp(o: HttpOptions): FastifyInstance {
   app.removeContentTypeParser('text/plain');
   for (const type of [SDP_TYPE, 'text/plain'])
     app.addContentTypeParser(type, { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser([...PICTURE_TYPES], { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.decorateRequest('principal', undefined);
   allowEmptyJson(app);
   app.addHook('onRequest', async (_request, reply) => void reply.headers(SECURITY_HEADERS));
   measure(app, o.metrics);
@@ -80,6 +83,7 @@ async function admit(request: FastifyRequest, o: Pick<HttpOptions, 'auth' | 'rat
     throw error;
   });
   o.rateLimit.take(principal.name);
+  request.principal = principal;
   if (access === 'key') requireKey(principal);
   if (access === 'session') {
     const id = sessionId.safeParse(param(request, 'id'));
