@@ -178,10 +178,14 @@ export class Stages {
 function summarise(service: WorkerName, refused: readonly MeshError[]): MeshError {
   const full = refused.find((error) => error.reason === 'SESSION_LIMIT');
   if (full !== undefined)
-    return new MeshError('SESSION_LIMIT', `every ${service} worker is full; try again later or add workers`, {
-      cause: full,
-      retryAfterMs: full.retryAfterMs ?? 2000,
-    });
+    return new MeshError(
+      'SESSION_LIMIT',
+      `every ${service} worker is full (${full.message}); try again later or add workers`,
+      {
+        cause: full,
+        retryAfterMs: full.retryAfterMs ?? 2000,
+      },
+    );
   const provider = refused.find((error) => error.reason === 'PROVIDER_FAILED');
   if (provider !== undefined) return provider;
   const why =
