@@ -68,7 +68,7 @@ test('a stream that is not in the table for this service throws', () => {
   assert.throws(() => score.bus.publish('frame', sid, new Uint8Array(1)), denied);
   assert.throws(() => score.bus.subscribe('mic', sid, () => undefined), denied);
   assert.throws(() => score.bus.subscribeAll('latent', () => undefined), denied);
-  assert.throws(() => vae.bus.publishEvent({ type: 'speech.started', sid, epoch: 0, turn: 0 }), denied);
+  assert.throws(() => vae.bus.publish('playhead', sid, new Uint8Array(1)), denied);
 });
 
 test('a session id that is none never becomes a subject', () => {

@@ -1,7 +1,7 @@
 import type { ChunkGeometry, PlayheadMessage } from '@talkmesh/contracts';
 import type { Clock } from './clock.js';
 import { Position } from './position.js';
-import { type Piece, type PushResult, SpeechQueue } from './speech-queue.js';
+import { type Piece, type PushResult, SpeechQueue, type SpokenPosition } from './speech-queue.js';
 
 export interface CallOptions {
   readonly sessionId: string;
@@ -13,6 +13,18 @@ export interface CallOptions {
   readonly speechGraceMs: number;
   readonly flushMarginMs: number;
   readonly maxSpeechSamples: number;
+  /** Where the call goes on that another worker had before; left out: it begins. */
+  readonly from?: CallPosition;
+}
+
+export interface CallPosition {
+  /** The next chunk to make. */
+  readonly chunk: number;
+  /** Turn of each chunk before it that may still be rolled back. */
+  readonly turnOf: ReadonlyMap<number, number>;
+  readonly spoken: SpokenPosition;
+  /** The last position known, and its age. */
+  readonly playhead?: { readonly message: PlayheadMessage; readonly ageMs: number };
 }
 
 /** Chunks >= fromChunk of older epochs are to be forgotten. */
@@ -38,22 +50,29 @@ export class Call {
   readonly #clock: Clock;
   readonly #speech: SpeechQueue;
   /** Turn of each chunk that may still be rolled back, by chunk. */
-  readonly #turnOf = new Map<number, number>();
+  readonly #turnOf: Map<number, number>;
   #epoch: number;
-  #next = 0;
+  #next: number;
   #starvingSinceMs: number | undefined;
 
   constructor(options: CallOptions, geometry: ChunkGeometry, clock: Clock) {
     this.options = options;
     this.#epoch = options.epoch;
     this.#clock = clock;
-    this.#speech = new SpeechQueue({ samplesPerChunk: geometry.samplesPerChunk, maxSamples: options.maxSpeechSamples });
+    const { from, maxSpeechSamples: maxSamples } = options;
+    this.#next = from?.chunk ?? 0;
+    this.#turnOf = new Map(from?.turnOf);
+    const { samplesPerChunk } = geometry;
+    this.#speech = new SpeechQueue({ samplesPerChunk, maxSamples, ...(from !== undefined && { from: from.spoken }) });
     this.position = new Position({
       clock,
       chunkUs: geometry.chunkMs * 1000,
       paced: !options.unpaced,
       creditChunks: options.leadChunks,
+      chunk: from?.chunk ?? 0,
     });
+    const known = from?.playhead;
+    if (known !== undefined) this.position.update(known.message, options.maxLeadChunks, known.ageMs);
   }
 
   get epoch(): number {
@@ -74,8 +93,13 @@ export class Call {
   }
 
   /** Queues speech. The first of a turn flushes idle chunks that wait, so that it is heard in the very next one. */
-  onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean): { result: PushResult; flush?: Flush } {
-    const result = this.#speech.push(turn, pcm, endOfTurn);
+  onSpeech(
+    turn: number,
+    pcm: Int16Array,
+    endOfTurn: boolean,
+    fromSample?: number,
+  ): { result: PushResult; flush?: Flush } {
+    const result = this.#speech.push(turn, pcm, endOfTurn, fromSample);
     if (result !== 'first') return { result };
     let fromChunk = this.#next;
     const earliest = this.position.firstUnplayed(this.options.flushMarginMs);

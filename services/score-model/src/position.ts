@@ -9,25 +9,28 @@ export class Position {
   readonly #clock: Clock;
   readonly #chunkUs: number;
   readonly #paced: boolean;
-  #chunk = 0;
+  #chunk: number;
   #mediaTimeUs = 0;
   #seenAtMs = 0;
   #seenAtUs = 0;
   #creditChunks: number;
 
-  constructor(options: { clock: Clock; chunkUs: number; paced: boolean; creditChunks: number }) {
+  /** @param options.chunk where the session begins */
+  constructor(options: { clock: Clock; chunkUs: number; paced: boolean; creditChunks: number; chunk?: number }) {
+    this.#chunk = options.chunk ?? 0;
     this.#clock = options.clock;
     this.#chunkUs = options.chunkUs;
     this.#paced = options.paced;
     this.#creditChunks = options.creditChunks;
   }
 
-  update(playhead: PlayheadMessage, maxCreditChunks: number): void {
+  /** @param ageMs how long ago that was */
+  update(playhead: PlayheadMessage, maxCreditChunks: number, ageMs = 0): void {
     this.#chunk = playhead.chunk;
     this.#mediaTimeUs = playhead.mediaTimeUs;
     this.#creditChunks = Math.min(playhead.creditChunks, maxCreditChunks);
-    this.#seenAtMs = this.#clock.nowMs();
-    this.#seenAtUs = this.#clock.wallUs();
+    this.#seenAtMs = this.#clock.nowMs() - ageMs;
+    this.#seenAtUs = this.#clock.wallUs() - ageMs * 1000;
   }
 
   get creditEnd(): number {

@@ -15,12 +15,29 @@ export interface Piece {
 /** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
 export type PushResult = 'first' | 'queued' | 'stale' | 'full';
 
+/** Samples of a turn that never came, and after how many of those that did. */
+interface Skip {
+  readonly after: number;
+  readonly samples: number;
+}
+
 interface Turn {
   readonly turn: number;
   readonly ring: PcmRing;
+  readonly skips: Skip[];
+  /** Positions in the turn: up to which it was spoken, and up to which it was queued. */
   spokenSamples: number;
+  queuedSamples: number;
   ended: boolean;
   heard: boolean;
+}
+
+/** How far speech got: `turnSamples` of `turn` were spoken and more may come, unless it is among the turns up to `closedTurn`. */
+export interface SpokenPosition {
+  readonly closedTurn: number;
+  /** 0: no turn was being spoken. */
+  readonly turn: number;
+  readonly turnSamples: number;
 }
 
 /**
@@ -36,9 +53,10 @@ export class SpeechQueue {
   #closed = 0;
   #over = 0;
 
-  constructor(options: { samplesPerChunk: number; maxSamples: number }) {
+  constructor(options: { samplesPerChunk: number; maxSamples: number; from?: SpokenPosition }) {
     this.#samplesPerChunk = options.samplesPerChunk;
     this.#maxSamples = options.maxSamples;
+    if (options.from !== undefined) this.#goOn(options.from);
   }
 
   get newestTurn(): number {
@@ -49,18 +67,22 @@ export class SpeechQueue {
     return this.#queued;
   }
 
-  push(turn: number, pcm: Int16Array, endOfTurn: boolean): PushResult {
+  /** @param fromSample where in its turn it begins: beyond what was queued when something is lost for good. Left out: it follows. */
+  push(turn: number, pcm: Int16Array, endOfTurn: boolean, fromSample?: number): PushResult {
     if (turn <= this.#closed || turn < this.#newest) return 'stale';
     if (this.#queued + pcm.length > this.#maxSamples) return 'full';
     if (this.#turns.at(-1)?.turn !== turn) {
       // A newer turn ends the ones before, also when the message that said so was lost.
       for (const older of this.#turns) older.ended = true;
-      this.#turns.push({ turn, ring: new PcmRing(), spokenSamples: 0, ended: false, heard: false });
+      this.#turns.push(newTurn(turn, 0));
     }
     this.#newest = turn;
     const current = this.#turns.at(-1) as Turn;
     const first = !current.heard && pcm.length > 0;
     current.heard ||= first;
+    const lost = (fromSample ?? current.queuedSamples) - current.queuedSamples;
+    if (lost > 0) current.skips.push({ after: current.queuedSamples, samples: lost });
+    current.queuedSamples += Math.max(0, lost) + pcm.length;
     current.ring.push(pcm);
     this.#queued += pcm.length;
     if (endOfTurn) {
@@ -85,7 +107,7 @@ export class SpeechQueue {
     const available = Math.min(turn.ring.length, this.#samplesPerChunk);
     const pcm = turn.ring.take(this.#samplesPerChunk);
     this.#queued -= available;
-    turn.spokenSamples += available;
+    advance(turn, available);
     const endOfTurn = turn.ended && turn.ring.length === 0;
     this.#over = Math.max(this.#over, endOfTurn ? turn.turn : turn.turn - 1);
     if (endOfTurn) this.#turns.shift();
@@ -106,6 +128,14 @@ export class SpeechQueue {
     return dropped;
   }
 
+  #goOn({ closedTurn, turn, turnSamples }: SpokenPosition): void {
+    this.#closed = closedTurn;
+    this.#over = closedTurn;
+    this.#newest = Math.max(turn, closedTurn);
+    if (turn <= closedTurn) return;
+    this.#turns.push({ ...newTurn(turn, turnSamples), heard: true });
+  }
+
   #silence(): Piece {
     const pcm = new Int16Array(this.#samplesPerChunk);
     return { turn: 0, pcm, speaking: false, endOfTurn: false, turnSamples: 0, closedTurn: this.#over };
@@ -115,4 +145,24 @@ export class SpeechQueue {
     while (this.#turns[0]?.ended && !this.#turns[0].heard)
       this.#over = Math.max(this.#over, (this.#turns.shift() as Turn).turn);
   }
+}
+
+const newTurn = (turn: number, samples: number): Turn => ({
+  turn,
+  ring: new PcmRing(),
+  skips: [],
+  spokenSamples: samples,
+  queuedSamples: samples,
+  ended: false,
+  heard: false,
+});
+
+function advance(turn: Turn, samples: number): void {
+  let left = samples;
+  for (let skip = turn.skips[0]; skip !== undefined && turn.spokenSamples + left > skip.after; skip = turn.skips[0]) {
+    left -= skip.after - turn.spokenSamples;
+    turn.spokenSamples = skip.after + skip.samples;
+    turn.skips.shift();
+  }
+  turn.spokenSamples += left;
 }

@@ -125,11 +125,17 @@ export class ScoreStage {
     this.#wake();
   }
 
-  speech(sessionId: string, turn: number, pcm: Int16Array, endOfTurn: boolean): { accepted: boolean; flush?: Flush } {
+  speech(
+    sessionId: string,
+    turn: number,
+    pcm: Int16Array,
+    endOfTurn: boolean,
+    fromSample?: number,
+  ): { accepted: boolean; flush?: Flush } {
     const entry = this.#entries.get(sessionId);
     if (entry === undefined) return { accepted: true };
     entry.counts.itemsIn += 1;
-    const { result, flush } = entry.call.onSpeech(turn, pcm, endOfTurn);
+    const { result, flush } = entry.call.onSpeech(turn, pcm, endOfTurn, fromSample);
     if (result === 'stale' || result === 'full') entry.counts.dropped += 1;
     if (flush !== undefined) entry.maker.rollback(flush.fromChunk);
     this.#wake();
