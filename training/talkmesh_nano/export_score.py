@@ -1,11 +1,10 @@
-"""Exports audio.onnx, timestep.onnx and score.onnx and checks them against PyTorch's numbers.
+"""Exports audio.onnx and the score network: score.safetensors, and its architecture as data in score.json, for the graph compiler.
 
-python -m talkmesh_nano.export_score --encoder CKPT --score CKPT --out ../models/nano
-Large weights are stored as float16 and cast at load; arithmetic is float32. Writes score.json (facts for the manifest) and,
-in --check, inputs and outputs that check_onnx compares in ONNX Runtime.
+python -m talkmesh_nano.export_score --encoder CKPT --score CKPT --out ../models/nano --check FILE.npz
+Large weights are stored as float16 and cast at load; arithmetic is float32. score.json holds the manifest's facts; the check file
+holds inputs and PyTorch's outputs that check_onnx compares in ONNX Runtime. Then write the manifest again.
 """
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
@@ -16,30 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .audio_encoder import AudioEncoder, AudioGraph
 from .common import load_score, load_weights
+from .describe import describe, weights
 from .flow import SCHEDULES
 from .rig import NEUTRAL, encode_rig
-from .score import modulation_size
+from .safetensors import write_safetensors
+from .score import CHANNELS
 from .shapes import HISTORY_SAMPLES, TOKEN_DIM, TOKENS_PER_LATENT, chunk_samples
 
 OPSET = 16
-
-
-class _Step(torch.nn.Module):
-    def __init__(self, score):
-        super().__init__()
-        self.score = score
-
-    def forward(self, x, modulation, audio_tokens, k_context, v_context):
-        return self.score.step(x, modulation, audio_tokens, k_context, v_context)
-
-
-class _Time(torch.nn.Module):
-    def __init__(self, score):
-        super().__init__()
-        self.time = score.time
-
-    def forward(self, t):
-        return self.time(t)[0]
 
 
 def halve_weights(path, at_least=1024):
@@ -65,8 +48,9 @@ def halve_weights(path, at_least=1024):
 def round_weights(module, at_least=1024):
     """The module with the same rounding, so that the check compares like with like."""
     with torch.no_grad():
-        for tensor in list(module.parameters()) + list(module.buffers()):
-            if tensor.numel() >= at_least and tensor.dtype == torch.float32:
+        for name, tensor in module.state_dict().items():
+            # rotary tables are not exported: the compiler has its own
+            if name != "angles" and tensor.numel() >= at_least and tensor.dtype == torch.float32:
                 tensor.copy_(tensor.half().float())
 
 
@@ -80,52 +64,59 @@ def export(module, path, inputs, names, outputs, dynamic=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True)
-    parser.add_argument("--score", required=True)
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--encoder", help="checkpoint; left out: the audio.onnx in --out stays as it is")
+    parser.add_argument("--score", required=True, help="checkpoint")
+    parser.add_argument("--out", required=True, help="model folder")
     parser.add_argument("--check", required=True, help="where to write the comparison data (.npz)")
     args = parser.parse_args()
     torch.manual_seed(0)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    encoder = AudioEncoder().eval()
-    load_weights(encoder, args.encoder)
     score, state = load_score(args.score)
-    frames, schedule = score.config.frames, SCHEDULES[state["settings"]["student_steps"]][:-1]
-    round_weights(encoder)
+    config = score.config
+    # checkpoints older than the setting are two-step students
+    schedule = SCHEDULES[state.get("settings", {}).get("student_steps", 2)][:-1]
+    check = export_encoder(args.encoder, config.frames, out) if args.encoder else {}
+    write_safetensors(out / "score.safetensors", weights(score))
     round_weights(score)
-    audio, step, time = AudioGraph(encoder, frames).eval(), _Step(score).eval(), _Time(score).eval()
-    layers, dim = score.config.layers, score.config.dim
-    pcm = torch.randn(HISTORY_SAMPLES + chunk_samples(frames)) * 0.1
-    x, t = torch.randn(frames, 8, 2, 2), torch.tensor([0.6])
-    context = torch.randn(2, layers, 2 * score.config.tokens, dim)
-    empty = torch.zeros(layers, 0, dim)
-    with torch.no_grad():
-        tokens, modulation = audio(pcm), time(t)
-        step_in = (x, modulation, tokens, context[0], context[1])
-        results = [tokens, modulation, *step(*step_in), *step(x, modulation, tokens, empty, empty)]
-        export(audio, out / "audio.onnx", (pcm,), ["pcm"], ["audio_tokens"])
-        export(time, out / "timestep.onnx", (t,), ["t"], ["modulation"])
-        names = ["x", "modulation", "audio_tokens", "k_context", "v_context"]
-        dynamic = {"k_context": {1: "M"}, "v_context": {1: "M"}}
-        export(step, out / "score.onnx", step_in, names, ["velocity", "k_chunk", "v_chunk"], dynamic)
-    labels = ["tokens", "modulation", "velocity", "k", "v", "velocity0", "k0", "v0"]
-    np.savez(args.check, pcm=pcm, x=x, t=t, k_context=context[0], v_context=context[1], **dict(zip(labels, results)))
+    np.savez(args.check, **check, **step_pairs(score))
     facts = {
-        "fps": 25, "chunk": {"latentFrames": frames, "temporalCompression": 4}, "latent": {"channels": 8, "height": 2, "width": 2},
-        "audio": {"sampleRateHz": 24000, "historySamples": HISTORY_SAMPLES, "tokensPerFrame": TOKENS_PER_LATENT, "tokenDim": TOKEN_DIM},
-        "score": {
-            "layers": layers, "dim": dim, "heads": score.config.heads, "modulationSize": modulation_size(score.config, True),
-            "schedule": list(schedule), "sampler": "euler",
-        },
+        "fps": 25, "chunk": {"latentFrames": config.frames, "temporalCompression": 4},
+        "latent": {"channels": CHANNELS, "height": 2, "width": 2},
+        "score": {"dit": describe(score), "weights": ["score.safetensors"], "schedule": list(schedule), "sampler": "euler"},
         "neutralLatentFrame": encode_rig(np.tile(NEUTRAL, (4, 1)))[0].flatten().round(6).tolist(),
-        "files": [
-            {"path": n, "sha256": hashlib.sha256((out / n).read_bytes()).hexdigest(), "bytes": (out / n).stat().st_size}
-            for n in ("audio.onnx", "timestep.onnx", "score.onnx")
-        ],
     }
     (out / "score.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(json.dumps(facts["files"]))
+    print(json.dumps({"frames": config.frames, "schedule": schedule, "bytes": (out / "score.safetensors").stat().st_size}))
+
+
+def export_encoder(path, frames, out):
+    encoder = AudioEncoder().eval()
+    load_weights(encoder, path)
+    round_weights(encoder)
+    audio = AudioGraph(encoder, frames).eval()
+    pcm = torch.randn(HISTORY_SAMPLES + chunk_samples(frames)) * 0.1
+    with torch.no_grad():
+        export(audio, out / "audio.onnx", (pcm,), ["pcm"], ["audio_tokens"])
+        return {"pcm": pcm, "tokens": audio(pcm)}
+
+
+def step_pairs(score):
+    """Inputs and PyTorch's outputs of one step with and without context, at each of two noise levels."""
+    config, pairs = score.config, {}
+    for index, level in enumerate((1.0, 0.6)):
+        x, tokens = torch.randn(config.frames, CHANNELS, 2, 2), torch.randn(config.frames, TOKENS_PER_LATENT, TOKEN_DIM)
+        context = torch.randn(2, config.layers, 2 * config.tokens, config.dim)
+        with torch.no_grad():
+            modulation = score.time(torch.tensor([level]))[0]
+            after = score.step(x, modulation, tokens, context[0], context[1])
+            alone = score.step(x, modulation, tokens, context[0][:, :0], context[1][:, :0])
+        values = dict(
+            t=torch.tensor([level]), x=x, condition=tokens, k_context=context[0], v_context=context[1], modulation=modulation,
+            velocity=after[0], k_chunk=after[1], v_chunk=after[2], velocity0=alone[0], k_chunk0=alone[1], v_chunk0=alone[2],
+        )
+        pairs.update({f"{name}_{index}": value.numpy() for name, value in values.items()})
+    return pairs
 
 
 if __name__ == "__main__":

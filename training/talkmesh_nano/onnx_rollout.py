@@ -1,4 +1,7 @@
-"""The score service's loop in NumPy over the ONNX files: needs onnxruntime and numpy only (no PyTorch)."""
+"""The score service's loop in NumPy over the model's graphs: needs onnxruntime, numpy, and node for the graph compiler (no PyTorch)."""
+import subprocess
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,16 @@ def open_session(path):
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+@contextmanager
+def compiled(model):
+    """A folder with the timestep.onnx and score.onnx that the services' compiler makes of a model folder."""
+    root = Path(__file__).resolve().parents[2]
+    script = ["node", "--import", "tsx", "--conditions=source", "libs/inference/scripts/compile-score.ts"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*script, str(Path(model).resolve()), folder], cwd=root, check=True)
+        yield folder
+
+
 class Rollout:
     """One call: `step(pcm window, noise)` gives the next chunk's latents [3, 8, 2, 2].
 
@@ -19,7 +32,9 @@ class Rollout:
 
     def __init__(self, folder, c0, schedule=(1.0, 0.6), seed=1):
         folder = Path(folder)
-        self.audio, self.time, self.score = (open_session(folder / f"{n}.onnx") for n in ("audio", "timestep", "score"))
+        self.audio = open_session(folder / "audio.onnx")
+        with compiled(folder) as graphs:
+            self.time, self.score = (open_session(Path(graphs) / f"{n}.onnx") for n in ("timestep", "score"))
         shapes = {i.name: i.shape for i in self.score.get_inputs()}
         self.layers, _, self.dim = shapes["k_context"]
         self.samples = self.audio.get_inputs()[0].shape[0]
@@ -38,7 +53,7 @@ class Rollout:
         return self.audio.run(None, {"pcm": pcm.astype(np.float32)})[0]
 
     def run(self, x, modulation, tokens, k, v):
-        return self.score.run(None, {"x": x, "modulation": modulation, "audio_tokens": tokens, "k_context": k, "v_context": v})
+        return self.score.run(None, {"x": x, "modulation": modulation, "condition": tokens, "k_context": k, "v_context": v})
 
     def step(self, pcm, noise=None):
         tokens = self.hear(pcm)

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ditDescription } from './dit.js';
 
 const size = z.number().int().positive();
 const shape = z.array(size).min(1);
@@ -26,10 +27,10 @@ export const modelManifest = z.object({
     tokenDim: size,
   }),
   score: z.object({
-    layers: size,
-    dim: size,
-    heads: size,
-    modulationSize: size,
+    /** The network's architecture; it is compiled to graphs when it is loaded. */
+    dit: ditDescription,
+    /** Its weights: one `.safetensors` file, or several. */
+    weights: z.array(relativePath).min(1),
     /** Noise levels, falling, one per denoising step; the last step ends at 0. */
     schedule: z.array(z.number().gt(0).lte(1)).min(1).max(64),
     sampler: z.literal('euler'),
@@ -37,8 +38,6 @@ export const modelManifest = z.object({
   decoder: z.object({ stateShape: shape, referenceOutputs: z.record(z.string(), shape) }),
   graphs: z.object({
     audio: relativePath,
-    timestep: relativePath,
-    score: relativePath,
     reference: relativePath,
     decoder: relativePath,
   }),
@@ -85,20 +84,24 @@ export interface ChunkGeometry {
   readonly samplesPerChunk: number;
   /** Values of one chunk: latentFrames * C * H * W. */
   readonly latentValues: number;
-  /** Tokens of one chunk: latentFrames * H * W. */
+  /** Tokens of one chunk: latentFrames * (H / patch) * (W / patch). */
   readonly tokens: number;
 }
 
-export function chunkGeometry(m: Pick<ModelManifest, 'fps' | 'chunk' | 'latent' | 'audio'>): ChunkGeometry {
+/** @param m without `score`, tokens are counted as if a token were one place of the latent grid */
+export function chunkGeometry(
+  m: Pick<ModelManifest, 'fps' | 'chunk' | 'latent' | 'audio'> & Partial<Pick<ModelManifest, 'score'>>,
+): ChunkGeometry {
+  const [rows, columns] = m.score?.dit.patch.size ?? [1, 1];
   const framesPerChunk = m.chunk.latentFrames * m.chunk.temporalCompression;
   const samplesPerFrame = m.audio.sampleRateHz / m.fps;
-  const tokens = m.chunk.latentFrames * m.latent.height * m.latent.width;
+  const places = m.chunk.latentFrames * m.latent.height * m.latent.width;
   return {
     framesPerChunk,
     chunkMs: (framesPerChunk * 1000) / m.fps,
     samplesPerFrame,
     samplesPerChunk: samplesPerFrame * framesPerChunk,
-    latentValues: tokens * m.latent.channels,
-    tokens,
+    latentValues: places * m.latent.channels,
+    tokens: places / (rows * columns),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Writes `model.json` of a model folder, from its ONNX files, `score.json` (schedule, heads, frame rate) and
+ * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate) and
  * `avatars/avatars.json`; run it whenever weights or avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
@@ -14,22 +14,22 @@ import { createOrtExecutor, loadModel, type Segment } from '../src/index.js';
 const RELEASE = '0.1.0';
 const GRAPHS = {
   audio: 'audio.onnx',
-  timestep: 'timestep.onnx',
-  score: 'score.onnx',
   reference: 'reference.onnx',
   decoder: 'decoder.onnx',
 } as const satisfies ModelManifest['graphs'];
 
 /** What no graph tells. */
 const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).extend({
-  score: modelManifest.shape.score.pick({ heads: true, schedule: true, sampler: true }),
+  score: modelManifest.shape.score,
 });
 
 async function main(folder: string): Promise<void> {
   const facts = scoreFacts.parse(await readJson(join(folder, 'score.json')));
   const avatars = z.array(z.unknown()).parse(await readJson(join(folder, 'avatars/avatars.json')));
   const images = avatars.map((avatar) => modelManifest.shape.avatars.element.parse(avatar).image);
-  const files = await Promise.all([...Object.values(GRAPHS), ...images].map((path) => fileFacts(folder, path)));
+  const files = await Promise.all(
+    [...Object.values(GRAPHS), ...facts.score.weights, ...images].map((path) => fileFacts(folder, path)),
+  );
   const content = createHash('sha256')
     .update(files.map((file) => file.sha256).join())
     .digest('hex');
@@ -44,6 +44,7 @@ async function main(folder: string): Promise<void> {
     fps: facts.fps,
     chunk: facts.chunk,
     latent: facts.latent,
+    score: facts.score,
     ...(await graphFacts(folder, facts)),
     graphs: GRAPHS,
     files,
@@ -62,21 +63,18 @@ async function main(folder: string): Promise<void> {
 async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>) {
   await using executor = createOrtExecutor({ threads: 1 });
   const load = (name: keyof typeof GRAPHS): Promise<Segment> => executor.load(join(folder, GRAPHS[name]), name);
-  const [audio, timestep, score] = [await load('audio'), await load('timestep'), await load('score')];
-  const [reference, decoder] = [await load('reference'), await load('decoder')];
+  const [audio, reference, decoder] = [await load('audio'), await load('reference'), await load('decoder')];
   const [samples] = dims(audio, 'inputs', 'pcm');
   const [, tokensPerFrame, tokenDim] = dims(audio, 'outputs', 'audio_tokens');
   const sampleRateHz = 24_000 as const;
   const sizes = { sampleRateHz, historySamples: 0, tokensPerFrame: tokensPerFrame ?? 0, tokenDim: tokenDim ?? 0 };
   const { samplesPerChunk } = chunkGeometry({ ...facts, audio: sizes });
-  const [layers, , dim] = dims(score, 'outputs', 'k_chunk');
   const [height, width] = dims(reference, 'inputs', 'image');
   const references = reference.outputs.map((output) => output.name).filter((name) => name !== 'c0');
   return {
     width,
     height,
     audio: { ...sizes, historySamples: (samples ?? 0) - samplesPerChunk },
-    score: { layers, dim, ...facts.score, modulationSize: dims(timestep, 'outputs', 'modulation')[0] },
     decoder: {
       stateShape: dims(decoder, 'inputs', 'state'),
       referenceOutputs: Object.fromEntries(references.map((name) => [name, dims(reference, 'outputs', name)])),

@@ -31,7 +31,7 @@ test('a whole folder loads: manifest, geometry, paths, avatars and their picture
   const model = await loadModel(fixture.folder);
   assert.equal(model.label, 'fixture@1.0.0');
   assert.equal(model.geometry.samplesPerChunk, 11_520);
-  assert.equal(model.path('score'), at('score.onnx'));
+  assert.equal(model.path('decoder'), at('decoder.onnx'));
   assert.equal(model.avatar('bo').name, 'bo');
   const image = model.avatarImage('ada');
   assert.equal(image.length, 64 * 64 * 3);
@@ -60,11 +60,14 @@ test('a manifest that is missing, no JSON, incomplete or out of its folder is re
   await change((manifest) => ({ ...manifest, fps: 0, score: { ...manifest.score, schedule: [] } }));
   await refused(/fps: .*; score\.schedule: /);
   await writeFixtureModel(fixture.folder, fixture.sizes);
-  await change((manifest) => ({ ...manifest, graphs: { ...manifest.graphs, score: '../score.onnx' } }));
-  await refused(/graphs\.score: a path inside the model folder/);
+  await change((manifest) => ({ ...manifest, graphs: { ...manifest.graphs, audio: '../audio.onnx' } }));
+  await refused(/graphs\.audio: a path inside the model folder/);
   await writeFixtureModel(fixture.folder, fixture.sizes);
-  await change((manifest) => ({ ...manifest, files: manifest.files.filter((file) => file.path !== 'score.onnx') }));
-  await refused(/uses score\.onnx but does not list it/);
+  await change((manifest) => ({
+    ...manifest,
+    files: manifest.files.filter((file) => file.path !== 'score.safetensors'),
+  }));
+  await refused(/uses score\.safetensors but does not list it/);
   await writeFile(at('model.json'), '{');
   await refused(/model\.json is not JSON/);
   await rm(at('model.json'));

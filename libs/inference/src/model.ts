@@ -11,6 +11,7 @@ import {
   modelManifest,
 } from '@talkmesh/contracts';
 import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-source.js';
+import type { DitGeometry } from './compile/index.js';
 import { decodePng } from './png.js';
 
 export type GraphName = keyof ModelManifest['graphs'];
@@ -24,6 +25,8 @@ export interface Model {
   readonly label: string;
   /** Absolute path of a graph. */
   path(graph: GraphName): string;
+  /** The score network's sizes, for the graph compiler. */
+  readonly ditGeometry: DitGeometry;
   /** Absolute path of the portrait finder; undefined for a model without one. */
   portraitPath(): string | undefined;
   /** @throws MeshError AVATAR_NOT_FOUND */
@@ -54,7 +57,7 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
   const listed = new Set(manifest.files.map((file) => file.path));
   const finder = manifest.portrait === undefined ? [] : [manifest.portrait.graph];
   const pictures = manifest.avatars.map((avatar) => avatar.image);
-  for (const path of [...Object.values(manifest.graphs), ...finder, ...pictures])
+  for (const path of [...Object.values(manifest.graphs), ...manifest.score.weights, ...finder, ...pictures])
     if (!listed.has(path))
       throw new MeshError(
         'MODEL_INVALID',
@@ -94,6 +97,12 @@ class LoadedModel implements Model {
         return { rgb: this.avatarImage(id), landmarks: this.avatar(id).landmarks };
       },
     };
+  }
+
+  get ditGeometry(): DitGeometry {
+    const { chunk, latent, audio } = this.manifest;
+    const condition = { tokens: audio.tokensPerFrame, dim: audio.tokenDim };
+    return { latentFrames: chunk.latentFrames, ...latent, condition };
   }
 
   path(graph: GraphName): string {

@@ -1,3 +1,4 @@
+import { compileTimestep, loadCompiled, openWeights } from './compile/index.js';
 import type { Denoiser } from './denoiser.js';
 import type { Executor } from './executor.js';
 import type { Model } from './model.js';
@@ -44,7 +45,8 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
    */
   static async load(model: Model, executor: Executor): Promise<ScoreEngine> {
     const audio = await executor.load(model.path('audio'), 'audio');
-    const timestep = await executor.load(model.path('timestep'), 'timestep');
+    const { dit, weights } = model.manifest.score;
+    const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
     const reference = await executor.load(model.path('reference'), 'reference');
     const references = new ReferenceCache(executor, reference, model);
     const shared = await computeShared(model, executor, audio, timestep);

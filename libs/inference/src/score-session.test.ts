@@ -64,7 +64,7 @@ test('chunk by chunk with caches equals the whole call computed at once without 
   }
 });
 
-test('nothing is computed twice: one audio run and one score run per step a chunk, no timestep, no reference', async () => {
+test('nothing is computed twice: one audio and one condition run a chunk, one score run a step, no timestep, no reference', async () => {
   const [a, b] = [await open(1), await open(2)];
   const runs = async (): Promise<Readonly<Record<string, number>>> => (await executor.stats()).runs;
   const start = await runs();
@@ -75,6 +75,7 @@ test('nothing is computed twice: one audio run and one score run per step a chun
   const steps = model.manifest.score.schedule.length;
   assert.deepEqual(during, {
     audio: 8,
+    condition: 8,
     timestep: 0,
     score: 8 * steps,
     reference: 0,
@@ -192,8 +193,12 @@ test('state is constant in size, counted, and freed to the last handle, also in 
   const early = engine.stateBytes();
   await say(session, 4, 12);
   assert.deepEqual(engine.stateBytes(), early);
-  const { layers, dim, schedule } = model.manifest.score;
-  assert.equal(early.kv, 4 * schedule.length * 2 * layers * model.geometry.tokens * dim * 4, 'c_0 and three chunks');
+  const { dit, schedule } = model.manifest.score;
+  assert.equal(
+    early.kv,
+    4 * schedule.length * 2 * dit.layers * model.geometry.tokens * dit.dim * 4,
+    'c_0 and three chunks',
+  );
   const unfinished = session.generate(12, sound(12));
   session.dispose();
   session.dispose();

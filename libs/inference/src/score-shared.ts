@@ -27,7 +27,7 @@ export async function computeShared(
   audio: Segment,
   timestep: Segment,
 ): Promise<ScoreShared> {
-  const { schedule, modulationSize } = model.manifest.score;
+  const { schedule, dit } = model.manifest.score;
   const scalar = (value: number): TensorHandle => executor.upload(Float32Array.of(value), 'float32', [1]);
   const modulations: TensorHandle[] = [];
   for (const level of schedule) {
@@ -35,7 +35,7 @@ export async function computeShared(
     const outputs = await executor.run(timestep, { inputs: { t }, outputs: ['modulation'] });
     const modulation = outputs['modulation'] as TensorHandle;
     executor.release(t);
-    expectDims(model, 'timestep', 'modulation', modulation, [modulationSize]);
+    expectDims(model, 'timestep', 'modulation', modulation, [dit.modulation.size]);
     modulations.push(modulation);
   }
   const silentPcm = new Float32Array(model.manifest.audio.historySamples + model.geometry.samplesPerChunk);

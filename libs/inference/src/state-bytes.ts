@@ -25,10 +25,10 @@ export interface SessionStateBytes {
  * chunk per pipeline stage while it is made.
  */
 export function sessionStateBytes(manifest: ModelManifest, options: SessionStateOptions): SessionStateBytes {
-  const { layers, dim, schedule } = manifest.score;
+  const { dit, schedule } = manifest.score;
   const { tokens } = chunkGeometry(manifest);
   const chunks = 1 + Math.max(1, options.keepChunks);
-  const kv = chunks * schedule.length * 2 * layers * tokens * dim * VALUE_BYTES.float32 * copies(options.plan);
+  const kv = chunks * schedule.length * 2 * dit.layers * tokens * dit.dim * VALUE_BYTES.float32 * copies(options.plan);
   const audio = chunks * manifest.audio.historySamples * VALUE_BYTES.float32;
   return { kv, audio, total: kv + audio, reference: referenceBytes(manifest) };
 }

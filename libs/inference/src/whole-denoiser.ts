@@ -1,3 +1,4 @@
+import { compileCondition, compileWhole, loadCompiled, openWeights } from './compile/index.js';
 import type { ChunkWork, Denoiser, PassContext, Way } from './denoiser.js';
 import type { Executor, Segment, TensorHandle } from './executor.js';
 import { loadContextGlue, loadEulerGlue } from './glue.js';
@@ -12,6 +13,7 @@ interface Parts {
 
 interface Segments {
   readonly audio: Segment;
+  readonly condition: Segment | undefined;
   readonly score: Segment;
   readonly context: Segment;
   readonly euler: Segment;
@@ -25,30 +27,46 @@ export class WholeDenoiser implements Denoiser<Parts> {
   readonly executor: Executor;
   readonly segments: Segments;
   readonly shared: ScoreShared;
+  /** What the layers take of silence. */
+  readonly silence: Readonly<Record<string, TensorHandle>>;
   /** Keys (and values) of no tokens, [layers, 0, dim]. */
   readonly nothing: TensorHandle;
 
-  private constructor(model: Model, executor: Executor, segments: Segments, shared: ScoreShared) {
-    const { layers, dim } = model.manifest.score;
+  private constructor(
+    model: Model,
+    executor: Executor,
+    segments: Segments,
+    shared: ScoreShared,
+    silence: Readonly<Record<string, TensorHandle>>,
+  ) {
+    const { layers, dim } = model.manifest.score.dit;
     this.model = model;
     this.executor = executor;
     this.segments = segments;
     this.shared = shared;
+    this.silence = silence;
     this.failed = executor.failed;
     this.nothing = executor.upload(new Float32Array(0), 'float32', [layers, 0, dim]);
   }
 
   /** @throws MeshError MODEL_INVALID */
   static async load(model: Model, executor: Executor, audio: Segment, shared: ScoreShared): Promise<WholeDenoiser> {
-    const { manifest, geometry } = model;
-    const score = await executor.load(model.path('score'), 'score');
-    const context = await loadContextGlue(executor, manifest.score.layers, geometry.tokens, manifest.score.dim);
+    const { manifest, geometry, ditGeometry } = model;
+    const { dit } = manifest.score;
+    const weights = await openWeights(model.folder, manifest.score.weights);
+    const apart = compileCondition(dit, weights, ditGeometry);
+    const condition = apart === undefined ? undefined : await loadCompiled(executor, apart);
+    const whole = compileWhole(dit, weights, ditGeometry, { condition: 'apart' });
+    const score = await loadCompiled(executor, whole);
+    const context = await loadContextGlue(executor, dit.layers, geometry.tokens, dit.dim);
     const euler = await loadEulerGlue(executor, latentDims(manifest));
-    return new WholeDenoiser(model, executor, { audio, score, context, euler }, shared);
+    const segments = { audio, condition, score, context, euler };
+    const silence = await conditionsOf(executor, condition, shared.silence);
+    return new WholeDenoiser(model, executor, segments, shared, silence);
   }
 
   get sharedBytes(): number {
-    return this.shared.bytes;
+    return Object.values(this.silence).reduce((sum, handle) => sum + handle.bytes, this.shared.bytes);
   }
 
   start(x: Float32Array, sound: Float32Array | undefined): ChunkWork<Parts> {
@@ -60,8 +78,17 @@ export class WholeDenoiser implements Denoiser<Parts> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.executor.release(this.nothing);
+    this.executor.release(this.nothing, ...Object.values(this.silence));
   }
+}
+
+async function conditionsOf(
+  executor: Executor,
+  segment: Segment | undefined,
+  condition: TensorHandle,
+): Promise<Record<string, TensorHandle>> {
+  if (segment === undefined) return {};
+  return executor.run(segment, { inputs: { condition }, outputs: segment.outputs.map((output) => output.name) });
 }
 
 class WholeWork implements ChunkWork<Parts> {
@@ -69,7 +96,7 @@ class WholeWork implements ChunkWork<Parts> {
   readonly #sound: Float32Array | undefined;
   /** Everything but keys and values, freed with the work. */
   readonly #handles = new Set<TensorHandle>();
-  #tokens: TensorHandle | undefined;
+  #conditions: Readonly<Record<string, TensorHandle>> | undefined;
   #x: TensorHandle;
 
   constructor(denoiser: WholeDenoiser, x: Float32Array, sound: Float32Array | undefined) {
@@ -82,12 +109,12 @@ class WholeWork implements ChunkWork<Parts> {
     const { executor, segments, shared, nothing } = this.#denoiser;
     const seen = context === undefined ? {} : await this.#context(context);
     try {
-      this.#tokens ??= await this.#listen();
+      this.#conditions ??= await this.#listen();
       const { velocity, k_chunk, v_chunk } = await executor.run(segments.score, {
         inputs: {
           x: this.#x,
           modulation: shared.modulations[step] as TensorHandle,
-          audio_tokens: this.#tokens,
+          ...this.#conditions,
           ...(context === undefined ? { k_context: nothing, v_context: nothing } : seen),
         },
         outputs: ['velocity', 'k_chunk', 'v_chunk'],
@@ -111,10 +138,14 @@ class WholeWork implements ChunkWork<Parts> {
     this.#denoiser.executor.release(...this.#handles);
   }
 
-  async #listen(): Promise<TensorHandle> {
-    const { model, executor, segments, shared } = this.#denoiser;
-    if (this.#sound === undefined) return shared.silence;
-    return this.#own(await audioTokens(model, executor, segments.audio, this.#sound));
+  /** Once a chunk: its steps share what the layers take of the sound. */
+  async #listen(): Promise<Readonly<Record<string, TensorHandle>>> {
+    const { model, executor, segments, silence } = this.#denoiser;
+    if (this.#sound === undefined) return silence;
+    const tokens = this.#own(await audioTokens(model, executor, segments.audio, this.#sound));
+    const conditions = await conditionsOf(executor, segments.condition, tokens);
+    for (const handle of Object.values(conditions)) this.#own(handle);
+    return conditions;
   }
 
   async #context({ first, previous }: PassContext<Parts>): Promise<Record<string, TensorHandle>> {

@@ -191,7 +191,7 @@ test('SIGTERM in the middle of a call: both end with 0', async () => {
 
 test('a model folder with a missing or altered file: exit 78, and which file it is', async () => {
   await using damaged = await createFixtureModel();
-  await rm(join(damaged.folder, 'score.onnx'));
+  await rm(join(damaged.folder, 'score.safetensors'));
   await using missing = new WorkerProcess('score-model', environment(damaged.folder));
   assert.equal(await missing.exit(), 78);
   assert.match(missing.stderr, /score\.onnx is missing.*TALKMESH_MODEL/);

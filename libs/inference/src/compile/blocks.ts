@@ -1,7 +1,6 @@
 /** The parts of a transformer pass, in the order they run; segments are made of them. */
-import { MeshError } from '@talkmesh/contracts';
+import { type DitCross, type DitDescription, MeshError } from '@talkmesh/contracts';
 import type { Rows, SegmentBuilder } from './builder.js';
-import type { DitCross, DitDescription } from './description.js';
 import { patchValues, ropeTables, slotsOf, tokensOf } from './rope.js';
 import type { DitGeometry } from './types.js';
 

@@ -1,7 +1,6 @@
-import { MeshError } from '@talkmesh/contracts';
+import { type DitActivation, type DitNorm, MeshError } from '@talkmesh/contracts';
 import type { TensorInfo } from '../executor.js';
 import { OnnxGraph, ORT_DOMAIN } from '../onnx-writer.js';
-import type { DitActivation, DitNorm } from './description.js';
 import type { WeightEntry, Weights } from './safetensors.js';
 import type { CompiledSegment } from './types.js';
 

@@ -1,6 +1,6 @@
 /** What follows from the conditions alone, and is therefore computed once for all steps of a chunk, or once a session. */
+import type { DitCross } from '@talkmesh/contracts';
 import { Conditions, type DitParts, type Conditions as Found } from './blocks.js';
-import type { DitCross } from './description.js';
 
 interface Computed {
   readonly value: string;

@@ -1,8 +1,7 @@
-import { MeshError } from '@talkmesh/contracts';
+import { type DitDescription, MeshError } from '@talkmesh/contracts';
 import { DitParts } from './blocks.js';
 import { type Rows, SegmentBuilder } from './builder.js';
 import { conditionInputs } from './conditions.js';
-import type { DitDescription } from './description.js';
 import { patchValues, tokensOf } from './rope.js';
 import type { Weights } from './safetensors.js';
 import { checkGeometry, conditionSegment } from './segments.js';

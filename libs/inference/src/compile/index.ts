@@ -1,14 +1,14 @@
 export { compileCut } from './cut.js';
-export { ditDescription } from './description.js';
+export { loadCompiled } from './load.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
 export { compileCondition, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
+export { checkWeights, type ExpectedTensor, expectedTensors } from './tensors.js';
 export type {
   CompiledSegment,
   CutGraph,
   CutOptions,
   CutStage,
-  DitDescription,
   DitGeometry,
   Exchange,
   WholeOptions,

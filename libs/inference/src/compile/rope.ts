@@ -1,4 +1,4 @@
-import type { DitDescription } from './description.js';
+import type { DitDescription } from '@talkmesh/contracts';
 import type { DitGeometry } from './types.js';
 
 /** Tokens of one latent frame, row by row. */

@@ -1,8 +1,7 @@
-import { MeshError } from '@talkmesh/contracts';
+import { type DitDescription, MeshError } from '@talkmesh/contracts';
 import { Conditions, DitParts } from './blocks.js';
 import { SegmentBuilder } from './builder.js';
 import { computedConditions, conditionInputs, hasConditions } from './conditions.js';
-import type { DitDescription } from './description.js';
 import { patchValues, tokensOf } from './rope.js';
 import type { Weights } from './safetensors.js';
 import type { CompiledSegment, DitGeometry, WholeOptions } from './types.js';

@@ -1,8 +1,6 @@
 /** What the graph compiler takes and gives. Everything is float32; rows are tokens, latent frame by latent frame. */
 import type { TensorInfo } from '../executor.js';
 
-export type { DitDescription } from './description.js';
-
 /** Sizes that the weights leave open. Tokens of a chunk: latentFrames * (height / patch) * (width / patch). */
 export interface DitGeometry {
   readonly latentFrames: number;

@@ -1,4 +1,4 @@
-import { MeshError, type ModelManifest } from '@talkmesh/contracts';
+import { chunkGeometry, MeshError, type ModelManifest } from '@talkmesh/contracts';
 
 /** How the ranks of a group swap keys and values: whole rows to everybody, or each rank the heads it computes. */
 export type ExchangeKind = 'all-gather' | 'ulysses';
@@ -16,8 +16,9 @@ export interface ParallelPlan {
 export const ONE_DEVICE: ParallelPlan = { sequence: 1, steps: 1, exchange: 'all-gather' };
 
 /** @throws MeshError CONFIG_INVALID saying what does not divide and what would */
-export function checkPlan(plan: ParallelPlan, manifest: ModelManifest, tokens: number): void {
-  const { heads, schedule } = manifest.score;
+export function checkPlan(plan: ParallelPlan, manifest: ModelManifest): void {
+  const { tokens } = chunkGeometry(manifest);
+  const { schedule, dit } = manifest.score;
   const refuse = (setting: string, value: number, why: string, of: number): never => {
     const fits = divisors(of).join(', ');
     throw new MeshError(
@@ -27,8 +28,8 @@ export function checkPlan(plan: ParallelPlan, manifest: ModelManifest, tokens: n
   };
   if (tokens % plan.sequence !== 0)
     refuse('TALKMESH_SEQUENCE_RANKS', plan.sequence, `a chunk has ${tokens} tokens`, tokens);
-  if (plan.exchange === 'ulysses' && heads % plan.sequence !== 0)
-    refuse('TALKMESH_SEQUENCE_RANKS', plan.sequence, `ulysses splits its ${heads} heads`, heads);
+  if (plan.exchange === 'ulysses' && dit.heads % plan.sequence !== 0)
+    refuse('TALKMESH_SEQUENCE_RANKS', plan.sequence, `ulysses splits its ${dit.heads} heads`, dit.heads);
   if (schedule.length % plan.steps !== 0)
     refuse('TALKMESH_STEP_RANKS', plan.steps, `a chunk takes ${schedule.length} steps`, schedule.length);
 }

@@ -3,9 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ModelManifest } from '@talkmesh/contracts';
-import { audioGraph, decoderGraph, referenceGraph, scoreGraph, timestepGraph } from './fixture-graphs.js';
+import { encodeSafetensors } from '../compile/index.js';
+import { fixtureDit, fixtureGeometry } from './fixture-dit.js';
+import { audioGraph, decoderGraph, referenceGraph } from './fixture-graphs.js';
 import { FIXTURE_SIZES, type FixtureSizes, fixtureWeights } from './fixture-weights.js';
 import { encodePng } from './png-writer.js';
+import { randomTensors } from './random-tensors.js';
 
 /** A model folder in a temporary place; disposing removes it. */
 export interface FixtureModel extends AsyncDisposable {
@@ -15,11 +18,11 @@ export interface FixtureModel extends AsyncDisposable {
 
 const GRAPHS = {
   audio: 'audio.onnx',
-  timestep: 'timestep.onnx',
-  score: 'score.onnx',
   reference: 'reference.onnx',
   decoder: 'decoder.onnx',
 } as const;
+
+const SCORE_WEIGHTS = 'score.safetensors';
 
 /** Avatars of every fixture model. */
 export const FIXTURE_AVATARS = ['ada', 'bo'] as const;
@@ -36,10 +39,9 @@ export async function writeFixtureModel(folder: string, sizes: FixtureSizes): Pr
   const weights = fixtureWeights(sizes);
   const files: Record<string, Uint8Array> = {
     [GRAPHS.audio]: audioGraph(sizes, weights),
-    [GRAPHS.timestep]: timestepGraph(sizes, weights),
-    [GRAPHS.score]: scoreGraph(sizes, weights),
     [GRAPHS.reference]: referenceGraph(sizes, weights),
     [GRAPHS.decoder]: decoderGraph(sizes, weights),
+    [SCORE_WEIGHTS]: encodeSafetensors(randomTensors(fixtureDit(sizes), fixtureGeometry(sizes), sizes.seed)),
   };
   for (const [i, id] of FIXTURE_AVATARS.entries()) files[`avatars/${id}.png`] = avatarPicture(sizes, i);
   for (const [path, bytes] of Object.entries(files)) {
@@ -72,7 +74,7 @@ function avatarPicture(sizes: FixtureSizes, index: number): Uint8Array {
 }
 
 function manifestOf(sizes: FixtureSizes, files: Readonly<Record<string, Uint8Array>>): ModelManifest {
-  const { width, height, fps, channels, latentHeight, latentWidth, layers, dim, heads } = sizes;
+  const { width, height, fps, channels, latentHeight, latentWidth } = sizes;
   const at = (x: number, y: number): [number, number] => [Math.round(width * x), Math.round(height * y)];
   return {
     schema: 'talkmesh.model/1',
@@ -92,7 +94,7 @@ function manifestOf(sizes: FixtureSizes, files: Readonly<Record<string, Uint8Arr
       tokensPerFrame: sizes.tokensPerFrame,
       tokenDim: sizes.tokenDim,
     },
-    score: { layers, dim, heads, modulationSize: dim, schedule: [...sizes.schedule], sampler: 'euler' },
+    score: { dit: fixtureDit(sizes), weights: [SCORE_WEIGHTS], schedule: [...sizes.schedule], sampler: 'euler' },
     decoder: {
       stateShape: [channels, latentHeight, latentWidth],
       referenceOutputs: { reference_base: [(width * height * 3) / 2] },

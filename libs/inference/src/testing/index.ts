@@ -1,3 +1,4 @@
+export { fixtureDit, fixtureGeometry } from './fixture-dit.js';
 export { createFixtureModel, FIXTURE_AVATARS, type FixtureModel, writeFixtureModel } from './fixture-model.js';
 export {
   FIXTURE_SIZES,
@@ -5,7 +6,7 @@ export {
   type FixtureWeights,
   fixtureWeights,
   type Matrix,
-  rotaryTable,
 } from './fixture-weights.js';
 export { encodePng, type PngOptions } from './png-writer.js';
+export { randomTensors } from './random-tensors.js';
 export { computeWholeCall, type WholeCall } from './reference-network.js';

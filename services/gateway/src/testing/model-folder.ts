@@ -10,6 +10,29 @@ const PNG = Buffer.from(
 
 export const AVATARS = ['ada', 'bo'] as const;
 
+const norm = { kind: 'layer', eps: 1e-5 } as const;
+const DIT: ModelManifest['score']['dit'] = {
+  schema: 'talkmesh.dit/1',
+  dim: 8,
+  heads: 1,
+  layers: 1,
+  mlp: 8,
+  patch: { size: [1, 1], enter: 'enter' },
+  rope: { pairs: 'half', axes: [{ axis: 'frame', pairs: 4, theta: 30 }], contextChunks: 2 },
+  time: {
+    scale: 1,
+    frequencies: { count: 4, theta: 100 },
+    inner: 'inner',
+    hidden: 8,
+    outer: 'outer',
+    output: ['outer'],
+  },
+  modulation: { size: 64, layer: { offset: 0, stride: 48, table: 'table' }, head: { offset: 48, stride: 8 } },
+  attention: { norm, qkv: { kind: 'fused', all: 'qkv' }, out: 'out' },
+  feedForward: { norm, up: 'up', activation: 'silu', down: 'down' },
+  head: { norm, leave: 'leave', order: 'channel-first', predicts: { kind: 'velocity' } },
+};
+
 export function manifest(): ModelManifest {
   return {
     schema: 'talkmesh.model/1',
@@ -24,9 +47,9 @@ export function manifest(): ModelManifest {
     chunk: { latentFrames: 3, temporalCompression: 4 },
     latent: { channels: 4, height: 8, width: 8 },
     audio: { sampleRateHz: 24_000, historySamples: 0, tokensPerFrame: 1, tokenDim: 8 },
-    score: { layers: 1, dim: 8, heads: 1, modulationSize: 8, schedule: [1], sampler: 'euler' },
+    score: { dit: DIT, weights: ['s.safetensors'], schedule: [1], sampler: 'euler' },
     decoder: { stateShape: [1], referenceOutputs: { feature: [1] } },
-    graphs: { audio: 'a.onnx', timestep: 't.onnx', score: 's.onnx', reference: 'r.onnx', decoder: 'd.onnx' },
+    graphs: { audio: 'a.onnx', reference: 'r.onnx', decoder: 'd.onnx' },
     files: [{ path: 'a.onnx', bytes: 1, sha256: '0'.repeat(64) }],
     avatars: AVATARS.map((id) => ({
       id,
