@@ -6,11 +6,11 @@ import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { rest } from './record-call.js';
 import { sleep } from './waiting.js';
 
-/** A call at real speed without a browser: a WebRTC viewer in a process of its own, speech sent in real time. */
+/** A call at real speed without a browser: a WebRTC viewer in a process of its own, speech sent as a language model does. */
 export interface WatchCall extends AsyncDisposable {
   readonly sessionId: string;
   report(): Promise<PeerReport>;
-  /** Says something as one turn; settles when all of it was sent. */
+  /** Says something as one turn, sent twice as fast as it is heard; settles when all of it was sent. */
   say(pcm: Int16Array): Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export interface Refusal {
   readonly body: { readonly reason?: string; readonly detail?: string; readonly retryAfterMs?: number };
 }
 
-const BLOCK_MS = 100;
+const BLOCK_MS = 50;
 const BLOCK_SAMPLES = 2400;
 
 /** @returns the call, or why there is none */

@@ -83,7 +83,7 @@ function admissionOf({ config, metrics }: ServiceContext<Config>, model: Model, 
     'reason',
   ]);
   const limits = {
-    chunkMs: model.geometry.chunkMs,
+    windowMs: Math.max(1, model.geometry.chunkMs - config.downstreamMs),
     utilisation: config.utilisationMax,
     stateBytes: config.stateBytesMax,
     stateBytesPerSession: sessionStateBytes(model.manifest, { keepChunks }).total,

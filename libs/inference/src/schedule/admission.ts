@@ -6,8 +6,9 @@ export interface Demand {
 }
 
 export interface AdmissionLimits {
-  readonly chunkMs: number;
-  /** Share of the time that may be spent on chunks, in (0, 1]. */
+  /** From a chunk's start being possible until it must have left, milliseconds: every session wants one in that time. */
+  readonly windowMs: number;
+  /** Share of that time that may be spent on chunks, in (0, 1]. */
   readonly utilisation: number;
   /** Bytes of state all sessions together may hold. */
   readonly stateBytes: number;
@@ -58,10 +59,10 @@ export class RealTimeAdmission {
 
   /** Share of the time that the admitted sessions, and `more` of them, are expected to take. */
   utilisation(more?: Demand): number {
-    const { chunkMs, clocklessShare } = this.#limits;
+    const { windowMs, clocklessShare } = this.#limits;
     const demands = more === undefined ? [...this.#places] : [...this.#places, more];
     const chunks = demands.reduce((sum, { clockless }) => sum + (clockless ? clocklessShare : 1), 0);
-    return (chunks * this.#costMs()) / chunkMs;
+    return (chunks * this.#costMs()) / windowMs;
   }
 
   /** Takes a place at once, so that sessions opened at the same moment see each other. @throws MeshError SESSION_LIMIT */

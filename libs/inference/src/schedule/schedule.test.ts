@@ -226,7 +226,7 @@ test('the cost of a chunk is a median, in whole chunks', () => {
 
 function admission(costMs: number, stateBytes = 1e9) {
   const refused: RefusalReason[] = [];
-  const limits = { chunkMs: CHUNK_MS, utilisation: 0.8, stateBytes, stateBytesPerSession: 1000, clocklessShare: 0.25 };
+  const limits = { windowMs: CHUNK_MS, utilisation: 0.8, stateBytes, stateBytesPerSession: 1000, clocklessShare: 0.25 };
   const cost = { ms: costMs };
   return {
     door: new RealTimeAdmission(
