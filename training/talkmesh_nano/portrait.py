@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .portrait_data import ATTRIBUTES
 from .portrait_scenes import KINDS, SIDE
+from .render_pose import PICTURE_SIZE
 
 MAP = 32
 FEATURES = 64
@@ -87,10 +88,10 @@ class PortraitGraph(nn.Module):
         self.register_buffer("cells", cells())
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        pictures = F.avg_pool2d(image.float().permute(2, 0, 1)[None], image.shape[0] // SIDE)
+        pictures = F.avg_pool2d(image.float().permute(2, 0, 1)[None], PICTURE_SIZE // SIDE)
         heat, kinds, attributes, features = self.net(pictures)
         places = heat.flatten(2).softmax(2)
-        landmarks = (places @ self.cells)[0] * image.shape[0]
+        landmarks = (places @ self.cells)[0] * PICTURE_SIZE
         near = F.avg_pool2d(places.reshape(1, 3, MAP, MAP), 3, 1, 1) * 9
         confidence = near.flatten(2).amax(2)[0]
         distance = ((features[0] - self.mean) / self.scale).square().mean().sqrt()

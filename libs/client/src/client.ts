@@ -2,7 +2,7 @@ import { Call } from './call.js';
 import { type FetchLike, Http } from './http.js';
 import type { CreatePeer } from './peer.js';
 import { readToken } from './token.js';
-import type { Avatar, CreatedSession, SessionOptions, SessionTicket } from './types.js';
+import type { Avatar, CreatedSession, OwnAvatar, PictureOptions, SessionOptions, SessionTicket } from './types.js';
 
 export interface ClientOptions {
   /** Where the gateway is, for example `https://talk.example.com`; `''` for the page's own origin. */
@@ -56,6 +56,26 @@ export class TalkMeshClient {
   }
 
   /**
+   * Makes an avatar of a PNG or JPEG picture. It is kept by the gateway for a while and belongs to the API key; its verdict says
+   * what to expect. Use its `id` in `createSession`.
+   * @throws TalkMeshError FACE_NOT_FOUND (give landmarks), PICTURE_INVALID, BODY_TOO_LARGE, AVATAR_LIMIT, ...
+   */
+  async createAvatar(picture: Blob, options: PictureOptions = {}, signal?: AbortSignal): Promise<OwnAvatar> {
+    const avatar = await this.http.json<OwnAvatar>('POST', '/v1/avatars', {
+      body: { ...options, image: await base64Of(picture) },
+      bearer: this.o.apiKey,
+      timeoutMs: Math.max(this.o.requestTimeoutMs ?? 0, 60_000),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return { ...avatar, image: this.http.url(avatar.image) };
+  }
+
+  /** Removes an own picture for good. @throws TalkMeshError AVATAR_NOT_FOUND */
+  async deleteAvatar(id: string): Promise<void> {
+    await this.http.send('DELETE', `/v1/avatars/${encodeURIComponent(id)}`, { bearer: this.o.apiKey });
+  }
+
+  /**
    * Creates a session; it has not connected any media yet.
    * @throws TalkMeshError AVATAR_NOT_FOUND, NO_WORKER or SESSION_LIMIT (retryable: see `retryAfterMs`), ...
    */
@@ -88,4 +108,15 @@ export class TalkMeshClient {
       connectMs: this.o.connectMs ?? 15_000,
     });
   }
+}
+
+/** Characters given to one call; more would not fit a function's arguments. */
+const CHARACTERS_AT_ONCE = 0x8000;
+
+async function base64Of(picture: Blob): Promise<string> {
+  const bytes = new Uint8Array(await picture.arrayBuffer());
+  let text = '';
+  for (let at = 0; at < bytes.length; at += CHARACTERS_AT_ONCE)
+    text += String.fromCharCode(...bytes.subarray(at, at + CHARACTERS_AT_ONCE));
+  return btoa(text);
 }

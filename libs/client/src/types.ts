@@ -5,6 +5,51 @@ export interface Avatar {
   readonly style: string;
   /** URL of the reference picture (PNG), relative to the gateway. */
   readonly image: string;
+  /** Unix milliseconds when an own picture (style "own") is deleted; undefined for the model's avatars. */
+  readonly expiresAtMs?: number;
+}
+
+/** Pixels from the left and from the top. */
+export type Point = readonly [number, number];
+
+/** One value for each part of a face; left and right are those of whoever looks at the picture. */
+export interface OfFace<T> {
+  readonly mouth: T;
+  readonly leftEye: T;
+  readonly rightEye: T;
+}
+
+/** What to tell about a picture; everything is found when it is left out. Pixels are those of the picture turned upright. */
+export interface PictureOptions {
+  /** Shown to people. */
+  readonly name?: string;
+  /** Centres of mouth and eyes; they win over what is found. */
+  readonly landmarks?: OfFace<Point>;
+  /** Or boxes around them: left, top, right, bottom. */
+  readonly boxes?: OfFace<readonly [number, number, number, number]>;
+  /** The square to use. */
+  readonly crop?: { readonly left: number; readonly top: number; readonly side: number };
+}
+
+/** An avatar made of a picture. */
+export interface OwnAvatar extends Avatar {
+  /** Pixels of `image`. */
+  readonly landmarks: OfFace<Point>;
+  readonly boxes?: OfFace<readonly [number, number, number, number]>;
+  /** The picture that was sent, and what was taken of it. */
+  readonly source: {
+    readonly width: number;
+    readonly height: number;
+    readonly crop: { readonly left: number; readonly top: number; readonly side: number };
+    readonly landmarks: OfFace<Point>;
+  };
+  /** Whether the model was trained for such a picture; if not, why, gravest first. */
+  readonly verdict: {
+    readonly fits: boolean;
+    readonly reasons: readonly { readonly code: string; readonly text: string }[];
+  };
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
 }
 
 /** What to create; everything but `avatar` has a default. */

@@ -1,11 +1,22 @@
+import { readFile } from 'node:fs/promises';
 import { type ClientReadableStream, Metadata } from '@grpc/grpc-js';
 import { assertSessionId, isReason, MeshError, SPEECH_RATE_HZ, v1 } from '@talkmesh/contracts';
 import { connectClient, fromServiceError } from '@talkmesh/service-kit';
-import type { RemoteMesh } from './options.js';
+import type { OwnPicture, PictureLandmarks, RemoteMesh } from './options.js';
 
 export interface AvatarList {
   readonly fps: number;
   readonly avatars: readonly { readonly id: string; readonly name: string }[];
+}
+
+/** An avatar made of a picture. */
+export interface OwnAvatar {
+  readonly id: string;
+  readonly source: { readonly width: number; readonly height: number; readonly landmarks: PictureLandmarks };
+  readonly verdict: {
+    readonly fits: boolean;
+    readonly reasons: readonly { readonly code: string; readonly text: string }[];
+  };
 }
 
 export interface StageStats {
@@ -39,6 +50,16 @@ export class GatewayClient implements Disposable {
 
   avatars(signal: AbortSignal): Promise<AvatarList> {
     return this.#rest('GET', '/v1/avatars', undefined, signal);
+  }
+
+  /** Uploads a picture. @throws MeshError FACE_NOT_FOUND, PICTURE_INVALID, ... */
+  async createAvatar({ path, landmarks }: OwnPicture, signal: AbortSignal): Promise<OwnAvatar> {
+    const image = (await readFile(path)).toString('base64');
+    return this.#rest('POST', '/v1/avatars', { image, ...(landmarks !== undefined && { landmarks }) }, signal);
+  }
+
+  async deleteAvatar(id: string): Promise<void> {
+    await this.#rest('DELETE', `/v1/avatars/${id}`, undefined, AbortSignal.timeout(REST_DEADLINE_MS));
   }
 
   async createSession(avatar: string, seed: number, signal: AbortSignal): Promise<RenderSession> {

@@ -3,8 +3,11 @@ import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { UsageError } from '../cli-errors.js';
 
-export const RENDER_HELP = `talkmesh render --avatar NAME --audio speech.wav --out talk.mp4
+export const RENDER_HELP = `talkmesh render --avatar NAME | --picture FILE  --audio speech.wav --out talk.mp4
   Makes a video of the avatar speaking a WAV file (8 to 48 kHz, mono or stereo, 16/24/32-bit or float).
+  --picture FILE      a PNG or JPEG picture of yours instead of an avatar; it is deleted from the mesh afterwards
+  --landmarks "X,Y X,Y X,Y"
+                      mouth, left eye and right eye (as you see them) in the picture's pixels, when they are not found
   --seed N            the same seed and audio give the same frames (default 0)
   --max-minutes N     longest audio accepted (default 30)
   --json              a summary as JSON on stdout, no progress
@@ -17,8 +20,21 @@ export interface RemoteMesh {
   readonly apiKey: string;
 }
 
+export interface OwnPicture {
+  readonly path: string;
+  /** Mouth, left eye, right eye; undefined to look for them. */
+  readonly landmarks: PictureLandmarks | undefined;
+}
+
+export interface PictureLandmarks {
+  readonly mouth: readonly [number, number];
+  readonly leftEye: readonly [number, number];
+  readonly rightEye: readonly [number, number];
+}
+
 export interface RenderOptions {
-  readonly avatar: string;
+  /** Of the model, or made of the picture. */
+  readonly avatar: string | OwnPicture;
   readonly audioPath: string;
   readonly outPath: string;
   readonly seed: number;
@@ -36,6 +52,8 @@ export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv)
     args: [...args],
     options: {
       avatar: { type: 'string' },
+      picture: { type: 'string' },
+      landmarks: { type: 'string' },
       audio: { type: 'string' },
       out: { type: 'string' },
       seed: { type: 'string', default: '0' },
@@ -47,7 +65,7 @@ export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv)
     },
   });
   return {
-    avatar: required('--avatar', values.avatar),
+    avatar: whoSpeaks(values.avatar, values.picture, values.landmarks),
     audioPath: resolve(required('--audio', values.audio)),
     outPath: checkOutput(resolve(required('--out', values.out))),
     seed: wholeNumber('--seed', values.seed, Number.MAX_SAFE_INTEGER),
@@ -55,6 +73,32 @@ export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv)
     json: values.json,
     remote: remoteMesh(values.url, values.grpc, values.key ?? env['TALKMESH_API_KEY']),
   };
+}
+
+function whoSpeaks(
+  avatar: string | undefined,
+  picture: string | undefined,
+  landmarks: string | undefined,
+): RenderOptions['avatar'] {
+  if (picture === undefined) {
+    if (landmarks !== undefined) throw new UsageError('--landmarks goes with --picture');
+    return required('--avatar', avatar);
+  }
+  if (avatar !== undefined) throw new UsageError('--avatar and --picture are two ways to say who speaks: give one');
+  const path = resolve(required('--picture', picture));
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw new UsageError(`--picture: there is no file ${path}`);
+  return { path, landmarks: landmarks === undefined ? undefined : parseLandmarks(landmarks) };
+}
+
+function parseLandmarks(text: string): PictureLandmarks {
+  const points = text
+    .trim()
+    .split(/[\s;]+/)
+    .map((point) => point.split(',').map(Number) as [number, number]);
+  if (points.length !== 3 || points.some((point) => point.length !== 2 || !point.every((n) => n >= 0)))
+    throw new UsageError('--landmarks are "X,Y X,Y X,Y": mouth, left eye, right eye in pixels of the picture');
+  const [mouth, leftEye, rightEye] = points as [[number, number], [number, number], [number, number]];
+  return { mouth, leftEye, rightEye };
 }
 
 function required(flag: string, value: string | undefined): string {

@@ -3,7 +3,7 @@ import { EXIT } from '../cli-errors.js';
 import { listenForEnd } from '../ending.js';
 import { type Mesh, modelFolder, startMesh } from '../mesh.js';
 import { readManifest, requireAvatar } from './avatars.js';
-import { GatewayClient } from './gateway-client.js';
+import { GatewayClient, type OwnAvatar } from './gateway-client.js';
 import { parseRenderArgs, type RenderOptions } from './options.js';
 import { Progress } from './progress.js';
 import { type RecordingOptions, type RecordingSummary, recordTo } from './recording.js';
@@ -16,7 +16,8 @@ export { RENDER_HELP } from './options.js';
 export async function render(args: readonly string[]): Promise<number> {
   const options = parseRenderArgs(args, process.env);
   const say = options.json ? () => {} : (line: string): void => void process.stderr.write(`${line}\n`);
-  if (options.remote === undefined) requireAvatar(options.avatar, readManifest(modelFolder()).avatars);
+  if (options.remote === undefined && typeof options.avatar === 'string')
+    requireAvatar(options.avatar, readManifest(modelFolder()).avatars);
   const speech = await loadSpeech(options.audioPath, options.maxSeconds);
   const encoder = await findEncoder();
   if (encoder.codec === 'mpeg4') say('This ffmpeg has no libx264; the video is MPEG-4 instead of H.264.');
@@ -33,7 +34,7 @@ export async function render(args: readonly string[]): Promise<number> {
       mesh = await startMesh({ say, signal: ending.signal });
     }
     const startupSeconds = (performance.now() - begin) / 1000;
-    const summary = await renderOn(mesh, options, { speech, encoder, signal: ending.signal });
+    const summary = await renderOn(mesh, options, { speech, encoder, signal: ending.signal, say });
     await mesh?.stop();
     await mesh?.removeLogs();
     report(options, { ...summary, startupSeconds });
@@ -47,20 +48,37 @@ export async function render(args: readonly string[]): Promise<number> {
   }
 }
 
-type Checked = Pick<RecordingOptions, 'speech' | 'encoder' | 'signal'>;
+type Checked = Pick<RecordingOptions, 'speech' | 'encoder' | 'signal'> & { say(line: string): void };
+type OnePicture = { readonly picture?: Omit<OwnAvatar, 'id'> };
 
 /** @param mesh undefined: options.remote */
-async function renderOn(mesh: Mesh | undefined, options: RenderOptions, checked: Checked): Promise<RecordingSummary> {
+async function renderOn(
+  mesh: Mesh | undefined,
+  options: RenderOptions,
+  checked: Checked,
+): Promise<RecordingSummary & OnePicture> {
   using client = new GatewayClient(options.remote ?? (mesh as Mesh));
-  const progress = options.json ? undefined : new Progress(process.stderr, checked.speech.seconds);
   const broken = new AbortController();
   void mesh?.failed.then((error) => broken.abort(error));
   const signal = AbortSignal.any([checked.signal, broken.signal]);
-  const onProgress = (seconds: number): void => progress?.update(seconds);
-  return await recordTo({ ...options, ...checked, client, signal, onProgress });
+  const record = (avatar: string): Promise<RecordingSummary> => {
+    const progress = options.json ? undefined : new Progress(process.stderr, checked.speech.seconds);
+    const onProgress = (seconds: number): void => progress?.update(seconds);
+    return recordTo({ ...options, ...checked, avatar, client, signal, onProgress });
+  };
+  if (typeof options.avatar === 'string') return await record(options.avatar);
+  const { id, source, verdict } = await client.createAvatar(options.avatar, signal);
+  try {
+    const { mouth, leftEye, rightEye } = source.landmarks;
+    checked.say(`Found: mouth ${mouth}, left eye ${leftEye}, right eye ${rightEye}`);
+    for (const { text } of verdict.reasons) checked.say(`Note: ${text}`);
+    return { ...(await record(id)), picture: { source, verdict } };
+  } finally {
+    await client.deleteAvatar(id).catch(() => checked.say('The picture was not deleted; it expires by itself.'));
+  }
 }
 
-type Summary = RecordingSummary & { readonly startupSeconds: number };
+type Summary = RecordingSummary & OnePicture & { readonly startupSeconds: number };
 
 function report(options: RenderOptions, summary: Summary): void {
   if (options.json) {
