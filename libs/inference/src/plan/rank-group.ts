@@ -1,0 +1,250 @@
+import { once } from 'node:events';
+import type { Worker } from 'node:worker_threads';
+import { MeshError } from '@talkmesh/contracts';
+import { spawnWorker } from '../spawn-worker.js';
+import { partFloats } from './collectives.js';
+import { createExchangeMemory, type ExchangeMemory, failExchange } from './exchange.js';
+import type { PassReply, PassRequest, RankReply, RankRequest, RankWorkerData } from './rank-protocol.js';
+
+/** What every rank of a group is started with, but for what the group makes itself. */
+export type RankSetup = Omit<RankWorkerData, 'memory'>;
+
+export interface RankGroupOptions {
+  /** For messages: `step group 1`. */
+  readonly name: string;
+  readonly ranks: readonly RankSetup[];
+  /** How long a rank may be silent, milliseconds: one pass, or one exchange in it. */
+  readonly deadlineMs: number;
+}
+
+/** A group's pass: the same for all ranks, but for their rows. */
+export type GroupPass = Omit<PassRequest, 'op' | 'call' | 'x' | 'condition'> & {
+  readonly shards: readonly Pick<PassRequest, 'x' | 'condition'>[];
+};
+
+interface Waiting {
+  readonly worker: Worker;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** One start of the group's threads. */
+interface Life {
+  readonly memory: ExchangeMemory;
+  readonly workers: readonly Worker[];
+  readonly waiting: Map<number, Waiting>;
+}
+
+/** The id of a thread that is no more. */
+const EXITED = -1;
+const START_DEADLINE_MS = 60_000;
+const CLOSE_DEADLINE_MS = 2000;
+/** A group that dies again and again is not started any more: the process is to be started anew. */
+const DEATHS_ALLOWED = 3;
+const DEATHS_WINDOW_MS = 60_000;
+
+/**
+ * The threads that share a pass. When one fails or falls silent all of them end, whoever waits gets an error that says who
+ * it was, and the group starts again, empty: the keys and values it kept are gone.
+ */
+export class RankGroup {
+  /** Rejects when the group will not be started again; never resolves. */
+  readonly failed: Promise<never>;
+  readonly #options: RankGroupOptions;
+  readonly #deathsMs: number[] = [];
+  #giveUp: (error: MeshError) => void = () => undefined;
+  #life: Life | undefined;
+  #ready: Promise<void>;
+  #incarnation = 0;
+  #nextCall = 1;
+  #closed = false;
+
+  /** Starts at once; `ready` says when it is done. */
+  constructor(options: RankGroupOptions) {
+    this.#options = options;
+    this.failed = new Promise((_, reject) => {
+      this.#giveUp = reject;
+    });
+    this.failed.catch(() => undefined);
+    this.#ready = this.#start();
+    this.#ready.catch(() => undefined);
+  }
+
+  /** Rejects with the reason when the group cannot be started. */
+  get ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  /** Counts the starts: what was kept before the last one is gone. */
+  get incarnation(): number {
+    return this.#incarnation;
+  }
+
+  /**
+   * Runs a pass on all ranks. Passes run in the order of these calls.
+   * @returns one reply per rank
+   * @throws MeshError PEER_LOST when a rank fails meanwhile, or the group is just being started
+   */
+  async pass({ shards, ...pass }: GroupPass): Promise<PassReply[]> {
+    const life = this.#living();
+    const replies = life.workers.map((worker, rank) => {
+      const call = this.#nextCall++;
+      const { x, condition } = shards[rank] as GroupPass['shards'][number];
+      return this.#call<PassReply>(life, worker, { op: 'pass', call, x, condition, ...pass });
+    });
+    const overdue = setTimeout(() => {
+      this.#die(life, `no answer within ${2 * this.#options.deadlineMs} ms`);
+    }, 2 * this.#options.deadlineMs);
+    try {
+      return await Promise.all(replies);
+    } finally {
+      clearTimeout(overdue);
+      for (const reply of replies) reply.catch(() => undefined);
+    }
+  }
+
+  /** Tells all ranks something nobody waits for. A group that is down has nothing to be told. */
+  tell(request: Exclude<RankRequest, { call: number }>): void {
+    for (const worker of this.#life?.workers ?? []) worker.postMessage(request);
+  }
+
+  /** Runs so far of all ranks together, by segment. */
+  async runs(): Promise<Readonly<Record<string, number>>> {
+    const life = this.#living();
+    const all = await Promise.all(
+      life.workers.map((worker) => {
+        const call = this.#nextCall++;
+        return this.#call<Record<string, number>>(life, worker, { op: 'runs', call });
+      }),
+    );
+    const sum: Record<string, number> = {};
+    for (const [name, count] of all.flatMap((runs) => Object.entries(runs))) sum[name] = (sum[name] ?? 0) + count;
+    return sum;
+  }
+
+  /** Ends one rank's thread without a word, as a crash would; for tests. */
+  async kill(rank: number): Promise<void> {
+    await this.#living().workers[rank]?.terminate();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const life = this.#life;
+    this.#life = undefined;
+    await this.#ready.catch(() => undefined);
+    if (life === undefined) return;
+    this.#release(life, new MeshError('CANCELLED', 'the ranks were closed'));
+    const exits = life.workers.map((worker) => (worker.threadId === EXITED ? undefined : once(worker, 'exit')));
+    for (const worker of life.workers) worker.postMessage({ op: 'close' } satisfies RankRequest);
+    const overdue = setTimeout(() => endAll(life.workers), CLOSE_DEADLINE_MS);
+    await Promise.all(exits);
+    clearTimeout(overdue);
+  }
+
+  #living(): Life {
+    if (this.#life !== undefined) return this.#life;
+    throw new MeshError('PEER_LOST', `${this.#options.name} is being started; try again`);
+  }
+
+  async #start(): Promise<void> {
+    const { ranks } = this.#options;
+    const { shape, exchange } = ranks[0] as RankSetup;
+    const memory = createExchangeMemory(ranks.length, partFloats(exchange, shape));
+    const workers = ranks.map((setup) => {
+      const worker = spawnWorker(import.meta.url, 'rank-worker', { ...setup, memory } satisfies RankWorkerData);
+      // Whoever fails also exits, and that is always watched.
+      worker.on('error', () => undefined);
+      return worker;
+    });
+    const life: Life = { memory, workers, waiting: new Map() };
+    const overdue = AbortSignal.timeout(START_DEADLINE_MS);
+    try {
+      await Promise.all(workers.map((worker, rank) => this.#readyRank(worker, rank, overdue)));
+    } catch (error) {
+      failExchange(memory, undefined);
+      await endAll(workers);
+      throw error;
+    }
+    if (this.#closed) {
+      await endAll(workers);
+      return;
+    }
+    this.#incarnation += 1;
+    this.#life = life;
+    for (const [rank, worker] of workers.entries()) this.#watch(life, worker, rank);
+  }
+
+  async #readyRank(worker: Worker, rank: number, signal: AbortSignal): Promise<void> {
+    const who = `rank ${rank} of ${this.#options.name}`;
+    const ended = new AbortController();
+    const first = once(worker, 'message', { signal: AbortSignal.any([signal, ended.signal]) });
+    const exit = once(worker, 'exit', { signal: ended.signal }).then(() => {
+      throw new MeshError('MODEL_INVALID', `${who} ended while it loaded its share of the model`);
+    });
+    try {
+      const [reply] = (await Promise.race([first, exit])) as [RankReply];
+      if (reply.type === 'failed')
+        throw new MeshError('MODEL_INVALID', `${who} cannot load its share: ${reply.message}`);
+    } finally {
+      ended.abort();
+      for (const event of [first, exit]) event.catch(() => undefined);
+    }
+  }
+
+  #watch(life: Life, worker: Worker, rank: number): void {
+    const who = `rank ${rank} of ${this.#options.name}`;
+    worker.on('message', (reply: RankReply) => {
+      if (reply.type === 'answer') {
+        life.waiting.get(reply.call)?.resolve(reply.value);
+        life.waiting.delete(reply.call);
+      } else if (reply.type === 'failed') this.#die(life, `${who}: ${reply.message}`, reply.culprit ?? rank);
+    });
+    worker.on('error', (error) => this.#die(life, `${who} failed: ${error.message}`, rank));
+    worker.on('exit', (code) => this.#die(life, `${who} ended with exit code ${code}`, rank));
+    if (worker.threadId === EXITED) this.#die(life, `${who} ended at once`, rank);
+  }
+
+  #call<T>(life: Life, worker: Worker, request: RankRequest & { readonly call: number }): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      life.waiting.set(request.call, { worker, resolve: resolve as (value: unknown) => void, reject });
+      worker.postMessage(request);
+    });
+  }
+
+  #die(life: Life, why: string, culprit?: number): void {
+    if (this.#life !== life) return;
+    this.#life = undefined;
+    failExchange(life.memory, culprit);
+    this.#release(life, new MeshError('PEER_LOST', `${why}; its group of ranks starts again, open the session anew`));
+    void endAll(life.workers);
+    this.#ready = this.#startAgain(why);
+    this.#ready.catch(() => undefined);
+  }
+
+  #release(life: Life, error: MeshError): void {
+    for (const { reject } of life.waiting.values()) reject(error);
+    life.waiting.clear();
+  }
+
+  async #startAgain(why: string): Promise<void> {
+    for (let reason = why; ; ) {
+      const nowMs = performance.now();
+      this.#deathsMs.push(nowMs);
+      if (this.#deathsMs.filter((ms) => nowMs - ms < DEATHS_WINDOW_MS).length > DEATHS_ALLOWED) {
+        const message = `${this.#options.name} died ${DEATHS_ALLOWED + 1} times within ${DEATHS_WINDOW_MS / 1000} s, at last: ${reason}`;
+        const error = new MeshError('INTERNAL', message);
+        this.#giveUp(error);
+        throw error;
+      }
+      try {
+        return await this.#start();
+      } catch (error) {
+        reason = (error as Error).message;
+      }
+    }
+  }
+}
+
+async function endAll(workers: readonly Worker[]): Promise<void> {
+  await Promise.all(workers.map((worker) => worker.terminate()));
+}
