@@ -19,6 +19,8 @@ export interface PageAssets {
 
 const FOLDER = fileURLToPath(new URL('./page/', import.meta.url));
 
+const STYLES = ['page.css', 'picture.css'] as const;
+
 /** What the page may load and talk to: this origin, and nothing else. */
 const PAGE_POLICY = [
   "default-src 'none'",
@@ -51,7 +53,8 @@ export async function buildPage(): Promise<PageAssets> {
     logLevel: 'silent',
   });
   const script = bundle.outputFiles[0]?.contents ?? new Uint8Array();
-  const [html, css] = await Promise.all([readFile(`${FOLDER}index.html`), readFile(`${FOLDER}page.css`)]);
+  const html = await readFile(`${FOLDER}index.html`);
+  const css = Buffer.concat(await Promise.all(STYLES.map((name) => readFile(`${FOLDER}${name}`))));
   return {
     html: asset('text/html; charset=utf-8', html),
     css: asset('text/css; charset=utf-8', css),

@@ -10,6 +10,7 @@ import { Banner } from './banner.js';
 import { byId, show } from './elements.js';
 import { Gallery } from './gallery.js';
 import { forgetKey, keepKey, takeKey } from './key.js';
+import { PictureDialog } from './picture-dialog.js';
 import { Stage } from './stage.js';
 import { type Line, Transcript } from './transcript.js';
 
@@ -20,6 +21,8 @@ declare global {
   }
 }
 
+/** Own pictures in the list of avatars. */
+const OWN_STYLE = 'own';
 const BUSY: ReadonlySet<CallState> = new Set(['connecting', 'reconnecting']);
 
 /** The demo page: choose, call, talk, type. */
@@ -27,6 +30,11 @@ export class App {
   private readonly stage = new Stage();
   private readonly banner = new Banner();
   private readonly gallery = new Gallery((avatar) => this.choose(avatar));
+  private readonly picture = new PictureDialog({
+    client: () => this.client,
+    onTaken: ({ id }) => void this.load(id),
+    onGone: () => void this.load(this.avatar?.id),
+  });
   private readonly transcript = new Transcript();
   private readonly list = byId<HTMLOListElement>('transcript');
   private readonly line = byId<HTMLInputElement>('line');
@@ -36,6 +44,7 @@ export class App {
     interrupt: byId<HTMLButtonElement>('interrupt'),
     hangUp: byId<HTMLButtonElement>('hangup'),
     say: byId<HTMLButtonElement>('say-button'),
+    forget: byId<HTMLButtonElement>('picture-delete'),
   };
   private client: TalkMeshClient | undefined;
   private avatar: Avatar | undefined;
@@ -56,6 +65,7 @@ export class App {
       void this.say();
     });
     this.line.addEventListener('input', () => this.refresh());
+    this.buttons.forget.addEventListener('click', () => void this.forget());
     window.addEventListener('pagehide', () => this.call?.hangUpNow());
     window.addEventListener('hashchange', () => this.open(takeKey(this.surroundings())));
     byId<HTMLDialogElement>('key-dialog').addEventListener('close', () => {
@@ -86,11 +96,12 @@ export class App {
     if (!dialog.open) dialog.showModal();
   }
 
-  private async load(): Promise<void> {
+  /** @param chosen the avatar to choose, if it is there */
+  private async load(chosen?: string): Promise<void> {
     try {
       const avatars = (await this.client?.avatars()) ?? [];
       this.banner.hide();
-      this.gallery.show(avatars);
+      this.gallery.show(avatars, chosen);
       document.body.dataset['phase'] = 'choose';
       this.stage.enter('new');
       this.refresh();
@@ -105,6 +116,12 @@ export class App {
   private choose(avatar: Avatar): void {
     this.avatar = avatar;
     this.stage.choose(avatar);
+    show(this.buttons.forget, avatar.style === OWN_STYLE);
+  }
+
+  private async forget(): Promise<void> {
+    if (this.avatar?.style !== OWN_STYLE) return;
+    await this.picture.delete(this.avatar.id).catch((error: unknown) => this.banner.showError(error));
   }
 
   /** Creates a session and connects it. @returns whether the picture is live */

@@ -14,11 +14,12 @@ export class Gallery {
     this.root.addEventListener('keydown', (event) => this.walk(event));
   }
 
-  show(avatars: readonly Avatar[]): void {
+  /** @param chosen id of the one to choose; the first one without it */
+  show(avatars: readonly Avatar[], chosen?: string): void {
     this.avatars = avatars;
     this.root.replaceChildren(...avatars.map((avatar, index) => this.card(avatar, index)));
-    const [first] = avatars;
-    if (first !== undefined) this.choose(first, false);
+    const one = avatars.find(({ id }) => id === chosen) ?? avatars[0];
+    if (one !== undefined) this.choose(one, false);
   }
 
   private card(avatar: Avatar, index: number): HTMLButtonElement {
