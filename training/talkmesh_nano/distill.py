@@ -33,7 +33,7 @@ class Pairs:
         x0 = teacher_view(material.x0)
         noise = noise_like(material.x0, rngs)
         with torch.no_grad():
-            states = sample(self.teacher, teacher_view(noise), x0[:, :1], material.teacher_audio, TEACHER_TIMES, look_ahead=True)
+            states = sample(self.teacher, teacher_view(noise), x0[:, :1], material.teacher_audio, TEACHER_TIMES, look_ahead=True, heun=True)
         # c_0 is known, so only what follows it is compared
         rest = [states[k][:, 1:].flatten(1, 2) for k in self.picks]
         return material, noise, [z.reshape(len(z), -1, *material.x0.shape[2:]) for z in rest]

@@ -1,19 +1,26 @@
-"""Judges the exported files on held-out voices and texts: JSON on stdout.
+"""Judges a score model by its latents on held-out voices and texts: JSON on stdout.
 
-python -m talkmesh_nano.eval_score --model ../models/nano --data DIR [--stretches 12] [--minutes 5] [--plot FILE.png]
-Needs onnxruntime, numpy and the test shards of make_data; Pillow for --plot. Everything goes through the ONNX files, chunk by
-chunk, as the score service runs them.
+python -m talkmesh_nano.eval_score --encoder CKPT --score CKPT --data DIR [--minutes 60] [--plot FILE.png] [--many-steps]
+Roll-outs are those of the score service (contexts of c_0 and c_{t-1} at the chunk's own noise level, the checkpoint's schedule), a whole call as one
+masked pass per step, which tests prove equal to chunk by chunk. Pictures are judged elsewhere (`npm run eval`).
 """
 import argparse
 import json
 
 import numpy as np
+import torch
 
-from .cache import Cache
-from .onnx_rollout import Rollout
-from .rig import INDEX, NEUTRAL, decode_rig, encode_rig
+from .audio_encoder import AudioEncoder
+from .cache import Cache, chunk_windows
+from .common import load_score, load_weights
+from .flow import SCHEDULES, TEACHER_TIMES, sample
+from .rig import INDEX, decode_rig
+from .sequences import encode_windows, neutral_chunk, silence_tokens
+from .shapes import RATE_HZ, TEMPORAL, chunk_samples
 
-CLOSED_BELOW = 0.08
+CLOSED_BELOW, NEARLY = 0.08, 0.15
+MINUTE = 1500
+LIVELY = ("gaze_x", "gaze_y", "brow", "yaw", "pitch", "roll", "breath")
 
 
 def correlation(a, b):
@@ -37,104 +44,10 @@ def hiss(samples, level_dbfs, seed=9):
     return (np.random.default_rng(seed).standard_normal(samples) * 10 ** (level_dbfs / 20)).astype(np.float32)
 
 
-def blinks(track):
-    """Number of blinks: rises of the track through 0.5."""
-    return int(((track[1:] > 0.5) & (track[:-1] <= 0.5)).sum())
-
-
-def neutral_c0():
-    return encode_rig(np.tile(NEUTRAL, (12, 1)))
-
-
-def speak(args, pcm, seed):
-    schedule = tuple(float(t) for t in args.schedule.split(","))
-    return Rollout(args.model, neutral_c0(), schedule, seed).speak(pcm)
-
-
-def lips(args, cache):
-    """Correlations on held-out stretches, against the right and against the next stretch's audio."""
-    said, true, flags, wrong, jumps = [], [], [], [], []
-    stretches = [s for s in cache.stretches() if s[1][:, 0].max() > 0.3][: args.stretches]
-    for i, (pcm, rig, flag) in enumerate(stretches):
-        frames = decode_rig(speak(args, pcm.astype(np.float32) / 32767, 100 + i))
-        said.append(frames)
-        true.append(rig[: len(frames)])
-        flags.append(flag[: len(frames)])
-        wrong.append(stretches[(i + 1) % len(stretches)][1][: len(frames), 0])
-        step = np.abs(np.diff(frames[:, 9:12], axis=0)).mean(1)
-        edge = np.arange(1, len(frames)) % 12 == 0
-        jumps.append((step[edge].mean(), step[~edge].mean()))
-    said, true, flags = np.concatenate(said), np.concatenate(true), np.concatenate(flags)
-    names = ("mouth_open", "mouth_width", "mouth_round", "mouth_teeth")
-    opening = said[:, 0]
-    silent, closed = flags >= 2, (flags & 1) > 0
-    return said, true, {
-        "stretches": len(stretches),
-        "frames": len(said),
-        "correlation": {n: round(correlation(said[:, INDEX[n]], true[:, INDEX[n]]), 4) for n in names},
-        "correlation_per_stretch_min": round(min(correlation(a[:, 0], b[:, 0]) for a, b in zip(np.split(said, len(stretches)), np.split(true, len(stretches)))), 4),
-        "wrong_audio_open": round(correlation(opening, np.concatenate(wrong)), 4),
-        "lag_frames": lag(opening, true[:, 0]),
-        "open_std": [round(float(x.std()), 4) for x in (opening, true[:, 0])],
-        "silent_closed_share": round(float((opening[silent] < CLOSED_BELOW).mean()), 4),
-        "silent_frames": int(silent.sum()),
-        "mbp_mean_open": round(float(opening[closed].mean()), 4),
-        "mbp_closed_share_below_0.15": round(float((opening[closed] < 0.15).mean()), 4),
-        "pose_step_at_chunk_edges_over_inside": round(float(np.mean([a for a, _ in jumps]) / np.mean([b for _, b in jumps])), 3),
-        "true_pose_step": round(float(np.abs(np.diff(true[:, 9:12], axis=0)).mean()), 4),
-        "pose_step": round(float(np.abs(np.diff(said[:, 9:12], axis=0)).mean()), 4),
-    }
-
-
-def endurance(args, cache):
-    """A call of several minutes: half speech, half digital silence; statistics of its first and last thirds."""
-    speech = np.concatenate([s[0] for s in cache.stretches()]).astype(np.float32) / 32767
-    half = int(args.minutes * 30) * 24000
-    pcm = np.concatenate([np.resize(speech, half), np.zeros(half, np.float32)])
-    latents = speak(args, pcm, 5)
-    rig = decode_rig(latents)
-    truth = np.concatenate([s[1] for s in cache.stretches()])
-    middle = len(rig) // 2
-    out = {"minutes": round(len(rig) / 1500, 2), "latent_abs_max": round(float(np.abs(latents).max()), 2)}
-    for name, part in (("speech", slice(0, middle)), ("silence", slice(middle + 25, None))):
-        frames = rig[part]
-        third = len(frames) // 3
-        out[name] = {
-            "blinks_per_minute": round(blinks(frames[:, 5]) / (len(frames) / 1500), 1),
-            "blink_peak": round(float(np.percentile(frames[:, 5], 99)), 2),
-            "std": {n: round(float(frames[:, INDEX[n]].std()), 3) for n in ("gaze_x", "gaze_y", "brow", "yaw", "pitch", "roll", "breath")},
-            "mean_first_third": np.round(frames[:third, 9:15].mean(0), 2).tolist(),
-            "mean_last_third": np.round(frames[-third:, 9:15].mean(0), 2).tolist(),
-            "latent_std_first_last_third": [round(float(latents[_quarter(part)][: third // 4].std()), 3), round(float(latents[_quarter(part)][-(third // 4):].std()), 3)],
-            "loop_peak": round(loop_peak(frames[:, 9:12]), 3),
-        }
-    out["silence"]["open_below_0.08"] = round(float((rig[middle + 25:, 0] < CLOSED_BELOW).mean()), 4)
-    out["truth"] = {
-        "blinks_per_minute": round(blinks(truth[:, 5]) / (len(truth) / 1500), 1),
-        "std": {n: round(float(truth[:, INDEX[n]].std()), 3) for n in out["speech"]["std"]},
-    }
-    return out
-
-
-def _quarter(part):
-    """The latent frames under a slice of video frames."""
-    return slice(part.start // 4, None if part.stop is None else part.stop // 4)
-
-
-def changed(args, cache):
-    """Opening correlation for voices and levels outside training, and the mouth's rest in sound that is no speech."""
-    out, stretches = {}, [s for s in cache.stretches() if s[1][:, 0].max() > 0.3][:4]
-    for name, ratio, gain in (("pitch_x1.25", 0.8, 1.0), ("pitch_x0.8", 1.25, 1.0), ("minus_20_dB", 1.0, 0.1)):
-        pairs = []
-        for i, (pcm, rig, _) in enumerate(stretches):
-            said = decode_rig(speak(args, stretch(pcm.astype(np.float32) / 32767, ratio) * np.float32(gain), 200 + i))[:, 0]
-            at = np.minimum((np.arange(len(said)) + 0.5) / ratio - 0.5, len(rig) - 1)
-            pairs.append((said, np.interp(at, np.arange(len(rig)), rig[:, 0])))
-        out[name] = round(correlation(*(np.concatenate(x) for x in zip(*pairs))), 4)
-    for level in (-60, -45, -30):
-        said = decode_rig(speak(args, hiss(30 * 24000, level), 300))[:, 0]
-        out[f"hiss_{level}_dBFS_closed"] = round(float((said[25:] < CLOSED_BELOW).mean()), 4)
-    return out
+def blink_peaks(track):
+    """Peaks of the rises of a track through 0.5: one number per blink."""
+    starts = np.flatnonzero((track[1:] > 0.5) & (track[:-1] <= 0.5)) + 1
+    return np.array([track[k:k + 4].max() for k in starts])
 
 
 def loop_peak(tracks, least=125):
@@ -144,6 +57,124 @@ def loop_peak(tracks, least=125):
     power = np.abs(np.fft.rfft(x, size, axis=0)) ** 2
     auto = np.fft.irfft(power, size, axis=0)[: len(x) // 2].sum(1)
     return float(auto[least:].max() / auto[0])
+
+
+class Speaker:
+    """A student with its ears: tokens [B, N, F, Ta, Da] in, latents [B, N F, 8, 2, 2] out."""
+
+    def __init__(self, encoder, score, many_steps=False):
+        self.encoder = AudioEncoder().eval()
+        load_weights(self.encoder, encoder)
+        self.score, state = load_score(score)
+        self.frames = self.score.config.frames
+        self.many_steps, self.ahead = many_steps, bool(state.get("settings", {}).get("bidirectional"))
+        self.schedule = TEACHER_TIMES if many_steps else SCHEDULES[state.get("settings", {}).get("student_steps", 2)]
+        self.silence = silence_tokens(self.encoder, self.frames)
+
+    def hear(self, pcm):
+        return encode_windows(self.encoder, chunk_windows(pcm, self.frames), self.frames)
+
+    def speak(self, tokens, seed):
+        torch.manual_seed(seed)
+        first = np.broadcast_to(self.silence, (len(tokens), 1, *self.silence.shape))
+        audio = torch.from_numpy(np.concatenate([first, tokens], 1).astype(np.float32))
+        c0 = torch.from_numpy(neutral_chunk(self.frames)).expand(len(tokens), 1, -1, -1, -1, -1)
+        with torch.no_grad():
+            noise = torch.randn(*audio.shape[:3], 8, 2, 2)
+            return sample(self.score, noise, c0, audio, self.schedule, self.ahead, self.many_steps)[-1][:, 1:].flatten(1, 2).numpy()
+
+
+def as_rig(latents):
+    return np.stack([decode_rig(z) for z in latents])
+
+
+def heard(speaker, cache):
+    """(tokens [n, N, F, Ta, Da], rig [n, frames, 15], flags) of the held-out stretches that speak."""
+    rows = [s for s in cache.stretches() if s[1][:, 0].max() > 0.3]
+    tokens = np.stack([speaker.hear(pcm.astype(np.float32) / 32767) for pcm, _, _ in rows])
+    frames = tokens.shape[1] * speaker.frames * TEMPORAL
+    return tokens, np.stack([r[1][:frames] for r in rows]), np.stack([r[2][:frames] for r in rows])
+
+
+def lips(speaker, tokens, true, flags):
+    """Correlations against the right and against the next stretch's audio, closure, steps at chunk edges."""
+    said = as_rig(speaker.speak(tokens, 100))
+    flat, want, flag = said.reshape(-1, 15), true.reshape(-1, 15), flags.ravel()
+    opening, silent, closed = flat[:, 0], flag >= 2, (flag & 1) > 0
+    step = np.abs(np.diff(said[..., 9:12], axis=1)).mean((0, 2))
+    edge = np.arange(1, said.shape[1]) % (speaker.frames * TEMPORAL) == 0
+    names = ("mouth_open", "mouth_width", "mouth_round", "mouth_teeth")
+    return said, {
+        "stretches": len(said),
+        "frames": len(flat),
+        "correlation": {n: round(correlation(flat[:, INDEX[n]], want[:, INDEX[n]]), 4) for n in names},
+        "correlation_per_stretch_min": round(min(correlation(a[:, 0], b[:, 0]) for a, b in zip(said, true)), 4),
+        "wrong_audio_open": round(correlation(opening, np.roll(true, 1, 0)[..., 0].ravel()), 4),
+        "lag_frames": lag(opening, want[:, 0]),
+        "open_std": [round(float(x.std()), 4) for x in (opening, want[:, 0])],
+        "silent_closed_share": round(float((opening[silent] < CLOSED_BELOW).mean()), 4),
+        "silent_frames": int(silent.sum()),
+        "mbp_mean_open": round(float(opening[closed].mean()), 4),
+        "mbp_closed_share_below_0.15": round(float((opening[closed] < NEARLY).mean()), 4),
+        "mbp_frames": int(closed.sum()),
+        "pose_step_at_chunk_edges_over_inside": round(float(step[edge].mean() / step[~edge].mean()), 3),
+        "pose_step": [round(float(np.abs(np.diff(x[..., 9:12], axis=1)).mean()), 4) for x in (said, true)],
+    }
+
+
+def life(rig):
+    """Blinks, spreads and loops of frames [n, 15]."""
+    peaks = blink_peaks(rig[:, 5])
+    return {
+        "blinks_per_minute": round(len(peaks) / (len(rig) / MINUTE), 1),
+        "blinks_closed_fully": round(float((peaks > 0.85).mean()), 2) if len(peaks) else 0.0,
+        "std": {n: round(float(rig[:, INDEX[n]].std()), 3) for n in LIVELY},
+        "loop_peak": round(loop_peak(rig[:, 9:12]), 3),
+    }
+
+
+def endurance(speaker, tokens, true, minutes):
+    """A call of `minutes`, half a minute of speech and half a minute of digital silence by turns; whether its latents stay put."""
+    per_half = int(30 * RATE_HZ / chunk_samples(speaker.frames))
+    speech = tokens.reshape(-1, *tokens.shape[2:])
+    rows, kinds = [], []
+    for k in range(int(minutes)):
+        at = (k * per_half) % (len(speech) - per_half)
+        rows += [speech[at:at + per_half], np.broadcast_to(speaker.silence, (per_half, *speaker.silence.shape))]
+        kinds += [np.ones(per_half), np.zeros(per_half)]
+    latents = speaker.speak(np.concatenate(rows)[None], 5)[0]
+    rig = decode_rig(latents)
+    talks = np.repeat(np.concatenate(kinds) > 0, speaker.frames * TEMPORAL)
+    settled = np.concatenate([np.zeros(25, bool), ~talks[:-25]]) & ~talks
+    sixth = len(latents) // 6
+    parts = [latents[k * sixth:(k + 1) * sixth] for k in range(6)]
+    return {
+        "minutes": round(len(rig) / MINUTE, 2),
+        "latent_abs_max": round(float(np.abs(latents).max()), 2),
+        "speech": life(rig[talks]),
+        "silence": {**life(rig[~talks]), "open_below_0.08": round(float((rig[settled, 0] < CLOSED_BELOW).mean()), 4)},
+        "truth": life(true.reshape(-1, 15)),
+        "latent_std_by_sixth": [round(float(p.std()), 3) for p in parts],
+        "latent_mean_by_sixth": [round(float(p.mean()), 3) for p in parts],
+        "pose_mean_by_sixth": [np.round(decode_rig(p)[:, 9:12].mean(0), 2).tolist() for p in parts],
+    }
+
+
+def changed(speaker, cache):
+    """Opening correlation for voices and levels outside training, and the mouth's rest in sound that is no speech."""
+    out, stretches = {}, [s for s in cache.stretches() if s[1][:, 0].max() > 0.3][:4]
+    for name, ratio, gain in (("pitch_x1.25", 0.8, 1.0), ("pitch_x0.8", 1.25, 1.0), ("minus_20_dB", 1.0, 0.1)):
+        pairs = []
+        for i, (pcm, rig, _) in enumerate(stretches):
+            tokens = speaker.hear(stretch(pcm.astype(np.float32) / 32767, ratio) * np.float32(gain))
+            said = as_rig(speaker.speak(tokens[None], 200 + i))[0, :, 0]
+            at = np.minimum((np.arange(len(said)) + 0.5) / ratio - 0.5, len(rig) - 1)
+            pairs.append((said, np.interp(at, np.arange(len(rig)), rig[:, 0])))
+        out[name] = round(correlation(*(np.concatenate(x) for x in zip(*pairs))), 4)
+    for level in (-60, -45, -30):
+        said = as_rig(speaker.speak(speaker.hear(hiss(30 * RATE_HZ, level))[None], 300))[0, :, 0]
+        out[f"hiss_{level}_dBFS_closed"] = round(float((said[25:] < CLOSED_BELOW).mean()), 4)
+    return out
 
 
 def plot(path, said, true, frames=400):
@@ -165,20 +196,23 @@ def plot(path, said, true, frames=400):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--score", required=True)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--stretches", type=int, default=12)
-    parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--schedule", default="1.0,0.6")
+    parser.add_argument("--minutes", type=float, default=60, help="length of the long call; 0: none")
+    parser.add_argument("--many-steps", action="store_true", help="the checkpoint is a teacher: sample it with many steps")
     parser.add_argument("--plot")
     args = parser.parse_args()
-    cache = Cache(args.data, "test")
-    said, true, report = lips(args, cache)
+    torch.set_num_threads(1)
+    speaker, cache = Speaker(args.encoder, args.score, args.many_steps), Cache(args.data, "test")
+    tokens, true, flags = heard(speaker, cache)
+    said, report = lips(speaker, tokens, true, flags)
+    report["alive"] = life(said.reshape(-1, 15))
     if args.plot:
-        plot(args.plot, said, true)
+        plot(args.plot, said[0], true[0])
     if args.minutes > 0:
-        report["endurance"] = endurance(args, cache)
-    report["changed"] = changed(args, cache)
+        report["endurance"] = endurance(speaker, tokens, true, args.minutes)
+        report["changed"] = changed(speaker, cache)
     print(json.dumps(report, indent=1))
 
 

@@ -6,8 +6,9 @@ from .losses import step_loss
 
 # noise levels of the students, by number of steps; 0 is the end
 SCHEDULES = {2: (1.0, 0.6, 0.0), 4: (1.0, 0.85, 0.6, 0.3, 0.0)}
-# a teacher's samples pass through every level of every student
-TEACHER_TIMES = (1.0, 0.92, 0.85, 0.77, 0.68, 0.6, 0.52, 0.44, 0.37, 0.3, 0.22, 0.14, 0.07, 0.0)
+# a teacher's samples pass through every level of every student, with two evaluations a step: Euler steps of this size would lose a
+# seventh of the spread of Gaussian data of unit variance, Heun steps lose a hundredth
+TEACHER_TIMES = (1.0, 0.85, 0.72, 0.6, 0.45, 0.3, 0.15, 0.0)
 
 
 def noise_like(x, rngs):
@@ -37,16 +38,19 @@ def flow_loss(model, x0, audio, rngs, weights, look_ahead, use_audio=True):
     return ((error.flatten(1).mean(1) + 0.05 * jerk) * share).mean(), values
 
 
-def sample(model, noise, c0, audio, times, look_ahead=False):
+def sample(model, noise, c0, audio, times, look_ahead=False, heun=False):
     """Roll-out of whole sequences with contexts at equal noise levels: noise [B, 1+N, ...], c_0 known.
 
-    Returns the states at `times[1:]`; the last is the x0 estimate. Without look-ahead this is what the score service computes.
+    Returns the states at `times[1:]`; the last is the x0 estimate. With Euler steps and no look-ahead this is what the score service computes.
     """
+    def slope(x, now):
+        x = torch.cat([mixed(c0, noise[:, :1], now), x[:, 1:]], 1)
+        return (x - model(x, audio, torch.full((len(x),), now), look_ahead)) / now
+
     x, states = noise, []
     for now, after in zip(times[:-1], times[1:]):
-        t = torch.full((len(x),), now)
-        x = torch.cat([mixed(c0, noise[:, :1], now), x[:, 1:]], 1)
-        guess = model(x, audio, t, look_ahead)
-        x = x + (after - now) * (x - guess) / now
+        first = slope(x, now)
+        ahead = x + (after - now) * first
+        x = x + (after - now) * (first + slope(ahead, after)) / 2 if heun and after > 0 else ahead
         states.append(x)
     return states

@@ -57,7 +57,7 @@ def main():
             data.refresh()
             run.save()
     run.save()
-    run.log()
+    run.log(state_bytes=run.optimizer.state_bytes())
 
 
 def loss_of(stage, args, model, data, run):
@@ -70,7 +70,7 @@ def loss_of(stage, args, model, data, run):
         load_weights(teacher, args.teacher)
         distiller = Distiller(model, teacher, args.settings, data)
         return lambda: distiller.loss(run, batch)
-    weights, look_ahead = component_weights(), stage in ("warmup", "audio")
+    weights, look_ahead = component_weights(), args.settings["bidirectional"]
 
     def flow():
         rngs = run.rngs(batch)

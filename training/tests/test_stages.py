@@ -1,0 +1,149 @@
+"""The stages of the score model: distillation and its parts, chunk sizes, ranks and activation checkpointing."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+from test_mind import lively_score
+
+from talkmesh_nano.common import load_score
+from talkmesh_nano.distill import Matching
+from talkmesh_nano.flow import SCHEDULES, TEACHER_TIMES, sample
+from talkmesh_nano.motion import rig_track
+from talkmesh_nano.score import Score
+from talkmesh_nano.sequences import Batch, Sequences, teacher_view
+
+torch.set_num_threads(1)
+SETTINGS = {
+    "lr": 0.001, "batch": 4, "latents": 21, "bidirectional": True, "steps": 4, "uses": 2, "buffer": 4, "pair": 0.5, "pair_mouth": 0.05,
+    "mouth": 1.0, "lips": 5.0, "own": 0.7, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2,
+}
+
+
+def material(folder):
+    """A shard of moving faces with noise for ears: what the stages read, without a synthesiser."""
+    rng = np.random.default_rng(2)
+    shard = Path(folder) / "train1"
+    shard.mkdir()
+    mouth = [rng.uniform(0, 1, (600, 4)).astype(np.float32) for _ in range(2)]
+    np.save(shard / "rig.npy", np.stack([rig_track(rng, m, np.zeros(600, np.float32)) for m in mouth]))
+    np.save(shard / "pcm.npy", np.zeros((2, 10), np.int16))
+    np.save(shard / "flags.npy", rng.integers(0, 2, (2, 600)).astype(np.uint8))
+    for frames in (3, 7):
+        np.save(shard / f"tokens{frames}.npy", rng.standard_normal((2, 150 // frames, frames, 4, 128)).astype(np.float16))
+        np.save(Path(folder) / f"silence{frames}.npy", np.zeros((frames, 4, 128), np.float32))
+
+
+def train(stage, folder, out, *options, **changed):
+    """Runs a stage as a user would; returns (model, checkpoint, last line of the curve)."""
+    config = Path(folder) / f"{out}.json"
+    config.write_text(json.dumps({**SETTINGS, **changed}))
+    command = [sys.executable, "-m", "talkmesh_nano.train_score", stage, "--config", config, "--data", folder, "--out", Path(folder) / out, *options]
+    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, env=environment, timeout=400)
+    if done.returncode:
+        raise AssertionError(done.stderr[-3000:])
+    curve = (Path(folder) / out / "curve.jsonl").read_text().splitlines()
+    return (*load_score(Path(folder) / out / "last.pt"), json.loads(curve[-1]))
+
+
+def vector(weights):
+    return torch.cat([v.flatten() for k, v in sorted(weights.items()) if k not in ("angles", "time.frequencies")])
+
+
+class StagesTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        material(self.folder.name)
+
+    def test_two_ranks_train_as_one(self):
+        name = self.folder.name
+        options = ("--steps", "4", "--checkpointing")
+        train("warmup", name, "start", "--steps", "1")
+        start = ("--init", f"{name}/start/last.pt")
+        _, one, line_one = train("warmup", name, "one", *options, *start)
+        _, two, line_two = train("warmup", name, "two", *options, *start, "--ranks", "2")
+        _, other, _ = train("warmup", name, "other", *options, *start, "--seed", "2")
+        began = vector(torch.load(f"{name}/start/last.pt")["ema"])
+        moved = (vector(one["model"]) - began).norm()
+        self.assertLess((vector(one["model"]) - vector(two["model"])).norm(), 0.02 * moved)
+        self.assertLess((vector(one["ema"]) - vector(two["ema"])).norm(), 0.02 * moved)
+        self.assertGreater((vector(one["model"]) - vector(other["model"])).norm(), 0.2 * moved)
+        # the whole state is the same size, each rank keeps half of it
+        self.assertEqual(one["optimizer"]["exp_avg"].shape, two["optimizer"]["exp_avg"].shape)
+        self.assertAlmostEqual(line_two["state_bytes"] / line_one["state_bytes"], 0.5, places=3)
+
+    def test_every_student_of_the_study_distils_and_resumes(self):
+        name = self.folder.name
+        train("warmup", name, "teacher", "--steps", "1")
+        base = ("--init", f"{name}/teacher/last.pt", "--teacher", f"{name}/teacher/last.pt")
+        size = ("--frames", "7", "--student-steps", "4")
+        model, state, line = train("distill", name, "c7s4", *base, *size, "--steps", "2", bidirectional=False)
+        self.assertEqual((model.config.frames, state["settings"]["student_steps"], line["step"]), (7, 4, 2))
+        self.assertTrue({"dmd", "fake", "mouth", "lips"} <= set(line))
+        _, state, line = train("distill", name, "c7s4", *base, *size, "--steps", "3", "--resume", bidirectional=False)
+        self.assertEqual((state["step"], line["step"]), (3, 3))
+
+    def test_chunks_of_seven_and_of_three_tell_the_same_story(self):
+        batch = Sequences(self.folder.name, latents=21, frames=7).draw([np.random.default_rng(5)])
+        three = Sequences(self.folder.name, latents=21).draw([np.random.default_rng(5)])
+        self.assertEqual(tuple(batch.x0.shape), (1, 4, 7, 8, 2, 2))
+        self.assertEqual(tuple(teacher_view(batch.x0).shape), (1, 8, 3, 8, 2, 2))
+        self.assertTrue(torch.equal(teacher_view(batch.x0)[:, 1:].flatten(1, 2), batch.x0[:, 1:].flatten(1, 2)))
+        self.assertEqual(tuple(batch.teacher_audio.shape), (1, 8, 3, 4, 128))
+        self.assertTrue(torch.equal(three.audio, three.teacher_audio))
+        with self.assertRaisesRegex(ValueError, "multiple of 21"):
+            Sequences(self.folder.name, latents=24, frames=7)
+
+
+class PartsTest(unittest.TestCase):
+    def test_activation_checkpointing_keeps_less_and_changes_nothing(self):
+        model, kept, grads = lively_score().train(), [], []
+        x, audio, t = torch.randn(2, 5, 3, 8, 2, 2), torch.randn(2, 5, 3, 4, 128), torch.tensor([0.3, 0.8])
+        for model.checkpointing in (False, True):
+            size = []
+            with torch.autograd.graph.saved_tensors_hooks(lambda z: (size.append(z.numel()), z)[1], lambda z: z):
+                loss = model(x, audio, t).square().mean()
+            model.zero_grad()
+            loss.backward()
+            kept.append(sum(size))
+            grads.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        self.assertLess(kept[1], 0.4 * kept[0])
+        torch.testing.assert_close(grads[0], grads[1], atol=1e-6, rtol=1e-4)
+
+    def test_teacher_samples_keep_their_spread(self):
+        def gaussian(x, audio, t, look_ahead):
+            t = t.reshape(-1, 1, 1, 1, 1, 1)
+            return x * (1 - t) / ((1 - t) ** 2 + t ** 2)
+
+        torch.manual_seed(0)
+        noise = torch.randn(50, 5, 3, 8, 2, 2)
+        ends = [sample(gaussian, noise, noise[:, :1], None, TEACHER_TIMES, heun=h)[-1][:, 1:].std().item() for h in (True, False)]
+        self.assertAlmostEqual(ends[0], 1.0, delta=0.03)
+        self.assertLess(ends[1], 0.92)
+        self.assertTrue(all(t in TEACHER_TIMES for times in SCHEDULES.values() for t in times))
+
+    def test_matching_pushes_where_the_scores_disagree(self):
+        torch.manual_seed(0)
+        matching = Matching(Score().eval(), SETTINGS)
+        x0 = torch.randn(2, 8, 3, 8, 2, 2)
+        batch = Batch(x0, torch.zeros(2, 8, 3, 4, 128), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 8, 3, 4, 128))
+        made = torch.randn(2, 7, 3, 8, 2, 2, requires_grad=True)
+        rngs = [np.random.default_rng(k) for k in (1, 2)]
+        self.assertEqual(matching.direction(batch, made, rngs)[0].item(), 0.0)
+        with torch.no_grad():
+            matching.fake.leave.bias += 1.0
+        matching.direction(batch, made, [np.random.default_rng(k) for k in (1, 2)])[0].backward()
+        # the fake score says "more", so less is wanted; the mouth is left alone
+        self.assertGreater(made.grad[..., 1, :].min(), 0)
+        self.assertEqual(made.grad[..., 0, :].abs().max(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
