@@ -1,0 +1,86 @@
+/** What belongs to an old epoch is never seen after its flush, and speech is on screen in the very next chunk. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Shown, VirtualCall } from '../support/virtual-call.js';
+
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+const CALLS = 20;
+const LOUD = 500;
+const FRAME_MS = 40;
+
+async function startCall(seed: number): Promise<{ call: VirtualCall; next: () => number }> {
+  const next = random(seed);
+  const call = new VirtualCall({ random: next, scoreMs: 60, decodeMs: 40, hopMs: 10 });
+  await call.connect();
+  await call.advance(1200 + Math.floor(next() * 480));
+  return { call, next };
+}
+
+const chunkAt = (shown: readonly Shown[], atMs: number): number =>
+  shown.filter((picture) => picture.atMs <= atMs).at(-1)?.chunk ?? -1;
+
+test('speech that begins while idle chunks wait is on screen and heard in the very next chunk', async () => {
+  let flushes = 0;
+  for (let seed = 1; seed <= CALLS; seed++) {
+    const { call, next } = await startCall(seed);
+    await call.advance(Math.floor(next() * 480));
+    const saidAtMs = call.nowMs;
+    call.speak(1, 2);
+    await call.advance(2500);
+    const playing = chunkAt(call.shown, saidAtMs);
+    const first = call.shown.find(({ atMs, heard }) => atMs >= saidAtMs && heard > LOUD);
+    assert.ok(first, `seed ${seed}: nothing was heard`);
+    const { flush } = call.flushed[0] ?? {};
+    flushes += flush === undefined ? 0 : 1;
+    // Without a flush no idle chunk waited: the next one to be made speaks.
+    if (flush !== undefined) assert.deepEqual([flush.cause, flush.fromChunk], ['speech', first.chunk], `seed ${seed}`);
+    // The chunk that plays goes on to its end; the next one too when it was about to begin.
+    assert.ok(
+      first.chunk - playing <= 2 && first.chunk - playing >= 1,
+      `seed ${seed}: ${playing}, then ${first.chunk}`,
+    );
+    assert.ok(first.atMs - saidAtMs <= 480 + 80 + 2 * 10 + FRAME_MS, `seed ${seed}: after ${first.atMs - saidAtMs} ms`);
+    assert.equal(
+      first.rollbacks,
+      flush === undefined ? 0 : 1,
+      'made after the flush, not an idle picture under speech',
+    );
+    await call.close();
+  }
+  assert.ok(flushes > CALLS / 2, `${flushes} flushes`);
+});
+
+test('barge-in, again and again: nothing of an old epoch is seen after its flush, nothing is seen twice, sound stops', async () => {
+  let cut = 0;
+  for (let seed = 1; seed <= CALLS; seed++) {
+    const { call, next } = await startCall(seed);
+    for (let turn = 1; turn <= 4; turn++) {
+      call.speak(turn, 1 + 4 * next());
+      await call.advance(Math.floor(next() * 2500));
+      call.interrupt(turn);
+      await call.advance(Math.floor(next() * 1500));
+    }
+    await call.advance(1000);
+    for (const { atMs, flush, rollbacks } of call.flushed) {
+      const late = call.shown.filter(
+        (picture) => picture.atMs > atMs && picture.chunk >= flush.fromChunk && picture.rollbacks < rollbacks,
+      );
+      assert.deepEqual(late, [], `seed ${seed}: epoch ${flush.epoch} from chunk ${flush.fromChunk}`);
+      if (flush.cause === 'interrupt') cut += 1;
+    }
+    for (const [i, picture] of call.shown.entries()) {
+      const before = call.shown[i - 1];
+      assert.ok(before === undefined || picture.chunk >= before.chunk, `seed ${seed}: back to chunk ${picture.chunk}`);
+    }
+    assert.ok((call.shown.at(-1)?.heard ?? LOUD) < LOUD, `seed ${seed}: silence at the end`);
+    await call.close();
+  }
+  assert.equal(cut, 4 * CALLS);
+});
