@@ -1,6 +1,6 @@
 /**
- * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate) and
- * `avatars/avatars.json`; run it whenever weights or avatars change:
+ * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate),
+ * `avatars/avatars.json` and, where there is a portrait finder, `portrait.json`; run it whenever weights or avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
  */
@@ -26,9 +26,15 @@ const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).
 async function main(folder: string): Promise<void> {
   const facts = scoreFacts.parse(await readJson(join(folder, 'score.json')));
   const avatars = z.array(z.unknown()).parse(await readJson(join(folder, 'avatars/avatars.json')));
+  const portrait = await portraitFacts(folder);
   const images = avatars.map((avatar) => modelManifest.shape.avatars.element.parse(avatar).image);
   const files = await Promise.all(
-    [...Object.values(GRAPHS), ...facts.score.weights, ...images].map((path) => fileFacts(folder, path)),
+    [
+      ...Object.values(GRAPHS),
+      ...facts.score.weights,
+      ...(portrait === undefined ? [] : [portrait.graph]),
+      ...images,
+    ].map((path) => fileFacts(folder, path)),
   );
   const content = createHash('sha256')
     .update(files.map((file) => file.sha256).join())
@@ -47,6 +53,7 @@ async function main(folder: string): Promise<void> {
     score: facts.score,
     ...(await graphFacts(folder, facts)),
     graphs: GRAPHS,
+    ...(portrait === undefined ? {} : { portrait }),
     files,
     avatars,
   });
@@ -57,6 +64,16 @@ async function main(folder: string): Promise<void> {
   process.stdout.write(
     `${model.label}: ${files.length} files, ${(bytes / 1e6).toFixed(1)} MB, ${avatars.length} avatars\n`,
   );
+}
+
+/** What `portrait.json` tells of `portrait.onnx`; a model may be without. */
+async function portraitFacts(folder: string): Promise<ModelManifest['portrait']> {
+  const facts = await readJson(join(folder, 'portrait.json')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (facts === undefined) return undefined;
+  return modelManifest.shape.portrait.parse({ ...(facts as object), graph: 'portrait.onnx' });
 }
 
 /** Sizes as the graphs declare them, so that the manifest cannot contradict them. */
