@@ -30,9 +30,11 @@ export function concatenate(...parts: readonly Int16Array[]): Int16Array {
 }
 
 /** A WAV of `seconds` of continuous talk at 24 kHz mono. */
-export function talkWav(seconds: number): Uint8Array {
+export const talkWav = (seconds: number): Uint8Array => encodeWav(talk(seconds), 24_000);
+
+export function talk(seconds: number): Int16Array {
   const sentence = speak('The quick brown fox jumps over the lazy dog, and my mother bought some more blue bottles. ');
   const copies = Math.ceil((seconds * 24_000) / sentence.length);
   const long = concatenate(...Array.from({ length: copies }, () => sentence));
-  return encodeWav(long.subarray(0, seconds * 24_000), 24_000);
+  return long.subarray(0, seconds * 24_000);
 }

@@ -65,6 +65,7 @@ interface Entry {
   readonly durations: Percentiles;
   readonly ladder: DegradeLadder;
   making: number;
+  playing: { readonly chunk: number; readonly sinceUs: number };
   /** When the chunk that comes next could have been begun. */
   readySinceMs: number | undefined;
   servedAtMs: number;
@@ -113,6 +114,7 @@ export class ScoreStage {
       durations,
       ladder: new DegradeLadder({ steps, ...LADDER_DEFAULTS }),
       making: 0,
+      playing: { chunk: 0, sinceUs: nowUs() },
       readySinceMs: undefined,
       servedAtMs: clock.nowMs(),
     });
@@ -153,8 +155,20 @@ export class ScoreStage {
   }
 
   playhead(message: PlayheadMessage): void {
-    this.#entries.get(message.sessionId)?.call.onPlayhead(message);
+    const entry = this.#entries.get(message.sessionId);
+    if (entry === undefined) return;
+    entry.call.onPlayhead(message);
+    if (message.chunk !== entry.playing.chunk) this.#played(entry, message.chunk);
     this.#wake();
+  }
+
+  /** The lane of what is played, as the egress tells it. */
+  #played(entry: Entry, chunk: number): void {
+    const { chunk: before, sinceUs } = entry.playing;
+    const atUs = nowUs();
+    entry.playing = { chunk, sinceUs: atUs };
+    const { sessionId } = entry.call.options;
+    this.#options.timeline.span('playhead', `play ${before}`, sinceUs, atUs, { sessionId, chunk: before });
   }
 
   stats(): CallStats[] {
