@@ -60,7 +60,7 @@ export interface Bus {
   /** Drops what NATS retains of a session that has ended. @throws MeshError NATS_UNAVAILABLE */
   forgetRetained(sessionId: string): Promise<void>;
   /** Called after a lost connection came back: messages of the time between are gone unless they are retained. */
-  onReconnect(listener: () => void): Subscription;
+  onReconnect(listener: (awayMs: number) => void): Subscription;
   readonly connected: boolean;
 }
 
@@ -90,9 +90,10 @@ export class NatsBus implements Bus {
   readonly #bytes: Counter;
   readonly #rejected: Counter;
   readonly #retention: Retention;
-  readonly #onReconnect = new Set<() => void>();
+  readonly #onReconnect = new Set<(awayMs: number) => void>();
   #retains = false;
   #connected = true;
+  #lostAtMs = 0;
 
   constructor(options: NatsBusOptions) {
     this.#options = options;
@@ -182,7 +183,7 @@ export class NatsBus implements Bus {
     await this.#retention.forget(sessionId);
   }
 
-  onReconnect(listener: () => void): Subscription {
+  onReconnect(listener: (awayMs: number) => void): Subscription {
     this.#onReconnect.add(listener);
     return { unsubscribe: () => this.#onReconnect.delete(listener) };
   }
@@ -273,17 +274,18 @@ export class NatsBus implements Bus {
   #change(connected: boolean, say: () => void): void {
     if (connected === this.#connected) return;
     this.#connected = connected;
+    if (!connected) this.#lostAtMs = performance.now();
     say();
     this.#options.onConnectionChange?.(connected);
-    if (connected) void this.#reconnected();
+    if (connected) void this.#reconnected(performance.now() - this.#lostAtMs);
   }
 
   /** A server that restarted has lost its streams; they are there again before anybody publishes upon the news. */
-  async #reconnected(): Promise<void> {
+  async #reconnected(awayMs: number): Promise<void> {
     if (this.#retains) await this.#retention.make();
     for (const listener of this.#onReconnect) {
       try {
-        listener();
+        listener(awayMs);
       } catch (err) {
         this.#options.log.error({ err }, 'a listener failed after NATS came back');
       }

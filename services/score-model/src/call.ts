@@ -20,6 +20,8 @@ export interface CallOptions {
 export interface CallPosition {
   /** The next chunk to make. */
   readonly chunk: number;
+  /** The first chunk that can be made again. */
+  readonly earliest: number;
   /** Turn of each chunk before it that may still be rolled back. */
   readonly turnOf: ReadonlyMap<number, number>;
   readonly spoken: SpokenPosition;
@@ -32,7 +34,7 @@ export interface Flush {
   readonly epoch: number;
   readonly turn: number;
   readonly fromChunk: number;
-  readonly cause: 'interrupt' | 'speech';
+  readonly cause: 'interrupt' | 'speech' | 'resume';
 }
 
 export interface Job extends Piece {
@@ -112,7 +114,11 @@ export class Call {
   onInterrupt(turn: number): { droppedSamples: number; flush?: Flush } {
     const cut = turn === 0 ? this.#speech.newestTurn : turn;
     const droppedSamples = this.#speech.cut(turn);
-    const fromChunk = Math.min(this.position.firstUnplayed(this.options.flushMarginMs), this.#next);
+    const earliest = Math.max(
+      this.options.from?.earliest ?? 0,
+      this.position.firstUnplayed(this.options.flushMarginMs),
+    );
+    const fromChunk = Math.min(earliest, this.#next);
     for (let chunk = fromChunk; chunk < this.#next; chunk++)
       if ((this.#turnOf.get(chunk) ?? 0) > cut) return { droppedSamples };
     return { droppedSamples, flush: this.#flush(fromChunk, cut, 'interrupt') };

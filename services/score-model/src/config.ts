@@ -20,6 +20,10 @@ export const parseConfig = defineConfig(
     /** Time that decoder and egress need once a chunk was made, milliseconds: it is due that much sooner. */
     downstreamMs: int(0, 5000).default(80),
     speechQueueSeconds: int(1, 7200).default(600),
+    /** How long taking a session over waits for what NATS retains of it, milliseconds. */
+    recallDeadlineMs: int(10, 60_000).default(1000),
+    /** Time that may be spent on making the last chunks again when a session is taken over, milliseconds. */
+    replayBudgetMs: int(0, 60_000).default(600),
   },
   (config) =>
     config.leadChunks <= config.maxLeadChunks

@@ -1,10 +1,19 @@
-import { decodeAudio, decodePlayhead, MeshError, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import type { Bus } from '@talkmesh/service-kit';
+import {
+  type AudioMessage,
+  decodeAudio,
+  decodePlayhead,
+  MeshError,
+  type PlayheadMessage,
+  SPEECH_RATE_HZ,
+} from '@talkmesh/contracts';
+import { type Bus, INSTANCE_HEADER } from '@talkmesh/service-kit';
 
 export interface InboundHandlers {
-  onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean): void;
+  onSpeech(message: AudioMessage): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
+  /** A flush somebody else published: `instance` is the sender. */
+  onFlush(epoch: number, instance: string): void;
 }
 
 /** Listens to a session's speech, playhead and interrupts. @returns the end of listening */
@@ -18,15 +27,16 @@ export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): 
           'MESSAGE_MALFORMED',
           `speech is ${SPEECH_RATE_HZ} Hz and part of a turn, not ${speech.sampleRateHz} Hz of turn ${speech.turn}`,
         );
-      handlers.onSpeech(speech.turn, speech.pcm, speech.endOfTurn);
+      handlers.onSpeech(speech);
     }),
     bus.subscribe('playhead', sessionId, (payload) => {
       const playhead = decodePlayhead(payload);
       assertSession(playhead.sessionId, sessionId);
       handlers.onPlayhead(playhead);
     }),
-    bus.subscribeEvents(sessionId, (event) => {
+    bus.subscribeEvents(sessionId, (event, { headers }) => {
       if (event.type === 'interrupt') handlers.onInterrupt(event.turn);
+      else if (event.type === 'flush') handlers.onFlush(event.epoch, headers?.get(INSTANCE_HEADER) ?? '');
     }),
   ];
   return () => {

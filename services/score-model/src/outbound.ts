@@ -1,18 +1,43 @@
-import { encodeLatent, MeshError, splitLatent } from '@talkmesh/contracts';
+import { encodeLatent, type LatentMessage, MeshError, splitLatent } from '@talkmesh/contracts';
 import type { Bus, Logger } from '@talkmesh/service-kit';
 import type { Flush } from './call.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { ScoreOutput } from './stage.js';
 
+/** More than any lead: without news of the playhead older ones go. */
+const MAX_UNPLAYED = 64;
+
 export class Outbound {
   readonly #bus: Bus;
   readonly #metrics: ScoreMetrics;
   readonly #log: Logger;
+  /** Chunks of the open sessions that may not have been played yet, in order. */
+  readonly #sent = new Map<string, LatentMessage[]>();
 
   constructor(bus: Bus, metrics: ScoreMetrics, log: Logger) {
     this.#bus = bus;
     this.#metrics = metrics;
     this.#log = log;
+  }
+
+  open(sessionId: string): void {
+    this.#sent.set(sessionId, []);
+  }
+
+  /** Nothing more is published for the session, not even what is under way. */
+  close(sessionId: string): void {
+    this.#sent.delete(sessionId);
+  }
+
+  /** Chunks before `chunk` were played. */
+  played(sessionId: string, chunk: number): void {
+    const sent = this.#sent.get(sessionId);
+    while (sent?.[0] !== undefined && sent[0].chunk < chunk) sent.shift();
+  }
+
+  /** NATS was away: what was published may not have arrived. */
+  again(sessionId: string): void {
+    for (const message of this.#sent.get(sessionId) ?? []) this.#publish(message);
   }
 
   output(output: ScoreOutput): void {
@@ -24,6 +49,12 @@ export class Outbound {
   flush(sessionId: string, { epoch, turn, fromChunk, cause }: Flush): void {
     this.#bus.publishEvent({ sid: sessionId, epoch, turn, type: 'flush', fromChunk, cause });
     this.#metrics.flushes.inc({ cause });
+    const sent = this.#sent.get(sessionId);
+    if (sent !== undefined)
+      this.#sent.set(
+        sessionId,
+        sent.filter(({ chunk }) => chunk < fromChunk),
+      );
   }
 
   error(sessionId: string, epoch: number, error: MeshError): void {
@@ -33,14 +64,22 @@ export class Outbound {
   }
 
   #latent({ message, queueMs, computeMs, late, degraded: reason }: ScoreOutput & { type: 'latent' }): void {
+    const sent = this.#sent.get(message.sessionId);
+    if (sent === undefined) return;
+    sent.push(message);
+    if (sent.length > MAX_UNPLAYED) sent.shift();
     const startMs = performance.now();
-    for (const part of splitLatent(message)) this.#bus.publish('latent', message.sessionId, encodeLatent(part));
+    this.#publish(message);
     const { chunks, seconds, degraded } = this.#metrics;
     seconds.observe({ phase: 'queue' }, queueMs / 1000);
     seconds.observe({ phase: 'compute' }, computeMs / 1000);
     seconds.observe({ phase: 'publish' }, (performance.now() - startMs) / 1000);
     if (reason !== undefined) degraded.inc({ step: message.held ? 'held' : 'fewer_steps', reason });
     chunks.inc({ outcome: late ? 'late' : message.held ? 'held' : message.degraded ? 'degraded' : 'ok' });
+  }
+
+  #publish(message: LatentMessage): void {
+    for (const part of splitLatent(message)) this.#bus.publish('latent', message.sessionId, encodeLatent(part));
   }
 
   #failed({ sessionId, epoch, error }: ScoreOutput & { type: 'failed' }): void {

@@ -50,7 +50,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     const { downstreamMs } = config;
     const steps = model.manifest.score.schedule.length;
     const stage = new ScoreStage({ geometry: model.geometry, steps, clock, cost, downstreamMs, timeline });
-    const control = new Control({ context, model, engine, stage, outbound, metrics, admission });
+    const control = new Control({ context, model, engine, stage, outbound, metrics, admission, cost });
     const stop = new AbortController();
     const working = work(stage, outbound, control, stop.signal);
     let died: unknown;

@@ -1,0 +1,228 @@
+import type { AudioMessage, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
+import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { CallPosition } from './call.js';
+import type { SpokenPosition } from './speech-queue.js';
+
+/** A retained message and when NATS took it in, unix milliseconds. */
+export interface Dated<T> {
+  readonly message: T;
+  readonly atMs: number;
+}
+
+/** What NATS retains of a session, each in the order it was published. */
+export interface Retained {
+  readonly latents: readonly LatentMessage[];
+  readonly events: readonly Dated<MeshEvent>[];
+  readonly speech: readonly Dated<AudioMessage>[];
+  readonly playhead: Dated<PlayheadMessage> | undefined;
+}
+
+export interface ResumeOptions {
+  /** At least this epoch was reached. */
+  readonly epoch: number;
+  readonly chunkMs: number;
+  readonly steps: number;
+  /** Chunks after which a state no longer shows what came before, see `replayDepth`. */
+  readonly depth: number;
+  /** Chunks there is time to make again. */
+  readonly affordable: number;
+  /** Chunks the session can be rolled back by. */
+  readonly keepChunks: number;
+  /** Samples before a chunk that its audio features see. */
+  readonly historySamples: number;
+  /** A chunk due sooner than this is no longer replaced, milliseconds. */
+  readonly marginMs: number;
+  readonly nowMs: number;
+}
+
+/**
+ * `exact`: the state is the one that was lost; `near`: fewer chunks were made again than a state remembers; `silence`: nothing of the
+ * picture is retained, the call goes on as after c_0.
+ */
+export type ResumeOutcome = 'exact' | 'near' | 'silence';
+
+export interface ResumePlan {
+  readonly outcome: ResumeOutcome;
+  readonly epoch: number;
+  readonly position: CallPosition;
+  /** To be made again, oldest first, in a row up to the chunk before `position.chunk`. */
+  readonly replay: readonly LatentMessage[];
+  /** PCM before the first chunk of the replay, or before the next one. */
+  readonly history: Int16Array;
+}
+
+/** Room for the flushes of a worker that does not know yet that it was replaced: its epochs stay below. */
+export const EPOCH_STRIDE = 16;
+
+/** The K/V of a layer at a step depend on the chunk before by the layers below and the steps before: one chunk for each. */
+export const replayDepth = (layers: number, steps: number): number => layers * steps;
+
+/** Where a call goes on that another worker had, from what NATS retains of it. Pure. */
+export function planResume(retained: Retained, options: ResumeOptions): ResumePlan {
+  const flushes = flushesOf(retained);
+  const chunks = standing(retained.latents, flushes);
+  const epoch = highest([
+    options.epoch,
+    ...flushes.map((flush) => flush.epoch),
+    ...retained.latents.map((latent) => latent.epoch),
+    retained.playhead?.message.epoch ?? 0,
+  ]);
+  const played = retained.playhead?.message.chunk ?? -1;
+  const last = highest([...chunks.keys(), -1]);
+  if (last < played || last < 0) return fromSilence(retained, options, epoch + EPOCH_STRIDE, flushes);
+  const cut = openInterrupt(retained);
+  const chunk = afterCut(chunks, last + 1, cut, retained.playhead, options);
+  const replay = replayOf(chunks, chunk, options);
+  const spoken = spokenOf(chunks.get(chunk - 1), Math.max(cut, turnsCut(retained)));
+  const first = replay.chunks[0]?.chunk ?? chunk;
+  const earliest = Math.max(first, chunk - options.keepChunks + 1);
+  return {
+    outcome: replay.exact ? 'exact' : 'near',
+    epoch: epoch + EPOCH_STRIDE,
+    position: { chunk, earliest, spoken, turnOf: turnsOf(chunks, earliest, chunk), ...playheadOf(retained, options) },
+    replay: replay.chunks,
+    history: historyBefore(chunks, first, options.historySamples),
+  };
+}
+
+interface Flush {
+  readonly epoch: number;
+  readonly fromChunk: number;
+}
+
+/** Said by events, and by the first chunk of each epoch. */
+function flushesOf({ latents, events }: Retained): Flush[] {
+  const said = events.flatMap(({ message }) =>
+    message.type === 'flush' ? [{ epoch: message.epoch, fromChunk: message.fromChunk }] : [],
+  );
+  const firsts = new Map<number, number>();
+  for (const { epoch, chunk } of latents) firsts.set(epoch, Math.min(chunk, firsts.get(epoch) ?? chunk));
+  const [oldest] = [...firsts.keys()].sort((a, b) => a - b);
+  firsts.delete(oldest ?? 0);
+  return [...said, ...[...firsts].map(([epoch, fromChunk]) => ({ epoch, fromChunk }))];
+}
+
+/** Chunks no flush has made void; of one chunk the newest epoch. */
+function standing(latents: readonly LatentMessage[], flushes: readonly Flush[]): Map<number, LatentMessage> {
+  const chunks = new Map<number, LatentMessage>();
+  for (const latent of latents) {
+    const isVoid = flushes.some(({ epoch, fromChunk }) => latent.epoch < epoch && latent.chunk >= fromChunk);
+    if (!isVoid && latent.epoch >= (chunks.get(latent.chunk)?.epoch ?? 0)) chunks.set(latent.chunk, latent);
+  }
+  return chunks;
+}
+
+/** The newest turn that was to be cut, when nobody answered the request with a flush; 0: none. */
+function openInterrupt({ events, speech, latents }: Retained): number {
+  const answered = events.findLastIndex(({ message }) => message.type === 'flush' && message.cause === 'interrupt');
+  const open = events.slice(answered + 1).filter(({ message }) => message.type === 'interrupt');
+  return highest([
+    0,
+    ...open.map(({ message, atMs }) => {
+      if (message.turn !== 0) return message.turn;
+      const heard = speech.filter((piece) => piece.atMs <= atMs).map((piece) => piece.message.turn);
+      return highest([0, ...heard, ...latents.map(({ turn }) => turn)]);
+    }),
+  ]);
+}
+
+/** Chunks of a cut turn that nobody has seen yet are not shown either. */
+function afterCut(
+  chunks: ReadonlyMap<number, LatentMessage>,
+  next: number,
+  cut: number,
+  playhead: Dated<PlayheadMessage> | undefined,
+  { chunkMs, marginMs, nowMs }: ResumeOptions,
+): number {
+  if (cut === 0 || playhead === undefined) return next;
+  const { message, atMs } = playhead;
+  const sinceMs = message.mediaTimeUs > 0 ? Math.min(Math.max(0, nowMs - atMs), chunkMs) + marginMs : 0;
+  const playing = Math.max(message.chunk, Math.floor((message.mediaTimeUs / 1000 + sinceMs) / chunkMs));
+  const from = Math.min(playing + 1, next);
+  const unplayed = [...chunks.values()].filter(({ chunk }) => chunk >= from && chunk < next);
+  const newer = unplayed.some(({ turn }) => turn > cut);
+  const ofCut = unplayed.some(({ turn }) => turn > 0 && turn <= cut);
+  return ofCut && !newer ? from : next;
+}
+
+/** The chunks before `next` whose making brings the state back; ones that took fewer steps hand older keys and values on. */
+function replayOf(
+  chunks: ReadonlyMap<number, LatentMessage>,
+  next: number,
+  { depth, affordable, steps }: ResumeOptions,
+): { chunks: LatentMessage[]; exact: boolean } {
+  const replay: LatentMessage[] = [];
+  let whole = 0;
+  for (let chunk = next - 1; whole < depth && replay.length < affordable; chunk--) {
+    const latent = chunks.get(chunk);
+    if (latent === undefined) break;
+    replay.unshift(latent);
+    if (latent.steps === steps) whole += 1;
+  }
+  const first = replay[0]?.chunk ?? next;
+  return { chunks: replay, exact: whole >= depth || first === 0 };
+}
+
+/** What was cut is over, also where the chunk before was made earlier and does not know. */
+function spokenOf(latent: LatentMessage | undefined, closedByEvents: number): SpokenPosition {
+  const closedTurn = Math.max(closedByEvents, latent?.closedTurn ?? 0);
+  return { closedTurn, turn: latent?.turn ?? 0, turnSamples: latent?.turnSamples ?? 0 };
+}
+
+/** Turns that were to be cut, whether somebody did or not. */
+function turnsCut({ events }: Retained): number {
+  const cuts = events.filter(
+    ({ message }) => message.type === 'interrupt' || (message.type === 'flush' && message.cause === 'interrupt'),
+  );
+  return highest([0, ...cuts.map(({ message }) => message.turn)]);
+}
+
+function turnsOf(chunks: ReadonlyMap<number, LatentMessage>, first: number, next: number): Map<number, number> {
+  const kept = [...chunks.values()].filter(({ chunk }) => chunk >= first && chunk < next);
+  return new Map(kept.map(({ chunk, turn }) => [chunk, turn]));
+}
+
+function playheadOf({ playhead }: Retained, { nowMs }: ResumeOptions): Pick<CallPosition, 'playhead'> {
+  if (playhead === undefined) return {};
+  return { playhead: { message: playhead.message, ageMs: Math.max(0, nowMs - playhead.atMs) } };
+}
+
+function historyBefore(chunks: ReadonlyMap<number, LatentMessage>, chunk: number, samples: number): Int16Array {
+  const history = new Int16Array(samples);
+  let at = samples;
+  for (let before = chunk - 1; at > 0; before--) {
+    const pcm = chunks.get(before)?.pcm;
+    if (pcm === undefined || pcm.length === 0) break;
+    const taken = pcm.subarray(Math.max(0, pcm.length - at));
+    at -= taken.length;
+    history.set(taken, at);
+  }
+  return history;
+}
+
+/** Of the latents nothing is left: the chunk after the one being played, and speech from where that one ends. */
+function fromSilence(retained: Retained, options: ResumeOptions, epoch: number, flushes: readonly Flush[]): ResumePlan {
+  const at = retained.playhead?.message;
+  const chunk = at === undefined ? highest([0, ...flushes.map((flush) => flush.fromChunk)]) : at.chunk + 1;
+  const finished = retained.events.flatMap(({ message }) => (message.type === 'turn.finished' ? [message.turn] : []));
+  const turn = at?.turn ?? 0;
+  const leftMs = at === undefined ? 0 : Math.max(0, chunk * options.chunkMs - at.mediaTimeUs / 1000);
+  const turnSamples = turn === 0 ? 0 : Math.round((((at?.turnPlayedMs ?? 0) + leftMs) * SPEECH_RATE_HZ) / 1000);
+  const closedTurn = highest([turn - 1, openInterrupt(retained), turnsCut(retained), ...finished]);
+  return {
+    outcome: 'silence',
+    epoch,
+    position: {
+      chunk,
+      earliest: chunk,
+      spoken: { closedTurn, turn, turnSamples },
+      turnOf: new Map(),
+      ...playheadOf(retained, options),
+    },
+    replay: [],
+    history: new Int16Array(options.historySamples),
+  };
+}
+
+const highest = (values: readonly number[]): number =>
+  values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
