@@ -26,7 +26,7 @@ from .train_portrait import averaged
 
 USUAL = np.float32([[128, 169.2], [99.2, 121.4], [156.8, 121.4]])
 """Mean landmarks of the shipped avatars; the gateway takes them from the manifest."""
-MAX_YAW, MAX_MOUTH_OPEN, MAX_BLINK = 1.0, 0.4, 0.6
+MIN_YAW, MAX_MOUTH_OPEN, MAX_BLINK = 0.45, 0.4, 0.6
 FACES = ("fits", "unlike", "too_small")
 
 
@@ -155,7 +155,7 @@ def calibrate(rows: list[dict[str, float]]) -> dict[str, float]:
         "minFits": round(min(0.5, max(0.05, share("fits", 1) * 0.8)), 3),
         "minConfidence": round(min(0.6, max(0.05, share("confidence", 1) * 0.7)), 3),
         "maxDistance": round(share("distance", 99) * 1.1, 3),
-        "maxYaw": MAX_YAW,
+        "maxYaw": round(max(MIN_YAW, share("yaw", 99) * 1.1), 3),
         "maxMouthOpen": MAX_MOUTH_OPEN,
         "maxBlink": MAX_BLINK,
     }

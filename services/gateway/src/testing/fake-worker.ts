@@ -17,6 +17,7 @@ export interface FakeWorkerOptions {
   readonly instanceId?: string;
 }
 
+export type InspectRequest = { rgb: Buffer; landmarks: number[] };
 type Frame = { index: number; i420: Buffer; pcm: Buffer };
 
 /** A worker over real gRPC, in the real registry, whose answers the test decides. */
@@ -40,6 +41,16 @@ export class FakeWorker implements AsyncDisposable {
     resourceId: 'r-1',
   });
   onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
+  readonly inspected: InspectRequest[] = [];
+  /** What it makes of a picture; by default a face where the test's model has one. */
+  onInspect: (request: InspectRequest) => Promise<object> = async ({ landmarks }) => ({
+    landmarks: landmarks.length === 6 ? landmarks : [32, 40, 24, 28, 40, 28],
+    confidence: [0.9, 0.9, 0.9],
+    kinds: { fits: 1 },
+    found: true,
+    fits: true,
+    reasons: [],
+  });
   address = '';
   readonly record: WorkerRecord;
   private server = new Server();
@@ -109,11 +120,10 @@ export class FakeWorker implements AsyncDisposable {
   }
 
   /** Connections break, the worker is well. */
-  async breakConnections(): Promise<void> {
-    this.server.forceShutdown();
-    this.server = new Server();
-    this.health = new HealthImplementation();
-    await this.listen(Number(this.address.split(':')[1]));
+  breakConnections(): void {
+    type Internals = { http2Servers: Map<unknown, { sessions: Set<{ destroy(): void }> }> };
+    for (const { sessions } of (this.server as unknown as Internals).http2Servers.values())
+      for (const connection of sessions) connection.destroy();
   }
 
   get bus(): TestContext<object>['bus'] {
@@ -194,6 +204,12 @@ export class FakeWorker implements AsyncDisposable {
         return this.onSay();
       }),
       interrupt: unary(async () => ({ interrupted: true })),
+    });
+    this.server.addService(v1.PictureService.service, {
+      inspectPicture: unary(async (request: InspectRequest) => {
+        this.inspected.push(request);
+        return this.onInspect(request);
+      }),
     });
     this.serveStreams();
   }
