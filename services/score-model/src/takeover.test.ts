@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  decodeEvent,
+  decodeLatent,
+  encodeAudio,
+  encodePlayhead,
+  type LatentMessage,
+  type MeshEvent,
+  newSessionId,
+  SPEECH_RATE_HZ,
+} from '@talkmesh/contracts';
+import { createOrtExecutor, loadModel, type Model, ScoreEngine } from '@talkmesh/inference';
+import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
+import { type RunningService, waitUntil } from '@talkmesh/service-kit';
+import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '@talkmesh/service-kit/testing';
+import { parseConfig } from './config.js';
+import { startScoreModel } from './service.js';
+
+const PATIENCE_MS = 30_000;
+const BLOCK = 480;
+const SEED = 7;
+
+let nats: NatsServer;
+let fixture: FixtureModel;
+let model: Model;
+let peer: TestContext<object>;
+let egress: TestContext<object>;
+let vae: TestContext<object>;
+
+before(async () => {
+  nats = await startNatsServer();
+  fixture = await createFixtureModel();
+  model = await loadModel(fixture.folder);
+  peer = await createTestContext('audio-llm-bridge', undefined, nats.url);
+  egress = await createTestContext('webrtc-egress', undefined, nats.url);
+  vae = await createTestContext('vae-decode', undefined, nats.url);
+  await peer.retain();
+});
+after(async () => {
+  for (const part of [peer, egress, vae, fixture, nats]) await part?.[Symbol.asyncDispose]();
+});
+
+/** One score worker of this process; `die` ends it as SIGKILL would: its connection is gone, nothing is closed or said. */
+class Worker implements AsyncDisposable {
+  readonly context: TestContext<ReturnType<typeof parseConfig>>;
+  readonly service: RunningService;
+
+  private constructor(context: TestContext<ReturnType<typeof parseConfig>>, service: RunningService) {
+    this.context = context;
+    this.service = service;
+  }
+
+  static async start(env: NodeJS.ProcessEnv = {}): Promise<Worker> {
+    const config = parseConfig({
+      TALKMESH_NATS_URL: nats.url,
+      TALKMESH_MODEL: fixture.folder,
+      TALKMESH_UTILISATION_MAX: '1',
+      ...env,
+    });
+    const context = await createTestContext('score-model', { ...config, instanceId: '' }, nats.url);
+    return new Worker(context, await startScoreModel(context));
+  }
+
+  async open(sessionId: string, resume = false): Promise<void> {
+    const score = { avatar: 'ada', seed: SEED, unpaced: true };
+    const request = { sessionId, epoch: 0, resume, options: 'score' as const, score };
+    await this.service.worker?.open(request, new AbortController().signal);
+  }
+
+  async die(): Promise<void> {
+    await this.context[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { sessionId } of this.service.worker?.stats() ?? [])
+      await this.service.worker?.close(sessionId, 'ended');
+    await this.context[Symbol.asyncDispose]();
+    await this.service[Symbol.asyncDispose]();
+  }
+}
+
+/** What the others of a call see. */
+class Call {
+  readonly sessionId = newSessionId();
+  readonly latents: LatentMessage[] = [];
+  readonly events: MeshEvent[] = [];
+  #sequence = 0;
+  #sent = 0;
+
+  static async begin(): Promise<Call> {
+    const call = new Call();
+    vae.bus.subscribe('latent', call.sessionId, (payload) => void call.latents.push(decodeLatent(payload)));
+    vae.bus.subscribe('event', call.sessionId, (payload) => void call.events.push(decodeEvent(payload)));
+    await vae.bus.flush();
+    return call;
+  }
+
+  speak(
+    turn: number,
+    pcm: Int16Array,
+    options: { endOfTurn?: boolean; fromSample?: number; lose?: (at: number) => boolean } = {},
+  ): void {
+    const { endOfTurn = true, fromSample = 0, lose = () => false } = options;
+    for (let at = 0; at < pcm.length; at += BLOCK) {
+      const header = { sessionId: this.sessionId, epoch: 0, turn, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
+      const last = at + BLOCK >= pcm.length;
+      const message = {
+        ...header,
+        sequence: this.#sequence++,
+        sampleRateHz: SPEECH_RATE_HZ,
+        pcm: pcm.slice(at, at + BLOCK),
+      };
+      this.#sent += 1;
+      const bytes = encodeAudio({ ...message, fromSample: fromSample + at, endOfTurn: endOfTurn && last });
+      if (!lose(at)) peer.bus.publish('speech', this.sessionId, bytes);
+    }
+  }
+
+  grant(chunk: number, creditChunks: number): void {
+    const header = { sessionId: this.sessionId, epoch: 0, turn: 0, chunk, mediaTimeUs: 0, deadlineUs: 0 };
+    const message = { ...header, frame: 0, creditChunks, heldFrames: 0, turnPlayedMs: 0 };
+    egress.bus.publish('playhead', this.sessionId, encodePlayhead(message));
+  }
+
+  /** The chunks that stand, in order: of each the newest epoch, none that a flush made void. */
+  standing(): LatentMessage[] {
+    const chunks = new Map<number, LatentMessage>();
+    for (const latent of this.latents) {
+      const isVoid = this.events.some(
+        (event) => event.type === 'flush' && latent.epoch < event.epoch && latent.chunk >= event.fromChunk,
+      );
+      if (!isVoid) chunks.set(latent.chunk, latent);
+    }
+    return [...chunks.values()].sort((a, b) => a.chunk - b.chunk);
+  }
+
+  async until(count: number): Promise<void> {
+    assert.ok(
+      await waitUntil(() => this.standing().length >= count, PATIENCE_MS),
+      `${this.standing().length} chunks of ${count}`,
+    );
+  }
+}
+
+const tone = (samples: number): Int16Array =>
+  Int16Array.from({ length: samples }, (_, i) => Math.round(9000 * Math.sin((i * i) / 4e6) + (i % 97)));
+
+const spoken = (latents: readonly LatentMessage[], turn: number): number[] => {
+  let before = 0;
+  return latents.flatMap((latent) => {
+    if (latent.turn !== turn) return [];
+    const samples = latent.turnSamples - before;
+    before = latent.turnSamples;
+    return [...latent.pcm.subarray(0, samples)];
+  });
+};
+
+/** The latents an uninterrupted session makes of the same chunks. */
+async function uninterrupted(latents: readonly LatentMessage[]): Promise<Float32Array[]> {
+  await using executor = createOrtExecutor({ threads: 1 });
+  await using engine = await ScoreEngine.load(model, executor);
+  const session = await engine.openSession({ avatar: 'ada', seed: SEED, keepChunks: 1 });
+  const made: Float32Array[] = [];
+  for (const { chunk, pcm } of latents) made.push((await session.generate(chunk, pcm))?.values ?? new Float32Array(0));
+  session.dispose();
+  return made;
+}
+
+const metric = async (worker: Worker, name: string, labels: Record<string, string>): Promise<number> => {
+  const found = await worker.context.metrics.registry.getSingleMetric(name)?.get();
+  const value = found?.values.find((entry) => Object.entries(labels).every(([key, is]) => entry.labels[key] === is));
+  return value?.value ?? 0;
+};
+
+test('a worker dies in the middle of a word: another goes on with the next sample and the same picture', async () => {
+  const call = await Call.begin();
+  const { samplesPerChunk } = model.geometry;
+  const speech = tone(Math.round(samplesPerChunk * 20.4));
+  await using first = await Worker.start();
+  await first.open(call.sessionId);
+  call.grant(0, 8);
+  call.speak(1, speech);
+  await call.until(8);
+  call.grant(6, 8);
+  await call.until(12);
+  await first.die();
+  await using second = await Worker.start();
+  await second.open(call.sessionId, true);
+  for (let chunk = 7; call.standing().at(-1)?.endOfTurn !== true; chunk++) {
+    call.grant(chunk, 8);
+    await call.until(Math.min(21, chunk + 8));
+  }
+  const latents = call.standing();
+  assert.equal(latents.length, 21);
+  assert.deepEqual(spoken(latents, 1), [...speech], 'every sample once, in order');
+  const flush = call.events.find((event) => event.type === 'flush');
+  assert.ok(flush?.type === 'flush' && flush.cause === 'resume');
+  assert.ok(latents.every(({ chunk, epoch }) => epoch === (chunk < flush.fromChunk ? 0 : flush.epoch)));
+  assert.ok(latents.some(({ epoch }) => epoch === 0) && latents.some(({ epoch }) => epoch === flush.epoch));
+  assert.deepEqual(
+    latents.map(({ values }) => values),
+    await uninterrupted(latents),
+    'bit for bit',
+  );
+  assert.equal(await metric(second, 'talkmesh_resumes_total', { outcome: 'exact' }), 1);
+});
