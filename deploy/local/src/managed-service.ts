@@ -7,6 +7,8 @@ import { killGroup } from './process-group.js';
 
 export interface ServiceSpec {
   readonly name: string;
+  /** Tells replicas of one service apart; the name when there is one. */
+  readonly label?: string;
   /** TypeScript entry, absolute. */
   readonly entry: string;
   readonly env: NodeJS.ProcessEnv;

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { MeshError, OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
 import type { ServiceSpec } from './managed-service.js';
 import { type LocalNats, startNats } from './nats.js';
+import { parseReplicas, type Replicas } from './replicas.js';
 import { readyLine, Supervisor } from './supervisor.js';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -19,6 +20,8 @@ const PORTS_TRIED = 20;
 export interface MeshOptions {
   /** Model folder; TALKMESH_MODEL or the nano model by default. */
   readonly model?: string;
+  /** Processes of a service, 1 by default; TALKMESH_REPLICAS (`score-model=2,vae-decode=2`) sets them too. One gateway only. */
+  readonly replicas?: Replicas;
   /** More environment for single services. */
   readonly env?: Partial<Record<ServiceName, NodeJS.ProcessEnv>>;
   /** Says nothing but failures. */
@@ -85,9 +88,14 @@ async function startServices(nats: LocalNats, options: MeshOptions, say: (line: 
     TALKMESH_TOKEN_SECRET: randomBytes(32).toString('hex'),
     TALKMESH_HTTP_PORT: String(options.httpPort ? await freePort(options.httpPort) : 0),
   };
-  const specs = START_ORDER.map((name): ServiceSpec => {
+  const replicas = { ...parseReplicas(process.env['TALKMESH_REPLICAS'] ?? ''), ...options.replicas };
+  const specs = START_ORDER.flatMap((name): ServiceSpec[] => {
     const env = { ...common, ...(name === 'gateway' && gateway), ...options.env?.[name] };
-    return { name, entry: join(ROOT, 'services', name, 'src/main.ts'), env, logFile: join(logFolder, `${name}.log`) };
+    const entry = join(ROOT, 'services', name, 'src/main.ts');
+    return Array.from({ length: name === 'gateway' ? 1 : (replicas[name] ?? 1) }, (_, index) => {
+      const label = index === 0 ? name : `${name}-${index + 1}`;
+      return { name, label, entry, env, logFile: join(logFolder, `${label}.log`) };
+    });
   });
   let fail: (error: MeshError) => void = () => {};
   const failed = new Promise<MeshError>((resolve) => {

@@ -58,7 +58,7 @@ export class Supervisor {
   async #start(service: ManagedService): Promise<void> {
     const begin = performance.now();
     const { say, onFailed } = this.#options;
-    const { name } = service.spec;
+    const name = service.spec.label ?? service.spec.name;
     service.on('notice', (text) => say(`  ${name.padEnd(NAME_WIDTH)} ${text}`));
     service.on('failed', (error) => {
       if (this.#up) onFailed(error);

@@ -7,6 +7,7 @@ import type { FakeWorker } from './testing/fake-worker.js';
 
 const ENV = {
   TALKMESH_SWEEP_MS: '60000',
+  TALKMESH_RATE_LIMIT_BURST: '100000',
   TALKMESH_WATCH_MS: '50',
   TALKMESH_WORKER_LOST_MS: '300',
   TALKMESH_WORKER_CUT_OFF_MS: '300',
@@ -89,7 +90,6 @@ test('three gateways see the same loss: every session moves once', async () => {
   const heard = await Promise.all(ids.map(hear));
   const opens: string[] = [];
   main.onOpen = async ({ sessionId, resume }) => void (resume && opens.push(sessionId));
-  await until('all gateways watch it', () => true);
   spare.kill();
   await until('all moved', () => ids.every((id) => main.opened.has(id)));
   await until('the events', () => heard.every((events) => moves(events).length > 0));
@@ -108,8 +108,10 @@ test('broken connections to a worker that is well move nothing', async () => {
   await mesh.workers['score-model'].register({ state: 'ready' });
   const flapsBefore = await samples('talkmesh_worker_flaps_total');
   for (let i = 0; i < 3; i += 1) {
-    await spare.breakConnections();
-    await until('it is watched again', async () => (await samples('talkmesh_worker_flaps_total')) > flapsBefore + i);
+    await until('the break is seen', async () => {
+      spare.breakConnections();
+      return (await samples('talkmesh_worker_flaps_total')) > flapsBefore + i;
+    });
   }
   assert.equal((await get(id)).placement['score-model'], spare.id);
   assert.equal(spare.opened.get(id)?.resume, false);
@@ -237,8 +239,8 @@ test('two stages of one session are lost at the same moment', async () => {
   await until('both moved', async () => {
     const { placement } = await get(id);
     return (
-      placement['score-model'] === mesh.workers['score-model'].id &&
-      placement['vae-decode'] === mesh.workers['vae-decode'].id
+      placement?.['score-model'] === mesh.workers['score-model'].id &&
+      placement?.['vae-decode'] === mesh.workers['vae-decode'].id
     );
   });
   for (const service of ['score-model', 'vae-decode'] as const)

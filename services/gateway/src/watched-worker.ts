@@ -35,6 +35,8 @@ export class WatchedWorker {
   #timer: NodeJS.Timeout | undefined;
   #breaks = 0;
   #stopped = false;
+  /** What the stream said last: answers to a Describe may overtake each other. */
+  #serving = false;
   /** Counts streams: what an older one still says is ignored. */
   #stream = 0;
 
@@ -66,26 +68,30 @@ export class WatchedWorker {
       if (!this.#stopped && this.#stream === mine) work();
     };
     const { cancel } = watchHealth(this.place.grpcAddress, {
-      onStatus: (serving) => current(() => void this.#identify(serving, mine))(),
+      onStatus: (serving) =>
+        current(() => {
+          this.#serving = serving;
+          void this.#identify(mine);
+        })(),
       onEnd: (error) => current(() => void this.#broken(error))(),
     });
     this.#cancel = cancel;
   }
 
   /** The address may belong to a successor: only the same instance counts, and only it says why it does not serve. */
-  async #identify(serving: boolean, stream: number): Promise<void> {
+  async #identify(stream: number): Promise<void> {
     const described = await this.#describe().catch(() => undefined);
     if (described === undefined || this.#stopped || this.#stream !== stream) return;
     this.#breaks = 0;
-    this.#judge(described, serving);
+    this.#judge(described);
   }
 
-  #judge({ instanceId, state }: Described, serving: boolean): void {
+  #judge({ instanceId, state }: Described): void {
     if (instanceId !== this.place.instanceId) {
       this.#become('lost', 'died');
       this.stop();
     } else if (state === 'WORKER_STATE_DRAINING') this.#become('draining');
-    else if (state === 'WORKER_STATE_READY') this.#become(serving ? 'up' : 'cut-off');
+    else if (state === 'WORKER_STATE_READY') this.#become(this.#serving ? 'up' : 'cut-off');
   }
 
   async #broken(error: MeshError): Promise<void> {
@@ -94,7 +100,8 @@ export class WatchedWorker {
     if (this.#stopped) return;
     if (!(outcome instanceof MeshError)) {
       if (outcome.instanceId === this.place.instanceId) this.#o.onFlap();
-      this.#judge(outcome, true);
+      this.#serving = true;
+      this.#judge(outcome);
     } else if (NOBODY.test(outcome.message) || (NOBODY.test(error.message) && outcome.reason === 'PEER_LOST'))
       this.#become('lost', 'died');
     if (this.#stopped) return;

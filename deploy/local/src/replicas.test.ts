@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MeshError } from '@talkmesh/contracts';
+import { parseReplicas } from './replicas.js';
+
+test('names and numbers are read, nothing means one of each', () => {
+  assert.deepEqual(parseReplicas(''), {});
+  assert.deepEqual(parseReplicas('score-model=2, vae-decode=3'), { 'score-model': 2, 'vae-decode': 3 });
+});
+
+test('what is wrong is named', () => {
+  for (const text of ['score-model', 'score=2', 'gateway=2', 'score-model=0', 'score-model=17', 'score-model=two'])
+    assert.throws(
+      () => parseReplicas(`vae-decode=2,${text}`),
+      (error: unknown) =>
+        error instanceof MeshError && error.reason === 'CONFIG_INVALID' && error.message.includes(text),
+    );
+});
