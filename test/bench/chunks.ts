@@ -6,13 +6,14 @@ import type { Row } from './table.js';
 const CHUNKS = 40;
 const WARM_UP = 4;
 
-interface Timed {
+/** Milliseconds of every chunk. */
+export interface Timed {
   readonly score: number[];
   readonly decode: number[];
 }
 
 /** Times of single chunks without a mesh around them, one session, `threads` threads in a run; `maxSteps` as in degraded chunks. */
-async function timeChunks(model: Model, threads: number, maxSteps: number): Promise<Timed> {
+export async function timeChunks(model: Model, threads: number, maxSteps: number): Promise<Timed> {
   await using scoreExecutor = createOrtExecutor({ threads });
   await using decodeExecutor = createOrtExecutor({ threads });
   await using score = await ScoreEngine.load(model, scoreExecutor);
