@@ -13,3 +13,4 @@ export type {
   Exchange,
   WholeOptions,
 } from './types.js';
+export { WAN_SIZES, type WanSizes, wanDescription, wanPairs } from './wan.js';

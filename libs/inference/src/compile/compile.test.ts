@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Executor } from '../executor.js';
+import { createOrtExecutor } from '../ort-executor.js';
+import {
+  type Array32,
+  type Arrays,
+  difference,
+  type FixtureCase,
+  fixtureCases,
+  runOnce,
+} from '../testing/compile-cases.js';
+import { compileCondition, compileTimestep, compileWhole, fromRows, toRows } from './index.js';
+
+/** Float32 against PyTorch (nano in float32, Wan in float64); values are of size one to ten. */
+const TOLERANCE = 1e-5;
+/** The sinusoids' angles go up to 1000 in Wan; float32 keeps five digits of their fraction. */
+const TIME_TOLERANCE = 1e-4;
+const OUTPUTS = ['velocity', 'k_chunk', 'v_chunk'];
+
+let executor: Executor;
+let fixtures: FixtureCase[];
+before(async () => {
+  executor = createOrtExecutor({ threads: 1 });
+  fixtures = await fixtureCases();
+});
+after(() => executor[Symbol.asyncDispose]());
+
+function assertSame(got: Arrays, wanted: Arrays, names: readonly string[], what: string, tolerance = TOLERANCE): void {
+  for (const name of names) {
+    const distance = difference(got[name], wanted[name]);
+    assert.ok(distance < tolerance, `${what}: ${name} differs by ${distance}`);
+  }
+}
+
+test('a whole pass equals PyTorch, with context and without, conditions inside and apart', async () => {
+  for (const { name, dit, geometry, weights, cases } of fixtures)
+    for (const [which, arrays] of Object.entries(cases)) {
+      const what = `${name}, ${which}`;
+      const inside = compileWhole(dit, weights, geometry, { condition: 'inside' });
+      const whole = await runOnce(executor, inside, arrays);
+      assertSame(whole, arrays, OUTPUTS, what);
+      assert.ok(Math.max(...(whole['velocity']?.values ?? []).map(Math.abs)) > 0.5, 'and is not nothing');
+      const condition = compileCondition(dit, weights, geometry);
+      assert.ok(condition);
+      const apart = compileWhole(dit, weights, geometry, { condition: 'apart' });
+      const made = await runOnce(executor, condition, arrays);
+      assertSame(await runOnce(executor, apart, { ...arrays, ...made }), arrays, OUTPUTS, `${what}, apart`);
+    }
+});
+
+test('the timestep embedding equals PyTorch', async () => {
+  for (const { name, dit, weights, cases } of fixtures)
+    for (const [which, arrays] of Object.entries(cases)) {
+      const made = await runOnce(executor, compileTimestep(dit, weights), arrays);
+      assertSame(made, arrays, ['modulation'], `${name}, ${which}`, TIME_TOLERANCE);
+    }
+});
+
+/** [B, ..] of arrays that differ: every session's values are the fixture's, shifted. */
+function shifted(arrays: Arrays, session: number): Arrays {
+  const move = ({ values, dims }: Array32): Array32 => ({
+    values: values.map((value) => value + 0.1 * session),
+    dims,
+  });
+  return Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, move(array)]));
+}
+
+function stacked(sessions: readonly Arrays[]): Arrays {
+  const names = Object.keys(sessions[0] ?? {});
+  return Object.fromEntries(
+    names.map((name) => {
+      const parts = sessions.map((arrays) => arrays[name] as Array32);
+      const values = Float32Array.from(parts.flatMap((part) => [...part.values]));
+      return [name, { values, dims: [sessions.length, ...(parts[0] as Array32).dims] }];
+    }),
+  );
+}
+
+function unstacked({ values, dims }: Array32, session: number): Array32 {
+  const [count = 1, ...rest] = dims;
+  const each = values.length / count;
+  return { values: values.slice(session * each, (session + 1) * each), dims: rest };
+}
+
+test('a batch of sessions with their own context, noise level and conditions equals single runs', async () => {
+  const batch = 3;
+  for (const { name, dit, geometry, weights, cases } of fixtures)
+    for (const condition of ['inside', 'apart'] as const) {
+      const sessions = Array.from({ length: batch }, (_, session) => shifted(cases.later, session));
+      const apart = compileCondition(dit, weights, geometry, { batch });
+      assert.ok(apart);
+      const inputs = stacked(sessions);
+      const made = condition === 'apart' ? await runOnce(executor, apart, inputs) : {};
+      const many = compileWhole(dit, weights, geometry, { batch, condition });
+      const results = await runOnce(executor, many, { ...inputs, ...made });
+      const one = compileWhole(dit, weights, geometry, { condition: 'inside' });
+      for (const [session, arrays] of sessions.entries()) {
+        const single = await runOnce(executor, one, arrays);
+        for (const output of OUTPUTS) {
+          const distance = difference(unstacked(results[output] as Array32, session), single[output]);
+          assert.ok(distance < TOLERANCE, `${name}, session ${session}: ${output} differs by ${distance}`);
+        }
+      }
+    }
+});
+
+test('latents to rows and back, as graphs do inside', () => {
+  const [nano, wan] = fixtures;
+  for (const fixture of [nano, wan]) {
+    assert.ok(fixture);
+    const { dit, geometry, cases } = fixture;
+    const x = cases.first['x']?.values ?? new Float32Array(0);
+    const rows = toRows(dit, geometry, x);
+    assert.notDeepEqual(rows, x);
+    assert.deepEqual(fromRows(dit, geometry, rows), x);
+  }
+  // Patch 1 of the first frame, channel 0: row 0, columns 2 and 3, then row 1.
+  const { dit, geometry } = wan as FixtureCase;
+  const counted = Float32Array.from({ length: 3 * 4 * 16 }, (_, i) => i);
+  assert.deepEqual([...toRows(dit, geometry, counted).slice(16, 20)], [2, 3, 6, 7]);
+});
