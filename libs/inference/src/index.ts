@@ -8,6 +8,8 @@ export * from './noise.js';
 export { createOrtExecutor, type OrtExecutorOptions } from './ort-executor.js';
 export type { OrtProvider } from './ort-protocol.js';
 export * from './plan/plan.js';
+export type { RankOptions } from './plan/rank-denoiser.js';
+export type { PassTimes } from './plan/rank-protocol.js';
 export * from './png.js';
 export * from './portrait.js';
 export * from './reference.js';

@@ -2,6 +2,7 @@ import { compileTimestep, loadCompiled, openWeights } from './compile/index.js';
 import type { Denoiser } from './denoiser.js';
 import type { Executor } from './executor.js';
 import type { Model } from './model.js';
+import { RankDenoiser, type RankOptions } from './plan/rank-denoiser.js';
 import { ReferenceCache } from './reference.js';
 import { type ScoreContext, ScoreSession, type ScoreSessionOptions } from './score-session.js';
 import { computeShared, releaseShared, type ScoreShared } from './score-shared.js';
@@ -40,17 +41,21 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
   }
 
   /**
-   * Loads the graphs and computes what all sessions share. The executor stays the caller's.
-   * @throws MeshError MODEL_INVALID
+   * Loads the graphs and computes what all sessions share. The executor stays the caller's; with a parallel plan it encodes
+   * sound and pictures, and the passes run on the plan's ranks.
+   * @throws MeshError MODEL_INVALID; CONFIG_INVALID when the plan does not fit the model
    */
-  static async load(model: Model, executor: Executor): Promise<ScoreEngine> {
+  static async load(model: Model, executor: Executor, ranks?: RankOptions): Promise<ScoreEngine> {
     const audio = await executor.load(model.path('audio'), 'audio');
     const { dit, weights } = model.manifest.score;
     const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
     const reference = await executor.load(model.path('reference'), 'reference');
     const references = new ReferenceCache(executor, reference, model);
     const shared = await computeShared(model, executor, audio, timestep);
-    const denoiser = await WholeDenoiser.load(model, executor, audio, shared);
+    const parallel = ranks !== undefined && ranks.plan.sequence * ranks.plan.steps > 1;
+    const denoiser: Denoiser = parallel
+      ? await RankDenoiser.load(model, executor, { audio, shared }, ranks)
+      : await WholeDenoiser.load(model, executor, audio, shared);
     return new ScoreEngine(model, executor, { denoiser, references, shared });
   }
 
@@ -66,7 +71,7 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
 
   /** @throws MeshError AVATAR_NOT_FOUND */
   async openSession(options: ScoreSessionOptions): Promise<ScoreSession> {
-    const session = await ScoreSession.open(this, options, () => this.#sessions.delete(session));
+    const session = await ScoreSession.open(this, options, (closed) => this.#sessions.delete(closed));
     this.#sessions.add(session);
     return session;
   }

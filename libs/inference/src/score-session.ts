@@ -54,14 +54,14 @@ export class ScoreSession {
   readonly #noise: NoiseSource;
   readonly #states: ChunkStates<ScoreState>;
   readonly #underWay = new Map<number, ChunkUnderWay>();
-  readonly #onDispose: () => void;
+  readonly #onDispose: (session: ScoreSession) => void;
   #disposed = false;
 
   private constructor(
     engine: ScoreContext,
     reference: ReferenceFeatures,
     options: ScoreSessionOptions,
-    onDispose: () => void,
+    onDispose: (session: ScoreSession) => void,
   ) {
     this.#engine = engine;
     this.#reference = reference;
@@ -73,7 +73,11 @@ export class ScoreSession {
   }
 
   /** Computes c_0's keys and values at every noise level. @throws MeshError AVATAR_NOT_FOUND */
-  static async open(engine: ScoreContext, options: ScoreSessionOptions, onDispose: () => void): Promise<ScoreSession> {
+  static async open(
+    engine: ScoreContext,
+    options: ScoreSessionOptions,
+    onDispose: (session: ScoreSession) => void,
+  ): Promise<ScoreSession> {
     const samples = engine.model.manifest.audio.historySamples;
     const { chunk, history } = options.from ?? { chunk: 0, history: new Float32Array(samples) };
     if (history.length !== samples || !Number.isSafeInteger(chunk) || chunk < 0)
@@ -159,7 +163,7 @@ export class ScoreSession {
     this.rollback(REFERENCE_CHUNK);
     this.#states.clear();
     this.#engine.references.release(this.#reference);
-    this.#onDispose();
+    this.#onDispose(this);
   }
 
   #before(chunk: number): Before {
