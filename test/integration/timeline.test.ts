@@ -1,4 +1,4 @@
-/** The trace of a real run, as it is loaded into chrome://tracing: chunk n+1 is made while n is decoded and n-1 is played. */
+/** The trace of a real run, as it is loaded into chrome://tracing: later chunks are made while one is decoded and earlier ones are played. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ interface Span {
 const overlap = (a: Span | undefined, b: Span | undefined): boolean =>
   a !== undefined && b !== undefined && a.ts < b.ts + b.dur && b.ts < a.ts + a.dur;
 
-test('while a chunk is decoded the next one is made and the one before is played', {
+test('while a chunk is decoded a later one is made and an earlier one is played', {
   timeout: 240_000,
 }, async (context) => {
   const file = join(folder, 'trace.json');
@@ -42,20 +42,28 @@ test('while a chunk is decoded the next one is made and the one before is played
   const events = JSON.parse(`${text.trimEnd().replace(/,$/, '')}]`) as Span[];
   const lanes = new Set(events.flatMap(({ ph, pid }) => (ph === 'X' ? [pid] : [])));
   assert.equal(lanes.size, 2, 'both services wrote into one file');
-  const named = new Map(events.filter(({ ph }) => ph === 'X').map((span) => [span.name, span]));
+  const spans = (verb: string): Map<number, Span> =>
+    new Map(
+      events
+        .filter(({ ph, name }) => ph === 'X' && name.startsWith(`${verb} `))
+        .map((span) => [Number(span.name.slice(verb.length)), span]),
+    );
+  const [made, decoded, played] = [spans('make'), spans('decode'), spans('play')];
   const chunks = Math.floor((SECONDS * nano.fps) / (nano.chunk.latentFrames * nano.chunk.temporalCompression));
   let ahead = 0;
   let all = 0;
   for (let chunk = 1; chunk + 1 < chunks; chunk++) {
-    const decode = named.get(`decode ${chunk}`);
-    assert.ok(decode && named.has(`make ${chunk}`), `chunk ${chunk} is in the trace`);
-    if (!overlap(named.get(`make ${chunk + 1}`), decode)) continue;
-    ahead += 1;
-    if ([1, 2].some((before) => overlap(named.get(`play ${chunk - before}`), decode))) all += 1;
+    const decode = decoded.get(chunk);
+    assert.ok(decode !== undefined && made.has(chunk), `chunk ${chunk} is in the trace`);
+    // A recording's score may be further ahead than one chunk: four, by its credits.
+    const later = [...made].some(([other, span]) => other > chunk && overlap(span, decode));
+    const earlier = [...played].some(([other, span]) => other < chunk && overlap(span, decode));
+    if (later) ahead += 1;
+    if (later && earlier) all += 1;
   }
   context.diagnostic(
-    `${chunks} chunks: ${ahead} made while the one before was decoded, ${all} of them beside a played one`,
+    `${chunks} chunks: a later one was made while ${ahead} of them were decoded, for ${all} an earlier one was played too`,
   );
-  assert.ok(ahead > chunks / 2, `${ahead} of ${chunks}`);
-  assert.ok(all > chunks / 4, `${all} of ${chunks}`);
+  assert.ok(ahead > chunks / 3, `${ahead} of ${chunks}`);
+  assert.ok(all > chunks / 3, `${all} of ${chunks}`);
 });
