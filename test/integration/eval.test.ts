@@ -1,0 +1,39 @@
+/** `npm run eval`, short: one clip of each set and one minute of a call, judged from pixels; the report holds tables, tracks and sheets. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import type { Judgement } from '../eval/report.js';
+
+const SHORT = ['--clips', '1', '--foreign', '1', '--minutes', '1', '--json'];
+
+test('the evaluation judges the shipped model from decoded pixels', { timeout: 600_000 }, async (t) => {
+  const out = await mkdtemp(join(tmpdir(), 'talkmesh-eval-'));
+  t.after(() => rm(out, { recursive: true, force: true }));
+  const run = promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=source', 'test/eval/eval.ts', ...SHORT, '--out', out],
+    { maxBuffer: 16 * 1024 * 1024 },
+  );
+  const [judgement] = JSON.parse((await run).stdout) as Judgement[];
+  assert.ok(judgement);
+  const heldOut = judgement['held-out'];
+  assert.ok((heldOut['opening correlation'] as number) > 0.7, JSON.stringify(heldOut));
+  assert.ok((heldOut["opening correlation of drawn frames (the probe's own limit)"] as number) > 0.9);
+  assert.ok(Math.abs(heldOut['lip offset, ms'] as number) <= 60);
+  assert.ok((judgement.flite?.['opening correlation'] as number) > 0.3);
+  assert.ok((judgement.hour?.['silence: mouth closed, %'] as number) > 95);
+  const page = await readFile(join(out, 'report.html'), 'utf8');
+  assert.match(page, /Held-out voices.*Flite.*One long call/s);
+  assert.ok(page.includes('data:image/png;base64,'), 'the page carries its pictures');
+});
+
+test('the evaluation refuses a length that is no number', async () => {
+  const run = promisify(execFile)(process.execPath, [
+    ...['--import', 'tsx', '--conditions=source', 'test/eval/eval.ts', '--minutes', 'many'],
+  ]);
+  await assert.rejects(run, /--minutes is a number from 0 to 600/);
+});
