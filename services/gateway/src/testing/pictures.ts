@@ -29,10 +29,16 @@ export function png(o: { depth?: 8 | 16; colour?: 0 | 2 | 6; transparentFrom?: n
   return PNG.sync.write(image, { bitDepth: 16, inputHasAlpha: true, colorType: colour });
 }
 
-/** A plain PNG of any size. */
-export function plainPng(width: number, height: number): Buffer {
+/** A plain PNG of any size, with squares of 5x5 pixels where there are dots. */
+export function plainPng(
+  width: number,
+  height: number,
+  o: { shade?: number; dots?: readonly { x: number; y: number; colour: readonly number[] }[] } = {},
+): Buffer {
   const image = new PNG({ width, height });
-  image.data.fill(200);
+  image.data.fill(o.shade ?? 200);
+  for (const { x, y, colour } of o.dots ?? [])
+    for (let i = 0; i < 25; i++) image.data.set(colour, 4 * ((y - 2 + Math.floor(i / 5)) * width + x - 2 + (i % 5)));
   return PNG.sync.write(image, { colorType: 2 });
 }
 

@@ -1,0 +1,119 @@
+/**
+ * Any picture talks: a drawn face that no training saw, off-centre in an 800x1000 JPEG (test/fixtures/unseen-avatar.jpg, drawn by
+ * `talkmesh_nano.render` from seed 900501), goes through the real mesh and speaks.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { encodeWav } from '@talkmesh/media';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { talkmesh } from '../support/cli.js';
+import { nano } from '../support/nano.js';
+import { rest, startRecordCall } from '../support/record-call.js';
+import { concatenate, silence, speak, talk } from '../support/speech.js';
+import { mean } from '../support/statistics.js';
+import { mouthOpening, readLuma } from '../support/video.js';
+import { waitUntil } from '../support/waiting.js';
+
+const PICTURE = fileURLToPath(new URL('../fixtures/unseen-avatar.jpg', import.meta.url));
+/** Where the renderer put them, pixels of the picture. */
+const TRUTH = { mouth: [340, 695.8], leftEye: [276.2, 595], rightEye: [403.8, 595] } as const;
+const EYES_APART = TRUTH.rightEye[0] - TRUTH.leftEye[0];
+/** Of the distance of the eyes, which is 57 pixels in the model's picture: 4 of those. */
+const NEAR = 4 / 57;
+
+/** A blank PNG of 128x128 pixels. */
+const NOTHING = [
+  'iVBORw0KGgoAAAANSUhEUgAAAIAAAACACAIAAABMXPacAAAAyElEQVR42u3RMQEAMAjAsDHViEAEUpEBRyqhiax+2utbAACAAAAQAAACAEAAAAgA',
+  'AAEAIAAABACAAAAQAAACAEAAAAgAAAEAIAAABACAAAAQAAACAEAAAAgAAAEAIAAABACAAAAQAAACAEAAAAgAAAEAIAAAAAgAAAEAIAAABACAAAAQ',
+  'AAACAEAAAAgAAAEAIAAABACAAAAQAAACAEAAAAgAAAEAIAAABACAAAAQAAACAEAAAAgAAAEAIAAABACAAAAQAAACcKEB5zQCpGNnM9cAAAAASUVO',
+  'RK5CYII=',
+].join('');
+
+type Face = Record<keyof typeof TRUTH, [number, number]>;
+interface Made {
+  readonly id: string;
+  readonly landmarks: Face;
+  readonly source: { readonly landmarks: Face };
+  readonly verdict: { readonly fits: boolean; readonly reasons: { code: string; text: string }[] };
+  readonly reason?: string;
+  readonly detail?: string;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'talkmesh-own-'));
+const image = readFileSync(PICTURE).toString('base64');
+let mesh: Mesh;
+before(async () => {
+  mesh = await startMesh({ quiet: true });
+});
+after(async () => {
+  await mesh?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const make = (body: object) => rest<Made>(mesh, 'POST', '/v1/avatars', body);
+
+test('render --picture: eyes and mouth are found, and the mouth speaks', { timeout: 240_000 }, async () => {
+  const [audio, path] = [join(folder, 'a.wav'), join(folder, 'a.mp4')];
+  writeFileSync(
+    audio,
+    encodeWav(concatenate(silence(1.2), speak('Apples and bananas, all day long.'), silence(1.2)), 24_000),
+  );
+  const where = ['--url', mesh.httpUrl, '--grpc', mesh.grpcAddress, '--key', mesh.apiKey];
+  const result = await talkmesh(['render', '--picture', PICTURE, '--audio', audio, '--out', path, '--json', ...where]);
+  assert.equal(result.code, 0, result.stderr);
+  const { picture } = JSON.parse(result.stdout) as { picture: Pick<Made, 'source' | 'verdict'> };
+  for (const [part, [x, y]] of Object.entries(TRUTH) as [keyof Face, readonly [number, number]][]) {
+    const [foundX, foundY] = picture.source.landmarks[part];
+    const off = Math.hypot(foundX - x, foundY - y);
+    assert.ok(off < NEAR * EYES_APART, `${part} is ${off.toFixed(1)} pixels off`);
+  }
+  assert.deepEqual(picture.verdict, { fits: true, reasons: [] });
+
+  const [mouthX, mouthY] = usualMouth();
+  const box = [Math.round(mouthX - 28), Math.round(mouthY - 14), 56, 44] as const;
+  const openings = readLuma(path, nano.width, nano.height).map((luma) => mouthOpening(luma, nano.width, box));
+  const quiet = openings.slice(0, 24);
+  const widest = [...openings.slice(30, -30)].sort((a, b) => b - a).slice(0, 10);
+  assert.ok(mean(widest) > mean(quiet) + 0.04, `speaking ${mean(widest)}, silent ${mean(quiet)}`);
+
+  const { body } = await rest<{ avatars: { style: string }[] }>(mesh, 'GET', '/v1/avatars');
+  assert.ok(!body.avatars.some(({ style }) => style === 'own'), 'the picture was deleted afterwards');
+});
+
+test('a call with an own picture goes on when the picture is deleted; a new one is refused', {
+  timeout: 90_000,
+}, async () => {
+  const { status, body } = await make({ image });
+  assert.equal(status, 201, body.detail);
+  const call = await startRecordCall(mesh, body.id, talk(4));
+  await waitUntil('the first frames', () => call.frames() > 5, 30_000);
+  assert.equal((await rest(mesh, 'DELETE', `/v1/avatars/${body.id}`)).status, 204);
+  const before = call.frames();
+  await waitUntil('frames after the deletion', () => call.frames() > before + 12, 30_000);
+  await call.hangUp();
+  const refused = await rest<Made>(mesh, 'POST', '/v1/sessions', { avatar: body.id, output: 'record' });
+  assert.deepEqual([refused.status, refused.body.reason], [404, 'AVATAR_NOT_FOUND']);
+});
+
+test('what nano was not trained for is said: no face, and places that are not those of a face', async () => {
+  const noise = await make({ image: NOTHING });
+  assert.deepEqual([noise.status, noise.body.reason], [422, 'FACE_NOT_FOUND']);
+  assert.match(noise.body.detail ?? '', /landmarks/);
+  const forced = await make({
+    image: NOTHING,
+    landmarks: { mouth: [60, 90], leftEye: [40, 55], rightEye: [80, 55] },
+  });
+  assert.equal(forced.status, 201, 'what the user says wins');
+  assert.equal(forced.body.verdict.fits, false);
+  assert.ok(forced.body.verdict.reasons.length > 0);
+  await rest(mesh, 'DELETE', `/v1/avatars/${forced.body.id}`);
+});
+
+function usualMouth(): readonly [number, number] {
+  const all = nano.avatars.map(({ landmarks }) => landmarks[0]);
+  return [mean(all.map(([x]) => x)), mean(all.map(([, y]) => y))];
+}
