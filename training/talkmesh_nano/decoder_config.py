@@ -38,7 +38,13 @@ class FlowNetSize:
     width: int = 40
     fields: int = 24
     size: int = 32
-    """Pixels a side of the flow fields."""
+    """Pixels a side of the flow fields as they are first made."""
+    refine: int = 0
+    """Channels of a second pass that sharpens the fields at twice that size; 0 leaves it out."""
+
+    @property
+    def final_size(self) -> int:
+        return self.size * (2 if self.refine else 1)
 
 
 @dataclass
@@ -52,6 +58,10 @@ class StageTraining:
     """Share of the steps at the end over which the rate falls to 2 %."""
     average: float = 0.998
     """Decay of the running average of the weights, which is what is exported."""
+    blend: float = 1.0
+    """Share of a run's weights in what is exported; the rest is the weights it started from."""
+    mouth_weight: float = 1.0
+    """Flow only: how much more than elsewhere errors count in the box around the mouth."""
     report_every: int = 100
 
 
@@ -59,8 +69,12 @@ class StageTraining:
 class DecoderConfig:
     seed: int = 20250604
     folder: str = ".cache/decoder"
+    run: str = ""
+    """Folder of checkpoints and curves inside `folder`; what is not found there is taken from `folder` itself."""
     threads: int = 1
     shards: int = 10
+    hard_shards: int = 0
+    """How many of the shards, the last ones, hold beards and robots alone."""
     avatars_per_shard: int = 44
     held_out: int = 24
     mouth_samples: int = 96
@@ -73,6 +87,15 @@ class DecoderConfig:
     mouth: StageTraining = field(default_factory=lambda: StageTraining(9000))
     eyes: StageTraining = field(default_factory=lambda: StageTraining(9000))
     flow: StageTraining = field(default_factory=lambda: StageTraining(1600, avatars_per_step=8, samples_per_avatar=1, rate=1e-3))
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where a run writes the checkpoint of a stage."""
+        return Path(self.folder) / self.run / f"checkpoint_{stage}.pt"
+
+    def trained(self, stage: str) -> Path:
+        """The checkpoint of a stage to use: that of the run, else the one it started from."""
+        own = self.checkpoint(stage)
+        return own if own.exists() else Path(self.folder) / own.name
 
 
 def _override(target: Any, values: dict[str, Any], where: str) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import count as count_from
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from .rig import INDEX, LOW, NEUTRAL
 
 HELD_OUT_SEED = 900_000
 TRAIN_SEED = 1_000
+HARD_SEED = 500_000
 MOUTH_NUMBERS = ("mouth_open", "mouth_width", "mouth_round", "mouth_teeth", "smile")
 EYE_NUMBERS = ("blink", "gaze_x", "gaze_y", "brow", "smile")
 POSE_NUMBERS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "breath", "mouth_open")
@@ -132,9 +135,20 @@ def shard_specs(config: DecoderConfig, shard: int) -> list[AvatarSpec]:
     """The avatars of a shard; shard 0 starts with the designed ones, shard -1 holds those never trained on."""
     if shard < 0:
         return [random_spec(HELD_OUT_SEED + i) for i in range(config.held_out)]
+    if shard >= config.shards - config.hard_shards:
+        return hard_specs(shard, config.avatars_per_shard)
     first = TRAIN_SEED + shard * config.avatars_per_shard
     specs = [random_spec(first + i) for i in range(config.avatars_per_shard)]
     return [*DESIGNED, *specs][: config.avatars_per_shard] if shard == 0 else specs
+
+
+def hard_specs(shard: int, count: int) -> list[AvatarSpec]:
+    """Rare avatars whose mouths are hard to redraw: two bearded ones for every robot."""
+    seeds = count_from(HARD_SEED + 100_000 * shard)
+    drawn = map(random_spec, seeds)
+    hard = [spec for spec in islice(drawn, 200 * count) if spec.beard or spec.kind == "robot"]
+    robots = [spec for spec in hard if spec.kind == "robot"][: count // 3]
+    return [*[spec for spec in hard if spec.beard][: count - len(robots)], *robots]
 
 
 def shard_path(config: DecoderConfig, shard: int) -> Path:

@@ -1,8 +1,9 @@
 """The two exported graphs: what a reference needs once, and what every chunk of three latent frames needs.
 
-Patches are cut out and put back with small placement matrices, which carry the feathered border and the mirroring of
-the right eye, so that no index arithmetic is left in the graphs. Luma and chroma are edited and warped at their own
-resolution; RGB never appears.
+The decoder's graph ends with edits (feathered residuals of the patches, mirrored back) and flow fields. Pasting and
+warping are left to the runtime: as ONNX operators they cost more than the networks (GridSample is not vectorised).
+`Composer` is what the runtime must do, in PyTorch. Luma and chroma are edited and warped at their own resolution; RGB
+never appears.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ REFERENCE_OUTPUTS = (
     "reference_eyes_entered",
     "reference_eyes_joined",
     "reference_eyes_whole",
-    "reference_rows",
-    "reference_columns",
+    "reference_corners",
     "reference_flow",
 )
+DECODER_OUTPUTS = ("edit_mouth", "edit_left", "edit_right", "flow", "state_out")
+DECODER_INPUTS = tuple(name for name in REFERENCE_OUTPUTS if name not in ("reference_luma", "reference_chroma", "reference_corners"))
+"""What the decoder's graph takes of the reference; the composer takes the rest."""
 
 
 PREPARED = ("patch", "entered", "joined", "whole")
@@ -50,19 +53,16 @@ def feather(length: int, width: int) -> Tensor:
     return ((torch.minimum(place, length - 1 - place) + 0.5) / width).clamp(max=1)
 
 
+def packed_feather(patch: PatchSize) -> Tensor:
+    """Weights [6, h/2, w/2] of a packed patch; chroma gets the mean of its four pixels."""
+    weights = feather(patch.height, patch.feather)[:, None] * feather(patch.width, patch.feather)
+    fine = F.pixel_unshuffle(weights[None], 2)
+    return torch.cat([fine, fine.mean(0, keepdim=True).expand(2, -1, -1)])
+
+
 def placement(corner: Tensor, length: int, size: int) -> Tensor:
     """[size, length] with ones where pixel `corner + i` of the picture is pixel i of the patch."""
     return (torch.arange(size).float()[:, None] == corner + torch.arange(length).float()[None, :]).float()
-
-
-def upsampling(coarse: int, fine: int) -> Tensor:
-    """Bilinear interpolation (pixel centres aligned, edges repeated) as a matrix [fine, coarse]."""
-    return F.interpolate(torch.eye(coarse)[None], size=fine, mode="linear", align_corners=False)[0].T.contiguous()
-
-
-def halved(matrix: Tensor) -> Tensor:
-    """A placement matrix for half the resolution."""
-    return matrix.reshape(matrix.shape[0] // 2, 2, matrix.shape[1] // 2, 2).sum((1, 3)) / 2
 
 
 class ReferenceGraph(nn.Module):
@@ -84,30 +84,31 @@ class ReferenceGraph(nn.Module):
         yuv = (image.float() @ self.bt601 + self.offset).permute(2, 0, 1)
         luma, chroma = yuv[None, :1], F.avg_pool2d(yuv[None, 1:], 2)
         packed = torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1) / 127.5 - 1
-        rows, columns_, patches = [], [], []
+        corners, patches = [], []
         for index, patch in ((0, self.config.mouth_patch), (1, self.config.eye_patch), (2, self.config.eye_patch)):
             left, top = self._corner(landmarks[index], patch)
             row = placement(top, patch.height // 2, SIZE // 2)
             column = placement(left, patch.width // 2, SIZE // 2)
             patches.append(row.T @ packed @ column)
-            fine_row, fine_column = placement(2 * top, patch.height, SIZE), placement(2 * left, patch.width, SIZE)
-            if index == 2:
-                fine_column = fine_column.flip(1)
-            rows.append(fine_row * feather(patch.height, patch.feather))
-            columns_.append(fine_column * feather(patch.width, patch.feather))
-        # mirroring a packed patch swaps its columns and the phases within each pair of columns
-        right = patches[2].flip(3)[:, [1, 0, 3, 2, 4, 5]]
+            corners.append(torch.stack([left, top]))
+        right = mirrored(patches[2])
         mouth = self.mouth.prepare(patches[0])
         eyes = self.eyes.prepare(torch.cat([patches[1], right]))
         fields = self.flow.flow_fields(packed, landmarks[None])[0] * 0.1
         flow = fields.permute(0, 2, 3, 1).flatten(1)
-        return (self.c0 + 0 * landmarks.sum(), luma, chroma, *mouth, *eyes, torch.cat(rows, 1), torch.cat(columns_, 1), flow)
+        return (self.c0 + 0 * landmarks.sum(), luma, chroma, *mouth, *eyes, torch.stack(corners), flow)
+
+
+def mirrored(packed: Tensor) -> Tensor:
+    """A packed patch [..., 6, h, w] seen in a mirror: columns swap, and the phases within each pair of columns."""
+    return packed.flip(-1)[..., [1, 0, 3, 2, 4, 5], :, :]
 
 
 class DecoderGraph(nn.Module):
-    """latent [3, 8, 2, 2], state [9, 2, 2] and the reference -> frames uint8 [12, 98304] and the next state.
+    """latent [3, 8, 2, 2], state [9, 2, 2] and DECODER_INPUTS -> edits, flow and the next state.
 
-    The state is the previous latent frame [8, 2, 2] and a plane that is 1 once there is one.
+    Edits are packed residuals in bytes, [12, 6, h, w] for the patches at `reference_corners`; flow [12, s, s, 2] is in
+    pixels of luma, x first. The state is the previous latent frame [8, 2, 2] and a plane that is 1 once there is one.
     """
 
     def __init__(self, config: DecoderConfig, mouth: PatchNet, eyes: PatchNet, flow: FlowNet, border: tuple[np.ndarray, np.ndarray]) -> None:
@@ -120,14 +121,8 @@ class DecoderGraph(nn.Module):
             self.register_buffer(name, value)
         self.register_buffer("sides", torch.tensor([[[-1.0]], [[1.0]]]).expand(2, FRAMES, 1).contiguous())
         self.register_buffer("mirror", torch.tensor([[1.0] * 5, [1, -1, 1, 1, 1]])[:, None])
-        field = config.flow_net.size
-        for name, size in (("luma", SIZE), ("chroma", SIZE // 2)):
-            up = upsampling(field, size)
-            steps = (torch.arange(size) + 0.5) * (2 / size) - 1
-            y, x = torch.meshgrid(steps, steps, indexing="ij")
-            self.register_buffer(f"{name}_down", up)
-            self.register_buffer(f"{name}_across", torch.kron(up.T.contiguous(), torch.eye(2)))
-            self.register_buffer(f"{name}_grid", torch.stack([x, y], -1).flatten(1))
+        self.register_buffer("mouth_fade", packed_feather(config.mouth_patch) * 127.5)
+        self.register_buffer("eye_fade", packed_feather(config.eye_patch) * 127.5)
 
     def rig(self, latent: Tensor, state: Tensor) -> Tensor:
         """rig rows [12, 15], clipped to their legal ranges."""
@@ -138,13 +133,7 @@ class DecoderGraph(nn.Module):
         rows = rows + known * (torch.cat([previous, flat], 1) @ self.border + self.border_bias)
         return torch.maximum(torch.minimum(rows.reshape(FRAMES, len(NAMES)), self.high), self.low)
 
-    def _warp(self, picture: Tensor, flow: Tensor, name: str) -> Tensor:
-        grid = self.get_buffer(f"{name}_down") @ (flow @ self.get_buffer(f"{name}_across")) + self.get_buffer(f"{name}_grid")
-        size = picture.shape[-1]
-        return F.grid_sample(picture, grid.reshape(FRAMES, size, size, 2), align_corners=False, padding_mode="border")
-
-    def _edits(self, rig: Tensor, tensors: dict[str, Tensor]) -> list[Tensor]:
-        """Packed residuals in bytes: mouth, left eye, right eye (mirrored), each [12, 6, h, w]."""
+    def _edits(self, rig: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         mouth = (rig[:, columns(MOUTH_NUMBERS)] - self.mouth_centre) / self.mouth_spread
         eyes = torch.cat([rig[None, :, columns(EYE_NUMBERS)] * self.mirror, self.sides], 2)
         eyes = ((eyes - self.eye_centre) / self.eye_spread).flatten(0, 1)
@@ -154,24 +143,44 @@ class DecoderGraph(nn.Module):
             return value[:, None].expand(-1, FRAMES, *value.shape[1:]).flatten(0, 1)
 
         lips = self.mouth.residual(mouth, *(tensors[f"reference_mouth_{part}"] for part in PREPARED))
-        lids = self.eyes.residual(eyes, *(shared(f"reference_eyes_{part}") for part in PREPARED))
-        return [lips * 127.5, lids[:FRAMES] * 127.5, lids[FRAMES:] * 127.5]
+        lids = self.eyes.residual(eyes, *(shared(f"reference_eyes_{part}") for part in PREPARED)) * self.eye_fade
+        return lips * self.mouth_fade, lids[:FRAMES], mirrored(lids[FRAMES:])
 
-    def forward(self, latent: Tensor, state: Tensor, *reference: Tensor) -> tuple[Tensor, Tensor]:
-        tensors = dict(zip(REFERENCE_OUTPUTS, reference))
+    def forward(self, latent: Tensor, state: Tensor, *reference: Tensor) -> tuple[Tensor, ...]:
+        tensors = dict(zip(DECODER_INPUTS, reference))
         rig = self.rig(latent, state)
-        luma, chroma = tensors["reference_luma"], tensors["reference_chroma"]
-        top, left = 0, 0
-        for edit in self._edits(rig, tensors):
-            height, width = 2 * edit.shape[2], 2 * edit.shape[3]
-            rows = tensors["reference_rows"][:, top : top + height]
-            across = tensors["reference_columns"][:, left : left + width].T
-            top, left = top + height, left + width
-            luma = luma + rows @ (F.pixel_shuffle(edit[:, :4], 2) @ across)
-            chroma = chroma + halved(rows) @ (edit[:, 4:] @ halved(across))
         pose = rig[:, columns(POSE_NUMBERS)] / POSE_INPUT_SCALE
-        field = self.config.flow_net.size
-        flow = (self.flow.blend(pose) @ tensors["reference_flow"]).reshape(FRAMES, field, 2 * field)
-        planes = [self._warp(luma, flow, "luma").flatten(1), self._warp(chroma, flow, "chroma").flatten(1)]
-        frames = torch.cat([(plane.clamp(0, 255) + 0.5).to(torch.uint8) for plane in planes], 1)
-        return frames, torch.cat([latent[-1], torch.ones(1, 2, 2)])
+        field = self.config.flow_net.final_size
+        flow = (self.flow.blend(pose) @ tensors["reference_flow"]).reshape(FRAMES, field, field, 2) * (SIZE / 2)
+        return (*self._edits(rig, tensors), flow, torch.cat([latent[-1], torch.ones(1, 2, 2)]))
+
+
+class Composer(nn.Module):
+    """Reference, edits and flow -> frames uint8 [n, 98304]: what the runtime does after the decoder's graph."""
+
+    def _warp(self, picture: Tensor, flow: Tensor) -> Tensor:
+        size = picture.shape[-1]
+        fine = F.interpolate(flow.permute(0, 3, 1, 2) * (2 / SIZE), size=(size, size), mode="bilinear", align_corners=False)
+        steps = (torch.arange(size) + 0.5) * (2 / size) - 1
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        grid = fine.permute(0, 2, 3, 1) + torch.stack([x, y], -1)
+        return F.grid_sample(picture, grid, align_corners=False, padding_mode="border")
+
+    def forward(self, luma: Tensor, chroma: Tensor, corners: Tensor, edits: tuple[Tensor, ...], flow: Tensor) -> Tensor:
+        """luma [1, 1, 256, 256], chroma [1, 2, 128, 128] in bytes, corners [k, 2] (x, y in chroma pixels), k edits."""
+        luma, chroma = luma.repeat(len(flow), 1, 1, 1), chroma.repeat(len(flow), 1, 1, 1)
+        for (left, top), edit in zip(corners.long().tolist(), edits):
+            for picture, part in ((luma, F.pixel_shuffle(edit[:, :4], 2)), (chroma, edit[:, 4:])):
+                scale = picture.shape[-1] * 2 // SIZE
+                height, width = part.shape[2:]
+                picture[:, :, top * scale : top * scale + height, left * scale : left * scale + width] += part
+        planes = [self._warp(luma, flow).flatten(1), self._warp(chroma, flow).flatten(1)]
+        return torch.cat([(plane.clamp(0, 255) + 0.5).to(torch.uint8) for plane in planes], 1)
+
+
+def decode_chunk(decoder: DecoderGraph, latent: Tensor, state: Tensor, reference: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """The whole decoder: REFERENCE_OUTPUTS in, frames uint8 [12, 98304] and the next state out."""
+    tensors = dict(zip(REFERENCE_OUTPUTS, reference))
+    *edits, flow, state = decoder(latent, state, *(tensors[name] for name in DECODER_INPUTS))
+    picture = (tensors[f"reference_{name}"] for name in ("luma", "chroma", "corners"))
+    return Composer()(*picture, tuple(edits), flow), state

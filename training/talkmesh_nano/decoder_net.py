@@ -117,10 +117,13 @@ class PatchNet(nn.Module):
         x = (joined + F.conv2d(x, self.join.weight[:, : x.shape[1]], padding=1)) * (1 + scale) + shift
         x = x + self.refine(F.silu(x))
         x = F.silu(x)
-        added, factor = self.leave(x).chunk(2, 1)
         if self.slide is None:
+            added, factor = self.leave(x).chunk(2, 1)
             return added + factor * reference
-        moved = self._slid(reference, self.gain(x), numbers[:, 1:3])
+        # one convolution instead of two: the runtime fills channels up to a multiple of 16
+        both = F.conv2d(x, torch.cat([self.leave.weight, self.gain.weight]), torch.cat([self.leave.bias, self.gain.bias]), padding=1)
+        added, factor, gain = both.split([PACKED, PACKED, 1], 1)
+        moved = self._slid(reference, gain, numbers[:, 1:3])
         return added + factor * moved + (moved - reference)
 
     def _slid(self, reference: Tensor, gain: Tensor, gaze: Tensor) -> Tensor:
@@ -148,7 +151,7 @@ class FlowNet(nn.Module):
     def __init__(self, size: FlowNetSize, pose_numbers: int) -> None:
         super().__init__()
         width = size.width
-        self.size, self.fields = size.size, size.fields
+        self.coarse, self.size, self.fields = size.size, size.final_size, size.fields
         self.shrink = 128 // size.size
         inputs = self.shrink**2 * PACKED + 5
         self.enter = nn.Sequential(_conv(inputs, width), nn.SiLU(), _conv(width, width))
@@ -163,6 +166,13 @@ class FlowNet(nn.Module):
         )
         self.leave = _conv(width, 2 * size.fields)
         self.leave.weight.data *= 0.1
+        self.refine: nn.Sequential | None = None
+        if size.refine:
+            details = (128 // size.final_size) ** 2 * PACKED
+            self.refine = nn.Sequential(_conv(width + details, size.refine), nn.SiLU(), _conv(size.refine, 2 * size.fields))
+            # starts as the plain enlargement, so that a trained network can be given a second pass
+            nn.init.zeros_(self.refine[2].weight)
+            nn.init.zeros_(self.refine[2].bias)
         self.pose = nn.Sequential(nn.Linear(pose_numbers, 48), nn.SiLU(), nn.Linear(48, size.fields - pose_numbers))
 
     def flow_fields(self, picture: Tensor, landmarks: Tensor) -> Tensor:
@@ -177,11 +187,18 @@ class FlowNet(nn.Module):
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             skip = kept[-1 - i]
             x = up(torch.cat([x, skip], 1)) + skip if i == 2 else up(torch.cat([x, skip], 1))
-        return self.leave(F.silu(x)).view(-1, self.fields, 2, self.size, self.size)
+        x = F.silu(x)
+        fields = self.leave(x)
+        if self.refine is not None:
+            details = F.pixel_unshuffle(picture, 128 // self.size)
+            larger = F.interpolate(torch.cat([x, fields], 1), scale_factor=2.0, mode="bilinear", align_corners=False)
+            x, fields = larger[:, : x.shape[1]], larger[:, x.shape[1] :]
+            fields = fields + self.refine(torch.cat([x, details], 1))
+        return fields.view(-1, self.fields, 2, self.size, self.size)
 
     def _places(self, landmarks: Tensor) -> Tensor:
         """Where the landmarks are: three bumps and two coordinates of the face, [A, 5, s, s]."""
-        steps = (torch.arange(self.size) + 0.5) * (256 / self.size)
+        steps = (torch.arange(self.coarse) + 0.5) * (256 / self.coarse)
         y, x = steps[:, None], steps[None, :]
         eyes = landmarks[:, 1:].mean(1)
         span = (landmarks[:, 2, 0] - landmarks[:, 1, 0])[:, None, None].clamp(min=8)
@@ -189,8 +206,8 @@ class FlowNet(nn.Module):
             torch.exp(-((x - landmarks[:, i, 0, None, None]) ** 2 + (y - landmarks[:, i, 1, None, None]) ** 2) / 512)
             for i in range(3)
         ]
-        across = ((x - eyes[:, 0, None, None]) / span).expand(-1, self.size, -1)
-        along = ((y - eyes[:, 1, None, None]) / span).expand(-1, -1, self.size)
+        across = ((x - eyes[:, 0, None, None]) / span).expand(-1, self.coarse, -1)
+        along = ((y - eyes[:, 1, None, None]) / span).expand(-1, -1, self.coarse)
         return torch.stack([*bumps, across * 0.5, along * 0.5], 1)
 
     def blend(self, pose: Tensor) -> Tensor:
@@ -199,5 +216,7 @@ class FlowNet(nn.Module):
         return torch.cat([pose, bent], 1)
 
     def forward(self, picture: Tensor, landmarks: Tensor, pose: Tensor) -> Tensor:
-        """One pose per picture -> flow [A, 2, s, s] in grid_sample units."""
-        return torch.einsum("ak,akcyx->acyx", self.blend(pose), self.flow_fields(picture, landmarks)) * 0.1
+        """pose [A * n, 7], n poses per picture -> flow [A * n, 2, s, s] in grid_sample units."""
+        weights = self.blend(pose).view(len(picture), -1, self.fields)
+        flow = weights @ self.flow_fields(picture, landmarks).flatten(2)
+        return flow.view(-1, 2, self.size, self.size) * 0.1

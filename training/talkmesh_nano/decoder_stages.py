@@ -112,23 +112,39 @@ class FlowStage:
     def _tensors(data: dict[str, np.ndarray], keys: tuple[str, ...]) -> dict[str, Tensor]:
         return {key: torch.from_numpy(data[key]) for key in keys}
 
-    def _compare(self, data: dict[str, Tensor], rows: Tensor, rig: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Flow error per pixel [B, s, s] in pixels of 256, its weight, and the picture error [B, 3, 128, 128]."""
+    def _compare(self, data: dict[str, Tensor], avatars: Tensor, rig: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For n poses of each of A avatars, rig [A * n, 15].
+
+        Flow error per pixel [A * n, s, s] in pixels of 256, its weight, and the picture error [A * n, 3, 128, 128].
+        """
+        rows = avatars.repeat_interleave(len(rig) // len(avatars))
         layers, geometry = data["layers"][rows].float() / 255, data["geometry"][rows]
-        landmarks = data["landmarks"][rows]
         truth, weight = true_flow(layers[:, :, 3], rig, geometry, self.net.size)
-        flow = self.net(to_float(data["picture"][rows]), landmarks, pose_input(rig))
+        picture = to_float(data["picture"][avatars])
+        flow = self.net(picture, data["landmarks"][avatars], pose_input(rig))
         away = (flow - truth).abs().sum(1) * 128
         target = posed_picture(layers, data["backdrop"][rows].float() / 255, rig, geometry)
-        still = F.avg_pool2d(to_rgb(to_float(data["picture"][rows])), 2)
+        still = F.avg_pool2d(to_rgb(picture), 2).repeat_interleave(len(rig) // len(avatars), 0)
         return away, weight, warp(still, flow) - target
 
     def loss(self) -> Tensor:
-        count = self.training.avatars_per_step
-        rows = torch.from_numpy(pick_avatars(self.random, count, len(self.train["picture"]), len(DESIGNED)))
-        rig = torch.from_numpy(random_pose(self.random, count))
-        away, weight, error = self._compare(self.train, rows, rig)
-        return 0.15 * (away * weight).mean() + 4 * error.abs().mean()
+        count, poses = self.training.avatars_per_step, self.training.samples_per_avatar
+        avatars = torch.from_numpy(pick_avatars(self.random, count, len(self.train["picture"]), len(DESIGNED)))
+        rig = torch.from_numpy(random_pose(self.random, count * poses))
+        away, weight, error = self._compare(self.train, avatars, rig)
+        error = error.abs() * self._importance(self.train["landmarks"][avatars]).repeat_interleave(poses, 0)
+        return 0.15 * (away * weight).mean() + 4 * error.mean()
+
+    def _importance(self, landmarks: Tensor) -> Tensor:
+        """Weight of picture errors [A, 1, 128, 128]: more in the box around the mouth where it is judged."""
+        return 1 + (self.training.mouth_weight - 1) * self._mouth_box(landmarks).float()
+
+    @staticmethod
+    def _mouth_box(landmarks: Tensor) -> Tensor:
+        """Whether a pixel of the half-size picture lies in the box that mouths are judged in, [A, 1, 128, 128]."""
+        place = torch.arange(128) * 2 + 1
+        x, y = (place[None] - landmarks[:, 0, :1]), (place[None] - landmarks[:, 0, 1:])
+        return (x.abs() < 44)[:, None, None, :] & ((y > -26) & (y < 42))[:, None, :, None]
 
     def evaluate(self) -> dict[str, float]:
         random = np.random.default_rng(5)
@@ -136,7 +152,9 @@ class FlowStage:
         rig = torch.from_numpy(random_pose(random, len(rows)))
         away, weight, error = self._compare(self.held_out, rows, rig)
         pixels = float((away * weight).sum() / weight.sum())
-        return {"flow_error_px": pixels, "psnr": float(-10 * torch.log10(error.square().mean()))}
+        inside = self._mouth_box(self.held_out["landmarks"])
+        mouth = float(-10 * torch.log10(error.square()[inside.expand_as(error)].mean()))
+        return {"flow_error_px": pixels, "psnr": float(-10 * torch.log10(error.square().mean())), "mouth_psnr": mouth}
 
 
 def posed_picture(layers: Tensor, backdrop: Tensor, rig: Tensor, geometry: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import nn
 from .avatars import DESIGNED
 from .decoder_config import DecoderConfig, load
 from .decoder_data import POSE_NUMBERS
-from .decoder_graph import REFERENCE_OUTPUTS, STATE_SHAPE, DecoderGraph, ReferenceGraph
+from .decoder_graph import DECODER_INPUTS, DECODER_OUTPUTS, REFERENCE_OUTPUTS, STATE_SHAPE, DecoderGraph, ReferenceGraph
 from .decoder_net import FlowNet, PatchNet
 from .decoder_rig import fit_border, neutral_latent
 from .motion import rig_track
@@ -38,9 +38,19 @@ def load_nets(config: DecoderConfig, trained: bool = True) -> tuple[PatchNet, Pa
     }
     for name, net in nets.items():
         if trained:
-            net.load_state_dict(torch.load(Path(config.folder) / f"checkpoint_{name}.pt", map_location="cpu")["average"])
+            net.load_state_dict(blended(config, name))
         net.eval().requires_grad_(False)
     return nets["mouth"], nets["eyes"], nets["flow"]  # type: ignore[return-value]
+
+
+def blended(config: DecoderConfig, name: str) -> dict[str, torch.Tensor]:
+    """Averaged weights of a stage; those of a tuning run are mixed with what it started from, as configured."""
+    weights = torch.load(config.trained(name), map_location="cpu")["average"]
+    share = getattr(config, name).blend
+    if share == 1 or config.trained(name) != config.checkpoint(name):
+        return weights
+    before = torch.load(Path(config.folder) / config.checkpoint(name).name, map_location="cpu")["average"]
+    return {key: value * share + before[key] * (1 - share) for key, value in weights.items()}
 
 
 def motion_tracks(seed: int, count: int = 24, frames: int = 2000) -> list[np.ndarray]:
@@ -68,13 +78,14 @@ def export_graphs(reference: ReferenceGraph, decoder: DecoderGraph, out: Path) -
     names = ["c0", *REFERENCE_OUTPUTS]
     options = {"opset_version": OPSET, "do_constant_folding": True}
     torch.onnx.export(reference, (image, landmarks), str(out / "reference.onnx"), input_names=["image", "landmarks"], output_names=names, **options)
-    inputs = (tensors[0], torch.zeros(STATE_SHAPE), *tensors[1:])
+    shown = dict(zip(REFERENCE_OUTPUTS, tensors[1:]))
+    inputs = (tensors[0], torch.zeros(STATE_SHAPE), *(shown[name] for name in DECODER_INPUTS))
     torch.onnx.export(
         decoder,
         inputs,
         str(out / "decoder.onnx"),
-        input_names=["latent", "state", *REFERENCE_OUTPUTS],
-        output_names=["frames", "state_out"],
+        input_names=["latent", "state", *DECODER_INPUTS],
+        output_names=list(DECODER_OUTPUTS),
         **options,
     )
     for name in ("reference.onnx", "decoder.onnx"):

@@ -72,7 +72,8 @@ def _face_sources(x: torch.Tensor, y: torch.Tensor, rig: torch.Tensor, geometry:
 
 def to_canvas(points: torch.Tensor) -> torch.Tensor:
     """Design coordinates -> grid_sample coordinates on the layer canvas."""
-    return (points - torch.tensor([CANVAS_LEFT, CANVAS_TOP])) * (2 / CANVAS_EXTENT) - 1
+    scale = 2 / CANVAS_EXTENT
+    return points * scale + torch.tensor([-CANVAS_LEFT * scale - 1, -CANVAS_TOP * scale - 1])
 
 
 def to_picture(points: torch.Tensor) -> torch.Tensor:

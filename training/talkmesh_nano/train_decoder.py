@@ -1,4 +1,4 @@
-"""Trains one part of the decoder: python3 -m talkmesh_nano.train_decoder --stage mouth|eyes|flow [--config FILE] [--resume].
+"""Trains one part of the decoder: python3 -m talkmesh_nano.train_decoder --stage mouth|eyes|flow [--config FILE] [--resume] [--init FILE].
 
 Writes checkpoint_<stage>.pt, curve_<stage>.csv and curve_<stage>.png into the configured folder.
 `--smoke` draws tiny data and takes three steps of every stage.
@@ -71,7 +71,18 @@ class Trainer:
         self.average = Average(self.stage.net, self.training.average)
         self.step = 0
         self.curve: list[dict[str, float]] = []
-        self.checkpoint = Path(config.folder) / f"checkpoint_{name}.pt"
+        self.checkpoint = config.checkpoint(name)
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Take the averaged weights of another run; only a second pass of the flow may be missing there."""
+        own, given = self.stage.net.state_dict(), torch.load(checkpoint)["average"]
+        wrong = [name for name in given if name not in own or own[name].shape != given[name].shape]
+        wrong += [name for name in own if name not in given and not name.startswith("refine.")]
+        if wrong:
+            raise ValueError(f"{checkpoint} does not fit the configured network: {', '.join(wrong)}")
+        self.stage.net.load_state_dict({**own, **given})
+        self.average = Average(self.stage.net, self.training.average)
 
     def resume(self) -> None:
         """Continue from the checkpoint. Raises FileNotFoundError without one."""
@@ -173,6 +184,7 @@ def main() -> None:
     parser.add_argument("--config", help="JSON overrides of the defaults")
     parser.add_argument("--stage", choices=STAGES)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--init", help="checkpoint of another run to start from")
     parser.add_argument("--smoke", action="store_true")
     args = parser.parse_args()
     config = load(args.config)
@@ -183,6 +195,8 @@ def main() -> None:
     if args.stage is None:
         parser.error("--stage is needed unless --smoke is given")
     trainer = Trainer(config, args.stage)
+    if args.init:
+        trainer.start_from(Path(args.init))
     if args.resume:
         trainer.resume()
     trainer.run()

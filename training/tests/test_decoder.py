@@ -9,9 +9,10 @@ import onnx
 import torch
 
 from talkmesh_nano.avatars import designed
-from talkmesh_nano.decoder_config import DecoderConfig, load, smoke
-from talkmesh_nano.decoder_data import POSE_NUMBERS, eye_number_rows, patch_box, write_shard
-from talkmesh_nano.decoder_graph import REFERENCE_OUTPUTS, STATE_SHAPE, feather
+from talkmesh_nano.decoder_config import DecoderConfig, FlowNetSize, load, smoke
+from talkmesh_nano.decoder_data import POSE_NUMBERS, eye_number_rows, patch_box, shard_specs, write_shard
+from talkmesh_nano.decoder_graph import DECODER_INPUTS, DECODER_OUTPUTS, REFERENCE_OUTPUTS, STATE_SHAPE, Composer, decode_chunk, mirrored, packed_feather
+from talkmesh_nano.decoder_net import FlowNet
 from talkmesh_nano.decoder_pixels import i420_to_rgb, pack, to_float, to_rgb
 from talkmesh_nano.decoder_rig import decode_with_border, fit_border
 from talkmesh_nano.export_decoder import build_graphs, export_graphs, motion_tracks
@@ -85,12 +86,13 @@ class GraphTest(unittest.TestCase):
             cls.tensors = cls.reference(torch.from_numpy(cls.avatar.reference), torch.from_numpy(cls.avatar.landmarks))
 
     def decode(self, rig: np.ndarray, silence_edits: bool = False) -> np.ndarray:
-        tensors = list(self.tensors[1:])
-        if silence_edits:
-            rows = REFERENCE_OUTPUTS.index("reference_rows")
-            tensors[rows] = torch.zeros_like(tensors[rows])
+        latents, tensors = torch.from_numpy(encode_rig(rig)), dict(zip(REFERENCE_OUTPUTS, self.tensors[1:]))
         with torch.no_grad():
-            frames, _ = self.decoder(torch.from_numpy(encode_rig(rig)), torch.zeros(STATE_SHAPE), *tensors)
+            if silence_edits:
+                *_, flow, _ = self.decoder(latents, torch.zeros(STATE_SHAPE), *(tensors[name] for name in DECODER_INPUTS))
+                frames = Composer()(tensors["reference_luma"], tensors["reference_chroma"], torch.zeros(0, 2), (), flow)
+            else:
+                frames, _ = decode_chunk(self.decoder, latents, torch.zeros(STATE_SHAPE), self.tensors[1:])
         return i420_to_rgb(frames.numpy())
 
     def test_without_edits_the_neutral_latent_gives_the_reference(self) -> None:
@@ -100,14 +102,24 @@ class GraphTest(unittest.TestCase):
         self.assertGreater(10 * np.log10(255**2 / np.square(frames - self.avatar.reference.astype(float)).mean()), 30)
 
     def test_patches_are_cut_where_they_are_pasted(self) -> None:
+        tensors = dict(zip(REFERENCE_OUTPUTS, self.tensors[1:]))
         size = self.config.mouth_patch
-        box = patch_box(*self.avatar.landmarks[0], size)
-        rows = self.tensors[1 + REFERENCE_OUTPUTS.index("reference_rows")][:, : size.height]
-        columns = self.tensors[1 + REFERENCE_OUTPUTS.index("reference_columns")][:, : size.width]
-        pasted = rows @ torch.ones(size.height, size.width) @ columns.T
-        expected = torch.zeros(256, 256)
-        expected[box[1] : box[3], box[0] : box[2]] = feather(size.height, size.feather)[:, None] * feather(size.width, size.feather)
-        torch.testing.assert_close(pasted, expected)
+        left, top, right, bottom = patch_box(*self.avatar.landmarks[0], size)
+        np.testing.assert_array_equal(tensors["reference_corners"][0], (left // 2, top // 2))
+        fade = packed_feather(size)[None]
+        flow, zero = torch.zeros(1, 8, 8, 2), torch.zeros(1, 1, 256, 256)
+        frame = Composer()(zero, torch.zeros(1, 2, 128, 128), tensors["reference_corners"][:1], (100 * fade,), flow)
+        luma = frame[0, : 256 * 256].view(256, 256).float()
+        ramp = ((torch.arange(80).minimum(79 - torch.arange(80)) + 0.5) / size.feather).clamp(max=1)
+        self.assertEqual(float(luma[:top].max()) + float(luma[:, :left].max()) + float(luma[bottom:].max()), 0)
+        torch.testing.assert_close(luma[top + 28, left:right], (100 * ramp + 0.5).floor())
+        patch = torch.from_numpy(pack(self.avatar.reference[top:bottom, left:right])).float() / 127.5 - 1
+        torch.testing.assert_close(tensors["reference_mouth_patch"][0], patch, atol=0.006, rtol=0)
+
+    def test_a_mirrored_patch_is_the_packed_mirror(self) -> None:
+        picture = self.avatar.reference[60:100, 60:100]
+        packed, other = (torch.from_numpy(pack(np.ascontiguousarray(side))) for side in (picture, picture[:, ::-1]))
+        torch.testing.assert_close(mirrored(packed), other)
 
     def test_edits_stay_inside_the_patches_of_an_unposed_head(self) -> None:
         rig = np.tile(NEUTRAL, (12, 1))
@@ -121,7 +133,7 @@ class GraphTest(unittest.TestCase):
     def test_state_carries_the_previous_latent_frame(self) -> None:
         latent = torch.from_numpy(encode_rig(motion_tracks(2, 1, 64)[0][:12]))
         with torch.no_grad():
-            _, state = self.decoder(latent, torch.zeros(STATE_SHAPE), *self.tensors[1:])
+            _, state = decode_chunk(self.decoder, latent, torch.zeros(STATE_SHAPE), self.tensors[1:])
             fresh = self.decoder.rig(latent, torch.zeros(STATE_SHAPE))
             eased = self.decoder.rig(latent, torch.cat([latent[0], torch.ones(1, 2, 2)]))
         torch.testing.assert_close(state[:8], latent[-1])
@@ -141,16 +153,52 @@ class GraphTest(unittest.TestCase):
         inputs = {value.name: shape(value) for value in graph.input}
         self.assertEqual(inputs["latent"], [3, 8, 2, 2])
         self.assertEqual(inputs["state"], facts["stateShape"])
-        self.assertEqual({name: inputs[name] for name in REFERENCE_OUTPUTS}, facts["referenceOutputs"])
-        self.assertEqual([value.name for value in graph.output], ["frames", "state_out"])
-        self.assertEqual(shape(graph.output[0]), [12, 98304])
-        self.assertEqual(graph.output[0].type.tensor_type.elem_type, onnx.TensorProto.UINT8)
+        self.assertEqual(set(inputs), {"latent", "state", *DECODER_INPUTS})
+        self.assertEqual({name: inputs[name] for name in DECODER_INPUTS}, {name: facts["referenceOutputs"][name] for name in DECODER_INPUTS})
+        outputs = {value.name: shape(value) for value in graph.output}
+        self.assertEqual(tuple(outputs), DECODER_OUTPUTS)
+        field = self.config.flow_net.final_size
+        self.assertEqual(outputs["flow"], [12, field, field, 2])
+        self.assertEqual(outputs["edit_mouth"], [12, 6, 28, 40])
         self.assertEqual([value.name for value in reference.output], ["c0", *REFERENCE_OUTPUTS])
         self.assertEqual([value.name for value in reference.input], ["image", "landmarks"])
 
     def test_the_neutral_pose_is_not_warped(self) -> None:
         blend = self.decoder.flow.blend(torch.zeros(2, len(POSE_NUMBERS)))
         self.assertEqual(float(blend.abs().max()), 0)
+
+
+class TuningTest(unittest.TestCase):
+    def test_a_second_pass_of_the_flow_starts_where_the_first_ended(self) -> None:
+        torch.manual_seed(3)
+        first, second = FlowNet(FlowNetSize(), 7).eval(), FlowNet(FlowNetSize(refine=8), 7).eval()
+        missing, unknown = second.load_state_dict(first.state_dict(), strict=False)
+        self.assertEqual(unknown, [])
+        self.assertTrue(all(name.startswith("refine.") for name in missing))
+        picture, landmarks, pose = torch.randn(2, 6, 128, 128), torch.rand(2, 3, 2) * 256, torch.randn(4, 7)
+        with torch.no_grad():
+            coarse, fine = first(picture, landmarks, pose), second(picture, landmarks, pose)
+        self.assertEqual(fine.shape, (4, 2, 64, 64))
+        expected = torch.nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+        torch.testing.assert_close(fine, expected, atol=1e-5, rtol=0)
+
+    def test_hard_shards_hold_beards_and_robots_alone(self) -> None:
+        config = DecoderConfig(shards=3, hard_shards=1, avatars_per_shard=9)
+        specs = shard_specs(config, 2)
+        self.assertEqual(len({spec.id for spec in specs}), 9)
+        self.assertEqual([spec.kind == "robot" for spec in specs], [False] * 6 + [True] * 3)
+        self.assertTrue(all(spec.beard for spec in specs[:6]))
+        self.assertFalse(all(spec.beard or spec.kind == "robot" for spec in shard_specs(config, 1)))
+
+    def test_weights_of_another_network_are_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            config = smoke(folder)
+            for shard in (-1, 0):
+                write_shard(config, shard)
+            eyes = Trainer(config, "eyes")
+            eyes.save()
+            with self.assertRaisesRegex(ValueError, "does not fit"):
+                Trainer(config, "flow").start_from(eyes.checkpoint)
 
 
 class TrainingTest(unittest.TestCase):

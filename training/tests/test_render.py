@@ -64,6 +64,17 @@ class RenderTest(unittest.TestCase):
         whole = self.mia.draw(rig)[box[1] : box[3], box[0] : box[2]]
         self.assertLess(np.abs(patch - whole).max(), 4)
 
+    def test_larger_pictures_show_the_same(self) -> None:
+        large = Avatar(designed("mia"), 512)
+        rig = changed(mouth_open=0.7, yaw=0.5, blink=0.4)
+        frame = large.draw(rig)
+        self.assertEqual(frame.shape, (512, 512, 3))
+        np.testing.assert_allclose(large.landmarks, 2 * self.mia.landmarks, rtol=1e-5)
+        halved = frame.reshape(256, 2, 256, 2, 3).mean((1, 3))
+        self.assertLess(np.abs(halved - self.mia.draw(rig)).mean(), 2)
+        with self.assertRaisesRegex(ValueError, "multiple of 32"):
+            Avatar(designed("mia"), 300)
+
     def test_true_flow_brings_the_reference_to_the_pose(self) -> None:
         rig = torch.from_numpy(changed(yaw=0.9, pitch=-0.5, roll=0.6))[None]
         layers = torch.nn.functional.avg_pool2d(self.mia.layers(NEUTRAL), 2)[None]
