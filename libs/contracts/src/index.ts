@@ -10,4 +10,5 @@ export * from './pipeline.js';
 export * from './protos.js';
 export * from './registry.js';
 export * from './retention.js';
+export * from './standing.js';
 export * from './subjects.js';

@@ -38,6 +38,7 @@ export {
   SECONDS_BUCKETS,
 } from './metrics.js';
 export { ownPictures, type ReadOwnPicture } from './own-pictures.js';
+export { type Dated, RetainedReader } from './retained-session.js';
 export type { RecallOptions, RetainedMessage } from './retention.js';
 export { runService } from './run.js';
 export { RollingPercentiles } from './stats.js';

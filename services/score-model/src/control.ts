@@ -3,6 +3,7 @@ import type { ChunkCost, Model, Place, RealTimeAdmission, ScoreEngine } from '@t
 import {
   type Counter,
   type OpenRequest,
+  RetainedReader,
   RollingPercentiles,
   type ServiceContext,
   type SessionStats,
@@ -12,11 +13,11 @@ import type { CallOptions } from './call.js';
 import type { Config } from './config.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { Outbound } from './outbound.js';
-import { type RecallReport, recallEvents, recallSpeech } from './recall.js';
+import { Recall } from './recall.js';
 import { SessionInlet } from './session-inlet.js';
 import type { Refill } from './speech-feed.js';
 import type { ScoreStage } from './stage.js';
-import { reportTo, type TakeoverMetrics, takeOver } from './takeover.js';
+import { takeOver } from './takeover.js';
 
 /** Chunks that may be rolled back beyond the lead: the one being played, and what is on its way. */
 export const KEEP_BEYOND_LEAD = 3;
@@ -42,7 +43,8 @@ export class Control implements WorkerHandlers {
   readonly model: string;
   readonly #parts: ControlParts;
   readonly #inlets = new Map<string, SessionInlet>();
-  readonly #takeoverMetrics: TakeoverMetrics;
+  readonly #recall: Recall;
+  readonly #resumes: Counter;
   readonly #gaps: Counter;
   readonly #places = new Map<string, Place>();
 
@@ -50,11 +52,9 @@ export class Control implements WorkerHandlers {
     this.#parts = parts;
     this.capacity = parts.context.config.capacity;
     this.model = parts.model.label;
-    const { metrics, bus } = parts.context;
-    this.#takeoverMetrics = {
-      resumes: metrics.counter('talkmesh_resumes_total', 'Sessions taken over from another worker', ['outcome']),
-      skipped: metrics.counter('talkmesh_retained_skipped_total', 'Retained messages that were not valid', ['stream']),
-    };
+    const { metrics, bus, log, config } = parts.context;
+    this.#recall = new Recall(bus, new RetainedReader(log, metrics), config.recallDeadlineMs);
+    this.#resumes = metrics.counter('talkmesh_resumes_total', 'Sessions taken over from another worker', ['outcome']);
     this.#gaps = metrics.counter('talkmesh_speech_gaps_total', 'Gaps in the speech that came', ['outcome']);
     bus.onReconnect((awayMs) => {
       for (const sessionId of this.#inlets.keys()) void this.#catchUp(sessionId, awayMs);
@@ -110,7 +110,7 @@ export class Control implements WorkerHandlers {
     try {
       await context.bus.flush();
       const request = { sessionId, epoch: least, avatar, seed, keepChunks: this.#keepChunks };
-      const takeover = await takeOver({ ...this.#parts, metrics: this.#takeoverMetrics }, request);
+      const takeover = await takeOver({ ...this.#parts, recall: this.#recall, resumes: this.#resumes }, request);
       const { epoch, position } = takeover.plan;
       outbound.open(sessionId);
       // At once: a worker that only looked dead stops upon it.
@@ -174,8 +174,7 @@ export class Control implements WorkerHandlers {
       },
       onFlush: (epoch, instance) => this.#fence(sessionId, epoch, instance),
       onGap: (refill) => this.#told(sessionId, refill),
-      recallSpeech: () =>
-        recallSpeech(context.bus, sessionId, context.config.recallDeadlineMs, this.#report(sessionId)),
+      recallSpeech: () => this.#recall.speech(sessionId),
     });
   }
 
@@ -206,16 +205,11 @@ export class Control implements WorkerHandlers {
 
   /** NATS was away for this worker: what it published and what it should have heard may be missing. */
   async #catchUp(sessionId: string, awayMs: number): Promise<void> {
-    const { context, outbound } = this.#parts;
+    const { outbound } = this.#parts;
     const sinceMs = Date.now() - awayMs - CONNECTION_SLACK_MS;
     outbound.again(sessionId);
-    const { recallDeadlineMs: deadlineMs } = context.config;
-    try {
-      for (const { message, atMs } of await recallEvents(context.bus, sessionId, deadlineMs, this.#report(sessionId)))
-        if (message.type === 'interrupt' && atMs >= sinceMs) this.#inlets.get(sessionId)?.interrupt(message.turn);
-    } catch (err) {
-      context.log.warn({ err, session_id: sessionId }, 'events of the time without NATS are lost');
-    }
+    for (const { message, atMs } of await this.#recall.events(sessionId))
+      if (message.type === 'interrupt' && atMs >= sinceMs) this.#inlets.get(sessionId)?.interrupt(message.turn);
     const refill = await this.#inlets.get(sessionId)?.refill();
     if (refill !== undefined && (refill.lost > 0 || refill.refilled > 0)) this.#told(sessionId, refill);
   }
@@ -225,9 +219,5 @@ export class Control implements WorkerHandlers {
     const facts = { session_id: sessionId, refilled, lost, err: error };
     if (lost > 0) this.#parts.context.log.warn(facts, 'speech was lost on the way and is not retained');
     else this.#parts.context.log.info(facts, 'speech that was lost on the way was read back');
-  }
-
-  #report(sessionId: string): RecallReport {
-    return reportTo({ ...this.#parts, metrics: this.#takeoverMetrics }, sessionId);
   }
 }

@@ -20,13 +20,8 @@ export interface InboundHandlers {
 export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): () => void {
   const subscriptions = [
     bus.subscribe('speech', sessionId, (payload) => {
-      const speech = decodeAudio(payload);
+      const speech = decodeSpeech(payload);
       assertSession(speech.sessionId, sessionId);
-      if (speech.sampleRateHz !== SPEECH_RATE_HZ || speech.turn === 0)
-        throw new MeshError(
-          'MESSAGE_MALFORMED',
-          `speech is ${SPEECH_RATE_HZ} Hz and part of a turn, not ${speech.sampleRateHz} Hz of turn ${speech.turn}`,
-        );
       handlers.onSpeech(speech);
     }),
     bus.subscribe('playhead', sessionId, (payload) => {
@@ -46,4 +41,14 @@ export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): 
 
 function assertSession(said: string, expected: string): void {
   if (said !== expected) throw new MeshError('MESSAGE_MALFORMED', "the message's session is not its subject's");
+}
+
+/** @throws MeshError MESSAGE_MALFORMED, MESSAGE_VERSION */
+export function decodeSpeech(payload: Uint8Array): AudioMessage {
+  const speech = decodeAudio(payload);
+  if (speech.sampleRateHz === SPEECH_RATE_HZ && speech.turn > 0) return speech;
+  throw new MeshError(
+    'MESSAGE_MALFORMED',
+    `speech is ${SPEECH_RATE_HZ} Hz and part of a turn, not ${speech.sampleRateHz} Hz of turn ${speech.turn}`,
+  );
 }

@@ -1,13 +1,8 @@
 import type { AudioMessage, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
-import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { type EpochStart, epochStarts, SPEECH_RATE_HZ, standingChunks } from '@talkmesh/contracts';
+import type { Dated } from '@talkmesh/service-kit';
 import type { CallPosition } from './call.js';
 import type { SpokenPosition } from './speech-queue.js';
-
-/** A retained message and when NATS took it in, unix milliseconds. */
-export interface Dated<T> {
-  readonly message: T;
-  readonly atMs: number;
-}
 
 /** What NATS retains of a session, each in the order it was published. */
 export interface Retained {
@@ -59,8 +54,11 @@ export const replayDepth = (layers: number, steps: number): number => layers * s
 
 /** Where a call goes on that another worker had, from what NATS retains of it. Pure. */
 export function planResume(retained: Retained, options: ResumeOptions): ResumePlan {
-  const flushes = flushesOf(retained);
-  const chunks = standing(retained.latents, flushes);
+  const flushes = epochStarts(
+    retained.latents,
+    retained.events.map(({ message }) => message),
+  );
+  const chunks = standingChunks(retained.latents, flushes);
   const epoch = highest([
     options.epoch,
     ...flushes.map((flush) => flush.epoch),
@@ -83,33 +81,6 @@ export function planResume(retained: Retained, options: ResumeOptions): ResumePl
     replay: replay.chunks,
     history: historyBefore(chunks, first, options.historySamples),
   };
-}
-
-interface Flush {
-  readonly epoch: number;
-  readonly fromChunk: number;
-}
-
-/** Said by events, and by the first chunk of each epoch. */
-function flushesOf({ latents, events }: Retained): Flush[] {
-  const said = events.flatMap(({ message }) =>
-    message.type === 'flush' ? [{ epoch: message.epoch, fromChunk: message.fromChunk }] : [],
-  );
-  const firsts = new Map<number, number>();
-  for (const { epoch, chunk } of latents) firsts.set(epoch, Math.min(chunk, firsts.get(epoch) ?? chunk));
-  const [oldest] = [...firsts.keys()].sort((a, b) => a - b);
-  firsts.delete(oldest ?? 0);
-  return [...said, ...[...firsts].map(([epoch, fromChunk]) => ({ epoch, fromChunk }))];
-}
-
-/** Chunks no flush has made void; of one chunk the newest epoch. */
-function standing(latents: readonly LatentMessage[], flushes: readonly Flush[]): Map<number, LatentMessage> {
-  const chunks = new Map<number, LatentMessage>();
-  for (const latent of latents) {
-    const isVoid = flushes.some(({ epoch, fromChunk }) => latent.epoch < epoch && latent.chunk >= fromChunk);
-    if (!isVoid && latent.epoch >= (chunks.get(latent.chunk)?.epoch ?? 0)) chunks.set(latent.chunk, latent);
-  }
-  return chunks;
 }
 
 /** The newest turn that was to be cut, when nobody answered the request with a flush; 0: none. */
@@ -201,7 +172,12 @@ function historyBefore(chunks: ReadonlyMap<number, LatentMessage>, chunk: number
 }
 
 /** Of the latents nothing is left: the chunk after the one being played, and speech from where that one ends. */
-function fromSilence(retained: Retained, options: ResumeOptions, epoch: number, flushes: readonly Flush[]): ResumePlan {
+function fromSilence(
+  retained: Retained,
+  options: ResumeOptions,
+  epoch: number,
+  flushes: readonly EpochStart[],
+): ResumePlan {
   const at = retained.playhead?.message;
   const chunk = at === undefined ? highest([0, ...flushes.map((flush) => flush.fromChunk)]) : at.chunk + 1;
   const finished = retained.events.flatMap(({ message }) => (message.type === 'turn.finished' ? [message.turn] : []));

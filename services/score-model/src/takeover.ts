@@ -2,20 +2,16 @@ import { MeshError } from '@talkmesh/contracts';
 import type { ChunkCost, Model, ScoreEngine, ScoreSession } from '@talkmesh/inference';
 import type { Counter, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
-import { type RecallReport, recallSession } from './recall.js';
+import type { Recall } from './recall.js';
 import { planResume, type ResumePlan, type Retained, replayDepth } from './resume.js';
-
-export interface TakeoverMetrics {
-  readonly resumes: Counter;
-  readonly skipped: Counter;
-}
 
 export interface TakeoverParts {
   readonly context: ServiceContext<Config>;
   readonly model: Model;
   readonly engine: ScoreEngine;
   readonly cost: ChunkCost;
-  readonly metrics: TakeoverMetrics;
+  readonly recall: Recall;
+  readonly resumes: Counter;
 }
 
 export interface TakeoverRequest {
@@ -35,10 +31,10 @@ export interface Takeover {
 
 /** Reads what NATS retains of a session and decides where it goes on. Nothing retained is no failure: then from silence. */
 export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): Promise<Takeover> {
-  const { context, model, cost, metrics } = parts;
-  const { config, log, bus } = context;
+  const { context, model, cost, resumes } = parts;
+  const { config, log } = context;
   const { sessionId, epoch, keepChunks } = request;
-  const retained = await recallSession(bus, sessionId, config.recallDeadlineMs, reportTo(parts, sessionId));
+  const retained = await parts.recall.session(sessionId);
   const { dit, schedule } = model.manifest.score;
   const plan = planResume(retained, {
     epoch,
@@ -51,7 +47,7 @@ export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): 
     marginMs: config.flushMarginMs,
     nowMs: Date.now(),
   });
-  metrics.resumes.inc({ outcome: plan.outcome });
+  resumes.inc({ outcome: plan.outcome });
   const { chunk, spoken } = plan.position;
   const facts = { session_id: sessionId, outcome: plan.outcome, chunk, epoch: plan.epoch, replay: plan.replay.length };
   const kept = { latents: retained.latents.length, speech: retained.speech.length, events: retained.events.length };
@@ -60,15 +56,6 @@ export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): 
   else log.info({ ...facts, spoken, kept }, 'session taken over');
   return { plan, retained, rebuild: (signal) => rebuild(parts, request, plan, signal) };
 }
-
-export const reportTo = ({ context, metrics }: TakeoverParts, sessionId: string): RecallReport => ({
-  failed: (stream, err) =>
-    context.log.warn({ err, stream, session_id: sessionId }, 'what NATS retains could not be read'),
-  skipped: (stream, err) => {
-    metrics.skipped.inc({ stream });
-    context.log.warn({ err, stream, session_id: sessionId }, 'a retained message is not valid and was skipped');
-  },
-});
 
 async function rebuild(
   { engine }: TakeoverParts,

@@ -1,7 +1,7 @@
 import type { LatentMessage } from '@talkmesh/contracts';
 
-/** What happened to a pushed chunk. `stale`: of an old epoch; `overflow`: it is queued, the oldest one went. */
-export type PushResult = 'queued' | 'stale' | 'overflow';
+/** What happened to a pushed chunk. `stale`: of an old epoch; `duplicate`: it came before; `overflow`: it is queued, the oldest one went. */
+export type PushResult = 'queued' | 'stale' | 'duplicate' | 'overflow';
 
 /** Chunks of one session that wait for the decoder, and the epoch they must be of. */
 export class Call {
@@ -12,6 +12,8 @@ export class Call {
   #epoch: number;
   #fromChunk = 0;
   #dropped = 0;
+  /** The newest chunk that was queued. */
+  #newest: { readonly epoch: number; readonly chunk: number } | undefined;
 
   /** @param rollback tells the decoder to forget chunks */
   constructor(options: { sessionId: string; epoch: number; capacity: number; rollback(fromChunk: number): void }) {
@@ -42,6 +44,9 @@ export class Call {
       this.#dropped += 1;
       return 'stale';
     }
+    const newest = this.#newest;
+    if (newest !== undefined && message.epoch <= newest.epoch && message.chunk <= newest.chunk) return 'duplicate';
+    this.#newest = { epoch: message.epoch, chunk: message.chunk };
     this.#waiting.push(message);
     if (this.#waiting.length <= this.#capacity) return 'queued';
     this.#waiting.shift();
@@ -59,6 +64,11 @@ export class Call {
     this.#dropped += before - this.#waiting.length;
     this.#rollback(fromChunk);
     return before - this.#waiting.length;
+  }
+
+  /** Chunks that came before may come again: what was made of them may not have arrived. */
+  expectAgain(): void {
+    this.#newest = undefined;
   }
 
   /** Chunks of older epochs before the flush are still good: they are played. */

@@ -12,5 +12,7 @@ export const parseConfig = defineConfig({
   downstreamMs: z.coerce.number().int().min(0).max(5000).default(20),
   /** Chunks that can be rolled back; at least the score service's lead. */
   keepChunks: z.coerce.number().int().min(1).max(256).default(12),
+  /** How long taking a session over waits for what NATS retains of it, milliseconds. */
+  recallDeadlineMs: z.coerce.number().int().min(10).max(60_000).default(1000),
 });
 export type Config = ReturnType<typeof parseConfig>;

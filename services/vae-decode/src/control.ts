@@ -1,15 +1,18 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { DecoderEngine, Model, Place, RealTimeAdmission } from '@talkmesh/inference';
+import type { DecoderEngine, DecoderSession, Model, Place, RealTimeAdmission } from '@talkmesh/inference';
 import {
+  type Counter,
   type OpenRequest,
+  RetainedReader,
   RollingPercentiles,
   type ServiceContext,
   type SessionStats,
   type WorkerHandlers,
 } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
-import { listen } from './inbound.js';
+import { fits, SessionInlet } from './inbound.js';
 import type { Outbound } from './outbound.js';
+import { planResume, type ResumePlan, type Retained, unplayed } from './resume.js';
 import type { DecodeStage } from './stage.js';
 
 export interface ControlParts {
@@ -21,29 +24,40 @@ export interface ControlParts {
   readonly admission: RealTimeAdmission;
 }
 
+type DecodeOptions = NonNullable<OpenRequest['decode']>;
+
 export class Control implements WorkerHandlers {
   readonly capacity: number;
   readonly model: string;
   readonly #parts: ControlParts;
-  readonly #listening = new Map<string, () => void>();
+  readonly #inlets = new Map<string, SessionInlet>();
+  readonly #reader: RetainedReader;
+  readonly #resumes: Counter;
   readonly #places = new Map<string, Place>();
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
     this.capacity = parts.context.config.capacity;
     this.model = parts.model.label;
+    const { log, metrics, bus } = parts.context;
+    this.#reader = new RetainedReader(log, metrics);
+    this.#resumes = metrics.counter('talkmesh_resumes_total', 'Sessions taken over from another worker', ['outcome']);
+    bus.onReconnect(() => {
+      for (const sessionId of this.#inlets.keys()) void this.#catchUp(sessionId);
+    });
   }
 
   sessions(): number {
     return this.#parts.stage.sessions;
   }
 
-  async open({ sessionId, epoch, decode }: OpenRequest, signal: AbortSignal): Promise<void> {
+  async open({ sessionId, epoch, decode, resume }: OpenRequest, signal: AbortSignal): Promise<void> {
     if (decode === null || decode === undefined)
       throw new MeshError('ARGUMENT_INVALID', 'vae-decode is opened with options "decode"');
     const place = this.#parts.admission.enter({ clockless: false });
     try {
-      await this.#open(sessionId, epoch, decode, signal);
+      if (resume) await this.#resume(sessionId, epoch, decode, signal);
+      else await this.#open(sessionId, epoch, decode, signal);
       this.#places.set(sessionId, place);
     } catch (error) {
       place.release();
@@ -51,27 +65,87 @@ export class Control implements WorkerHandlers {
     }
   }
 
-  async #open(
-    sessionId: string,
-    epoch: number,
-    decode: NonNullable<OpenRequest['decode']>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
     const { context, engine, stage } = this.#parts;
     const { latentQueueChunks: queueChunks, keepChunks } = context.config;
-    const decoder = await engine.openSession({ avatar: decode.avatar, keepChunks });
+    const decoder = await engine.openSession({ avatar, keepChunks });
     if (signal.aborted) {
       decoder.dispose();
       throw new MeshError('CANCELLED', 'the caller gave up while the session was opened');
     }
     stage.open({ sessionId, epoch, queueChunks }, decoder, new RollingPercentiles());
-    this.#listening.set(sessionId, this.#listen(sessionId));
+    const inlet = this.#listen(sessionId);
+    inlet.start();
+    this.#inlets.set(sessionId, inlet);
     // Whoever opened the session may publish to it as soon as this returns.
     await context.bus.flush().catch((error: unknown) => {
       this.forget(sessionId);
       stage.close(sessionId);
       throw error;
     });
+  }
+
+  /** Listens first, so that nothing is missed between what was retained and what comes. */
+  async #resume(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
+    const { context, engine, stage } = this.#parts;
+    const { latentQueueChunks: queueChunks, keepChunks } = context.config;
+    const inlet = this.#listen(sessionId);
+    let decoder: DecoderSession | undefined;
+    try {
+      await context.bus.flush();
+      const recalled = this.#recall(sessionId);
+      decoder = await engine.openSession({ avatar, keepChunks });
+      const plan = planResume(await recalled, least);
+      if (plan.before !== undefined) await decoder.decode(plan.before.chunk, plan.before.values);
+      if (signal.aborted) throw new MeshError('CANCELLED', 'the caller gave up while the session was taken over');
+      stage.open({ sessionId, epoch: plan.epoch, queueChunks }, decoder, new RollingPercentiles());
+      for (const chunk of plan.chunks) stage.latent(chunk);
+      if (plan.flush !== undefined) stage.flush(sessionId, plan.flush.epoch, plan.flush.fromChunk);
+      this.#inlets.set(sessionId, inlet);
+      inlet.start();
+      this.#told(sessionId, plan);
+    } catch (error) {
+      inlet.close();
+      decoder?.dispose();
+      throw error;
+    }
+  }
+
+  /** NATS was away for this worker: latents may have been missed, and frames may not have arrived. */
+  async #catchUp(sessionId: string): Promise<void> {
+    const { stage } = this.#parts;
+    stage.expectAgain(sessionId);
+    for (const chunk of unplayed(await this.#recall(sessionId))) stage.latent(chunk);
+  }
+
+  async #recall(sessionId: string): Promise<Retained> {
+    const { context, model } = this.#parts;
+    const { bus, config } = context;
+    const within = { deadlineMs: config.recallDeadlineMs };
+    const [latents, events, playhead] = await Promise.all([
+      this.#reader.latents(sessionId, bus.recall('latent', sessionId, within)),
+      this.#reader.events(sessionId, bus.recall('event', sessionId, within)),
+      this.#reader.playhead(sessionId, bus.recall('playhead', sessionId, within)),
+    ]);
+    return {
+      latents: latents.filter((message) => fits(message, sessionId, model.geometry)),
+      events: events.map(({ message }) => message),
+      playhead: playhead?.message,
+    };
+  }
+
+  #told(sessionId: string, { outcome, chunks, before }: ResumePlan): void {
+    this.#resumes.inc({ outcome });
+    const { log } = this.#parts.context;
+    const facts = {
+      session_id: sessionId,
+      outcome,
+      before: before?.chunk,
+      chunk: chunks[0]?.chunk,
+      again: chunks.length,
+    };
+    if (outcome === 'silence') log.warn(facts, 'NATS retains no chunk of this session: it goes on with the next one');
+    else log.info(facts, 'session taken over');
   }
 
   async close(sessionId: string): Promise<void> {
@@ -88,18 +162,19 @@ export class Control implements WorkerHandlers {
   }
 
   forget(sessionId: string): void {
-    this.#listening.get(sessionId)?.();
-    this.#listening.delete(sessionId);
+    this.#inlets.get(sessionId)?.close();
+    this.#inlets.delete(sessionId);
     this.#places.get(sessionId)?.release();
     this.#places.delete(sessionId);
   }
 
-  #listen(sessionId: string): () => void {
+  #listen(sessionId: string): SessionInlet {
     const { context, stage, outbound, model } = this.#parts;
-    return listen(context.bus, sessionId, model.geometry, {
+    return new SessionInlet(context.bus, sessionId, model.geometry, {
       onLatent: (message) => {
         const result = stage.latent(message);
-        if (result !== 'queued') outbound.dropped(result === 'stale' ? 'flushed' : 'overflow', 1);
+        if (result === 'stale') outbound.dropped('flushed', 1);
+        else if (result !== 'queued') outbound.dropped(result, 1);
       },
       onFlush: (epoch, fromChunk) => outbound.dropped('flushed', stage.flush(sessionId, epoch, fromChunk)),
     });

@@ -32,3 +32,40 @@ function assertFits({ sessionId, values, pcm, held }: LatentMessage, expected: s
       `a chunk has ${geometry.latentValues} latents and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: do both services serve the same model?`,
     );
 }
+
+/** Whether a retained chunk is one of this model; after a change of model it is not. */
+export function fits(message: LatentMessage, sessionId: string, geometry: ChunkGeometry): boolean {
+  try {
+    assertFits(message, sessionId, geometry);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What one session hears. It listens from the beginning, and hands on from `start`: what came meanwhile first. */
+export class SessionInlet {
+  readonly #unlisten: () => void;
+  #pending: (() => void)[] | undefined = [];
+
+  constructor(bus: Bus, sessionId: string, geometry: ChunkGeometry, handlers: InboundHandlers) {
+    const later = (act: () => void): void => {
+      if (this.#pending === undefined) act();
+      else this.#pending.push(act);
+    };
+    this.#unlisten = listen(bus, sessionId, geometry, {
+      onLatent: (message) => later(() => handlers.onLatent(message)),
+      onFlush: (epoch, fromChunk) => later(() => handlers.onFlush(epoch, fromChunk)),
+    });
+  }
+
+  start(): void {
+    const pending = this.#pending ?? [];
+    this.#pending = undefined;
+    for (const act of pending) act();
+  }
+
+  close(): void {
+    this.#unlisten();
+  }
+}

@@ -31,7 +31,7 @@ export class Outbound {
   }
 
   /** Chunks that never reached the decoder. */
-  dropped(outcome: 'flushed' | 'overflow', count: number): void {
+  dropped(outcome: 'flushed' | 'overflow' | 'duplicate', count: number): void {
     this.#metrics.chunks.inc({ outcome }, count);
   }
 

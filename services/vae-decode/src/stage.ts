@@ -142,6 +142,11 @@ export class DecodeStage {
     return result;
   }
 
+  /** NATS was away: chunks that were decoded may come again and are decoded again. */
+  expectAgain(sessionId: string): void {
+    this.#entries.get(sessionId)?.call.expectAgain();
+  }
+
   /** @returns chunks given up that waited */
   flush(sessionId: string, epoch: number, fromChunk: number): number {
     return this.#entries.get(sessionId)?.call.flush(epoch, fromChunk) ?? 0;
