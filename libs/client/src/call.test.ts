@@ -164,6 +164,31 @@ test('a lost picture is connected again and the stream object stays', async () =
   await call.hangUp();
 });
 
+test('a stage that moved is offered to again at once: egress the picture, ingest the microphone, others nothing', async () => {
+  const call = await connected();
+  assert.equal(FakePeer.made.length, 2);
+  const states: string[] = [];
+  call.on('state', (state) => states.push(state));
+  gateway.event({ type: 'turn.started', source: 'text' });
+  gateway.event({ type: 'stage.moved', service: 'score-model', cause: 'died', tookMs: 80 });
+  await until('the turn', () => call.state === 'speaking');
+  assert.equal(FakePeer.made.length, 2);
+  let refusals = 2;
+  const answer = gateway.routes.get(`POST /v1/whep/${SESSION}`);
+  gateway.routes.set(`POST /v1/whep/${SESSION}`, (seen) => {
+    refusals -= 1;
+    return refusals >= 0 ? problem(503, 'PEER_LOST', { retryable: true }) : (answer?.(seen) as Response);
+  });
+  gateway.event({ type: 'stage.moved', service: 'webrtc-egress', cause: 'died', tookMs: 80 });
+  await until('the picture', () => call.state === 'speaking' && FakePeer.made.length === 5);
+  assert.deepEqual(states, ['speaking', 'reconnecting', 'speaking']);
+  gateway.event({ type: 'stage.moved', service: 'audio-ingest', cause: 'drained', tookMs: 80 });
+  await until('the microphone', () => FakePeer.made.length === 6);
+  assert.equal(FakePeer.made.at(-1)?.transceivers[0]?.direction, 'sendonly');
+  assert.deepEqual(states, ['speaking', 'reconnecting', 'speaking'], 'the picture went on');
+  await call.hangUp();
+});
+
 test('a picture that cannot come back ends the call with the reason', async () => {
   const call = await connected();
   const errors: TalkMeshError[] = [];

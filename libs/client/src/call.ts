@@ -4,7 +4,7 @@ import { openMicrophone } from './microphone.js';
 import { type CreatePeer, PeerLink, type PeerLinkOptions } from './peer.js';
 import { summarise } from './stats.js';
 import { TokenKeeper } from './token.js';
-import type { CallEvent, CallState, CallStats, SessionTicket } from './types.js';
+import type { CallEvent, CallState, CallStats, SessionTicket, StageService } from './types.js';
 
 export interface CallListeners {
   /** Every event of the session, as the mesh sent it. */
@@ -54,6 +54,8 @@ export class Call {
   private silenced = false;
   private sessionOver = false;
   private followed = false;
+  /** A turn runs, whatever happens to the picture meanwhile. */
+  private talking = false;
   private doubt: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dependencies: CallDependencies) {
@@ -109,7 +111,7 @@ export class Call {
     const microphone = this.takeMicrophone(wanted).catch((error: TalkMeshError) => this.report(error));
     this.viewer = this.link('whep', {
       prepare: (pc) => this.receive(pc),
-      onUp: () => this.enter('listening'),
+      onUp: () => this.enter(this.talking ? 'speaking' : 'listening'),
       onDown: () => this.enter('reconnecting'),
       onLost: (error) => this.finish(error),
     });
@@ -249,16 +251,24 @@ export class Call {
 
   private take(event: CallEvent): void {
     this.emit('event', event);
+    if (event.type === 'turn.started' || event.type === 'turn.finished') this.talking = event.type === 'turn.started';
     const live = this.current === 'listening' || this.current === 'thinking' || this.current === 'speaking';
     if (event.type === 'session.ended') {
       this.sessionOver = true;
       this.finish();
-    } else if (event.type === 'error') this.report(new TalkMeshError(event.reason, event.message));
+    } else if (event.type === 'stage.moved') this.reconnect(event.service);
+    else if (event.type === 'error') this.report(new TalkMeshError(event.reason, event.message));
     else if (!live) return;
     else if (event.type === 'turn.started') this.enter('speaking');
     else if (event.type === 'turn.finished') this.enter('listening');
     else if (event.type === 'speech.stopped' && this.current === 'listening') this.enter('thinking');
     else if (event.type === 'speech.started' && this.current === 'thinking') this.enter('listening');
+  }
+
+  /** A peer connection does not travel with its stage: the new worker needs an offer of its own, before the old one times out. */
+  private reconnect(service: StageService): void {
+    if (service === 'webrtc-egress') void this.viewer?.renew();
+    else if (service === 'audio-ingest') void this.voice?.renew();
   }
 
   private enter(state: CallState): void {

@@ -142,11 +142,16 @@ export class PeerLink {
     });
   }
 
+  /** Makes the connection anew; one that is being made is let be. */
+  async renew(): Promise<void> {
+    if (this.peer !== undefined && !this.signal.aborted) await this.restore();
+  }
+
   private async restore(): Promise<void> {
     this.close();
     this.o.onDown();
     let last = new TalkMeshError('PEER_LOST', 'The media connection was lost.', { retryable: true });
-    for (const pauseMs of this.o.retryMs ?? [0, 500, 1_000, 2_000, 4_000]) {
+    for (const pauseMs of this.o.retryMs ?? [0, 250, 500, 1_000, 2_000, 4_000, 4_000]) {
       try {
         await pause(pauseMs, this.signal);
         return await this.open();

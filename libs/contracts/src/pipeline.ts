@@ -89,7 +89,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'one clock for picture and sound: WebRTC (WHEP) or a recorder; reports the playhead',
     subscribes: ['frame', 'event'],
     publishes: ['playhead', 'event'],
-    recalls: [],
+    recalls: ['playhead'],
     serves: ['StageService', 'SignallingService', 'RecordService'],
     calls: [],
     budgetP95Ms: 60,

@@ -32,7 +32,7 @@ export interface SessionsOptions {
   readonly directory: WorkerDirectory;
   readonly stages: Stages;
   readonly avatars: AvatarCatalogue;
-  readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents'>;
+  readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'forgetRetained'>;
   readonly limits: SessionLimits;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -115,6 +115,9 @@ export class Sessions {
     this.endings.inc({ reason: ending.reason });
     this.o.bus.publishEvent({ ...head, type: 'session.ended', cause: ending.cause });
     this.o.log.info({ sessionId: id, reason: ending.reason, cause: ending.cause }, 'session ended');
+    this.o.bus.forgetRetained(id).catch((thrown: unknown) => {
+      this.o.log.warn({ err: thrown, sessionId: id }, 'what NATS retains of an ended session stays until it is old');
+    });
     return true;
   }
 
@@ -154,7 +157,8 @@ export class Sessions {
     if (record.state === 'ended') return;
     await this.call(id, service, 'signalling', 'hangup', { resourceId }, signal).catch((thrown: unknown) => {
       const error = MeshError.from(thrown);
-      if (error.reason !== 'SESSION_ENDED' && error.reason !== 'SESSION_NOT_FOUND') throw error;
+      const unknown = MeshError.from(error.cause).reason === 'SESSION_NOT_FOUND';
+      if (error.reason !== 'SESSION_ENDED' && !unknown) throw error;
     });
   }
 
@@ -261,11 +265,17 @@ export class Sessions {
     signal: AbortSignal,
   ): Promise<T> {
     const target = this.o.directory.at(await this.addressOf(id, service))[client];
-    return callUnary(
-      target,
-      method,
-      { sessionId: id, ...request },
-      { deadlineMs: this.o.limits.callDeadlineMs, signal },
+    const { callDeadlineMs: deadlineMs } = this.o.limits;
+    return callUnary<object, T>(target, method, { sessionId: id, ...request }, { deadlineMs, signal }).catch(
+      (thrown: unknown) => {
+        const error = MeshError.from(thrown);
+        if (error.reason !== 'SESSION_NOT_FOUND') throw error;
+        // The session lives: its new worker is placed already and about to open it.
+        throw new MeshError('PEER_LOST', `the ${service} of this session is being taken over; try again in a moment`, {
+          cause: error,
+          retryAfterMs: 300,
+        });
+      },
     );
   }
 }

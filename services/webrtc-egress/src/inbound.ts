@@ -1,4 +1,4 @@
-import { decodeFrame, type FrameMessage, MeshError } from '@talkmesh/contracts';
+import { decodeFrame, decodePlayhead, type FrameMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
 /** What every frame of a session must be. */
@@ -11,6 +11,19 @@ export interface FrameShape {
 export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
+}
+
+const RECALL_MS = 3000;
+
+/**
+ * What was played of a session before it came here; undefined when nothing was: a playhead that stands at the very first frame
+ * is the credit of a session nobody watched yet. @throws MeshError NATS_UNAVAILABLE
+ */
+export async function recallPlayhead(bus: Bus, sessionId: string): Promise<PlayheadMessage | undefined> {
+  const retained = (await bus.recall('playhead', sessionId, { deadlineMs: RECALL_MS })).at(-1);
+  if (retained === undefined) return undefined;
+  const playhead = decodePlayhead(retained.payload);
+  return playhead.chunk === 0 && playhead.frame === 0 ? undefined : playhead;
 }
 
 /** Listens to a session's frames and flushes. Frames of another session, size or length are refused. @returns the end of listening */

@@ -23,11 +23,24 @@ export class Playhead {
   /** The newest turn and what was played of it; idle frames (turn 0) in the middle of it, after an underrun, do not forget it. */
   #turn = { id: 0, playedMs: 0 };
 
-  constructor(options: { sessionId: string; epoch: number; creditChunks: number; fps: number }) {
+  /** @param options `after`: the last another worker said of this session; counting goes on from it. */
+  constructor(options: {
+    sessionId: string;
+    epoch: number;
+    creditChunks: number;
+    fps: number;
+    after?: PlayheadMessage | undefined;
+  }) {
     this.#sessionId = options.sessionId;
     this.#creditChunks = options.creditChunks;
     this.#frameMs = 1000 / options.fps;
+    const { after } = options;
     this.#at = { epoch: options.epoch, turn: 0, chunk: 0, frame: 0, mediaTimeUs: 0, turnPlayedMs: 0 };
+    if (after === undefined) return;
+    const { epoch, turn, chunk, frame, mediaTimeUs, turnPlayedMs } = after;
+    this.#at = { epoch, turn, chunk, frame, mediaTimeUs, turnPlayedMs };
+    this.#turn = { id: turn, playedMs: turnPlayedMs };
+    this.#heldFrames = after.heldFrames;
   }
 
   get chunk(): number {

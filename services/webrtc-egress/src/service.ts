@@ -3,6 +3,7 @@ import type { OpenRequest, RunningService, ServiceContext } from '@talkmesh/serv
 import { PeerHost } from '@talkmesh/webrtc';
 import type { Config } from './config.js';
 import { controlServices } from './control.js';
+import { recallPlayhead } from './inbound.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
 import { EgressSession, type Sink } from './session.js';
@@ -33,6 +34,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
   const open = async (request: OpenRequest): Promise<void> => {
     const { sink: kind, fps, shape } = readOptions(request);
     const recording = kind === 'SINK_RECORD';
+    const after = request.resume ? await recallPlayhead(bus, request.sessionId) : undefined;
     const session = new EgressSession({
       sessionId: request.sessionId,
       epoch: request.epoch,
@@ -41,6 +43,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       creditChunks: recording ? config.recordLeadChunks : config.leadChunks,
       connectTimeoutMs: config.viewerConnectTimeoutMs,
       goneMs: config.viewerGoneMs,
+      after,
       bus,
       log,
       metrics,

@@ -1,4 +1,4 @@
-import type { FrameMessage } from '@talkmesh/contracts';
+import type { FrameMessage, PlayheadMessage } from '@talkmesh/contracts';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
 import { type FrameShape, listen } from './inbound.js';
 import type { EgressMetrics } from './metrics.js';
@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly creditChunks: number;
   readonly connectTimeoutMs: number;
   readonly goneMs: number;
+  /** The last playhead of the worker this session comes from. */
+  readonly after?: PlayheadMessage | undefined;
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: EgressMetrics;
@@ -46,11 +48,11 @@ export class EgressSession {
   #dropped = 0;
 
   constructor(options: SessionOptions) {
-    const { sessionId, epoch, fps, creditChunks, bus, shape } = options;
+    const { sessionId, epoch, fps, creditChunks, bus, shape, after } = options;
     this.#options = options;
     this.#log = options.log.child({ session_id: sessionId });
-    this.#stage = new FrameStage({ epoch, capacityChunks: creditChunks + SPARE_CHUNKS });
-    this.#playhead = new Playhead({ sessionId, epoch, creditChunks, fps });
+    this.#stage = new FrameStage({ epoch, capacityChunks: creditChunks + SPARE_CHUNKS, after });
+    this.#playhead = new Playhead({ sessionId, epoch, creditChunks, fps, after });
     this.#outbound = new Outbound(bus, sessionId);
     this.watch = new ViewerWatch({
       connectTimeoutMs: options.connectTimeoutMs,

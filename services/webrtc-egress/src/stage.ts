@@ -8,6 +8,9 @@ export interface TakenFrame {
   readonly frame: FrameMessage;
 }
 
+/** A place in the session's frames. */
+export type FramePosition = Pick<FrameMessage, 'epoch' | 'chunk' | 'frame'>;
+
 interface Flush {
   readonly epoch: number;
   readonly fromChunk: number;
@@ -15,7 +18,7 @@ interface Flush {
 
 const FLUSHES_REMEMBERED = 32;
 
-const precedes = (a: FrameMessage, b: FrameMessage): boolean =>
+const precedes = (a: Omit<FramePosition, 'epoch'>, b: Omit<FramePosition, 'epoch'>): boolean =>
   a.chunk < b.chunk || (a.chunk === b.chunk && a.frame < b.frame);
 
 /**
@@ -28,12 +31,16 @@ export class FrameStage {
   #epoch: number;
   #waiting: FrameMessage[] = [];
   #inFlight: TakenFrame[] = [];
-  #last: FrameMessage | undefined;
-  #lastPlayed: FrameMessage | undefined;
+  #last: FramePosition | undefined;
+  /** Without a picture when another worker played it. */
+  #lastPlayed: (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined;
   #serial = 0;
 
-  constructor(options: { epoch: number; capacityChunks: number }) {
-    this.#epoch = options.epoch;
+  /** @param options `after`: what another worker played last; everything up to it is stale. */
+  constructor(options: { epoch: number; capacityChunks: number; after?: FramePosition | undefined }) {
+    this.#epoch = Math.max(options.epoch, options.after?.epoch ?? 0);
+    this.#last = options.after;
+    this.#lastPlayed = options.after;
     this.#capacityChunks = options.capacityChunks;
   }
 
