@@ -1,4 +1,4 @@
-import { inferenceConfigShape, scheduleConfigShape, timelineConfigShape } from '@talkmesh/inference';
+import { inferenceConfigShape, planConfigShape, scheduleConfigShape, timelineConfigShape } from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
@@ -7,6 +7,7 @@ const int = (min: number, max: number) => z.coerce.number().int().min(min).max(m
 export const parseConfig = defineConfig(
   {
     ...inferenceConfigShape,
+    ...planConfigShape,
     ...scheduleConfigShape,
     ...timelineConfigShape,
     /** Chunks made ahead before the egress has granted credits. */

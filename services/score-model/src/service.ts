@@ -7,6 +7,7 @@ import {
   loadModel,
   type Model,
   openTimeline,
+  parsePlan,
   parseProvider,
   RealTimeAdmission,
   ScoreEngine,
@@ -39,22 +40,37 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     provider: parseProvider(config.inferenceProvider),
   });
   try {
-    const engine = await ScoreEngine.load(model, executor);
+    const timeline = openTimeline(config.timeline, 'score-model');
+    const { plan, devices } = parsePlan(config);
+    const engine = await ScoreEngine.load(model, executor, {
+      plan,
+      devices,
+      threads: config.inferenceThreads,
+      timeline,
+      onDeath: (why) => log.error({ why }, 'a group of ranks died and starts again'),
+    });
     const warmUpMs = await warmUp(engine);
-    log.info({ model: model.label, warmUpMs, threads: config.inferenceThreads }, 'model loaded');
+    log.info({ model: model.label, warmUpMs, threads: config.inferenceThreads, ...plan }, 'model loaded');
     const cost = new ChunkCost(warmUpMs);
     const admission = admissionOf(context, model, cost);
     const metrics = createScoreMetrics(context.metrics, () => engine.stateBytes(), admission);
-    const timeline = openTimeline(config.timeline, 'score-model');
     const outbound = new Outbound(bus, metrics, log);
     const { downstreamMs } = config;
     const steps = model.manifest.score.schedule.length;
-    const stage = new ScoreStage({ geometry: model.geometry, steps, clock, cost, downstreamMs, timeline });
+    const stage = new ScoreStage({
+      geometry: model.geometry,
+      steps,
+      clock,
+      cost,
+      depth: engine.depth,
+      downstreamMs,
+      timeline,
+    });
     const control = new Control({ context, model, engine, stage, outbound, metrics, admission, cost });
     const stop = new AbortController();
     const working = work(stage, outbound, control, stop.signal);
     let died: unknown;
-    executor.failed.catch((error: unknown) => {
+    engine.failed.catch((error: unknown) => {
       died = error;
       giveUp(stage, control, outbound, error);
       process.kill(process.pid, 'SIGTERM');
@@ -86,7 +102,7 @@ function admissionOf({ config, metrics }: ServiceContext<Config>, model: Model, 
     windowMs: Math.max(1, model.geometry.chunkMs - config.downstreamMs),
     utilisation: config.utilisationMax,
     stateBytes: config.stateBytesMax,
-    stateBytesPerSession: sessionStateBytes(model.manifest, { keepChunks }).total,
+    stateBytesPerSession: sessionStateBytes(model.manifest, { keepChunks, plan: parsePlan(config).plan }).total,
     clocklessShare: 1 / CLOCKLESS_EVERY_CHUNKS,
   };
   return new RealTimeAdmission(

@@ -23,6 +23,8 @@ export interface RankOptions {
   /** How long a rank may be silent before its group is started again, milliseconds. */
   readonly deadlineMs?: number;
   readonly timeline?: Timeline;
+  /** Told when a group died, and why; it starts again by itself. */
+  readonly onDeath?: (why: string) => void;
 }
 
 /** Keys and values that a group keeps. */
@@ -63,14 +65,14 @@ export class RankDenoiser implements Denoiser<Parts> {
     options: RankOptions;
   }) {
     const { model, executor, setups, options } = parts;
-    const { plan, deadlineMs = DEADLINE_MS } = options;
+    const { plan, deadlineMs = DEADLINE_MS, onDeath = () => undefined } = options;
     this.model = model;
     this.depth = plan.steps;
     this.timeline = options.timeline ?? NO_TIMELINE;
     this.#executor = executor;
     this.#audio = parts.audio;
     this.#silence = parts.silence;
-    this.groups = setups.map((ranks, i) => new RankGroup({ name: `step group ${i}`, ranks, deadlineMs }));
+    this.groups = setups.map((ranks, i) => new RankGroup({ name: `step group ${i}`, ranks, deadlineMs, onDeath }));
     this.#frames = (setups[0] ?? []).map(({ cut }) => cut.frames);
     this.failed = Promise.race([executor.failed, ...this.groups.map((group) => group.failed)]);
     this.failed.catch(() => undefined);

@@ -15,6 +15,7 @@ export interface RankGroupOptions {
   readonly ranks: readonly RankSetup[];
   /** How long a rank may be silent, milliseconds: one pass, or one exchange in it. */
   readonly deadlineMs: number;
+  readonly onDeath: (why: string) => void;
 }
 
 /** A group's pass: the same for all ranks, but for their rows. */
@@ -215,6 +216,7 @@ export class RankGroup {
     if (this.#life !== life) return;
     this.#life = undefined;
     failExchange(life.memory, culprit);
+    this.#options.onDeath(why);
     this.#release(life, new MeshError('PEER_LOST', `${why}; its group of ranks starts again, open the session anew`));
     void endAll(life.workers);
     this.#ready = this.#startAgain(why);
