@@ -95,27 +95,26 @@ class Steps {
   readonly first: Int32Array;
   readonly second: Int32Array;
   readonly share: Float64Array;
+  /** Pixels at which another pair of samples begins, and the end. */
+  readonly starts: Int32Array;
 
   constructor(size: number, fieldSize: number) {
+    const starts: number[] = [];
+    let last = Number.NaN;
     this.first = new Int32Array(size);
     this.second = new Int32Array(size);
     this.share = new Float64Array(size);
     for (let pixel = 0; pixel < size; pixel++) {
-      const place = Math.min(Math.max(((pixel + 0.5) * fieldSize) / size - 0.5, 0), fieldSize - 1);
+      const free = ((pixel + 0.5) * fieldSize) / size - 0.5;
+      const place = Math.min(Math.max(free, 0), fieldSize - 1);
       this.first[pixel] = Math.floor(place);
       this.second[pixel] = Math.min(Math.floor(place) + 1, fieldSize - 1);
       this.share[pixel] = place - Math.floor(place);
+      if (Math.floor(free) !== last) starts.push(pixel);
+      last = Math.floor(free);
     }
+    this.starts = Int32Array.from([...starts, size]);
   }
-}
-
-/** Where the pixels of one row are found, on planes with their margin. */
-interface Places {
-  readonly x: Float64Array;
-  readonly y: Float64Array;
-  /** Flow of the row at the columns where it is given. */
-  readonly flowX: Float64Array;
-  readonly flowY: Float64Array;
 }
 
 interface Warp {
@@ -125,65 +124,104 @@ interface Warp {
   readonly steps: Steps;
   /** Pixels of this plane per luma pixel. */
   readonly scale: number;
+  /** The flow of the row being drawn, x and y, at the columns where it is given; filled in row by row. */
+  readonly rowX: Float64Array;
+  readonly rowY: Float64Array;
+  readonly frame: Uint8ClampedArray;
 }
 
-function placeRow(warp: Warp, row: number, size: number, places: Places): void {
-  const { flow, from, fieldSize, steps, scale } = warp;
-  const { first, second, share } = steps;
-  const { x, y, flowX, flowY } = places;
-  const above = from + (first[row] as number) * fieldSize * 2;
-  const below = from + (second[row] as number) * fieldSize * 2;
-  const down = share[row] as number;
-  let largest = 0;
+function flowOfRow({ flow, from, fieldSize, steps, scale, rowX, rowY }: Warp, row: number): void {
+  const above = from + (steps.first[row] as number) * fieldSize * 2;
+  const below = from + (steps.second[row] as number) * fieldSize * 2;
+  const down = steps.share[row] as number;
   for (let i = 0; i < fieldSize; i++) {
-    const startX = flow[above + 2 * i] as number;
-    const startY = flow[above + 2 * i + 1] as number;
-    const offsetX = (startX + ((flow[below + 2 * i] as number) - startX) * down) * scale;
-    const offsetY = (startY + ((flow[below + 2 * i + 1] as number) - startY) * down) * scale;
-    flowX[i] = offsetX;
-    flowY[i] = offsetY;
-    largest = Math.max(largest, Math.abs(offsetX), Math.abs(offsetY));
+    const x = flow[above + 2 * i] as number;
+    const y = flow[above + 2 * i + 1] as number;
+    rowX[i] = (x + ((flow[below + 2 * i] as number) - x) * down) * scale;
+    rowY[i] = (y + ((flow[below + 2 * i + 1] as number) - y) * down) * scale;
   }
-  for (let i = 0; i < size; i++) {
-    const before = first[i] as number;
-    const after = second[i] as number;
-    const near = share[i] as number;
-    const offsetX = flowX[before] as number;
-    const offsetY = flowY[before] as number;
-    x[i] = i + MARGIN + offsetX + ((flowX[after] as number) - offsetX) * near;
-    y[i] = row + MARGIN + offsetY + ((flowY[after] as number) - offsetY) * near;
-  }
-  if (largest < MARGIN - 2) return;
-  const limit = MARGIN + size - 1;
-  for (const values of [x, y])
-    for (let i = 0; i < size; i++) values[i] = Math.min(Math.max(values[i] as number, MARGIN), limit);
 }
 
-function sampleRow(plane: Plane, places: Places, frame: Uint8ClampedArray, to: number): void {
+/**
+ * One row of one or two planes of the same size along flow that stays within the margin: the hot loop. Between two
+ * columns the flow changes evenly, so places are added up.
+ */
+function warpRow(warp: Warp, row: number, plane: Plane, to: number, other: Plane | undefined, otherTo: number): void {
+  const { steps, rowX, rowY, frame } = warp;
+  const { first, second, share, starts } = steps;
+  const { stride, pixels } = plane;
+  const otherPixels = other?.pixels ?? pixels;
+  const count = starts.length - 1;
+  for (let stretch = 0; stretch < count; stretch++) {
+    const begin = starts[stretch] as number;
+    const end = starts[stretch + 1] as number;
+    const before = first[begin] as number;
+    const after = second[begin] as number;
+    const near = share[begin] as number;
+    const nearer = end > begin + 1 ? (share[begin + 1] as number) - near : 0;
+    const changeX = (rowX[after] as number) - (rowX[before] as number);
+    const changeY = (rowY[after] as number) - (rowY[before] as number);
+    let x = begin + MARGIN + (rowX[before] as number) + changeX * near;
+    let y = row + MARGIN + (rowY[before] as number) + changeY * near;
+    for (let pixel = begin; pixel < end; pixel++) {
+      const left = x | 0;
+      const top = y | 0;
+      const [shareX, shareY] = [x - left, y - top];
+      const corner = (Math.imul(top, stride) + left) | 0;
+      const topLeft = pixels[corner] as number;
+      const bottomLeft = pixels[corner + stride] as number;
+      const upper = topLeft + ((pixels[corner + 1] as number) - topLeft) * shareX;
+      const lower = bottomLeft + ((pixels[corner + stride + 1] as number) - bottomLeft) * shareX;
+      frame[to + pixel] = upper + (lower - upper) * shareY;
+      if (other !== undefined) {
+        const otherTop = otherPixels[corner] as number;
+        const otherBottom = otherPixels[corner + stride] as number;
+        const otherUpper = otherTop + ((otherPixels[corner + 1] as number) - otherTop) * shareX;
+        const otherLower = otherBottom + ((otherPixels[corner + stride + 1] as number) - otherBottom) * shareX;
+        frame[otherTo + pixel] = otherUpper + (otherLower - otherUpper) * shareY;
+      }
+      x += 1 + changeX * nearer;
+      y += changeY * nearer;
+    }
+  }
+}
+
+/** The same for flow that leaves the margin: every place is held inside the picture. */
+function warpRowFar(warp: Warp, row: number, plane: Plane, to: number): void {
+  const { steps, rowX, rowY, frame } = warp;
   const { stride, pixels, size } = plane;
-  const { x, y } = places;
-  for (let i = 0; i < size; i++) {
-    const placeX = x[i] as number;
-    const placeY = y[i] as number;
-    const left = placeX | 0;
-    const top = placeY | 0;
-    const shareX = placeX - left;
-    const corner = (Math.imul(top, stride) + left) | 0;
-    const topLeft = pixels[corner] as number;
-    const bottomLeft = pixels[corner + stride] as number;
-    const upper = topLeft + ((pixels[corner + 1] as number) - topLeft) * shareX;
-    const lower = bottomLeft + ((pixels[corner + stride + 1] as number) - bottomLeft) * shareX;
-    frame[to + i] = upper + (lower - upper) * (placeY - top);
+  const inside = (place: number): number => Math.min(Math.max(place, 0), size - 1) + MARGIN;
+  for (let pixel = 0; pixel < size; pixel++) {
+    const near = steps.share[pixel] as number;
+    const along = (flow: Float64Array): number => {
+      const start = flow[steps.first[pixel] as number] as number;
+      return start + ((flow[steps.second[pixel] as number] as number) - start) * near;
+    };
+    const [x, y] = [inside(pixel + along(rowX)), inside(row + along(rowY))];
+    const corner = Math.floor(y) * stride + Math.floor(x);
+    const between = (at: number): number =>
+      (pixels[at] as number) + ((pixels[at + 1] as number) - (pixels[at] as number)) * (x - Math.floor(x));
+    const upper = between(corner);
+    frame[to + pixel] = upper + (between(corner + stride) - upper) * (y - Math.floor(y));
   }
 }
 
-/** Samples all planes of one size along the same flow; `to` is where the first one goes, the next ones follow. */
-function warpPlanes(planes: readonly Plane[], warp: Warp, places: Places, frame: Uint8ClampedArray, to: number): void {
-  const size = planes[0]?.size ?? 0;
+/** One or two planes of one size; `to` is where the first one goes, the other follows. */
+function warpPlanes(warp: Warp, plane: Plane, to: number, other?: Plane): void {
+  const { flow, from, fieldSize, scale } = warp;
+  const { size } = plane;
+  let largest = 0;
+  for (let i = from; i < from + 2 * fieldSize * fieldSize; i++)
+    largest = Math.max(largest, Math.abs(flow[i] as number));
+  const inMargin = largest * scale < MARGIN - 2;
   for (let row = 0; row < size; row++) {
-    placeRow(warp, row, size, places);
-    for (let i = 0; i < planes.length; i++)
-      sampleRow(planes[i] as Plane, places, frame, to + i * size * size + row * size);
+    flowOfRow(warp, row);
+    const start = to + row * size;
+    if (inMargin) warpRow(warp, row, plane, start, other, start + size * size);
+    else {
+      warpRowFar(warp, row, plane, start);
+      if (other !== undefined) warpRowFar(warp, row, other, start + size * size);
+    }
   }
 }
 
@@ -197,24 +235,24 @@ export function composeFrames(composition: Composition): Uint8Array {
   const { size, frames, edits, corners, flow, fieldSize } = composition;
   const half = size / 2;
   const luma = new Plane(size, composition.luma);
-  const chroma = [0, 1].map(
-    (i) => new Plane(half, composition.chroma.subarray(i * half * half, (i + 1) * half * half)),
-  );
-  const [fine, coarse] = [new Steps(size, fieldSize), new Steps(half, fieldSize)];
-  const [x, y] = [new Float64Array(size), new Float64Array(size)];
-  const places: Places = { x, y, flowX: new Float64Array(fieldSize), flowY: new Float64Array(fieldSize) };
-  const result = new Uint8ClampedArray((frames * size * size * 3) / 2);
-  for (let frame = 0; frame < frames; frame++) {
-    for (const plane of [luma, ...chroma]) plane.reset();
-    for (const [i, edit] of edits.entries())
-      paste(edit, frame, corners[2 * i] as number, corners[2 * i + 1] as number, luma, chroma);
-    const from = frame * fieldSize * fieldSize * 2;
-    const to = (frame * size * size * 3) / 2;
-    for (const plane of [luma, ...chroma]) plane.finish();
-    warpPlanes([luma], { flow, from, fieldSize, steps: fine, scale: 1 }, places, result, to);
-    warpPlanes(chroma, { flow, from, fieldSize, steps: coarse, scale: 0.5 }, places, result, to + size * size);
+  const u = new Plane(half, composition.chroma.subarray(0, half * half));
+  const v = new Plane(half, composition.chroma.subarray(half * half));
+  const planes = [luma, u, v] as const;
+  const rows = { rowX: new Float64Array(fieldSize), rowY: new Float64Array(fieldSize) };
+  const frame = new Uint8ClampedArray((frames * size * size * 3) / 2);
+  const fine = { flow, fieldSize, steps: new Steps(size, fieldSize), scale: 1, ...rows, frame };
+  const coarse = { flow, fieldSize, steps: new Steps(half, fieldSize), scale: 0.5, ...rows, frame };
+  for (let i = 0; i < frames; i++) {
+    for (const plane of planes) plane.reset();
+    for (const [k, edit] of edits.entries())
+      paste(edit, i, corners[2 * k] as number, corners[2 * k + 1] as number, luma, [u, v]);
+    for (const plane of planes) plane.finish();
+    const from = i * fieldSize * fieldSize * 2;
+    const to = (i * size * size * 3) / 2;
+    warpPlanes({ ...fine, from }, luma, to);
+    warpPlanes({ ...coarse, from }, u, to + size * size, v);
   }
-  return new Uint8Array(result.buffer);
+  return new Uint8Array(frame.buffer);
 }
 
 function paste(edit: Edit, frame: number, left: number, top: number, luma: Plane, chroma: readonly Plane[]): void {
