@@ -1,22 +1,34 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|mind ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|mind ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch and runs only when named.
  */
 import { loadModel } from '@talkmesh/inference';
 import { installTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
+import { measureCompile } from './compile.js';
 import { measureHops } from './hops.js';
 import { measureMind } from './mind.js';
+import { reportScale } from './scale-report.js';
+import { loadRows, measureLoads, predictionRows } from './sessions.js';
+import { runSoak, soakTables } from './soak.js';
 import { formatTable, type Row } from './table.js';
 
-const PARTS = ['hops', 'chunks', 'calls'] as const;
+const PARTS = ['hops', 'chunks', 'calls', 'compile'] as const;
 type Part = (typeof PARTS)[number];
+/** Run only when named: they take long, or need more than the mesh. */
+const BY_NAME = ['mind', 'loads', 'simulate', 'soak'] as const;
+const SOAK_MINUTES = 60;
 
 const args = process.argv.slice(2);
 const json = args.includes('--json');
 const named = PARTS.filter((part) => args.includes(part));
-const wanted = new Set<Part>(named.length > 0 || args.includes('mind') ? named : PARTS);
+const wanted = new Set<Part>(named.length > 0 || BY_NAME.some((part) => args.includes(part)) ? named : PARTS);
+/** `--name 12` */
+function numberOf(name: string): number | undefined {
+  const at = args.indexOf(name);
+  return at < 0 ? undefined : Number(args[at + 1]);
+}
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 await installTools(say);
@@ -27,14 +39,33 @@ const tables: Record<string, readonly Row[]> = {};
 const titles: Record<string, string> = {
   hops: 'Hops over NATS, one message in flight',
   chunks: `One chunk (${chunkMs} ms of video), no mesh around it`,
+  compile: 'Graph compiler, one denoising pass on one thread; ratios of processor time',
   mind: 'One chunk on one thread, against PyTorch',
   sessions: 'Whole mesh, talks of 20 s at once, unpaced',
   stages: 'Stages of the first row',
+  loads: 'Calls at real speed, more than admission lets in',
+  predictions: 'The simulation against the same calls',
+  capacity: 'What one worker pair holds (simulation)',
+  scale: 'Many calls (simulation and arithmetic)',
+  soak: 'One call for a long time',
+  soakMemory: 'Memory of its processes, first and last quarter',
 };
 if (wanted.has('hops')) tables['hops'] = await measureHops(chunkMs, width, height);
 if (wanted.has('chunks')) tables['chunks'] = await measureChunks(model);
 if (wanted.has('calls')) Object.assign(tables, await measureCalls(model));
+if (wanted.has('compile')) tables['compile'] = await measureCompile(model);
 if (args.includes('mind')) tables['mind'] = await measureMind(model);
+if (args.includes('loads')) {
+  const loads = await measureLoads();
+  Object.assign(tables, { loads: loadRows(loads), predictions: predictionRows(loads, model) });
+}
+if (args.includes('simulate'))
+  Object.assign(tables, reportScale(model, numberOf('--score-ms'), numberOf('--decode-ms')));
+if (args.includes('soak')) {
+  const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);
+  const report = await runSoak({ seconds, warmUpSeconds: seconds / 6, everySeconds: 10, say });
+  Object.assign(tables, soakTables(report));
+}
 if (json) process.stdout.write(`${JSON.stringify({ model: model.label, tables }, null, 2)}\n`);
 else
   for (const [name, rows] of Object.entries(tables))

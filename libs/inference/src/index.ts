@@ -1,5 +1,6 @@
 export * from './avatar-source.js';
 export * from './chunk-states.js';
+export * from './compile/index.js';
 export * from './config-fields.js';
 export * from './decoder-engine.js';
 export * from './executor.js';
