@@ -24,6 +24,8 @@ export function parseSubject(subject: string): { sessionId: string; stream: Stre
 /** KV buckets (JetStream). Keys: `<service>.<instanceId>` and `<sessionId>`. */
 export const WORKERS_BUCKET = 'talkmesh_workers';
 export const SESSIONS_BUCKET = 'talkmesh_sessions';
+/** How long a session's record outlives its last change, milliseconds. */
+export const SESSIONS_TTL_MS = 3_600_000;
 /** People's own pictures, for workers; and what the edge knows of them. Keys: avatar ids. */
 export const PICTURES_BUCKET = 'talkmesh_pictures';
 export const AVATARS_BUCKET = 'talkmesh_avatars';

@@ -1,5 +1,12 @@
 import type { NatsConnection } from '@nats-io/transport-node';
-import { MeshError, WORKERS_BUCKET, type WorkerName, type WorkerRecord } from '@talkmesh/contracts';
+import {
+  MeshError,
+  SESSIONS_BUCKET,
+  SESSIONS_TTL_MS,
+  WORKERS_BUCKET,
+  type WorkerName,
+  type WorkerRecord,
+} from '@talkmesh/contracts';
 import { AdminServer } from './admin-http.js';
 import { NatsBus } from './bus.js';
 import type { BaseConfig } from './config.js';
@@ -10,6 +17,7 @@ import { Lifecycle } from './lifecycle.js';
 import type { Logger } from './logging.js';
 import { createMetrics, exportSessionGauges, type Metrics } from './metrics.js';
 import { connectNats } from './nats-connection.js';
+import { PlacementWatch } from './placement-watch.js';
 import { RegistryHeartbeat } from './registry.js';
 import { handleSignals, watchParent } from './signals.js';
 import { SessionAdmission, stageService } from './stage-service.js';
@@ -18,6 +26,7 @@ import { aborted, waitAtMost, waitUntil } from './waiting.js';
 /** Running calls get at least this long to finish after a drain, milliseconds. */
 const MIN_GRPC_CLOSE_MS = 1000;
 const CLOSE_SESSIONS_MS = 5000;
+const PLACEMENT_CHECK_MS = 10_000;
 const DISPOSE_MS = 5000;
 const NATS_DRAIN_MS = 2000;
 
@@ -42,6 +51,7 @@ export class ServiceProcess<C extends BaseConfig> {
   #running: RunningService | undefined;
   #admission: SessionAdmission | undefined;
   #registry: RegistryHeartbeat | undefined;
+  #placements: PlacementWatch | undefined;
   #drainUntil = 0;
 
   constructor(definition: ServiceDefinitionOf<C>, config: C, log: Logger, version: string) {
@@ -139,7 +149,10 @@ export class ServiceProcess<C extends BaseConfig> {
       retainedBytes: this.#config.retentionMb * 2 ** 20,
       onConnectionChange: (connected) => {
         this.#refreshHealth();
-        if (connected) this.#registry?.notify();
+        if (connected) {
+          this.#registry?.notify();
+          void this.#placements?.check();
+        }
       },
     });
     this.#bus = bus;
@@ -218,7 +231,29 @@ export class ServiceProcess<C extends BaseConfig> {
     this.#registry = registry;
     this.#cleanups.push({ what: 'registry', run: () => registry.stop() });
     this.lifecycle.onChange(() => registry.notify());
-    if (this.#admission !== undefined) this.#admission.onChange = () => registry.notifyIfChanged();
+    const admission = this.#admission;
+    if (admission === undefined) return;
+    admission.onChange = () => registry.notifyIfChanged();
+    await this.#watchPlacements(bus, admission, service, instanceId);
+  }
+
+  async #watchPlacements(
+    bus: NatsBus,
+    admission: SessionAdmission,
+    service: WorkerName,
+    instanceId: string,
+  ): Promise<void> {
+    const placements = new PlacementWatch({
+      bucket: await bus.kv(SESSIONS_BUCKET, { ttlMs: SESSIONS_TTL_MS }),
+      service,
+      instanceId,
+      sessions: () => admission.openSessions,
+      close: (sessionId, reason) => admission.close(sessionId, reason),
+      everyMs: PLACEMENT_CHECK_MS,
+      log: this.log,
+    });
+    this.#placements = placements;
+    this.#cleanups.push({ what: 'placement watch', run: () => placements.stop() });
   }
 
   #registryState(): WorkerRecord['state'] {

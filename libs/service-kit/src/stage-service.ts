@@ -56,6 +56,11 @@ export class SessionAdmission {
     return Math.max(this.#worker.sessions(), this.#held.size);
   }
 
+  /** Sessions that are open and not being closed. */
+  get openSessions(): string[] {
+    return [...this.#held].flatMap(([id, { opened, closing }]) => (opened && closing === undefined ? [id] : []));
+  }
+
   async open(request: OpenRequest, signal: AbortSignal): Promise<void> {
     const id = assertSessionId(request.sessionId);
     const expected = OPTIONS_OF[this.#service];

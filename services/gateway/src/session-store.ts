@@ -1,11 +1,11 @@
-import { assertSessionId, MeshError, type SessionRecord, sessionRecord } from '@talkmesh/contracts';
+import { assertSessionId, MeshError, SESSIONS_TTL_MS, type SessionRecord, sessionRecord } from '@talkmesh/contracts';
 import type { KvBucket } from '@talkmesh/service-kit';
 
 /**
  * Life of an untouched record. The reaper touches records of living sessions well before, so this is how long an ended
  * session is still known as ended.
  */
-export const SESSION_TTL_MS = 3_600_000;
+export const SESSION_TTL_MS = SESSIONS_TTL_MS;
 const MAX_ATTEMPTS = 20;
 
 /** A record with the revision that was read. */
