@@ -1,4 +1,4 @@
-"""The two exported graphs: what a reference needs once, and what every chunk of three latent frames needs.
+"""The two exported graphs: what a reference needs once, and what every chunk of latent frames (three, unless said) needs.
 
 The decoder's graph ends with edits (feathered residuals of the patches, mirrored back) and flow fields. Pasting and
 warping are left to the runtime: as ONNX operators they cost more than the networks (GridSample is not vectorised).
@@ -105,33 +105,34 @@ def mirrored(packed: Tensor) -> Tensor:
 
 
 class DecoderGraph(nn.Module):
-    """latent [3, 8, 2, 2], state [9, 2, 2] and DECODER_INPUTS -> edits, flow and the next state.
+    """latent [F, 8, 2, 2], state [9, 2, 2] and DECODER_INPUTS -> edits, flow and the next state.
 
-    Edits are packed residuals in bytes, [12, 6, h, w] for the patches at `reference_corners`; flow [12, s, s, 2] is in
+    Edits are packed residuals in bytes, [4 F, 6, h, w] for the patches at `reference_corners`; flow [4 F, s, s, 2] is in
     pixels of luma, x first. The state is the previous latent frame [8, 2, 2] and a plane that is 1 once there is one.
     """
 
-    def __init__(self, config: DecoderConfig, mouth: PatchNet, eyes: PatchNet, flow: FlowNet, border: tuple[np.ndarray, np.ndarray]) -> None:
+    def __init__(self, config: DecoderConfig, mouth: PatchNet, eyes: PatchNet, flow: FlowNet, border: tuple[np.ndarray, np.ndarray], latent_frames: int = LATENT_FRAMES) -> None:
         super().__init__()
         self.config, self.mouth, self.eyes, self.flow = config, mouth, eyes, flow
+        self.latent_frames, self.frames = latent_frames, latent_frames * FRAMES // LATENT_FRAMES
         plain, bias = plain_matrix()
         for name, value in (("plain", plain), ("plain_bias", bias), ("border", border[0]), ("border_bias", border[1]), ("low", LOW), ("high", HIGH)):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value)))
         for name, value in (("mouth_centre", MOUTH_CENTRE), ("mouth_spread", MOUTH_SPREAD), ("eye_centre", EYE_CENTRE), ("eye_spread", EYE_SPREAD)):
             self.register_buffer(name, value)
-        self.register_buffer("sides", torch.tensor([[[-1.0]], [[1.0]]]).expand(2, FRAMES, 1).contiguous())
+        self.register_buffer("sides", torch.tensor([[[-1.0]], [[1.0]]]).expand(2, self.frames, 1).contiguous())
         self.register_buffer("mirror", torch.tensor([[1.0] * 5, [1, -1, 1, 1, 1]])[:, None])
         self.register_buffer("mouth_fade", packed_feather(config.mouth_patch) * 127.5)
         self.register_buffer("eye_fade", packed_feather(config.eye_patch) * 127.5)
 
     def rig(self, latent: Tensor, state: Tensor) -> Tensor:
-        """rig rows [12, 15], clipped to their legal ranges."""
-        flat = latent.reshape(LATENT_FRAMES, LATENT)
+        """rig rows [4 F, 15], clipped to their legal ranges."""
+        flat = latent.reshape(self.latent_frames, LATENT)
         previous = torch.cat([state[:8].reshape(1, LATENT), flat[:-1]])
-        known = torch.cat([state[8, 0, 0].reshape(1, 1), torch.ones(LATENT_FRAMES - 1, 1)])
+        known = torch.cat([state[8, 0, 0].reshape(1, 1), torch.ones(self.latent_frames - 1, 1)])
         rows = flat @ self.plain + self.plain_bias
         rows = rows + known * (torch.cat([previous, flat], 1) @ self.border + self.border_bias)
-        return torch.maximum(torch.minimum(rows.reshape(FRAMES, len(NAMES)), self.high), self.low)
+        return torch.maximum(torch.minimum(rows.reshape(self.frames, len(NAMES)), self.high), self.low)
 
     def _edits(self, rig: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         mouth = (rig[:, columns(MOUTH_NUMBERS)] - self.mouth_centre) / self.mouth_spread
@@ -140,18 +141,18 @@ class DecoderGraph(nn.Module):
 
         def shared(name: str) -> Tensor:
             value = tensors[name]
-            return value[:, None].expand(-1, FRAMES, *value.shape[1:]).flatten(0, 1)
+            return value[:, None].expand(-1, self.frames, *value.shape[1:]).flatten(0, 1)
 
         lips = self.mouth.residual(mouth, *(tensors[f"reference_mouth_{part}"] for part in PREPARED))
         lids = self.eyes.residual(eyes, *(shared(f"reference_eyes_{part}") for part in PREPARED)) * self.eye_fade
-        return lips * self.mouth_fade, lids[:FRAMES], mirrored(lids[FRAMES:])
+        return lips * self.mouth_fade, lids[:self.frames], mirrored(lids[self.frames:])
 
     def forward(self, latent: Tensor, state: Tensor, *reference: Tensor) -> tuple[Tensor, ...]:
         tensors = dict(zip(DECODER_INPUTS, reference))
         rig = self.rig(latent, state)
         pose = rig[:, columns(POSE_NUMBERS)] / POSE_INPUT_SCALE
         field = self.config.flow_net.final_size
-        flow = (self.flow.blend(pose) @ tensors["reference_flow"]).reshape(FRAMES, field, field, 2) * (SIZE / 2)
+        flow = (self.flow.blend(pose) @ tensors["reference_flow"]).reshape(self.frames, field, field, 2) * (SIZE / 2)
         return (*self._edits(rig, tensors), flow, torch.cat([latent[-1], torch.ones(1, 2, 2)]))
 
 

@@ -1,4 +1,5 @@
-"""Stage 3: the sparse causal student of a few steps, by DMD, regression to the teacher's samples, and the truth for the mouth.
+"""Stage 3: the sparse causal student of a few steps, by DMD, regression to the teacher's samples, the truth for the mouth, and
+the data's spread for eyes and pose.
 
 DMD (distribution matching distillation): two bidirectional networks look at the student's roll-outs under fresh noise. The real score is
 the teacher, frozen; the fake score is a copy that keeps learning the student's own outputs. Where they disagree about x0 is the direction in
@@ -12,6 +13,7 @@ from .flow import SCHEDULES, TEACHER_TIMES, flow_error, mixed, noise_like, sampl
 from .losses import lips_loss, step_loss
 from .parallel import ShardedAdamW
 from .sequences import component_weights, teacher_view
+from .spread import Spread
 
 
 class Pairs:
@@ -84,6 +86,7 @@ class Distiller:
         self.times = SCHEDULES[settings["student_steps"]]
         self.pairs = Pairs(teacher, self.times, settings["uses"], settings["buffer"])
         self.matching = Matching(teacher, settings) if settings["dmd"] else None
+        self.spread = Spread(data.cache.shards[data.usable[0]]["rig"]) if settings["spread"] else None
         weights = component_weights()
         self.mouth_weights, self.weights = weights[:, 0], weights * torch.tensor([[settings["pair_mouth"]], [1.0]])
 
@@ -110,6 +113,9 @@ class Distiller:
         lips = lips_loss(made, rest, material.closed)
         loss = settings["pair"] * pair + settings["mouth"] * mouth + settings["lips"] * lips
         values.update(mouth=mouth.item(), lips=lips.item())
+        if self.spread:
+            spread = self.spread.loss(made)
+            loss, values["spread"] = loss + settings["spread"] * spread, spread.item()
         if self.matching and run.step >= settings["dmd_after"]:
             dmd, values["dmd"] = self.matching.direction(material, made, rngs)
             loss = loss + settings["dmd"] * dmd

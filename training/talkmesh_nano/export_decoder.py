@@ -19,7 +19,7 @@ from torch import nn
 from .avatars import DESIGNED
 from .decoder_config import DecoderConfig, load
 from .decoder_data import POSE_NUMBERS
-from .decoder_graph import DECODER_INPUTS, DECODER_OUTPUTS, REFERENCE_OUTPUTS, STATE_SHAPE, DecoderGraph, ReferenceGraph
+from .decoder_graph import DECODER_INPUTS, DECODER_OUTPUTS, LATENT_FRAMES, REFERENCE_OUTPUTS, STATE_SHAPE, DecoderGraph, ReferenceGraph
 from .decoder_net import FlowNet, PatchNet
 from .decoder_rig import fit_border, neutral_latent
 from .motion import rig_track
@@ -63,10 +63,11 @@ def motion_tracks(seed: int, count: int = 24, frames: int = 2000) -> list[np.nda
     return tracks
 
 
-def build_graphs(config: DecoderConfig, trained: bool = True) -> tuple[ReferenceGraph, DecoderGraph]:
+def build_graphs(config: DecoderConfig, trained: bool = True, latent_frames: int = LATENT_FRAMES) -> tuple[ReferenceGraph, DecoderGraph]:
     mouth, eyes, flow = load_nets(config, trained)
     border = fit_border(motion_tracks(config.seed))
-    return ReferenceGraph(config, mouth, eyes, flow, neutral_latent()).eval(), DecoderGraph(config, mouth, eyes, flow, border).eval()
+    c0 = np.tile(neutral_latent()[:1], (latent_frames, 1, 1, 1))
+    return ReferenceGraph(config, mouth, eyes, flow, c0).eval(), DecoderGraph(config, mouth, eyes, flow, border, latent_frames).eval()
 
 
 def export_graphs(reference: ReferenceGraph, decoder: DecoderGraph, out: Path) -> dict[str, object]:
@@ -132,10 +133,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config")
     parser.add_argument("--out", required=True, help="folder of the model, for example models/nano")
+    parser.add_argument("--frames", type=int, default=LATENT_FRAMES, help="latent frames in a chunk")
     args = parser.parse_args()
     config, out = load(args.config), Path(args.out)
     torch.set_num_threads(config.threads)
-    facts = export_graphs(*build_graphs(config), out)
+    facts = export_graphs(*build_graphs(config, latent_frames=args.frames), out)
     write_avatars(out / "avatars")
     (out / "decoder.json").write_text(json.dumps(facts, indent=2) + "\n")
     for name in ("reference.onnx", "decoder.onnx"):

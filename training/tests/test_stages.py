@@ -12,16 +12,21 @@ import torch
 from test_mind import lively_score
 
 from talkmesh_nano.common import load_score
+from talkmesh_nano.decoder_config import load
+from talkmesh_nano.decoder_graph import DECODER_INPUTS, REFERENCE_OUTPUTS, STATE_SHAPE
 from talkmesh_nano.distill import Matching
+from talkmesh_nano.export_decoder import build_graphs
 from talkmesh_nano.flow import SCHEDULES, TEACHER_TIMES, sample
 from talkmesh_nano.motion import rig_track
+from talkmesh_nano.rig import encode_rig
 from talkmesh_nano.score import Score
 from talkmesh_nano.sequences import Batch, Sequences, teacher_view
+from talkmesh_nano.spread import Spread
 
 torch.set_num_threads(1)
 SETTINGS = {
     "lr": 0.001, "batch": 4, "latents": 21, "bidirectional": True, "steps": 4, "uses": 2, "buffer": 4, "pair": 0.5, "pair_mouth": 0.05,
-    "mouth": 1.0, "lips": 5.0, "own": 0.7, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2,
+    "mouth": 1.0, "lips": 5.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2,
 }
 
 
@@ -128,6 +133,34 @@ class PartsTest(unittest.TestCase):
         self.assertAlmostEqual(ends[0], 1.0, delta=0.03)
         self.assertLess(ends[1], 0.92)
         self.assertTrue(all(t in TEACHER_TIMES for times in SCHEDULES.values() for t in times))
+
+    def test_spread_pulls_a_calm_student_towards_the_data(self):
+        rng = np.random.default_rng(4)
+        rigs = np.stack([rig_track(rng, np.zeros((600, 4), np.float32), np.zeros(600, np.float32)) for _ in range(6)])
+        lively = torch.from_numpy(encode_rig(rigs.reshape(-1, 15))).reshape(6, 50, 3, 8, 2, 2)
+        calm = (lively * 0.5).requires_grad_()
+        loss = Spread(rigs).loss(calm)
+        self.assertLess(Spread(rigs).loss(lively), 0.1 * loss)
+        loss.backward()
+        # the gradient descends away from rest, and leaves the mouth alone
+        self.assertLess((calm.grad * calm).sum(), 0)
+        self.assertEqual(calm.grad[..., 0, :].abs().max(), 0)
+
+    def test_the_decoder_draws_the_same_in_chunks_of_seven(self):
+        graphs = {f: build_graphs(load(None), trained=False, latent_frames=f) for f in (3, 7)}
+        graphs[7][1].load_state_dict({k: v for k, v in graphs[3][1].state_dict().items() if k != "sides"}, strict=False)
+        landmarks, latents = torch.tensor([[128.0, 170.0], [100.0, 121.0], [156.0, 121.0]]), torch.randn(21, 8, 2, 2)
+        with torch.no_grad():
+            c0, *reference = graphs[7][0](torch.full((256, 256, 3), 90, dtype=torch.uint8), landmarks)
+            self.assertEqual(tuple(c0.shape), (7, 8, 2, 2))
+            tensors, drawn = dict(zip(REFERENCE_OUTPUTS, reference)), {}
+            for frames, (_, decoder) in graphs.items():
+                state, parts = torch.zeros(STATE_SHAPE), []
+                for at in range(0, 21, frames):
+                    *made, state = decoder(latents[at:at + frames], state, *(tensors[name] for name in DECODER_INPUTS))
+                    parts.append(torch.cat([part.flatten(1) for part in made], 1))
+                drawn[frames] = torch.cat(parts)
+        torch.testing.assert_close(drawn[3], drawn[7], atol=1e-3, rtol=1e-4)
 
     def test_matching_pushes_where_the_scores_disagree(self):
         torch.manual_seed(0)

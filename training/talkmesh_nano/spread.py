@@ -1,0 +1,52 @@
+"""Keeps the student as lively as the data: one-dimensional distributions of eyes and pose, along many directions, are moved onto the data's.
+
+DMD can only hand on what the teacher has, and a teacher of a few hundred steps is calmer than its data. This is a sliced Wasserstein distance to the
+data itself, with two additions: directions that are seen (each rig number of each frame) beside random ones, and a memory of recent outputs, so
+that ranks are right although a batch is small and its frames belong together.
+"""
+import numpy as np
+import torch
+
+from .rig import TEMPORAL, codec, encode_rig
+
+LEVELS, MEMORY, RANDOM = 1024, 2000, 24
+
+
+def windows(latents):
+    """Two latent frames side by side: {slot: [.., n - 1, 16]} of latents [.., n, 8, 2, 2]."""
+    cells = latents.flatten(-2)
+    slots = {"eyes": cells[..., 2], "pose": cells[..., 3]}
+    return {name: torch.cat([z[..., :-1, :], z[..., 1:, :]], -1) for name, z in slots.items()}
+
+
+class Spread:
+    """Quantiles of the data along fixed directions. `settled` latent frames after c_0 are left out: there a call is still starting."""
+
+    def __init__(self, rigs, settled=7, seed=3):
+        """rigs [n, frames, 15] of the training material."""
+        self.settled, rng = settled, np.random.default_rng(seed)
+        frames = rigs.shape[1] // TEMPORAL * TEMPORAL
+        latents = torch.from_numpy(np.stack([encode_rig(r[:frames]) for r in rigs]))
+        self.directions, self.quantiles, self.memory = {}, {}, {}
+        for name, rows in windows(latents).items():
+            seen = codec()[name]["decode"]
+            drawn = rng.standard_normal((RANDOM, 16)).astype(np.float32)
+            directions = np.concatenate([np.pad(seen, ((0, 0), (0, 8))), drawn]).T
+            values = rows.reshape(-1, 16).numpy() @ directions
+            scale = values.std(0)
+            self.directions[name] = torch.from_numpy(directions / scale)
+            levels = (np.arange(LEVELS) + 0.5) / LEVELS
+            self.quantiles[name] = torch.from_numpy(np.quantile(values / scale, levels, axis=0).astype(np.float32))
+            self.memory[name] = torch.zeros(0, directions.shape[1])
+
+    def loss(self, made):
+        """Mean squared distance, in standard deviations, of made [B, N, F, 8, 2, 2] from where its ranks lie in the data."""
+        total = torch.zeros(())
+        for name, rows in windows(made.flatten(1, 2)[:, self.settled:]).items():
+            values = rows.reshape(-1, 16) @ self.directions[name]
+            pool = torch.cat([values.detach(), self.memory[name]])
+            ranks = pool.argsort(0).argsort(0)[:len(values)]
+            level = (ranks * LEVELS).div(len(pool), rounding_mode="floor")
+            total = total + (values - self.quantiles[name].gather(0, level)).square().mean()
+            self.memory[name] = pool[:MEMORY]
+        return total
