@@ -51,6 +51,8 @@ const OF_KIND: Readonly<Record<string, PortraitReason>> = {
   ),
 };
 const FACES: readonly string[] = ['fits', 'unlike', 'too_small'];
+/** What is no usable face is named only when the finder is this sure; otherwise there simply is no face. */
+const SURE_OF_KIND = 0.7;
 /** Radians by which the line of the eyes may lean. */
 const MAX_TILT = 0.3;
 /** Distance of eyes and mouth over the distance of the eyes: shipped avatars have 0.7 to 1. */
@@ -136,7 +138,8 @@ export function landmarksOf(values: readonly number[]): Landmarks {
 
 /** What a finding means, in words. */
 export function judgePortrait(finding: PortraitFinding, limits: PortraitManifest, given?: Landmarks): PortraitVerdict {
-  const [kind] = Object.entries(finding.kinds).sort(([, a], [, b]) => b - a)[0] ?? ['none'];
+  const [likeliest, share] = Object.entries(finding.kinds).sort(([, a], [, b]) => b - a)[0] ?? ['none', 1];
+  const kind = FACES.includes(likeliest) || share >= SURE_OF_KIND ? likeliest : 'none';
   const sure = Math.min(...finding.confidence) >= limits.minConfidence;
   const isFace = FACES.includes(kind);
   const reasons: PortraitReason[] = [];

@@ -132,7 +132,7 @@ class Studio {
       }
       refusals.push(...first.reasons.slice(0, 1));
     }
-    const why = refusals.find(({ code }) => code !== 'no-face' && code !== 'too-small') ?? refusals[0];
+    const why = mostSaid(refusals);
     throw new MeshError(
       'FACE_NOT_FOUND',
       `${why?.text ?? 'no face was found'}; or say where mouth and eyes are ("landmarks")`,
@@ -168,6 +168,13 @@ class Studio {
     const { landmarks, reasons, found, confidence } = inspection;
     return { square, rgb, landmarks, reasons, found, sure: confidence > SURE };
   }
+}
+
+/** What at least half of the looks say; one look alone may see a face in anything. */
+function mostSaid(refusals: readonly Reason[]): Reason | undefined {
+  const times = (code: string): number => refusals.filter((reason) => reason.code === code).length;
+  const [first] = [...refusals].sort((a, b) => times(b.code) - times(a.code));
+  return first !== undefined && times(first.code) * 2 >= refusals.length ? first : undefined;
 }
 
 interface Look extends View {
