@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AudioMessage, EventBody, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
+import { Call, type CallPosition } from './call.js';
+import { EPOCH_STRIDE, planResume, type ResumeOptions, type Retained } from './resume.js';
+import { SpeechFeed } from './speech-feed.js';
+
+const SID = '0123456789abcdefghjk';
+const SAMPLES = 24;
+const CHUNK_MS = 480;
+const GEOMETRY = {
+  framesPerChunk: 12,
+  chunkMs: CHUNK_MS,
+  samplesPerFrame: 2,
+  samplesPerChunk: SAMPLES,
+  latentValues: 1,
+  tokens: 1,
+};
+const clock = { nowMs: () => 0, wallUs: () => 0, sleep: async () => undefined };
+
+const options: ResumeOptions = {
+  epoch: 0,
+  chunkMs: CHUNK_MS,
+  steps: 2,
+  depth: 3,
+  affordable: 100,
+  keepChunks: 11,
+  historySamples: 30,
+  marginMs: 80,
+  nowMs: 1000,
+};
+
+const head = { sessionId: SID, epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
+const latent = (chunk: number, over: Partial<LatentMessage> = {}): LatentMessage => ({
+  ...head,
+  chunk,
+  part: 0,
+  parts: 1,
+  values: Float32Array.of(chunk),
+  pcm: new Int16Array(SAMPLES).fill(chunk + 1),
+  speaking: false,
+  degraded: false,
+  held: false,
+  endOfTurn: false,
+  steps: 2,
+  turnSamples: 0,
+  closedTurn: 0,
+  ...over,
+});
+const event = (body: EventBody, over: Partial<MeshEvent> = {}): Retained['events'][number] => ({
+  message: { v: 1, sid: SID, epoch: 0, turn: 0, atMs: 0, ...body, ...over } as MeshEvent,
+  atMs: 500,
+});
+const playhead = (chunk: number, over: Partial<PlayheadMessage> = {}): Retained['playhead'] => ({
+  message: { ...head, chunk, frame: 0, creditChunks: 4, heldFrames: 0, turnPlayedMs: 0, ...over },
+  atMs: 900,
+});
+const retained = (over: Partial<Retained>): Retained => ({
+  latents: [],
+  events: [],
+  speech: [],
+  playhead: undefined,
+  ...over,
+});
+const chunks = (from: number, count: number, over: Partial<LatentMessage> = {}): LatentMessage[] =>
+  Array.from({ length: count }, (_, i) => latent(from + i, over));
+
+test('a call goes on after the last chunk, with the chunks before made again and the sound before those', () => {
+  const plan = planResume(retained({ latents: chunks(5, 6, { turn: 2, closedTurn: 1, turnSamples: 70 }) }), options);
+  assert.equal(plan.outcome, 'exact');
+  assert.equal(plan.position.chunk, 11);
+  assert.deepEqual(
+    plan.replay.map(({ chunk }) => chunk),
+    [8, 9, 10],
+  );
+  assert.deepEqual([...plan.history], [...new Array(6).fill(7), ...new Array(24).fill(8)], 'chunks 6 and 7');
+  assert.deepEqual(plan.position.spoken, { closedTurn: 1, turn: 2, turnSamples: 70 });
+  assert.equal(plan.epoch, EPOCH_STRIDE);
+});
+
+test('the beginning of a call is exact with fewer chunks; fewer than remembered are near', () => {
+  assert.equal(planResume(retained({ latents: chunks(0, 2) }), options).outcome, 'exact');
+  assert.equal(planResume(retained({ latents: chunks(4, 2) }), options).outcome, 'near');
+  const short = planResume(retained({ latents: chunks(4, 6) }), { ...options, affordable: 2 });
+  assert.equal(short.outcome, 'near');
+  assert.equal(short.replay.length, 2);
+  const none = planResume(retained({ latents: chunks(4, 6) }), { ...options, affordable: 0 });
+  assert.deepEqual([none.replay.length, none.position.chunk, none.position.earliest], [0, 10, 10]);
+});
+
+test('a chunk of fewer steps hands older keys on: one more is made again for it', () => {
+  const latents = [
+    ...chunks(0, 8),
+    latent(8, { steps: 1, degraded: true }),
+    latent(9, { steps: 0, held: true }),
+    latent(10),
+  ];
+  const plan = planResume(retained({ latents }), options);
+  assert.deepEqual(
+    plan.replay.map(({ chunk }) => chunk),
+    [6, 7, 8, 9, 10],
+  );
+});
+
+test('what a flush made void is not gone on from, whether its event came or only a chunk of the new epoch', () => {
+  const flushed = event({ type: 'flush', fromChunk: 3, cause: 'interrupt' }, { epoch: 1, turn: 1 });
+  const cut = planResume(retained({ latents: chunks(0, 6, { turn: 1, turnSamples: 99 }), events: [flushed] }), options);
+  assert.equal(cut.position.chunk, 3);
+  assert.equal(cut.position.spoken.closedTurn, 1, 'the chunk before does not know that its turn was cut');
+  assert.equal(cut.epoch, 1 + EPOCH_STRIDE);
+  const latents = [...chunks(0, 6), latent(3, { epoch: 1, turn: 2, turnSamples: 24, closedTurn: 1 })];
+  const chunkOnly = planResume(retained({ latents }), options);
+  assert.equal(chunkOnly.position.chunk, 4);
+  assert.equal(chunkOnly.position.spoken.turn, 2);
+});
+
+test('an interrupt that nobody answered is honoured: neither its chunks nor its speech', () => {
+  const latents = chunks(0, 6, { turn: 1, turnSamples: 99, speaking: true });
+  const interrupt = event({ type: 'interrupt', cause: 'barge-in' }, { turn: 1 });
+  const asked = planResume(retained({ latents, events: [interrupt], playhead: playhead(2) }), options);
+  assert.equal(asked.position.chunk, 3, 'after the chunk that is being played');
+  assert.equal(asked.position.spoken.closedTurn, 1);
+  const answered = event({ type: 'flush', fromChunk: 4, cause: 'interrupt' }, { epoch: 1, turn: 1 });
+  const later = latent(4, { epoch: 1, closedTurn: 1 });
+  const done = { latents: [...latents, later], events: [interrupt, answered], playhead: playhead(3) };
+  assert.equal(planResume(retained(done), options).position.chunk, 5, 'answered before');
+  const newer = [...latents, latent(6, { turn: 2, turnSamples: 9, closedTurn: 1 })];
+  const spoken = planResume(retained({ latents: newer, events: [interrupt], playhead: playhead(2) }), options);
+  assert.equal(spoken.position.chunk, 7, 'a newer turn is being said');
+});
+
+test('an interrupt of whatever is being said cuts what had been heard of by then', () => {
+  const audio = { sequence: 0, sampleRateHz: 24_000, pcm: new Int16Array(2), fromSample: 0, endOfTurn: false };
+  const speech = [
+    { message: { ...head, ...audio, turn: 2 }, atMs: 400 },
+    { message: { ...head, ...audio, turn: 3 }, atMs: 600 },
+  ];
+  const events = [event({ type: 'interrupt', cause: 'command' })];
+  const plan = planResume(
+    retained({ latents: chunks(0, 3, { turn: 1 }), speech, events, playhead: playhead(0) }),
+    options,
+  );
+  assert.equal(plan.position.spoken.closedTurn, 2);
+});
+
+test('nothing retained: from silence after the chunk being played, speech from where that one ends', () => {
+  const at = playhead(9, { turn: 4, mediaTimeUs: 9.5 * CHUNK_MS * 1000, turnPlayedMs: 1000, epoch: 3 });
+  const plan = planResume(retained({ playhead: at, latents: chunks(2, 4) }), options);
+  assert.equal(plan.outcome, 'silence');
+  assert.equal(plan.position.chunk, 10);
+  assert.equal(plan.epoch, 3 + EPOCH_STRIDE);
+  assert.deepEqual(plan.position.spoken, { closedTurn: 3, turn: 4, turnSamples: (1000 + CHUNK_MS / 2) * 24 });
+  assert.deepEqual([plan.replay.length, plan.position.turnOf.size], [0, 0]);
+  const empty = planResume(retained({}), { ...options, epoch: 7 });
+  assert.deepEqual([empty.position.chunk, empty.epoch, empty.outcome], [0, 7 + EPOCH_STRIDE, 'silence']);
+});
+
+test('a taken-over call rolls back no further than it can make again', () => {
+  const plan = planResume(retained({ latents: chunks(0, 9), playhead: playhead(2) }), { ...options, affordable: 2 });
+  const call = new Call(callOptions(plan.epoch, plan.position), GEOMETRY, clock);
+  assert.equal(call.onInterrupt(0).flush?.fromChunk, 7);
+  const spoken = new Call(callOptions(plan.epoch, plan.position), GEOMETRY, clock);
+  assert.equal(spoken.onSpeech(1, new Int16Array(50), false).flush?.fromChunk, 7, 'speech over idle chunks');
+});
+
+const callOptions = (epoch: number, from?: CallPosition) => ({
+  sessionId: SID,
+  epoch,
+  unpaced: false,
+  leadChunks: 4,
+  maxLeadChunks: 8,
+  speechGraceMs: 0,
+  flushMarginMs: 80,
+  maxSpeechSamples: 1e9,
+  ...(from !== undefined && { from }),
+});
+
+/** Small, fast and good enough for tests (mulberry32). */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
+/** A worker without a model: chunks of what it hears, retained as NATS would. */
+class FakeWorker {
+  readonly call: Call;
+  readonly feed: SpeechFeed;
+
+  constructor(log: Retained & { latents: LatentMessage[] }, speech: readonly AudioMessage[], playheadChunk: number) {
+    const known = log.latents.length > 0 ? log : { ...log, playhead: undefined };
+    const plan = planResume(known, { ...options, affordable: 4 });
+    const from = log.latents.length > 0 ? plan.position : undefined;
+    this.call = new Call(callOptions(plan.epoch, from), GEOMETRY, clock);
+    this.feed = new SpeechFeed({
+      onSpeech: (turn, pcm, endOfTurn, fromSample) => this.call.onSpeech(turn, pcm, endOfTurn, fromSample),
+      recall: async () => speech,
+      onGap: ({ lost }) => assert.equal(lost, 0),
+      ...(from !== undefined && { from: from.spoken }),
+    });
+    this.call.onPlayhead(playhead(playheadChunk)?.message as PlayheadMessage);
+  }
+
+  /** Makes a chunk if one may be made. @returns whether it did */
+  make(log: { latents: LatentMessage[] }): boolean {
+    if (this.call.readyAtMs() > 0) return false;
+    const { chunk, epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking } = this.call.begin();
+    log.latents.push(latent(chunk, { epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking }));
+    if (log.latents.length > 32) log.latents.shift();
+    return true;
+  }
+}
+
+test('killed anywhere, any number of times: of every turn each sample is said once, in order', async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const random = randomOf(seed);
+    const turns = [1, 2, 3].map((turn) => Int16Array.from({ length: 20 + random(400) }, (_, i) => turn * 1000 + i));
+    const messages = turns.flatMap((pcm, i) => piecesOf(pcm, i + 1, random));
+    const log = { ...retained({}), latents: [] as LatentMessage[] };
+    const said: LatentMessage[] = [];
+    const sent: AudioMessage[] = [];
+    let played = 0;
+    let worker = new FakeWorker(log, sent, played);
+    for (let step = 0; step < 2000 && !(said.at(-1)?.endOfTurn && said.at(-1)?.turn === 3); step++) {
+      const what = random(10);
+      if (what < 4 && messages.length > 0) {
+        const message = messages.shift() as AudioMessage;
+        sent.push(message);
+        if (random(12) > 0) worker.feed.push(message);
+      } else if (what < 8) {
+        if (worker.make(log)) said.push(log.latents.at(-1) as LatentMessage);
+      } else if (what === 8) {
+        played = Math.max(played, Math.min((log.latents.at(-1)?.chunk ?? 0) - random(3), played + 2));
+        worker.call.onPlayhead(playhead(played)?.message as PlayheadMessage);
+      } else {
+        if (random(2) === 0) worker = new FakeWorker(log, sent, played);
+        await worker.feed.refill();
+      }
+      await Promise.resolve();
+    }
+    const chunksSaid = new Map(said.map((one) => [one.chunk, one]));
+    for (const [i, pcm] of turns.entries()) {
+      let before = 0;
+      const heard: number[] = [];
+      for (const one of [...chunksSaid.values()].sort((a, b) => a.chunk - b.chunk)) {
+        if (one.turn !== i + 1) continue;
+        heard.push(...one.pcm.subarray(0, one.turnSamples - before));
+        before = one.turnSamples;
+      }
+      assert.deepEqual(heard, [...pcm], `seed ${seed}, turn ${i + 1}`);
+    }
+  }
+});
+
+function piecesOf(pcm: Int16Array, turn: number, random: (below: number) => number): AudioMessage[] {
+  const pieces: AudioMessage[] = [];
+  for (let at = 0; at < pcm.length; ) {
+    const size = 1 + random(17);
+    const last = at + size >= pcm.length;
+    const piece = { sequence: pieces.length, sampleRateHz: 24_000, fromSample: at, endOfTurn: last };
+    pieces.push({ ...head, ...piece, turn, pcm: pcm.slice(at, at + size) });
+    at += size;
+  }
+  return pieces;
+}
