@@ -22,6 +22,8 @@ export interface MeshOptions {
   readonly model?: string;
   /** Processes of a service, 1 by default; TALKMESH_REPLICAS (`score-model=2,vae-decode=2`) sets them too. One gateway only. */
   readonly replicas?: Replicas;
+  /** Waits before a crashed service starts again, milliseconds; the last one is for every further crash. */
+  readonly restartMs?: readonly number[];
   /** More environment for single services. */
   readonly env?: Partial<Record<ServiceName, NodeJS.ProcessEnv>>;
   /** Says nothing but failures. */
@@ -101,7 +103,12 @@ async function startServices(nats: LocalNats, options: MeshOptions, say: (line: 
   const failed = new Promise<MeshError>((resolve) => {
     fail = resolve;
   });
-  const supervisor = new Supervisor(specs, { say, parallel: Math.max(2, availableParallelism()), onFailed: fail });
+  const supervisor = new Supervisor(specs, {
+    say,
+    parallel: Math.max(2, availableParallelism()),
+    onFailed: fail,
+    ...(options.restartMs !== undefined && { backoffMs: options.restartMs }),
+  });
   void nats.lost.then((why) => fail(new MeshError('NATS_UNAVAILABLE', why)));
   await startUnlessAborted(supervisor, options.signal);
   return describe(supervisor, nats, { apiKey, logFolder, failed });

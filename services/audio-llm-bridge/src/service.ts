@@ -25,8 +25,9 @@ export async function startBridge({
   const metrics = bridgeMetrics(registry);
   const sessions = new Map<string, BridgeSession>();
 
-  const close = async (sessionId: string): Promise<void> => {
+  const close = async (sessionId: string, reason: string): Promise<void> => {
     const session = sessions.get(sessionId);
+    if (reason === 'moved') await session?.release();
     sessions.delete(sessionId);
     await session?.[Symbol.asyncDispose]();
   };
@@ -37,7 +38,7 @@ export async function startBridge({
       capacity: config.capacity,
       model: '',
       sessions: () => sessions.size,
-      async open({ sessionId, epoch, bridge }) {
+      async open({ sessionId, epoch, bridge, resume }) {
         const provider = findProvider(bridge?.provider ?? '', config);
         const maxTurnMs = (config.maxTurnSeconds || provider.maxTurnSeconds) * 1000;
         const conversation = { ...config, aheadMs: config.speechAheadMs, maxTurnMs };
@@ -45,14 +46,14 @@ export async function startBridge({
         const voice = bridge?.voice ?? '';
         sessions.set(
           sessionId,
-          await BridgeSession.open({ sessionId, epoch, voice, provider, conversation, ...wiring }),
+          await BridgeSession.open({ sessionId, epoch, voice, resume, provider, conversation, ...wiring }),
         );
       },
       close,
       stats: () => [...sessions.values()].map((session) => session.stats),
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([...sessions.keys()].map(close));
+      await Promise.all([...sessions.keys()].map((sessionId) => close(sessionId, 'shutdown')));
     },
   };
 }

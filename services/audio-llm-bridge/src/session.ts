@@ -1,9 +1,17 @@
 import { MeshError } from '@talkmesh/contracts';
-import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
+import {
+  type Bus,
+  type Logger,
+  RollingPercentiles,
+  type SessionStats,
+  type Subscription,
+  waitAtMost,
+} from '@talkmesh/service-kit';
 import { subscribeInbound } from './inbound.js';
 import type { BridgeMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import type { Provider, ProviderOutput, ProviderSession } from './providers/provider.js';
+import { recallConversation } from './resume.js';
 import { Speaker } from './speaker.js';
 import {
   Conversation,
@@ -18,6 +26,8 @@ export interface BridgeSessionOptions {
   readonly sessionId: string;
   readonly epoch: number;
   readonly voice: string;
+  /** Take over what another bridge led. */
+  readonly resume: boolean;
   readonly provider: Provider;
   readonly conversation: Omit<ConversationOptions, 'provider'>;
   readonly tts: SpeechSynthesizer;
@@ -25,6 +35,8 @@ export interface BridgeSessionOptions {
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
 }
+
+const RELEASE_MS = 1500;
 
 /** One session: NATS in -> stage -> provider, text-to-speech and NATS out. */
 export class BridgeSession implements AsyncDisposable {
@@ -36,6 +48,7 @@ export class BridgeSession implements AsyncDisposable {
   readonly #replies = new RollingPercentiles();
   #provider: ProviderSession | undefined;
   #inbound: Disposable | undefined;
+  #reconnection: Subscription | undefined;
   #waiting: StageInput[] = [];
   #busy = false;
   #userStoppedAtMs: number | undefined;
@@ -55,8 +68,12 @@ export class BridgeSession implements AsyncDisposable {
     session.#provider = await provider.open({ sessionId, signal: session.#abort.signal }, (output) =>
       session.#onOutput(output),
     );
-    session.#inbound = subscribeInbound(bus, sessionId, (input) => session.#handle(input));
+    let deliver = (input: StageInput): void => void session.#waiting.push(input);
+    session.#inbound = subscribeInbound(bus, sessionId, (input) => deliver(input));
+    session.#reconnection = bus.onReconnect(() => session.#outbound.again());
     await bus.flush();
+    if (options.resume) await session.#resume();
+    deliver = (input) => session.#handle(input);
     return session;
   }
 
@@ -95,7 +112,21 @@ export class BridgeSession implements AsyncDisposable {
     return outputs.length > 0;
   }
 
+  /** Another bridge goes on: lines that are being made are waited for, and everything that waits is sent. */
+  async release(): Promise<void> {
+    await waitAtMost(this.#speaker.settled(), RELEASE_MS);
+    for (const output of this.#conversation.release()) this.#carryOut(output);
+  }
+
+  async #resume(): Promise<void> {
+    const { bus, sessionId, log } = this.#options;
+    const so = await recallConversation(bus, sessionId);
+    log.info({ sessionId, turns: so.turns, unfinished: so.unfinished.length }, 'conversation taken over');
+    for (const output of this.#conversation.resume(so)) this.#carryOut(output);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#reconnection?.unsubscribe();
     this.#inbound?.[Symbol.dispose]();
     this.#abort.abort();
     await this.#speaker[Symbol.asyncDispose]();
@@ -121,6 +152,7 @@ export class BridgeSession implements AsyncDisposable {
     try {
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
         if (next.kind === 'mic') this.#counts.in += 1;
+        if (next.kind === 'playhead') this.#outbound.heard(next.playhead);
         for (const output of this.#conversation.handle(next, performance.now())) this.#carryOut(output);
       }
     } finally {

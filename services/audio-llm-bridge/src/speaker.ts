@@ -48,6 +48,11 @@ export class Speaker implements AsyncDisposable {
     });
   }
 
+  /** Settles when every line so far is made. */
+  settled(): Promise<void> {
+    return this.#last;
+  }
+
   cancel(response: string): void {
     this.#running.get(response)?.abort();
   }

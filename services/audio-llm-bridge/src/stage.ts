@@ -1,6 +1,7 @@
 import type { EventBody, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
 import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Cut, Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
+import type { Resumed } from './resume.js';
 import { type Turn, TurnQueue, type TurnSource } from './turns.js';
 
 export interface ConversationOptions {
@@ -66,6 +67,28 @@ export class Conversation {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /**
+   * Goes on where another bridge stopped. A turn it could not end is ended where its speech stops, so that nobody waits for the
+   * rest.
+   */
+  resume({ epoch, turns, sequence, sentSamples, unfinished }: Resumed): StageOutput[] {
+    this.#epoch = Math.max(this.#epoch, epoch);
+    this.#sequence = sequence;
+    this.#sentSamples = sentSamples;
+    this.#turns.adopt(turns, unfinished);
+    for (const { number, sentMs } of unfinished.filter(({ ended }) => !ended)) {
+      const fromSample = Math.round((sentMs * SPEECH_RATE_HZ) / 1000);
+      this.#pushSpeech(number, { pcm: new Int16Array(0), fromSample, endOfTurn: true });
+    }
+    return this.#take();
+  }
+
+  /** Everything that waits to be spoken, at once: another bridge goes on, and it cannot know what was not sent. */
+  release(): StageOutput[] {
+    this.#send(Number.POSITIVE_INFINITY);
+    return this.#take();
   }
 
   /** Number of the turn of a typed line, or undefined when too many turns wait. Its speech comes as `output` inputs. */
@@ -210,16 +233,19 @@ export class Conversation {
     else this.#turns.remove(turn);
   }
 
-  #send(): void {
-    for (const { turn, pcm, endOfTurn, first, fromSample } of this.#turns.take(this.#options.aheadMs)) {
+  #send(aheadMs = this.#options.aheadMs): void {
+    for (const { turn, pcm, endOfTurn, first, fromSample } of this.#turns.take(aheadMs)) {
       if (first) this.#emitEvent(turn.number, { type: 'turn.started', source: turn.source });
-      const mediaTimeUs = (this.#sentSamples * 1e6) / SPEECH_RATE_HZ;
-      const [epoch, sequence] = [this.#epoch, this.#sequence];
-      const piece = { epoch, turn: turn.number, sequence, mediaTimeUs, pcm, fromSample, endOfTurn };
-      this.#outputs.push({ kind: 'speech', ...piece });
-      this.#sequence += 1;
-      this.#sentSamples += pcm.length;
+      this.#pushSpeech(turn.number, { pcm, fromSample, endOfTurn });
     }
+  }
+
+  #pushSpeech(turn: number, piece: Pick<SpeechPiece, 'pcm' | 'fromSample' | 'endOfTurn'>): void {
+    const mediaTimeUs = (this.#sentSamples * 1e6) / SPEECH_RATE_HZ;
+    const [epoch, sequence] = [this.#epoch, this.#sequence];
+    this.#outputs.push({ kind: 'speech', epoch, turn, sequence, mediaTimeUs, ...piece });
+    this.#sequence += 1;
+    this.#sentSamples += piece.pcm.length;
   }
 
   #finish(turn: Turn, interrupted: boolean): void {

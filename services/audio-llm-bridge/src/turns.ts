@@ -1,4 +1,5 @@
 import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { UnfinishedTurn } from './resume.js';
 
 export type TurnSource = 'voice' | 'text' | 'external';
 
@@ -64,6 +65,17 @@ export class TurnQueue {
   /** Cut, or complete: nothing more of it is wanted. */
   isRetired(response: string): boolean {
     return this.#retired.includes(response);
+  }
+
+  /** Numbers go on behind `turns`; turns another bridge began are followed to their end, nothing is added to them. */
+  adopt(turns: number, unfinished: readonly UnfinishedTurn[]): void {
+    this.#counter = Math.max(this.#counter, turns);
+    for (const { number, source, sentMs, playedMs } of unfinished)
+      this.#turns.push({
+        ...{ number, source, sentMs, playedMs, response: `resumed-${number}` },
+        ...{ maxMs: sentMs, acceptedMs: sentMs, waiting: [], leftAtUs: undefined },
+        ...{ complete: true, sent: true, announced: true, seen: true },
+      });
   }
 
   find(response: string): Turn | undefined {

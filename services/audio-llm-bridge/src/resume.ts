@@ -1,0 +1,81 @@
+import {
+  type AudioMessage,
+  decodeAudio,
+  decodeEvent,
+  decodePlayhead,
+  type MeshEvent,
+  type PlayheadMessage,
+  SPEECH_RATE_HZ,
+} from '@talkmesh/contracts';
+import type { Bus } from '@talkmesh/service-kit';
+import type { TurnSource } from './turns.js';
+
+/** A turn whose speech was sent, at least in part, and that was not told to be over. */
+export interface UnfinishedTurn {
+  readonly number: number;
+  readonly source: TurnSource;
+  readonly sentMs: number;
+  readonly playedMs: number;
+  /** Its last speech was sent. */
+  readonly ended: boolean;
+}
+
+/** What is left of a conversation that another bridge led. */
+export interface Resumed {
+  readonly epoch: number;
+  /** Number of the newest turn. */
+  readonly turns: number;
+  readonly sequence: number;
+  readonly sentSamples: number;
+  /** Oldest first. */
+  readonly unfinished: readonly UnfinishedTurn[];
+}
+
+const RECALL_MS = 3000;
+const msOf = (samples: number): number => (samples * 1000) / SPEECH_RATE_HZ;
+
+/** Reads back what NATS retains of a session. @throws MeshError NATS_UNAVAILABLE */
+export async function recallConversation(bus: Bus, sessionId: string): Promise<Resumed> {
+  const recall = (stream: 'speech' | 'event' | 'playhead') => bus.recall(stream, sessionId, { deadlineMs: RECALL_MS });
+  const [speech, events, playheads] = await Promise.all([recall('speech'), recall('event'), recall('playhead')]);
+  const [playhead] = playheads.slice(-1).map(({ payload }) => decodePlayhead(payload));
+  return conversationSoFar(
+    speech.map(({ payload }) => decodeAudio(payload)),
+    events.map(({ payload }) => decodeEvent(payload)),
+    playhead,
+  );
+}
+
+/** Messages oldest first. */
+export function conversationSoFar(
+  speech: readonly AudioMessage[],
+  events: readonly MeshEvent[],
+  playhead: PlayheadMessage | undefined,
+): Resumed {
+  const last = speech.at(-1);
+  const numbers = [...speech, ...events, ...(playhead === undefined ? [] : [playhead])];
+  const finished = new Set(events.flatMap(({ type, turn }) => (type === 'turn.finished' ? [turn] : [])));
+  const sources = new Map(
+    events.flatMap((event) => (event.type === 'turn.started' ? [[event.turn, event.source]] : [])),
+  );
+  const sent = new Map(speech.map((message) => [message.turn, message]));
+  const unfinished = [...sent]
+    .filter(([number]) => number > 0 && !finished.has(number))
+    .sort(([a], [b]) => a - b)
+    .map(
+      ([number, { fromSample, pcm, endOfTurn }]): UnfinishedTurn => ({
+        number,
+        source: sources.get(number) ?? 'external',
+        sentMs: msOf(fromSample + pcm.length),
+        playedMs: playhead?.turn === number ? playhead.turnPlayedMs : 0,
+        ended: endOfTurn,
+      }),
+    );
+  return {
+    epoch: Math.max(0, ...numbers.map(({ epoch }) => epoch)),
+    turns: Math.max(0, ...numbers.map(({ turn }) => turn)),
+    sequence: last === undefined ? 0 : last.sequence + 1,
+    sentSamples: last === undefined ? 0 : Math.round((last.mediaTimeUs * SPEECH_RATE_HZ) / 1e6) + last.pcm.length,
+    unfinished,
+  };
+}

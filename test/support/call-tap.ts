@@ -1,0 +1,95 @@
+import {
+  decodeFrame,
+  decodeLatent,
+  decodePlayhead,
+  type FrameMessage,
+  type MeshEvent,
+  type PlayheadMessage,
+} from '@talkmesh/contracts';
+import { INSTANCE_HEADER, type MessageMeta } from '@talkmesh/service-kit';
+import { createTestContext, type TestContext } from '@talkmesh/service-kit/testing';
+import type { Mesh } from '../../deploy/local/src/mesh.js';
+
+export interface SeenFrame {
+  readonly frame: FrameMessage;
+  readonly by: string;
+}
+
+/** Listens to everything one call sends over NATS, from the side. */
+export class CallTap implements AsyncDisposable {
+  /** By position: the newest epoch of each, which is the one that is played. */
+  readonly frames = new Map<number, SeenFrame>();
+  /** Chunk to the score worker that made it. */
+  readonly makers = new Map<number, string>();
+  readonly events: MeshEvent[] = [];
+  readonly playheads: { readonly atMs: number; readonly playhead: PlayheadMessage }[] = [];
+  readonly #contexts: TestContext<object>[];
+
+  private constructor(contexts: TestContext<object>[]) {
+    this.#contexts = contexts;
+  }
+
+  static async open(mesh: Mesh, sessionId: string): Promise<CallTap> {
+    const nats = {
+      natsUser: mesh.natsEnv['TALKMESH_NATS_USER'] ?? '',
+      natsPasswordFile: mesh.natsEnv['TALKMESH_NATS_PASSWORD_FILE'] ?? '',
+    };
+    const as = (name: 'webrtc-egress' | 'vae-decode' | 'audio-ingest') => createTestContext(name, nats, mesh.natsUrl);
+    const [egress, decoder, ingest] = await Promise.all([as('webrtc-egress'), as('vae-decode'), as('audio-ingest')]);
+    const tap = new CallTap([egress, decoder, ingest]);
+    egress.bus.subscribe('frame', sessionId, (payload, meta) => tap.#take(decodeFrame(payload), meta));
+    egress.bus.subscribeEvents(sessionId, (event) => void tap.events.push(event));
+    decoder.bus.subscribe('latent', sessionId, (payload, meta) => {
+      tap.makers.set(decodeLatent(payload).chunk, senderOf(meta));
+    });
+    ingest.bus.subscribe('playhead', sessionId, (payload) => {
+      tap.playheads.push({ atMs: performance.now(), playhead: decodePlayhead(payload) });
+    });
+    await Promise.all([egress, decoder, ingest].map(({ bus }) => bus.flush()));
+    return tap;
+  }
+
+  get playhead(): PlayheadMessage | undefined {
+    return this.playheads.at(-1)?.playhead;
+  }
+
+  /** Frames in the order they are played. */
+  inOrder(): SeenFrame[] {
+    return [...this.frames].sort(([a], [b]) => a - b).map(([, seen]) => seen);
+  }
+
+  /** Frames held between two moments, `performance.now()`. */
+  heldBetween(fromMs: number, toMs: number): number {
+    const at = (ms: number): number =>
+      this.playheads.findLast(({ atMs }) => atMs <= ms)?.playhead.heldFrames ??
+      this.playheads[0]?.playhead.heldFrames ??
+      0;
+    return at(toMs) - at(fromMs);
+  }
+
+  /** The sound of a turn's chunks, as it is heard. */
+  heard(turn: number): Int16Array {
+    const parts = this.inOrder().flatMap(({ frame }) => (frame.turn === turn ? [frame.pcm] : []));
+    const all = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#contexts.map((context) => context[Symbol.asyncDispose]()));
+  }
+
+  #take(frame: FrameMessage, meta: MessageMeta): void {
+    const position = frame.chunk * frame.framesInChunk + frame.frame;
+    const known = this.frames.get(position);
+    // Of two frames of one place and epoch the first is played, the other is a duplicate.
+    if (known === undefined || frame.epoch > known.frame.epoch)
+      this.frames.set(position, { frame, by: senderOf(meta) });
+  }
+}
+
+const senderOf = ({ headers }: MessageMeta): string => headers?.get(INSTANCE_HEADER) ?? '';

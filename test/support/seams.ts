@@ -1,0 +1,47 @@
+import type { CallTap, SeenFrame } from './call-tap.js';
+import { percentile } from './statistics.js';
+
+/** Mean absolute difference of the luma of two frames, 0 to 255; undefined when one is held and has no picture. */
+export function pictureDifference({ frame: a }: SeenFrame, { frame: b }: SeenFrame): number | undefined {
+  if (a.held || b.held) return undefined;
+  const luma = a.width * a.height;
+  let sum = 0;
+  for (let i = 0; i < luma; i++) sum += Math.abs((a.i420[i] as number) - (b.i420[i] as number));
+  return sum / luma;
+}
+
+export interface Seam {
+  readonly chunk: number;
+  /** Difference of the pictures on both sides. */
+  readonly difference: number;
+  /** 99th percentile of the differences at all other borders of chunks in this call. */
+  readonly usual: number;
+}
+
+/** Where another score worker or another decoder went on, and how the picture changes there. */
+export function seamsOf(tap: CallTap): Seam[] {
+  const frames = tap.inOrder();
+  const borders: { chunk: number; difference: number; seam: boolean }[] = [];
+  for (const [i, next] of frames.entries()) {
+    const before = frames[i - 1];
+    if (before === undefined || next.frame.chunk !== before.frame.chunk + 1) continue;
+    const difference = pictureDifference(before, next);
+    if (difference === undefined) continue;
+    const { chunk } = next.frame;
+    const seam = before.by !== next.by || tap.makers.get(chunk - 1) !== tap.makers.get(chunk);
+    borders.push({ chunk, difference, seam });
+  }
+  const usual = percentile(
+    borders.filter(({ seam }) => !seam).map(({ difference }) => difference),
+    0.99,
+  );
+  return borders.filter(({ seam }) => seam).map(({ chunk, difference }) => ({ chunk, difference, usual }));
+}
+
+/** The first sample at which what was heard is not what was sent; undefined when all of it was heard, with silence behind it. */
+export function firstDifference(sent: Int16Array, heard: Int16Array): string | undefined {
+  const at = sent.findIndex((sample, i) => heard[i] !== sample);
+  if (at >= 0) return `sample ${at} of ${sent.length} is ${heard[at]}, not ${sent[at]}`;
+  const more = heard.subarray(sent.length).findIndex((sample) => sample !== 0);
+  return more < 0 ? undefined : `${heard.length - sent.length} samples too many, loud at ${more}`;
+}
