@@ -56,7 +56,7 @@ if (wanted.has('calls')) Object.assign(tables, await measureCalls(model));
 if (wanted.has('compile')) tables['compile'] = await measureCompile(model);
 if (args.includes('mind')) tables['mind'] = await measureMind(model);
 if (args.includes('loads')) {
-  const loads = await measureLoads();
+  const loads = await measureLoads(model);
   Object.assign(tables, { loads: loadRows(loads), predictions: predictionRows(loads, model) });
 }
 if (args.includes('simulate'))

@@ -8,7 +8,7 @@ export interface Demand {
 export interface AdmissionLimits {
   /** From a chunk's start being possible until it must have left, milliseconds: every session wants one in that time. */
   readonly windowMs: number;
-  /** Share of that time that may be spent on chunks, in (0, 1]. */
+  /** Share of that time that may be spent on chunks; above 1: overbooked. */
   readonly utilisation: number;
   /** Bytes of state all sessions together may hold. */
   readonly stateBytes: number;

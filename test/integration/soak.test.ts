@@ -1,0 +1,27 @@
+/** The short form of `bench soak`: a call at real speed keeps its time, its sound beside its picture, and its memory. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { runSoak } from '../bench/soak.js';
+
+/**
+ * Collections of garbage come minutes apart, so a minute cannot tell 2 % from nothing; a leak of every frame (100 KB, 25 a
+ * second, in three processes) would be over 30 % in this time. The hour of the bench holds the 2 %.
+ */
+const MOST_GROWTH = 0.15;
+/** A viewer's jitter buffer and the polling of the numbers. */
+const MOST_DRIFT_MS = 400;
+const MOST_SKEW_MS = 40;
+
+test('a call at real speed for 75 s: memory, skew and deadlines', { timeout: 240_000 }, async (context) => {
+  const report = await runSoak({ seconds: 75, warmUpSeconds: 25, everySeconds: 5 });
+  const { memoryGrowth, playheadDriftMs, soundDriftMs, skewMs, framesOnTime, load } = report;
+  context.diagnostic(
+    `memory ${(100 * memoryGrowth).toFixed(1)} %, playhead drift ${playheadDriftMs.toFixed(0)} ms, sound drift ${soundDriftMs.toFixed(0)} ms, ` +
+      `skew ${skewMs.first.toFixed(2)} to ${skewMs.last.toFixed(2)} ms, ${(100 * framesOnTime).toFixed(2)} % of pictures on time, load ${load.toFixed(1)}`,
+  );
+  assert.ok(memoryGrowth < MOST_GROWTH, `memory grew by ${(100 * memoryGrowth).toFixed(1)} %`);
+  assert.ok(Math.abs(playheadDriftMs) < MOST_DRIFT_MS, `the playhead drifted by ${playheadDriftMs} ms`);
+  assert.ok(Math.abs(soundDriftMs) < MOST_DRIFT_MS, `the sound drifted by ${soundDriftMs} ms`);
+  assert.ok(skewMs.last < MOST_SKEW_MS, `sound and picture are ${skewMs.last} ms apart`);
+  assert.ok(framesOnTime > 0.5, `${framesOnTime} of the pictures were on time: the call stood still`);
+});
