@@ -78,8 +78,11 @@ export class PictureDialog {
       this.tell('bad', ['That is neither a PNG nor a JPEG file. Save it as one of them first.']);
       return;
     }
-    this.file = file;
-    void this.send();
+    // the one before is gone first: the same file again would be the same avatar
+    void this.discard().then(() => {
+      this.file = file;
+      return this.send();
+    });
   }
 
   /** Lets the gateway make an avatar of the file; the one made before is deleted. */
@@ -117,17 +120,16 @@ export class PictureDialog {
 
   /** Where nothing was found the handles are put by hand, on the whole picture. */
   private async showRefusal(file: File, error: TalkMeshError, tried: OfFace<Point> | undefined): Promise<void> {
-    this.tell('bad', [sentence(error.message)]);
     const byHand = error.reason === 'FACE_NOT_FOUND' || error.reason === 'ARGUMENT_INVALID';
+    // what follows the semicolon is for programs: here the marks say it
+    const lines = [sentence(error.message.split(';')[0] ?? '')];
+    if (byHand) lines.push('Put the three marks on mouth and eyes, then press “Use these places”.');
     show(this.view, byHand);
     if (byHand) {
       await this.showImage(await dataUrl(file));
       this.handles.place(wholeOf(this.image), tried);
-      this.tell('bad', [
-        sentence(error.message),
-        'Put the three marks on mouth and eyes, then press "Use these places".',
-      ]);
     }
+    this.tell('bad', lines);
     this.enable(true);
     show(this.buttons.take, false);
     show(this.buttons.again, byHand);

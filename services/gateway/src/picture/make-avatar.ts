@@ -135,7 +135,7 @@ class Studio {
     const why = mostSaid(refusals);
     throw new MeshError(
       'FACE_NOT_FOUND',
-      `${why?.text ?? 'no face was found'}; or say where mouth and eyes are ("landmarks")`,
+      `${why?.text ?? 'no face was found'}; to use the picture all the same, say where mouth and eyes are ("landmarks")`,
       { metadata: { code: why?.code ?? 'no-face' } },
     );
   }
