@@ -39,7 +39,7 @@ class FlowNetSize:
     fields: int = 24
     size: int = 32
     """Pixels a side of the flow fields as they are first made."""
-    refine: int = 0
+    refine: int = 24
     """Channels of a second pass that sharpens the fields at twice that size; 0 leaves it out."""
 
     @property
@@ -84,9 +84,9 @@ class DecoderConfig:
     mouth_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(5))
     eye_net: PatchNetSize = field(default_factory=lambda: PatchNetSize(6, coarse=40, fine=20, blocks=2, slide=(3.0, 2.0)))
     flow_net: FlowNetSize = field(default_factory=FlowNetSize)
-    mouth: StageTraining = field(default_factory=lambda: StageTraining(9000))
-    eyes: StageTraining = field(default_factory=lambda: StageTraining(9000))
-    flow: StageTraining = field(default_factory=lambda: StageTraining(1600, avatars_per_step=8, samples_per_avatar=1, rate=1e-3))
+    mouth: StageTraining = field(default_factory=lambda: StageTraining(5200))
+    eyes: StageTraining = field(default_factory=lambda: StageTraining(6600, cooldown=0.2))
+    flow: StageTraining = field(default_factory=lambda: StageTraining(1500, avatars_per_step=8, samples_per_avatar=1, rate=1e-3))
 
     def checkpoint(self, stage: str) -> Path:
         """Where a run writes the checkpoint of a stage."""
