@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Executor } from '../executor.js';
 import { createOrtExecutor } from '../ort-executor.js';
@@ -10,7 +13,17 @@ import {
   fixtureCases,
   runOnce,
 } from '../testing/compile-cases.js';
-import { compileCondition, compileTimestep, compileWhole, fromRows, toRows } from './index.js';
+import { randomTensors } from '../testing/random-tensors.js';
+import {
+  compileCondition,
+  compileTimestep,
+  compileWhole,
+  encodeSafetensors,
+  fromRows,
+  openWeights,
+  type SafetensorsTensor,
+  toRows,
+} from './index.js';
 
 /** Float32 against PyTorch (nano in float32, Wan in float64); values are of size one to ten. */
 const TOLERANCE = 1e-5;
@@ -104,6 +117,53 @@ test('a batch of sessions with their own context, noise level and conditions equ
       }
     }
 });
+
+test('weights of 16 bits give what the same numbers give in 32', async () => {
+  const [, wan] = fixtures;
+  assert.ok(wan);
+  const { dit, geometry, cases } = wan;
+  const folder = await mkdtemp(join(tmpdir(), 'talkmesh-bf16-'));
+  try {
+    const wide = randomTensors(dit, geometry, 4).map((tensor) => ({
+      ...tensor,
+      values: tensor.values.map(cutToBrain),
+    }));
+    await writeFile(join(folder, 'wide.safetensors'), encodeSafetensors(wide));
+    await writeFile(join(folder, 'brain.safetensors'), encodeBrain(wide));
+    const run = async (file: string): Promise<Arrays> => {
+      const weights = await openWeights(folder, [file]);
+      assert.equal(weights.get('head.head.weight').type, file.startsWith('brain') ? 'BF16' : 'F32');
+      return runOnce(executor, compileWhole(dit, weights, geometry, { condition: 'inside' }), cases.later);
+    };
+    assert.deepEqual(await run('brain.safetensors'), await run('wide.safetensors'));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+const BITS = new DataView(new ArrayBuffer(4));
+function cutToBrain(value: number): number {
+  BITS.setFloat32(0, value);
+  BITS.setUint16(2, 0);
+  return BITS.getFloat32(0);
+}
+
+/** The upper half of every float32. */
+function encodeBrain(tensors: readonly SafetensorsTensor[]): Uint8Array {
+  let at = 0;
+  const entries = tensors.map(({ name, dims, values }) => {
+    const entry = { dtype: 'BF16', shape: dims, data_offsets: [at, at + 2 * values.length] };
+    at += 2 * values.length;
+    return [name, entry];
+  });
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const data = tensors.map(({ values }) =>
+    Uint16Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), (bits) => bits >>> 16),
+  );
+  return Buffer.concat([length, header, ...data.map((values) => new Uint8Array(values.buffer))]);
+}
 
 test('latents to rows and back, as graphs do inside', () => {
   const [nano, wan] = fixtures;
