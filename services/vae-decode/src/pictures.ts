@@ -10,7 +10,7 @@ type InspectResponse = ReturnType<Inspect['responseDeserialize']>;
 const MAX_AT_ONCE = 4;
 
 /** talkmesh.v1.PictureService. Pictures are looked at and forgotten: not kept, not logged. */
-export function pictureService(finder: PortraitFinder | undefined): GrpcServiceImpl {
+export function pictureService(finder: Pick<PortraitFinder, 'find' | 'judge'> | undefined): GrpcServiceImpl {
   let active = 0;
   const inspect = async ({ rgb, landmarks }: InspectRequest): Promise<InspectResponse> => {
     if (finder === undefined)
