@@ -54,6 +54,7 @@ export class RankDenoiser implements Denoiser<Parts> {
   readonly #frames: readonly { readonly from: number; readonly to: number }[];
   readonly #times: PassTimes[] = [];
   #nextId = 1;
+  #nextWork = SILENCE + 1;
 
   private constructor(parts: {
     model: Model;
@@ -117,7 +118,7 @@ export class RankDenoiser implements Denoiser<Parts> {
 
   start(x: Float32Array, sound: Float32Array | undefined): ChunkWork<Parts> {
     const tokens = sound === undefined ? Promise.resolve(this.#silence) : this.#encode(sound);
-    return new RankWork(this, { x, id: sound === undefined ? SILENCE : this.#nextId++, tokens });
+    return new RankWork(this, { x, id: sound === undefined ? SILENCE : this.#nextWork++, tokens });
   }
 
   async runs(): Promise<Readonly<Record<string, number>>> {

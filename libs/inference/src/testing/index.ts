@@ -10,3 +10,4 @@ export {
 export { encodePng, type PngOptions } from './png-writer.js';
 export { randomTensors } from './random-tensors.js';
 export { computeWholeCall, type WholeCall } from './reference-network.js';
+export { createWideModel } from './wide-model.js';
