@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -69,10 +71,14 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def measure(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar, seed: int) -> tuple[dict[str, float], np.ndarray]:
+Decode = Callable[[Avatar, np.ndarray], np.ndarray]
+"""What is judged: an avatar and rig rows [12 n, 15] -> RGB frames uint8 [12 n, 256, 256, 3]."""
+
+
+def measure(decode: Decode, avatar: Avatar, seed: int) -> tuple[dict[str, float], np.ndarray]:
     """Scores of one avatar and a strip of truth above decoded frames."""
     rig = evaluation_track(seed, FRAMES * CHUNKS)
-    decoded = decode_track(reference, decoder, avatar, rig)
+    decoded = decode(avatar, rig)
     truth = np.stack([avatar.draw(row) for row in rig])
     still_lips = rig.copy()
     still_lips[:, :5] = NEUTRAL[:5]
@@ -83,7 +89,7 @@ def measure(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar, se
         "whole_psnr_unchanged": psnr(np.broadcast_to(avatar.reference, truth.shape), truth),
         "mouth_psnr": psnr(mouths[0], mouths[1]),
         "mouth_psnr_closed_aligned": psnr(mouths[2], mouths[1]),
-        **blink_scores(reference, decoder, avatar),
+        **blink_scores(decode, avatar),
         **temporal_scores(decoded, truth),
     }
     scores["mouth_gain"] = scores["mouth_psnr"] - scores["mouth_psnr_closed_aligned"]
@@ -95,11 +101,11 @@ def measure(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar, se
     return scores, strip
 
 
-def blink_scores(reference: ReferenceGraph, decoder: DecoderGraph, avatar: Avatar) -> dict[str, float]:
+def blink_scores(decode: Decode, avatar: Avatar) -> dict[str, float]:
     """How much of the true change from open to closed eyes is in the decoded pixels: 1 is all of it."""
     rig = np.tile(NEUTRAL, (FRAMES, 1))
     rig[3:8, INDEX["blink"]] = (0.45, 1, 1, 0.65, 0.2)
-    decoded = decode_track(reference, decoder, avatar, rig).astype(np.float32)
+    decoded = decode(avatar, rig).astype(np.float32)
     change = decoded[5] - decoded[10]
     true = avatar.draw(rig[5]).astype(np.float32) - avatar.reference
     return {"blink_change": float((change * true).sum() / np.square(true).sum()), "blink_correlation": correlation(change.ravel(), true.ravel())}
@@ -153,7 +159,7 @@ def main() -> None:
     torch.set_num_threads(config.threads)
     graphs = build_graphs(config)
     specs = DESIGNED[: args.avatars] if args.designed else [random_spec(HELD_OUT_SEED + i) for i in range(args.avatars)]
-    results = [(spec, *measure(*graphs, Avatar(spec), 40 + i)) for i, spec in enumerate(specs)]
+    results = [(spec, *measure(partial(decode_track, *graphs), Avatar(spec), 40 + i)) for i, spec in enumerate(specs)]
     names = dict.fromkeys(name for _, scores, _ in results for name in scores)
     mean = {name: round(float(np.mean([scores[name] for _, scores, _ in results if name in scores])), 4) for name in names}
     each = {spec.id: {name: round(value, 3) for name, value in scores.items()} for spec, scores, _ in results}
