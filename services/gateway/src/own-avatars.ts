@@ -20,7 +20,10 @@ export const ownAvatarRecord = z.object({
   landmarks: landmarkPoints,
   picture: z.object({ width: z.number(), height: z.number() }),
   crop: z.object({ left: z.number(), top: z.number(), side: z.number() }),
-  verdict: z.object({ fits: z.boolean(), reasons: z.array(z.object({ code: z.string(), text: z.string() })).readonly() }),
+  verdict: z.object({
+    fits: z.boolean(),
+    reasons: z.array(z.object({ code: z.string(), text: z.string() })).readonly(),
+  }),
   createdAtMs: z.number(),
   expiresAtMs: z.number(),
 });
