@@ -106,6 +106,8 @@ test('flags that make no sense are refused with exit code 2', async () => {
   const cases: readonly [flags: Record<string, string | true>, message: RegExp][] = [
     [{ avatar: 'nobody' }, new RegExp(`no avatar "nobody"; there are: .*${avatar}`)],
     [{ avatar: '' }, /--avatar is missing/],
+    [{ picture: out }, /--avatar and --picture are two ways/],
+    [{ landmarks: '1,2 3,4 5,6' }, /--landmarks goes with --picture/],
     [{ out: join(scratch.path, 'talk.avi') }, /--out is the name of an \.mp4 file/],
     [{ out: join(scratch.path, 'no/such/folder/talk.mp4') }, /--out: .*cannot be written to \(ENOENT\)/],
     [{ seed: '-1' }, /--seed/],

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { parseRenderArgs } from './options.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'talkmesh-options-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const picture = join(folder, 'me.png');
+writeFileSync(picture, 'anything');
+const parse = (...args: string[]) =>
+  parseRenderArgs(['--audio', 'a.wav', '--out', join(folder, 'a.mp4'), ...args], {}).avatar;
+
+test('who speaks is an avatar, or a picture with or without landmarks', () => {
+  assert.equal(parse('--avatar', 'mia'), 'mia');
+  assert.deepEqual(parse('--picture', picture), { path: picture, landmarks: undefined });
+  const landmarks = { mouth: [10, 20.5], leftEye: [5, 6], rightEye: [15, 6] };
+  assert.deepEqual(parse('--picture', picture, '--landmarks', '10,20.5 5,6 15,6'), { path: picture, landmarks });
+  assert.deepEqual(parse('--picture', picture, '--landmarks', ' 10,20.5;5,6  15,6 '), { path: picture, landmarks });
+});
+
+test('what is missing, twice or no place is refused', () => {
+  assert.throws(() => parse(), /--avatar is missing/);
+  assert.throws(() => parse('--picture', join(folder, 'no.png')), /there is no file .*no\.png/);
+  assert.throws(() => parse('--picture', folder), /there is no file/);
+  assert.throws(() => parse('--avatar', 'mia', '--picture', picture), /give one/);
+  assert.throws(() => parse('--avatar', 'mia', '--landmarks', '1,2 3,4 5,6'), /goes with --picture/);
+  for (const wrong of ['1,2 3,4', '1,2 3,4 5,6 7,8', '1 2 3', 'a,b c,d e,f', '-1,2 3,4 5,6'])
+    assert.throws(() => parse('--picture', picture, '--landmarks', wrong), /mouth, left eye, right eye/, wrong);
+});
