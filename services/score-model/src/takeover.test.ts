@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import {
   decodeEvent,
@@ -51,14 +52,15 @@ class Worker implements AsyncDisposable {
     this.service = service;
   }
 
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<Worker> {
+  static async start(env: NodeJS.ProcessEnv = {}, natsUrl = nats.url): Promise<Worker> {
     const config = parseConfig({
-      TALKMESH_NATS_URL: nats.url,
+      TALKMESH_NATS_URL: natsUrl,
       TALKMESH_MODEL: fixture.folder,
       TALKMESH_UTILISATION_MAX: '1',
       ...env,
     });
-    const context = await createTestContext('score-model', { ...config, instanceId: '' }, nats.url);
+    const context = await createTestContext('score-model', { ...config, instanceId: '' }, natsUrl);
+    await context.retain();
     return new Worker(context, await startScoreModel(context));
   }
 
@@ -77,6 +79,52 @@ class Worker implements AsyncDisposable {
       await this.service.worker?.close(sessionId, 'ended');
     await this.context[Symbol.asyncDispose]();
     await this.service[Symbol.asyncDispose]();
+  }
+}
+
+/** A way to NATS that can be cut for one worker alone. */
+class Wire implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  url = '';
+
+  private constructor() {
+    const { hostname, port } = new URL(nats.url);
+    this.#server = createServer((near) => {
+      const far = connect(Number(port), hostname);
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        this.#sockets.add(from);
+        from.pipe(to);
+        from.on('error', () => to.destroy());
+        from.on('close', () => to.destroy());
+      }
+    });
+  }
+
+  static async to(): Promise<Wire> {
+    const wire = new Wire();
+    await wire.join(0);
+    return wire;
+  }
+
+  async join(port = Number(new URL(this.url).port)): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+    const address = this.#server.address();
+    this.url = `nats://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  }
+
+  async cut(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#server.listening) await this.cut();
   }
 }
 
@@ -204,4 +252,145 @@ test('a worker dies in the middle of a word: another goes on with the next sampl
     'bit for bit',
   );
   assert.equal(await metric(second, 'talkmesh_resumes_total', { outcome: 'exact' }), 1);
+});
+
+test('an interrupt that the dead worker never answered: its turn is not said again, the next one is', async () => {
+  const call = await Call.begin();
+  const { samplesPerChunk } = model.geometry;
+  const [first, second] = [tone(samplesPerChunk * 9), tone(samplesPerChunk * 2)];
+  await using dying = await Worker.start();
+  await dying.open(call.sessionId);
+  call.grant(0, 6);
+  call.speak(1, first);
+  await call.until(6);
+  await dying.die();
+  peer.bus.publishEvent({ type: 'interrupt', cause: 'barge-in', sid: call.sessionId, epoch: 0, turn: 1 });
+  call.speak(2, second);
+  await peer.bus.flush();
+  await using worker = await Worker.start();
+  await worker.open(call.sessionId, true);
+  call.grant(0, 6);
+  assert.ok(await waitUntil(() => call.standing().some(({ turn, endOfTurn }) => turn === 2 && endOfTurn), PATIENCE_MS));
+  const turns = call.standing().map(({ turn }) => turn);
+  assert.deepEqual(turns, [1, 2, 2], 'cut after the chunk that is being played');
+  assert.deepEqual(spoken(call.standing(), 2), [...second]);
+});
+
+test('nothing is retained, or what is makes no sense: the call goes on from silence', async () => {
+  const call = await Call.begin();
+  call.grant(4, 3);
+  vae.bus.publishEvent({
+    type: 'error',
+    service: 'x',
+    reason: 'y',
+    message: 'z',
+    sid: call.sessionId,
+    epoch: 0,
+    turn: 0,
+  });
+  await using raw = await createTestContext('score-model', undefined, nats.url);
+  raw.bus.publish('latent', call.sessionId, Uint8Array.of(9, 9, 9));
+  await raw.bus.flush();
+  call.latents.length = 0;
+  await using worker = await Worker.start();
+  await worker.open(call.sessionId, true);
+  call.speak(1, tone(100));
+  await peer.bus.flush();
+  assert.ok(await waitUntil(() => call.latents.length > 0, PATIENCE_MS));
+  assert.equal(call.latents[0]?.chunk, 5, 'after the chunk being played');
+  assert.equal(await metric(worker, 'talkmesh_resumes_total', { outcome: 'silence' }), 1);
+  assert.equal(await metric(worker, 'talkmesh_retained_skipped_total', { stream: 'latent' }), 1);
+});
+
+test('a worker that only looked dead stops when another took its session', async () => {
+  const call = await Call.begin();
+  await using zombie = await Worker.start();
+  await zombie.open(call.sessionId);
+  call.grant(0, 8);
+  call.speak(1, tone(model.geometry.samplesPerChunk * 3 + 5), { endOfTurn: false });
+  await call.until(3);
+  await using worker = await Worker.start();
+  await worker.open(call.sessionId, true);
+  assert.ok(await waitUntil(() => zombie.service.worker?.sessions() === 0, PATIENCE_MS));
+  call.speak(1, tone(4000), { fromSample: model.geometry.samplesPerChunk * 3 + 5 });
+  assert.ok(await waitUntil(() => call.standing().some(({ endOfTurn }) => endOfTurn), PATIENCE_MS));
+  const late = call.latents.filter(({ chunk }) => chunk >= 3);
+  assert.ok(
+    late.every(({ epoch }) => epoch > 0),
+    'only the new worker speaks',
+  );
+  assert.equal(worker.service.worker?.sessions(), 1);
+});
+
+test('moved by hand: the old worker says nothing more, the new one goes on bit for bit', async () => {
+  const call = await Call.begin();
+  const speech = tone(model.geometry.samplesPerChunk * 9 + 77);
+  await using old = await Worker.start();
+  await using next = await Worker.start();
+  await old.open(call.sessionId);
+  call.grant(0, 5);
+  call.speak(1, speech);
+  await call.until(3);
+  await old.service.worker?.close(call.sessionId, 'moved');
+  await next.open(call.sessionId, true);
+  call.grant(6, 8);
+  await call.until(10);
+  const latents = call.standing();
+  assert.deepEqual(spoken(latents, 1), [...speech]);
+  assert.deepEqual(
+    latents.map(({ values }) => values),
+    await uninterrupted(latents),
+  );
+});
+
+test("a worker's wire is cut in a turn: what it missed is read back, what it said is said again", async () => {
+  const call = await Call.begin();
+  const { samplesPerChunk } = model.geometry;
+  const speech = tone(samplesPerChunk * 8 + 300);
+  await using wire = await Wire.to();
+  await using worker = await Worker.start({}, wire.url);
+  await worker.open(call.sessionId);
+  call.grant(0, 20);
+  call.speak(1, speech.subarray(0, samplesPerChunk * 2), { endOfTurn: false });
+  await call.until(1);
+  await wire.cut();
+  assert.ok(await waitUntil(() => !worker.context.bus.connected, PATIENCE_MS));
+  call.speak(1, speech.subarray(samplesPerChunk * 2, samplesPerChunk * 6), {
+    endOfTurn: false,
+    fromSample: samplesPerChunk * 2,
+  });
+  await peer.bus.flush();
+  await wire.join();
+  assert.ok(await waitUntil(() => worker.context.bus.connected, PATIENCE_MS));
+  call.grant(2, 8);
+  call.speak(1, speech.subarray(samplesPerChunk * 6), { fromSample: samplesPerChunk * 6 });
+  assert.ok(await waitUntil(() => call.standing().some(({ endOfTurn }) => endOfTurn), PATIENCE_MS));
+  assert.deepEqual(spoken(call.standing(), 1), [...speech]);
+  assert.equal(await metric(worker, 'talkmesh_speech_gaps_total', { outcome: 'refilled' }), 1);
+  assert.equal(await metric(worker, 'talkmesh_speech_gaps_total', { outcome: 'lost' }), 0);
+});
+
+test('NATS restarts in a turn and forgets everything: the call survives, what the bridge says again is heard once', async () => {
+  const call = await Call.begin();
+  const { samplesPerChunk } = model.geometry;
+  const speech = tone(samplesPerChunk * 6 + 100);
+  await using worker = await Worker.start();
+  await worker.open(call.sessionId);
+  call.grant(0, 20);
+  call.speak(1, speech.subarray(0, samplesPerChunk * 3), { endOfTurn: false });
+  await call.until(2);
+  await nats.kill();
+  assert.ok(await waitUntil(() => !worker.context.bus.connected && !peer.bus.connected, PATIENCE_MS));
+  call.latents.length = 0;
+  await nats.start();
+  const all = [worker.context, peer, egress, vae];
+  assert.ok(await waitUntil(() => all.every(({ bus }) => bus.connected), PATIENCE_MS));
+  await Promise.all(all.map(({ bus }) => bus.flush()));
+  // The bridge does not know what arrived: everything that was not played comes again.
+  call.speak(1, speech);
+  assert.ok(await waitUntil(() => call.standing().some(({ endOfTurn }) => endOfTurn), PATIENCE_MS));
+  const kept = await vae.bus.recall('latent', call.sessionId, { deadlineMs: 5000 });
+  const chunks = new Map(kept.map(({ payload }) => [decodeLatent(payload).chunk, decodeLatent(payload)]));
+  assert.deepEqual([...chunks.keys()], [0, 1, 2, 3, 4, 5, 6], 'those from before are retained again');
+  assert.deepEqual(spoken([...chunks.values()], 1), [...speech]);
 });
