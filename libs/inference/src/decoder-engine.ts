@@ -136,8 +136,8 @@ export class DecoderSession {
     const latent = executor.upload(values, 'float32', latentDims(model.manifest));
     try {
       const { frames, state } = await this.#engine.decode(latent, before.state, this.#reference.decoderInputs);
-      const pictures = this.#abandoned ? undefined : ((await executor.download(frames)) as Uint8Array);
-      executor.release(frames);
+      if (this.#abandoned) executor.release(frames);
+      const pictures = this.#abandoned ? undefined : ((await executor.take(frames)) as Uint8Array);
       if (pictures === undefined || this.#abandoned) {
         executor.release(state);
         return undefined;

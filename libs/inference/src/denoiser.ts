@@ -16,7 +16,7 @@ export interface ChunkWork<Parts = unknown> {
    * @returns the pass's keys and values, one user: the caller
    */
   pass(step: number, context: PassContext<Parts> | undefined, way: Way): Promise<KeyValues<Parts>>;
-  /** The latents as they are now, [latentFrames, C, H, W], flat. */
+  /** The latents after the last pass, [latentFrames, C, H, W], flat. */
   latents(): Promise<Float32Array>;
   /** Frees what the chunk needed while it was made. Passes under way may end after that. */
   release(): void;

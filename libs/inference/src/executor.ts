@@ -2,7 +2,7 @@ import type { KernelSource } from './kernels.js';
 
 /**
  * One small interface to whatever runs a model. Tensors live with the executor and are named by handles, so caches never
- * cross a thread or leave a device; only `upload` and `download` copy.
+ * cross a thread or leave a device; only `upload`, `download` and `take` move them.
  */
 export type TensorType = 'float32' | 'uint8' | 'int64';
 export type TensorData = Float32Array | Uint8Array | BigInt64Array;
@@ -73,6 +73,8 @@ export interface Executor extends AsyncDisposable {
   await(event: ExecutorEvent): Promise<void>;
   /** A copy of a tensor's values. */
   download(handle: TensorHandle): Promise<TensorData>;
+  /** A tensor's values, handed over without a copy where they lie in this process; the handle is released. */
+  take(handle: TensorHandle): Promise<TensorData>;
   /** Frees tensors. A released handle must not be used again. */
   release(...handles: readonly TensorHandle[]): void;
   stats(): Promise<ExecutorStats>;

@@ -32,6 +32,19 @@ test('data goes in, runs, comes out; handles stay until they are released', asyn
   assert.equal((await executor.stats()).handles, 0);
 });
 
+test('values that are taken are gone from the executor', async () => {
+  await using executor = createOrtExecutor({ threads: 1 });
+  const segment = await executor.load(doubling(), 'doubling');
+  const x = executor.upload(Float32Array.of(1, 2, 3, 4), 'float32', [2, 2]);
+  const { twice, square } = await executor.run(segment, { inputs: { x }, outputs: ['twice', 'square'] });
+  assert.ok(twice && square);
+  assert.deepEqual(await executor.take(twice), Float32Array.of(2, 4, 6, 8));
+  assert.deepEqual(await executor.take(x), Float32Array.of(1, 2, 3, 4));
+  await assert.rejects(executor.take(twice), /was released/);
+  assert.equal((await executor.stats()).handles, 1);
+  assert.deepEqual(await executor.download(square), Float32Array.of(1, 4, 9, 16), 'others stay as they are');
+});
+
 test('tensors without values are allowed', async () => {
   await using executor = createOrtExecutor({ threads: 1 });
   const segment = await executor.load(doubling(), 'doubling');

@@ -112,6 +112,10 @@ class OrtExecutor implements Executor {
     return event.reached;
   }
 
+  take(handle: TensorHandle): Promise<TensorData> {
+    return this.#call({ op: 'take', tensor: handle.id });
+  }
+
   download(handle: TensorHandle): Promise<TensorData> {
     return this.#call({ op: 'download', tensor: handle.id });
   }

@@ -32,6 +32,7 @@ export type OrtRequest =
       readonly outputs: readonly (readonly [name: string, tensor: number])[];
     }
   | { readonly op: 'download'; readonly tensor: number }
+  | { readonly op: 'take'; readonly tensor: number }
   | { readonly op: 'release'; readonly tensors: readonly number[] }
   | { readonly op: 'fence' }
   | { readonly op: 'stats' }

@@ -1,9 +1,10 @@
-/** The only file that knows onnxruntime-node. Its `run` blocks the thread it is called on, so it lives in a worker. */
+/** The executor's thread: onnxruntime-node's `run` blocks the thread it is called on. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { TensorData, TensorInfo } from './executor.js';
 import { KERNELS, type Kernel, type KernelTensor } from './kernels.js';
 import type { OrtCall, OrtReply, OrtRequest, OrtWorkerData, TensorFacts } from './ort-protocol.js';
+import { openOrtSession } from './ort-session.js';
 
 interface LoadedSegment {
   readonly session: Pick<InferenceSession, 'run' | 'release'>;
@@ -14,13 +15,6 @@ interface LoadedSegment {
 const { threads, provider } = workerData as OrtWorkerData;
 const segments = new Map<number, LoadedSegment>();
 const tensors = new Map<number, Tensor>();
-
-const options: InferenceSession.SessionOptions = {
-  executionProviders: provider === 'cpu' ? ['cpu'] : [{ name: 'cuda', deviceId: provider.cuda }],
-  intraOpNumThreads: threads,
-  interOpNumThreads: 1,
-  logSeverityLevel: 3,
-};
 
 function tensorOf(id: number): Tensor {
   const tensor = tensors.get(id);
@@ -34,14 +28,6 @@ const describe = (metadata: readonly InferenceSession.ValueMetadata[]): TensorIn
       ? { name: value.name, type: value.type, dims: [...value.shape] }
       : { name: value.name, type: 'not a tensor', dims: [] },
   );
-
-/** Spinning threads would take the cores from the other services between two chunks. */
-const extraOf = (weightsFolder: string | undefined): Record<string, unknown> => ({
-  session: {
-    intra_op: { allow_spinning: '0' },
-    ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
-  },
-});
 
 /** A kernel in the shape of a session. */
 const kernelSession = (kernel: Kernel): LoadedSegment['session'] => ({
@@ -58,11 +44,8 @@ async function load(request: OrtRequest & { op: 'load' }): Promise<{ inputs: Ten
     segments.set(request.segment, { session: kernelSession(kernel), name: request.name, runs: 0 });
     return { inputs: [...kernel.inputs], outputs: [...kernel.outputs] };
   }
-  const all = { ...options, extra: extraOf(request.weightsFolder) };
-  const session =
-    typeof request.source === 'string'
-      ? await InferenceSession.create(request.source, all)
-      : await InferenceSession.create(request.source, all);
+  const { source, weightsFolder } = request;
+  const session = await openOrtSession(source, { threads, provider, weightsFolder });
   segments.set(request.segment, { session, name: request.name, runs: 0 });
   return { inputs: describe(session.inputMetadata), outputs: describe(session.outputMetadata) };
 }
@@ -82,6 +65,13 @@ async function run(request: OrtRequest & { op: 'run' }): Promise<TensorFacts[]> 
     tensors.set(id, tensor);
     return { type: tensor.type, dims: [...tensor.dims] } as TensorFacts;
   });
+}
+
+/** The values without a copy, unless the buffer holds more than them. */
+function take(id: number): TensorData {
+  const data = tensorOf(id).data as TensorData;
+  tensors.delete(id);
+  return data.byteLength === data.buffer.byteLength ? data : data.slice();
 }
 
 function release(ids: readonly number[]): void {
@@ -116,6 +106,8 @@ async function answer(request: OrtRequest): Promise<unknown> {
       return run(request);
     case 'download':
       return (tensorOf(request.tensor).data as TensorData).slice();
+    case 'take':
+      return take(request.tensor);
     case 'release':
       release(request.tensors);
       return undefined;
@@ -136,7 +128,8 @@ parentPort?.on('message', ({ call, request }: OrtCall) => {
   last = last.then(async () => {
     try {
       const value = await answer(request);
-      const transfer = request.op === 'download' ? [(value as TensorData).buffer as ArrayBuffer] : [];
+      const moves = request.op === 'download' || request.op === 'take';
+      const transfer = moves ? [(value as TensorData).buffer as ArrayBuffer] : [];
       if (call !== undefined) parentPort?.postMessage({ call, value } satisfies OrtReply, transfer);
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown.message : String(thrown);

@@ -131,7 +131,8 @@ class WholeWork implements ChunkWork<Parts> {
   }
 
   async latents(): Promise<Float32Array> {
-    return (await this.#denoiser.executor.download(this.#x)) as Float32Array;
+    this.#disown(this.#x);
+    return (await this.#denoiser.executor.take(this.#x)) as Float32Array;
   }
 
   release(): void {

@@ -167,12 +167,9 @@ export class RankDenoiser implements Denoiser<Parts> {
   async #encode(sound: Float32Array): Promise<Float32Array> {
     const startUs = nowUs();
     const handle = await audioTokens(this.model, this.#executor, this.#audio, sound);
-    try {
-      return (await this.#executor.download(handle)) as Float32Array;
-    } finally {
-      this.#executor.release(handle);
-      this.timeline.span('audio', 'encode', startUs, nowUs());
-    }
+    const tokens = (await this.#executor.take(handle)) as Float32Array;
+    this.timeline.span('audio', 'encode', startUs, nowUs());
+    return tokens;
   }
 
   #note(step: number, work: number, replies: readonly PassReply[]): void {
