@@ -29,19 +29,19 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
     stopMs: config.vadStopMs,
   };
 
-  const open = async ({ sessionId, epoch, ingest }: OpenRequest): Promise<void> => {
+  const open = async ({ sessionId, epoch, ingest, resume }: OpenRequest): Promise<void> => {
     if (ingest == null) throw new MeshError('ARGUMENT_INVALID', 'audio-ingest is opened with ingest options');
     const voice = ingest.vad ? { voice: { detector: silero.detector(), gate } } : {};
-    const session = new IngestSession({ sessionId, epoch, bus, log, metrics, ...voice });
+    const session = new IngestSession({ sessionId, epoch, resume, bus, log, metrics, ...voice });
     sessions.set(sessionId, { session, microphone: new Microphone(host, session) });
     await bus.flush();
   };
 
-  const close = async (sessionId: string): Promise<void> => {
+  const close = async (sessionId: string, reason: string): Promise<void> => {
     const held = sessions.get(sessionId);
     sessions.delete(sessionId);
     await held?.microphone.close();
-    await held?.session.close();
+    await held?.session.close(reason);
   };
 
   const { streamMaxSeconds, streamAheadMs, streamIdleMs, streamStallMs } = config;

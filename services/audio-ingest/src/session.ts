@@ -16,7 +16,12 @@ export interface SessionOptions {
   readonly metrics: IngestMetrics;
   /** Absent: no voice activity detection. */
   readonly voice?: Pick<VoiceOptions, 'detector' | 'gate'>;
+  /** Taken over from another worker, whose stream may have broken off in the middle of a turn. */
+  readonly resume?: boolean;
 }
+
+/** How long the sender of a stream that broke off may take to come again before its turn is ended for it. */
+const ORPHAN_MS = 5000;
 
 /** One session: one source of sound at a time, `mic` messages out, and events of somebody speaking. */
 export class IngestSession {
@@ -30,6 +35,7 @@ export class IngestSession {
   #at: { epoch: number; turn: number };
   #source: { readonly kind: SourceKind } | undefined;
   #blocks = 0;
+  #orphan: NodeJS.Timeout | undefined;
   #onPlayhead: (playhead: PlayheadMessage) => void = () => {};
   #mediaTimeUs: number | undefined;
 
@@ -48,6 +54,7 @@ export class IngestSession {
         onStart: () => this.#outbound.event({ type: 'speech.started' }, this.#at),
         onStop: (durationMs) => this.#outbound.event({ type: 'speech.stopped', durationMs }, this.#at),
       });
+    if (options.resume === true) this.#orphan = setTimeout(() => this.#publish(this.#stage.endTurn()), ORPHAN_MS);
     this.#stopListening = listenToPlayhead(bus, sessionId, (playhead) => {
       this.#at = { epoch: Math.max(this.#at.epoch, playhead.epoch), turn: playhead.turn };
       this.#mediaTimeUs = playhead.mediaTimeUs;
@@ -75,6 +82,7 @@ export class IngestSession {
   /** Claims the session's one place for a source. @throws MeshError SESSION_EXISTS, SESSION_ENDED */
   claim(kind: SourceKind, onPlayhead: (playhead: PlayheadMessage) => void = () => {}): AudioSource {
     this.assertFree();
+    clearTimeout(this.#orphan);
     const source = { kind };
     this.#source = source;
     this.#onPlayhead = onPlayhead;
@@ -108,8 +116,14 @@ export class IngestSession {
     };
   }
 
-  async close(): Promise<void> {
-    this.#closed.abort(new MeshError('SESSION_ENDED', 'the session has ended'));
+  /** @param reason `moved`: another worker goes on, so a stream is told to come again instead of that it is over */
+  async close(reason = 'ended'): Promise<void> {
+    clearTimeout(this.#orphan);
+    this.#closed.abort(
+      reason === 'moved'
+        ? new MeshError('PEER_LOST', 'the session moved to another worker: stream again what was not received')
+        : new MeshError('SESSION_ENDED', 'the session has ended'),
+    );
     this.#stopListening();
     await this.#voice?.close();
   }

@@ -30,7 +30,8 @@ interface Format {
 /**
  * Feeds a session from a stream of PCM until it ends; the last `mic` message then says so.
  * @returns samples per channel and their duration
- * @throws MeshError for every limit; what was published before stays, and its turn is ended
+ * @throws MeshError for every limit; what was published before stays, and its turn is ended. PEER_LOST when the session moved:
+ * its metadata tell `samples_received` (per channel), and a stream of the rest goes on in the same turn
  */
 export async function streamAudio(
   messages: AsyncIterator<StreamMessage>,
@@ -46,6 +47,7 @@ export async function streamAudio(
   const pacer = new StreamPacer(limits, session.mediaTimeUs);
   const source = session.claim('stream', (playhead) => pacer.playhead(playhead.mediaTimeUs));
   let samples = 0;
+  let goesOn = false;
   try {
     for (let message: StreamMessage | undefined = first; message !== undefined; ) {
       await pacer.room(signal);
@@ -55,8 +57,16 @@ export async function streamAudio(
     }
     if (samples === 0) throw new MeshError('AUDIO_EMPTY', 'the stream holds no samples');
     return { samples, seconds: samples / format.rateHz };
+  } catch (thrown) {
+    const error = MeshError.from(thrown);
+    // The next stream goes on in the same turn, on another worker.
+    if (session.closed.aborted && error.reason === 'PEER_LOST') {
+      goesOn = true;
+      throw new MeshError('PEER_LOST', error.message, { metadata: { samples_received: String(samples) } });
+    }
+    throw error;
   } finally {
-    if (samples > 0) source.endTurn();
+    if (samples > 0 && !goesOn) source.endTurn();
     source.release();
   }
 }

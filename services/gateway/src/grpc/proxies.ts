@@ -106,13 +106,15 @@ async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAns
   return new Promise((resolve, reject) => {
     const upstream = client.streamAudio({ deadline: Date.now() + o.maxSessionMs }, (error, answer) => {
       if (error === null) resolve(answer as AudioAnswer);
-      else reject(fromServiceError(error));
+      else reject(withPassed(fromServiceError(error), passedBytes));
     }) as ClientWritableStream<AudioChunk>;
     const fail = (error: MeshError): void => {
       upstream.cancel();
       reject(error);
     };
+    let passedBytes = 0;
     const pass = (chunk: AudioChunk): void => {
+      passedBytes += chunk.pcm.length;
       if (chunk.pcm.length > MAX_PCM_BYTES)
         fail(new MeshError('BODY_TOO_LARGE', `a message has at most ${MAX_PCM_BYTES} bytes of audio`));
       else if (upstream.write(chunk)) call.resume();
@@ -124,6 +126,13 @@ async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAns
     call.on('cancelled', () => fail(new MeshError('CANCELLED', 'the caller cancelled')));
     pass(first);
   });
+}
+
+/** A caller that may try again is told how far it came: the worker counts what it received, a dead one leaves what was sent to it. */
+function withPassed(error: MeshError, bytes: number): MeshError {
+  if (!error.retryable || error.metadata['samples_received'] !== undefined) return error;
+  const metadata = { ...error.metadata, bytes_passed: String(bytes) };
+  return new MeshError(error.reason, error.message, { cause: error, metadata });
 }
 
 function firstMessage(call: AudioUpload, limitMs: number): Promise<AudioChunk> {
