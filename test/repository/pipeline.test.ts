@@ -12,6 +12,7 @@ const sourcesOf = (service: ServiceName): string[] =>
 interface Used {
   readonly publishes: Set<string>;
   readonly subscribes: Set<string>;
+  readonly recalls: Set<string>;
 }
 
 /** Streams a service's source names in calls of the bus. The bus has no other door: it takes literal stream names only. */
@@ -23,13 +24,14 @@ function streamsUsed(service: ServiceName): Used {
   const subscribes = new Set(calls(/\bbus\.subscribe(?:All)?\(\s*'(\w+)'/g));
   if (/\bbus\.publishEvent\(/.test(source)) publishes.add('event');
   if (/\bbus\.subscribeEvents\(/.test(source)) subscribes.add('event');
-  const calledIndirectly = /\bbus\.(publish|subscribe|subscribeAll)\(\s*[^'\s]/.exec(source);
+  const recalls = new Set(calls(/\bbus\s*\.recall\(\s*'(\w+)'/g));
+  const calledIndirectly = /\bbus\.(publish|subscribe|subscribeAll|recall)\(\s*[^'\s]/.exec(source);
   assert.equal(
     calledIndirectly,
     null,
     `${service} calls the bus with a stream that is not a literal: ${calledIndirectly?.[0]}`,
   );
-  return { publishes, subscribes };
+  return { publishes, subscribes, recalls };
 }
 
 for (const service of SERVICES)
@@ -37,6 +39,7 @@ for (const service of SERVICES)
     const used = streamsUsed(service);
     assert.deepEqual([...used.publishes].sort(), [...PIPELINE[service].publishes].sort(), 'publishes');
     assert.deepEqual([...used.subscribes].sort(), [...PIPELINE[service].subscribes].sort(), 'subscribes');
+    assert.deepEqual([...used.recalls].sort(), [...PIPELINE[service].recalls].sort(), 'recalls');
   });
 
 test('every gRPC service of the table is registered by its owner', () => {

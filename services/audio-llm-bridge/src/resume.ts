@@ -36,8 +36,12 @@ const msOf = (samples: number): number => (samples * 1000) / SPEECH_RATE_HZ;
 
 /** Reads back what NATS retains of a session. @throws MeshError NATS_UNAVAILABLE */
 export async function recallConversation(bus: Bus, sessionId: string): Promise<Resumed> {
-  const recall = (stream: 'speech' | 'event' | 'playhead') => bus.recall(stream, sessionId, { deadlineMs: RECALL_MS });
-  const [speech, events, playheads] = await Promise.all([recall('speech'), recall('event'), recall('playhead')]);
+  const within = { deadlineMs: RECALL_MS };
+  const [speech, events, playheads] = await Promise.all([
+    bus.recall('speech', sessionId, within),
+    bus.recall('event', sessionId, within),
+    bus.recall('playhead', sessionId, within),
+  ]);
   const [playhead] = playheads.slice(-1).map(({ payload }) => decodePlayhead(payload));
   return conversationSoFar(
     speech.map(({ payload }) => decodeAudio(payload)),
