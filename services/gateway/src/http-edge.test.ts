@@ -55,7 +55,8 @@ test('every operation of a session asks for its token, and only its own', async 
       await refuses(call(expired), 401, 'TOKEN_EXPIRED');
       await refuses(call(forged), 401, 'TOKEN_INVALID');
       await refuses(call('no-key-of-this-gateway'), 401, 'TOKEN_INVALID');
-      if (path.includes('{id}')) await refuses(call(other), 403, 'TOKEN_WRONG_SESSION');
+      if (path.startsWith('/v1/avatars/')) await refuses(call(other), 403, 'PERMISSION_DENIED');
+      else if (path.includes('{id}')) await refuses(call(other), 403, 'TOKEN_WRONG_SESSION');
       else if (path === '/v1/sessions') await refuses(call(session.token), 403, 'PERMISSION_DENIED');
       checked += 1;
     }
