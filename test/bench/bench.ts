@@ -1,23 +1,26 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|mind ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
- * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch and runs only when named.
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|mind|plans ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
+ * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch; it and `plans` run
+ * only when named.
  */
-import { loadModel } from '@talkmesh/inference';
+import { loadModel, openTimeline } from '@talkmesh/inference';
 import { installTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
 import { measureHops } from './hops.js';
 import { measureMind } from './mind.js';
+import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
 import { reportScale } from './scale-report.js';
 import { loadRows, measureLoads, predictionRows } from './sessions.js';
+import { checkSimulation } from './simulation/check.js';
 import { runSoak, soakTables } from './soak.js';
 import { formatTable, type Row } from './table.js';
 
 const PARTS = ['hops', 'chunks', 'calls', 'compile'] as const;
 type Part = (typeof PARTS)[number];
 /** Run only when named: they take long, or need more than the mesh. */
-const BY_NAME = ['mind', 'loads', 'simulate', 'soak'] as const;
+const BY_NAME = ['mind', 'loads', 'simulate', 'check', 'soak'] as const;
 const SOAK_MINUTES = 60;
 
 const args = process.argv.slice(2);
@@ -41,11 +44,14 @@ const titles: Record<string, string> = {
   chunks: `One chunk (${chunkMs} ms of video), no mesh around it`,
   compile: 'Graph compiler, one denoising pass on one thread; ratios of processor time',
   mind: 'One chunk on one thread, against PyTorch',
+  plans: plansTitle(model.manifest.name),
+  plansWide: plansTitle('random weights, 192 tokens, 4 steps'),
   sessions: 'Whole mesh, talks of 20 s at once, unpaced',
   stages: 'Stages of the first row',
   loads: 'Calls at real speed, more than admission lets in',
   predictions: 'The simulation against the same calls',
   capacity: 'What one worker pair holds (simulation)',
+  check: 'The simulation against real services, chunks that wait instead of work',
   scale: 'Many calls (simulation and arithmetic)',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
@@ -61,10 +67,17 @@ if (args.includes('loads')) {
 }
 if (args.includes('simulate'))
   Object.assign(tables, reportScale(model, numberOf('--score-ms'), numberOf('--decode-ms')));
+if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);
   const report = await runSoak({ seconds, warmUpSeconds: seconds / 6, everySeconds: 10, say });
   Object.assign(tables, soakTables(report));
+}
+if (args.includes('plans')) {
+  const timeline = openTimeline(process.env['TALKMESH_TIMELINE'] ?? '', 'bench');
+  tables['plans'] = await measurePlans(model, 9, timeline);
+  tables['plansWide'] = await measureWidePlans(3, timeline);
+  timeline[Symbol.dispose]();
 }
 if (json) process.stdout.write(`${JSON.stringify({ model: model.label, tables }, null, 2)}\n`);
 else

@@ -1,0 +1,57 @@
+/** A viewer without WebRTC: it plays in real time what arrives, and counts what came late. */
+import { decodeFrame } from '@talkmesh/contracts';
+import { type Peers, tone } from '../../services/vae-decode/src/testing/peers.js';
+import { sleep } from './waiting.js';
+
+const FRAMES_PER_CHUNK = 12;
+const CHUNK_MS = 480;
+
+export interface Seen {
+  /** From a chunk being wanted until its last frame was there. */
+  readonly latenciesMs: number[];
+  late: number;
+  degraded: number;
+}
+
+/** Plays a call as the egress does, without pictures: says what plays when it begins, and speaks from time to time. */
+export class PlayingViewer {
+  readonly sessionId: string;
+  readonly #peers: Peers;
+  readonly #seen: Seen;
+  readonly #arrived = new Map<number, number>();
+  #chunk = -1;
+  #startMs = 0;
+  #wantedMs = performance.now();
+  #turn = 0;
+
+  constructor(peers: Peers, sessionId: string, seen: Seen) {
+    this.sessionId = sessionId;
+    this.#peers = peers;
+    this.#seen = seen;
+  }
+
+  listen(): void {
+    this.#peers.egress.bus.subscribe('frame', this.sessionId, (payload) => {
+      const { chunk, frame, degraded } = decodeFrame(payload);
+      if (frame !== FRAMES_PER_CHUNK - 1 || this.#arrived.has(chunk)) return;
+      const nowMs = performance.now();
+      this.#arrived.set(chunk, nowMs);
+      if (chunk < 2) return;
+      this.#seen.latenciesMs.push(nowMs - this.#wantedMs);
+      if (nowMs > this.#startMs + CHUNK_MS) this.#seen.late += 1;
+      if (degraded) this.#seen.degraded += 1;
+    });
+  }
+
+  async watch(untilMs: number): Promise<void> {
+    for (this.#chunk = 0; performance.now() < untilMs; this.#chunk++) {
+      while (!this.#arrived.has(this.#chunk) && performance.now() < untilMs) await sleep(2);
+      const dueMs = this.#startMs + CHUNK_MS;
+      await sleep(this.#chunk === 0 ? 0 : Math.max(0, dueMs - performance.now()));
+      this.#startMs = performance.now() - dueMs < 20 && this.#chunk > 0 ? dueMs : performance.now();
+      this.#wantedMs = performance.now();
+      this.#peers.playhead(this.sessionId, { chunk: this.#chunk, frame: 1, creditChunks: 2 });
+      if (this.#chunk % 16 === 2) this.#peers.speak(this.sessionId, ++this.#turn, tone(14 * (CHUNK_MS / 1000)));
+    }
+  }
+}
