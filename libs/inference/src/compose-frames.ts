@@ -161,12 +161,15 @@ function warpRow(warp: Warp, row: number, plane: Plane, to: number, other: Plane
     const nearer = end > begin + 1 ? (share[begin + 1] as number) - near : 0;
     const changeX = (rowX[after] as number) - (rowX[before] as number);
     const changeY = (rowY[after] as number) - (rowY[before] as number);
+    const stepX = 1 + changeX * nearer;
+    const stepY = changeY * nearer;
     let x = begin + MARGIN + (rowX[before] as number) + changeX * near;
     let y = row + MARGIN + (rowY[before] as number) + changeY * near;
     for (let pixel = begin; pixel < end; pixel++) {
       const left = x | 0;
       const top = y | 0;
-      const [shareX, shareY] = [x - left, y - top];
+      const shareX = x - left;
+      const shareY = y - top;
       const corner = (Math.imul(top, stride) + left) | 0;
       const topLeft = pixels[corner] as number;
       const bottomLeft = pixels[corner + stride] as number;
@@ -180,8 +183,8 @@ function warpRow(warp: Warp, row: number, plane: Plane, to: number, other: Plane
         const otherLower = otherBottom + ((otherPixels[corner + stride + 1] as number) - otherBottom) * shareX;
         frame[otherTo + pixel] = otherUpper + (otherLower - otherUpper) * shareY;
       }
-      x += 1 + changeX * nearer;
-      y += changeY * nearer;
+      x += stepX;
+      y += stepY;
     }
   }
 }
