@@ -6,9 +6,9 @@ import type { Row } from './table.js';
 const ROUNDS = 300;
 
 interface Hop {
-  readonly from: 'audio-ingest' | 'score-model' | 'vae-decode';
-  readonly to: 'audio-llm-bridge' | 'vae-decode' | 'webrtc-egress';
-  readonly stream: 'mic' | 'latent' | 'frame';
+  readonly from: 'audio-ingest' | 'audio-llm-bridge' | 'score-model' | 'vae-decode';
+  readonly to: 'audio-llm-bridge' | 'score-model' | 'vae-decode' | 'webrtc-egress';
+  readonly stream: 'mic' | 'speech' | 'latent' | 'frame';
   readonly payload: Uint8Array;
 }
 
@@ -30,33 +30,55 @@ function hops(sessionId: string, width: number, height: number): Hop[] {
   };
   return [
     { from: 'audio-ingest', to: 'audio-llm-bridge', stream: 'mic', payload: encodeAudio(audio) },
+    { from: 'audio-llm-bridge', to: 'score-model', stream: 'speech', payload: encodeAudio(audio) },
     { from: 'score-model', to: 'vae-decode', stream: 'latent', payload: encodeLatent(latent) },
     { from: 'vae-decode', to: 'webrtc-egress', stream: 'frame', payload: encodeFrame(frame) },
   ];
 }
 
-/** Time from publish to the subscriber's handler through a real nats-server, one message in flight; a copy in memory is the baseline. */
-export async function measureHops(chunkMs: number, width: number, height: number): Promise<Row[]> {
-  await using server = await startNatsServer();
-  const sessionId = newSessionId();
-  const rows: Row[] = [];
-  for (const hop of hops(sessionId, width, height)) {
-    await using producer = await createTestContext(hop.from, {}, server.url);
-    await using consumer = await createTestContext(hop.to, {}, server.url);
-    let arrived: () => void = () => {};
-    consumer.bus.subscribe(hop.stream, sessionId, () => arrived());
-    await consumer.bus.flush();
-    const [through, copies]: [number[], number[]] = [[], []];
-    for (let round = 0; round < ROUNDS; round++) {
-      const started = performance.now();
+/** A sender and a receiver of one hop on one server. */
+async function way(hop: Hop, sessionId: string, url: string, retained: boolean) {
+  const producer = await createTestContext(hop.from, {}, url);
+  const consumer = await createTestContext(hop.to, {}, url);
+  if (retained) await producer.retain();
+  let arrived: () => void = () => {};
+  consumer.bus.subscribe(hop.stream, sessionId, () => arrived());
+  await consumer.bus.flush();
+  return {
+    async once(): Promise<number> {
+      const startedMs = performance.now();
       await new Promise<void>((resolve) => {
         arrived = resolve;
         producer.bus.publish(hop.stream, sessionId, hop.payload);
       });
-      const received = performance.now();
+      return performance.now() - startedMs;
+    },
+    async [Symbol.asyncDispose]() {
+      await producer[Symbol.asyncDispose]();
+      await consumer[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/**
+ * Time from publish to the subscriber's handler through a real nats-server, one message in flight; a copy in memory is the baseline.
+ * In turns with a second server that retains what calls need to go on elsewhere: streams without retention show the noise.
+ */
+export async function measureHops(chunkMs: number, width: number, height: number): Promise<Row[]> {
+  await using server = await startNatsServer();
+  await using retaining = await startNatsServer();
+  const sessionId = newSessionId();
+  const rows: Row[] = [];
+  for (const hop of hops(sessionId, width, height)) {
+    await using plain = await way(hop, sessionId, server.url, false);
+    await using retained = await way(hop, sessionId, retaining.url, true);
+    const [through, kept, copies]: [number[], number[], number[]] = [[], [], []];
+    for (let round = 0; round < ROUNDS; round++) {
+      through.push(await plain.once());
+      kept.push(await retained.once());
+      const startedMs = performance.now();
       hop.payload.slice();
-      through.push(received - started);
-      copies.push(performance.now() - received);
+      copies.push(performance.now() - startedMs);
     }
     const p50 = median(through);
     rows.push({
@@ -67,6 +89,8 @@ export async function measureHops(chunkMs: number, width: number, height: number
       p95Ms: percentile(through, 0.95),
       'x a copy': p50 / median(copies),
       '% of a chunk': (100 * p50) / chunkMs,
+      'x retaining': median(kept) / p50,
+      'p95 x retaining': percentile(kept, 0.95) / percentile(through, 0.95),
     });
   }
   return rows;
