@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|mind|plans ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
- * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch; it and `plans` run
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|mind|plans|loads|simulate|check|soak ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
+ * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch; it and what follows run
  * only when named.
  */
 import { loadModel, openTimeline } from '@talkmesh/inference';
@@ -20,7 +20,7 @@ import { formatTable, type Row } from './table.js';
 const PARTS = ['hops', 'chunks', 'calls', 'compile'] as const;
 type Part = (typeof PARTS)[number];
 /** Run only when named: they take long, or need more than the mesh. */
-const BY_NAME = ['mind', 'loads', 'simulate', 'check', 'soak'] as const;
+const BY_NAME = ['mind', 'plans', 'loads', 'simulate', 'check', 'soak'] as const;
 const SOAK_MINUTES = 60;
 
 const args = process.argv.slice(2);
