@@ -8,6 +8,8 @@ import { sleep } from './waiting.js';
 /** A call whose reader takes a frame at each tick of the frame clock, as a viewer would, and counts the ticks that found none. */
 export interface PacedCall extends AsyncDisposable {
   readonly sessionId: string;
+  /** From asking for the session to its first frame, in ticks. */
+  readonly opening: number;
   /** Ticks since the first frame. */
   readonly ticks: number;
   /** Of these, without a fresh frame. */
@@ -26,6 +28,8 @@ interface Created {
 }
 
 export async function startPacedCall(mesh: Mesh, avatar: string, fps: number): Promise<PacedCall> {
+  const askedAtMs = performance.now();
+  let opening = Number.NaN;
   const wanted = { avatar, provider: 'external', output: 'record', seed: 1 };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify(body)}`);
@@ -42,6 +46,7 @@ export async function startPacedCall(mesh: Mesh, avatar: string, fps: number): P
     let dueMs = performance.now();
     while (!over) {
       const frame: unknown = download.read();
+      if (frame !== null && fresh.length === 0) opening = ((performance.now() - askedAtMs) * fps) / 1000;
       if (frame !== null || fresh.length > 0) fresh.push(frame !== null);
       dueMs = Math.max(dueMs + 1000 / fps, performance.now() - 200);
       await sleep(Math.max(0, dueMs - performance.now()));
@@ -49,6 +54,9 @@ export async function startPacedCall(mesh: Mesh, avatar: string, fps: number): P
   })();
   return {
     sessionId,
+    get opening() {
+      return opening;
+    },
     get ticks() {
       return fresh.length;
     },
