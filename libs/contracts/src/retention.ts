@@ -24,8 +24,8 @@ const retention = (stream: RetainedStream, bounds: Omit<Retention, 'name' | 'sub
 });
 
 /**
- * At 24 kHz and 480 ms a chunk a talking session of the nano model holds 1.5 MB of speech (30 s: the bridge sends no more than that ahead),
- * 0.75 MB of latents (15 s: R chunks to rebuild the state of the score model, see ScoreSession) and some KB of events.
+ * Measured with the nano model, a talking session holds at most 1.7 MB of speech (30 s in messages of 20 ms; the bridge sends 10 s ahead),
+ * 0.74 MB of latents (15 s: the chunks that give the state back, and those that wait to be played) and 18 KB of events.
  */
 export const RETENTION: Readonly<Record<RetainedStream, Retention>> = {
   speech: retention('speech', { perSession: 1500, maxAgeMs: 600_000, share: 0.6 }),

@@ -60,6 +60,15 @@ test('the same Open twice, even at once, opens once; with other options it is re
   await assert.rejects(admission.open(request(sid, 'tom'), never), { reason: 'SESSION_EXISTS' });
 });
 
+test('a session that is to be taken over and is here already goes on as it is', async () => {
+  const { admission, calls } = makeAdmission();
+  const sid = newSessionId();
+  await admission.open(request(sid), never);
+  await admission.open({ ...request(sid), resume: true, epoch: 7 }, never);
+  await assert.rejects(admission.open({ ...request(sid, 'other'), resume: true }, never), { reason: 'SESSION_EXISTS' });
+  assert.deepEqual(calls, ['open']);
+});
+
 test('ids and options are checked before the worker sees them', async () => {
   const { admission, calls } = makeAdmission();
   await assert.rejects(admission.open(request('*'), never), { reason: 'SESSION_ID_INVALID' });

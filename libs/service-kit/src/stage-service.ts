@@ -74,7 +74,7 @@ export class SessionAdmission {
     this.#forgetEnded();
     const held = this.#held.get(id);
     if (held !== undefined) {
-      if (isDeepStrictEqual(held.request, request)) return held.opening;
+      if (isSame(held.request, request)) return held.opening;
       throw new MeshError('SESSION_EXISTS', 'the session is open here with other options');
     }
     if (this.#lifecycle.drainSignal.aborted)
@@ -137,6 +137,12 @@ export class SessionAdmission {
     for (const [id, held] of this.#held)
       if (held.opened && held.closing === undefined && !listed.has(id)) this.#held.delete(id);
   }
+}
+
+/** A session that is to be taken over and is here already goes on as it is. */
+function isSame(held: OpenRequest, asked: OpenRequest): boolean {
+  if (!asked.resume) return isDeepStrictEqual(held, asked);
+  return isDeepStrictEqual({ ...held, resume: true, epoch: 0 }, { ...asked, epoch: 0 });
 }
 
 /** `talkmesh.v1.StageService` over a worker. */
