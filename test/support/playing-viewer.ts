@@ -10,6 +10,8 @@ export interface Seen {
   /** From a chunk being wanted until its last frame was there. */
   readonly latenciesMs: number[];
   late: number;
+  /** Milliseconds by which a chunk may be late without being counted. */
+  readonly toleranceMs: number;
   degraded: number;
 }
 
@@ -24,10 +26,12 @@ export class PlayingViewer {
   #wantedMs = performance.now();
   #turn = 0;
 
-  constructor(peers: Peers, sessionId: string, seen: Seen) {
+  /** @param missedChunks chunks that were made before anybody listened: the score service's lead */
+  constructor(peers: Peers, sessionId: string, seen: Seen, missedChunks = 0) {
     this.sessionId = sessionId;
     this.#peers = peers;
     this.#seen = seen;
+    for (let chunk = 0; chunk < missedChunks; chunk++) this.#arrived.set(chunk, performance.now());
   }
 
   listen(): void {
@@ -38,7 +42,7 @@ export class PlayingViewer {
       this.#arrived.set(chunk, nowMs);
       if (chunk < 2) return;
       this.#seen.latenciesMs.push(nowMs - this.#wantedMs);
-      if (nowMs > this.#startMs + CHUNK_MS) this.#seen.late += 1;
+      if (nowMs > this.#startMs + CHUNK_MS + this.#seen.toleranceMs) this.#seen.late += 1;
       if (degraded) this.#seen.degraded += 1;
     });
   }

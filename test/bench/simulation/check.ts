@@ -37,7 +37,7 @@ export async function checkSimulation(most = MOST): Promise<Row[]> {
   await using peers = await Peers.connect(nats.url);
   const rows: Row[] = [];
   for (let calls = 1; calls <= most; calls++) {
-    const seen: Seen = { latenciesMs: [], late: 0, degraded: 0 };
+    const seen: Seen = { latenciesMs: [], late: 0, degraded: 0, toleranceMs: 0 };
     const viewers = Array.from({ length: calls }, () => new PlayingViewer(peers, newSessionId(), seen));
     for (const [i, viewer] of viewers.entries()) {
       viewer.listen();
