@@ -194,7 +194,7 @@ test('a model folder with a missing or altered file: exit 78, and which file it 
   await rm(join(damaged.folder, 'score.safetensors'));
   await using missing = new WorkerProcess('score-model', environment(damaged.folder));
   assert.equal(await missing.exit(), 78);
-  assert.match(missing.stderr, /score\.onnx is missing.*TALKMESH_MODEL/);
+  assert.match(missing.stderr, /score\.safetensors is missing.*TALKMESH_MODEL/);
 
   await using changed = await createFixtureModel();
   await writeFile(join(changed.folder, 'avatars/ada.png'), 'x');
