@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|mind|plans|loads|simulate|check|soak ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|mind|plans|loads|simulate|check|soak|handover ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch; it and what follows run
  * only when named.
  */
@@ -8,6 +8,7 @@ import { installTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
+import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
 import { measureMind } from './mind.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
@@ -20,7 +21,7 @@ import { formatTable, type Row } from './table.js';
 const PARTS = ['hops', 'chunks', 'calls', 'compile'] as const;
 type Part = (typeof PARTS)[number];
 /** Run only when named: they take long, or need more than the mesh. */
-const BY_NAME = ['mind', 'plans', 'loads', 'simulate', 'check', 'soak'] as const;
+const BY_NAME = ['mind', 'plans', 'loads', 'simulate', 'check', 'soak', 'handover'] as const;
 const SOAK_MINUTES = 60;
 
 const args = process.argv.slice(2);
@@ -53,6 +54,7 @@ const titles: Record<string, string> = {
   capacity: 'What one worker pair holds (simulation)',
   check: 'The simulation against real services, chunks that wait instead of work',
   scale: 'Many calls (simulation and arithmetic)',
+  handover: 'kill -9 in the middle of speech, another worker goes on',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
 };
@@ -67,6 +69,7 @@ if (args.includes('loads')) {
 }
 if (args.includes('simulate'))
   Object.assign(tables, reportScale(model, numberOf('--score-ms'), numberOf('--decode-ms')));
+if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);

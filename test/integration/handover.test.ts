@@ -4,16 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import type { WorkerName } from '@talkmesh/contracts';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
-import { CallTap } from '../support/call-tap.js';
-import { firstAvatar, nano } from '../support/nano.js';
-import { type PacedCall, startPacedCall } from '../support/paced-call.js';
-import { rest } from '../support/record-call.js';
+import { nano } from '../support/nano.js';
 import { firstDifference, type Seam, seamsOf } from '../support/seams.js';
 import { speak } from '../support/speech.js';
+import { SpokenCall } from '../support/spoken-call.js';
 import { median, percentile } from '../support/statistics.js';
-import { sleep, waitUntil } from '../support/waiting.js';
+import { sleep } from '../support/waiting.js';
 
 const KILLS = Number(process.env['TALKMESH_TEST_KILLS'] ?? 20);
 /** Fresh frames may be missing for this long, as frames of media time. */
@@ -22,7 +19,6 @@ const MAX_GAP_FRAMES = 1.5 * nano.fps;
 const MAX_GAP_OPENINGS = 1.5;
 /** A seam may change the picture by this much of what the call's other borders of chunks change. */
 const MAX_SEAM = 2;
-const PATIENCE_MS = 60_000;
 
 const speech = speak('One two three four five six seven eight nine ten, and nobody who listens will ever know.');
 
@@ -41,63 +37,11 @@ after(async () => {
   await mesh?.stop();
 });
 
-interface Told {
-  readonly state: string;
-  readonly placement: Readonly<Record<WorkerName, string>>;
-}
-
-const look = async (id: string): Promise<Told> => (await rest<Told>(mesh, 'GET', `/v1/sessions/${id}`)).body;
-
-function processOf(instanceId: string): number {
-  const found = mesh.services.find((service) => service.instanceId === instanceId);
-  assert.ok(found, `no process of ${instanceId}`);
-  return found.pid;
-}
-
-const isWhole = (): boolean => mesh.services.every(({ instanceId }) => instanceId !== '');
-
 /** Whatever a failed test leaves behind. */
 const open: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const spoken of open.splice(0)) await spoken[Symbol.asyncDispose]();
 });
-
-interface Spoken extends AsyncDisposable {
-  readonly call: PacedCall;
-  readonly tap: CallTap;
-}
-
-/** A fresh call that has begun to speak its only turn. */
-async function startSpeaking(): Promise<Spoken> {
-  await waitUntil('all workers', isWhole, PATIENCE_MS);
-  const call = await startPacedCall(mesh, firstAvatar.id, nano.fps);
-  const tap = await CallTap.open(mesh, call.sessionId);
-  const spoken = { call, tap, [Symbol.asyncDispose]: () => end({ call, tap }) };
-  open.push(spoken);
-  call.say(speech);
-  await waitUntil('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
-  return spoken;
-}
-
-async function finish({ call, tap }: Pick<Spoken, 'call' | 'tap'>): Promise<void> {
-  await waitUntil(
-    'the end of the turn',
-    () => tap.events.some(({ type }) => type === 'turn.finished' || type === 'session.ended'),
-    PATIENCE_MS,
-  );
-  assert.deepEqual(
-    tap.events.flatMap((event) => (event.type === 'turn.finished' ? [event.interrupted] : [])),
-    [false],
-    JSON.stringify(tap.events.map(({ type }) => type)),
-  );
-  assert.equal((await look(call.sessionId)).state, 'open');
-  assert.equal(firstDifference(speech, tap.heard(1)), undefined);
-}
-
-async function end({ call, tap }: Pick<Spoken, 'call' | 'tap'>): Promise<void> {
-  await call[Symbol.asyncDispose]();
-  await tap[Symbol.asyncDispose]();
-}
 
 function assertSeams(seams: readonly Seam[], what: string): void {
   for (const { chunk, difference, usual } of seams)
@@ -107,22 +51,22 @@ function assertSeams(seams: readonly Seam[], what: string): void {
     );
 }
 
-const moved = (tap: CallTap): string[] =>
-  tap.events.flatMap((event) => (event.type === 'stage.moved' ? [`${event.service} ${event.cause}`] : []));
-
 test(`${KILLS} times kill -9, score and VAE in turn, in the middle of speech: every call goes on`, {
   timeout: KILLS * 90_000,
 }, async (t) => {
   const [gaps, openings]: [number[], number[]] = [[], []];
   for (let i = 0; i < KILLS; i++) {
     const service = i % 2 === 0 ? 'score-model' : 'vae-decode';
-    const spoken = await startSpeaking();
+    const spoken = await SpokenCall.start(mesh, speech);
+    open.push(spoken);
     const { call, tap } = spoken;
     await sleep(i * 40);
     const [before, killedAt] = [call.longestGapFrom(0), call.ticks];
-    process.kill(processOf((await look(call.sessionId)).placement[service]), 'SIGKILL');
-    await finish(spoken);
-    assert.deepEqual(moved(tap), [`${service} died`]);
+    await spoken.signal(service, 'SIGKILL');
+    await spoken.over();
+    assert.deepEqual(spoken.finished, [[1, false]]);
+    assert.equal(firstDifference(speech, tap.heard(1)), undefined);
+    assert.deepEqual(spoken.moves, [`${service} died`]);
     const gap = call.longestGapFrom(killedAt);
     const seams = seamsOf(tap);
     assert.ok(seams.length >= 1, 'the seam was seen');
@@ -137,7 +81,9 @@ test(`${KILLS} times kill -9, score and VAE in turn, in the middle of speech: ev
     for (const done of open.splice(0)) await done[Symbol.asyncDispose]();
   }
   const [p95, opening] = [percentile(gaps, 0.95), median(openings)];
-  t.diagnostic(`gaps in frames: p50 ${median(gaps)}, p95 ${p95}; a fresh call takes ${opening.toFixed(0)} frames to its first`);
+  t.diagnostic(
+    `gaps in frames: p50 ${median(gaps)}, p95 ${p95}; a fresh call takes ${opening.toFixed(0)} frames to its first`,
+  );
   const bound = Math.max(MAX_GAP_FRAMES, MAX_GAP_OPENINGS * opening);
   assert.ok(p95 <= bound, `p95 of the gaps is ${p95} frames, more than ${bound}: ${gaps.join(' ')}`);
 });

@@ -13,6 +13,8 @@ import type { Mesh } from '../../deploy/local/src/mesh.js';
 export interface SeenFrame {
   readonly frame: FrameMessage;
   readonly by: string;
+  /** Unix milliseconds at which it came. */
+  readonly atMs: number;
 }
 
 /** Listens to everything one call sends over NATS, from the side. */
@@ -58,15 +60,6 @@ export class CallTap implements AsyncDisposable {
     return [...this.frames].sort(([a], [b]) => a - b).map(([, seen]) => seen);
   }
 
-  /** Frames held between two moments, `performance.now()`. */
-  heldBetween(fromMs: number, toMs: number): number {
-    const at = (ms: number): number =>
-      this.playheads.findLast(({ atMs }) => atMs <= ms)?.playhead.heldFrames ??
-      this.playheads[0]?.playhead.heldFrames ??
-      0;
-    return at(toMs) - at(fromMs);
-  }
-
   /** The sound of a turn's chunks, as it is heard. */
   heard(turn: number): Int16Array {
     const parts = this.inOrder().flatMap(({ frame }) => (frame.turn === turn ? [frame.pcm] : []));
@@ -88,7 +81,7 @@ export class CallTap implements AsyncDisposable {
     const known = this.frames.get(position);
     // Of two frames of one place and epoch the first is played, the other is a duplicate.
     if (known === undefined || frame.epoch > known.frame.epoch)
-      this.frames.set(position, { frame, by: senderOf(meta) });
+      this.frames.set(position, { frame, by: senderOf(meta), atMs: Date.now() });
   }
 }
 
