@@ -1,7 +1,8 @@
 """Trains the pixel encoder: python3 -m talkmesh_nano.train_encoder --config FILE --out DIR [--steps N] [--seconds S] [--resume].
 
 Pictures are put together from the decoder's shards: mouth and eye patches on the head layer, then a pose; half size, a few
-milliseconds each. Writes encoder.pt and encoder.csv; `--export FILE` writes the ONNX graph from them instead of training.
+milliseconds each. Writes encoder.pt and encoder.csv. `--export FILE` instead judges encoder.pt on drawn clips of unseen avatars,
+prints how its latents correlate with the rig's, and writes the ONNX graph.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .avatars import DESIGNED
+from .avatars import DESIGNED, random_spec
 from .decoder_config import DecoderConfig, load
-from .decoder_data import EYE_NUMBERS, MOUTH_NUMBERS, columns, patch_box, shard_path, shard_specs
-from .decoder_pixels import BT601, OFFSET, to_float, to_rgb
+from .decoder_data import EYE_NUMBERS, HELD_OUT_SEED, MOUTH_NUMBERS, columns, patch_box, shard_path, shard_specs
+from .decoder_pixels import BT601, OFFSET, pack, to_float, to_rgb
 from .decoder_stages import posed_picture
-from .encoder import FRAMES, MOUTH, POSE, STATE_SHAPE, EncoderGraph, RigReader
+from .encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady
+from .eval_decoder import evaluation_track
+from .export_decoder import halve_weights
+from .render import Avatar
 from .render_pose import MARGIN
-from .rig import INDEX, NEUTRAL
+from .rig import HIGH, INDEX, LOW, NEUTRAL, encode_rig
 
 KEYS = ("picture", "landmarks", "geometry", "layers", "backdrop", "mouth_patch", "mouth_numbers", "eye_patch", "eye_numbers")
 
@@ -163,11 +167,34 @@ class Trainer:
                 losses = []
 
 
+def read_clips(reader: RigReader, avatars: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """What is read in drawn clips of unseen avatars and what is true, both [avatars, frames, 15]."""
+    reads, truths = [], []
+    for i in range(avatars):
+        avatar, rig = Avatar(random_spec(HELD_OUT_SEED + i)), evaluation_track(40 + i, frames)
+        packed = to_float(torch.from_numpy(np.stack([pack(picture) for picture in (avatar.reference, *map(avatar.draw, rig))])))
+        halves = torch.cat([packed[:, :4].mean(1, keepdim=True), packed[:, 4:]], 1)
+        landmarks = torch.from_numpy(avatar.landmarks).expand(frames, -1, -1)
+        with torch.no_grad():
+            read = reader.eval()(halves[1:], halves[:1].expand(frames, -1, -1, -1), landmarks)
+        reads.append(read.numpy().clip(LOW, HIGH))
+        truths.append(rig)
+    return np.stack(reads), np.stack(truths)
+
+
+def latent_correlations(read: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Correlation of the latents of both, by slot, of clips [n, frames, 15]."""
+    ours, theirs = (np.concatenate([encode_rig(clip) for clip in clips]).reshape(-1, 8, 4) for clips in (read, truth))
+    slots = {"mouth": slice(0, 2), "eyes": slice(2, 3), "pose": slice(3, 4)}
+    return {name: round(float(np.corrcoef(ours[..., part].ravel(), theirs[..., part].ravel())[0, 1]), 3) for name, part in slots.items()}
+
+
 def export(reader: RigReader, steady: np.ndarray, path: Path) -> None:
     graph = EncoderGraph(reader.eval(), steady)
     inputs = (torch.zeros(FRAMES, 98304, dtype=torch.uint8), torch.zeros(1, 98304, dtype=torch.uint8), torch.full((3, 2), 120.0), torch.zeros(STATE_SHAPE))
     names = ["frames", "reference", "landmarks", "state"]
     torch.onnx.export(graph, inputs, str(path), input_names=names, output_names=["latent", "state_out"], opset_version=16)
+    halve_weights(path)
 
 
 def main() -> None:
@@ -179,10 +206,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--export", help="ONNX file to write from encoder.pt, instead of training")
+    parser.add_argument("--avatars", type=int, default=8, help="how many avatars judge what is exported")
     args = parser.parse_args()
     config, out = load(args.config), Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
+    if args.export:
+        reader = RigReader()
+        reader.load_state_dict(torch.load(out / "encoder.pt")["net"])
+        read, truth = read_clips(reader, args.avatars, 2 * FRAMES)
+        print(latent_correlations(read, truth))
+        export(reader, best_steady(read, truth), Path(args.export))
+        return
     trainer = Trainer(config, out, list(range(args.shards)), args.batch, args.steps)
     if args.resume:
         trainer.resume()

@@ -13,7 +13,7 @@ from talkmesh_nano.decoder_data import write_shard
 from talkmesh_nano.decoder_pixels import pack
 from talkmesh_nano.encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady, half_yuv
 from talkmesh_nano.rig import NAMES, NEUTRAL, encode_rig
-from talkmesh_nano.train_encoder import Pictures, Trainer, export
+from talkmesh_nano.train_encoder import Pictures, Trainer, export, latent_correlations, read_clips
 
 
 def i420(packed: np.ndarray) -> torch.Tensor:
@@ -110,7 +110,13 @@ class EncoderTest(unittest.TestCase):
             graph = onnx.load(str(path)).graph
             self.assertEqual([value.name for value in graph.input], ["frames", "reference", "landmarks", "state"])
             self.assertEqual([size.dim_value for size in graph.output[0].type.tensor_type.shape.dim], [3, 8, 2, 2])
-            self.assertLess(path.stat().st_size, 4e6)
+            self.assertLess(path.stat().st_size, 2e6)
+
+    def test_clips_of_unseen_avatars_judge_it(self) -> None:
+        read, truth = read_clips(RigReader(), 1, FRAMES)
+        self.assertEqual(read.shape, truth.shape)
+        self.assertLess(latent_correlations(read, truth)["pose"], 0.9)
+        self.assertEqual(latent_correlations(truth, truth), {"mouth": 1.0, "eyes": 1.0, "pose": 1.0})
 
 
 if __name__ == "__main__":
