@@ -11,6 +11,7 @@ import { byId, show } from './elements.js';
 import { Gallery } from './gallery.js';
 import { forgetKey, keepKey, takeKey } from './key.js';
 import { PictureDialog } from './picture-dialog.js';
+import { RecoveryNotice } from './recovery.js';
 import { Stage } from './stage.js';
 import { type Line, Transcript } from './transcript.js';
 
@@ -25,6 +26,12 @@ declare global {
 const OWN_STYLE = 'own';
 const BUSY: ReadonlySet<CallState> = new Set(['connecting', 'reconnecting']);
 
+const TAKING_OVER = {
+  title: 'One moment.',
+  text: 'Another machine is taking over this call; it goes on by itself.',
+  mild: true,
+};
+
 /** The demo page: choose, call, talk, type. */
 export class App {
   private readonly stage = new Stage();
@@ -36,6 +43,10 @@ export class App {
     onGone: () => void this.load(this.avatar?.id),
   });
   private readonly transcript = new Transcript();
+  private readonly recovery = new RecoveryNotice((waiting) => {
+    if (waiting) this.banner.show(TAKING_OVER);
+    else this.banner.hide();
+  });
   private readonly list = byId<HTMLOListElement>('transcript');
   private readonly line = byId<HTMLInputElement>('line');
   private readonly buttons = {
@@ -174,6 +185,7 @@ export class App {
       this.buttons.mute.classList.toggle('hearing', event.type === 'speech.started');
     if (event.type === 'transcript' && event.role === 'avatar') this.stage.say(event.text);
     if (event.type === 'turn.finished') this.stage.say('');
+    this.recovery.apply(event);
     if (this.transcript.apply(event)) this.render();
   }
 
@@ -185,6 +197,7 @@ export class App {
   }
 
   private leave(): void {
+    this.recovery.clear();
     this.call = undefined;
     if (window.__talkmesh !== undefined) window.__talkmesh.call = undefined;
     document.body.dataset['phase'] = 'choose';
