@@ -18,6 +18,7 @@ const SLOW_SCORE_MS = '40';
 const SECONDS = 20;
 const MOST_CALLS = 8;
 const LEAD_CHUNKS = 2;
+const CHUNK_MS = 480;
 const MOST_TRIES = 20;
 const WANTED = { avatar: 'ada', provider: 'external', output: 'webrtc', seed: 1 };
 
@@ -108,7 +109,11 @@ test('at three times the capacity admitted calls keep time, the others are refus
   for (const viewer of viewers) viewer.listen();
   await peers.egress.bus.flush();
   const endMs = performance.now() + SECONDS * 1000;
-  const playing = viewers.map((viewer) => viewer.watch(endMs));
+  // People do not begin to speak all at the same moment.
+  const playing = viewers.map(async (viewer, i) => {
+    await sleep((i * CHUNK_MS) / viewers.length);
+    await viewer.watch(endMs, 2 + 4 * (i % 4));
+  });
   while (performance.now() < endMs) {
     const answer = await ask();
     assertRefused(answer);

@@ -5,6 +5,8 @@ import { sleep } from './waiting.js';
 
 const FRAMES_PER_CHUNK = 12;
 const CHUNK_MS = 480;
+const TURN_EVERY_CHUNKS = 16;
+const TURN_CHUNKS = 12;
 
 export interface Seen {
   /** From a chunk being wanted until its last frame was there. */
@@ -47,7 +49,8 @@ export class PlayingViewer {
     });
   }
 
-  async watch(untilMs: number): Promise<void> {
+  /** @param firstWords chunk with which it begins to speak */
+  async watch(untilMs: number, firstWords = 2): Promise<void> {
     for (this.#chunk = 0; performance.now() < untilMs; this.#chunk++) {
       while (!this.#arrived.has(this.#chunk) && performance.now() < untilMs) await sleep(2);
       const dueMs = this.#startMs + CHUNK_MS;
@@ -55,7 +58,8 @@ export class PlayingViewer {
       this.#startMs = performance.now() - dueMs < 20 && this.#chunk > 0 ? dueMs : performance.now();
       this.#wantedMs = performance.now();
       this.#peers.playhead(this.sessionId, { chunk: this.#chunk, frame: 1, creditChunks: 2 });
-      if (this.#chunk % 16 === 2) this.#peers.speak(this.sessionId, ++this.#turn, tone(14 * (CHUNK_MS / 1000)));
+      if (this.#chunk % TURN_EVERY_CHUNKS === firstWords)
+        this.#peers.speak(this.sessionId, ++this.#turn, tone(TURN_CHUNKS * (CHUNK_MS / 1000)));
     }
   }
 }
