@@ -3,11 +3,15 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type NatsServer, startNatsServer } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { CallTap } from '../support/call-tap.js';
+import { firstAvatar } from '../support/nano.js';
 import { NatsProxy } from '../support/nats-proxy.js';
+import { rest } from '../support/record-call.js';
 import { firstDifference } from '../support/seams.js';
 import { concatenate, speak } from '../support/speech.js';
 import { isWhole, PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
 import { sleep, waitUntil } from '../support/waiting.js';
+import { watchCall } from '../support/watch-call.js';
 
 const WORKERS = ['score-model', 'vae-decode', 'audio-llm-bridge'] as const;
 const sentence = speak('One two three four five six seven eight nine ten, and nobody who listens will ever know.');
@@ -24,7 +28,7 @@ before(async () => {
   const env = { TALKMESH_DRAIN_DEADLINE_MS: '30000' };
   mesh = await startMesh({
     quiet: true,
-    replicas: { 'score-model': 2, 'vae-decode': 2, 'audio-llm-bridge': 2, 'audio-ingest': 2 },
+    replicas: { 'score-model': 2, 'vae-decode': 2, 'audio-llm-bridge': 2, 'audio-ingest': 2, 'webrtc-egress': 2 },
     restartMs: [200],
     env: {
       'vae-decode': env,
@@ -109,6 +113,36 @@ test('a bridge that is killed: what was sent is heard, the turn is over, turns g
   const last = spoken.finished.at(-1)?.[0] ?? 0;
   assert.ok(last > 1, 'a new number');
   assert.equal(firstDifference(sentence, spoken.tap.heard(last)), undefined);
+});
+
+test('an egress that is killed: the viewer offers again and the call plays on where it stopped', {
+  timeout: 300_000,
+}, async () => {
+  await waitUntil('all workers', () => isWhole(mesh), PATIENCE_MS);
+  await using call = await watchCall(mesh, firstAvatar.id);
+  await using tap = await CallTap.open(mesh, call.sessionId);
+  await waitUntil('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
+  void call.say(sentence);
+  await waitUntil('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
+  const { body } = await rest<{ placement: Record<string, string> }>(mesh, 'GET', `/v1/sessions/${call.sessionId}`);
+  const holder = mesh.services.find(({ instanceId }) => instanceId === body.placement['webrtc-egress']);
+  process.kill(holder?.pid ?? 0, 'SIGKILL');
+  const isMoved = (): boolean => tap.events.some((e) => e.type === 'stage.moved' && e.service === 'webrtc-egress');
+  await waitUntil('the move', isMoved, PATIENCE_MS);
+  const stoppedAt = tap.playheads.length;
+  await call.watchAgain();
+  await waitUntil('the end of the turn', () => tap.events.some(({ type }) => type === 'turn.finished'), PATIENCE_MS);
+  assert.deepEqual(
+    tap.events.flatMap((event) => (event.type === 'turn.finished' ? [event.interrupted] : [])),
+    [false],
+  );
+  assert.equal(firstDifference(sentence, tap.heard(1)), undefined);
+  const chunks = tap.playheads.map(({ playhead }) => playhead.chunk);
+  assert.ok(
+    chunks.every((chunk, i) => i === 0 || (chunk >= (chunks[i - 1] ?? 0) && chunk - (chunks[i - 1] ?? 0) <= 1)),
+    `no chunk is left out or played again: ${chunks.slice(stoppedAt - 4, stoppedAt + 8)}`,
+  );
+  assert.ok((await call.report()).frames > 0, 'the viewer sees it');
 });
 
 test('an ingest that is killed: the session stays, a new stream is heard', { timeout: 300_000 }, async () => {

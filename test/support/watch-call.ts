@@ -12,6 +12,8 @@ export interface WatchCall extends AsyncDisposable {
   report(): Promise<PeerReport>;
   /** Says something as one turn, sent twice as fast as it is heard; settles when all of it was sent. */
   say(pcm: Int16Array): Promise<void>;
+  /** Offers again, as a browser does whose connection broke; what was seen before is forgotten. */
+  watchAgain(): Promise<void>;
 }
 
 interface Created {
@@ -33,21 +35,25 @@ export async function tryWatchCall(mesh: Mesh, avatar: string): Promise<WatchCal
   const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1 };
   const { status, body } = await rest<Created & Refusal['body']>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) return { status, body };
+  return new Watched(mesh, await connectViewer(mesh, body), body);
+}
+
+async function connectViewer(mesh: Mesh, { whep, token }: Created): Promise<TestPeer> {
   const peer = new TestPeer();
   try {
-    const answer = await fetch(new URL(body.whep, mesh.httpUrl), {
+    const answer = await fetch(new URL(whep, mesh.httpUrl), {
       method: 'POST',
-      headers: { authorization: `Bearer ${body.token}`, 'content-type': 'application/sdp' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/sdp' },
       body: await peer.offer({ receive: ['video', 'audio'] }),
       signal: AbortSignal.timeout(20_000),
     });
     if (answer.status !== 201) throw new Error(`the viewer was refused: ${await answer.text()}`);
     await peer.accept(await answer.text());
+    return peer;
   } catch (error) {
     await peer[Symbol.asyncDispose]();
     throw error;
   }
-  return new Watched(mesh, peer, body);
 }
 
 export async function watchCall(mesh: Mesh, avatar: string): Promise<WatchCall> {
@@ -59,8 +65,8 @@ export async function watchCall(mesh: Mesh, avatar: string): Promise<WatchCall> 
 class Watched implements WatchCall {
   readonly sessionId: string;
   readonly #mesh: Mesh;
-  readonly #peer: TestPeer;
-  readonly #token: string;
+  readonly #created: Created;
+  #peer: TestPeer;
   readonly #ingest: InstanceType<typeof v1.AudioIngest>;
   #ended = false;
 
@@ -68,7 +74,7 @@ class Watched implements WatchCall {
     this.sessionId = created.session.id;
     this.#mesh = mesh;
     this.#peer = peer;
-    this.#token = created.token;
+    this.#created = created;
     this.#ingest = connectClient<InstanceType<typeof v1.AudioIngest>>(v1.AudioIngest, mesh.grpcAddress);
   }
 
@@ -78,7 +84,7 @@ class Watched implements WatchCall {
 
   async say(pcm: Int16Array): Promise<void> {
     const metadata = new Metadata();
-    metadata.set('authorization', `Bearer ${this.#token}`);
+    metadata.set('authorization', `Bearer ${this.#created.token}`);
     const upload = this.#ingest.StreamAudio(metadata, () => {});
     upload.on('error', () => {});
     upload.write({ sessionId: this.sessionId, sampleRateHz: 24_000, channels: 1 });
@@ -89,6 +95,11 @@ class Watched implements WatchCall {
       await sleep(Math.max(0, startMs + (block + 1) * BLOCK_MS - performance.now()));
     }
     upload.end();
+  }
+
+  async watchAgain(): Promise<void> {
+    await this.#peer[Symbol.asyncDispose]();
+    this.#peer = await connectViewer(this.#mesh, this.#created);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

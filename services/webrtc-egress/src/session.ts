@@ -9,6 +9,8 @@ import { ViewerWatch } from './viewer.js';
 
 /** Chunks the buffer holds beyond the credit: those under way when the playhead moved. */
 const SPARE_CHUNKS = 2;
+/** While nothing is played the position is told again this often, milliseconds. */
+const PERSIST_MS = 1000;
 
 export interface SessionOptions {
   readonly sessionId: string;
@@ -45,6 +47,8 @@ export class EgressSession {
   readonly #log: Logger;
   #sink: Sink | undefined;
   #received = 0;
+  #persist: NodeJS.Timeout | undefined;
+  #publishedAtMs = 0;
   #dropped = 0;
 
   constructor(options: SessionOptions) {
@@ -69,7 +73,11 @@ export class EgressSession {
   /** Gives the session its sink and, with the first playhead, the producers their credit. */
   start(sink: Sink): void {
     this.#sink = sink;
-    this.#outbound.playhead(this.#playhead.current());
+    this.#publish(this.#playhead.current());
+    // A producer that missed the last credit would wait for ever: nothing is played until it goes on.
+    this.#persist = setInterval(() => {
+      if (performance.now() - this.#publishedAtMs >= PERSIST_MS) this.#publish(this.#playhead.current());
+    }, PERSIST_MS);
   }
 
   take(maxInFlight: number): TakenFrame | undefined {
@@ -82,13 +90,13 @@ export class EgressSession {
     if (frame === undefined) return;
     this.#options.metrics.frames.inc({ outcome: 'played' });
     this.#latenessMs.add(lateMs);
-    for (const message of this.#playhead.played(frame)) this.#outbound.playhead(message);
+    for (const message of this.#playhead.played(frame)) this.#publish(message);
   }
 
   /** The sink showed the last frame again. */
   held(): void {
     this.#options.metrics.frames.inc({ outcome: 'held' });
-    this.#outbound.playhead(this.#playhead.held(1));
+    this.#publish(this.#playhead.held(1));
   }
 
   discarded(serials: readonly number[]): void {
@@ -122,9 +130,15 @@ export class EgressSession {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#persist);
     this.#stopListening();
     this.watch.dispose();
     await this.#sink?.close();
+  }
+
+  #publish(playhead: PlayheadMessage): void {
+    this.#publishedAtMs = performance.now();
+    this.#outbound.playhead(playhead);
   }
 
   #receive(frame: FrameMessage): void {
@@ -148,7 +162,7 @@ export class EgressSession {
   #viewerCame(): void {
     this.#log.info('viewer connected');
     this.#event({ type: 'viewer.connected' });
-    this.#outbound.playhead(this.#playhead.current());
+    this.#publish(this.#playhead.current());
   }
 
   #event(body: Parameters<Outbound['event']>[0]): void {
