@@ -23,8 +23,8 @@ from .decoder_data import EYE_NUMBERS, HELD_OUT_SEED, MOUTH_NUMBERS, columns, pa
 from .decoder_pixels import BT601, OFFSET, pack, to_float, to_rgb
 from .decoder_stages import posed_picture
 from .encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady
-from .eval_decoder import evaluation_track
-from .export_decoder import halve_weights
+from .eval_decoder import crop, decode_track, evaluation_track, psnr
+from .export_decoder import build_graphs, halve_weights
 from .render import Avatar
 from .render_pose import MARGIN
 from .rig import HIGH, INDEX, LOW, NEUTRAL, encode_rig
@@ -189,6 +189,28 @@ def latent_correlations(read: np.ndarray, truth: np.ndarray) -> dict[str, float]
     return {name: round(float(np.corrcoef(ours[..., part].ravel(), theirs[..., part].ravel())[0, 1]), 3) for name, part in slots.items()}
 
 
+def steadied(read: np.ndarray, steady: np.ndarray) -> np.ndarray:
+    """Readings [clips, frames, 15] as the graph's state eases them."""
+    eased = read.copy()
+    for frame in range(1, read.shape[1]):
+        eased[:, frame] += steady * (eased[:, frame - 1] - read[:, frame])
+    return eased
+
+
+def reconstruction(config: DecoderConfig, read: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """PSNR against drawn clips, dB, whole pictures and mouths: of what was read, of the true rig, both through codec and decoder."""
+    graphs, scores = build_graphs(config), {}
+    for i, (ours, true) in enumerate(zip(read, truth)):
+        avatar = Avatar(random_spec(HELD_OUT_SEED + i))
+        drawn = np.stack([avatar.draw(row) for row in true])
+        for name, rig in (("read", ours), ("true", true)):
+            decoded = decode_track(*graphs, avatar, rig.astype(np.float32))
+            mouths = [crop(frames, *avatar.landmarks[0], 44, 26, 42) for frames in (decoded, drawn)]
+            scores.setdefault(f"{name}_whole", []).append(psnr(decoded, drawn))
+            scores.setdefault(f"{name}_mouth", []).append(psnr(*mouths))
+    return {name: round(float(np.mean(values)), 2) for name, values in scores.items()}
+
+
 def export(reader: RigReader, steady: np.ndarray, path: Path) -> None:
     graph = EncoderGraph(reader.eval(), steady)
     inputs = (torch.zeros(FRAMES, 98304, dtype=torch.uint8), torch.zeros(1, 98304, dtype=torch.uint8), torch.full((3, 2), 120.0), torch.zeros(STATE_SHAPE))
@@ -216,8 +238,12 @@ def main() -> None:
         reader = RigReader()
         reader.load_state_dict(torch.load(out / "encoder.pt")["net"])
         read, truth = read_clips(reader, args.avatars, 2 * FRAMES)
-        print(latent_correlations(read, truth))
-        export(reader, best_steady(read, truth), Path(args.export))
+        steady = best_steady(read, truth)
+        eased = steadied(read, steady)
+        print({"steady": steady.round(2).tolist(), "frame by frame": latent_correlations(read, truth), "eased": latent_correlations(eased, truth)})
+        if config.trained("mouth").exists():
+            print(reconstruction(config, eased, truth))
+        export(reader, steady, Path(args.export))
         return
     trainer = Trainer(config, out, list(range(args.shards)), args.batch, args.steps)
     if args.resume:

@@ -13,7 +13,7 @@ from talkmesh_nano.decoder_data import write_shard
 from talkmesh_nano.decoder_pixels import pack
 from talkmesh_nano.encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady, half_yuv
 from talkmesh_nano.rig import NAMES, NEUTRAL, encode_rig
-from talkmesh_nano.train_encoder import Pictures, Trainer, export, latent_correlations, read_clips
+from talkmesh_nano.train_encoder import Pictures, Trainer, export, latent_correlations, read_clips, steadied
 
 
 def i420(packed: np.ndarray) -> torch.Tensor:
@@ -76,6 +76,7 @@ class EncoderTest(unittest.TestCase):
         read = truth.copy()
         read[:, :, 9] = rng.normal(size=(4, 60))
         steady = best_steady(read, truth)
+        self.assertLess(steadied(read, steady)[:, :, 9].std(), 0.8 * read[:, :, 9].std())
         self.assertGreater(steady[9], 0.5)
         self.assertEqual(steady[0], 0)
 
