@@ -8,8 +8,10 @@ import { runSoak } from '../bench/soak.js';
  * second, in three processes) would be over 30 % in this time. The hour of the bench holds the 2 %.
  */
 const MOST_GROWTH = 0.15;
-/** A viewer's jitter buffer and the polling of the numbers. */
-const MOST_DRIFT_MS = 400;
+/** Of the sound at the viewer: its jitter buffer and the polling of the numbers. */
+const MOST_SOUND_DRIFT_MS = 400;
+/** Of the playhead: a player that stood still for over 200 ms begins anew and does not rush; a busy machine makes it do so. */
+const MOST_PLAYHEAD_DRIFT_MS = 1500;
 const MOST_SKEW_MS = 40;
 
 test('a call at real speed for 75 s: memory, skew and deadlines', { timeout: 240_000 }, async (context) => {
@@ -20,8 +22,8 @@ test('a call at real speed for 75 s: memory, skew and deadlines', { timeout: 240
       `skew ${skewMs.first.toFixed(2)} to ${skewMs.last.toFixed(2)} ms, ${(100 * framesOnTime).toFixed(2)} % of pictures on time, load ${load.toFixed(1)}`,
   );
   assert.ok(memoryGrowth < MOST_GROWTH, `memory grew by ${(100 * memoryGrowth).toFixed(1)} %`);
-  assert.ok(Math.abs(playheadDriftMs) < MOST_DRIFT_MS, `the playhead drifted by ${playheadDriftMs} ms`);
-  assert.ok(Math.abs(soundDriftMs) < MOST_DRIFT_MS, `the sound drifted by ${soundDriftMs} ms`);
+  assert.ok(Math.abs(playheadDriftMs) < MOST_PLAYHEAD_DRIFT_MS, `the playhead drifted by ${playheadDriftMs} ms`);
+  assert.ok(Math.abs(soundDriftMs) < MOST_SOUND_DRIFT_MS, `the sound drifted by ${soundDriftMs} ms`);
   assert.ok(skewMs.last < MOST_SKEW_MS, `sound and picture are ${skewMs.last} ms apart`);
   assert.ok(framesOnTime > 0.5, `${framesOnTime} of the pictures were on time: the call stood still`);
 });
