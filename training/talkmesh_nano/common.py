@@ -91,14 +91,14 @@ class Run:
         return self.settings["lr"] * min(1.0, (self.step + 1) / 60) * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * self.done)))
 
     def update(self, loss, **values):
-        """One optimiser step and EMA, and a curve line every 50 steps."""
+        """One optimiser step and EMA, and a curve line every 25 steps."""
         loss.backward()
         norm = self.optimizer.step(self.rate())
         self.step += 1
         self.count += 1
         for key, value in dict(loss=loss.item(), grad=norm, **values).items():
             self.sums[key] = self.sums.get(key, 0.0) + float(value)
-        if self.step % 50 == 0:
+        if self.step % 25 == 0:
             self.log()
 
     def log(self, **extra):

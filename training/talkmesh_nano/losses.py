@@ -43,7 +43,7 @@ def step_loss(guess, truth):
     return (steps(whole) - steps(truth))[:, 4 * truth.shape[2] - 1:].square().clamp(max=100.0).mean((1, 2))
 
 
-def lips_loss(guess, truth, closed, extra=6.0):
+def lips_loss(guess, truth, closed, extra=12.0):
     """Squared error of the four mouth numbers in rig units; the opening of frames with m, b or p weighs 1 + extra.
 
     guess, truth [B, N, F, 8, 2, 2]; closed bool [B, 4 N F]. Lips that stay apart in a closed consonant are seen at once, yet those frames are few.

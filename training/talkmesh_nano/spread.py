@@ -1,15 +1,15 @@
 """Keeps the student as lively as the data: one-dimensional distributions of eyes and pose, along many directions, are moved onto the data's.
 
 DMD can only hand on what the teacher has, and a teacher of a few hundred steps is calmer than its data. This is a sliced Wasserstein distance to the
-data itself, with two additions: directions that are seen (each rig number of each frame) beside random ones, and a memory of recent outputs, so
-that ranks are right although a batch is small and its frames belong together.
+data itself, with two additions: directions that are seen (each rig number of each frame) beside random ones, and a memory of the last two or three
+updates' outputs, because a batch is small and its frames belong together. A memory of twenty updates lags behind the student and makes it swing.
 """
 import numpy as np
 import torch
 
 from .rig import TEMPORAL, codec, encode_rig
 
-LEVELS, MEMORY, RANDOM = 1024, 2000, 24
+LEVELS, MEMORY, RANDOM = 1024, 256, 24
 
 
 def windows(latents):
@@ -30,8 +30,11 @@ class Spread:
         self.directions, self.quantiles, self.memory = {}, {}, {}
         for name, rows in windows(latents).items():
             seen = codec()[name]["decode"]
+            count = len(seen) // TEMPORAL
+            # the change from the last picture of one latent frame to the first of the next: too large, it is seen as a jerk
+            edge = np.concatenate([-seen[-count:], seen[:count]], 1)
             drawn = rng.standard_normal((RANDOM, 16)).astype(np.float32)
-            directions = np.concatenate([np.pad(seen, ((0, 0), (0, 8))), drawn]).T
+            directions = np.concatenate([np.pad(seen, ((0, 0), (0, 8))), edge, edge, drawn]).T
             values = rows.reshape(-1, 16).numpy() @ directions
             scale = values.std(0)
             self.directions[name] = torch.from_numpy(directions / scale)
