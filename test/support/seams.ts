@@ -45,3 +45,14 @@ export function firstDifference(sent: Int16Array, heard: Int16Array): string | u
   const more = heard.subarray(sent.length).findIndex((sample) => sample !== 0);
   return more < 0 ? undefined : `${heard.length - sent.length} samples too many, loud at ${more}`;
 }
+
+/** The same for speech that is still being made while it is spoken: silence may stand between its parts, and nothing else. */
+export function firstDifferenceButPauses(sent: Int16Array, heard: Int16Array): string | undefined {
+  let at = 0;
+  for (const [i, sample] of heard.entries()) {
+    if (at < sent.length && sample === sent[at]) at += 1;
+    else if (sample !== 0)
+      return `sample ${i} of what was heard is ${sample}; next to be heard was ${sent[at]} (${at})`;
+  }
+  return at === sent.length ? undefined : `${sent.length - at} samples of ${sent.length} were not heard`;
+}
