@@ -57,6 +57,7 @@ export class RankGroup {
   #life: Life | undefined;
   #ready: Promise<void>;
   #incarnation = 0;
+  #lastDeath = '';
   #nextCall = 1;
   #closed = false;
 
@@ -125,7 +126,8 @@ export class RankGroup {
 
   /** Ends one rank's thread without a word, as a crash would; for tests. */
   async kill(rank: number): Promise<void> {
-    await this.#living().workers[rank]?.terminate();
+    const worker = this.#living().workers[rank];
+    if (worker !== undefined) await leave(worker, 1);
   }
 
   async close(): Promise<void> {
@@ -144,7 +146,8 @@ export class RankGroup {
 
   #living(): Life {
     if (this.#life !== undefined) return this.#life;
-    throw new MeshError('PEER_LOST', `${this.#options.name} is being started; try again`);
+    const cause = this.#lastDeath === '' ? '' : ` again (${this.#lastDeath})`;
+    throw new MeshError('PEER_LOST', `${this.#options.name} is being started${cause}; try again`);
   }
 
   async #start(): Promise<void> {
@@ -215,6 +218,7 @@ export class RankGroup {
   #die(life: Life, why: string, culprit?: number): void {
     if (this.#life !== life) return;
     this.#life = undefined;
+    this.#lastDeath = why;
     failExchange(life.memory, culprit);
     this.#options.onDeath(why);
     this.#release(life, new MeshError('PEER_LOST', `${why}; its group of ranks starts again, open the session anew`));
@@ -248,5 +252,15 @@ export class RankGroup {
 }
 
 async function endAll(workers: readonly Worker[]): Promise<void> {
-  await Promise.all(workers.map((worker) => worker.terminate()));
+  await Promise.all(workers.map((worker) => leave(worker, 0)));
+}
+
+/** A thread that is terminated inside the runtime takes the process with it, so it is asked first; one that hangs is not. */
+async function leave(worker: Worker, code: number): Promise<void> {
+  if (worker.threadId === EXITED) return;
+  const exit = once(worker, 'exit');
+  worker.postMessage({ op: 'leave', code } satisfies RankRequest);
+  const overdue = setTimeout(() => void worker.terminate(), CLOSE_DEADLINE_MS);
+  await exit;
+  clearTimeout(overdue);
 }

@@ -46,7 +46,9 @@ export type RankRequest =
   | { readonly op: 'end'; readonly work: number }
   | { readonly op: 'free'; readonly keyValues: readonly number[] }
   | { readonly op: 'runs'; readonly call: number }
-  | { readonly op: 'close' };
+  | { readonly op: 'close' }
+  /** Go at once, whatever waits. */
+  | { readonly op: 'leave'; readonly code: number };
 
 /** What took a pass's time on one rank, microseconds. */
 export interface PassTimes {

@@ -40,7 +40,7 @@ async function run(
   );
 }
 
-async function answer(request: RankRequest): Promise<void> {
+async function answer(request: Exclude<RankRequest, { op: 'leave' }>): Promise<void> {
   switch (request.op) {
     case 'pass': {
       const value = await rank.pass(request);
@@ -72,6 +72,8 @@ let failed = false;
 let last = load().then(() => reply({ type: 'ready' }));
 last.catch(fail);
 parentPort?.on('message', (request: RankRequest) => {
+  // Between two runs, never inside one: that is where messages are read.
+  if (request.op === 'leave') process.exit(request.code);
   last = last.then(() => answer(request));
   last.catch(fail);
 });
