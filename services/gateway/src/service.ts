@@ -52,7 +52,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const stages = new Stages({ ...config, directory, store, manifest: avatars.manifest, log, metrics });
   const sessions = new Sessions({ store, directory, stages, avatars, bus, limits: config, log, metrics, draining });
   const watch = new WorkerWatch({ ...config, cutOffMs: config.workerCutOffMs, directory, bus, log, metrics });
-  directory.isFit = watch.isFit;
+  directory.standingOf = watch.standingOf;
   const isBack = (instanceId: string): boolean => watch.stateOf(instanceId) === 'up';
   const handOver = new HandOver({ ...config, store, stages, sessions, bus, isBack, log, metrics });
   watch.start({

@@ -1,14 +1,19 @@
 import { type ServiceName, v1, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
 import { closeClient, connectClient, type KvBucket } from '@talkmesh/service-kit';
 
+/** What is known of a worker beyond the registry, which remembers the dead until its TTL. */
+export type Standing = 'fit' | 'doubtful' | 'unfit';
+export type StandingOf = (instanceId: string) => Standing;
+const ALL_FIT: StandingOf = () => 'fit';
+
 /** The workers of one moment. */
 export class WorkerSnapshot {
   private readonly workers: readonly WorkerRecord[];
-  private readonly isFit: (instanceId: string) => boolean;
+  private readonly standingOf: StandingOf;
 
-  constructor(workers: readonly WorkerRecord[], isFit: (instanceId: string) => boolean = () => true) {
+  constructor(workers: readonly WorkerRecord[], standingOf: StandingOf = ALL_FIT) {
     this.workers = workers;
-    this.isFit = isFit;
+    this.standingOf = standingOf;
   }
 
   get all(): readonly WorkerRecord[] {
@@ -19,14 +24,23 @@ export class WorkerSnapshot {
     return this.workers.some((worker) => worker.service === service && worker.instanceId === instanceId);
   }
 
-  /** Ready and fit workers of a service for a model (or without one), least loaded first; equals in random order. */
+  /**
+   * Ready workers of a service for a model (or without one), least loaded first, equals in random order. Doubtful ones come last: better
+   * to ask one than to refuse a call that it could have taken.
+   */
   candidates(service: WorkerName, model: string): WorkerRecord[] {
     return this.workers
       .filter((worker) => worker.service === service && worker.state === 'ready')
-      .filter((worker) => this.isFit(worker.instanceId))
       .filter((worker) => worker.model === '' || worker.model === model)
-      .map((worker) => ({ worker, load: worker.sessions / worker.capacity, tie: Math.random() }))
-      .sort((a, b) => a.load - b.load || a.tie - b.tie)
+      .map((worker) => ({ worker, standing: this.standingOf(worker.instanceId) }))
+      .filter(({ standing }) => standing !== 'unfit')
+      .map(({ worker, standing }) => ({
+        worker,
+        doubt: standing === 'fit' ? 0 : 1,
+        load: worker.sessions / worker.capacity,
+        tie: Math.random(),
+      }))
+      .sort((a, b) => a.doubt - b.doubt || a.load - b.load || a.tie - b.tie)
       .map(({ worker }) => worker);
   }
 
@@ -47,8 +61,7 @@ type Clients = {
 export class WorkerDirectory {
   private readonly bucket: KvBucket;
   private readonly clients = new Map<string, Clients>();
-  /** What is known of a worker beyond the registry, which remembers the dead until its TTL. */
-  isFit: (instanceId: string) => boolean = () => true;
+  standingOf: StandingOf = ALL_FIT;
 
   constructor(bucket: KvBucket) {
     this.bucket = bucket;
@@ -60,7 +73,7 @@ export class WorkerDirectory {
     const parsed = entries.map((entry) => workerRecord.safeParse(entry.value));
     return new WorkerSnapshot(
       parsed.flatMap((result) => (result.success ? [result.data] : [])),
-      this.isFit,
+      this.standingOf,
     );
   }
 

@@ -1,7 +1,7 @@
 import { MeshError, type StageCause } from '@talkmesh/contracts';
 import type { Bus, Logger, Metrics } from '@talkmesh/service-kit';
 import { WatchedWorker, type WatchState, type WorkerPlace } from './watched-worker.js';
-import type { WorkerDirectory } from './worker-directory.js';
+import type { Standing, StandingOf, WorkerDirectory } from './worker-directory.js';
 
 export interface WorkerWatchOptions {
   readonly directory: WorkerDirectory;
@@ -34,7 +34,14 @@ interface Entry {
   given: boolean;
 }
 
-const FIT: ReadonlySet<WatchState> = new Set(['connecting', 'up']);
+const STANDINGS: Readonly<Record<WatchState, Standing>> = {
+  connecting: 'fit',
+  up: 'fit',
+  suspect: 'doubtful',
+  'cut-off': 'unfit',
+  draining: 'unfit',
+  lost: 'unfit',
+};
 
 /** Watches every worker of the registry, so that a loss is known before a session asks for it. Every gateway runs one. */
 export class WorkerWatch {
@@ -68,11 +75,9 @@ export class WorkerWatch {
     this.entries.clear();
   }
 
-  /** False for a worker that is lost, suspect, cut off or draining; unknown ones are given the benefit of the doubt. */
-  readonly isFit = (instanceId: string): boolean => {
-    const entry = this.entries.get(instanceId);
-    return entry === undefined || FIT.has(entry.worker.state);
-  };
+  /** Unknown ones are given the benefit of the doubt. */
+  readonly standingOf: StandingOf = (instanceId) =>
+    STANDINGS[this.entries.get(instanceId)?.worker.state ?? 'connecting'];
 
   stateOf(instanceId: string): WatchState | undefined {
     return this.entries.get(instanceId)?.worker.state;

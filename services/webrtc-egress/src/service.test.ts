@@ -153,7 +153,8 @@ test('a farewell ends it at once, a page that closed or vanished after a while',
   const causes = producers.flatMap(({ events }) =>
     events.flatMap((event) => (event.type === 'viewer.gone' ? event.cause : [])),
   );
-  assert.deepEqual(causes, ['hangup', 'failed', 'disconnected']);
+  assert.deepEqual(causes.slice(0, 2), ['hangup', 'failed']);
+  assert.match(causes[2] ?? '', /^(disconnected|failed)$/, 'whichever ICE says first of one that vanished');
   for (const { sessionId } of producers) await close(sessionId);
 });
 
