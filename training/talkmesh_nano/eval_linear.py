@@ -7,6 +7,7 @@ training avatars; `numbers` of them per patch, 256 patches a latent frame. It kn
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -35,19 +36,26 @@ def pictures(rows: np.ndarray) -> np.ndarray:
     return cells.reshape(-1, 6, 128, 128)
 
 
-def fit(avatars: int, groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [1536] and components, strongest first, from `groups` latent frames of each of some training avatars."""
+def principal(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [1536], components [1536, 1536], strongest first, and their variances, of blocks of rows [n, 1536]."""
     total, product, count = np.zeros(1536), np.zeros((1536, 1536)), 0
-    for i in range(avatars):
-        avatar = Avatar(random_spec(TRAIN_SEED + i))
-        rig = evaluation_track(5000 + i, TEMPORAL * groups)
-        rows = patches(np.stack([pack(avatar.draw(row)) for row in rig]))
+    for rows in blocks:
         total += rows.sum(0)
         product += rows.T @ rows
         count += len(rows)
     mean = total / count
-    _, vectors = np.linalg.eigh(product / count - np.outer(mean, mean))
-    return mean.astype(np.float32), vectors[:, ::-1].astype(np.float32)
+    variances, vectors = np.linalg.eigh(product / count - np.outer(mean, mean))
+    return mean.astype(np.float32), vectors[:, ::-1].astype(np.float32), variances[::-1]
+
+
+def fit(avatars: int, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [1536] and components, strongest first, from `groups` latent frames of each of some training avatars."""
+
+    def drawn(i: int) -> np.ndarray:
+        avatar = Avatar(random_spec(TRAIN_SEED + i))
+        return patches(np.stack([pack(avatar.draw(row)) for row in evaluation_track(5000 + i, TEMPORAL * groups)]))
+
+    return principal(drawn(i) for i in range(avatars))[:2]
 
 
 def through(mean: np.ndarray, components: np.ndarray, avatar: Avatar, rig: np.ndarray) -> np.ndarray:
