@@ -1,9 +1,9 @@
 import type { CallTap, SeenFrame } from './call-tap.js';
 import { percentile } from './statistics.js';
 
-/** Mean absolute difference of the luma of two frames, 0 to 255; undefined when one is held and has no picture. */
-export function pictureDifference({ frame: a }: SeenFrame, { frame: b }: SeenFrame): number | undefined {
-  if (a.held || b.held) return undefined;
+/** Mean absolute difference of the luma of two frames, 0 to 255; a held one has no picture of its own and changes nothing. */
+export function pictureDifference({ frame: a }: SeenFrame, { frame: b }: SeenFrame): number {
+  if (a.held || b.held) return 0;
   const luma = a.width * a.height;
   let sum = 0;
   for (let i = 0; i < luma; i++) sum += Math.abs((a.i420[i] as number) - (b.i420[i] as number));
@@ -26,7 +26,6 @@ export function seamsOf(tap: CallTap): Seam[] {
     const before = frames[i - 1];
     if (before === undefined || next.frame.chunk !== before.frame.chunk + 1) continue;
     const difference = pictureDifference(before, next);
-    if (difference === undefined) continue;
     const { chunk } = next.frame;
     const seam = before.by !== next.by || tap.makers.get(chunk - 1) !== tap.makers.get(chunk);
     borders.push({ chunk, difference, seam });
