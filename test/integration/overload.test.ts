@@ -108,6 +108,7 @@ test('at three times the capacity admitted calls keep time, the others are refus
 
   for (const viewer of viewers) viewer.listen();
   await peers.egress.bus.flush();
+  const admitted = viewers.length;
   const endMs = performance.now() + SECONDS * 1000;
   // People do not begin to speak all at the same moment.
   const playing = viewers.map(async (viewer, i) => {
@@ -116,8 +117,18 @@ test('at three times the capacity admitted calls keep time, the others are refus
   });
   while (performance.now() < endMs) {
     const answer = await ask();
-    assertRefused(answer);
-    refusals.push(answer);
+    if (answer.body.session === undefined) {
+      assertRefused(answer);
+      refusals.push(answer);
+    } else {
+      // Chunks turned out to cost less than the first ones did: one call more fits, and must be in time as well.
+      const late = new PlayingViewer(peers, answer.body.session.id, seen, LEAD_CHUNKS);
+      viewers.push(late);
+      assert.ok(viewers.length < MOST_CALLS, 'calls of over 80 ms a chunk cannot be that many');
+      late.listen();
+      await peers.egress.bus.flush();
+      playing.push(late.watch(endMs, 2));
+    }
     await sleep(2000);
   }
   await Promise.all(playing);
@@ -128,6 +139,6 @@ test('at three times the capacity admitted calls keep time, the others are refus
       `${chunks} chunks, ${seen.late} late, ${seen.degraded} degraded`,
   );
   assert.ok(median(tookMs) < 1000, `a refusal took ${median(tookMs)} ms`);
-  assert.ok(chunks >= viewers.length * SECONDS * 1.8, `${chunks} chunks`);
+  assert.ok(chunks >= admitted * SECONDS * 1.8, `${chunks} chunks`);
   assert.ok(seen.late <= 0.01 * chunks, `${seen.late} of ${chunks} chunks were late`);
 });
