@@ -10,6 +10,7 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { type ProbeSample, readProbe, startProbe } from '../support/call-probe.js';
 import { type Browser, openBrowser } from '../support/chromium.js';
 import { firstAvatar, mouthBox } from '../support/nano.js';
+import { ROOMY } from '../support/roomy.js';
 import { concatenate, silence, speak } from '../support/speech.js';
 import { correlation, mean, percentile, smooth } from '../support/statistics.js';
 import { waitUntil } from '../support/waiting.js';
@@ -21,7 +22,7 @@ const out = process.env['TALKMESH_SCREENSHOTS'] ?? join(tmpdir(), 'talkmesh-scre
 let mesh: Mesh;
 before(async () => {
   mkdirSync(out, { recursive: true });
-  mesh = await startMesh({ quiet: true });
+  mesh = await startMesh({ quiet: true, env: ROOMY });
 });
 after(async () => {
   await mesh?.stop();

@@ -5,6 +5,7 @@ import { SERVICES } from '@talkmesh/contracts';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar, nano } from '../support/nano.js';
 import { rest, startRecordCall } from '../support/record-call.js';
+import { ROOMY } from '../support/roomy.js';
 import { concatenate, speak } from '../support/speech.js';
 import { waitUntil } from '../support/waiting.js';
 
@@ -14,7 +15,7 @@ const speech = concatenate(...Array.from({ length: 12 }, () => sentence));
 let mesh: Mesh;
 const said: string[] = [];
 before(async () => {
-  mesh = await startMesh({ say: (line) => void said.push(line) });
+  mesh = await startMesh({ say: (line) => void said.push(line), env: ROOMY });
 });
 after(async () => {
   await mesh?.stop();

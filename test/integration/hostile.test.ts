@@ -7,6 +7,7 @@ import { newSessionId, STREAMS, subjectOf } from '@talkmesh/contracts';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar } from '../support/nano.js';
 import { rest, startRecordCall } from '../support/record-call.js';
+import { ROOMY } from '../support/roomy.js';
 import { concatenate, speak } from '../support/speech.js';
 import { waitUntil } from '../support/waiting.js';
 
@@ -24,7 +25,7 @@ const speech = concatenate(...Array.from({ length: 8 }, () => sentence));
 
 let mesh: Mesh;
 before(async () => {
-  mesh = await startMesh({ quiet: true });
+  mesh = await startMesh({ quiet: true, env: ROOMY });
 });
 after(async () => {
   await mesh?.stop();

@@ -13,6 +13,7 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { talkmesh } from '../support/cli.js';
 import { nano } from '../support/nano.js';
 import { rest, startRecordCall } from '../support/record-call.js';
+import { ROOMY } from '../support/roomy.js';
 import { concatenate, silence, speak, talk } from '../support/speech.js';
 import { mean } from '../support/statistics.js';
 import { mouthOpening, readLuma } from '../support/video.js';
@@ -47,7 +48,7 @@ const folder = mkdtempSync(join(tmpdir(), 'talkmesh-own-'));
 const image = readFileSync(PICTURE).toString('base64');
 let mesh: Mesh;
 before(async () => {
-  mesh = await startMesh({ quiet: true });
+  mesh = await startMesh({ quiet: true, env: ROOMY });
 });
 after(async () => {
   await mesh?.stop();
