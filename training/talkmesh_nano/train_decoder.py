@@ -45,7 +45,7 @@ def rate_at(training: StageTraining, step: int) -> float:
 
 
 class Average:
-    """Running average of the weights; starts fast so that early checkpoints are usable."""
+    """Running average of the weights and statistics; starts fast so that early checkpoints are usable."""
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.decay, self.count = decay, 0
@@ -56,7 +56,10 @@ class Average:
         self.count += 1
         decay = min(self.decay, self.count / (self.count + 10))
         for key, value in net.state_dict().items():
-            self.weights[key].lerp_(value, 1 - decay)
+            if value.dtype.is_floating_point:
+                self.weights[key].lerp_(value, 1 - decay)
+            else:
+                self.weights[key].copy_(value)
 
 
 class Trainer:

@@ -21,7 +21,7 @@ from .portrait import MAP, PortraitNet, cells, expected_places
 from .portrait_config import PortraitConfig, load, smoke
 from .portrait_data import Portraits, write_shard
 from .portrait_scenes import KINDS, WITH_ATTRIBUTES, WITH_LANDMARKS, Batch, Scenes
-from .train_decoder import write_curve
+from .train_decoder import Average, write_curve
 
 SPREAD = 0.7 / MAP
 ATTRIBUTE_WEIGHTS = (2.0, 1.0, 1.0, 0.5)
@@ -50,24 +50,6 @@ def losses(net: PortraitNet, batch: Batch) -> dict[str, Tensor]:
         "place": error.mean(),
         "attribute": (missed.square() * torch.tensor(ATTRIBUTE_WEIGHTS)).mean(),
     }
-
-
-class Average:
-    """Running average of the weights and statistics; starts fast so that early checkpoints are usable."""
-
-    def __init__(self, net: nn.Module, decay: float) -> None:
-        self.decay, self.count = decay, 0
-        self.weights = {key: value.detach().clone() for key, value in net.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
-        self.count += 1
-        decay = min(self.decay, self.count / (self.count + 10))
-        for key, value in net.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.weights[key].lerp_(value, 1 - decay)
-            else:
-                self.weights[key].copy_(value)
 
 
 class Trainer:
