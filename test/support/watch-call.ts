@@ -22,21 +22,8 @@ interface Created {
   readonly whep: string;
 }
 
-export interface Refusal {
-  readonly status: number;
-  readonly body: { readonly reason?: string; readonly detail?: string; readonly retryAfterMs?: number };
-}
-
 const BLOCK_MS = 50;
 const BLOCK_SAMPLES = 2400;
-
-/** @returns the call, or why there is none */
-export async function tryWatchCall(mesh: Mesh, avatar: string): Promise<WatchCall | Refusal> {
-  const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1 };
-  const { status, body } = await rest<Created & Refusal['body']>(mesh, 'POST', '/v1/sessions', wanted);
-  if (status !== 201) return { status, body };
-  return new Watched(mesh, await connectViewer(mesh, body), body);
-}
 
 async function connectViewer(mesh: Mesh, { whep, token }: Created): Promise<TestPeer> {
   const peer = new TestPeer();
@@ -57,9 +44,10 @@ async function connectViewer(mesh: Mesh, { whep, token }: Created): Promise<Test
 }
 
 export async function watchCall(mesh: Mesh, avatar: string): Promise<WatchCall> {
-  const call = await tryWatchCall(mesh, avatar);
-  if ('status' in call) throw new Error(`session refused: ${JSON.stringify(call)}`);
-  return call;
+  const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1 };
+  const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
+  if (status !== 201) throw new Error(`session refused: ${JSON.stringify({ status, body })}`);
+  return new Watched(mesh, await connectViewer(mesh, body), body);
 }
 
 class Watched implements WatchCall {
