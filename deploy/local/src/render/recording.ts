@@ -50,7 +50,7 @@ export async function recordTo(options: RecordingOptions): Promise<RecordingSumm
     return await recording;
   } finally {
     stop.abort();
-    await Promise.allSettled([audio, recording, client.endSession(session)]);
+    await Promise.allSettled([audio, recording.catch(() => client.endSession(session))]);
   }
 }
 
@@ -80,6 +80,8 @@ async function record(
       if (frames < total) continue;
       // The session is still there only while the call is.
       stages = await client.stats(session, signal);
+      // Before the stream is left: a reader that goes away first looks like a lost one.
+      await client.endSession(session);
       break;
     }
     if (file === undefined || frames < total)
