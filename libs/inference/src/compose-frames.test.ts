@@ -26,14 +26,14 @@ function noise(seed: number): () => number {
 const filled = (count: number, value: (i: number) => number): Float32Array =>
   Float32Array.from({ length: count }, (_, i) => value(i));
 
-function example(reach: number, seed = 1): Composition {
+function example(reach: number, seed = 1, size = SIZE): Composition {
   const random = noise(seed);
   const smooth = (i: number): number => 128 + 90 * Math.sin(i / 9) + 30 * random();
   return {
-    size: SIZE,
+    size,
     frames: FRAMES,
-    luma: filled(SIZE * SIZE, smooth),
-    chroma: filled((SIZE * SIZE) / 2, smooth),
+    luma: filled(size * size, smooth),
+    chroma: filled((size * size) / 2, smooth),
     edits: [
       { values: filled(FRAMES * 6 * 5 * 7, () => 80 * random()), height: 5, width: 7 },
       { values: filled(FRAMES * 6 * 4 * 4, () => 200 * random()), height: 4, width: 4 },
@@ -130,6 +130,21 @@ for (const [what, reach] of [
     assert.ok(largestDifference(own, operator) <= 1, `differs by ${largestDifference(own, operator)} levels`);
   });
 
+test('sides that are no multiple of four, and another size each time', async () => {
+  for (const size of [70, 66, SIZE]) {
+    const composition = example(6, size, size);
+    assert.ok(largestDifference(composeFrames(composition), await byOperator(composition)) <= 1, `size ${size}`);
+  }
+});
+
+test('flow that is no number harms no other frame', () => {
+  const composition = example(5);
+  const flow = composition.flow.slice().fill(Number.NaN, 0, FIELD * FIELD * 2);
+  const [expected, harmed] = [composeFrames(composition), composeFrames({ ...composition, flow })];
+  const frameBytes = (SIZE * SIZE * 3) / 2;
+  assert.deepEqual(harmed.subarray(frameBytes), expected.subarray(frameBytes));
+});
+
 test('the kernel in the worker gives the same bytes', async () => {
   const composition = example(5);
   const segment = await executor.load({ kernel: 'compose-frames' }, 'compose');
@@ -155,6 +170,7 @@ test('parts that do not fit are refused, edits outside the picture are left out'
   const composition = example(2);
   assert.throws(() => composeFrames({ ...composition, flow: new Float32Array(4) }), /flow has 4 values/);
   assert.throws(() => composeFrames({ ...composition, size: 63 }), /even/);
+  assert.throws(() => composeFrames({ ...composition, fieldSize: 0, flow: new Float32Array(0) }), /at least one/);
   assert.throws(() => composeFrames({ ...composition, corners: new Float32Array(2) }), /corners has 2 values, not 4/);
   const outside = composeFrames({ ...composition, corners: Float32Array.of(-90, 0, 400, 0) });
   assert.deepEqual(outside, composeFrames({ ...composition, edits: [], corners: new Float32Array(0) }));

@@ -1,4 +1,5 @@
 /** The end of a decoder that edits and warps a picture: paste the edits, sample along the flow, round to bytes. */
+import { type WarpCode, warpCode } from './warp-code.js';
 
 /** A residual for one place of the picture. */
 export interface Edit {
@@ -23,28 +24,59 @@ export interface Composition {
   readonly fieldSize: number;
 }
 
-/** Pixels kept around a plane, so that flow may leave the picture without a test for every pixel. */
-const MARGIN = 40;
+const PAGE_BYTES = 65_536;
+const NUMBER_BYTES = 4;
+/** The compiled loops work on four pixels at a time and may touch three more than there are. */
+const LANES = 4;
+/** Places of pixels are float32 whole numbers, exact up to 2^24. */
+const LARGEST_SIZE = 4096;
 
-/** One plane of the reference with its border repeated outwards, drawn on anew for every frame. */
+/** Hands out addresses in the memory of the compiled loops. */
+class Layout {
+  bytes = 0;
+
+  /** Address of `count` numbers of four bytes. */
+  numbers(count: number): number {
+    const address = this.bytes;
+    this.bytes += (count + LANES) * NUMBER_BYTES;
+    return address;
+  }
+}
+
+/** One plane: the reference with a frame's edits, and the table by which flow is stretched to its size. */
 class Plane {
   readonly size: number;
-  readonly stride: number;
-  readonly pixels: Float32Array;
-  readonly #clean: Float32Array;
+  /** `size`, filled up to whole groups of pixels. */
+  readonly columns: number;
+  readonly table: number;
+  readonly picture: number;
+  #pixels = new Float32Array(0);
 
-  constructor(size: number, levels: Float32Array) {
+  constructor(size: number, layout: Layout) {
     this.size = size;
-    this.stride = size + 2 * MARGIN;
-    this.pixels = new Float32Array(this.stride * this.stride);
-    this.#clean = new Float32Array(this.stride * this.stride);
-    for (let y = 0; y < size; y++)
-      this.#clean.set(levels.subarray(y * size, (y + 1) * size), (y + MARGIN) * this.stride + MARGIN);
-    this.#repeatBorder(this.#clean);
+    this.columns = Math.ceil(size / LANES) * LANES;
+    this.table = layout.numbers(3 * this.columns);
+    this.picture = layout.numbers((size + 1) * size);
   }
 
-  reset(): void {
-    this.pixels.set(this.#clean);
+  /** Fills the table (see WarpCode): centres aligned, edges repeated. */
+  attach(memory: ArrayBuffer, fieldSize: number): void {
+    const { size, columns, table } = this;
+    this.#pixels = new Float32Array(memory, this.picture, size * size);
+    const samples = new Int32Array(memory, table, 2 * columns);
+    const shares = new Float32Array(memory, table + 2 * columns * NUMBER_BYTES, columns);
+    for (let pixel = 0; pixel < columns; pixel++) {
+      const place = Math.min(Math.max(((pixel + 0.5) * fieldSize) / size - 0.5, 0), fieldSize - 1);
+      const before = Math.floor(place);
+      samples[pixel] = before * 2 * NUMBER_BYTES;
+      samples[columns + pixel] = Math.min(before + 1, fieldSize - 1) * 2 * NUMBER_BYTES;
+      shares[pixel] = place - before;
+    }
+  }
+
+  /** Begins a frame with the unedited levels [size, size]. */
+  reset(levels: Float32Array): void {
+    this.#pixels.set(levels);
   }
 
   /** Adds a patch; `step` 2 with an offset writes one luma phase. What falls outside the picture is left out. */
@@ -57,176 +89,87 @@ class Plane {
     top: number,
     step: number,
   ): void {
-    const { pixels, size, stride } = this;
+    const { size } = this;
+    const pixels = this.#pixels;
     for (let row = 0; row < height; row++) {
       const y = top + row * step;
       if (y < 0 || y >= size) continue;
       for (let column = 0; column < width; column++) {
         const x = left + column * step;
         if (x < 0 || x >= size) continue;
-        const at = (y + MARGIN) * stride + x + MARGIN;
+        const at = y * size + x;
         pixels[at] = (pixels[at] as number) + (values[from + row * width + column] as number);
       }
     }
   }
-
-  /** Repeats the border of what was drawn; needed when an edit reaches it. */
-  finish(): void {
-    this.#repeatBorder(this.pixels);
-  }
-
-  #repeatBorder(pixels: Float32Array): void {
-    const { size, stride } = this;
-    for (let y = MARGIN; y < MARGIN + size; y++) {
-      const row = y * stride;
-      pixels.fill(pixels[row + MARGIN] as number, row, row + MARGIN);
-      pixels.fill(pixels[row + MARGIN + size - 1] as number, row + MARGIN + size, row + stride);
-    }
-    for (let y = 0; y < MARGIN; y++) {
-      pixels.copyWithin(y * stride, MARGIN * stride, (MARGIN + 1) * stride);
-      const last = (MARGIN + size - 1) * stride;
-      pixels.copyWithin((MARGIN + size + y) * stride, last, last + stride);
-    }
-  }
 }
 
-/** Between which two flow samples, and how near the second, each pixel of a side lies (centres aligned, edges repeated). */
-class Steps {
-  readonly first: Int32Array;
-  readonly second: Int32Array;
-  readonly share: Float64Array;
-  /** Pixels at which another pair of samples begins, and the end. */
-  readonly starts: Int32Array;
+/** Composes frames of one size; its memory and tables are kept from chunk to chunk. */
+class Compositor {
+  readonly size: number;
+  readonly fieldSize: number;
+  readonly #planes: readonly [Plane, Plane, Plane];
+  readonly #flow: Float32Array;
+  /** Address of the flow stretched to a plane's columns. */
+  readonly #wide: number;
+  readonly #frame: Uint8Array;
+  readonly #code: WarpCode;
 
   constructor(size: number, fieldSize: number) {
-    const starts: number[] = [];
-    let last = Number.NaN;
-    this.first = new Int32Array(size);
-    this.second = new Int32Array(size);
-    this.share = new Float64Array(size);
-    for (let pixel = 0; pixel < size; pixel++) {
-      const free = ((pixel + 0.5) * fieldSize) / size - 0.5;
-      const place = Math.min(Math.max(free, 0), fieldSize - 1);
-      this.first[pixel] = Math.floor(place);
-      this.second[pixel] = Math.min(Math.floor(place) + 1, fieldSize - 1);
-      this.share[pixel] = place - Math.floor(place);
-      if (Math.floor(free) !== last) starts.push(pixel);
-      last = Math.floor(free);
+    this.size = size;
+    this.fieldSize = fieldSize;
+    const layout = new Layout();
+    this.#planes = [new Plane(size, layout), new Plane(size / 2, layout), new Plane(size / 2, layout)];
+    const samples = fieldSize * fieldSize * 2;
+    const flow = layout.numbers(samples);
+    this.#wide = layout.numbers(2 * fieldSize * this.#planes[0].columns);
+    const frameBytes = (size * size * 3) / 2;
+    const memory = new WebAssembly.Memory({ initial: Math.ceil((layout.bytes + frameBytes + LANES) / PAGE_BYTES) });
+    const { buffer } = memory;
+    for (const plane of this.#planes) plane.attach(buffer, fieldSize);
+    this.#flow = new Float32Array(buffer, flow, samples);
+    this.#frame = new Uint8Array(buffer, layout.bytes, frameBytes);
+    this.#code = warpCode(memory);
+  }
+
+  run({ frames, luma, chroma, edits, corners, flow }: Composition): Uint8Array {
+    const [y, u, v] = this.#planes;
+    const area = u.size * u.size;
+    const result = new Uint8Array(frames * this.#frame.length);
+    for (let i = 0; i < frames; i++) {
+      y.reset(luma);
+      u.reset(chroma.subarray(0, area));
+      v.reset(chroma.subarray(area));
+      for (const [k, edit] of edits.entries())
+        paste(edit, i, corners[2 * k] as number, corners[2 * k + 1] as number, y, [u, v]);
+      this.#warp(flow.subarray(i * this.#flow.length, (i + 1) * this.#flow.length));
+      result.set(this.#frame, i * this.#frame.length);
     }
-    this.starts = Int32Array.from([...starts, size]);
+    return result;
+  }
+
+  /** Planes in the order of the frame, because each may write three bytes into the next. */
+  #warp(flow: Float32Array): void {
+    const [y, u, v] = this.#planes;
+    this.#flow.set(flow);
+    this.#widen(y);
+    this.#warpPlane(y, 0);
+    for (let i = 0; i < flow.length; i++) this.#flow[i] = (flow[i] as number) / 2;
+    this.#widen(u);
+    this.#warpPlane(u, y.size * y.size);
+    this.#warpPlane(v, y.size * y.size + u.size * u.size);
+  }
+
+  #widen({ columns, table }: Plane): void {
+    this.#code.widen(this.#flow.byteOffset, this.fieldSize, columns, table, this.#wide);
+  }
+
+  #warpPlane({ size, columns, table, picture }: Plane, to: number): void {
+    this.#code.warp(picture, size, columns, table, this.#wide, this.#frame.byteOffset + to);
   }
 }
 
-interface Warp {
-  readonly flow: Float32Array;
-  readonly from: number;
-  readonly fieldSize: number;
-  readonly steps: Steps;
-  /** Pixels of this plane per luma pixel. */
-  readonly scale: number;
-  /** The flow of the row being drawn, x and y, at the columns where it is given; filled in row by row. */
-  readonly rowX: Float64Array;
-  readonly rowY: Float64Array;
-  readonly frame: Uint8ClampedArray;
-}
-
-function flowOfRow({ flow, from, fieldSize, steps, scale, rowX, rowY }: Warp, row: number): void {
-  const above = from + (steps.first[row] as number) * fieldSize * 2;
-  const below = from + (steps.second[row] as number) * fieldSize * 2;
-  const down = steps.share[row] as number;
-  for (let i = 0; i < fieldSize; i++) {
-    const x = flow[above + 2 * i] as number;
-    const y = flow[above + 2 * i + 1] as number;
-    rowX[i] = (x + ((flow[below + 2 * i] as number) - x) * down) * scale;
-    rowY[i] = (y + ((flow[below + 2 * i + 1] as number) - y) * down) * scale;
-  }
-}
-
-/**
- * One row of one or two planes of the same size along flow that stays within the margin: the hot loop. Between two
- * columns the flow changes evenly, so places are added up.
- */
-function warpRow(warp: Warp, row: number, plane: Plane, to: number, other: Plane | undefined, otherTo: number): void {
-  const { steps, rowX, rowY, frame } = warp;
-  const { first, second, share, starts } = steps;
-  const { stride, pixels } = plane;
-  const otherPixels = other?.pixels ?? pixels;
-  const count = starts.length - 1;
-  for (let stretch = 0; stretch < count; stretch++) {
-    const begin = starts[stretch] as number;
-    const end = starts[stretch + 1] as number;
-    const before = first[begin] as number;
-    const after = second[begin] as number;
-    const near = share[begin] as number;
-    const nearer = end > begin + 1 ? (share[begin + 1] as number) - near : 0;
-    const changeX = (rowX[after] as number) - (rowX[before] as number);
-    const changeY = (rowY[after] as number) - (rowY[before] as number);
-    const stepX = 1 + changeX * nearer;
-    const stepY = changeY * nearer;
-    let x = begin + MARGIN + (rowX[before] as number) + changeX * near;
-    let y = row + MARGIN + (rowY[before] as number) + changeY * near;
-    for (let pixel = begin; pixel < end; pixel++) {
-      const left = x | 0;
-      const top = y | 0;
-      const shareX = x - left;
-      const shareY = y - top;
-      const corner = (Math.imul(top, stride) + left) | 0;
-      const topLeft = pixels[corner] as number;
-      const bottomLeft = pixels[corner + stride] as number;
-      const upper = topLeft + ((pixels[corner + 1] as number) - topLeft) * shareX;
-      const lower = bottomLeft + ((pixels[corner + stride + 1] as number) - bottomLeft) * shareX;
-      frame[to + pixel] = upper + (lower - upper) * shareY;
-      if (other !== undefined) {
-        const otherTop = otherPixels[corner] as number;
-        const otherBottom = otherPixels[corner + stride] as number;
-        const otherUpper = otherTop + ((otherPixels[corner + 1] as number) - otherTop) * shareX;
-        const otherLower = otherBottom + ((otherPixels[corner + stride + 1] as number) - otherBottom) * shareX;
-        frame[otherTo + pixel] = otherUpper + (otherLower - otherUpper) * shareY;
-      }
-      x += stepX;
-      y += stepY;
-    }
-  }
-}
-
-/** The same for flow that leaves the margin: every place is held inside the picture. */
-function warpRowFar(warp: Warp, row: number, plane: Plane, to: number): void {
-  const { steps, rowX, rowY, frame } = warp;
-  const { stride, pixels, size } = plane;
-  const inside = (place: number): number => Math.min(Math.max(place, 0), size - 1) + MARGIN;
-  for (let pixel = 0; pixel < size; pixel++) {
-    const near = steps.share[pixel] as number;
-    const along = (flow: Float64Array): number => {
-      const start = flow[steps.first[pixel] as number] as number;
-      return start + ((flow[steps.second[pixel] as number] as number) - start) * near;
-    };
-    const [x, y] = [inside(pixel + along(rowX)), inside(row + along(rowY))];
-    const corner = Math.floor(y) * stride + Math.floor(x);
-    const between = (at: number): number =>
-      (pixels[at] as number) + ((pixels[at + 1] as number) - (pixels[at] as number)) * (x - Math.floor(x));
-    const upper = between(corner);
-    frame[to + pixel] = upper + (between(corner + stride) - upper) * (y - Math.floor(y));
-  }
-}
-
-/** One or two planes of one size; `to` is where the first one goes, the other follows. */
-function warpPlanes(warp: Warp, plane: Plane, to: number, other?: Plane): void {
-  const { flow, from, fieldSize, scale } = warp;
-  const { size } = plane;
-  let largest = 0;
-  for (let i = from; i < from + 2 * fieldSize * fieldSize; i++)
-    largest = Math.max(largest, Math.abs(flow[i] as number));
-  const inMargin = largest * scale < MARGIN - 2;
-  for (let row = 0; row < size; row++) {
-    flowOfRow(warp, row);
-    const start = to + row * size;
-    if (inMargin) warpRow(warp, row, plane, start, other, start + size * size);
-    else {
-      warpRowFar(warp, row, plane, start);
-      if (other !== undefined) warpRowFar(warp, row, other, start + size * size);
-    }
-  }
-}
+let compositor: Compositor | undefined;
 
 /**
  * Planar I420 frames, [frames, size * size * 3 / 2] bytes. Bilinear; beyond the picture its border repeats
@@ -235,27 +178,9 @@ function warpPlanes(warp: Warp, plane: Plane, to: number, other?: Plane): void {
  */
 export function composeFrames(composition: Composition): Uint8Array {
   check(composition);
-  const { size, frames, edits, corners, flow, fieldSize } = composition;
-  const half = size / 2;
-  const luma = new Plane(size, composition.luma);
-  const u = new Plane(half, composition.chroma.subarray(0, half * half));
-  const v = new Plane(half, composition.chroma.subarray(half * half));
-  const planes = [luma, u, v] as const;
-  const rows = { rowX: new Float64Array(fieldSize), rowY: new Float64Array(fieldSize) };
-  const frame = new Uint8ClampedArray((frames * size * size * 3) / 2);
-  const fine = { flow, fieldSize, steps: new Steps(size, fieldSize), scale: 1, ...rows, frame };
-  const coarse = { flow, fieldSize, steps: new Steps(half, fieldSize), scale: 0.5, ...rows, frame };
-  for (let i = 0; i < frames; i++) {
-    for (const plane of planes) plane.reset();
-    for (const [k, edit] of edits.entries())
-      paste(edit, i, corners[2 * k] as number, corners[2 * k + 1] as number, luma, [u, v]);
-    for (const plane of planes) plane.finish();
-    const from = i * fieldSize * fieldSize * 2;
-    const to = (i * size * size * 3) / 2;
-    warpPlanes({ ...fine, from }, luma, to);
-    warpPlanes({ ...coarse, from }, u, to + size * size, v);
-  }
-  return new Uint8Array(frame.buffer);
+  const { size, fieldSize } = composition;
+  if (compositor?.size !== size || compositor.fieldSize !== fieldSize) compositor = new Compositor(size, fieldSize);
+  return compositor.run(composition);
 }
 
 function paste(edit: Edit, frame: number, left: number, top: number, luma: Plane, chroma: readonly Plane[]): void {
@@ -271,7 +196,10 @@ function check({ size, frames, luma, chroma, edits, corners, flow, fieldSize }: 
   const expect = (what: string, length: number, expected: number): void => {
     if (length !== expected) throw new RangeError(`${what} has ${length} values, not ${expected}`);
   };
-  if (!Number.isInteger(size / 2) || size < 2) throw new RangeError(`the picture's size must be even, not ${size}`);
+  if (!Number.isInteger(size / 2) || size < 2 || size > LARGEST_SIZE)
+    throw new RangeError(`the picture's size must be even and at most ${LARGEST_SIZE}, not ${size}`);
+  if (!Number.isInteger(fieldSize) || fieldSize < 1)
+    throw new RangeError(`flow needs at least one sample a side, not ${fieldSize}`);
   expect('luma', luma.length, size * size);
   expect('chroma', chroma.length, (size * size) / 2);
   expect('corners', corners.length, 2 * edits.length);
