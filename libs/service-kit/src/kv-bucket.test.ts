@@ -61,6 +61,22 @@ test('many open a missing bucket at once', async () => {
   assert.equal((await buckets[0]?.list())?.length, 4);
 });
 
+test('a list misses no key that is being written meanwhile', async () => {
+  const [reader, writer] = await Promise.all(
+    [gateway, other].map((context) => context.bus.kv('talkmesh_avatars', { ttlMs: 60_000 })),
+  );
+  assert.ok(reader && writer);
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+  for (const key of keys) await writer.put(key, 0);
+  let lists = 0;
+  const listing = (async () => {
+    for (; lists < 30; lists += 1) assert.deepEqual((await reader.list()).map(({ key }) => key).sort(), keys);
+  })();
+  for (let i = 0; lists < 30 && i < 1e5; i += 1)
+    await Promise.race([writer.put(keys[i % keys.length] as string, i), listing]);
+  await listing;
+});
+
 test('a key expires after its time', async () => {
   const bucket = await other.bus.kv('talkmesh_workers', { ttlMs: 5000 });
   await bucket.put('short', 1);

@@ -1,5 +1,5 @@
-import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
-import { type KV, Kvm } from '@nats-io/kv';
+import { JetStreamApiError, jetstream, jetstreamManager, type StreamInfo } from '@nats-io/jetstream';
+import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { MeshError } from '@talkmesh/contracts';
 
@@ -76,27 +76,42 @@ export class JetStreamBucket implements KvBucket {
     return this.#run((kv) => kv.delete(key));
   }
 
-  /** Ends at the newest revision there was when it began: the server's count of pending messages errs while keys are being written. */
+  /**
+   * Ends at the newest revision there was when it began: the server's count of pending messages errs while keys are being written.
+   * A key that is written meanwhile has left its old place and may have its new one behind that end: it is read by itself.
+   */
   list<T>(): Promise<KvEntryOf<T>[]> {
     return this.#run(async (kv) => {
-      const entries = new Map<string, KvEntryOf<T>>();
-      const { state } = (await kv.status()).streamInfo;
+      const { state } = await this.#info();
       if (state.messages === 0) return [];
+      const keyOf = (subject: string): string => subject.slice(`$KV.${this.#name}.`.length);
+      const unseen = new Set(Object.keys(state.subjects ?? {}).map(keyOf));
+      const entries = new Map<string, KvEntryOf<T>>();
+      const take = (entry: KvEntry): void => {
+        const { key, operation, revision } = entry;
+        unseen.delete(key);
+        if (operation === 'PUT') entries.set(key, { key, value: entry.json<T>(), revision });
+        else entries.delete(key);
+      };
       const history = await kv.history();
       // A server that restarts meanwhile sends nothing more, not even an end.
       const timer = setTimeout(() => history.stop(new Error('the list was not complete in time')), LIST_TIMEOUT_MS);
       try {
         for await (const entry of history) {
-          const { key, operation, revision } = entry;
-          if (operation === 'PUT') entries.set(key, { key, value: entry.json<T>(), revision });
-          else entries.delete(key);
-          if (revision >= state.last_seq) break;
+          take(entry);
+          if (entry.revision >= state.last_seq) break;
         }
       } finally {
         clearTimeout(timer);
       }
+      for (const entry of await Promise.all([...unseen].map((key) => kv.get(key)))) if (entry !== null) take(entry);
       return [...entries.values()];
     });
+  }
+
+  async #info(): Promise<StreamInfo> {
+    const manager = await jetstreamManager(this.#nc, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false });
+    return manager.streams.info(`KV_${this.#name}`, { subjects_filter: '>' });
   }
 
   async #run<R>(operation: (kv: KV) => Promise<R>, key = ''): Promise<R> {
