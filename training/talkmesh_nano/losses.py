@@ -7,9 +7,8 @@ from .rig import NAMES, SLOTS, TEMPORAL, codec
 # typical size of a frame-to-frame change of each rig number in the training tracks; blink and mouth are left out
 _STEP = {"smile": 0.004, "gaze_x": 0.06, "gaze_y": 0.03, "brow": 0.022, "yaw": 0.024, "pitch": 0.022, "roll": 0.017,
          "shift_x": 0.024, "shift_y": 0.017, "breath": 0.055}
-SMOOTH = torch.tensor([NAMES.index(n) for n in _STEP])
-CLOSED_ENOUGH = 0.05
-STEP_SCALE = torch.tensor(list(_STEP.values()))
+SMOOTH = [NAMES.index(n) for n in _STEP]
+STEP_SCALE = torch.tensor([_STEP[NAMES[i]] for i in SMOOTH])
 
 
 def decoding_matrix():
@@ -28,14 +27,14 @@ MATRIX = decoding_matrix()
 
 def to_rig(latents):
     """latents [B, N, F, 8, 2, 2] -> rig [B, 4 N F, 15] less the codec's mean (which differences do not need)."""
-    flat = latents.reshape(latents.shape[0], -1, 32) @ MATRIX.to(latents.device)
+    flat = latents.reshape(latents.shape[0], -1, 32) @ MATRIX
     return flat.reshape(latents.shape[0], -1, len(NAMES))
 
 
 def steps(latents):
     """Frame-to-frame changes [B, 4 N F - 1, 10] of the slow rig numbers, in typical steps."""
-    rig = to_rig(latents).index_select(-1, SMOOTH.to(latents.device))
-    return (rig[:, 1:] - rig[:, :-1]) / STEP_SCALE.to(rig.device)
+    rig = to_rig(latents)[..., SMOOTH]
+    return (rig[:, 1:] - rig[:, :-1]) / STEP_SCALE
 
 
 def step_loss(guess, truth):
@@ -44,15 +43,12 @@ def step_loss(guess, truth):
     return (steps(whole) - steps(truth))[:, 4 * truth.shape[2] - 1:].square().clamp(max=100.0).mean((1, 2))
 
 
-def lips_loss(guess, truth, closed, extra=12.0, hinge=0.0):
+def lips_loss(guess, truth, closed, extra=12.0):
     """Squared error of the four mouth numbers in rig units; the opening of frames with m, b or p weighs 1 + extra.
 
     guess, truth [B, N, F, 8, 2, 2]; closed bool [B, 4 N F]. Lips that stay apart in a closed consonant are seen at once, yet those frames are few.
-    hinge: weight of what these frames are open beyond CLOSED_ENOUGH; unlike a square it pulls as hard near the goal as far from it.
     """
-    apart = (to_rig(guess) - to_rig(truth))[..., :4]
-    error = apart.square()
-    weight = torch.ones_like(error) * error.new_tensor([2.0, 1.0, 1.0, 1.0])
+    error = (to_rig(guess) - to_rig(truth))[..., :4].square()
+    weight = torch.ones_like(error) * torch.tensor([2.0, 1.0, 1.0, 1.0])
     weight[..., 0] = weight[..., 0] * (1 + extra * closed)
-    over = (apart[..., 0] - CLOSED_ENOUGH).clamp(min=0) * closed
-    return (error * weight).mean() + hinge * over.mean() / 4
+    return (error * weight).mean()

@@ -19,6 +19,8 @@ export interface ServiceSpec {
 export interface ReadyFacts {
   readonly grpcAddress: string;
   readonly instanceId: string;
+  /** Where `/readyz` is. */
+  readonly adminAddress?: string;
   readonly httpAddress?: string;
 }
 

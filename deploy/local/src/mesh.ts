@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MeshError, OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
 import type { ServiceSpec } from './managed-service.js';
@@ -16,6 +17,9 @@ const START_ORDER: readonly ServiceName[] = [...OPEN_ORDER, 'gateway'];
 /** A call that is running when the mesh is stopped gets this long, milliseconds. */
 const DRAIN_DEADLINE_MS = 500;
 const PORTS_TRIED = 20;
+/** The gateway finds workers that are ready within this time, milliseconds, and is asked this often. */
+const FOUND_MS = 20_000;
+const FOUND_PAUSE_MS = 50;
 
 export interface MeshOptions {
   /** Model folder; TALKMESH_MODEL or the nano model by default. */
@@ -111,6 +115,7 @@ async function startServices(nats: LocalNats, options: MeshOptions, say: (line: 
   });
   void nats.lost.then((why) => fail(new MeshError('NATS_UNAVAILABLE', why)));
   await startUnlessAborted(supervisor, options.signal);
+  await untilCallsCanBeOpened(supervisor, options.signal);
   return describe(supervisor, nats, { apiKey, logFolder, failed });
 }
 
@@ -119,6 +124,25 @@ async function makeLogFolder(): Promise<string> {
   if (!named) return mkdtemp(join(tmpdir(), 'talkmesh-log-'));
   await mkdir(named, { recursive: true });
   return resolve(named);
+}
+
+/** Every process is ready; now the gateway has to have found them. @throws MeshError NO_WORKER naming what it did not find */
+async function untilCallsCanBeOpened(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {
+  const admin = supervisor.services.find(({ spec }) => spec.name === 'gateway')?.facts?.adminAddress;
+  let missing: readonly string[] = [];
+  for (
+    const end = performance.now() + FOUND_MS;
+    performance.now() < end && !signal?.aborted;
+    await sleep(FOUND_PAUSE_MS)
+  ) {
+    // The gateway itself may have crashed and be starting again: it is asked until it answers.
+    const answer = await fetch(`http://${admin}/readyz`).catch(() => undefined);
+    if (answer?.ok) return;
+    ({ missing = [] } = ((await answer?.json().catch(() => undefined)) ?? {}) as { missing?: string[] });
+  }
+  await supervisor.stop();
+  signal?.throwIfAborted();
+  throw new MeshError('NO_WORKER', `the gateway did not find ${missing.join(', ') || 'its workers'}; look at the logs`);
 }
 
 async function startUnlessAborted(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {

@@ -6,7 +6,7 @@ import type { Metrics } from './metrics.js';
 
 export interface Readiness {
   readonly ready: boolean;
-  /** Why, for people: state, NATS. */
+  /** Why, for people: state, NATS, what it waits for. */
   readonly details: Readonly<Record<string, unknown>>;
 }
 
@@ -14,7 +14,7 @@ export interface Readiness {
 export class AdminServer {
   readonly #server: Server;
 
-  constructor(metrics: Metrics, readiness: () => Readiness) {
+  constructor(metrics: Metrics, readiness: () => Promise<Readiness>) {
     this.#server = createServer({
       requestTimeout: 5000,
       headersTimeout: 5000,
@@ -52,7 +52,7 @@ async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   metrics: Metrics,
-  readiness: () => Readiness,
+  readiness: () => Promise<Readiness>,
 ): Promise<void> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.writeHead(405, { allow: 'GET, HEAD' }).end();
@@ -61,7 +61,7 @@ async function respond(
   const path = request.url?.split('?')[0];
   if (path === '/livez') response.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n');
   else if (path === '/readyz') {
-    const { ready, details } = readiness();
+    const { ready, details } = await readiness();
     response
       .writeHead(ready ? 200 : 503, { 'content-type': 'application/json' })
       .end(`${JSON.stringify({ ready, ...details })}\n`);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { ServiceName } from '@talkmesh/contracts';
+import type { Readiness } from './admin-http.js';
 import type { Bus } from './bus.js';
 import type { BaseConfig } from './config.js';
 import type { GrpcServiceImpl } from './grpc.js';
@@ -26,6 +27,8 @@ export interface RunningService {
   readonly worker?: WorkerHandlers;
   /** More facts for the `ready` line, e.g. `{ httpAddress }`. */
   readonly ready?: Readonly<Record<string, unknown>>;
+  /** What `/readyz` says besides: whether what this service needs of others is there. Asked with every request, once it is READY. */
+  readiness?(): Promise<Readiness>;
   /** Called after the sessions are gone or the drain deadline passed, with what is left of it, milliseconds. */
   drain?(deadlineMs: number): Promise<void>;
   /** Called last, after gRPC is closed; NATS is still there. */

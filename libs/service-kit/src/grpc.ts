@@ -1,8 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
 import {
+  Channel,
   type ChannelCredentials,
+  type ChannelInterface,
   type ChannelOptions,
   Client,
+  type ClientOptions,
+  connectivityState,
   credentials,
   type handleUnaryCall,
   Metadata,
@@ -36,6 +40,15 @@ export const CHANNEL_OPTIONS = {
   'grpc.max_send_message_length': MAX_GRPC_MESSAGE_BYTES,
   'grpc.keepalive_time_ms': KEEPALIVE_MS,
   'grpc.keepalive_timeout_ms': 5000,
+} as const satisfies ChannelOptions;
+
+/** A client reconnects within 2 s. */
+const CLIENT_OPTIONS = {
+  ...CHANNEL_OPTIONS,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.min_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2000,
 } as const satisfies ChannelOptions;
 
 /** Diagnostics channel with `{ path, error }` of every RPC a handler failed; the service logs INTERNAL ones from it. */
@@ -176,7 +189,7 @@ export function fromServiceError(thrown: unknown): MeshError {
 export type ClientConstructor<T extends Client> = new (
   address: string,
   credentials: ChannelCredentials,
-  options?: Partial<ChannelOptions>,
+  options?: ClientOptions,
 ) => T;
 
 /** A client with the mesh's limits and keepalive that reconnects within 2 s; end it with `closeClient`. `more` options win. */
@@ -186,14 +199,33 @@ export function connectClient<T extends Client>(
   security: ChannelCredentials = credentials.createInsecure(),
   more: ChannelOptions = {},
 ): T {
-  return new Ctor(address, security, {
-    ...CHANNEL_OPTIONS,
-    'grpc.keepalive_permit_without_calls': 1,
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.min_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 2000,
-    ...more,
-  });
+  return new Ctor(address, security, { ...CLIENT_OPTIONS, ...more });
+}
+
+/** One connection that the clients of several services share. It is nobody else's, so its state is this user's own. */
+export class PeerConnection {
+  readonly #address: string;
+  readonly #channel: ChannelInterface;
+
+  constructor(address: string) {
+    this.#address = address;
+    const options = { ...CLIENT_OPTIONS, 'grpc.use_local_subchannel_pool': 1 };
+    this.#channel = new Channel(address, credentials.createInsecure(), options);
+  }
+
+  client<T extends Client>(Ctor: ClientConstructor<T>): T {
+    return new Ctor(this.#address, credentials.createInsecure(), { channelOverride: this.#channel });
+  }
+
+  /** The last attempt to connect failed: until a later one succeeds, after a pause, every call fails without being tried. */
+  get failed(): boolean {
+    return this.#channel.getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE;
+  }
+
+  /** Calls that are running end by themselves. */
+  close(): void {
+    this.#channel.close();
+  }
 }
 
 /** Ends a client's connection. Not `client.close()`: on a StageService client that is the RPC of the same name. */

@@ -19,6 +19,7 @@ export {
   fromServiceError,
   type GrpcServiceImpl,
   MAX_GRPC_MESSAGE_BYTES,
+  PeerConnection,
   toServiceError,
   type UnaryCall,
   unary,

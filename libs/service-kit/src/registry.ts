@@ -58,6 +58,12 @@ export class RegistryHeartbeat {
     if (JSON.stringify(this.#options.record()) !== this.#written) this.notify();
   }
 
+  /** Resolves when the record of this moment was written; a server that is away is not waited for. */
+  async settle(): Promise<void> {
+    this.notify();
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
   /** Takes the worker out of the registry. A server that is away is no error: the record expires. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -118,6 +118,16 @@ describe('a running worker', () => {
     });
   });
 
+  test('refuses an Open that is meant for the worker that had its address before', async () => {
+    using stage = stageClient(addresses.grpcAddress);
+    const request = (instanceId: string) => ({ sessionId: newSessionId(), instanceId, decode: { avatar: 'mira' } });
+    await assert.rejects(stage.call('open', request('worker-0')), { reason: 'PEER_LOST', message: /worker-1/ });
+    const mine = request('worker-1');
+    await stage.call('open', mine);
+    await stage.call('open', { ...mine, resume: true, epoch: 3 });
+    await stage.closeSession(mine.sessionId);
+  });
+
   test('answers livez, readyz and metrics, and nothing else', async () => {
     const get = (path: string, init?: RequestInit) => fetch(`http://${addresses.adminAddress}${path}`, init);
     assert.equal((await get('/livez')).status, 200);
@@ -214,6 +224,19 @@ describe('ending', () => {
     assert.ok(service.line('ending at once'));
     assert.equal(service.line('fixture closed')?.['reason'], 'drain');
     assert.ok(service.line('fixture disposed'));
+  });
+
+  test('readyz says besides what the service itself waits for', async () => {
+    for (const [missing, status] of [
+      ['a friend', 503],
+      ['', 200],
+    ] as const) {
+      await using service = start({ FIXTURE_MISSING: missing });
+      const { adminAddress } = await service.ready();
+      const answer = await fetch(`http://${adminAddress}/readyz`);
+      assert.equal(answer.status, status);
+      assert.deepEqual(await answer.json(), { ready: status === 200, state: 'READY', nats: true, missing });
+    }
   });
 
   test('a second signal ends a service that hangs, with exit 1', async () => {

@@ -83,6 +83,8 @@ export class ServiceProcess<C extends BaseConfig> {
     if (running.worker !== undefined) await this.#register(running, bus, grpcAddress);
     if (lifecycle.stopSignal.aborted) return;
     lifecycle.set('READY');
+    // Whoever reads the `ready` line may ask a gateway for this worker at once.
+    await this.#registry?.settle();
     const ready = { grpcAddress, adminAddress, ...running.ready };
     this.log.child({}, { level: 'info' }).info(ready, 'ready');
   }
@@ -127,10 +129,11 @@ export class ServiceProcess<C extends BaseConfig> {
   }
 
   async #startAdmin(): Promise<string> {
-    const admin = new AdminServer(this.#metrics, () => ({
-      ready: this.#isReady(),
-      details: { state: this.lifecycle.state, nats: this.#bus?.connected ?? false },
-    }));
+    const admin = new AdminServer(this.#metrics, async () => {
+      const more = this.#isReady() ? await this.#running?.readiness?.() : undefined;
+      const own = { state: this.lifecycle.state, nats: this.#bus?.connected ?? false };
+      return { ready: this.#isReady() && (more?.ready ?? true), details: { ...own, ...more?.details } };
+    });
     const address = await admin.listen(this.#config.adminHost, this.#config.adminPort);
     this.#cleanups.push({ what: 'admin HTTP', run: () => admin.close() });
     return address;

@@ -12,6 +12,7 @@ const request = (sessionId: string, avatar = 'mira'): OpenRequest => ({
   sessionId,
   epoch: 0,
   resume: false,
+  instanceId: '',
   options: 'decode',
   decode: { avatar },
 });
@@ -72,13 +73,14 @@ test('a session that is to be taken over and is here already goes on as it is', 
 test('ids and options are checked before the worker sees them', async () => {
   const { admission, calls } = makeAdmission();
   await assert.rejects(admission.open(request('*'), never), { reason: 'SESSION_ID_INVALID' });
-  await assert.rejects(admission.open({ sessionId: newSessionId(), epoch: 0, resume: false }, never), {
+  await assert.rejects(admission.open({ sessionId: newSessionId(), epoch: 0, resume: false, instanceId: '' }, never), {
     reason: 'ARGUMENT_INVALID',
   });
   const wrong: OpenRequest = {
     sessionId: newSessionId(),
     epoch: 0,
     resume: false,
+    instanceId: '',
     options: 'ingest',
     ingest: { vad: true },
   };

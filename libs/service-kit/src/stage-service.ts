@@ -141,8 +141,8 @@ export class SessionAdmission {
 
 /** A session that is to be taken over and is here already goes on as it is. */
 function isSame(held: OpenRequest, asked: OpenRequest): boolean {
-  if (!asked.resume) return isDeepStrictEqual(held, asked);
-  return isDeepStrictEqual({ ...held, resume: true, epoch: 0 }, { ...asked, epoch: 0 });
+  const again = asked.resume ? { resume: true, epoch: 0 } : {};
+  return isDeepStrictEqual({ ...held, ...again, instanceId: '' }, { ...asked, ...again, instanceId: '' });
 }
 
 /** `talkmesh.v1.StageService` over a worker. */
@@ -163,6 +163,8 @@ export function stageService(
     model: worker.model,
   });
   const open = async (request: OpenRequest, call: UnaryCall) => {
+    if (request.instanceId !== '' && request.instanceId !== identity.instanceId)
+      throw new MeshError('PEER_LOST', `${request.instanceId} is gone, ${identity.instanceId} has its address now`);
     await admission.open(request, call.signal);
     log.info({ session_id: request.sessionId }, 'session opened');
     return {};

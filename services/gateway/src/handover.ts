@@ -8,8 +8,9 @@ import {
 import type { Bus, Logger, Metrics } from '@talkmesh/service-kit';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { Sessions } from './sessions.js';
-import { isWorkersFault, MAY_HOLD, type Stages } from './stages.js';
+import { MAY_HOLD, type Stages } from './stages.js';
 import type { WorkerPlace } from './watched-worker.js';
+import { isWorkersFault } from './willing-worker.js';
 
 export interface HandOverOptions {
   readonly store: SessionStore;
@@ -210,11 +211,11 @@ export class HandOver {
     const leftMs = Math.max(100, this.o.handoverDeadlineMs - (performance.now() - move.sinceMs));
     const { stages } = this.o;
     try {
-      await stages.resume(record, to.service, to.grpcAddress, leftMs);
+      await stages.resume(record, to, leftMs);
     } catch (thrown) {
       if (MeshError.from(thrown).reason !== 'SESSION_EXISTS') throw thrown;
       await stages.close(record.id, { [to.service]: to }, 'moved');
-      await stages.resume(record, to.service, to.grpcAddress, leftMs);
+      await stages.resume(record, to, leftMs);
     }
   }
 

@@ -24,6 +24,7 @@ import type { Operation } from './http/routes.js';
 import { createHttp } from './http/server.js';
 import { sessionOperations } from './http/session-routes.js';
 import { signallingOperations } from './http/signalling-routes.js';
+import { MeshReadiness } from './mesh-readiness.js';
 import { openApi } from './openapi.js';
 import { OwnAvatars } from './own-avatars.js';
 import { buildPage, pageOperations } from './page-assets.js';
@@ -60,6 +61,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     onDraining: (place) => void handOver.evacuate(place, 'drained'),
     onReturned: (place) => void handOver.verify(place),
   });
+  const readiness = new MeshReadiness({ directory, watch, model: avatars.model });
   const stateOf = (instanceId: string) => watch.stateOf(instanceId);
   const reaper = new Reaper({ ...config, bus, store, sessions, directory, stages, handOver, stateOf, log, metrics });
   const listeners = metrics.gauge('talkmesh_event_listeners', 'Open streams of server-sent events');
@@ -73,7 +75,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...ownAvatarOperations({
       own,
       catalogue: avatars,
-      inspect: workerInspector({ directory, model: avatars.model, callDeadlineMs: config.callDeadlineMs, log }),
+      inspect: workerInspector({ ...config, directory, model: avatars.model, log }),
       ...config,
     }),
   ];
@@ -97,6 +99,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
       recordProxy(proxied),
     ],
     ready: { httpAddress },
+    readiness: () => readiness.ask(),
     async [Symbol.asyncDispose]() {
       watch.stop();
       await reaper.stop();

@@ -24,6 +24,8 @@ export interface NewSession {
 export interface SessionLimits {
   readonly maxSessions: number;
   readonly createDeadlineMs: number;
+  /** How long all stages of a call together may wait for workers that are not there yet, milliseconds. */
+  readonly placementWaitMs: number;
   readonly callDeadlineMs: number;
 }
 
@@ -210,6 +212,7 @@ export class Sessions {
       throw new MeshError('DRAINING', 'this gateway is going away; another one takes new sessions');
     await avatars.check(request.avatar);
     const deadlineAtMs = Date.now() + limits.createDeadlineMs;
+    const waitUntilMs = Math.min(deadlineAtMs, Date.now() + limits.placementWaitMs);
     const { avatar, provider, output, seed = randomInt(2 ** 32) } = request;
     let stored = await store.create({
       id: newSessionId(),
@@ -224,7 +227,8 @@ export class Sessions {
     try {
       await this.admit();
       const workers = await directory.read();
-      for (const service of OPEN_ORDER) await stages.open(stored, service, workers, { signal, deadlineAtMs, onChange });
+      for (const service of OPEN_ORDER)
+        await stages.open(stored, service, workers, { signal, deadlineAtMs, waitUntilMs, onChange });
       onChange(await store.update(stored, { state: 'open' }));
       return stored.record;
     } catch (thrown) {

@@ -9,6 +9,8 @@ import {
 } from '@talkmesh/contracts';
 import { callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
 import type { SessionStore, StoredSession } from './session-store.js';
+import type { WorkerPlace } from './watched-worker.js';
+import { askWilling } from './willing-worker.js';
 import type { WorkerDirectory, WorkerSnapshot } from './worker-directory.js';
 
 type OpenRequest = Parameters<InstanceType<typeof v1.StageService>['open']>[0];
@@ -26,8 +28,14 @@ export interface StagesOptions {
   readonly metrics: Metrics;
 }
 
-/** The refusals another worker may not repeat: it is full, draining, lost, slow or broken. */
-export const isWorkersFault = (error: MeshError): boolean => error.retryable || error.httpStatus === 500;
+export interface OpenCall {
+  readonly signal: AbortSignal;
+  /** When all stages have to be open, and until when a worker may appear, `Date.now()` milliseconds. */
+  readonly deadlineAtMs: number;
+  readonly waitUntilMs: number;
+  readonly onChange: (stored: StoredSession) => void;
+}
+
 /** Answers that leave open whether the worker took the session. */
 export const MAY_HOLD = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED']);
 
@@ -35,6 +43,7 @@ export const MAY_HOLD = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED'])
 export class Stages {
   private readonly o: StagesOptions;
   private readonly refusals;
+  private readonly waits;
   private readonly closeFailures;
 
   constructor(options: StagesOptions) {
@@ -43,6 +52,11 @@ export class Stages {
       'service',
       'reason',
     ]);
+    this.waits = options.metrics.counter(
+      'talkmesh_placement_waits_total',
+      'Stage openings that waited for a worker to come',
+      ['service'],
+    );
     this.closeFailures = options.metrics.counter(
       'talkmesh_stage_close_failures_total',
       'Stages that could not be closed',
@@ -51,60 +65,74 @@ export class Stages {
   }
 
   /**
-   * Opens one stage on the first worker that takes it. The intended worker is written down before it is asked, so that
-   * whoever ends the session knows whom to close, even if this process dies meanwhile.
+   * Opens one stage on the first worker that takes it, waiting for one while those that are there are just going. The intended worker
+   * is written down before it is asked, so that whoever ends the session knows whom to close, even if this process dies meanwhile.
    * @throws MeshError NO_WORKER, SESSION_LIMIT (all full), or what the worker said when the request itself is wrong
    */
-  async open(
-    from: StoredSession,
-    service: WorkerName,
-    workers: WorkerSnapshot,
-    call: { signal: AbortSignal; deadlineAtMs: number; onChange: (stored: StoredSession) => void },
-  ): Promise<void> {
-    const { manifest, store, directory } = this.o;
-    const refused: MeshError[] = [];
+  async open(from: StoredSession, service: WorkerName, workers: WorkerSnapshot, call: OpenCall): Promise<void> {
+    const { store, directory } = this.o;
+    const { id } = from.record;
+    const letGo = new Map<string, Promise<unknown>>();
     let stored = from;
-    for (const { instanceId, grpcAddress } of workers.candidates(service, `${manifest.name}@${manifest.version}`)) {
+    const ask = async ({ instanceId, grpcAddress }: WorkerRecord): Promise<void> => {
+      const place = { service, instanceId, grpcAddress };
+      // Asked before, it may hold the session: a Close must not overtake the Open that comes now.
+      await letGo.get(instanceId);
       const leftMs = call.deadlineAtMs - Date.now();
-      if (leftMs <= 0) break;
-      stored = await store.update(stored, {
-        placement: { ...stored.record.placement, [service]: { instanceId, grpcAddress } },
-      });
-      call.onChange(stored);
-      try {
-        await callUnary(directory.at(grpcAddress).stage, 'open', this.request(service, stored.record), {
-          deadlineMs: Math.min(leftMs, this.o.openDeadlineMs),
-          signal: call.signal,
+      if (leftMs <= 0) throw new MeshError('DEADLINE_EXCEEDED', 'the session was not opened in time');
+      if (stored.record.placement[service]?.instanceId !== instanceId) {
+        stored = await store.update(stored, {
+          placement: { ...stored.record.placement, [service]: { instanceId, grpcAddress } },
         });
-        return;
-      } catch (thrown) {
-        const error = MeshError.from(thrown);
-        this.refusals.inc({ service, reason: error.reason });
-        this.o.log.warn(
-          { err: error, target: service, worker: instanceId, reason: error.reason },
-          'a worker did not open the session',
-        );
-        if (call.signal.aborted || !isWorkersFault(error)) throw error;
-        if (MAY_HOLD.has(error.reason))
-          void this.close(from.record.id, { [service]: { instanceId, grpcAddress } }, 'failed');
-        refused.push(error);
+        call.onChange(stored);
       }
+      await this.ask(stored.record, place, Math.min(leftMs, this.o.openDeadlineMs), call.signal).catch(
+        (error: MeshError) => {
+          if (!call.signal.aborted && MAY_HOLD.has(error.reason))
+            letGo.set(instanceId, this.close(id, { [service]: { instanceId, grpcAddress } }, 'failed'));
+          throw error;
+        },
+      );
+    };
+    const asked = await askWilling({
+      ...{ directory, service, model: this.model, workers, untilMs: call.waitUntilMs, signal: call.signal, ask },
+      onWait: () => {
+        this.waits.inc({ service });
+        this.o.log.info({ sessionId: id, target: service }, 'no worker takes the session yet, it waits for one');
+      },
+    });
+    if ('refused' in asked) throw summarise(service, asked.refused);
+  }
+
+  private async ask(record: SessionRecord, place: WorkerPlace, deadlineMs: number, signal: AbortSignal): Promise<void> {
+    const { service, instanceId, grpcAddress } = place;
+    try {
+      const request = this.request(place, record);
+      await callUnary(this.o.directory.at(grpcAddress).stage, 'open', request, { deadlineMs, signal });
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      const { reason } = error;
+      this.refusals.inc({ service, reason });
+      this.o.log.warn({ err: error, target: service, worker: instanceId, reason }, 'a worker did not open the session');
+      throw error;
     }
-    throw summarise(service, refused);
   }
 
   /** Opens a stage on one worker, from what NATS retains of the session. @throws MeshError of the worker */
-  async resume(record: SessionRecord, service: WorkerName, address: string, deadlineMs: number): Promise<void> {
-    const request = { ...this.request(service, record), resume: true };
-    await callUnary(this.o.directory.at(address).stage, 'open', request, {
+  async resume(record: SessionRecord, place: WorkerPlace, deadlineMs: number): Promise<void> {
+    const request = { ...this.request(place, record), resume: true };
+    await callUnary(this.o.directory.at(place.grpcAddress).stage, 'open', request, {
       deadlineMs: Math.min(deadlineMs, this.o.openDeadlineMs),
     });
   }
 
+  private get model(): string {
+    return `${this.o.manifest.name}@${this.o.manifest.version}`;
+  }
+
   /** Ready workers that could hold a stage, best first. @throws MeshError NATS_UNAVAILABLE */
   async candidates(service: WorkerName): Promise<WorkerRecord[]> {
-    const { manifest, directory } = this.o;
-    return (await directory.read()).candidates(service, `${manifest.name}@${manifest.version}`);
+    return (await this.o.directory.read()).candidates(service, this.model);
   }
 
   /** The sessions a worker says it holds. @throws MeshError PEER_LOST, DEADLINE_EXCEEDED */
@@ -160,7 +188,7 @@ export class Stages {
     return stats;
   }
 
-  private request(service: WorkerName, record: SessionRecord): OpenRequest {
+  private request({ service, instanceId }: WorkerPlace, record: SessionRecord): OpenRequest {
     const { width, height, fps } = this.o.manifest;
     const { avatar, provider, seed } = record;
     const recorded = record.output === 'record';
@@ -171,7 +199,7 @@ export class Stages {
       'audio-llm-bridge': { bridge: { provider } },
       'audio-ingest': { ingest: { vad: provider !== 'external' } },
     };
-    return { sessionId: record.id, epoch: 0, ...options[service] };
+    return { sessionId: record.id, instanceId, epoch: 0, ...options[service] };
   }
 }
 

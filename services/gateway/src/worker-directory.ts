@@ -1,5 +1,5 @@
 import { type ServiceName, v1, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
-import { closeClient, connectClient, type KvBucket } from '@talkmesh/service-kit';
+import { type KvBucket, PeerConnection } from '@talkmesh/service-kit';
 
 /** What is known of a worker beyond the registry, which remembers the dead until its TTL. */
 export type Standing = 'fit' | 'doubtful' | 'unfit';
@@ -57,10 +57,15 @@ type Clients = {
   readonly pictures: InstanceType<typeof v1.PictureService>;
 };
 
-/** Reads the registry and keeps one set of gRPC clients per worker address. */
+interface Peer {
+  readonly connection: PeerConnection;
+  readonly clients: Clients;
+}
+
+/** Reads the registry and keeps one connection and its gRPC clients per worker address. */
 export class WorkerDirectory {
   private readonly bucket: KvBucket;
-  private readonly clients = new Map<string, Clients>();
+  private readonly peers = new Map<string, Peer>();
   standingOf: StandingOf = ALL_FIT;
 
   constructor(bucket: KvBucket) {
@@ -70,37 +75,46 @@ export class WorkerDirectory {
   /** Entries that are no worker records are left out. @throws MeshError NATS_UNAVAILABLE */
   async read(): Promise<WorkerSnapshot> {
     const entries = await this.bucket.list();
-    const parsed = entries.map((entry) => workerRecord.safeParse(entry.value));
-    return new WorkerSnapshot(
-      parsed.flatMap((result) => (result.success ? [result.data] : [])),
-      this.standingOf,
-    );
+    const parsed = entries.map(({ value, revision }) => ({ ...workerRecord.safeParse(value), revision }));
+    const workers = parsed.flatMap(({ data, revision }) => (data === undefined ? [] : [{ ...data, revision }]));
+    return new WorkerSnapshot(withoutDead(workers), this.standingOf);
   }
 
+  /** The clients of a worker. Whose connection failed is tried at once, not after a pause: somebody else may listen there by now. */
   at(address: string): Clients {
-    const known = this.clients.get(address);
-    if (known !== undefined) return known;
-    const made: Clients = {
-      stage: connectClient(v1.StageService, address),
-      signalling: connectClient(v1.SignallingService, address),
-      conversation: connectClient(v1.ConversationService, address),
-      audio: connectClient(v1.AudioIngest, address),
-      pictures: connectClient(v1.PictureService, address),
+    const known = this.peers.get(address);
+    if (known !== undefined && !known.connection.failed) return known.clients;
+    known?.connection.close();
+    const connection = new PeerConnection(address);
+    const clients: Clients = {
+      stage: connection.client(v1.StageService),
+      signalling: connection.client(v1.SignallingService),
+      conversation: connection.client(v1.ConversationService),
+      audio: connection.client(v1.AudioIngest),
+      pictures: connection.client(v1.PictureService),
     };
-    this.clients.set(address, made);
-    return made;
+    this.peers.set(address, { connection, clients });
+    return clients;
   }
 
-  /** Closes the clients of addresses nobody needs any more. */
+  /** Closes the connections to addresses nobody needs any more. */
   prune(needed: ReadonlySet<string>): void {
-    for (const [address, clients] of this.clients)
+    for (const [address, { connection }] of this.peers)
       if (!needed.has(address)) {
-        this.clients.delete(address);
-        for (const client of Object.values(clients)) closeClient(client);
+        this.peers.delete(address);
+        connection.close();
       }
   }
 
   close(): void {
     this.prune(new Set());
   }
+}
+
+/** An address has one owner, the one that wrote last: whoever had it before is dead, though the registry remembers it until its TTL. */
+function withoutDead(workers: readonly (WorkerRecord & { revision: number })[]): WorkerRecord[] {
+  const owners = new Map<string, WorkerRecord>();
+  for (const { revision: _, ...worker } of workers.toSorted((a, b) => a.revision - b.revision))
+    owners.set(worker.grpcAddress, worker);
+  return [...owners.values()];
 }

@@ -66,7 +66,7 @@ class Worker implements AsyncDisposable {
 
   async open(sessionId: string, resume = false): Promise<void> {
     const score = { avatar: 'ada', seed: SEED, unpaced: true };
-    const request = { sessionId, epoch: 0, resume, options: 'score' as const, score };
+    const request = { sessionId, epoch: 0, resume, instanceId: '', options: 'score' as const, score };
     await this.service.worker?.open(request, new AbortController().signal);
   }
 

@@ -58,7 +58,8 @@ class Worker implements AsyncDisposable {
   }
 
   async open(sessionId: string, resume = false): Promise<void> {
-    const request = { sessionId, epoch: 0, resume, options: 'decode' as const, decode: { avatar: AVATAR } };
+    const decode = { avatar: AVATAR };
+    const request = { sessionId, epoch: 0, resume, instanceId: '', options: 'decode' as const, decode };
     await this.#service.worker?.open(request, new AbortController().signal);
   }
 

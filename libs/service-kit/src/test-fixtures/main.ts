@@ -4,6 +4,7 @@ import { MeshError } from '@talkmesh/contracts';
 import { defineConfig, type OpenRequest, runService } from '../index.js';
 
 const held = new Set<string>();
+const missing = process.env['FIXTURE_MISSING'];
 const openMs = Number(process.env['FIXTURE_OPEN_MS'] ?? 0);
 
 await runService(
@@ -18,6 +19,7 @@ await runService(
       return {
         grpc: [],
         ready: { extra: 'fact' },
+        ...(missing !== undefined && { readiness: async () => ({ ready: missing === '', details: { missing } }) }),
         worker: {
           capacity: context.config.capacity,
           model: 'nano@1',

@@ -15,6 +15,8 @@ export interface Gateway extends AsyncDisposable {
   readonly url: string;
   readonly grpcAddress: string;
   readonly context: TestContext<Config>;
+  /** What its `/readyz` says. */
+  readiness(): ReturnType<NonNullable<RunningService['readiness']>>;
 }
 
 export interface Answer<T> {
@@ -116,6 +118,7 @@ async function startTestGateway(natsUrl: string, model: string, env: Record<stri
     TALKMESH_API_KEYS: API_KEY,
     TALKMESH_TOKEN_SECRET: TOKEN_SECRET,
     TALKMESH_SWEEP_MS: '60000',
+    TALKMESH_PLACEMENT_WAIT_MS: '150',
     ...env,
   });
   const { natsUrl: _, ...own } = config;
@@ -128,6 +131,7 @@ async function startTestGateway(natsUrl: string, model: string, env: Record<stri
     url: String(running.ready?.['httpAddress']),
     grpcAddress: `127.0.0.1:${port}`,
     context,
+    readiness: async () => running.readiness?.() ?? { ready: true, details: {} },
     async [Symbol.asyncDispose]() {
       server.forceShutdown();
       await (running satisfies RunningService)[Symbol.asyncDispose]();

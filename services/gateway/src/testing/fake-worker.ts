@@ -176,6 +176,7 @@ export class FakeWorker implements AsyncDisposable {
       })),
       open: unary(async (request: OpenRequest, { signal }) => {
         if (this.opened.size >= this.record.capacity) throw new MeshError('SESSION_LIMIT', 'full');
+        if (request.instanceId !== this.record.instanceId) throw new MeshError('PEER_LOST', 'that one is gone');
         await this.onOpen(request, signal);
         if (signal.aborted) throw MeshError.from(signal.reason);
         this.opened.set(request.sessionId, request);

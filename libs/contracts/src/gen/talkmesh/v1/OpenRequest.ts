@@ -10,6 +10,7 @@ export interface OpenRequest {
   'sessionId'?: (string);
   'epoch'?: (number);
   'resume'?: (boolean);
+  'instanceId'?: (string);
   'ingest'?: (_talkmesh_v1_IngestOptions | null);
   'bridge'?: (_talkmesh_v1_BridgeOptions | null);
   'score'?: (_talkmesh_v1_ScoreOptions | null);
@@ -22,6 +23,7 @@ export interface OpenRequest__Output {
   'sessionId': (string);
   'epoch': (number);
   'resume': (boolean);
+  'instanceId': (string);
   'ingest'?: (_talkmesh_v1_IngestOptions__Output | null);
   'bridge'?: (_talkmesh_v1_BridgeOptions__Output | null);
   'score'?: (_talkmesh_v1_ScoreOptions__Output | null);
