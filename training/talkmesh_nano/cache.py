@@ -29,11 +29,11 @@ class Cache:
             for i in range(len(shard["rig"])):
                 yield shard["pcm"][i], shard["rig"][i], shard["flags"][i]
 
-    def windows(self, rng, count):
-        """Random audio windows: (pcm [B, history+chunk] float32, mouth [B, F, 4], flags [B, F]); F spans the window."""
+    def windows(self, rngs):
+        """Random audio windows, one per generator: (pcm [B, history+chunk] float32, mouth [B, F, 4], flags [B, F]); F spans the window."""
         history = HISTORY_SAMPLES // 960
         pcm, mouth, flags = [], [], []
-        for _ in range(count):
+        for rng in rngs:
             shard = self.shards[int(rng.integers(len(self.shards)))]
             i = int(rng.integers(len(shard["rig"])))
             at = int(rng.integers(history, shard["rig"].shape[1] - CHUNK_FRAMES + 1))

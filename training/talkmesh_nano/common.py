@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .parallel import ShardedAdamW, launch
+from .device import add_device, require
+from .parallel import ShardedAdamW, launch, of_rank
 
 
 def arguments(description, config_path, extend=lambda parser: None):
@@ -25,11 +26,13 @@ def arguments(description, config_path, extend=lambda parser: None):
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share each batch and the optimiser's state")
     parser.add_argument("--smoke", action="store_true", help="a few steps, to see that everything runs")
+    add_device(parser)
     extend(parser)
     args = parser.parse_args()
     code = launch(args.ranks)
     if code is not None:
         raise SystemExit(code)
+    args.device = require(of_rank(args.device))
     args.settings = json.loads(Path(args.config).read_text())
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -42,6 +45,7 @@ class Run:
 
     The optimiser is sharded over the ranks; rank 0 writes. `rngs` are the generators of this rank's share of the batch: sequence i of
     step s depends on (seed, s, i) alone, so any number of ranks trains on the same global batch, and a resumed run goes on with fresh ones.
+    The model goes to `args.device`; numbers are drawn on the CPU, so that every device sees the same ones.
     """
 
     def __init__(self, args, model, parameters, ema=0.998):
@@ -50,12 +54,13 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         self.limit_s = 12.0 if args.smoke else (args.seconds or 1e9)
         self.steps = 3 if args.smoke else (args.steps or self.settings["steps"])
-        self.model, self.step, self.spent_s, self.done = model, 0, 0.0, 0.0
+        self.device = args.device
+        self.model, self.step, self.spent_s, self.done = model.to(self.device), 0, 0.0, 0.0
         named = {id(p): n for n, p in model.named_parameters()}
         parameters = list(parameters)
         self.names = [named[id(p)] for p in parameters]
         self.sums, self.count, self.started = {}, 0, time.time()
-        state = torch.load(self.out / "last.pt") if args.resume else None
+        state = torch.load(self.out / "last.pt", map_location="cpu") if args.resume else None
         if state:
             model.load_state_dict(state["model"])
             self.step, self.spent_s = state["step"], state["spent_s"]
@@ -80,7 +85,7 @@ class Run:
 
     def running(self):
         """Whether to go on; the first rank's clock counts for all."""
-        done = torch.tensor(self.progress())
+        done = torch.tensor(self.progress(), device=self.device)
         if self.ranks > 1:
             torch.distributed.broadcast(done, 0)
         self.done = done.item()
@@ -116,8 +121,10 @@ class Run:
         return {**self.model.state_dict(), **dict(zip(self.names, self.optimizer.averaged()))}
 
     def save(self, **extra):
-        state = {"model": self.model.state_dict(), "ema": self.averaged(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        state["settings"] = self.settings
+        parts = {"model": self.model.state_dict(), "ema": self.averaged(), "optimizer": self.optimizer.state_dict()}
+        # on the CPU, so that a checkpoint says nothing about where it was made
+        state = {name: {k: v.cpu() if torch.is_tensor(v) else v for k, v in part.items()} for name, part in parts.items()}
+        state.update(step=self.step, settings=self.settings)
         if hasattr(self.model, "config"):
             state["config"] = asdict(self.model.config)
         if self.rank:

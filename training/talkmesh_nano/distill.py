@@ -48,15 +48,16 @@ class Matching:
         self.real, self.settings = teacher, settings
         self.fake = copy.deepcopy(teacher).train()
         self.optimizer = ShardedAdamW(self.fake.parameters(), settings["fake_lr"], betas=(0.5, 0.98))
-        self.weights, self.seen = component_weights(), []
+        device = next(teacher.parameters()).device
+        self.weights, self.seen = component_weights().to(device), []
         # audio decides the mouth: its distribution is left to regression
-        self.slots = torch.tensor([settings["dmd_mouth"]] * 2 + [1.0, 1.0]).reshape(2, 2)
+        self.slots = torch.tensor([settings["dmd_mouth"]] * 2 + [1.0, 1.0], device=device).reshape(2, 2)
 
     def learn(self, material, made, run):
         """Updates of the fake score on the student's outputs, fresh and recent; returns the last loss."""
         x = teacher_view(torch.cat([material.x0[:, :1], made.detach()], 1))
         self.seen = self.seen[-5:] + [(x, material.teacher_audio)]
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=x.device)
         for k in range(self.settings["fake_updates"]):
             x, audio = self.seen[-1 - k % len(self.seen)]
             rngs = run.rngs(len(x) * run.ranks, 10 + k)
@@ -69,7 +70,7 @@ class Matching:
     def direction(self, material, made, rngs):
         """Loss whose gradient by `made` [B, N, F, ...] is the normalised disagreement of the scores, slot by slot."""
         x = teacher_view(torch.cat([material.x0[:, :1], made], 1))
-        t = torch.tensor([rng.uniform(0.05, 0.98) for rng in rngs], dtype=torch.float32)
+        t = torch.tensor([rng.uniform(0.05, 0.98) for rng in rngs], dtype=torch.float32, device=x.device)
         with torch.no_grad():
             noised = mixed(x, noise_like(x, rngs), t)
             real, fake = (net(noised, material.teacher_audio, t, True)[:, 1:] for net in (self.real, self.fake))
@@ -86,9 +87,10 @@ class Distiller:
         self.times = SCHEDULES[settings["student_steps"]]
         self.pairs = Pairs(teacher, self.times, settings["uses"], settings["buffer"])
         self.matching = Matching(teacher, settings) if settings["dmd"] else None
-        self.spread = Spread(data.cache.shards[data.usable[0]]["rig"]) if settings["spread"] else None
-        weights = component_weights()
-        self.mouth_weights, self.weights = weights[:, 0], weights * torch.tensor([[settings["pair_mouth"]], [1.0]])
+        device = next(student.parameters()).device
+        self.spread = Spread(data.cache.shards[data.usable[0]]["rig"], device=device) if settings["spread"] else None
+        weights = component_weights().to(device)
+        self.mouth_weights, self.weights = weights[:, 0], weights * torch.tensor([[settings["pair_mouth"]], [1.0]], device=device)
 
     def loss(self, run, batch):
         """(loss, numbers for the curve) of one student update; the fake score is trained beside it."""
@@ -107,10 +109,10 @@ class Distiller:
         else:
             # data in place of the student's own past: one step from a noised truth
             now = self.times[int(run.step_rng().integers(len(self.times) - 1))]
-            made = self.student(mixed(x0, noise_like(x0, rngs), now), material.audio, torch.full((len(x0),), now))[:, 1:]
-            pair = torch.zeros(())
+            made = self.student(mixed(x0, noise_like(x0, rngs), now), material.audio, torch.full((len(x0),), now, device=x0.device))[:, 1:]
+            pair = torch.zeros((), device=x0.device)
         mouth = ((made - rest)[..., 0, :].square() * self.mouth_weights).mean()
-        lips = lips_loss(made, rest, material.closed)
+        lips = lips_loss(made, rest, material.closed, settings["closure"], settings["hinge"])
         loss = settings["pair"] * pair + settings["mouth"] * mouth + settings["lips"] * lips
         values.update(mouth=mouth.item(), lips=lips.item())
         if self.spread:

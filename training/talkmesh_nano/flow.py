@@ -12,8 +12,8 @@ TEACHER_TIMES = (1.0, 0.85, 0.72, 0.6, 0.45, 0.3, 0.15, 0.0)
 
 
 def noise_like(x, rngs):
-    """Standard normal noise of x's shape, each sequence from its own generator."""
-    return torch.from_numpy(np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs]))
+    """Standard normal noise of x's shape, each sequence from its own generator, where x is."""
+    return torch.from_numpy(np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])).to(x.device)
 
 
 def mixed(x0, noise, t):
@@ -24,7 +24,8 @@ def mixed(x0, noise, t):
 
 def flow_error(model, x0, audio, rngs, look_ahead, use_audio=True):
     """(x0 estimate at random levels, weight of each sequence [B]): squared velocity errors, their 1 / t^2 bounded."""
-    t = torch.tensor([1.0 if rng.random() < 0.1 else 1 / (1 + np.exp(-1.2 * rng.standard_normal() - 0.6)) for rng in rngs], dtype=torch.float32)
+    levels = [1.0 if rng.random() < 0.1 else 1 / (1 + np.exp(-1.2 * rng.standard_normal() - 0.6)) for rng in rngs]
+    t = torch.tensor(levels, dtype=torch.float32, device=x0.device)
     return model(mixed(x0, noise_like(x0, rngs), t), audio, t, look_ahead, use_audio), 1.0 / (t.square() + 0.1)
 
 
@@ -45,7 +46,7 @@ def sample(model, noise, c0, audio, times, look_ahead=False, heun=False):
     """
     def slope(x, now):
         x = torch.cat([mixed(c0, noise[:, :1], now), x[:, 1:]], 1)
-        return (x - model(x, audio, torch.full((len(x),), now), look_ahead)) / now
+        return (x - model(x, audio, torch.full((len(x),), now, device=x.device), look_ahead)) / now
 
     x, states = noise, []
     for now, after in zip(times[:-1], times[1:]):

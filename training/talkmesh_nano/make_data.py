@@ -32,10 +32,11 @@ def main():
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", default="train", choices=["train", "test"])
+    parser.add_argument("--clean", action="store_true", help="no rooms, noise, bands or changed voices: speech as the synthesiser makes it")
     args = parser.parse_args()
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, array in zip(("pcm", "rig", "flags"), make_shard(args.seed, args.count, args.split)):
+    for name, array in zip(("pcm", "rig", "flags"), make_shard(args.seed, args.count, args.split, augmented=not args.clean)):
         np.save(out / f"{name}.npy", array)
 
 

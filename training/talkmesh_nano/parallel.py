@@ -40,11 +40,21 @@ def launch(ranks):
             child.terminate()
 
 
-def join():
-    """(rank, ranks) of this process; joins its group over gloo when the environment names one."""
+def of_rank(device):
+    """The device of this process: ranks that were told `cuda` take one GPU each, in turn."""
+    rank = os.environ.get("LOCAL_RANK", os.environ.get("RANK"))
+    if device.type != "cuda" or device.index is not None or rank is None or not torch.cuda.is_available():
+        return device
+    device = torch.device("cuda", int(rank) % torch.cuda.device_count())
+    torch.cuda.set_device(device)
+    return device
+
+
+def join(device):
+    """(rank, ranks) of this process; joins its group when the environment names one: over nccl on GPUs, over gloo elsewhere."""
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1 and not dist.is_initialized():
-        dist.init_process_group("gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return (dist.get_rank(), ranks) if ranks > 1 else (0, 1)
 
 
@@ -52,12 +62,13 @@ class ShardedAdamW:
     """AdamW with an EMA of the weights over a flat view of the parameters, cut into one slice per rank.
 
     `step` averages the gradients of all ranks, so that N ranks with B / N sequences each take the same step as one rank with B.
-    AdamW works number by number, so the slices' borders change nothing.
+    AdamW works number by number, so the slices' borders change nothing. Everything lies where the parameters do; saved states are read from anywhere.
     """
 
     def __init__(self, parameters, lr, betas=(0.9, 0.98), weight_decay=0.01, decay=0.998, limit=1.0):
-        self.rank, self.ranks = join()
         self.parameters, self.decay, self.limit = list(parameters), decay, limit
+        self.device = self.parameters[0].device
+        self.rank, self.ranks = join(self.device)
         self.size = sum(p.numel() for p in self.parameters)
         self.share = -(-self.size // self.ranks)
         flat = self._flat([p.detach() for p in self.parameters])
@@ -71,7 +82,7 @@ class ShardedAdamW:
 
     def _flat(self, tensors):
         pad = self.share * self.ranks - self.size
-        return torch.cat([t.reshape(-1) for t in tensors] + [torch.zeros(pad)])
+        return torch.cat([t.reshape(-1) for t in tensors] + [torch.zeros(pad, device=self.device)])
 
     def _slice(self, flat, rank):
         return flat[rank * self.share:(rank + 1) * self.share]
@@ -93,7 +104,7 @@ class ShardedAdamW:
 
     def step(self, rate):
         """One step from the gradients in the parameters, which it clears; returns their global norm before clipping."""
-        flat = self._flat([torch.zeros(p.shape) if p.grad is None else p.grad for p in self.parameters])
+        flat = self._flat([torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters])
         for p in self.parameters:
             p.grad = None
         if self.ranks > 1:
@@ -139,7 +150,7 @@ class ShardedAdamW:
     def load_state_dict(self, saved):
         """Takes this rank's slice of a saved whole; the parameters must have been loaded already."""
         def cut(whole):
-            return self._slice(torch.cat([whole, torch.zeros(self.share * self.ranks - self.size)]), self.rank).clone()
+            return self._slice(self._flat([whole.to(self.device)]), self.rank).clone()
 
         with torch.no_grad():
             self.mine.copy_(self._slice(self._flat([p.detach() for p in self.parameters]), self.rank))

@@ -208,7 +208,7 @@ class Score(nn.Module):
         modulation = self.time(t)
         mask = None
         if look_ahead:
-            mask = torch.zeros(count - 1, 1, 1, 4 * self.config.tokens)
+            mask = torch.zeros(count - 1, 1, 1, 4 * self.config.tokens, device=x.device)
             mask[-1, ..., 3 * self.config.tokens:] = -1e9
         for index, block in enumerate(self.blocks):
             mod = self.layer_modulation(modulation, index)[:, None, None]

@@ -9,6 +9,7 @@ import torch
 from .audio_encoder import AudioEncoder
 from .cache import Cache, chunk_windows
 from .common import load_weights
+from .device import add_device, require
 from .rig import FPS, NEUTRAL, SLOTS, codec, encode_rig
 from .shapes import CHUNK_SIZES, HISTORY_SAMPLES, LATENT_FRAMES, TEMPORAL, TOKEN_DIM, TOKENS_PER_LATENT, chunk_samples
 
@@ -22,11 +23,11 @@ def silence_tokens(encoder, frames=LATENT_FRAMES):
 
 def encode_windows(encoder, windows, frames=LATENT_FRAMES, batch=50):
     """Windows [N, S] -> tokens [N, F, Ta, Da] float32 of each window's last F latent frames."""
-    out = []
+    out, device = [], encoder.stem.weight.device
     with torch.no_grad():
         for k in range(0, len(windows), batch):
-            tokens = encoder(torch.from_numpy(windows[k:k + batch]))[:, -frames * TEMPORAL:]
-            out.append(tokens.reshape(-1, frames, TOKENS_PER_LATENT, TOKEN_DIM).numpy())
+            tokens = encoder(torch.from_numpy(windows[k:k + batch]).to(device))[:, -frames * TEMPORAL:]
+            out.append(tokens.reshape(-1, frames, TOKENS_PER_LATENT, TOKEN_DIM).cpu().numpy())
     return np.concatenate(out)
 
 
@@ -66,15 +67,15 @@ def teacher_view(x):
 class Sequences:
     """Draws training sequences of `latents` latent frames in chunks of `frames`, after c_0.
 
-    Tokens of a shard lie beside it in tokens3.npy and tokens7.npy (see main); without them audio is zeros.
+    Tokens of a shard lie beside it in tokens3.npy and tokens7.npy (see main); without them audio is zeros. Batches are put on `device`.
     """
 
-    def __init__(self, folder, split="train", audio=True, latents=24, frames=LATENT_FRAMES):
+    def __init__(self, folder, split="train", audio=True, latents=24, frames=LATENT_FRAMES, device="cpu"):
         unit = int(np.lcm(frames, LATENT_FRAMES))
         if latents % unit:
             raise ValueError(f"{latents} latent frames do not divide into chunks of {frames} and of {LATENT_FRAMES}: take a multiple of {unit}")
         self.cache, self.audio, self.latents, self.frames, self.unit = Cache(folder, split), audio, latents, frames, unit
-        self.folder, self.tokens, self.silence = Path(folder), {}, {}
+        self.folder, self.device, self.tokens, self.silence = Path(folder), device, {}, {}
         for size in {frames, LATENT_FRAMES}:
             shape = (size, TOKENS_PER_LATENT, TOKEN_DIM)
             self.silence[size] = np.load(self.folder / f"silence{size}.npy") if audio else np.zeros(shape, np.float32)
@@ -98,7 +99,7 @@ class Sequences:
         Every sequence starts like a call: eyes and pose grow out of the neutral face over the first second.
         """
         rows = [self._one(rng) for rng in rngs]
-        return Batch(*(torch.from_numpy(np.stack(column)) for column in zip(*rows)))
+        return Batch(*(torch.from_numpy(np.stack(column)).to(self.device) for column in zip(*rows)))
 
     def _one(self, rng):
         shard = self.usable[int(rng.integers(len(self.usable)))]
@@ -132,10 +133,12 @@ def main():
     parser.add_argument("--frames", type=int, default=LATENT_FRAMES, choices=CHUNK_SIZES, help="latent frames in a chunk")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--force", action="store_true", help="encode again (after a new encoder)")
+    add_device(parser)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     encoder = AudioEncoder().eval()
     load_weights(encoder, args.encoder)
+    encoder.to(require(args.device))
     folder = Path(args.data)
     np.save(folder / f"silence{args.frames}.npy", silence_tokens(encoder, args.frames))
     for split in ("test", "train"):

@@ -22,8 +22,8 @@ def windows(latents):
 class Spread:
     """Quantiles of the data along fixed directions. `settled` latent frames after c_0 are left out: there a call is still starting."""
 
-    def __init__(self, rigs, settled=7, seed=3):
-        """rigs [n, frames, 15] of the training material."""
+    def __init__(self, rigs, settled=7, seed=3, device="cpu"):
+        """rigs [n, frames, 15] of the training material; `loss` is for latents on `device`."""
         self.settled, rng = settled, np.random.default_rng(seed)
         frames = rigs.shape[1] // TEMPORAL * TEMPORAL
         latents = torch.from_numpy(np.stack([encode_rig(r[:frames]) for r in rigs]))
@@ -37,14 +37,14 @@ class Spread:
             directions = np.concatenate([np.pad(seen, ((0, 0), (0, 8))), edge, edge, drawn]).T
             values = rows.reshape(-1, 16).numpy() @ directions
             scale = values.std(0)
-            self.directions[name] = torch.from_numpy(directions / scale)
+            self.directions[name] = torch.from_numpy(directions / scale).to(device)
             levels = (np.arange(LEVELS) + 0.5) / LEVELS
-            self.quantiles[name] = torch.from_numpy(np.quantile(values / scale, levels, axis=0).astype(np.float32))
-            self.memory[name] = torch.zeros(0, directions.shape[1])
+            self.quantiles[name] = torch.from_numpy(np.quantile(values / scale, levels, axis=0).astype(np.float32)).to(device)
+            self.memory[name] = torch.zeros(0, directions.shape[1], device=device)
 
     def loss(self, made):
         """Mean squared distance, in standard deviations, of made [B, N, F, 8, 2, 2] from where its ranks lie in the data."""
-        total = torch.zeros(())
+        total = torch.zeros((), device=made.device)
         for name, rows in windows(made.flatten(1, 2)[:, self.settled:]).items():
             values = rows.reshape(-1, 16) @ self.directions[name]
             pool = torch.cat([values.detach(), self.memory[name]])

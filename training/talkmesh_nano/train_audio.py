@@ -10,31 +10,40 @@ from .audio_encoder import CHUNK_FRAMES, AudioEncoder
 from .cache import Cache
 from .common import Run, arguments, load_weights
 
+CLOSURE = 4.0
+
 
 def loss_of(encoder, pcm, mouth, flags):
+    """The loss of windows of sound: pcm [B, S], mouth [B, F, 4], flags [B, F]."""
+    device = encoder.stem.weight.device
+    return loss_of_tokens(encoder, encoder(torch.from_numpy(pcm).to(device)), mouth, flags)
+
+
+def loss_of_tokens(encoder, tokens, mouth, flags):
     """Weighted L1 on mouth shape plus the two logits; frames of the window's history count a third.
 
-    In frames of m, b and p the opening weighs three times as much: a mouth that stays open there is what a viewer sees first.
+    In frames of m, b and p the opening weighs CLOSURE times as much, and whether the lips are closed counts more than whether it is silent: a mouth
+    that stays open there is what a viewer sees first, and those frames are one in eighteen.
     """
-    shape, closed, silent = encoder.read(encoder(torch.from_numpy(pcm)))
-    flags = torch.from_numpy(flags)
-    weight = torch.full(closed.shape, 0.33)
+    shape, closed, silent = encoder.read(tokens)
+    mouth, flags = (torch.from_numpy(a).to(tokens.device) for a in (mouth, flags))
+    weight = torch.full_like(closed, 0.33)
     weight[:, -CHUNK_FRAMES:] = 1.0
-    scale = torch.tensor([2.0, 1.0, 1.0, 0.7]).expand(*closed.shape, 4).clone()
-    scale[..., 0] += 4.0 * (flags & 1)
-    error = ((shape - torch.from_numpy(mouth)).abs() * scale).mean(-1)
+    scale = closed.new_tensor([2.0, 1.0, 1.0, 0.7]).expand(*closed.shape, 4).clone()
+    scale[..., 0] *= 1 + (CLOSURE - 1) * (flags & 1)
+    error = ((shape - mouth).abs() * scale).mean(-1)
     bce = F.binary_cross_entropy_with_logits
-    flag = bce(closed, (flags & 1).float(), reduction="none") + bce(silent, (flags // 2).float(), reduction="none")
+    flag = 4 * bce(closed, (flags & 1).float(), reduction="none") + bce(silent, (flags // 2).float(), reduction="none")
     return ((error + 0.05 * flag) * weight).mean() / weight.mean()
 
 
 def correlations(encoder, cache, seed=7, batches=12):
     """Held-out Pearson correlation of the four mouth numbers over the chunk's own frames."""
-    rng, said, true = np.random.default_rng(seed), [], []
+    said, true, device = [], [], encoder.stem.weight.device
     with torch.no_grad():
-        for _ in range(batches):
-            pcm, mouth, _ = cache.windows(rng, 32)
-            said.append(encoder.read(encoder(torch.from_numpy(pcm)))[0][:, -CHUNK_FRAMES:].numpy())
+        for k in range(batches):
+            pcm, mouth, _ = cache.windows([np.random.default_rng([seed, k, i]) for i in range(32)])
+            said.append(encoder.read(encoder(torch.from_numpy(pcm).to(device)))[0][:, -CHUNK_FRAMES:].cpu().numpy())
             true.append(mouth[:, -CHUNK_FRAMES:])
     said, true = np.concatenate(said).reshape(-1, 4), np.concatenate(true).reshape(-1, 4)
     return [round(float(np.corrcoef(said[:, k], true[:, k])[0, 1]), 4) for k in range(4)]
@@ -47,9 +56,9 @@ def main():
     if args.init:
         load_weights(encoder, args.init)
     run = Run(args, encoder, encoder.parameters())
-    rng = np.random.default_rng(args.seed)
+    batch = 4 if args.smoke else args.settings["batch"]
     while run.running():
-        run.update(loss_of(encoder, *cache.windows(rng, 4 if args.smoke else args.settings["batch"])))
+        run.update(loss_of(encoder, *cache.windows(run.rngs(batch))))
         if run.step % 200 == 0:
             cache.refresh()
             run.save()

@@ -9,7 +9,7 @@ import sys
 
 import torch
 
-from .common import Run, arguments, load_weights
+from .common import Run, arguments, load_score, load_weights
 from .distill import Distiller
 from .flow import SCHEDULES, flow_loss
 from .score import Score, ScoreConfig
@@ -38,7 +38,7 @@ def main():
     settings = args.settings
     if args.student_steps:
         settings["student_steps"] = args.student_steps
-    data = Sequences(args.data, audio=stage != "warmup", latents=settings["latents"], frames=args.frames)
+    data = Sequences(args.data, audio=stage != "warmup", latents=settings["latents"], frames=args.frames, device=args.device)
     model = Score(ScoreConfig(frames=args.frames))
     model.checkpointing = args.checkpointing
     if args.init:
@@ -66,11 +66,10 @@ def loss_of(stage, args, model, data, run):
     if stage == "distill":
         if not args.teacher:
             raise SystemExit("distill needs the bidirectional teacher: give --teacher")
-        teacher = Score().eval()
-        load_weights(teacher, args.teacher)
+        teacher = load_score(args.teacher)[0].to(args.device)
         distiller = Distiller(model, teacher, args.settings, data)
         return lambda: distiller.loss(run, batch)
-    weights, look_ahead = component_weights(), args.settings["bidirectional"]
+    weights, look_ahead = component_weights().to(args.device), args.settings["bidirectional"]
 
     def flow():
         rngs = run.rngs(batch)

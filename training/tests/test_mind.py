@@ -8,7 +8,7 @@ from talkmesh_nano import rig
 from talkmesh_nano.audio_encoder import AudioEncoder, AudioGraph
 from talkmesh_nano.cache import chunk_windows
 from talkmesh_nano.dataset import make_track
-from talkmesh_nano.losses import lips_loss, to_rig
+from talkmesh_nano.losses import MATRIX, lips_loss, to_rig
 from talkmesh_nano.motion import rig_track
 from talkmesh_nano.score import Score, ScoreConfig
 from talkmesh_nano.shapes import CHUNK_SIZES, HISTORY_SAMPLES, chunk_samples
@@ -128,6 +128,15 @@ class LossTest(unittest.TestCase):
         truth, guess = torch.zeros(1, 2, 3, 8, 2, 2), torch.full((1, 2, 3, 8, 2, 2), 0.1)
         never, always = torch.zeros(1, 24, dtype=torch.bool), torch.ones(1, 24, dtype=torch.bool)
         self.assertGreater(lips_loss(guess, truth, always), 1.2 * lips_loss(guess, truth, never))
+
+    def test_the_hinge_pulls_open_lips_only(self):
+        truth, never, always = torch.zeros(1, 2, 3, 8, 2, 2), torch.zeros(1, 24, dtype=torch.bool), torch.ones(1, 24, dtype=torch.bool)
+        opening = MATRIX.reshape(32, 4, 15)[:, :, 0].mean(1)
+        opening = (opening / opening.square().sum()).reshape(8, 2, 2)
+        for sign, closed, pulls in ((1, always, True), (-1, always, False), (1, never, False)):
+            guess = truth + 0.3 * sign * opening
+            extra = lips_loss(guess, truth, closed, hinge=4.0) - lips_loss(guess, truth, closed)
+            self.assertEqual(extra.item() > 0.01, pulls)
 
 
 if __name__ == "__main__":
