@@ -10,6 +10,7 @@ export { createOrtExecutor, type OrtExecutorOptions } from './ort-executor.js';
 export type { OrtProvider } from './ort-protocol.js';
 export * from './plan/plan.js';
 export type { RankOptions } from './plan/rank-denoiser.js';
+export type { RestartReason } from './plan/rank-group.js';
 export type { PassTimes } from './plan/rank-protocol.js';
 export * from './png.js';
 export * from './portrait.js';

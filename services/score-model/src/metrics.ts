@@ -1,5 +1,5 @@
-import type { RealTimeAdmission, StateBytes } from '@talkmesh/inference';
-import { type Counter, exportAdmissionGauges, type Histogram, type Metrics } from '@talkmesh/service-kit';
+import type { RealTimeAdmission, RestartReason, StateBytes } from '@talkmesh/inference';
+import { type Counter, exportAdmissionGauges, type Histogram, type Logger, type Metrics } from '@talkmesh/service-kit';
 
 export const CHUNK_SECONDS_BUCKETS = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.36, 0.48, 0.72, 0.96,
@@ -40,5 +40,18 @@ export function createScoreMetrics(
     ]),
     flushes: metrics.counter('talkmesh_flushes_total', 'New epochs', ['cause']),
     speechRefused: metrics.counter('talkmesh_speech_refused_total', 'Speech messages a full queue refused'),
+  };
+}
+
+/** @returns what is told of every restart of a group of a parallel plan */
+export function countRankRestarts(metrics: Metrics, log: Logger): (why: string, reason: RestartReason) => void {
+  const restarts = metrics.counter(
+    'talkmesh_rank_group_restarts_total',
+    'Groups of ranks of a parallel plan that died and started again',
+    ['reason'],
+  );
+  return (why, reason) => {
+    restarts.inc({ reason });
+    log.error({ why, reason }, 'a group of ranks died and starts again');
   };
 }

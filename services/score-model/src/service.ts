@@ -17,7 +17,7 @@ import { ownPictures, RollingPercentiles, type RunningService, type ServiceConte
 import type { Clock } from './clock.js';
 import type { Config } from './config.js';
 import { Control, KEEP_BEYOND_LEAD } from './control.js';
-import { createScoreMetrics } from './metrics.js';
+import { countRankRestarts, createScoreMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { ScoreStage } from './stage.js';
 
@@ -47,7 +47,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
       devices,
       threads: config.inferenceThreads,
       timeline,
-      onDeath: (why) => log.error({ why }, 'a group of ranks died and starts again'),
+      onRestart: countRankRestarts(context.metrics, log),
     });
     const warmUpMs = await warmUp(engine);
     log.info({ model: model.label, warmUpMs, threads: config.inferenceThreads, ...plan }, 'model loaded');

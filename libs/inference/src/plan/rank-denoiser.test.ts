@@ -49,8 +49,8 @@ async function expected(count: number, seed = 1): Promise<Float32Array[]> {
 }
 
 test('a rank that dies in the middle of a chunk fails the chunk by name, and the next session works', async () => {
-  const deaths: string[] = [];
-  await using engine = await load({ onDeath: (why) => deaths.push(why) });
+  const restarts: string[] = [];
+  await using engine = await load({ onRestart: (why, reason) => restarts.push(`${reason}: ${why}`) });
   const session = await open(engine);
   await say(session, 2, 1);
   const doomed = session.generate(2, chirp(model, 2));
@@ -67,7 +67,7 @@ test('a rank that dies in the middle of a chunk fails the chunk by name, and the
   const next = await open(engine);
   assert.ok(largestDifference(await say(next, 3, 2), await expected(3)) < 1e-4);
   next.dispose();
-  assert.equal(deaths.length, 1);
+  assert.deepEqual(restarts, ['exit: rank 1 of step group 1 ended with exit code 1']);
   assert.equal(engine.stateBytes().kv, 0);
 });
 
@@ -84,11 +84,17 @@ test('a group that is silent for too long is started again, and one that dies ag
 });
 
 test('no answer in time is an error, not a hang', async () => {
-  await using engine = await load({ plan: { sequence: 1, steps: 2, exchange: 'all-gather' }, deadlineMs: 0.01 });
+  const reasons = new Set<string>();
+  await using engine = await load({
+    plan: { sequence: 1, steps: 2, exchange: 'all-gather' },
+    deadlineMs: 0.01,
+    onRestart: (_, reason) => reasons.add(reason),
+  });
   const untilOverdue = async (): Promise<never> => {
     for (;;) (await open(engine)).dispose();
   };
   await assert.rejects(untilOverdue(), { reason: 'PEER_LOST', message: /no answer within/ });
+  assert.deepEqual([...reasons], ['silence']);
 });
 
 interface Span {

@@ -9,7 +9,7 @@ import type { OrtProvider } from '../ort-protocol.js';
 import { audioTokens, type ScoreShared } from '../score-shared.js';
 import { NO_TIMELINE, nowUs, type Timeline } from '../timeline.js';
 import { checkPlan, type ParallelPlan } from './plan.js';
-import { type GroupPass, RankGroup, type RankSetup } from './rank-group.js';
+import { type GroupPass, RankGroup, type RankSetup, type RestartReason } from './rank-group.js';
 import type { PassReply, PassTimes } from './rank-protocol.js';
 
 export interface RankOptions {
@@ -23,8 +23,8 @@ export interface RankOptions {
   /** How long a rank may be silent before its group is started again, milliseconds. */
   readonly deadlineMs?: number;
   readonly timeline?: Timeline;
-  /** Told when a group died, and why; it starts again by itself. */
-  readonly onDeath?: (why: string) => void;
+  /** Told when a group died and starts again by itself, and why. */
+  readonly onRestart?: (why: string, reason: RestartReason) => void;
 }
 
 /** Keys and values that a group keeps. */
@@ -66,14 +66,14 @@ export class RankDenoiser implements Denoiser<Parts> {
     options: RankOptions;
   }) {
     const { model, executor, setups, options } = parts;
-    const { plan, deadlineMs = DEADLINE_MS, onDeath = () => undefined } = options;
+    const { plan, deadlineMs = DEADLINE_MS, onRestart = () => undefined } = options;
     this.model = model;
     this.depth = plan.steps;
     this.timeline = options.timeline ?? NO_TIMELINE;
     this.#executor = executor;
     this.#audio = parts.audio;
     this.#silence = parts.silence;
-    this.groups = setups.map((ranks, i) => new RankGroup({ name: `step group ${i}`, ranks, deadlineMs, onDeath }));
+    this.groups = setups.map((ranks, i) => new RankGroup({ name: `step group ${i}`, ranks, deadlineMs, onRestart }));
     this.#frames = (setups[0] ?? []).map(({ cut }) => cut.frames);
     this.failed = Promise.race([executor.failed, ...this.groups.map((group) => group.failed)]);
     this.failed.catch(() => undefined);

@@ -9,13 +9,20 @@ import type { PassReply, PassRequest, RankReply, RankRequest, RankWorkerData } f
 /** What every rank of a group is started with, but for what the group makes itself. */
 export type RankSetup = Omit<RankWorkerData, 'memory'>;
 
+/**
+ * Why a group starts again. `exit`: a rank's thread ended. `error`: a rank could not go on. `silence`: no answer in time, to the group or
+ * to another rank. `start`: the start before this one failed.
+ */
+export type RestartReason = 'exit' | 'error' | 'silence' | 'start';
+
 export interface RankGroupOptions {
   /** For messages: `step group 1`. */
   readonly name: string;
   readonly ranks: readonly RankSetup[];
   /** How long a rank may be silent, milliseconds: one pass, or one exchange in it. */
   readonly deadlineMs: number;
-  readonly onDeath: (why: string) => void;
+  /** Told before each start but the first. */
+  readonly onRestart: (why: string, reason: RestartReason) => void;
 }
 
 /** A group's pass: the same for all ranks, but for their rows. */
@@ -95,7 +102,7 @@ export class RankGroup {
       return this.#call<PassReply>(life, worker, { op: 'pass', call, x, condition, ...pass });
     });
     const overdue = setTimeout(() => {
-      this.#die(life, `no answer within ${2 * this.#options.deadlineMs} ms`);
+      this.#die(life, 'silence', `no answer within ${2 * this.#options.deadlineMs} ms`);
     }, 2 * this.#options.deadlineMs);
     try {
       return await Promise.all(replies);
@@ -201,11 +208,14 @@ export class RankGroup {
       if (reply.type === 'answer') {
         life.waiting.get(reply.call)?.resolve(reply.value);
         life.waiting.delete(reply.call);
-      } else if (reply.type === 'failed') this.#die(life, `${who}: ${reply.message}`, reply.culprit ?? rank);
+      } else if (reply.type === 'failed') {
+        const reason = reply.culprit === undefined ? 'error' : 'silence';
+        this.#die(life, reason, `${who}: ${reply.message}`, reply.culprit ?? rank);
+      }
     });
-    worker.on('error', (error) => this.#die(life, `${who} failed: ${error.message}`, rank));
-    worker.on('exit', (code) => this.#die(life, `${who} ended with exit code ${code}`, rank));
-    if (worker.threadId === EXITED) this.#die(life, `${who} ended at once`, rank);
+    worker.on('error', (error) => this.#die(life, 'error', `${who} failed: ${error.message}`, rank));
+    worker.on('exit', (code) => this.#die(life, 'exit', `${who} ended with exit code ${code}`, rank));
+    if (worker.threadId === EXITED) this.#die(life, 'exit', `${who} ended at once`, rank);
   }
 
   #call<T>(life: Life, worker: Worker, request: RankRequest & { readonly call: number }): Promise<T> {
@@ -215,15 +225,14 @@ export class RankGroup {
     });
   }
 
-  #die(life: Life, why: string, culprit?: number): void {
+  #die(life: Life, reason: RestartReason, why: string, culprit?: number): void {
     if (this.#life !== life) return;
     this.#life = undefined;
     this.#lastDeath = why;
     failExchange(life.memory, culprit);
-    this.#options.onDeath(why);
     this.#release(life, new MeshError('PEER_LOST', `${why}; its group of ranks starts again, open the session anew`));
     void endAll(life.workers);
-    this.#ready = this.#startAgain(why);
+    this.#ready = this.#startAgain(why, reason);
     this.#ready.catch(() => undefined);
   }
 
@@ -232,20 +241,21 @@ export class RankGroup {
     life.waiting.clear();
   }
 
-  async #startAgain(why: string): Promise<void> {
-    for (let reason = why; ; ) {
+  async #startAgain(why: string, reason: RestartReason): Promise<void> {
+    for (let [last, kind] = [why, reason]; ; ) {
       const nowMs = performance.now();
       this.#deathsMs.push(nowMs);
       if (this.#deathsMs.filter((ms) => nowMs - ms < DEATHS_WINDOW_MS).length > DEATHS_ALLOWED) {
-        const message = `${this.#options.name} died ${DEATHS_ALLOWED + 1} times within ${DEATHS_WINDOW_MS / 1000} s, at last: ${reason}`;
+        const message = `${this.#options.name} died ${DEATHS_ALLOWED + 1} times within ${DEATHS_WINDOW_MS / 1000} s, at last: ${last}`;
         const error = new MeshError('INTERNAL', message);
         this.#giveUp(error);
         throw error;
       }
+      this.#options.onRestart(last, kind);
       try {
         return await this.#start();
       } catch (error) {
-        reason = (error as Error).message;
+        [last, kind] = [(error as Error).message, 'start'];
       }
     }
   }
