@@ -62,6 +62,8 @@ export interface Bus {
   /** Called after a lost connection came back: messages of the time between are gone unless they are retained. */
   onReconnect(listener: (awayMs: number) => void): Subscription;
   readonly connected: boolean;
+  /** How often the connection was lost: while this is more than at the last `onReconnect`, a message may overtake what is said again. */
+  readonly losses: number;
 }
 
 const FLUSH_DEADLINE_MS = 5000;
@@ -94,6 +96,7 @@ export class NatsBus implements Bus {
   #retains = false;
   #connected = true;
   #lostAtMs = 0;
+  #losses = 0;
 
   constructor(options: NatsBusOptions) {
     this.#options = options;
@@ -113,6 +116,10 @@ export class NatsBus implements Bus {
 
   get connected(): boolean {
     return this.#connected && !this.#nc.isClosed();
+  }
+
+  get losses(): number {
+    return this.#losses;
   }
 
   publish(stream: Stream, sessionId: string, payload: Uint8Array): void {
@@ -274,7 +281,10 @@ export class NatsBus implements Bus {
   #change(connected: boolean, say: () => void): void {
     if (connected === this.#connected) return;
     this.#connected = connected;
-    if (!connected) this.#lostAtMs = performance.now();
+    if (!connected) {
+      this.#lostAtMs = performance.now();
+      this.#losses += 1;
+    }
     say();
     this.#options.onConnectionChange?.(connected);
     if (connected) void this.#reconnected(performance.now() - this.#lostAtMs);

@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly resume?: boolean;
 }
 
+/** Numbers of messages are 32 bits wide. */
+const SEQUENCES = 2 ** 31;
 /** How long the sender of a stream that broke off may take to come again before its turn is ended for it. */
 const ORPHAN_MS = 5000;
 
@@ -35,6 +37,7 @@ export class IngestSession {
   #at: { epoch: number; turn: number };
   #source: { readonly kind: SourceKind } | undefined;
   #blocks = 0;
+  #unsent = 0;
   #orphan: NodeJS.Timeout | undefined;
   #onPlayhead: (playhead: PlayheadMessage) => void = () => {};
   #mediaTimeUs: number | undefined;
@@ -43,7 +46,8 @@ export class IngestSession {
     const { sessionId, epoch, bus, log, metrics } = options;
     this.#options = options;
     this.#at = { epoch, turn: 0 };
-    this.#stage = new MicStage(sessionId);
+    // A millisecond is shorter than any message, so the numbers of the worker before were lower.
+    this.#stage = new MicStage(sessionId, options.resume === true ? Date.now() % SEQUENCES : 0);
     this.#outbound = new Outbound(bus, sessionId);
     this.#voice =
       options.voice &&
@@ -65,6 +69,16 @@ export class IngestSession {
   /** Aborted when the session is closed. */
   get closed(): AbortSignal {
     return this.#closed.signal;
+  }
+
+  /** Settles when what comes reaches NATS. A stream waits: what is refused now can be sent to the worker that goes on. @throws the signal's reason */
+  reachable(signal: AbortSignal): Promise<void> {
+    return this.#outbound.reachable(signal);
+  }
+
+  /** Samples at 24 kHz that were taken in and did not go out before the session moved. */
+  get unsent(): number {
+    return this.#unsent;
   }
 
   /** The session's playhead as far as it is known. */
@@ -119,12 +133,16 @@ export class IngestSession {
   /** @param reason `moved`: another worker goes on, so a stream is told to come again instead of that it is over */
   async close(reason = 'ended'): Promise<void> {
     clearTimeout(this.#orphan);
+    const moved = reason === 'moved';
+    if (moved && this.#outbound.broken) this.#unsent = this.#stage.pending;
+    else if (moved) this.#publish(this.#stage.handOver());
     this.#closed.abort(
-      reason === 'moved'
+      moved
         ? new MeshError('PEER_LOST', 'the session moved to another worker: stream again what was not received')
         : new MeshError('SESSION_ENDED', 'the session has ended'),
     );
     this.#stopListening();
+    this.#outbound.close();
     await this.#voice?.close();
   }
 

@@ -42,6 +42,20 @@ test('a change of the rate in the middle loses and adds nothing', () => {
   assert.ok(goertzel(sound, 24_000, 300) > 0.97, 'one tone, in phase across the change');
 });
 
+test('a hand-over brings the rest, and the next worker counts above', () => {
+  const stage = new MicStage(SID);
+  const all = [...stage.push(new Int16Array(1000).fill(9), 24_000), ...stage.handOver()];
+  assert.deepEqual(
+    all.map(({ pcm, endOfTurn }) => [pcm.length, endOfTurn]),
+    [480, 480, 40].map((samples) => [samples, false]),
+  );
+  assert.deepEqual(stage.handOver(), []);
+  const next = new MicStage(SID, 70_000);
+  const [first] = next.push(new Int16Array(480), 24_000);
+  assert.equal(first?.sequence, 70_000);
+  assert.equal(next.messages, 1);
+});
+
 test('the end of a turn brings the rest, marked; the count goes on in the next', () => {
   const stage = new MicStage(SID);
   const first = [...stage.push(new Int16Array(1000).fill(9), 24_000), ...stage.endTurn()];

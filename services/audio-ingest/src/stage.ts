@@ -11,16 +11,24 @@ export class MicStage {
   readonly #sessionId: string;
   readonly #ring = new PcmRing();
   #resampler: { readonly fromHz: number; readonly filter: Resampler } | undefined;
-  #sequence = 0;
+  #sequence: number;
+  #messages = 0;
   #samples = 0;
 
-  constructor(sessionId: string) {
+  /** @param firstSequence above every number another worker gave this session's messages */
+  constructor(sessionId: string, firstSequence = 0) {
     this.#sessionId = sessionId;
+    this.#sequence = firstSequence;
   }
 
   /** Messages made so far. */
   get messages(): number {
-    return this.#sequence;
+    return this.#messages;
+  }
+
+  /** Samples at 24 kHz that wait for a message to be full. */
+  get pending(): number {
+    return this.#ring.length;
   }
 
   /** @param pcm mono */
@@ -45,6 +53,12 @@ export class MicStage {
     return [...whole, this.#message(this.#ring.take(this.#ring.length), true)];
   }
 
+  /** Another worker goes on in the middle of the turn: nothing is kept back. */
+  handOver(): AudioMessage[] {
+    const whole = this.pause();
+    return this.#ring.length === 0 ? whole : [...whole, this.#message(this.#ring.take(this.#ring.length), false)];
+  }
+
   #flushFilter(): void {
     if (this.#resampler !== undefined) this.#ring.push(toPcm16(this.#resampler.filter.flush()));
     this.#resampler = undefined;
@@ -59,6 +73,7 @@ export class MicStage {
   #message(pcm: Int16Array, endOfTurn: boolean): AudioMessage {
     const mediaTimeUs = Math.round((this.#samples * 1e6) / SPEECH_RATE_HZ);
     this.#samples += pcm.length;
+    this.#messages += 1;
     return {
       sessionId: this.#sessionId,
       epoch: 0,

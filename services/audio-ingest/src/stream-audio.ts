@@ -1,4 +1,4 @@
-import { assertSessionId, MeshError } from '@talkmesh/contracts';
+import { assertSessionId, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { StreamPacer } from './pacer.js';
 import type { AudioSource, IngestSession } from './session.js';
 
@@ -51,6 +51,7 @@ export async function streamAudio(
   try {
     for (let message: StreamMessage | undefined = first; message !== undefined; ) {
       await pacer.room(signal);
+      await session.reachable(signal);
       samples += accept(message, format, samples, limits.maxSeconds, source);
       pacer.sent((message.pcm.byteLength * 1000) / (2 * format.channels * format.rateHz));
       message = await nextWithin(messages, limits.idleMs, signal);
@@ -62,7 +63,8 @@ export async function streamAudio(
     // The next stream goes on in the same turn, on another worker.
     if (session.closed.aborted && error.reason === 'PEER_LOST') {
       goesOn = true;
-      throw new MeshError('PEER_LOST', error.message, { metadata: { samples_received: String(samples) } });
+      const received = samples - Math.ceil((session.unsent * format.rateHz) / SPEECH_RATE_HZ);
+      throw new MeshError('PEER_LOST', error.message, { metadata: { samples_received: String(received) } });
     }
     throw error;
   } finally {

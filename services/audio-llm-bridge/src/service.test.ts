@@ -100,6 +100,7 @@ class Session {
   readonly events: MeshEvent[] = [];
   readonly bridge: Bridge;
   #atUs = 0;
+  #sequence = 0;
 
   constructor(at: Bridge) {
     this.bridge = at;
@@ -125,12 +126,12 @@ class Session {
 
   hear(pcm: Int16Array, endOfTurn = false): void {
     const { bus } = neighbours['audio-ingest'];
-    for (let at = 0, sequence = 0; at < pcm.length; at += 480, sequence++) {
+    for (let at = 0; at < pcm.length; at += 480) {
       const header = { sessionId: this.id, epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
       const last = endOfTurn && at + 480 >= pcm.length;
       const audio = {
         ...header,
-        sequence,
+        sequence: this.#sequence++,
         sampleRateHz: 24_000,
         pcm: pcm.slice(at, at + 480),
         fromSample: 0,

@@ -106,7 +106,7 @@ async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAns
   return new Promise((resolve, reject) => {
     const upstream = client.streamAudio({ deadline: Date.now() + o.maxSessionMs }, (error, answer) => {
       if (error === null) resolve(answer as AudioAnswer);
-      else reject(withPassed(fromServiceError(error), passedBytes));
+      else reject(withPassed(takenOver(fromServiceError(error)), passedBytes));
     }) as ClientWritableStream<AudioChunk>;
     const fail = (error: MeshError): void => {
       upstream.cancel();
@@ -126,6 +126,13 @@ async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAns
     call.on('cancelled', () => fail(new MeshError('CANCELLED', 'the caller cancelled')));
     pass(first);
   });
+}
+
+/** The session lives: its new worker is placed already and about to open it; it took nothing. */
+function takenOver(error: MeshError): MeshError {
+  if (error.reason !== 'SESSION_NOT_FOUND') return error;
+  const message = 'the audio-ingest of this session is being taken over; stream again in a moment';
+  return new MeshError('PEER_LOST', message, { cause: error, retryAfterMs: 300, metadata: { samples_received: '0' } });
 }
 
 /** A caller that may try again is told how far it came: the worker counts what it received, a dead one leaves what was sent to it. */
