@@ -119,6 +119,7 @@ export type CallEvent = EventEnvelope &
     | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }
+    | { readonly type: 'frames.missed' }
     | { readonly type: 'stage.recovering'; readonly service: StageService; readonly cause: StageCause }
     | {
         readonly type: 'stage.moved';

@@ -28,6 +28,8 @@ const transcript = z.object({
 });
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
+/** Frames may not have reached the egress: the decoder makes them again, from the playhead on. */
+const framesMissed = z.object({ type: z.literal('frames.missed') });
 const STAGE_CAUSES = ['died', 'unregistered', 'cut-off', 'missing', 'drained'] as const;
 /** A stage of the session has no worker just now; the call goes on when one takes it. */
 const stageRecovering = z.object({
@@ -63,6 +65,7 @@ const body = z.discriminatedUnion('type', [
   transcript,
   viewerConnected,
   viewerGone,
+  framesMissed,
   stageRecovering,
   stageMoved,
   sessionEnded,

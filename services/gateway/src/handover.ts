@@ -193,7 +193,6 @@ export class HandOver {
       try {
         await this.open(stored.record, to, move);
         this.letGo(move);
-        if (service === 'webrtc-egress') await this.playAgain(stored.record);
         return 'moved';
       } catch (thrown) {
         move.lastError = MeshError.from(thrown);
@@ -207,7 +206,7 @@ export class HandOver {
   }
 
   /** A worker that had the session before may still hold it: it lets go first. */
-  private async open(record: SessionRecord, to: WorkerPlace, move: Pick<Move, 'sinceMs'>): Promise<void> {
+  private async open(record: SessionRecord, to: WorkerPlace, move: Move): Promise<void> {
     const leftMs = Math.max(100, this.o.handoverDeadlineMs - (performance.now() - move.sinceMs));
     const { stages } = this.o;
     try {
@@ -216,20 +215,6 @@ export class HandOver {
       if (MeshError.from(thrown).reason !== 'SESSION_EXISTS') throw thrown;
       await stages.close(record.id, { [to.service]: to }, 'moved');
       await stages.resume(record, to, leftMs);
-    }
-  }
-
-  /** Frames on their way to the old sink are gone; the decoder makes them again, from the playhead on. */
-  private async playAgain(record: SessionRecord): Promise<void> {
-    const place = record.placement['vae-decode'];
-    if (place === undefined) return;
-    const decoder = { service: 'vae-decode', ...place } as const;
-    try {
-      await this.o.stages.close(record.id, { 'vae-decode': place }, 'moved');
-      await this.open(record, decoder, { sinceMs: performance.now() });
-    } catch (thrown) {
-      this.o.log.warn({ err: thrown, sessionId: record.id }, 'the decoder did not begin again, it is moved');
-      void this.move(record.id, decoder, 'missing');
     }
   }
 

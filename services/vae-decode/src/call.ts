@@ -3,6 +3,9 @@ import type { LatentMessage } from '@talkmesh/contracts';
 /** What happened to a pushed chunk. `stale`: of an old epoch; `duplicate`: it came before; `overflow`: it is queued, the oldest one went. */
 export type PushResult = 'queued' | 'stale' | 'duplicate' | 'overflow';
 
+/** More than are ever published again. */
+const CAME_CHUNKS = 64;
+
 /** Chunks of one session that wait for the decoder, and the epoch they must be of. */
 export class Call {
   readonly sessionId: string;
@@ -12,8 +15,8 @@ export class Call {
   #epoch: number;
   #fromChunk = 0;
   #dropped = 0;
-  /** The newest chunk that was queued. */
-  #newest: { readonly epoch: number; readonly chunk: number } | undefined;
+  /** Of the last chunks the newest epoch in which each came. */
+  readonly #came = new Map<number, number>();
 
   /** @param rollback tells the decoder to forget chunks */
   constructor(options: { sessionId: string; epoch: number; capacity: number; rollback(fromChunk: number): void }) {
@@ -44,9 +47,9 @@ export class Call {
       this.#dropped += 1;
       return 'stale';
     }
-    const newest = this.#newest;
-    if (newest !== undefined && message.epoch <= newest.epoch && message.chunk <= newest.chunk) return 'duplicate';
-    this.#newest = { epoch: message.epoch, chunk: message.chunk };
+    if (message.epoch <= (this.#came.get(message.chunk) ?? -1)) return 'duplicate';
+    this.#came.set(message.chunk, message.epoch);
+    this.#came.delete(message.chunk - CAME_CHUNKS);
     this.#waiting.push(message);
     if (this.#waiting.length <= this.#capacity) return 'queued';
     this.#waiting.shift();
@@ -68,7 +71,7 @@ export class Call {
 
   /** Chunks that came before may come again: what was made of them may not have arrived. */
   expectAgain(): void {
-    this.#newest = undefined;
+    this.#came.clear();
   }
 
   /** Chunks of older epochs before the flush are still good: they are played. */

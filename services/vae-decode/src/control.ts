@@ -111,11 +111,11 @@ export class Control implements WorkerHandlers {
     }
   }
 
-  /** NATS was away for this worker: latents may have been missed, and frames may not have arrived. */
+  /** NATS was away for this worker or for the egress: latents may have been missed, and frames may not have arrived. */
   async #catchUp(sessionId: string): Promise<void> {
     const { stage } = this.#parts;
     stage.expectAgain(sessionId);
-    for (const chunk of unplayed(await this.#recall(sessionId))) stage.latent(chunk);
+    stage.again(unplayed(await this.#recall(sessionId)));
   }
 
   async #recall(sessionId: string): Promise<Retained> {
@@ -177,6 +177,7 @@ export class Control implements WorkerHandlers {
         else if (result !== 'queued') outbound.dropped(result, 1);
       },
       onFlush: (epoch, fromChunk) => outbound.dropped('flushed', stage.flush(sessionId, epoch, fromChunk)),
+      onMissed: () => void this.#catchUp(sessionId),
     });
   }
 }

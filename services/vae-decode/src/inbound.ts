@@ -4,6 +4,8 @@ import type { Bus } from '@talkmesh/service-kit';
 export interface InboundHandlers {
   onLatent(message: LatentMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
+  /** The egress may have missed frames. */
+  onMissed(): void;
 }
 
 /** Listens to a session's latents, joined from their parts, and flushes. @returns the end of listening */
@@ -17,6 +19,7 @@ export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, han
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
+    else if (event.type === 'frames.missed') handlers.onMissed();
   });
   return () => {
     latents.unsubscribe();
@@ -56,6 +59,7 @@ export class SessionInlet {
     this.#unlisten = listen(bus, sessionId, geometry, {
       onLatent: (message) => later(() => handlers.onLatent(message)),
       onFlush: (epoch, fromChunk) => later(() => handlers.onFlush(epoch, fromChunk)),
+      onMissed: () => later(() => handlers.onMissed()),
     });
   }
 

@@ -272,3 +272,21 @@ test('run waits for chunks and ends when told', async () => {
   abort.abort();
   await running;
 });
+
+test('chunks that are made again have the time that is left, and are no duplicates', async () => {
+  const decoder = open();
+  const pastUs = nowMs * 1000 - 1;
+  for (const chunk of [0, 1]) stage.latent(latent(chunk));
+  await drain();
+  assert.equal(stage.latent(latent(1)), 'duplicate');
+  stage.expectAgain(SESSION);
+  // One that comes while they are read back.
+  stage.latent(latent(3));
+  stage.again([latent(1, { deadlineUs: pastUs }), latent(2, { deadlineUs: pastUs }), latent(3)]);
+  const outputs = await drain();
+  assert.deepEqual(decoder.decoded, [0, 1, 3, 1, 2]);
+  const deadlines = outputs.flatMap((output) =>
+    output.type === 'frame' && output.message.frame === 0 ? [output.message.deadlineUs] : [],
+  );
+  assert.deepEqual(deadlines, [0, nowMs * 1000 + 480_000, nowMs * 1000 + 960_000]);
+});

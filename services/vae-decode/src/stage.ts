@@ -142,9 +142,18 @@ export class DecodeStage {
     return result;
   }
 
-  /** NATS was away: chunks that were decoded may come again and are decoded again. */
+  /** What was made of chunks may not have arrived: they may come again and are decoded again. */
   expectAgain(sessionId: string): void {
     this.#entries.get(sessionId)?.call.expectAgain();
+  }
+
+  /** Chunks that were read back. Whoever plays them waits for them, so the deadlines they had do not count. */
+  again(chunks: readonly LatentMessage[]): void {
+    const { clock, geometry } = this.#options;
+    for (const [i, chunk] of chunks.entries()) {
+      const waitedForUs = clock.wallUs() + (i + 1) * geometry.chunkMs * 1000;
+      this.latent({ ...chunk, deadlineUs: chunk.deadlineUs && Math.max(chunk.deadlineUs, waitedForUs) });
+    }
   }
 
   /** @returns chunks given up that waited */

@@ -43,6 +43,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       creditChunks: recording ? config.recordLeadChunks : config.leadChunks,
       connectTimeoutMs: config.viewerConnectTimeoutMs,
       goneMs: config.viewerGoneMs,
+      resume: request.resume,
       after,
       bus,
       log,
@@ -65,10 +66,10 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     await bus.flush();
   };
 
-  const close = async (sessionId: string): Promise<void> => {
+  const close = async (sessionId: string, reason: string): Promise<void> => {
     const held = sessions.get(sessionId);
     sessions.delete(sessionId);
-    await held?.session.close();
+    await held?.session.close(reason);
   };
 
   const sinkOf = (sessionId: string): Sink => {

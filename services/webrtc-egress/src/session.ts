@@ -1,5 +1,5 @@
 import type { FrameMessage, PlayheadMessage } from '@talkmesh/contracts';
-import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
+import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
 import { type FrameShape, listen } from './inbound.js';
 import type { EgressMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
@@ -9,6 +9,8 @@ import { ViewerWatch } from './viewer.js';
 
 /** Chunks the buffer holds beyond the credit: those under way when the playhead moved. */
 const SPARE_CHUNKS = 2;
+/** Frames that are made again come within this time, or not at all, milliseconds. */
+const MISSED_MS = 2000;
 /** While nothing is played the position is told again this often, milliseconds. */
 const PERSIST_MS = 1000;
 
@@ -20,7 +22,8 @@ export interface SessionOptions {
   readonly creditChunks: number;
   readonly connectTimeoutMs: number;
   readonly goneMs: number;
-  /** The last playhead of the worker this session comes from. */
+  /** Taken over from another worker, with the last playhead it told. */
+  readonly resume?: boolean;
   readonly after?: PlayheadMessage | undefined;
   readonly bus: Bus;
   readonly log: Logger;
@@ -47,7 +50,9 @@ export class EgressSession {
   readonly #log: Logger;
   #sink: Sink | undefined;
   #received = 0;
+  readonly #reconnection: Subscription;
   #persist: NodeJS.Timeout | undefined;
+  #missed: NodeJS.Timeout | undefined;
   #publishedAtMs = 0;
   #dropped = 0;
 
@@ -68,6 +73,7 @@ export class EgressSession {
       onFrame: (frame) => this.#receive(frame),
       onFlush: (from, fromChunk) => this.#flush(from, fromChunk),
     });
+    this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }
 
   /** Gives the session its sink and, with the first playhead, the producers their credit. */
@@ -78,6 +84,8 @@ export class EgressSession {
     this.#persist = setInterval(() => {
       if (performance.now() - this.#publishedAtMs >= PERSIST_MS) this.#publish(this.#playhead.current());
     }, PERSIST_MS);
+    // What was on its way to the worker before is retained nowhere.
+    if (this.#options.resume === true) this.#missedFrames();
   }
 
   take(maxInFlight: number): TakenFrame | undefined {
@@ -129,11 +137,27 @@ export class EgressSession {
     };
   }
 
-  async close(): Promise<void> {
+  /** @param reason `moved`: another worker goes on from the last playhead */
+  async close(reason = 'ended'): Promise<void> {
     clearInterval(this.#persist);
+    clearTimeout(this.#missed);
+    this.#reconnection.unsubscribe();
     this.#stopListening();
+    if (reason === 'moved') this.#publish(this.#playhead.current());
     this.watch.dispose();
     await this.#sink?.close();
+  }
+
+  /** The decoder is asked for everything from the playhead on; what is there already waits for what comes before it. */
+  #missedFrames(): void {
+    this.#publish(this.#playhead.current());
+    this.#event({ type: 'frames.missed' });
+    this.#stage.expectsMissed = true;
+    clearTimeout(this.#missed);
+    this.#missed = setTimeout(() => {
+      this.#stage.expectsMissed = false;
+      this.#sink?.pump();
+    }, MISSED_MS);
   }
 
   #publish(playhead: PlayheadMessage): void {

@@ -45,6 +45,34 @@ test('the buffer is bounded in chunks and refuses what is beyond', () => {
   assert.equal(stage.waiting, 2 * FRAMES_PER_CHUNK);
 });
 
+test('a gap is waited for while missed frames are made again, and played over otherwise', () => {
+  const stage = newStage();
+  verdicts(stage, [testFrame(0, 10), testFrame(0, 11)]);
+  assert.deepEqual(
+    [place(stage.take(9)), place(stage.take(9))],
+    [
+      [0, 0, 10],
+      [0, 0, 11],
+    ],
+  );
+  stage.expectsMissed = true;
+  stage.offer(testFrame(2, 0));
+  assert.equal(stage.take(9), undefined);
+  verdicts(stage, testChunk(1));
+  const places = Array.from({ length: FRAMES_PER_CHUNK + 1 }, () => place(stage.take(99)));
+  assert.deepEqual(
+    [places[0], places.at(-1)],
+    [
+      [0, 1, 0],
+      [0, 2, 0],
+    ],
+  );
+  stage.offer(testFrame(3, 4));
+  assert.equal(stage.take(99), undefined);
+  stage.expectsMissed = false;
+  assert.deepEqual(place(stage.take(99)), [0, 3, 4]);
+});
+
 test('no more than maxInFlight frames are with the sink', () => {
   const stage = newStage();
   verdicts(stage, testChunk(0));

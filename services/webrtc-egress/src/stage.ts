@@ -35,6 +35,8 @@ export class FrameStage {
   /** Without a picture when another worker played it. */
   #lastPlayed: (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined;
   #serial = 0;
+  /** Frames that were missed are on their way again: a gap is waited for, not played over. */
+  expectsMissed = false;
 
   /** @param options `after`: what another worker played last; everything up to it is stale. */
   constructor(options: { epoch: number; capacityChunks: number; after?: FramePosition | undefined }) {
@@ -90,8 +92,9 @@ export class FrameStage {
   /** The next frame for the sink, or undefined when none waits or `maxInFlight` are with the sink already. */
   take(maxInFlight: number): TakenFrame | undefined {
     if (this.#inFlight.length >= maxInFlight) return undefined;
-    const next = this.#waiting.shift();
-    if (next === undefined) return undefined;
+    const [next] = this.#waiting;
+    if (next === undefined || (this.expectsMissed && this.#isAfterGap(next))) return undefined;
+    this.#waiting.shift();
     const frame = next.held ? { ...next, i420: this.#pictureBefore(next) } : next;
     const taken = { serial: this.#serial++, frame };
     this.#inFlight.push(taken);
@@ -134,6 +137,14 @@ export class FrameStage {
 
   #isFlushed(frame: FrameMessage): boolean {
     return this.#flushes.some((flush) => frame.epoch < flush.epoch && frame.chunk >= flush.fromChunk);
+  }
+
+  #isAfterGap(frame: FrameMessage): boolean {
+    const last = this.#last;
+    if (last === undefined) return false;
+    const endsChunk = last.frame + 1 >= frame.framesInChunk;
+    const due = endsChunk ? { chunk: last.chunk + 1, frame: 0 } : { chunk: last.chunk, frame: last.frame + 1 };
+    return precedes(due, frame);
   }
 
   #isBehind(frame: FrameMessage): boolean {

@@ -39,6 +39,7 @@ function setUp() {
   const handlers = new Map<string, (payload: Uint8Array) => void>();
   const playheads: PlayheadMessage[] = [];
   const events: Pick<MeshEvent, 'type'>[] = [];
+  const hooks = { beforeAnswer: async () => {}, accepts: true, reconnect: () => {} };
   const bus = {
     subscribe: (stream: string, _sid: string, on: (payload: Uint8Array) => void) => {
       handlers.set(stream, on);
@@ -50,6 +51,10 @@ function setUp() {
     },
     publish: (_stream: string, _sid: string, payload: Uint8Array) => playheads.push(decodePlayhead(payload)),
     publishEvent: (event: Pick<MeshEvent, 'type'>) => events.push(event),
+    onReconnect: (listener: () => void) => {
+      hooks.reconnect = listener;
+      return { unsubscribe: () => undefined };
+    },
   } as unknown as Bus;
   const metrics = createEgressMetrics(createMetrics({ defaults: false }));
   const session = new EgressSession({
@@ -65,7 +70,6 @@ function setUp() {
     metrics,
   });
   const peers: FakePeer[] = [];
-  const hooks = { beforeAnswer: async () => {}, accepts: true };
   const host: ViewerHost = {
     open: async (peerId, _sdp, _setup, listener) => {
       await hooks.beforeAnswer();
@@ -142,6 +146,21 @@ test('the new viewer plays what the old one had not; late words of the old one c
   assert.equal(frames[0]?.i420[0], 17, 'it begins with frame 1');
   assert.equal(session.stats().itemsOut, 1);
   assert.deepEqual(types(events), ['viewer.connected', 'viewer.connected']);
+  await session.close();
+});
+
+test('NATS was away: frames are asked for again, and what comes after them waits', async () => {
+  const { receive, connect, play, session, events, hooks, playheads } = setUp();
+  receive(testFrame(0, 0));
+  const peer = await connect();
+  play(peer, 0);
+  hooks.reconnect();
+  assert.equal(events.at(-1)?.type, 'frames.missed');
+  assert.deepEqual([playheads.at(-1)?.chunk, playheads.at(-1)?.frame], [0, 0]);
+  receive(testFrame(0, 2));
+  assert.deepEqual(places(peer), [0]);
+  receive(testFrame(0, 1));
+  assert.deepEqual(places(peer), [0, 1, 2]);
   await session.close();
 });
 
