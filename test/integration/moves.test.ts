@@ -1,102 +1,191 @@
 /** Workers go one after the other while a call is up: drained, rolled, cut off from NATS, killed at the edges of the pipeline. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { type NatsServer, startNatsServer } from '@talkmesh/service-kit/testing';
-import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
-import { CallTap } from '../support/call-tap.js';
-import { firstAvatar } from '../support/nano.js';
-import { NatsProxy } from '../support/nats-proxy.js';
-import { rest } from '../support/record-call.js';
+import type { WorkerName } from '@talkmesh/contracts';
+import type { MeshService } from '../../deploy/local/src/mesh.js';
 import { firstDifference, firstDifferenceButPauses } from '../support/seams.js';
 import { concatenate, speak } from '../support/speech.js';
+import type { SpeechStream } from '../support/speech-stream.js';
 import { isWhole, PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
+import { DRAIN_DEADLINE_MS, TwinMesh } from '../support/twin-mesh.js';
 import { sleep, waitUntil } from '../support/waiting.js';
-import { watchCall } from '../support/watch-call.js';
+import type { WatchCall } from '../support/watch-call.js';
 
-const WORKERS = ['score-model', 'vae-decode', 'audio-llm-bridge'] as const;
+const INNER = ['score-model', 'vae-decode', 'audio-llm-bridge'] as const;
+const EDGES = ['audio-ingest', 'webrtc-egress'] as const;
+/** Without NATS for this long a worker loses its sessions. */
+const CUT_OFF_MS = 2500;
+/** Longer than a chunk: frames and words of this time reach nobody. */
+const MOMENT_MS = 1000;
 const sentence = speak('One two three four five six seven eight nine ten, and nobody who listens will ever know.');
-const long = concatenate(...Array.from({ length: 3 }, () => sentence));
+const long = concatenate(sentence, sentence, sentence);
+const twice = concatenate(sentence, sentence);
 
 const open: AsyncDisposable[] = [];
-let nats: NatsServer;
-let mesh: Mesh;
-let proxy: NatsProxy;
+let twins: TwinMesh;
 before(async () => {
-  nats = await startNatsServer();
-  proxy = await NatsProxy.start(nats.url);
-  process.env['TALKMESH_NATS_URL'] = nats.url;
-  const env = { TALKMESH_DRAIN_DEADLINE_MS: '30000' };
-  mesh = await startMesh({
-    quiet: true,
-    replicas: { 'score-model': 2, 'vae-decode': 2, 'audio-llm-bridge': 2, 'audio-ingest': 2, 'webrtc-egress': 2 },
-    restartMs: [200],
-    env: {
-      'vae-decode': env,
-      'audio-llm-bridge': env,
-      'audio-ingest': env,
-      'score-model': { ...env, TALKMESH_NATS_URL: proxy.url },
-    },
-  });
+  twins = await TwinMesh.start({ TALKMESH_WORKER_CUT_OFF_MS: String(CUT_OFF_MS), TALKMESH_WATCH_MS: '100' });
 });
 afterEach(async () => {
   for (const spoken of open.splice(0)) await spoken[Symbol.asyncDispose]();
 });
 after(async () => {
-  delete process.env['TALKMESH_NATS_URL'];
-  await mesh?.stop();
-  await proxy?.[Symbol.asyncDispose]();
-  await nats?.[Symbol.asyncDispose]();
+  await twins?.[Symbol.asyncDispose]();
 });
 
 async function start(speech: Int16Array): Promise<SpokenCall> {
-  const spoken = await SpokenCall.start(mesh, speech);
+  const spoken = await SpokenCall.start(twins.mesh, speech);
   open.push(spoken);
   return spoken;
 }
 
-for (const service of WORKERS)
-  test(`a ${service} worker that drains in the middle of speech hands over; nothing is lost`, {
-    timeout: 300_000,
-  }, async () => {
-    const spoken = await start(sentence);
-    await spoken.signal(service, 'SIGTERM');
-    await spoken.over();
-    assert.deepEqual(spoken.moves, [`${service} drained`]);
-    assert.deepEqual(spoken.finished, [[1, false]]);
-    assert.equal(firstDifference(sentence, spoken.tap.heard(1)), undefined);
-  });
+async function watch(speak: (call: WatchCall) => void): Promise<SpokenCall<WatchCall>> {
+  const spoken = await SpokenCall.watch(twins.mesh, speak);
+  open.push(spoken);
+  return spoken;
+}
 
-test('every score, decoder and bridge worker is replaced while one call speaks', { timeout: 600_000 }, async () => {
+type AnyCall = Pick<SpokenCall, 'tap' | 'moves' | 'signal' | 'workerOf'>;
+
+/** What is done to a worker of the call, and the move that follows. */
+async function moved(spoken: AnyCall, act: () => Promise<void>): Promise<void> {
+  const before = spoken.moves.length;
+  await act();
+  await waitUntil('the move', () => spoken.moves.length > before, PATIENCE_MS);
+}
+
+/** Tells the call's worker to go; its process ends well, its successor takes its place. */
+async function drain(spoken: AnyCall, service: WorkerName): Promise<void> {
+  const before = twins.endings(service).length;
+  await moved(spoken, () => spoken.signal(service, 'SIGTERM'));
+  await waitUntil('its end', () => twins.endings(service).length > before, DRAIN_DEADLINE_MS);
+  assert.equal(twins.endings(service).at(-1), 'ended with code 0');
+  await waitUntil('the next process', () => isWhole(twins.mesh), PATIENCE_MS);
+}
+
+async function cutOff(spoken: AnyCall, service: WorkerName, during: () => Promise<void>): Promise<void> {
+  const worker = await spoken.workerOf(service);
+  twins.proxy.cut(worker);
+  try {
+    await during();
+  } finally {
+    twins.proxy.heal(worker);
+  }
+}
+
+/** Settles when the viewer has seen so many chunks more. */
+async function playsOn({ tap }: AnyCall, chunks: number): Promise<void> {
+  const before = tap.playhead?.chunk ?? 0;
+  await waitUntil('the playhead moves', () => (tap.playhead?.chunk ?? 0) >= before + chunks, PATIENCE_MS);
+}
+
+test('every score, decoder and bridge worker is drained while one call speaks; nothing is lost', {
+  timeout: 600_000,
+}, async () => {
   const spoken = await start(long);
-  for (const service of WORKERS)
-    for (let replica = 0; replica < 2; replica++) {
-      const before = spoken.moves.length;
-      await spoken.signal(service, 'SIGTERM');
-      await waitUntil('the move', () => spoken.moves.length > before, PATIENCE_MS);
-      await waitUntil('the next process', () => isWhole(mesh), PATIENCE_MS);
-    }
+  for (const service of INNER) for (let replica = 0; replica < 2; replica++) await drain(spoken, service);
   await spoken.over();
   assert.deepEqual(
-    [...new Set(spoken.moves)],
-    WORKERS.map((service) => `${service} drained`),
+    spoken.moves,
+    INNER.flatMap((service) => [`${service} drained`, `${service} drained`]),
   );
   assert.deepEqual(spoken.finished, [[1, false]]);
   assert.equal(firstDifference(long, spoken.tap.heard(1)), undefined);
 });
 
-for (const seconds of [1, 10])
-  test(`a score worker without NATS for ${seconds} s: the call goes on, no word is lost`, {
+for (const service of INNER)
+  test(`a ${service} worker without NATS for a moment goes on, for long is replaced`, {
     timeout: 300_000,
   }, async () => {
-    const spoken = await start(sentence);
-    const worker = await spoken.workerOf('score-model');
-    proxy.cut(worker);
-    await sleep(seconds * 1000);
-    proxy.heal(worker);
+    const spoken = await start(twice);
+    await cutOff(spoken, service, () => sleep(MOMENT_MS));
+    await playsOn(spoken, 3);
+    assert.deepEqual(spoken.moves, []);
+    await cutOff(spoken, service, () => moved(spoken, async () => {}));
     await spoken.over();
+    assert.deepEqual(spoken.moves, [`${service} cut-off`]);
     assert.deepEqual(spoken.finished, [[1, false]]);
-    assert.equal(firstDifference(sentence, spoken.tap.heard(1)), undefined);
+    assert.equal(firstDifference(twice, spoken.tap.heard(1)), undefined);
   });
+
+for (const service of EDGES)
+  test(`${service}: drained twice, without NATS for a moment and for long, while one call is being spoken to`, {
+    timeout: 600_000,
+  }, async () => {
+    let stream: SpeechStream | undefined;
+    const spoken = await watch((call) => {
+      stream = call.talk(sentence);
+    });
+    const offersAgain = async (): Promise<void> => {
+      if (service === 'webrtc-egress') await spoken.call.watchAgain();
+      await playsOn(spoken, 3);
+    };
+    for (let replica = 0; replica < 2; replica++) {
+      await drain(spoken, service);
+      await offersAgain();
+    }
+    await cutOff(spoken, service, () => sleep(MOMENT_MS));
+    await playsOn(spoken, 6);
+    await cutOff(spoken, service, () => moved(spoken, async () => {}));
+    await offersAgain();
+    const said = await stream?.finish();
+    await spoken.over();
+    await waitUntil('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
+    assert.deepEqual(spoken.moves, [`${service} drained`, `${service} drained`, `${service} cut-off`]);
+    assert.deepEqual(spoken.finished, [[1, false]]);
+    assert.equal(firstDifferenceButPauses(said ?? new Int16Array(0), spoken.tap.heard(1)), undefined);
+    assertOneCourse(spoken);
+    assert.ok((await spoken.call.report()).frames > 0, 'the viewer sees it');
+  });
+
+/** Position, credit, epoch and held frames go on as if one worker had played all of it; every frame of the turn is played once. */
+function assertOneCourse({ tap }: SpokenCall<WatchCall>): void {
+  const heads = tap.playheads.map(({ playhead }) => playhead);
+  for (const [i, head] of heads.entries()) {
+    const before = heads[i - 1] ?? head;
+    const seen = `playhead ${i} of ${heads.length}: ${JSON.stringify([before, head])}`;
+    assert.ok(head.chunk >= before.chunk && head.chunk <= before.chunk + 1, `chunks in a row, ${seen}`);
+    assert.ok(head.epoch >= before.epoch && head.heldFrames >= before.heldFrames, `nothing is set back, ${seen}`);
+    assert.equal(head.creditChunks, before.creditChunks, seen);
+  }
+  const spokenFrames = tap.inOrder().filter(({ frame }) => frame.turn === 1 && frame.speaking);
+  const playedMs = Math.max(...heads.map(({ turn, turnPlayedMs }) => (turn === 1 ? turnPlayedMs : 0)));
+  assert.equal(Math.round(playedMs / 40), spokenFrames.length, 'frames of the turn that were played');
+}
+
+test('a gateway that dies between placing a stage and opening it: the sweep of another one finishes the move', {
+  timeout: 300_000,
+}, async () => {
+  // It moves nothing that lost NATS, so that what is left of a move can only be found by its sweep.
+  const other = { TALKMESH_WORKER_CUT_OFF_MS: '120000', TALKMESH_SWEEP_MS: '300', TALKMESH_OPEN_DEADLINE_MS: '1000' };
+  await using sweeping = await twins.secondGateway(other);
+  let sent: Promise<void> | undefined;
+  const spoken = await watch((call) => {
+    sent = call.say(twice);
+  });
+  await sent;
+  const worker = await spoken.workerOf('score-model');
+  const pidOf = (of: (service: MeshService) => boolean): number => twins.mesh.services.find(of)?.pid ?? 0;
+  const [workerPid, gatewayPid] = [pidOf((s) => s.instanceId === worker), pidOf((s) => s.name === 'gateway')];
+  twins.proxy.cut(worker);
+  // The gateway has heard that it lost NATS; now the worker stands still, and whoever moves its session waits for it to let go.
+  await sleep(MOMENT_MS);
+  process.kill(workerPid, 'SIGSTOP');
+  try {
+    await waitUntil('another place', async () => (await spoken.workerOf('score-model')) !== worker, PATIENCE_MS);
+    process.kill(gatewayPid, 'SIGKILL');
+  } finally {
+    process.kill(workerPid, 'SIGCONT');
+    twins.proxy.heal(worker);
+  }
+  await waitUntil('the move', () => spoken.moves.length > 0, PATIENCE_MS);
+  await waitUntil('the gateway', () => isWhole(twins.mesh), PATIENCE_MS);
+  await spoken.over();
+  assert.deepEqual(spoken.moves, ['score-model missing']);
+  assert.match(sweeping.log, /"cause":"missing".*a stage moved/);
+  assert.deepEqual(spoken.finished, [[1, false]]);
+  assert.equal(firstDifferenceButPauses(twice, spoken.tap.heard(1)), undefined);
+});
 
 test('a bridge that is killed: what was sent is heard, the turn is over, turns go on', {
   timeout: 300_000,
@@ -118,40 +207,27 @@ test('a bridge that is killed: what was sent is heard, the turn is over, turns g
 test('an egress that is killed: the viewer offers again and the call plays on where it stopped', {
   timeout: 300_000,
 }, async () => {
-  await waitUntil('all workers', () => isWhole(mesh), PATIENCE_MS);
-  await using call = await watchCall(mesh, firstAvatar.id);
-  await using tap = await CallTap.open(mesh, call.sessionId);
-  await waitUntil('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
-  void call.say(sentence);
-  await waitUntil('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
-  const { body } = await rest<{ placement: Record<string, string> }>(mesh, 'GET', `/v1/sessions/${call.sessionId}`);
-  const holder = mesh.services.find(({ instanceId }) => instanceId === body.placement['webrtc-egress']);
-  process.kill(holder?.pid ?? 0, 'SIGKILL');
-  const isMoved = (): boolean => tap.events.some((e) => e.type === 'stage.moved' && e.service === 'webrtc-egress');
-  await waitUntil('the move', isMoved, PATIENCE_MS);
-  const stoppedAt = tap.playheads.length;
-  await call.watchAgain();
-  await waitUntil('the end of the turn', () => tap.events.some(({ type }) => type === 'turn.finished'), PATIENCE_MS);
-  assert.deepEqual(
-    tap.events.flatMap((event) => (event.type === 'turn.finished' ? [event.interrupted] : [])),
-    [false],
-  );
-  assert.equal(firstDifferenceButPauses(sentence, tap.heard(1)), undefined);
-  const chunks = tap.playheads.map(({ playhead }) => playhead.chunk);
-  assert.ok(
-    chunks.every((chunk, i) => i === 0 || (chunk >= (chunks[i - 1] ?? 0) && chunk - (chunks[i - 1] ?? 0) <= 1)),
-    `no chunk is left out or played again: ${chunks.slice(stoppedAt - 4, stoppedAt + 8)}`,
-  );
-  assert.ok((await call.report()).frames > 0, 'the viewer sees it');
+  const spoken = await watch((call) => void call.say(sentence));
+  await moved(spoken, () => spoken.signal('webrtc-egress', 'SIGKILL'));
+  await spoken.call.watchAgain();
+  await spoken.over();
+  await waitUntil('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
+  assert.deepEqual(spoken.moves, ['webrtc-egress died']);
+  assert.deepEqual(spoken.finished, [[1, false]]);
+  assert.equal(firstDifferenceButPauses(sentence, spoken.tap.heard(1)), undefined);
+  assertOneCourse(spoken);
+  assert.ok((await spoken.call.report()).frames > 0, 'the viewer sees it');
 });
 
-test('an ingest that is killed: the session stays, a new stream is heard', { timeout: 300_000 }, async () => {
-  const spoken = await start(sentence);
-  await spoken.over();
-  await spoken.signal('audio-ingest', 'SIGKILL');
-  await waitUntil('the move', () => spoken.moves.length > 0, PATIENCE_MS);
-  assert.deepEqual(spoken.moves, ['audio-ingest died']);
-  spoken.call.say(sentence);
-  await spoken.over(2);
-  assert.equal(firstDifference(sentence, spoken.tap.heard(2)), undefined);
-});
+for (const signal of ['SIGKILL', 'SIGTERM'] as const)
+  test(`the microphone offers again after ${signal} to its ingest and is heard`, { timeout: 300_000 }, async () => {
+    const spoken = await watch((call) => void call.hum());
+    await moved(spoken, () => spoken.signal('audio-ingest', signal));
+    const before = loudOf(spoken);
+    await spoken.call.hum();
+    await waitUntil('the new microphone', () => loudOf(spoken) > before + 24_000, PATIENCE_MS);
+    assert.deepEqual(spoken.moves, [`audio-ingest ${signal === 'SIGKILL' ? 'died' : 'drained'}`]);
+  });
+
+const loudOf = ({ tap }: AnyCall): number =>
+  tap.inOrder().reduce((sum, { frame }) => sum + frame.pcm.filter((sample) => Math.abs(sample) > 400).length, 0);

@@ -6,6 +6,7 @@ import { firstAvatar, nano } from './nano.js';
 import { type PacedCall, startPacedCall } from './paced-call.js';
 import { rest } from './record-call.js';
 import { waitUntil } from './waiting.js';
+import { type WatchCall, watchCall } from './watch-call.js';
 
 export const PATIENCE_MS = 90_000;
 
@@ -14,25 +15,41 @@ interface Told {
   readonly placement: Readonly<Record<WorkerName, string>>;
 }
 
+type Callable = AsyncDisposable & { readonly sessionId: string };
+
 /** A fresh call that speaks its first turn, with everything it sends seen from the side. */
-export class SpokenCall implements AsyncDisposable {
-  readonly call: PacedCall;
+export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposable {
+  readonly call: C;
   readonly tap: CallTap;
   readonly #mesh: Mesh;
 
-  private constructor(mesh: Mesh, call: PacedCall, tap: CallTap) {
+  private constructor(mesh: Mesh, call: C, tap: CallTap) {
     this.#mesh = mesh;
     this.call = call;
     this.tap = tap;
   }
 
-  /** Settles when a second of the turn was heard. */
-  static async start(mesh: Mesh, speech: Int16Array): Promise<SpokenCall> {
+  /** Recorded at the pace of time, all of the speech sent at once. Settles when a second of the turn was heard. */
+  static start(mesh: Mesh, speech: Int16Array): Promise<SpokenCall> {
+    const open = () => startPacedCall(mesh, firstAvatar.id, nano.fps);
+    return SpokenCall.#begin(mesh, open, (call) => call.say(speech));
+  }
+
+  /** Watched over WebRTC, `speak` says something. Settles when a second of it was heard. */
+  static watch(mesh: Mesh, speak: (call: WatchCall) => void): Promise<SpokenCall<WatchCall>> {
+    return SpokenCall.#begin(mesh, () => watchCall(mesh, firstAvatar.id), speak);
+  }
+
+  static async #begin<C extends Callable>(
+    mesh: Mesh,
+    open: () => Promise<C>,
+    speak: (call: C) => void,
+  ): Promise<SpokenCall<C>> {
     await waitUntil('all workers', () => isWhole(mesh), PATIENCE_MS);
-    const call = await startPacedCall(mesh, firstAvatar.id, nano.fps);
+    const call = await open();
     const spoken = new SpokenCall(mesh, call, await CallTap.open(mesh, call.sessionId));
     try {
-      call.say(speech);
+      speak(call);
       await waitUntil('the voice', () => (spoken.tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
     } catch (error) {
       await spoken[Symbol.asyncDispose]();

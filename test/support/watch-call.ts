@@ -1,40 +1,41 @@
-import { Metadata } from '@grpc/grpc-js';
 import { v1 } from '@talkmesh/contracts';
 import { connectClient } from '@talkmesh/service-kit';
 import { type PeerReport, TestPeer } from '@talkmesh/webrtc/testing';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { rest } from './record-call.js';
-import { sleep } from './waiting.js';
+import { SpeechStream, type SpeechStreamOptions } from './speech-stream.js';
 
 /** A call at real speed without a browser: a WebRTC viewer in a process of its own, speech sent as a language model does. */
 export interface WatchCall extends AsyncDisposable {
   readonly sessionId: string;
   report(): Promise<PeerReport>;
-  /** Says something as one turn, sent twice as fast as it is heard; settles when all of it was sent. */
+  /** Says something as one turn, sent twice as fast as it is heard; settles when all of it was sent or the call is over. */
   say(pcm: Int16Array): Promise<void>;
+  /** Says words over and over as one turn, as fast as they are heard. */
+  talk(words: Int16Array): SpeechStream;
   /** Offers again, as a browser does whose connection broke; what was seen before is forgotten. */
   watchAgain(): Promise<void>;
+  /** Sends a tone as the microphone; instead of the one before, when there is one. */
+  hum(): Promise<void>;
 }
 
 interface Created {
   readonly session: { readonly id: string };
   readonly token: string;
   readonly whep: string;
+  readonly whip: string;
 }
 
-const BLOCK_MS = 50;
-const BLOCK_SAMPLES = 2400;
-
-async function connectViewer(mesh: Mesh, { whep, token }: Created): Promise<TestPeer> {
+async function connectPeer(mesh: Mesh, created: Created, protocol: 'whep' | 'whip'): Promise<TestPeer> {
   const peer = new TestPeer();
   try {
-    const answer = await fetch(new URL(whep, mesh.httpUrl), {
+    const answer = await fetch(new URL(created[protocol], mesh.httpUrl), {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/sdp' },
-      body: await peer.offer({ receive: ['video', 'audio'] }),
+      headers: { authorization: `Bearer ${created.token}`, 'content-type': 'application/sdp' },
+      body: await peer.offer(protocol === 'whep' ? { receive: ['video', 'audio'] } : { sendAudio: true }),
       signal: AbortSignal.timeout(20_000),
     });
-    if (answer.status !== 201) throw new Error(`the viewer was refused: ${await answer.text()}`);
+    if (answer.status !== 201) throw new Error(`the ${protocol} offer was refused: ${await answer.text()}`);
     await peer.accept(await answer.text());
     return peer;
   } catch (error) {
@@ -47,7 +48,7 @@ export async function watchCall(mesh: Mesh, avatar: string): Promise<WatchCall> 
   const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1 };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify({ status, body })}`);
-  return new Watched(mesh, await connectViewer(mesh, body), body);
+  return new Watched(mesh, await connectPeer(mesh, body, 'whep'), body);
 }
 
 class Watched implements WatchCall {
@@ -55,8 +56,8 @@ class Watched implements WatchCall {
   readonly #mesh: Mesh;
   readonly #created: Created;
   #peer: TestPeer;
+  #microphone: TestPeer | undefined;
   readonly #ingest: InstanceType<typeof v1.AudioIngest>;
-  #ended = false;
 
   constructor(mesh: Mesh, peer: TestPeer, created: Created) {
     this.sessionId = created.session.id;
@@ -71,29 +72,34 @@ class Watched implements WatchCall {
   }
 
   async say(pcm: Int16Array): Promise<void> {
-    const metadata = new Metadata();
-    metadata.set('authorization', `Bearer ${this.#created.token}`);
-    const upload = this.#ingest.StreamAudio(metadata, () => {});
-    upload.on('error', () => {});
-    upload.write({ sessionId: this.sessionId, sampleRateHz: 24_000, channels: 1 });
-    const startMs = performance.now();
-    for (let block = 0; block * BLOCK_SAMPLES < pcm.length && !this.#ended; block++) {
-      const part = pcm.slice(block * BLOCK_SAMPLES, (block + 1) * BLOCK_SAMPLES);
-      upload.write({ pcm: Buffer.from(part.buffer) });
-      await sleep(Math.max(0, startMs + (block + 1) * BLOCK_MS - performance.now()));
-    }
-    upload.end();
+    // What was refused shows in what is heard.
+    await this.#stream({ words: pcm, speed: 2, samples: pcm.length }).over.catch(() => undefined);
+  }
+
+  talk(words: Int16Array): SpeechStream {
+    return this.#stream({ words, speed: 1 });
+  }
+
+  #stream(what: Pick<SpeechStreamOptions, 'words' | 'speed' | 'samples'>): SpeechStream {
+    const { token } = this.#created;
+    return new SpeechStream({ ...what, ingest: this.#ingest, sessionId: this.sessionId, token });
   }
 
   async watchAgain(): Promise<void> {
     await this.#peer[Symbol.asyncDispose]();
-    this.#peer = await connectViewer(this.#mesh, this.#created);
+    this.#peer = await connectPeer(this.#mesh, this.#created, 'whep');
+  }
+
+  async hum(): Promise<void> {
+    await this.#microphone?.[Symbol.asyncDispose]();
+    this.#microphone = await connectPeer(this.#mesh, this.#created, 'whip');
+    await this.#microphone.tone(300, 8000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ended = true;
     await rest(this.#mesh, 'DELETE', `/v1/sessions/${this.sessionId}`);
     this.#ingest.close();
+    await this.#microphone?.[Symbol.asyncDispose]();
     await this.#peer[Symbol.asyncDispose]();
   }
 }

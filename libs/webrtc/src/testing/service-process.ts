@@ -35,7 +35,10 @@ export class ServiceProcess implements AsyncDisposable {
         resolve(entry);
       });
     });
-    const { grpcAddress, adminAddress } = await ready;
+    const { grpcAddress, adminAddress } = await ready.catch((error: unknown) => {
+      child.kill('SIGKILL');
+      throw error;
+    });
     return new ServiceProcess(child, String(grpcAddress), String(adminAddress), log);
   }
 
