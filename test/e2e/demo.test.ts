@@ -22,7 +22,9 @@ const out = process.env['TALKMESH_SCREENSHOTS'] ?? join(tmpdir(), 'talkmesh-scre
 let mesh: Mesh;
 before(async () => {
   mkdirSync(out, { recursive: true });
-  mesh = await startMesh({ quiet: true, env: ROOMY });
+  // There is one worker of each kind: a call waits for it to come back, however busy the machine is.
+  const gateway = { TALKMESH_HANDOVER_DEADLINE_MS: '60000' };
+  mesh = await startMesh({ quiet: true, env: { ...ROOMY, gateway } });
 });
 after(async () => {
   await mesh?.stop();
@@ -139,6 +141,33 @@ test('two callers at the same time hear their own avatar only; a closed tab rele
   await one.page.getByTestId('hangup').click();
   await two.page.close();
   await waitUntil('both sessions released', async () => (await sessionsLeft()) === 0, 30_000);
+});
+
+test('an egress that is drained, then one that is killed: the page offers again, pictures and voice go on', {
+  timeout: 180_000,
+}, async () => {
+  const microphoneWav = writeMicrophone('quiet', silence(120));
+  await using caller = await openBrowser({ microphoneWav });
+  const { page } = caller;
+  await call(page, firstAvatar.id);
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const egress = mesh.services.find(({ name }) => name === 'webrtc-egress');
+    const track = () =>
+      page.evaluate(() => {
+        const video = document.querySelector<HTMLVideoElement>('[data-testid=video]');
+        return (video?.srcObject as MediaStream | null)?.getVideoTracks()[0]?.id;
+      });
+    const before = await track();
+    process.kill(egress?.pid ?? 0, signal);
+    await waitUntil(`a new track after ${signal}`, async () => ![before, undefined].includes(await track()), 60_000);
+    await startProbe(page, mouthBox);
+    await waitUntil('pictures', async () => fps(await readProbe(page)) > 0, 30_000);
+    await page.getByTestId('say-input').fill('Here I am again.');
+    await page.getByTestId('say-button').click();
+    await waitUntil('the typed line', async () => heard(await readProbe(page)).length > 10, 30_000);
+  }
+  await page.getByTestId('hangup').click();
+  await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
 });
 
 test('the page looks right on a desktop and on a phone', { timeout: 60_000 }, async () => {
