@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DitDescription, ModelManifest } from '@talkmesh/contracts';
-import { encodeSafetensors } from '../compile/index.js';
+import { encodeSafetensors, wanDescription } from '../compile/index.js';
 import { fixtureGeometry } from './fixture-dit.js';
 import { createFixtureModel, type FixtureModel } from './fixture-model.js';
 import { FIXTURE_SIZES, type FixtureSizes } from './fixture-weights.js';
@@ -41,56 +41,9 @@ export async function createWideModel(changes: Partial<FixtureSizes> = {}): Prom
   return fixture;
 }
 
+/** A small Wan that hears one audio token group per latent frame, as a talking model does, and puts channels first, as nano does. */
 function wideDit({ dim, heads, layers }: FixtureSizes): DitDescription {
-  const pairs = dim / heads / 2;
-  const norm = { kind: 'layer', eps: 1e-6 } as const;
-  const own = 'blocks.{i}.self_attn.';
-  const cross = 'blocks.{i}.cross_attn.';
-  return {
-    schema: 'talkmesh.dit/1',
-    dim,
-    heads,
-    layers,
-    mlp: 3 * dim,
-    patch: { size: [2, 2], enter: 'patch_embedding' },
-    rope: {
-      pairs: 'adjacent',
-      axes: [
-        { axis: 'frame', pairs: pairs - 2 * Math.floor(pairs / 3), theta: 10_000 },
-        { axis: 'row', pairs: Math.floor(pairs / 3), theta: 10_000 },
-        { axis: 'column', pairs: Math.floor(pairs / 3), theta: 10_000 },
-      ],
-      contextChunks: 2,
-    },
-    time: {
-      scale: 1000,
-      frequencies: { count: 16, theta: 10_000 },
-      inner: 'time_embedding.0',
-      hidden: dim,
-      outer: 'time_embedding.2',
-      projection: 'time_projection.1',
-      output: ['outer', 'projection'],
-    },
-    modulation: {
-      size: 7 * dim,
-      layer: { offset: dim, stride: 0, table: 'blocks.{i}.modulation' },
-      head: { offset: 0, stride: 0, table: 'head.modulation' },
-    },
-    attention: {
-      norm,
-      qkv: { kind: 'separate', q: `${own}q`, k: `${own}k`, v: `${own}v` },
-      qkNorm: { eps: 1e-6, q: `${own}norm_q.weight`, k: `${own}norm_k.weight` },
-      out: `${own}o`,
-    },
-    cross: {
-      norm: { ...norm, affine: 'blocks.{i}.norm3' },
-      q: `${cross}q`,
-      kv: { kind: 'separate', k: `${cross}k`, v: `${cross}v` },
-      out: `${cross}o`,
-      qkNorm: { eps: 1e-6, q: `${cross}norm_q.weight`, k: `${cross}norm_k.weight` },
-      tokens: { kind: 'frame' },
-    },
-    feedForward: { norm, up: 'blocks.{i}.ffn.0', activation: 'gelu-tanh', down: 'blocks.{i}.ffn.2' },
-    head: { norm, leave: 'head.head', order: 'channel-first', predicts: { kind: 'velocity' } },
-  };
+  const wan = wanDescription({ dim, mlp: 3 * dim, heads, layers, frequencies: 16, image: false });
+  const cross = wan.cross && { ...wan.cross, tokens: { kind: 'frame' as const } };
+  return { ...wan, ...(cross && { cross }), head: { ...wan.head, order: 'channel-first' } };
 }
