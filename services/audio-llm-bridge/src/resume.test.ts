@@ -62,6 +62,16 @@ test('what is retained tells the newest turn, what is unfinished, and how far ea
   assert.equal(conversationSoFar([], [finished(9)], undefined).turns, 9, 'old speech is gone, the events are not');
 });
 
+test('speech that was being sent again when its bridge was lost was sent as far as it ever was', () => {
+  const all = [speech(4, 0, 480), speech(4, 480, 480), speech(4, 960, 0, true)];
+  const so = conversationSoFar([...all, speech(4, 0, 480)], [started(4)], undefined);
+  assert.deepEqual(
+    so.unfinished.map(({ sentMs, ended }) => [sentMs, ended]),
+    [[40, true]],
+  );
+  assert.equal(so.sentSamples, 960);
+});
+
 test('a turn that was cut short is ended where its speech stops, told as finished when heard, and numbers go on', () => {
   const conversation = new Conversation(options, 0);
   const so = conversationSoFar([speech(5, 0, 24_000)], [started(5)], playhead(5, 200));

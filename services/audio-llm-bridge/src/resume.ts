@@ -56,23 +56,24 @@ export function conversationSoFar(
   events: readonly MeshEvent[],
   playhead: PlayheadMessage | undefined,
 ): Resumed {
-  const last = speech.at(-1);
   const numbers = [...speech, ...events, ...(playhead === undefined ? [] : [playhead])];
   const finished = new Set(events.flatMap(({ type, turn }) => (type === 'turn.finished' ? [turn] : [])));
   const sources = new Map(
     events.flatMap((event) => (event.type === 'turn.started' ? [[event.turn, event.source]] : [])),
   );
-  const sent = new Map(speech.map((message) => [message.turn, message]));
+  const sent = furthestOfTurns(speech);
+  const last = [...sent.values()].sort((a, b) => a.turn - b.turn).at(-1);
+  const ended = new Set(speech.flatMap(({ turn, endOfTurn }) => (endOfTurn ? [turn] : [])));
   const unfinished = [...sent]
     .filter(([number]) => number > 0 && !finished.has(number))
     .sort(([a], [b]) => a - b)
     .map(
-      ([number, { fromSample, pcm, endOfTurn }]): UnfinishedTurn => ({
+      ([number, { fromSample, pcm }]): UnfinishedTurn => ({
         number,
         source: sources.get(number) ?? 'external',
         sentMs: msOf(fromSample + pcm.length),
         playedMs: playhead?.turn === number ? playhead.turnPlayedMs : 0,
-        ended: endOfTurn,
+        ended: ended.has(number),
       }),
     );
   return {
@@ -82,4 +83,15 @@ export function conversationSoFar(
     sentSamples: last === undefined ? 0 : Math.round((last.mediaTimeUs * SPEECH_RATE_HZ) / 1e6) + last.pcm.length,
     unfinished,
   };
+}
+
+/** Not the last of each turn: speech is sent again after NATS was away, and that may break off. */
+function furthestOfTurns(speech: readonly AudioMessage[]): Map<number, AudioMessage> {
+  const furthest = new Map<number, AudioMessage>();
+  const end = ({ fromSample, pcm }: AudioMessage): number => fromSample + pcm.length;
+  for (const message of speech) {
+    const known = furthest.get(message.turn);
+    if (known === undefined || end(message) >= end(known)) furthest.set(message.turn, message);
+  }
+  return furthest;
 }
