@@ -10,8 +10,10 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { type ProbeSample, readProbe, startProbe } from '../support/call-probe.js';
 import { type Browser, openBrowser } from '../support/chromium.js';
 import { firstAvatar, mouthBox } from '../support/nano.js';
+import { rest } from '../support/record-call.js';
 import { ROOMY } from '../support/roomy.js';
 import { concatenate, silence, speak } from '../support/speech.js';
+import { isWhole } from '../support/spoken-call.js';
 import { correlation, mean, percentile, smooth } from '../support/statistics.js';
 import { waitUntil } from '../support/waiting.js';
 
@@ -22,9 +24,7 @@ const out = process.env['TALKMESH_SCREENSHOTS'] ?? join(tmpdir(), 'talkmesh-scre
 let mesh: Mesh;
 before(async () => {
   mkdirSync(out, { recursive: true });
-  // There is one worker of each kind: a call waits for it to come back, however busy the machine is.
-  const gateway = { TALKMESH_HANDOVER_DEADLINE_MS: '60000' };
-  mesh = await startMesh({ quiet: true, env: { ...ROOMY, gateway } });
+  mesh = await startMesh({ quiet: true, env: ROOMY, replicas: { 'webrtc-egress': 2 } });
 });
 after(async () => {
   await mesh?.stop();
@@ -72,6 +72,18 @@ function lipSync(mouth: number[], voice: number[], frameMs: number): { lipsWithV
 async function sessionsLeft(): Promise<number> {
   const response = await fetch(`${mesh.httpUrl}/v1/sessions`, { headers: { authorization: `Bearer ${mesh.apiKey}` } });
   return ((await response.json()) as { sessions: unknown[] }).sessions.length;
+}
+
+/** Process that holds the one call's peer connection. */
+async function egressOfTheCall(): Promise<number> {
+  interface Placed {
+    readonly sessions: readonly { readonly id: string }[];
+    readonly placement: { readonly 'webrtc-egress': string };
+  }
+  const get = async (path: string) => (await rest<Placed>(mesh, 'GET', path)).body;
+  const [session] = (await get('/v1/sessions')).sessions;
+  const { placement } = await get(`/v1/sessions/${session?.id}`);
+  return mesh.services.find(({ instanceId }) => instanceId === placement['webrtc-egress'])?.pid ?? 0;
 }
 
 test('a caller is answered: video at 25 fps, a voice, lips that move with it and close', {
@@ -151,14 +163,14 @@ test('an egress that is drained, then one that is killed: the page offers again,
   const { page } = caller;
   await call(page, firstAvatar.id);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    const egress = mesh.services.find(({ name }) => name === 'webrtc-egress');
+    await waitUntil('all workers', () => isWhole(mesh), 90_000);
     const track = () =>
       page.evaluate(() => {
         const video = document.querySelector<HTMLVideoElement>('[data-testid=video]');
         return (video?.srcObject as MediaStream | null)?.getVideoTracks()[0]?.id;
       });
     const before = await track();
-    process.kill(egress?.pid ?? 0, signal);
+    process.kill(await egressOfTheCall(), signal);
     await waitUntil(`a new track after ${signal}`, async () => ![before, undefined].includes(await track()), 60_000);
     await startProbe(page, mouthBox);
     await waitUntil('pictures', async () => fps(await readProbe(page)) > 0, 30_000);

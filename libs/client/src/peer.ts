@@ -102,6 +102,9 @@ export interface PeerLinkOptions extends PeerOptions {
   readonly retryMs?: readonly number[];
 }
 
+/** Longer than the mesh looks for a successor of a lost worker (15 s). */
+const RETRY_MS = [0, 250, 500, 1_000, 2_000, 4_000, 4_000, 4_000];
+
 /** A connection that is made again when it breaks, for as long as the call lasts. */
 export class PeerLink {
   private readonly o: PeerLinkOptions;
@@ -151,7 +154,7 @@ export class PeerLink {
     this.close();
     this.o.onDown();
     let last = new TalkMeshError('PEER_LOST', 'The media connection was lost.', { retryable: true });
-    for (const pauseMs of this.o.retryMs ?? [0, 250, 500, 1_000, 2_000, 4_000, 4_000]) {
+    for (const pauseMs of this.o.retryMs ?? RETRY_MS) {
       try {
         await pause(pauseMs, this.signal);
         return await this.open();
