@@ -9,6 +9,7 @@ import {
 import { INSTANCE_HEADER, type MessageMeta } from '@talkmesh/service-kit';
 import { createTestContext, type TestContext } from '@talkmesh/service-kit/testing';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
+import { concatenate } from './speech.js';
 
 export interface SeenFrame {
   readonly frame: FrameMessage;
@@ -62,14 +63,7 @@ export class CallTap implements AsyncDisposable {
 
   /** The sound of a turn's chunks, as it is heard. */
   heard(turn: number): Int16Array {
-    const parts = this.inOrder().flatMap(({ frame }) => (frame.turn === turn ? [frame.pcm] : []));
-    const all = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return concatenate(...this.inOrder().flatMap(({ frame }) => (frame.turn === turn ? [frame.pcm] : [])));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

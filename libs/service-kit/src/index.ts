@@ -9,6 +9,7 @@ export {
 } from './bus.js';
 export * from './child.js';
 export * from './child-endpoint.js';
+export * from './chunk-worker.js';
 export * from './config.js';
 export type { RunningService, ServiceContext, ServiceDefinitionOf } from './context.js';
 export {
@@ -31,7 +32,6 @@ export { createLogger, type Logger } from './logging.js';
 export {
   type Counter,
   createMetrics,
-  exportAdmissionGauges,
   type Gauge,
   type Histogram,
   type Metrics,

@@ -91,30 +91,6 @@ export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   return metrics;
 }
 
-/** What a worker holds and may hold, as its admission sees it. */
-export interface AdmissionFigures {
-  readonly stateBytes: number;
-  readonly stateBytesLimit: number;
-  readonly utilisationLimit: number;
-  utilisation(): number;
-}
-
-/** Admission of a worker that makes chunks, read at each scrape. */
-export function exportAdmissionGauges(metrics: Metrics, admission: AdmissionFigures): void {
-  const gauge = (name: string, help: string, read: () => number): void =>
-    void Object.assign(metrics.gauge(name, help), {
-      collect(this: Gauge) {
-        this.set(read());
-      },
-    });
-  gauge('talkmesh_admitted_state_bytes', 'Bytes of state the admitted sessions may hold', () => admission.stateBytes);
-  gauge('talkmesh_admitted_state_limit_bytes', 'TALKMESH_STATE_BYTES_MAX', () => admission.stateBytesLimit);
-  gauge('talkmesh_expected_utilisation_ratio', 'Share of the time the admitted sessions are expected to take', () =>
-    admission.utilisation(),
-  );
-  gauge('talkmesh_utilisation_limit_ratio', 'TALKMESH_UTILISATION_MAX', () => admission.utilisationLimit);
-}
-
 /** Sessions and capacity of a worker, read at each scrape. */
 export function exportSessionGauges(metrics: Metrics, worker: { readonly capacity: number; sessions(): number }): void {
   const registers = [metrics.registry];

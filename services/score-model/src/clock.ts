@@ -1,9 +1,6 @@
-/** Time, from outside: so that a stage can be tested without waiting. */
-export interface Clock {
-  /** Monotonic, milliseconds. */
-  nowMs(): number;
-  /** Unix time, microseconds. */
-  wallUs(): number;
+import type { Clock as BaseClock } from '@talkmesh/inference';
+
+export interface Clock extends BaseClock {
   /** Resolves after `ms`, or when the signal is aborted. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { ChunkCost, Model, Place, RealTimeAdmission, ScoreEngine } from '@talkmesh/inference';
+import { type ChunkCost, type Model, type RealTimeAdmission, Residents, type ScoreEngine } from '@talkmesh/inference';
 import {
   type Counter,
   type OpenRequest,
@@ -7,6 +7,7 @@ import {
   RollingPercentiles,
   type ServiceContext,
   type SessionStats,
+  sessionStats,
   type WorkerHandlers,
 } from '@talkmesh/service-kit';
 import type { CallOptions } from './call.js';
@@ -46,12 +47,13 @@ export class Control implements WorkerHandlers {
   readonly #recall: Recall;
   readonly #resumes: Counter;
   readonly #gaps: Counter;
-  readonly #places = new Map<string, Place>();
+  readonly #residents: Residents;
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
     this.capacity = parts.context.config.capacity;
     this.model = parts.model.label;
+    this.#residents = new Residents(parts.admission);
     const { metrics, bus, log, config } = parts.context;
     this.#recall = new Recall(bus, new RetainedReader(log, metrics), config.recallDeadlineMs);
     this.#resumes = metrics.counter('talkmesh_resumes_total', 'Sessions taken over from another worker', ['outcome']);
@@ -70,15 +72,9 @@ export class Control implements WorkerHandlers {
       throw new MeshError('ARGUMENT_INVALID', 'score-model is opened with options "score"');
     if (!Number.isSafeInteger(score.seed))
       throw new MeshError('ARGUMENT_INVALID', 'a seed is an integer from 0 to 2^53-1');
-    const place = this.#parts.admission.enter({ clockless: score.unpaced });
-    try {
-      if (resume) await this.#resume(sessionId, epoch, score, signal);
-      else await this.#open(sessionId, epoch, score, signal);
-      this.#places.set(sessionId, place);
-    } catch (error) {
-      place.release();
-      throw error;
-    }
+    await this.#residents.settle(sessionId, { clockless: score.unpaced }, () =>
+      resume ? this.#resume(sessionId, epoch, score, signal) : this.#open(sessionId, epoch, score, signal),
+    );
   }
 
   async #open(sessionId: string, epoch: number, score: ScoreOptions, signal: AbortSignal): Promise<void> {
@@ -133,19 +129,14 @@ export class Control implements WorkerHandlers {
   }
 
   stats(): SessionStats[] {
-    return this.#parts.stage.stats().map(({ durations, ...counts }) => ({
-      ...counts,
-      p50Ms: durations.p(0.5),
-      p95Ms: durations.p(0.95),
-    }));
+    return sessionStats(this.#parts.stage.stats());
   }
 
   forget(sessionId: string): void {
     this.#inlets.get(sessionId)?.close();
     this.#inlets.delete(sessionId);
     this.#parts.outbound.close(sessionId);
-    this.#places.get(sessionId)?.release();
-    this.#places.delete(sessionId);
+    this.#residents.leave(sessionId);
   }
 
   get #keepChunks(): number {

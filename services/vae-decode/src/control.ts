@@ -1,5 +1,11 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { DecoderEngine, DecoderSession, Model, Place, RealTimeAdmission } from '@talkmesh/inference';
+import {
+  type DecoderEngine,
+  type DecoderSession,
+  type Model,
+  type RealTimeAdmission,
+  Residents,
+} from '@talkmesh/inference';
 import {
   type Counter,
   type OpenRequest,
@@ -7,6 +13,7 @@ import {
   RollingPercentiles,
   type ServiceContext,
   type SessionStats,
+  sessionStats,
   type WorkerHandlers,
 } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
@@ -33,12 +40,13 @@ export class Control implements WorkerHandlers {
   readonly #inlets = new Map<string, SessionInlet>();
   readonly #reader: RetainedReader;
   readonly #resumes: Counter;
-  readonly #places = new Map<string, Place>();
+  readonly #residents: Residents;
 
   constructor(parts: ControlParts) {
     this.#parts = parts;
     this.capacity = parts.context.config.capacity;
     this.model = parts.model.label;
+    this.#residents = new Residents(parts.admission);
     const { log, metrics, bus } = parts.context;
     this.#reader = new RetainedReader(log, metrics);
     this.#resumes = metrics.counter('talkmesh_resumes_total', 'Sessions taken over from another worker', ['outcome']);
@@ -54,15 +62,9 @@ export class Control implements WorkerHandlers {
   async open({ sessionId, epoch, decode, resume }: OpenRequest, signal: AbortSignal): Promise<void> {
     if (decode === null || decode === undefined)
       throw new MeshError('ARGUMENT_INVALID', 'vae-decode is opened with options "decode"');
-    const place = this.#parts.admission.enter({ clockless: false });
-    try {
-      if (resume) await this.#resume(sessionId, epoch, decode, signal);
-      else await this.#open(sessionId, epoch, decode, signal);
-      this.#places.set(sessionId, place);
-    } catch (error) {
-      place.release();
-      throw error;
-    }
+    await this.#residents.settle(sessionId, { clockless: false }, () =>
+      resume ? this.#resume(sessionId, epoch, decode, signal) : this.#open(sessionId, epoch, decode, signal),
+    );
   }
 
   async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
@@ -154,18 +156,13 @@ export class Control implements WorkerHandlers {
   }
 
   stats(): SessionStats[] {
-    return this.#parts.stage.stats().map(({ durations, ...counts }) => ({
-      ...counts,
-      p50Ms: durations.p(0.5),
-      p95Ms: durations.p(0.95),
-    }));
+    return sessionStats(this.#parts.stage.stats());
   }
 
   forget(sessionId: string): void {
     this.#inlets.get(sessionId)?.close();
     this.#inlets.delete(sessionId);
-    this.#places.get(sessionId)?.release();
-    this.#places.delete(sessionId);
+    this.#residents.leave(sessionId);
   }
 
   #listen(sessionId: string): SessionInlet {

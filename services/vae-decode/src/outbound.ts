@@ -1,14 +1,13 @@
 import { encodeFrame, MeshError } from '@talkmesh/contracts';
-import type { Bus, Logger } from '@talkmesh/service-kit';
-import type { DecodeMetrics } from './metrics.js';
+import type { Bus, ChunkMetrics, Logger } from '@talkmesh/service-kit';
 import type { DecodeOutput } from './stage.js';
 
 export class Outbound {
   readonly #bus: Bus;
-  readonly #metrics: DecodeMetrics;
+  readonly #metrics: ChunkMetrics;
   readonly #log: Logger;
 
-  constructor(bus: Bus, metrics: DecodeMetrics, log: Logger) {
+  constructor(bus: Bus, metrics: ChunkMetrics, log: Logger) {
     this.#bus = bus;
     this.#metrics = metrics;
     this.#log = log;

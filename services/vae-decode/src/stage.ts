@@ -2,6 +2,7 @@ import type { ChunkGeometry, FrameMessage, LatentMessage } from '@talkmesh/contr
 import {
   ChunkCost,
   CLOCKLESS_EVERY_CHUNKS,
+  type Clock,
   type DecodedChunk,
   DegradeLadder,
   type DegradeReason,
@@ -13,7 +14,6 @@ import {
   type Timeline,
 } from '@talkmesh/inference';
 import { Call, type PushResult } from './call.js';
-import type { Clock } from './clock.js';
 
 /** What decodes: one per session, see DecoderSession of the inference library. */
 export interface ChunkDecoder {

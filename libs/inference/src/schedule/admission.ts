@@ -1,4 +1,5 @@
 import { MeshError } from '@talkmesh/contracts';
+import { CLOCKLESS_EVERY_CHUNKS } from './order.js';
 
 /** What one more session would need; `clockless`: a recording, which takes what the calls leave. */
 export interface Demand {
@@ -16,6 +17,21 @@ export interface AdmissionLimits {
   readonly stateBytesPerSession: number;
   /** Share of a call's work that a recording is guaranteed, so that it counts for that much. */
   readonly clocklessShare: number;
+}
+
+/** Limits of a worker from its settings. @param chunkMs what a chunk lasts @param stateBytesPerSession from the manifest */
+export function realTimeLimits(
+  config: { readonly downstreamMs: number; readonly utilisationMax: number; readonly stateBytesMax: number },
+  chunkMs: number,
+  stateBytesPerSession: number,
+): AdmissionLimits {
+  return {
+    windowMs: Math.max(1, chunkMs - config.downstreamMs),
+    utilisation: config.utilisationMax,
+    stateBytes: config.stateBytesMax,
+    stateBytesPerSession,
+    clocklessShare: 1 / CLOCKLESS_EVERY_CHUNKS,
+  };
 }
 
 export type RefusalReason = 'state_bytes' | 'utilisation';

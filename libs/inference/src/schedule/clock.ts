@@ -5,3 +5,8 @@ export interface Clock {
   /** Unix time, microseconds. */
   wallUs(): number;
 }
+
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallUs: () => (performance.timeOrigin + performance.now()) * 1000,
+};
