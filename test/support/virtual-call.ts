@@ -131,7 +131,7 @@ export class VirtualCall {
   }
 
   interrupt(turn: number): void {
-    this.#send('bridge', () => this.#flush(this.#score.interrupt(this.sessionId, turn)));
+    this.#send('bridge', () => this.#flush(this.#score.interrupt(this.sessionId, turn).flush));
   }
 
   async advance(ms: number): Promise<void> {

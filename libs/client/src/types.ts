@@ -115,7 +115,15 @@ export type CallEvent = EventEnvelope &
     | { readonly type: 'turn.started'; readonly source: 'voice' | 'text' | 'external' }
     | { readonly type: 'turn.finished'; readonly interrupted: boolean; readonly speechMs: number }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
-    | { readonly type: 'flush'; readonly fromChunk: number; readonly cause: 'interrupt' | 'speech' | 'resume' }
+    | { readonly type: 'pause' }
+    | { readonly type: 'resume' }
+    | { readonly type: 'turn.paused'; readonly heardMs: number }
+    | { readonly type: 'turn.resumed'; readonly heardMs: number; readonly cause: 'command' | 'interrupt' }
+    | {
+        readonly type: 'flush';
+        readonly fromChunk: number;
+        readonly cause: 'interrupt' | 'speech' | 'pause' | 'continue' | 'resume';
+      }
     | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }

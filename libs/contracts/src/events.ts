@@ -12,13 +12,25 @@ const turnFinished = z.object({
   interrupted: z.boolean(),
   speechMs: z.number().nonnegative(),
 });
-/** The bridge asks for the running turn to be cut; the score service answers with `flush`. */
+/** The bridge asks for the running turn to be cut; the score service answers with `flush`. It ends a pause. */
 const interrupt = z.object({ type: z.literal('interrupt'), cause: z.enum(['barge-in', 'command']) });
+/** The bridge asks for silence that keeps what is left to be said, and for its end; what holds already is not answered. */
+const pause = z.object({ type: z.literal('pause') });
+const resume = z.object({ type: z.literal('resume') });
+/** The avatar says nothing from here on, `heardMs` into the turn; turn 0: nothing was left to be said. */
+const turnPaused = z.object({ type: z.literal('turn.paused'), heardMs: z.number().nonnegative() });
+/** A pause is over: by `command` the turn goes on where the listener stopped hearing it; after an `interrupt` nothing is left of it. */
+const turnResumed = z.object({
+  type: z.literal('turn.resumed'),
+  heardMs: z.number().nonnegative(),
+  cause: z.enum(['command', 'interrupt']),
+});
+const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'continue', 'resume'] as const;
 /** A new epoch: chunks >= fromChunk of older epochs are forgotten everywhere. `epoch` in the envelope is the new one. */
 const flush = z.object({
   type: z.literal('flush'),
   fromChunk: z.number().int().nonnegative(),
-  cause: z.enum(['interrupt', 'speech', 'resume']),
+  cause: z.enum(FLUSH_CAUSES),
 });
 const transcript = z.object({
   type: z.literal('transcript'),
@@ -61,6 +73,10 @@ const body = z.discriminatedUnion('type', [
   turnStarted,
   turnFinished,
   interrupt,
+  pause,
+  resume,
+  turnPaused,
+  turnResumed,
   flush,
   transcript,
   viewerConnected,
@@ -82,6 +98,11 @@ const envelope = z.object({
 export type EventBody = z.infer<typeof body>;
 export type MeshEvent = z.infer<typeof envelope> & EventBody;
 export type EventType = EventBody['type'];
+/**
+ * Why chunks are forgotten: `interrupt`: a turn was cut; `speech`: a turn begins while idle chunks wait; `pause`: speech that was
+ * not played is kept for later; `continue`: a pause ends while idle chunks wait; `resume`: another worker goes on.
+ */
+export type FlushCause = (typeof FLUSH_CAUSES)[number];
 /**
  * Why a stage moved: `died`: its process is gone; `unregistered`: it left the registry and does not answer; `cut-off`: it lost NATS;
  * `missing`: its worker does not know the session; `drained`: its worker is going away.

@@ -208,6 +208,25 @@ test('a lost part drops its chunk, not the next one', () => {
   assert.deepEqual(push(next[2]), { ...whole, chunk: 5 });
 });
 
+test('a pause, its end, and what is told of them have golden JSON', () => {
+  const head = { sid: SID, epoch: 1, turn: 2 } as const;
+  const told = [
+    [{ ...head, type: 'pause' }, '"type":"pause"'],
+    [{ ...head, type: 'resume' }, '"type":"resume"'],
+    [{ ...head, type: 'turn.paused', heardMs: 480 }, '"type":"turn.paused","heardMs":480'],
+    [
+      { ...head, type: 'turn.resumed', heardMs: 500.5, cause: 'command' },
+      '"type":"turn.resumed","heardMs":500.5,"cause":"command"',
+    ],
+    [{ ...head, type: 'flush', fromChunk: 9, cause: 'continue' }, '"type":"flush","fromChunk":9,"cause":"continue"'],
+  ] as const;
+  for (const [event, json] of told) {
+    const bytes = encodeEvent(event, 5);
+    assert.equal(new TextDecoder().decode(bytes), `{"v":1,"atMs":5,"sid":"${SID}","epoch":1,"turn":2,${json}}`);
+    assert.deepEqual(decodeEvent(bytes), { v: 1, atMs: 5, ...event });
+  }
+});
+
 test('events are versioned JSON', () => {
   const event = { sid: SID, epoch: 1, turn: 2, type: 'flush', fromChunk: 9, cause: 'speech' } as const;
   assert.deepEqual(decodeEvent(encodeEvent(event, 5)), { v: 1, atMs: 5, ...event });

@@ -76,7 +76,7 @@ export interface LatentMessage extends MessageHeader {
   readonly endOfTurn: boolean;
   /** Denoising steps taken, at most 255; 0 when the chunk is held. */
   readonly steps: number;
-  /** Samples of its turn spoken up to the end of this chunk, without padding; 0 in no turn. */
+  /** Samples of its turn spoken up to the end of this chunk, without padding; in no turn those of a paused one, `closedTurn` + 1. */
   readonly turnSamples: number;
   /** Turns up to this one are over once this chunk was spoken: finished or cut. Nothing more of them is to be said. */
   readonly closedTurn: number;

@@ -22,7 +22,7 @@ test('samples convert both ways, clipped and rounded', () => {
   assert.ok(Math.abs(rms(tone(1000, 24_000)) - 12_000 / 32_768 / Math.SQRT2) < 1e-4);
 });
 
-test('the ring is a queue for any sequence of pushes and takes', () => {
+test('the ring is a queue for any sequence of pushes, takes and things put back', () => {
   const ring = new PcmRing();
   const expected: number[] = [];
   let next = 0;
@@ -38,6 +38,9 @@ test('the ring is a queue for any sequence of pushes and takes', () => {
       const taken = ring.take(count);
       const wanted = expected.splice(0, count);
       assert.deepEqual([...taken], [...wanted, ...new Array(count - wanted.length).fill(0)]);
+      const back = taken.subarray(0, wanted.length).subarray(wanted.length >> (round % 3));
+      ring.putBack(back);
+      expected.unshift(...back);
     }
     assert.equal(ring.length, expected.length);
   }

@@ -29,6 +29,17 @@ export class PcmRing {
     return true;
   }
 
+  /** Puts samples that were taken back before the others; not bounded by `maxSamples`. */
+  putBack(pcm: Int16Array): void {
+    this.#reserve(this.#length + pcm.length);
+    const capacity = this.#samples.length;
+    this.#start = (this.#start + capacity - pcm.length) % capacity;
+    const first = Math.min(pcm.length, capacity - this.#start);
+    this.#samples.set(pcm.subarray(0, first), this.#start);
+    this.#samples.set(pcm.subarray(first), 0);
+    this.#length += pcm.length;
+  }
+
   /** Removes the next `count` samples. When fewer are there, the rest is zeros. */
   take(count: number): Int16Array {
     const taken = new Int16Array(count);

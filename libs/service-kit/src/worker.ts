@@ -3,8 +3,9 @@ import type { v1 } from '@talkmesh/contracts';
 type Stage = (typeof v1.StageService)['service'];
 /** `talkmesh.v1.OpenRequest` as the server reads it. */
 export type OpenRequest = ReturnType<Stage['Open']['requestDeserialize']>;
-/** `talkmesh.v1.SessionStats`, every field a number or a string. */
-export type SessionStats = ReturnType<Stage['Stats']['responseDeserialize']>['sessions'][number];
+type AllStats = ReturnType<Stage['Stats']['responseDeserialize']>['sessions'][number];
+/** `talkmesh.v1.SessionStats`; only the owner of a pause tells whether a call is paused. */
+export type SessionStats = Omit<AllStats, 'paused'> & Partial<Pick<AllStats, 'paused'>>;
 export type DescribeResponse = ReturnType<Stage['Describe']['responseDeserialize']>;
 
 /** What a worker service does for StageService; the kit keeps admission, idempotency, draining, registry and metrics. */

@@ -18,6 +18,8 @@ export function conversationService(sessions: ReadonlyMap<string, BridgeSession>
         return { turn: await session.say(spokenText(text), signal) };
       }),
       interrupt: unary(async ({ sessionId }: SessionOnly) => ({ interrupted: find(sessions, sessionId).interrupt() })),
+      pause: unary(async ({ sessionId }: SessionOnly) => ({ paused: find(sessions, sessionId).pause() })),
+      resume: unary(async ({ sessionId }: SessionOnly) => ({ resumed: find(sessions, sessionId).resume() })),
     },
   };
 }

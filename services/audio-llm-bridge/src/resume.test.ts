@@ -53,6 +53,7 @@ test('what is retained tells the newest turn, what is unfinished, and how far ea
     turns: 5,
     sequence: 46,
     sentSamples: 240,
+    paused: undefined,
     unfinished: [
       { number: 4, source: 'text', sentMs: 40, playedMs: 30, ended: true },
       { number: 5, source: 'text', sentMs: 10, playedMs: 0, ended: false },
@@ -70,6 +71,29 @@ test('speech that was being sent again when its bridge was lost was sent as far 
     [[40, true]],
   );
   assert.equal(so.sentSamples, 960);
+});
+
+test('a pause is known to the next bridge, and how far its turn was heard', () => {
+  const events = [
+    started(4),
+    event(0, { type: 'pause' }),
+    event(4, { type: 'turn.paused', heardMs: 15 }),
+    event(0, { type: 'speech.started' }),
+  ];
+  const so = conversationSoFar([speech(4, 0, 480, true)], events, playhead(0, 0, 9e6));
+  assert.deepEqual([so.paused, so.unfinished[0]?.playedMs], [true, 15]);
+  const conversation = new Conversation(options, 0);
+  conversation.resume(so);
+  assert.equal(conversation.paused, true);
+  for (const us of [10e6, 20e6, 40e6]) assert.deepEqual(conversation.handle(heard(0, 0, us), 0), []);
+  assert.deepEqual(
+    conversation.pauseAgain().map((output) => (output.kind === 'event' ? output.body.type : output.kind)),
+    ['pause'],
+  );
+  for (const type of ['resume', 'interrupt'] as const) {
+    const body: EventBody = type === 'resume' ? { type } : { type, cause: 'command' };
+    assert.equal(conversationSoFar([], [...events, event(4, body)], undefined).paused, false);
+  }
 });
 
 test('a turn that was cut short is ended where its speech stops, told as finished when heard, and numbers go on', () => {

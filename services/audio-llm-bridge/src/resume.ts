@@ -27,6 +27,8 @@ export interface Resumed {
   readonly turns: number;
   readonly sequence: number;
   readonly sentSamples: number;
+  /** Whether the last that was asked was a pause; undefined: nothing was. */
+  readonly paused: boolean | undefined;
   /** Oldest first. */
   readonly unfinished: readonly UnfinishedTurn[];
 }
@@ -57,6 +59,7 @@ export function conversationSoFar(
   playhead: PlayheadMessage | undefined,
 ): Resumed {
   const numbers = [...speech, ...events, ...(playhead === undefined ? [] : [playhead])];
+  const asked = events.findLast(({ type }) => type === 'pause' || type === 'resume' || type === 'interrupt');
   const finished = new Set(events.flatMap(({ type, turn }) => (type === 'turn.finished' ? [turn] : [])));
   const sources = new Map(
     events.flatMap((event) => (event.type === 'turn.started' ? [[event.turn, event.source]] : [])),
@@ -64,6 +67,7 @@ export function conversationSoFar(
   const sent = furthestOfTurns(speech);
   const last = [...sent.values()].sort((a, b) => a.turn - b.turn).at(-1);
   const ended = new Set(speech.flatMap(({ turn, endOfTurn }) => (endOfTurn ? [turn] : [])));
+  const heard = new Map(events.flatMap((event) => ('heardMs' in event ? [[event.turn, event.heardMs]] : [])));
   const unfinished = [...sent]
     .filter(([number]) => number > 0 && !finished.has(number))
     .sort(([a], [b]) => a - b)
@@ -72,7 +76,7 @@ export function conversationSoFar(
         number,
         source: sources.get(number) ?? 'external',
         sentMs: msOf(fromSample + pcm.length),
-        playedMs: playhead?.turn === number ? playhead.turnPlayedMs : 0,
+        playedMs: playhead?.turn === number ? playhead.turnPlayedMs : (heard.get(number) ?? 0),
         ended: ended.has(number),
       }),
     );
@@ -81,6 +85,7 @@ export function conversationSoFar(
     turns: Math.max(0, ...numbers.map(({ turn }) => turn)),
     sequence: last === undefined ? 0 : last.sequence + 1,
     sentSamples: last === undefined ? 0 : Math.round((last.mediaTimeUs * SPEECH_RATE_HZ) / 1e6) + last.pcm.length,
+    paused: asked === undefined ? undefined : asked.type === 'pause',
     unfinished,
   };
 }

@@ -124,6 +124,10 @@ class Session {
     return callUnary(this.bridge.conversation, 'interrupt', { sessionId: this.id }, { deadlineMs: 5000 });
   }
 
+  command(name: 'pause' | 'resume'): Promise<object> {
+    return callUnary(this.bridge.conversation, name, { sessionId: this.id }, { deadlineMs: 5000 });
+  }
+
   hear(pcm: Int16Array, endOfTurn = false): void {
     const { bus } = neighbours['audio-ingest'];
     for (let at = 0; at < pcm.length; at += 480) {
@@ -248,6 +252,31 @@ test('a typed line is spoken: transcript, speech, end; a command stops it', asyn
   assert.deepEqual(await session.interrupt(), { interrupted: true });
   const interrupt = await session.until('interrupt', 1);
   assert.ok(interrupt.type === 'interrupt' && interrupt.cause === 'command');
+});
+
+test('a pause is asked of the score service, and of the next one with the speech that nobody heard; a resume ends it', async () => {
+  const session = await Session.open('external');
+  assert.deepEqual(await session.command('resume'), { resumed: false });
+  const pcm = tone(200, 1000, 5000);
+  session.hear(pcm, true);
+  await session.untilEndOfSpeech();
+  session.played(1, 400);
+  assert.deepEqual(await session.command('pause'), { paused: true });
+  assert.deepEqual(await session.command('pause'), { paused: false });
+  await session.until('pause');
+  const [sent, asked] = [session.speech.length, session.events.filter(({ type }) => type === 'pause').length];
+  const flush = { type: 'flush', fromChunk: 3, cause: 'resume' } as const;
+  neighbours['score-model'].bus.publishEvent({ sid: session.id, epoch: 16, turn: 1, ...flush });
+  for (let i = 0; i < 500 && !session.speech.slice(sent).some(({ endOfTurn }) => endOfTurn); i++) await sleep(10);
+  const again = session.speech.slice(sent);
+  assert.deepEqual(joinPcm(again.map((message) => message.pcm)), pcm.subarray(again[0]?.fromSample));
+  assert.ok((again[0]?.fromSample ?? 0) <= 400 * 24);
+  for (let i = 0; i < 500 && session.events.filter(({ type }) => type === 'pause').length === asked; i++)
+    await sleep(10);
+  assert.equal(session.events.filter(({ type }) => type === 'pause').length, asked + 1);
+  assert.deepEqual(await session.command('resume'), { resumed: true });
+  await session.until('resume');
+  assert.deepEqual(await session.interrupt(), { interrupted: true }, 'the turn is not over');
 });
 
 test('what cannot be done is refused with its reason', async () => {

@@ -38,6 +38,9 @@ export interface BridgeSessionOptions {
 
 const RELEASE_MS = 1500;
 
+const isTakeover = (input: StageInput): boolean =>
+  input.kind === 'event' && input.event.type === 'flush' && input.event.cause === 'resume';
+
 /** One session: NATS in -> stage -> provider, text-to-speech and NATS out. */
 export class BridgeSession implements AsyncDisposable {
   readonly #options: BridgeSessionOptions;
@@ -70,9 +73,9 @@ export class BridgeSession implements AsyncDisposable {
     );
     let deliver = (input: StageInput): void => void session.#waiting.push(input);
     session.#inbound = subscribeInbound(bus, sessionId, (input) => deliver(input));
-    session.#reconnection = bus.onReconnect(() => session.#outbound.again());
+    session.#reconnection = bus.onReconnect(() => session.#again());
     await bus.flush();
-    if (options.resume) await session.#resume();
+    if (options.resume) await session.#takeOver();
     deliver = (input) => session.#handle(input);
     return session;
   }
@@ -109,7 +112,23 @@ export class BridgeSession implements AsyncDisposable {
   interrupt(): boolean {
     const outputs = this.#conversation.interrupt('command');
     for (const output of outputs) this.#carryOut(output);
-    return outputs.length > 0;
+    return outputs.some(({ kind }) => kind === 'cancel');
+  }
+
+  /** False when it was paused already. */
+  pause(): boolean {
+    return this.#setPaused(true);
+  }
+
+  /** False when it was not paused. */
+  resume(): boolean {
+    return this.#setPaused(false);
+  }
+
+  #setPaused(paused: boolean): boolean {
+    const changes = this.#conversation.paused !== paused;
+    for (const output of this.#conversation.pause(paused)) this.#carryOut(output);
+    return changes;
   }
 
   /** Another bridge goes on: lines that are being made are waited for, and everything that waits is sent. */
@@ -118,7 +137,13 @@ export class BridgeSession implements AsyncDisposable {
     for (const output of this.#conversation.release()) this.#carryOut(output);
   }
 
-  async #resume(): Promise<void> {
+  /** NATS was away, or another score worker goes on with a pause that may be longer than speech is retained. */
+  #again(): void {
+    this.#outbound.again();
+    for (const output of this.#conversation.pauseAgain()) this.#carryOut(output);
+  }
+
+  async #takeOver(): Promise<void> {
     const { bus, sessionId, log } = this.#options;
     const so = await recallConversation(bus, sessionId);
     log.info({ sessionId, turns: so.turns, unfinished: so.unfinished.length }, 'conversation taken over');
@@ -154,6 +179,7 @@ export class BridgeSession implements AsyncDisposable {
         if (next.kind === 'mic') this.#counts.in += 1;
         if (next.kind === 'playhead') this.#outbound.heard(next.playhead);
         for (const output of this.#conversation.handle(next, performance.now())) this.#carryOut(output);
+        if (isTakeover(next) && this.#conversation.paused) this.#again();
       }
     } finally {
       this.#busy = false;

@@ -142,6 +142,69 @@ test('a command interrupts every turn that runs or waits, and nothing when none 
   );
 });
 
+test('a pause is no end of a turn, however long: it is finished when all of it was heard', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 1000), 0);
+  conversation.handle(end('r'), 0);
+  conversation.beginText('waiting');
+  conversation.handle(speech('waiting', 500), 0);
+  conversation.handle(playhead(1, 480, 480), 480);
+  assert.deepEqual(told(conversation.pause(true)), ['pause 0']);
+  assert.equal(conversation.paused, true);
+  for (let ms = 500; ms < 60_000; ms += 100)
+    assert.deepEqual(told(conversation.handle(playhead(0, 0, ms), ms)), [], `after ${ms} ms`);
+  assert.deepEqual(told(conversation.pause(false)), ['resume 0']);
+  assert.deepEqual(told(conversation.handle(playhead(0, 0, 60_000), 60_000)), [], 'it has not gone on yet');
+  assert.deepEqual(told(conversation.handle(playhead(1, 960, 61_000), 61_000)), []);
+  assert.deepEqual(told(conversation.handle(playhead(1, 1000, 61_100), 61_100)), ['turn.finished 1']);
+});
+
+test('a pause holds the speech that comes: no more is sent ahead than else', () => {
+  const conversation = talk({ aheadMs: 1000 });
+  conversation.handle(speech('r', 800), 0);
+  conversation.handle(playhead(1, 300, 300), 300);
+  conversation.pause(true);
+  let sentMs = 0;
+  for (let ms = 400; ms < 5400; ms += 100) {
+    const outputs = [...conversation.handle(speech('r', 100), ms), ...conversation.handle(playhead(0, 0, ms), ms)];
+    for (const output of outputs) if (output.kind === 'speech') sentMs += output.pcm.length / 24;
+  }
+  assert.equal(sentMs, 500);
+  conversation.pause(false);
+  const [next] = conversation.handle(playhead(1, 400, 6000), 6000);
+  assert.ok(next?.kind === 'speech' && next.fromSample === 1300 * 24);
+});
+
+test('an interrupt ends a pause, with a turn to cut or without one; a typed line waits', () => {
+  const conversation = talk();
+  conversation.pause(true);
+  assert.deepEqual(told(conversation.interrupt('command')), ['resume 0']);
+  assert.equal(conversation.paused, false);
+  conversation.pause(true);
+  conversation.beginText('line');
+  assert.deepEqual(told(conversation.handle(speech('line', 100), 0)), ['turn.started 1', 'speech 1']);
+  assert.equal(conversation.paused, true);
+  assert.deepEqual(told(conversation.interrupt('command')), ['interrupt 1', 'cancel line at 0', 'turn.finished 1']);
+  assert.equal(conversation.paused, false);
+});
+
+test('a user who speaks in a pause cuts the turn: a silent avatar has no echo', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 200, 200), 200);
+  conversation.pause(true);
+  assert.ok(told(conversation.handle(started, 900)).includes('interrupt 1'));
+  assert.equal(conversation.paused, false);
+
+  const other = talk();
+  other.handle(speech('r', 5000), 0);
+  other.handle(playhead(1, 200, 200), 200);
+  other.handle(started, 210);
+  other.pause(true);
+  assert.deepEqual(told(other.handle(playhead(0, 0, 700), 700)), [], 'it may still be the echo');
+  assert.ok(told(other.handle(playhead(0, 0, 920), 920)).includes('interrupt 1'));
+});
+
 test('external audio is passed on sample for sample; voice activity means nothing there', () => {
   const conversation = talk({ provider: { name: 'external', vad: 'none', source: 'external' } });
   const [first, piece] = conversation.handle(speech('external-1', 20), 0);

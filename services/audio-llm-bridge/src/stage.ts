@@ -55,6 +55,7 @@ export class Conversation {
   #sentSamples = 0;
   #hearing: Hearing = 'nobody';
   #heldSinceMs = 0;
+  #paused: boolean | undefined;
 
   constructor(options: ConversationOptions, epoch: number) {
     this.#options = options;
@@ -69,11 +70,17 @@ export class Conversation {
     return this.#epoch;
   }
 
+  /** Nothing is said until a resume, or an interrupt. */
+  get paused(): boolean {
+    return this.#paused === true;
+  }
+
   /**
    * Goes on where another bridge stopped. A turn it could not end is ended where its speech stops, so that nobody waits for the
    * rest.
    */
-  resume({ epoch, turns, sequence, sentSamples, unfinished }: Resumed): StageOutput[] {
+  resume({ epoch, turns, sequence, sentSamples, unfinished, paused }: Resumed): StageOutput[] {
+    this.#paused = paused;
     this.#epoch = Math.max(this.#epoch, epoch);
     this.#sequence = sequence;
     this.#sentSamples = sentSamples;
@@ -106,9 +113,21 @@ export class Conversation {
     return this.#take();
   }
 
-  /** Cuts everything that is being said or waits to be. @returns nothing to do when no turn runs */
+  /** Cuts everything that is being said or waits to be, and ends a pause. @returns nothing to cancel when no turn runs */
   interrupt(cause: 'barge-in' | 'command'): StageOutput[] {
     this.#interrupt(cause);
+    return this.#take();
+  }
+
+  /** Asks for silence that keeps what is left to be said, or for its end. Asked again it is told again: who holds it already does nothing. */
+  pause(paused: boolean): StageOutput[] {
+    this.#paused = paused;
+    return this.pauseAgain();
+  }
+
+  /** What was asked last may not have arrived. */
+  pauseAgain(): StageOutput[] {
+    if (this.#paused !== undefined) this.#emitEvent(0, { type: this.#paused ? 'pause' : 'resume' });
     return this.#take();
   }
 
@@ -126,7 +145,7 @@ export class Conversation {
 
   #onPlayhead(playhead: PlayheadMessage, nowMs: number): void {
     this.#epoch = Math.max(this.#epoch, playhead.epoch);
-    for (const { turn, lost } of this.#turns.played(playhead)) {
+    for (const { turn, lost } of this.#turns.played(playhead, this.paused)) {
       if (lost)
         this.#error(
           'PEER_LOST',
@@ -138,8 +157,12 @@ export class Conversation {
     if (this.#hearing !== 'held') return;
     const current = this.running[0];
     if (current === undefined) this.#hear(PRE_ROLL_MS);
-    else if (this.#options.bargeIn && current.playedMs >= this.#options.bargeInGuardMs + GUARD_RECHECK_MS)
-      this.#bargeIn(nowMs);
+    else if (this.#options.bargeIn && this.#heldForMs(current, nowMs) >= GUARD_RECHECK_MS) this.#bargeIn(nowMs);
+  }
+
+  /** How long somebody has spoken beyond the echo guard; in a pause there is nothing to echo. */
+  #heldForMs(current: Turn, nowMs: number): number {
+    return this.paused ? nowMs - this.#heldSinceMs : current.playedMs - this.#options.bargeInGuardMs;
   }
 
   #userStarted(nowMs: number): void {
@@ -150,7 +173,7 @@ export class Conversation {
       this.#hear(PRE_ROLL_MS);
       return;
     }
-    const echo = current.playedMs > 0 && current.playedMs < this.#options.bargeInGuardMs;
+    const echo = !this.paused && current.playedMs > 0 && current.playedMs < this.#options.bargeInGuardMs;
     if (this.#options.bargeIn && !echo) this.#bargeIn(nowMs);
     else this.#hearing = 'held';
   }
@@ -173,7 +196,12 @@ export class Conversation {
   #interrupt(cause: 'barge-in' | 'command'): void {
     const cut = this.#turns.cut();
     const newest = cut.at(-1);
-    if (newest === undefined) return;
+    const { paused } = this;
+    this.#paused &&= false;
+    if (newest === undefined) {
+      if (paused) this.#emitEvent(0, { type: 'resume' });
+      return;
+    }
     // The score service cuts the named turn and all before it.
     this.#emitEvent(newest.number, { type: 'interrupt', cause });
     for (const turn of cut) {

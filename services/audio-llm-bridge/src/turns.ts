@@ -143,11 +143,11 @@ export class TurnQueue {
     return pieces;
   }
 
-  /** Follows the playhead. @returns turns that are over now: `lost` ones were never played. */
-  played(at: PlayedPosition): { turn: Turn; lost: boolean }[] {
+  /** Follows the playhead. @param paused nothing is said on purpose @returns turns that are over now: `lost` ones were never played. */
+  played(at: PlayedPosition, paused = false): { turn: Turn; lost: boolean }[] {
     const over: { turn: Turn; lost: boolean }[] = [];
     for (const turn of this.#turns) {
-      const outcome = this.#follow(turn, at);
+      const outcome = this.#follow(turn, at, paused);
       if (outcome !== undefined) over.push({ turn, lost: outcome === 'lost' });
     }
     for (const { turn } of over) this.remove(turn);
@@ -166,7 +166,7 @@ export class TurnQueue {
     this.retire(turn.response);
   }
 
-  #follow(turn: Turn, at: PlayedPosition): 'played' | 'lost' | undefined {
+  #follow(turn: Turn, at: PlayedPosition, paused: boolean): 'played' | 'lost' | undefined {
     if (at.turn === turn.number) {
       turn.seen = true;
       turn.leftAtUs = undefined;
@@ -174,7 +174,8 @@ export class TurnQueue {
       return turn.sent && turn.playedMs >= turn.sentMs - PLAYED_TOLERANCE_MS ? 'played' : undefined;
     }
     if (at.turn > turn.number && turn.sent) return this.#consumed(turn);
-    if (at.turn !== 0 || turn.sentMs === 0) return undefined;
+    if (paused) turn.leftAtUs = undefined;
+    if (paused || at.turn !== 0 || turn.sentMs === 0) return undefined;
     turn.leftAtUs ??= at.mediaTimeUs;
     const awayUs = at.mediaTimeUs - turn.leftAtUs;
     if (!turn.seen) return awayUs >= LOST_AFTER_US ? 'lost' : undefined;

@@ -60,6 +60,7 @@ export const sessionStats = z.object({
       itemsOut: count,
       dropped: count,
       late: count,
+      paused: z.boolean().optional().describe('The call is paused; told by score-model'),
       p50Ms: z.number().describe('Compute time of the stage per chunk (per frame at the edges), milliseconds'),
       p95Ms: z.number(),
     }),

@@ -15,6 +15,7 @@ import type { Config } from './config.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { Outbound } from './outbound.js';
 import { Recall } from './recall.js';
+import { pauseAsked } from './resume.js';
 import { SessionInlet } from './session-inlet.js';
 import type { Refill } from './speech-feed.js';
 import type { ScoreStage } from './stage.js';
@@ -107,13 +108,14 @@ export class Control implements WorkerHandlers {
       await context.bus.flush();
       const request = { sessionId, epoch: least, avatar, seed, keepChunks: this.#keepChunks };
       const takeover = await takeOver({ ...this.#parts, recall: this.#recall, resumes: this.#resumes }, request);
-      const { epoch, position } = takeover.plan;
+      const { epoch, position, change } = takeover.plan;
       outbound.open(sessionId);
       // At once: a worker that only looked dead stops upon it.
       outbound.flush(sessionId, { epoch, turn: position.spoken.turn, fromChunk: position.chunk, cause: 'resume' });
       const maker = await takeover.rebuild(signal);
       stage.open({ ...this.#callOptions(sessionId, epoch, score), from: position }, maker, new RollingPercentiles());
       this.#inlets.set(sessionId, inlet);
+      outbound.answer(sessionId, { epoch, ...(change !== undefined && { change }) });
       const speech = takeover.retained.speech.map(({ message }) => message);
       inlet.start(position.spoken, speech);
     } catch (error) {
@@ -159,10 +161,8 @@ export class Control implements WorkerHandlers {
         stage.playhead(playhead);
         outbound.played(sessionId, playhead.chunk);
       },
-      onInterrupt: (turn) => {
-        const flush = stage.interrupt(sessionId, turn);
-        if (flush !== undefined) outbound.flush(sessionId, flush);
-      },
+      onInterrupt: (turn) => outbound.answer(sessionId, stage.interrupt(sessionId, turn)),
+      onPause: (paused) => outbound.answer(sessionId, stage.pause(sessionId, paused)),
       onFlush: (epoch, instance) => this.#fence(sessionId, epoch, instance),
       onGap: (refill) => this.#told(sessionId, refill),
       recallSpeech: () => this.#recall.speech(sessionId),
@@ -196,11 +196,14 @@ export class Control implements WorkerHandlers {
 
   /** NATS was away for this worker: what it published and what it should have heard may be missing. */
   async #catchUp(sessionId: string, awayMs: number): Promise<void> {
-    const { outbound } = this.#parts;
+    const { outbound, stage } = this.#parts;
     const sinceMs = Date.now() - awayMs - CONNECTION_SLACK_MS;
     outbound.again(sessionId);
-    for (const { message, atMs } of await this.#recall.events(sessionId))
+    const events = await this.#recall.events(sessionId);
+    for (const { message, atMs } of events)
       if (message.type === 'interrupt' && atMs >= sinceMs) this.#inlets.get(sessionId)?.interrupt(message.turn);
+    const paused = pauseAsked(events);
+    if (paused !== undefined) outbound.answer(sessionId, stage.pause(sessionId, paused));
     const refill = await this.#inlets.get(sessionId)?.refill();
     if (refill !== undefined && (refill.lost > 0 || refill.refilled > 0)) this.#told(sessionId, refill);
   }

@@ -12,11 +12,12 @@ export interface InboundHandlers {
   onSpeech(message: AudioMessage): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
+  onPause(paused: boolean): void;
   /** A flush somebody else published: `instance` is the sender. */
   onFlush(epoch: number, instance: string): void;
 }
 
-/** Listens to a session's speech, playhead and interrupts. @returns the end of listening */
+/** Listens to a session's speech, playhead, interrupts and pauses. @returns the end of listening */
 export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): () => void {
   const subscriptions = [
     bus.subscribe('speech', sessionId, (payload) => {
@@ -31,6 +32,7 @@ export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): 
     }),
     bus.subscribeEvents(sessionId, (event, { headers }) => {
       if (event.type === 'interrupt') handlers.onInterrupt(event.turn);
+      else if (event.type === 'pause' || event.type === 'resume') handlers.onPause(event.type === 'pause');
       else if (event.type === 'flush') handlers.onFlush(event.epoch, headers?.get(INSTANCE_HEADER) ?? '');
     }),
   ];

@@ -1,8 +1,12 @@
 import type { RestartReason } from '@talkmesh/inference';
-import type { ChunkMetrics, Counter, Logger, Metrics } from '@talkmesh/service-kit';
+import type { ChunkMetrics, Counter, Histogram, Logger, Metrics } from '@talkmesh/service-kit';
+
+const PAUSE_SECONDS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800];
 
 export interface ScoreMetrics extends ChunkMetrics {
   readonly flushes: Counter;
+  /** ended: command, interrupt. */
+  readonly pauseSeconds: Histogram;
   readonly speechRefused: Counter;
 }
 
@@ -10,6 +14,12 @@ export function createScoreMetrics(metrics: Metrics, chunks: ChunkMetrics): Scor
   return {
     ...chunks,
     flushes: metrics.counter('talkmesh_flushes_total', 'New epochs', ['cause']),
+    pauseSeconds: metrics.histogram(
+      'talkmesh_pause_seconds',
+      'Time calls were paused, by what ended it',
+      ['ended'],
+      PAUSE_SECONDS_BUCKETS,
+    ),
     speechRefused: metrics.counter('talkmesh_speech_refused_total', 'Speech messages a full queue refused'),
   };
 }

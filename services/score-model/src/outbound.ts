@@ -2,7 +2,8 @@ import { encodeLatent, type LatentMessage, MeshError, splitLatent } from '@talkm
 import type { Bus, Logger } from '@talkmesh/service-kit';
 import type { Flush } from './call.js';
 import type { ScoreMetrics } from './metrics.js';
-import type { ScoreOutput } from './stage.js';
+import type { PauseChange } from './pause.js';
+import type { Answer, ScoreOutput } from './stage.js';
 
 /** More than any lead: without news of the playhead older ones go. */
 const MAX_UNPLAYED = 64;
@@ -55,6 +56,21 @@ export class Outbound {
         sessionId,
         sent.filter(({ chunk }) => chunk < fromChunk),
       );
+  }
+
+  answer(sessionId: string, { epoch, flush, change }: Answer): void {
+    if (flush !== undefined) this.flush(sessionId, flush);
+    if (change !== undefined) this.#changed(sessionId, epoch, change);
+  }
+
+  #changed(sid: string, epoch: number, change: PauseChange): void {
+    const head = { sid, epoch, turn: change.turn };
+    if (change.type === 'paused') this.#bus.publishEvent({ ...head, type: 'turn.paused', heardMs: change.heardMs });
+    else {
+      const { heardMs, cause, pausedMs } = change;
+      this.#bus.publishEvent({ ...head, type: 'turn.resumed', heardMs, cause });
+      this.#metrics.pauseSeconds.observe({ ended: cause }, pausedMs / 1000);
+    }
   }
 
   error(sessionId: string, epoch: number, error: MeshError): void {

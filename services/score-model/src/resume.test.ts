@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AudioMessage, EventBody, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
-import { Call, type CallPosition } from './call.js';
+import { Call, type CallPosition, type Flush } from './call.js';
+import type { PauseChange } from './pause.js';
 import { EPOCH_STRIDE, planResume, type ResumeOptions, type Retained } from './resume.js';
 import { SpeechFeed } from './speech-feed.js';
+import { randomOf } from './testing/listened-call.js';
 
 const SID = '0123456789abcdefghjk';
 const SAMPLES = 24;
@@ -143,6 +145,85 @@ test('an interrupt of whatever is being said cuts what had been heard of by then
   assert.equal(plan.position.spoken.closedTurn, 2);
 });
 
+test('a pause that nobody answered is honoured: silence after the chunk being played, nothing of the rest is lost', () => {
+  const latents = [0, 1, 2, 3, 4].map((chunk) => latent(chunk, { turn: 1, turnSamples: SAMPLES * (chunk + 1) }));
+  const asked = [event({ type: 'pause' })];
+  const plan = planResume(retained({ latents, events: asked, playhead: playhead(2) }), options);
+  assert.deepEqual([plan.position.chunk, plan.position.paused], [3, true]);
+  assert.deepEqual(plan.position.spoken, { closedTurn: 0, turn: 1, turnSamples: 3 * SAMPLES });
+  assert.deepEqual(plan.change, { type: 'paused', turn: 1, heardMs: 3 });
+  const ended = planResume(
+    retained({ latents, events: [...asked, event({ type: 'resume' })], playhead: playhead(2) }),
+    options,
+  );
+  assert.deepEqual([ended.position.chunk, ended.position.paused, ended.change], [5, false, undefined]);
+});
+
+test('a paused call stays paused where it was, by its events or, when those are gone, by its idle chunks', () => {
+  const idle = { closedTurn: 1, turnSamples: 100 };
+  const latents = [latent(0, { turn: 2, ...idle }), latent(1, idle), latent(2, idle)];
+  const told = [
+    event({ type: 'pause' }),
+    event({ type: 'flush', fromChunk: 1, cause: 'pause' }, { epoch: 0 }),
+    event({ type: 'turn.paused', heardMs: 100 / 24 }, { turn: 2 }),
+    event({ type: 'speech.started' }),
+  ];
+  for (const events of [told, []]) {
+    const { position, change } = planResume(retained({ latents, events, playhead: playhead(1) }), options);
+    assert.deepEqual([position.chunk, position.paused], [3, true]);
+    assert.deepEqual(position.spoken, { closedTurn: 1, turn: 2, turnSamples: 100 });
+    assert.equal(change?.type, events.length > 0 ? undefined : 'paused');
+  }
+  const asked = [...told, event({ type: 'resume' })];
+  const after = planResume(retained({ latents, events: asked, playhead: playhead(1) }), options);
+  assert.equal(after.position.paused, false);
+  assert.deepEqual(after.position.spoken, { closedTurn: 1, turn: 2, turnSamples: 100 });
+  const resumed = { type: 'resumed', turn: 2, heardMs: 100 / 24, cause: 'command', pausedMs: 500 };
+  assert.deepEqual(after.change, resumed);
+  const cut = planResume(
+    retained({ latents, events: [...told, event({ type: 'interrupt', cause: 'command' }, { turn: 2 })] }),
+    options,
+  );
+  assert.deepEqual([cut.position.paused, cut.position.spoken.closedTurn], [false, 2]);
+  assert.deepEqual(cut.change, { ...resumed, turn: 0, heardMs: 0, cause: 'interrupt' });
+});
+
+test('a paused call of which no chunk is retained goes on where listeners were told it stopped', () => {
+  const events = [event({ type: 'pause' }), event({ type: 'turn.paused', heardMs: 1234.5 }, { turn: 3 })];
+  const { position, outcome } = planResume(retained({ events, playhead: playhead(9) }), options);
+  assert.deepEqual([outcome, position.paused], ['silence', true]);
+  assert.deepEqual(position.spoken, { closedTurn: 2, turn: 3, turnSamples: 1234.5 * 24 });
+});
+
+test('what a chunk of another worker says can be taken back', () => {
+  const latents = [
+    latent(4, { turn: 1, turnSamples: 60, endOfTurn: true, closedTurn: 1 }),
+    latent(5, { turn: 2, turnSamples: 24, closedTurn: 1 }),
+    latent(6, { turn: 2, turnSamples: 30, closedTurn: 1 }),
+  ];
+  const { position } = planResume(retained({ latents, playhead: playhead(4) }), options);
+  assert.deepEqual(
+    [...position.said.values()].map(({ turn, samples, fromSample }) => [turn, samples, fromSample]),
+    [
+      [1, 24, 36],
+      [2, 24, 0],
+      [2, 6, 24],
+    ],
+  );
+  const call = new Call(callOptions(EPOCH_STRIDE, position), GEOMETRY, clock);
+  assert.equal(call.onPause()?.flush?.fromChunk, 5);
+  call.onResume();
+  call.onSpeech(2, new Int16Array(18).fill(99), true);
+  const said = [call.begin(), call.begin()];
+  assert.deepEqual(
+    said.map(({ pcm, turnSamples }) => [...new Set(pcm), turnSamples]),
+    [
+      [6, 24],
+      [7, 99, 48],
+    ],
+  );
+});
+
 test('nothing retained: from silence after the chunk being played, speech from where that one ends', () => {
   const at = playhead(9, { turn: 4, mediaTimeUs: 9.5 * CHUNK_MS * 1000, turnPlayedMs: 1000, epoch: 3 });
   const plan = planResume(retained({ playhead: at, latents: chunks(2, 4) }), options);
@@ -150,7 +231,7 @@ test('nothing retained: from silence after the chunk being played, speech from w
   assert.equal(plan.position.chunk, 10);
   assert.equal(plan.epoch, 3 + EPOCH_STRIDE);
   assert.deepEqual(plan.position.spoken, { closedTurn: 3, turn: 4, turnSamples: (1000 + CHUNK_MS / 2) * 24 });
-  assert.deepEqual([plan.replay.length, plan.position.turnOf.size], [0, 0]);
+  assert.deepEqual([plan.replay.length, plan.position.said.size], [0, 0]);
   const empty = planResume(retained({}), { ...options, epoch: 7 });
   assert.deepEqual([empty.position.chunk, empty.epoch, empty.outcome], [0, 7 + EPOCH_STRIDE, 'silence']);
 });
@@ -175,74 +256,114 @@ const callOptions = (epoch: number, from?: CallPosition) => ({
   ...(from !== undefined && { from }),
 });
 
-/** Small, fast and good enough for tests (mulberry32). */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
+interface Log extends Retained {
+  readonly latents: LatentMessage[];
+  readonly events: Retained['events'][number][];
 }
 
 /** A worker without a model: chunks of what it hears, retained as NATS would. */
 class FakeWorker {
   readonly call: Call;
   readonly feed: SpeechFeed;
+  readonly #log: Log;
 
-  constructor(log: Retained & { latents: LatentMessage[] }, speech: readonly AudioMessage[], playheadChunk: number) {
-    const known = log.latents.length > 0 ? log : { ...log, playhead: undefined };
-    const plan = planResume(known, { ...options, affordable: 4 });
+  constructor(log: Log, speech: readonly AudioMessage[], at: Retained['playhead']) {
+    this.#log = log;
+    const plan = planResume(
+      { ...log, playhead: log.latents.length > 0 ? at : undefined },
+      { ...options, affordable: 4 },
+    );
     const from = log.latents.length > 0 ? plan.position : undefined;
     this.call = new Call(callOptions(plan.epoch, from), GEOMETRY, clock);
+    if (from === undefined && plan.position.paused) this.call.onPause();
+    if (from !== undefined)
+      this.#told({ flush: { ...plan, fromChunk: from.chunk, cause: 'resume' }, change: plan.change });
     this.feed = new SpeechFeed({
       onSpeech: (turn, pcm, endOfTurn, fromSample) => this.call.onSpeech(turn, pcm, endOfTurn, fromSample),
       recall: async () => speech,
       onGap: ({ lost }) => assert.equal(lost, 0),
       ...(from !== undefined && { from: from.spoken }),
     });
-    this.call.onPlayhead(playhead(playheadChunk)?.message as PlayheadMessage);
+    this.call.onPlayhead(at?.message as PlayheadMessage);
   }
 
   /** Makes a chunk if one may be made. @returns whether it did */
-  make(log: { latents: LatentMessage[] }): boolean {
+  make(): boolean {
     if (this.call.readyAtMs() > 0) return false;
     const { chunk, epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking } = this.call.begin();
-    log.latents.push(latent(chunk, { epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking }));
-    if (log.latents.length > 32) log.latents.shift();
+    const { latents } = this.#log;
+    latents.push(latent(chunk, { epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking }));
+    if (latents.length > 32) latents.shift();
     return true;
+  }
+
+  /** @param deaf the request is retained, but this worker dies before it hears it */
+  pause(paused: boolean, deaf: boolean): void {
+    this.#log.events.push(event({ type: paused ? 'pause' : 'resume' }));
+    if (!deaf) this.#told((paused ? this.call.onPause() : this.call.onResume()) ?? {});
+  }
+
+  #told({
+    flush,
+    change,
+  }: {
+    flush?: Pick<Flush, 'epoch' | 'fromChunk' | 'cause'>;
+    change?: PauseChange | undefined;
+  }): void {
+    const { events } = this.#log;
+    if (flush !== undefined) {
+      const { epoch, fromChunk, cause } = flush;
+      events.push(event({ type: 'flush', fromChunk, cause }, { epoch }));
+    }
+    if (change?.type === 'paused') events.push(event({ ...change, type: 'turn.paused' }));
+    if (change?.type === 'resumed') events.push(event({ ...change, type: 'turn.resumed' }));
+    while (events.length > 64) events.shift();
   }
 }
 
-test('killed anywhere, any number of times: of every turn each sample is said once, in order', async () => {
+test('killed anywhere, paused anywhere, any number of times: of every turn each sample is said once, in order', async () => {
+  const seen = { pauses: 0, deaf: 0, whilePaused: 0 };
   for (let seed = 1; seed <= 60; seed++) {
     const random = randomOf(seed);
     const turns = [1, 2, 3].map((turn) => Int16Array.from({ length: 20 + random(400) }, (_, i) => turn * 1000 + i));
     const messages = turns.flatMap((pcm, i) => piecesOf(pcm, i + 1, random));
-    const log = { ...retained({}), latents: [] as LatentMessage[] };
+    const log: Log = { ...retained({}), latents: [], events: [] };
     const said: LatentMessage[] = [];
     const sent: AudioMessage[] = [];
     let played = 0;
-    let worker = new FakeWorker(log, sent, played);
-    for (let step = 0; step < 2000 && !(said.at(-1)?.endOfTurn && said.at(-1)?.turn === 3); step++) {
-      const what = random(10);
+    let paused = false;
+    const at = () => playhead(played, { epoch: said.findLast(({ chunk }) => chunk === played)?.epoch ?? 0 });
+    let worker = new FakeWorker(log, sent, at());
+    const over = (): boolean => said.at(-1)?.endOfTurn === true && said.at(-1)?.turn === 3 && !paused;
+    for (let step = 0; step < 3000 && !over(); step++) {
+      const what = random(11);
       if (what < 4 && messages.length > 0) {
         const message = messages.shift() as AudioMessage;
         sent.push(message);
         if (random(12) > 0) worker.feed.push(message);
       } else if (what < 8) {
-        if (worker.make(log)) said.push(log.latents.at(-1) as LatentMessage);
+        if (worker.make()) said.push(log.latents.at(-1) as LatentMessage);
       } else if (what === 8) {
-        played = Math.max(played, Math.min((log.latents.at(-1)?.chunk ?? 0) - random(3), played + 2));
-        worker.call.onPlayhead(playhead(played)?.message as PlayheadMessage);
-      } else {
-        if (random(2) === 0) worker = new FakeWorker(log, sent, played);
+        played = Math.max(played, Math.min(worker.call.next - 1 - random(3), played + 2));
+        worker.call.onPlayhead(at()?.message as PlayheadMessage);
+      } else if (what === 9) {
+        const killed = random(2) === 0;
+        if (killed) worker = new FakeWorker(log, sent, at());
+        if (killed && paused) seen.whilePaused += 1;
         await worker.feed.refill();
+      } else if (random(3) === 0) {
+        paused = !paused && step < 2500;
+        const deaf = random(4) === 0;
+        worker.pause(paused, deaf);
+        if (deaf) worker = new FakeWorker(log, sent, at());
+        if (paused) seen.pauses += 1;
+        if (deaf) seen.deaf += 1;
       }
+      assert.equal(worker.call.paused, paused, `seed ${seed}`);
       await Promise.resolve();
     }
-    const chunksSaid = new Map(said.map((one) => [one.chunk, one]));
+    const end = said.at(-1)?.chunk ?? 0;
+    const chunksSaid = new Map(said.filter(({ chunk }) => chunk <= end).map((one) => [one.chunk, one]));
     for (const [i, pcm] of turns.entries()) {
       let before = 0;
       const heard: number[] = [];
@@ -253,7 +374,13 @@ test('killed anywhere, any number of times: of every turn each sample is said on
       }
       assert.deepEqual(heard, [...pcm], `seed ${seed}, turn ${i + 1}`);
     }
+    const told = log.events.findLast(({ message: { type } }) => type === 'turn.paused' || type === 'turn.resumed');
+    assert.notEqual(told?.message.type, 'turn.paused', `seed ${seed}: listeners know that it goes on`);
   }
+  assert.ok(
+    Object.values(seen).every((count) => count > 30),
+    JSON.stringify(seen),
+  );
 });
 
 function piecesOf(pcm: Int16Array, turn: number, random: (below: number) => number): AudioMessage[] {

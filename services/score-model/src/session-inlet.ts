@@ -8,6 +8,7 @@ export interface InletHandlers {
   onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean, fromSample: number): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
+  onPause(paused: boolean): void;
   onFlush(epoch: number, instance: string): void;
   onGap(refill: Refill): void;
   recallSpeech(): Promise<readonly AudioMessage[]>;
@@ -31,6 +32,7 @@ export class SessionInlet {
       onSpeech: (message) => later(() => this.#feed?.push(message)),
       onPlayhead: (playhead) => later(() => handlers.onPlayhead(playhead)),
       onInterrupt: (turn) => later(() => this.interrupt(turn)),
+      onPause: (paused) => later(() => handlers.onPause(paused)),
       onFlush: (epoch, instance) => later(() => handlers.onFlush(epoch, instance)),
     });
   }
@@ -45,6 +47,7 @@ export class SessionInlet {
     const pending = this.#pending ?? [];
     this.#pending = undefined;
     for (const act of pending) act();
+    this.#closedTurn = 0;
   }
 
   /** A request that was honoured when the session was taken over is not honoured twice. */

@@ -6,7 +6,10 @@ const CHUNK = 10;
 const queue = (maxSamples = 1000): SpeechQueue => new SpeechQueue({ samplesPerChunk: CHUNK, maxSamples });
 const samples = (count: number, from = 1): Int16Array => Int16Array.from({ length: count }, (_, i) => from + i);
 
-const spoken = (turnSamples: number, closedTurn: number) => ({ turnSamples, closedTurn });
+const spoken = (turnSamples: number, closedTurn: number, samples = 0) => ({
+  ...{ turnSamples, closedTurn, samples },
+  fromSample: turnSamples - samples,
+});
 
 test('a turn comes out whole, chunk by chunk, the last one padded and flagged', () => {
   const speech = queue();
@@ -14,12 +17,18 @@ test('a turn comes out whole, chunk by chunk, the last one padded and flagged', 
   assert.equal(speech.status(), 'starving');
   assert.equal(speech.push(1, samples(7, 8), false), 'queued');
   assert.equal(speech.status(), 'ready');
-  assert.deepEqual(speech.take(), { ...spoken(10, 0), turn: 1, pcm: samples(10), speaking: true, endOfTurn: false });
+  assert.deepEqual(speech.take(), {
+    ...spoken(10, 0, 10),
+    turn: 1,
+    pcm: samples(10),
+    speaking: true,
+    endOfTurn: false,
+  });
   assert.equal(speech.status(), 'starving');
   speech.push(1, new Int16Array(0), true);
   assert.equal(speech.status(), 'ready');
   const last = Int16Array.of(11, 12, 13, 14, 0, 0, 0, 0, 0, 0);
-  assert.deepEqual(speech.take(), { ...spoken(14, 1), turn: 1, pcm: last, speaking: true, endOfTurn: true });
+  assert.deepEqual(speech.take(), { ...spoken(14, 1, 4), turn: 1, pcm: last, speaking: true, endOfTurn: true });
   assert.equal(speech.status(), 'idle');
   assert.deepEqual(speech.take(), {
     ...spoken(0, 1),
@@ -96,6 +105,40 @@ test('speech of a turn that ended is stale', () => {
   speech.push(5, samples(3), true);
   assert.equal(speech.push(5, samples(3), false), 'stale');
   assert.equal(speech.push(4, samples(3), false), 'stale');
+});
+
+test('what is taken back comes again in its order, but for what was cut; silence says where the turn stands', () => {
+  const speech = queue();
+  speech.push(1, samples(13), true);
+  speech.push(2, samples(25, 100), false);
+  const taken = [speech.take(), speech.take(), speech.take()];
+  speech.takeBack(taken.slice(1));
+  assert.deepEqual([speech.samples, speech.position], [28, { turn: 1, turnSamples: 10 }]);
+  assert.deepEqual(speech.silence(), {
+    ...spoken(10, 0),
+    turn: 0,
+    pcm: samples(10).fill(0),
+    speaking: false,
+    endOfTurn: false,
+  });
+  assert.deepEqual([speech.take(), speech.take()], taken.slice(1));
+  speech.cut(1);
+  speech.takeBack(taken);
+  assert.equal(speech.take().turn, 2);
+});
+
+test('what was heard after all is skipped, whole turns too', () => {
+  const speech = queue();
+  speech.push(1, samples(13), true);
+  speech.push(2, samples(30, 100), false);
+  const taken = [speech.take(), speech.take(), speech.take()];
+  speech.takeBack(taken);
+  speech.skipHeard(2, 4);
+  assert.equal(speech.position.turn, 1, 'turn 2 is not next');
+  speech.skipHeard(1, 13);
+  speech.skipHeard(2, 4);
+  assert.deepEqual(speech.position, { turn: 2, turnSamples: 4 });
+  assert.deepEqual([speech.take().pcm[0], speech.samples], [104, 16]);
 });
 
 test('a full queue refuses, and has room again', () => {

@@ -6,11 +6,18 @@ export interface Piece {
   readonly pcm: Int16Array;
   readonly speaking: boolean;
   readonly endOfTurn: boolean;
-  /** Samples of the turn spoken with this piece's, without padding; 0 in no turn. */
+  /** Speech in `pcm`, before the padding. */
+  readonly samples: number;
+  /** Samples of the turn spoken before this piece; in no turn those of one that is paused. */
+  readonly fromSample: number;
+  /** Samples of the turn spoken with this piece's, without padding. */
   readonly turnSamples: number;
   /** Turns up to this one are over with this piece: finished or cut. */
   readonly closedTurn: number;
 }
+
+/** What is kept of a piece, to take its speech back. */
+export type Taken = Pick<Piece, 'turn' | 'pcm' | 'samples' | 'fromSample' | 'turnSamples'>;
 
 /** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
 export type PushResult = 'first' | 'queued' | 'stale' | 'full';
@@ -52,6 +59,7 @@ export class SpeechQueue {
   #newest = 0;
   #closed = 0;
   #over = 0;
+  #cut = 0;
 
   constructor(options: { samplesPerChunk: number; maxSamples: number; from?: SpokenPosition }) {
     this.#samplesPerChunk = options.samplesPerChunk;
@@ -61,6 +69,11 @@ export class SpeechQueue {
 
   get newestTurn(): number {
     return this.#newest;
+  }
+
+  /** The newest turn that was cut; 0: none. */
+  get cutTurn(): number {
+    return this.#cut;
   }
 
   get samples(): number {
@@ -100,10 +113,23 @@ export class SpeechQueue {
     return turn.ended || turn.ring.length > this.#samplesPerChunk ? 'ready' : 'starving';
   }
 
+  /** Whether there is something to be said at once. */
+  get waits(): boolean {
+    const turn = this.#turns[0];
+    return turn !== undefined && (turn.ended || turn.ring.length > 0);
+  }
+
+  /** Where speech goes on: what was spoken of the turn that is next, 0 when there is none. */
+  get position(): { readonly turn: number; readonly turnSamples: number } {
+    const turn = this.#turns[0];
+    return { turn: turn?.turn ?? 0, turnSamples: turn?.spokenSamples ?? 0 };
+  }
+
   /** The next chunk, padded with zeros when it must be; silence when nobody speaks. */
   take(): Piece {
     const turn = this.#turns[0];
-    if (turn === undefined) return this.#silence();
+    if (turn === undefined) return this.silence();
+    const fromSample = turn.spokenSamples;
     const available = Math.min(turn.ring.length, this.#samplesPerChunk);
     const pcm = turn.ring.take(this.#samplesPerChunk);
     this.#queued -= available;
@@ -113,13 +139,55 @@ export class SpeechQueue {
     if (endOfTurn) this.#turns.shift();
     this.#skipEmptyTurns();
     const { spokenSamples: turnSamples } = turn;
-    return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn, turnSamples, closedTurn: this.#over };
+    const speech = { samples: available, fromSample, turnSamples };
+    return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn, ...speech, closedTurn: this.#over };
+  }
+
+  /** A chunk in which nobody speaks, whatever waits to be said. */
+  silence(): Piece {
+    const pcm = new Int16Array(this.#samplesPerChunk);
+    const { turnSamples } = this.position;
+    const speech = { samples: 0, fromSample: turnSamples, turnSamples };
+    return { turn: 0, pcm, speaking: false, endOfTurn: false, ...speech, closedTurn: this.#over };
+  }
+
+  /** Takes pieces back that were not spoken after all: the newest ones that were taken, in their order. What was cut stays cut. */
+  takeBack(pieces: readonly Taken[]): void {
+    for (const { turn, pcm, samples, fromSample, turnSamples } of [...pieces].reverse()) {
+      if (turn <= this.#cut) continue;
+      // A turn that is gone from here was taken to its end.
+      if (this.#turns[0]?.turn !== turn)
+        this.#turns.unshift({ ...newTurn(turn, turnSamples), ended: true, heard: true });
+      const front = this.#turns[0] as Turn;
+      const lost = turnSamples - fromSample - samples;
+      if (lost > 0) front.skips.unshift({ after: fromSample, samples: lost });
+      front.spokenSamples = fromSample;
+      front.ring.putBack(pcm.subarray(0, samples));
+      this.#queued += samples;
+      this.#over = turn - 1;
+    }
+  }
+
+  /** The listener had heard `turn` up to `turnSamples` when it was taken back. */
+  skipHeard(turn: number, turnSamples: number): void {
+    const front = this.#turns[0];
+    if (front?.turn !== turn) return;
+    while (front.ring.length > 0 && front.spokenSamples < turnSamples) {
+      const samples = Math.min(front.ring.length, turnSamples - front.spokenSamples);
+      front.ring.take(samples);
+      this.#queued -= samples;
+      advance(front, samples);
+    }
+    if (!front.ended || front.ring.length > 0) return;
+    this.#turns.shift();
+    this.#over = Math.max(this.#over, turn);
   }
 
   /** Forgets the speech of `turn` and of older turns, queued or still to come; 0 means all heard of. */
   cut(turn: number): number {
     const last = turn === 0 ? this.#newest : turn;
     this.#closed = Math.max(this.#closed, last);
+    this.#cut = Math.max(this.#cut, last);
     this.#over = Math.max(this.#over, last);
     let dropped = 0;
     while (this.#turns[0] !== undefined && this.#turns[0].turn <= last)
@@ -134,11 +202,6 @@ export class SpeechQueue {
     this.#newest = Math.max(turn, closedTurn);
     if (turn <= closedTurn) return;
     this.#turns.push({ ...newTurn(turn, turnSamples), heard: true });
-  }
-
-  #silence(): Piece {
-    const pcm = new Int16Array(this.#samplesPerChunk);
-    return { turn: 0, pcm, speaking: false, endOfTurn: false, turnSamples: 0, closedTurn: this.#over };
   }
 
   #skipEmptyTurns(): void {

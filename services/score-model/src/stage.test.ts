@@ -105,9 +105,10 @@ test('an interrupt answers with the flush to publish', async () => {
   const maker = open();
   stage.speech(SESSION, 1, chunks(5), false);
   await drain();
-  assert.deepEqual(stage.interrupt(SESSION, 1), { epoch: 1, turn: 1, fromChunk: 1, cause: 'interrupt' });
+  const flush = { epoch: 1, turn: 1, fromChunk: 1, cause: 'interrupt' };
+  assert.deepEqual(stage.interrupt(SESSION, 1), { epoch: 1, flush });
   assert.deepEqual(maker.rollbacks, [1]);
-  assert.equal(stage.interrupt(newSessionId(), 1), undefined);
+  assert.equal(stage.interrupt(newSessionId(), 1).flush, undefined);
 });
 
 test('a chunk that is short of time takes fewer steps, then holds its picture, and the sound is there all the same', async () => {

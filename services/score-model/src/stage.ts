@@ -15,6 +15,7 @@ import {
 } from '@talkmesh/inference';
 import { Call, type CallOptions, type Flush, type Job } from './call.js';
 import type { Clock } from './clock.js';
+import type { PauseChange } from './pause.js';
 
 /** What makes chunks: one per session, see ScoreSession of the inference library. */
 export interface ChunkMaker {
@@ -51,10 +52,18 @@ interface Counts {
   late: number;
 }
 
+/** What a request changed: chunks to be forgotten, a pause that began or ended. */
+export interface Answer {
+  readonly epoch: number;
+  readonly flush?: Flush;
+  readonly change?: PauseChange;
+}
+
 export interface CallStats extends Readonly<Counts> {
   readonly sessionId: string;
   readonly epoch: number;
   readonly chunk: number;
+  readonly paused: boolean;
   readonly durations: Percentiles;
 }
 
@@ -145,13 +154,23 @@ export class ScoreStage {
   }
 
   /** @param turn the turn to cut; 0: whatever is being said */
-  interrupt(sessionId: string, turn: number): Flush | undefined {
+  interrupt(sessionId: string, turn: number): Answer {
+    return this.#answer(sessionId, (call) => call.onInterrupt(turn));
+  }
+
+  /** @param paused whether nothing is to be said; what holds already changes nothing */
+  pause(sessionId: string, paused: boolean): Answer {
+    return this.#answer(sessionId, (call) => (paused ? call.onPause() : call.onResume()));
+  }
+
+  #answer(sessionId: string, ask: (call: Call) => Omit<Answer, 'epoch'> | undefined): Answer {
     const entry = this.#entries.get(sessionId);
-    const flush = entry?.call.onInterrupt(turn).flush;
-    if (entry === undefined || flush === undefined) return undefined;
-    entry.maker.rollback(flush.fromChunk);
+    if (entry === undefined) return { epoch: 0 };
+    const { flush, change } = ask(entry.call) ?? {};
+    if (flush !== undefined) entry.maker.rollback(flush.fromChunk);
     this.#wake();
-    return flush;
+    const { epoch } = entry.call;
+    return { epoch, ...(flush !== undefined && { flush }), ...(change !== undefined && { change }) };
   }
 
   playhead(message: PlayheadMessage): void {
@@ -176,6 +195,7 @@ export class ScoreStage {
       sessionId,
       epoch: call.epoch,
       chunk: call.next,
+      paused: call.paused,
       ...counts,
       durations,
     }));

@@ -11,6 +11,8 @@ export interface FrameShape {
 export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
+  /** A paused turn goes on. */
+  onResumed(turn: number, heardMs: number): void;
 }
 
 const RECALL_MS = 3000;
@@ -35,6 +37,7 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
+    else if (event.type === 'turn.resumed') handlers.onResumed(event.turn, event.heardMs);
   });
   return () => {
     frames.unsubscribe();

@@ -53,6 +53,17 @@ test('a turn that resumes after an underrun counts on', () => {
   assert.equal(playhead.current().turnPlayedMs, 40);
 });
 
+test('a paused turn that another worker played goes on with what was heard of it; its own count stays', () => {
+  const playhead = newPlayhead();
+  playhead.resumed(3, 1000);
+  playhead.played(testFrame(0, 0, { turn: 3, speaking: true }));
+  assert.equal(playhead.current().turnPlayedMs, 1040);
+  playhead.played(testFrame(1, 0));
+  playhead.resumed(3, 1010);
+  playhead.played(testFrame(2, 0, { turn: 3, speaking: true }));
+  assert.equal(playhead.current().turnPlayedMs, 1080);
+});
+
 test('says at once that the last frame of a turn was played', () => {
   const playhead = newPlayhead();
   const chunk = testChunk(0, { turn: 1, speaking: true, endOfTurn: true });

@@ -85,6 +85,11 @@ export class Playhead {
     return messages;
   }
 
+  /** A paused turn goes on after `heardMs`: news where another worker played it. */
+  resumed(turn: number, heardMs: number): void {
+    if (turn !== 0 && turn !== this.#turn.id) this.#turn = { id: turn, playedMs: heardMs };
+  }
+
   /** The last frame was shown `frames` times more because the next was late. */
   held(frames: number): PlayheadMessage {
     this.#heldFrames += frames;

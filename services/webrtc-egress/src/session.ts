@@ -72,6 +72,7 @@ export class EgressSession {
     this.#stopListening = listen(bus, sessionId, shape, {
       onFrame: (frame) => this.#receive(frame),
       onFlush: (from, fromChunk) => this.#flush(from, fromChunk),
+      onResumed: (turn, heardMs) => this.#playhead.resumed(turn, heardMs),
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }

@@ -9,9 +9,13 @@ import type { InterruptRequest as _talkmesh_v1_InterruptRequest, InterruptReques
 import type { InterruptResponse as _talkmesh_v1_InterruptResponse, InterruptResponse__Output as _talkmesh_v1_InterruptResponse__Output } from './talkmesh/v1/InterruptResponse.js';
 import type { OfferRequest as _talkmesh_v1_OfferRequest, OfferRequest__Output as _talkmesh_v1_OfferRequest__Output } from './talkmesh/v1/OfferRequest.js';
 import type { OfferResponse as _talkmesh_v1_OfferResponse, OfferResponse__Output as _talkmesh_v1_OfferResponse__Output } from './talkmesh/v1/OfferResponse.js';
+import type { PauseRequest as _talkmesh_v1_PauseRequest, PauseRequest__Output as _talkmesh_v1_PauseRequest__Output } from './talkmesh/v1/PauseRequest.js';
+import type { PauseResponse as _talkmesh_v1_PauseResponse, PauseResponse__Output as _talkmesh_v1_PauseResponse__Output } from './talkmesh/v1/PauseResponse.js';
 import type { RecordRequest as _talkmesh_v1_RecordRequest, RecordRequest__Output as _talkmesh_v1_RecordRequest__Output } from './talkmesh/v1/RecordRequest.js';
 import type { RecordServiceClient as _talkmesh_v1_RecordServiceClient, RecordServiceDefinition as _talkmesh_v1_RecordServiceDefinition } from './talkmesh/v1/RecordService.js';
 import type { RecordedFrame as _talkmesh_v1_RecordedFrame, RecordedFrame__Output as _talkmesh_v1_RecordedFrame__Output } from './talkmesh/v1/RecordedFrame.js';
+import type { ResumeRequest as _talkmesh_v1_ResumeRequest, ResumeRequest__Output as _talkmesh_v1_ResumeRequest__Output } from './talkmesh/v1/ResumeRequest.js';
+import type { ResumeResponse as _talkmesh_v1_ResumeResponse, ResumeResponse__Output as _talkmesh_v1_ResumeResponse__Output } from './talkmesh/v1/ResumeResponse.js';
 import type { SayRequest as _talkmesh_v1_SayRequest, SayRequest__Output as _talkmesh_v1_SayRequest__Output } from './talkmesh/v1/SayRequest.js';
 import type { SayResponse as _talkmesh_v1_SayResponse, SayResponse__Output as _talkmesh_v1_SayResponse__Output } from './talkmesh/v1/SayResponse.js';
 import type { SignallingServiceClient as _talkmesh_v1_SignallingServiceClient, SignallingServiceDefinition as _talkmesh_v1_SignallingServiceDefinition } from './talkmesh/v1/SignallingService.js';
@@ -33,9 +37,13 @@ export interface ProtoGrpcType {
       InterruptResponse: MessageTypeDefinition<_talkmesh_v1_InterruptResponse, _talkmesh_v1_InterruptResponse__Output>
       OfferRequest: MessageTypeDefinition<_talkmesh_v1_OfferRequest, _talkmesh_v1_OfferRequest__Output>
       OfferResponse: MessageTypeDefinition<_talkmesh_v1_OfferResponse, _talkmesh_v1_OfferResponse__Output>
+      PauseRequest: MessageTypeDefinition<_talkmesh_v1_PauseRequest, _talkmesh_v1_PauseRequest__Output>
+      PauseResponse: MessageTypeDefinition<_talkmesh_v1_PauseResponse, _talkmesh_v1_PauseResponse__Output>
       RecordRequest: MessageTypeDefinition<_talkmesh_v1_RecordRequest, _talkmesh_v1_RecordRequest__Output>
       RecordService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_RecordServiceClient> & { service: _talkmesh_v1_RecordServiceDefinition }
       RecordedFrame: MessageTypeDefinition<_talkmesh_v1_RecordedFrame, _talkmesh_v1_RecordedFrame__Output>
+      ResumeRequest: MessageTypeDefinition<_talkmesh_v1_ResumeRequest, _talkmesh_v1_ResumeRequest__Output>
+      ResumeResponse: MessageTypeDefinition<_talkmesh_v1_ResumeResponse, _talkmesh_v1_ResumeResponse__Output>
       SayRequest: MessageTypeDefinition<_talkmesh_v1_SayRequest, _talkmesh_v1_SayRequest__Output>
       SayResponse: MessageTypeDefinition<_talkmesh_v1_SayResponse, _talkmesh_v1_SayResponse__Output>
       SignallingService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_SignallingServiceClient> & { service: _talkmesh_v1_SignallingServiceDefinition }

@@ -10,6 +10,10 @@ import type { InterruptSessionRequest as _talkmesh_v1_InterruptSessionRequest, I
 import type { InterruptSessionResponse as _talkmesh_v1_InterruptSessionResponse, InterruptSessionResponse__Output as _talkmesh_v1_InterruptSessionResponse__Output } from './talkmesh/v1/InterruptSessionResponse.js';
 import type { ListSessionsRequest as _talkmesh_v1_ListSessionsRequest, ListSessionsRequest__Output as _talkmesh_v1_ListSessionsRequest__Output } from './talkmesh/v1/ListSessionsRequest.js';
 import type { ListSessionsResponse as _talkmesh_v1_ListSessionsResponse, ListSessionsResponse__Output as _talkmesh_v1_ListSessionsResponse__Output } from './talkmesh/v1/ListSessionsResponse.js';
+import type { PauseSessionRequest as _talkmesh_v1_PauseSessionRequest, PauseSessionRequest__Output as _talkmesh_v1_PauseSessionRequest__Output } from './talkmesh/v1/PauseSessionRequest.js';
+import type { PauseSessionResponse as _talkmesh_v1_PauseSessionResponse, PauseSessionResponse__Output as _talkmesh_v1_PauseSessionResponse__Output } from './talkmesh/v1/PauseSessionResponse.js';
+import type { ResumeSessionRequest as _talkmesh_v1_ResumeSessionRequest, ResumeSessionRequest__Output as _talkmesh_v1_ResumeSessionRequest__Output } from './talkmesh/v1/ResumeSessionRequest.js';
+import type { ResumeSessionResponse as _talkmesh_v1_ResumeSessionResponse, ResumeSessionResponse__Output as _talkmesh_v1_ResumeSessionResponse__Output } from './talkmesh/v1/ResumeSessionResponse.js';
 import type { SaySessionRequest as _talkmesh_v1_SaySessionRequest, SaySessionRequest__Output as _talkmesh_v1_SaySessionRequest__Output } from './talkmesh/v1/SaySessionRequest.js';
 import type { SaySessionResponse as _talkmesh_v1_SaySessionResponse, SaySessionResponse__Output as _talkmesh_v1_SaySessionResponse__Output } from './talkmesh/v1/SaySessionResponse.js';
 import type { Session as _talkmesh_v1_Session, Session__Output as _talkmesh_v1_Session__Output } from './talkmesh/v1/Session.js';
@@ -33,6 +37,10 @@ export interface ProtoGrpcType {
       InterruptSessionResponse: MessageTypeDefinition<_talkmesh_v1_InterruptSessionResponse, _talkmesh_v1_InterruptSessionResponse__Output>
       ListSessionsRequest: MessageTypeDefinition<_talkmesh_v1_ListSessionsRequest, _talkmesh_v1_ListSessionsRequest__Output>
       ListSessionsResponse: MessageTypeDefinition<_talkmesh_v1_ListSessionsResponse, _talkmesh_v1_ListSessionsResponse__Output>
+      PauseSessionRequest: MessageTypeDefinition<_talkmesh_v1_PauseSessionRequest, _talkmesh_v1_PauseSessionRequest__Output>
+      PauseSessionResponse: MessageTypeDefinition<_talkmesh_v1_PauseSessionResponse, _talkmesh_v1_PauseSessionResponse__Output>
+      ResumeSessionRequest: MessageTypeDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionRequest__Output>
+      ResumeSessionResponse: MessageTypeDefinition<_talkmesh_v1_ResumeSessionResponse, _talkmesh_v1_ResumeSessionResponse__Output>
       SaySessionRequest: MessageTypeDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionRequest__Output>
       SaySessionResponse: MessageTypeDefinition<_talkmesh_v1_SaySessionResponse, _talkmesh_v1_SaySessionResponse__Output>
       Session: MessageTypeDefinition<_talkmesh_v1_Session, _talkmesh_v1_Session__Output>

@@ -4,6 +4,10 @@ import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
 import type { InterruptRequest as _talkmesh_v1_InterruptRequest, InterruptRequest__Output as _talkmesh_v1_InterruptRequest__Output } from '../../talkmesh/v1/InterruptRequest.js';
 import type { InterruptResponse as _talkmesh_v1_InterruptResponse, InterruptResponse__Output as _talkmesh_v1_InterruptResponse__Output } from '../../talkmesh/v1/InterruptResponse.js';
+import type { PauseRequest as _talkmesh_v1_PauseRequest, PauseRequest__Output as _talkmesh_v1_PauseRequest__Output } from '../../talkmesh/v1/PauseRequest.js';
+import type { PauseResponse as _talkmesh_v1_PauseResponse, PauseResponse__Output as _talkmesh_v1_PauseResponse__Output } from '../../talkmesh/v1/PauseResponse.js';
+import type { ResumeRequest as _talkmesh_v1_ResumeRequest, ResumeRequest__Output as _talkmesh_v1_ResumeRequest__Output } from '../../talkmesh/v1/ResumeRequest.js';
+import type { ResumeResponse as _talkmesh_v1_ResumeResponse, ResumeResponse__Output as _talkmesh_v1_ResumeResponse__Output } from '../../talkmesh/v1/ResumeResponse.js';
 import type { SayRequest as _talkmesh_v1_SayRequest, SayRequest__Output as _talkmesh_v1_SayRequest__Output } from '../../talkmesh/v1/SayRequest.js';
 import type { SayResponse as _talkmesh_v1_SayResponse, SayResponse__Output as _talkmesh_v1_SayResponse__Output } from '../../talkmesh/v1/SayResponse.js';
 
@@ -16,6 +20,24 @@ export interface ConversationServiceClient extends grpc.Client {
   interrupt(argument: _talkmesh_v1_InterruptRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_InterruptResponse__Output>): grpc.ClientUnaryCall;
   interrupt(argument: _talkmesh_v1_InterruptRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptResponse__Output>): grpc.ClientUnaryCall;
   interrupt(argument: _talkmesh_v1_InterruptRequest, callback: grpc.requestCallback<_talkmesh_v1_InterruptResponse__Output>): grpc.ClientUnaryCall;
+  
+  Pause(argument: _talkmesh_v1_PauseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  Pause(argument: _talkmesh_v1_PauseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  Pause(argument: _talkmesh_v1_PauseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  Pause(argument: _talkmesh_v1_PauseRequest, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  pause(argument: _talkmesh_v1_PauseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  pause(argument: _talkmesh_v1_PauseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  pause(argument: _talkmesh_v1_PauseRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  pause(argument: _talkmesh_v1_PauseRequest, callback: grpc.requestCallback<_talkmesh_v1_PauseResponse__Output>): grpc.ClientUnaryCall;
+  
+  Resume(argument: _talkmesh_v1_ResumeRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  Resume(argument: _talkmesh_v1_ResumeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  Resume(argument: _talkmesh_v1_ResumeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  Resume(argument: _talkmesh_v1_ResumeRequest, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _talkmesh_v1_ResumeRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _talkmesh_v1_ResumeRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _talkmesh_v1_ResumeRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
+  resume(argument: _talkmesh_v1_ResumeRequest, callback: grpc.requestCallback<_talkmesh_v1_ResumeResponse__Output>): grpc.ClientUnaryCall;
   
   Say(argument: _talkmesh_v1_SayRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SayResponse__Output>): grpc.ClientUnaryCall;
   Say(argument: _talkmesh_v1_SayRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_SayResponse__Output>): grpc.ClientUnaryCall;
@@ -31,11 +53,17 @@ export interface ConversationServiceClient extends grpc.Client {
 export interface ConversationServiceHandlers extends grpc.UntypedServiceImplementation {
   Interrupt: grpc.handleUnaryCall<_talkmesh_v1_InterruptRequest__Output, _talkmesh_v1_InterruptResponse>;
   
+  Pause: grpc.handleUnaryCall<_talkmesh_v1_PauseRequest__Output, _talkmesh_v1_PauseResponse>;
+  
+  Resume: grpc.handleUnaryCall<_talkmesh_v1_ResumeRequest__Output, _talkmesh_v1_ResumeResponse>;
+  
   Say: grpc.handleUnaryCall<_talkmesh_v1_SayRequest__Output, _talkmesh_v1_SayResponse>;
   
 }
 
 export interface ConversationServiceDefinition extends grpc.ServiceDefinition {
   Interrupt: MethodDefinition<_talkmesh_v1_InterruptRequest, _talkmesh_v1_InterruptResponse, _talkmesh_v1_InterruptRequest__Output, _talkmesh_v1_InterruptResponse__Output>
+  Pause: MethodDefinition<_talkmesh_v1_PauseRequest, _talkmesh_v1_PauseResponse, _talkmesh_v1_PauseRequest__Output, _talkmesh_v1_PauseResponse__Output>
+  Resume: MethodDefinition<_talkmesh_v1_ResumeRequest, _talkmesh_v1_ResumeResponse, _talkmesh_v1_ResumeRequest__Output, _talkmesh_v1_ResumeResponse__Output>
   Say: MethodDefinition<_talkmesh_v1_SayRequest, _talkmesh_v1_SayResponse, _talkmesh_v1_SayRequest__Output, _talkmesh_v1_SayResponse__Output>
 }

@@ -11,6 +11,10 @@ import type { InterruptSessionRequest as _talkmesh_v1_InterruptSessionRequest, I
 import type { InterruptSessionResponse as _talkmesh_v1_InterruptSessionResponse, InterruptSessionResponse__Output as _talkmesh_v1_InterruptSessionResponse__Output } from '../../talkmesh/v1/InterruptSessionResponse.js';
 import type { ListSessionsRequest as _talkmesh_v1_ListSessionsRequest, ListSessionsRequest__Output as _talkmesh_v1_ListSessionsRequest__Output } from '../../talkmesh/v1/ListSessionsRequest.js';
 import type { ListSessionsResponse as _talkmesh_v1_ListSessionsResponse, ListSessionsResponse__Output as _talkmesh_v1_ListSessionsResponse__Output } from '../../talkmesh/v1/ListSessionsResponse.js';
+import type { PauseSessionRequest as _talkmesh_v1_PauseSessionRequest, PauseSessionRequest__Output as _talkmesh_v1_PauseSessionRequest__Output } from '../../talkmesh/v1/PauseSessionRequest.js';
+import type { PauseSessionResponse as _talkmesh_v1_PauseSessionResponse, PauseSessionResponse__Output as _talkmesh_v1_PauseSessionResponse__Output } from '../../talkmesh/v1/PauseSessionResponse.js';
+import type { ResumeSessionRequest as _talkmesh_v1_ResumeSessionRequest, ResumeSessionRequest__Output as _talkmesh_v1_ResumeSessionRequest__Output } from '../../talkmesh/v1/ResumeSessionRequest.js';
+import type { ResumeSessionResponse as _talkmesh_v1_ResumeSessionResponse, ResumeSessionResponse__Output as _talkmesh_v1_ResumeSessionResponse__Output } from '../../talkmesh/v1/ResumeSessionResponse.js';
 import type { SaySessionRequest as _talkmesh_v1_SaySessionRequest, SaySessionRequest__Output as _talkmesh_v1_SaySessionRequest__Output } from '../../talkmesh/v1/SaySessionRequest.js';
 import type { SaySessionResponse as _talkmesh_v1_SaySessionResponse, SaySessionResponse__Output as _talkmesh_v1_SaySessionResponse__Output } from '../../talkmesh/v1/SaySessionResponse.js';
 import type { Session as _talkmesh_v1_Session, Session__Output as _talkmesh_v1_Session__Output } from '../../talkmesh/v1/Session.js';
@@ -63,6 +67,24 @@ export interface SessionServiceClient extends grpc.Client {
   listSessions(argument: _talkmesh_v1_ListSessionsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
   listSessions(argument: _talkmesh_v1_ListSessionsRequest, callback: grpc.requestCallback<_talkmesh_v1_ListSessionsResponse__Output>): grpc.ClientUnaryCall;
   
+  PauseSession(argument: _talkmesh_v1_PauseSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  PauseSession(argument: _talkmesh_v1_PauseSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  PauseSession(argument: _talkmesh_v1_PauseSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  PauseSession(argument: _talkmesh_v1_PauseSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  pauseSession(argument: _talkmesh_v1_PauseSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  pauseSession(argument: _talkmesh_v1_PauseSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  pauseSession(argument: _talkmesh_v1_PauseSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  pauseSession(argument: _talkmesh_v1_PauseSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_PauseSessionResponse__Output>): grpc.ClientUnaryCall;
+  
+  ResumeSession(argument: _talkmesh_v1_ResumeSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  ResumeSession(argument: _talkmesh_v1_ResumeSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  ResumeSession(argument: _talkmesh_v1_ResumeSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  ResumeSession(argument: _talkmesh_v1_ResumeSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  resumeSession(argument: _talkmesh_v1_ResumeSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  resumeSession(argument: _talkmesh_v1_ResumeSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  resumeSession(argument: _talkmesh_v1_ResumeSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  resumeSession(argument: _talkmesh_v1_ResumeSessionRequest, callback: grpc.requestCallback<_talkmesh_v1_ResumeSessionResponse__Output>): grpc.ClientUnaryCall;
+  
   SaySession(argument: _talkmesh_v1_SaySessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
   SaySession(argument: _talkmesh_v1_SaySessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
   SaySession(argument: _talkmesh_v1_SaySessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
@@ -90,6 +112,10 @@ export interface SessionServiceHandlers extends grpc.UntypedServiceImplementatio
   
   ListSessions: grpc.handleUnaryCall<_talkmesh_v1_ListSessionsRequest__Output, _talkmesh_v1_ListSessionsResponse>;
   
+  PauseSession: grpc.handleUnaryCall<_talkmesh_v1_PauseSessionRequest__Output, _talkmesh_v1_PauseSessionResponse>;
+  
+  ResumeSession: grpc.handleUnaryCall<_talkmesh_v1_ResumeSessionRequest__Output, _talkmesh_v1_ResumeSessionResponse>;
+  
   SaySession: grpc.handleUnaryCall<_talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse>;
   
   WatchEvents: grpc.handleServerStreamingCall<_talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent>;
@@ -102,6 +128,8 @@ export interface SessionServiceDefinition extends grpc.ServiceDefinition {
   GetSession: MethodDefinition<_talkmesh_v1_GetSessionRequest, _talkmesh_v1_Session, _talkmesh_v1_GetSessionRequest__Output, _talkmesh_v1_Session__Output>
   InterruptSession: MethodDefinition<_talkmesh_v1_InterruptSessionRequest, _talkmesh_v1_InterruptSessionResponse, _talkmesh_v1_InterruptSessionRequest__Output, _talkmesh_v1_InterruptSessionResponse__Output>
   ListSessions: MethodDefinition<_talkmesh_v1_ListSessionsRequest, _talkmesh_v1_ListSessionsResponse, _talkmesh_v1_ListSessionsRequest__Output, _talkmesh_v1_ListSessionsResponse__Output>
+  PauseSession: MethodDefinition<_talkmesh_v1_PauseSessionRequest, _talkmesh_v1_PauseSessionResponse, _talkmesh_v1_PauseSessionRequest__Output, _talkmesh_v1_PauseSessionResponse__Output>
+  ResumeSession: MethodDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionResponse, _talkmesh_v1_ResumeSessionRequest__Output, _talkmesh_v1_ResumeSessionResponse__Output>
   SaySession: MethodDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionResponse, _talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse__Output>
   WatchEvents: MethodDefinition<_talkmesh_v1_WatchEventsRequest, _talkmesh_v1_SessionEvent, _talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent__Output>
 }

@@ -12,6 +12,7 @@ export interface SessionStats {
   'p50Ms'?: (number | string);
   'p95Ms'?: (number | string);
   'late'?: (number | string | Long);
+  'paused'?: (boolean);
 }
 
 export interface SessionStats__Output {
@@ -24,4 +25,5 @@ export interface SessionStats__Output {
   'p50Ms': (number);
   'p95Ms': (number);
   'late': (number);
+  'paused': (boolean);
 }

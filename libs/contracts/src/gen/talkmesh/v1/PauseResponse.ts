@@ -1,0 +1,10 @@
+// Original file: protos/talkmesh/v1/media.proto
+
+
+export interface PauseResponse {
+  'paused'?: (boolean);
+}
+
+export interface PauseResponse__Output {
+  'paused': (boolean);
+}
