@@ -60,6 +60,9 @@ export interface VirtualCallOptions {
 export class VirtualCall {
   readonly sessionId = newSessionId();
   readonly shown: Shown[] = [];
+  /** What was said and, in blocks, what was heard: of speech no sample is 0. */
+  readonly said: Int16Array[] = [];
+  readonly sound: Int16Array[] = [];
   /** When a flush had reached the viewer's player. */
   readonly flushed: { readonly atMs: number; readonly flush: Flush; readonly rollbacks: number }[] = [];
   heldFrames = 0;
@@ -100,6 +103,7 @@ export class VirtualCall {
       now: clock.nowMs,
       video: (i420) => this.#see(i420),
       audio: (block) => {
+        this.sound.push(block);
         this.#lastHeard = block.reduce((loudest, sample) => Math.max(loudest, Math.abs(sample)), 0);
         const last = this.shown.at(-1);
         if (last !== undefined)
@@ -126,12 +130,17 @@ export class VirtualCall {
   }
 
   speak(turn: number, seconds: number): void {
-    const pcm = new Int16Array(Math.round(seconds * 24_000)).fill(1000 + turn);
+    const pcm = Int16Array.from({ length: Math.round(seconds * 24_000) }, (_, i) => 1000 + ((7 * i + turn) % 30_000));
+    this.said.push(pcm);
     this.#send('bridge', () => this.#flush(this.#score.speech(this.sessionId, turn, pcm, true).flush));
   }
 
   interrupt(turn: number): void {
     this.#send('bridge', () => this.#flush(this.#score.interrupt(this.sessionId, turn).flush));
+  }
+
+  pause(paused: boolean): void {
+    this.#send('bridge', () => this.#flush(this.#score.pause(this.sessionId, paused).flush));
   }
 
   async advance(ms: number): Promise<void> {

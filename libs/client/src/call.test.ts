@@ -150,6 +150,33 @@ test('say shows thinking at once and takes it back when speech cannot be made', 
   await call.hangUp();
 });
 
+test('a pause is a state of its own: turns begin and end in it, a new picture keeps it, only its end ends it', async () => {
+  const call = await connected();
+  const states: string[] = [];
+  call.on('state', (state) => states.push(state));
+  gateway.routes.set(`POST /v1/sessions/${SESSION}/pause`, () => Response.json({ paused: true }));
+  gateway.routes.set(`POST /v1/sessions/${SESSION}/resume`, () => Response.json({ resumed: true }));
+  gateway.event({ type: 'turn.started', source: 'text' });
+  await until('the turn', () => call.state === 'speaking');
+  assert.deepEqual(await call.pause(), { paused: true });
+  gateway.event({ type: 'turn.paused', heardMs: 480 });
+  await until('the pause', () => call.state === 'paused');
+  gateway.event({ type: 'turn.started', source: 'text' });
+  gateway.event({ type: 'speech.stopped', durationMs: 100 });
+  FakePeer.made[0]?.become('failed');
+  await until('a new picture', () => FakePeer.made.length === 3 && call.state === 'paused');
+  assert.deepEqual(await call.resume(), { resumed: true });
+  gateway.event({ type: 'turn.resumed', heardMs: 480, cause: 'command' });
+  await until('speech', () => call.state === 'speaking');
+  gateway.event({ type: 'turn.paused', heardMs: 900 });
+  gateway.event({ type: 'turn.finished', interrupted: true, speechMs: 1000 });
+  await until('the second pause', () => call.state === 'paused');
+  gateway.event({ type: 'turn.resumed', heardMs: 900, cause: 'interrupt' });
+  await until('silence', () => call.state === 'listening');
+  assert.deepEqual(states, ['speaking', 'paused', 'reconnecting', 'paused', 'speaking', 'paused', 'listening']);
+  await call.hangUp();
+});
+
 test('a lost picture is connected again and the stream object stays', async () => {
   const call = await connected();
   const states: string[] = [];

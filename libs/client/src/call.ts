@@ -34,6 +34,8 @@ export interface ConnectOptions {
 /** A pause the conversation provider decides not to answer must not look like thinking for ever. */
 const THINKING_LIMIT_MS = 20_000;
 
+const LIVE: ReadonlySet<CallState> = new Set(['listening', 'thinking', 'speaking', 'paused']);
+
 /** One call with one avatar. Made by `TalkMeshClient`; over after `hangUp()` or state `ended`. */
 export class Call {
   /** Picture and sound of the avatar: `video.srcObject = call.stream`. Stays the same object over reconnects. */
@@ -56,6 +58,7 @@ export class Call {
   private followed = false;
   /** A turn runs, whatever happens to the picture meanwhile. */
   private talking = false;
+  private paused = false;
   private doubt: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dependencies: CallDependencies) {
@@ -111,7 +114,7 @@ export class Call {
     const microphone = this.takeMicrophone(wanted).catch((error: TalkMeshError) => this.report(error));
     this.viewer = this.link('whep', {
       prepare: (pc) => this.receive(pc),
-      onUp: () => this.enter(this.talking ? 'speaking' : 'listening'),
+      onUp: () => this.enter(this.atRest),
       onDown: () => this.enter('reconnecting'),
       onLost: (error) => this.finish(error),
     });
@@ -143,6 +146,19 @@ export class Call {
     return this.ask('interrupt');
   }
 
+  /**
+   * The avatar says nothing until `resume()`, and goes on living; nothing that is left to be said is lost, and new lines wait.
+   * An `interrupt()`, or the user speaking over it, ends the pause. False when it was paused already.
+   */
+  pause(): Promise<{ paused: boolean }> {
+    return this.ask('pause');
+  }
+
+  /** Goes on with the sample where the listener stopped hearing; false when it was not paused. */
+  resume(): Promise<{ resumed: boolean }> {
+    return this.ask('resume');
+  }
+
   /** Silences the microphone without giving it back. */
   mute(silent: boolean): void {
     this.silenced = silent;
@@ -171,11 +187,17 @@ export class Call {
     return summarise(report as unknown as ReadonlyMap<string, unknown>);
   }
 
+  /** What a live picture shows when nothing is being thought about. */
+  private get atRest(): CallState {
+    if (this.paused) return 'paused';
+    return this.talking ? 'speaking' : 'listening';
+  }
+
   private path(): string {
     return `/v1/sessions/${this.id}`;
   }
 
-  private ask<T>(verb: 'say' | 'interrupt', body: unknown = {}): Promise<T> {
+  private ask<T>(verb: 'say' | 'interrupt' | 'pause' | 'resume', body: unknown = {}): Promise<T> {
     return this.d.http.json<T>('POST', `${this.path()}/${verb}`, {
       body,
       bearer: this.tokens.token,
@@ -252,15 +274,14 @@ export class Call {
   private take(event: CallEvent): void {
     this.emit('event', event);
     if (event.type === 'turn.started' || event.type === 'turn.finished') this.talking = event.type === 'turn.started';
-    const live = this.current === 'listening' || this.current === 'thinking' || this.current === 'speaking';
+    if (event.type === 'turn.paused' || event.type === 'turn.resumed') this.paused = event.type === 'turn.paused';
     if (event.type === 'session.ended') {
       this.sessionOver = true;
       this.finish();
     } else if (event.type === 'stage.moved') this.reconnect(event.service);
     else if (event.type === 'error') this.report(new TalkMeshError(event.reason, event.message));
-    else if (!live) return;
-    else if (event.type === 'turn.started') this.enter('speaking');
-    else if (event.type === 'turn.finished') this.enter('listening');
+    else if (!LIVE.has(this.current)) return;
+    else if (event.type.startsWith('turn.')) this.enter(this.atRest);
     else if (event.type === 'speech.stopped' && this.current === 'listening') this.enter('thinking');
     else if (event.type === 'speech.started' && this.current === 'thinking') this.enter('listening');
   }

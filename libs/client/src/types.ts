@@ -145,9 +145,18 @@ export type CallEvent = EventEnvelope &
  * - `listening`: the picture is live and the avatar is silent
  * - `thinking`: the caller stopped speaking or typed a line, the answer has not begun
  * - `speaking`: the avatar speaks
+ * - `paused`: the picture is live and nothing is said until a resume
  * - `ended`: over, for good
  */
-export type CallState = 'new' | 'connecting' | 'reconnecting' | 'listening' | 'thinking' | 'speaking' | 'ended';
+export type CallState =
+  | 'new'
+  | 'connecting'
+  | 'reconnecting'
+  | 'listening'
+  | 'thinking'
+  | 'speaking'
+  | 'paused'
+  | 'ended';
 
 /** What the receiver measured; undefined where the browser does not say. */
 export interface CallStats {

@@ -60,6 +60,9 @@ test('SessionService does what REST does', async () => {
   );
   assert.deepEqual(await call('saySession', { sessionId: id, text: 'hi' }, created.token), { turn: 7 });
   assert.deepEqual(await call('interruptSession', { sessionId: id }, created.token), { interrupted: true });
+  assert.deepEqual(await call('pauseSession', { sessionId: id }, created.token), { paused: true });
+  assert.deepEqual(await call('pauseSession', { sessionId: id }, created.token), { paused: false });
+  assert.deepEqual(await call('resumeSession', { sessionId: id }, created.token), { resumed: true });
   assert.deepEqual(await call('endSession', { sessionId: id }, created.token), {});
   assert.deepEqual(await call('endSession', { sessionId: id }), {});
   assert.equal((await call<{ state: string }>('getSession', { sessionId: id })).state, 'SESSION_STATE_ENDED');
@@ -73,6 +76,10 @@ test('gRPC refuses what REST refuses', async () => {
   await refused(call('listSessions', {}, token), 'PERMISSION_DENIED');
   await refused(call('createSession', { avatar: 'ada' }, token), 'PERMISSION_DENIED');
   await refused(call('getSession', { sessionId: newSessionId() }, token), 'TOKEN_WRONG_SESSION');
+  for (const method of ['pauseSession', 'resumeSession']) {
+    await refused(call(method, { sessionId: newSessionId() }, token), 'TOKEN_WRONG_SESSION');
+    await refused(call(method, { sessionId: newSessionId() }), 'SESSION_NOT_FOUND');
+  }
   await refused(call('getSession', { sessionId: newSessionId() }), 'SESSION_NOT_FOUND');
   await refused(call('getSession', { sessionId: '>' }), 'SESSION_ID_INVALID');
   await refused(call('createSession', { avatar: 'nobody' }), 'AVATAR_NOT_FOUND');

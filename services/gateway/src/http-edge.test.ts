@@ -74,6 +74,8 @@ test('ids that are none and sessions that are not there', async () => {
     ['DELETE', `/v1/sessions/${unknown}`],
     ['GET', `/v1/sessions/${unknown}/events`],
     ['POST', `/v1/sessions/${unknown}/interrupt`],
+    ['POST', `/v1/sessions/${unknown}/pause`],
+    ['POST', `/v1/sessions/${unknown}/resume`],
     ['POST', `/v1/sessions/${unknown}/token`],
     ['DELETE', `/v1/whep/${unknown}/r-1`],
   ] as const)

@@ -70,6 +70,8 @@ export const sessionStats = z.object({
 export const sayBody = z.strictObject({ text: z.string().trim().min(1).max(MAX_TEXT_CHARACTERS) });
 export const said = z.object({ turn: z.number().int() });
 export const interrupted = z.object({ interrupted: z.boolean().describe('False when nothing was being said') });
+export const paused = z.object({ paused: z.boolean().describe('False when it was paused already') });
+export const resumed = z.object({ resumed: z.boolean().describe('False when it was not paused') });
 export const beaconBody = z.strictObject({ token: z.string().max(4096) });
 export const issuedToken = z.object({ token: z.string(), tokenExpiresAtMs: z.number().int() });
 

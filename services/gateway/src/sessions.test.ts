@@ -269,13 +269,19 @@ test('a stage that does not close in time does not hold up the others', async ()
   await until('closed late', () => heldAnywhere() === 0);
 });
 
-test('text is said and speech interrupted by the bridge of the session', async () => {
+test('text is said, speech interrupted, paused and resumed by the bridge of the session', async () => {
   const { session, token } = await mesh.session();
   const say = await mesh.call('POST', `/v1/sessions/${session}/say`, { body: { text: ' hello ' }, bearer: token });
   assert.deepEqual([say.status, say.body], [200, { turn: 7 }]);
   assert.deepEqual(mesh.workers['audio-llm-bridge'].said.at(-1), { sessionId: session, text: 'hello' });
   const interrupt = await mesh.call('POST', `/v1/sessions/${session}/interrupt`, { bearer: token });
   assert.deepEqual([interrupt.status, interrupt.body], [200, { interrupted: true }]);
+  const ask = async (verb: 'pause' | 'resume'): Promise<unknown> =>
+    (await mesh.call('POST', `/v1/sessions/${session}/${verb}`, { bearer: token })).body;
+  assert.deepEqual(
+    [await ask('resume'), await ask('pause'), await ask('pause'), await ask('resume')],
+    [{ resumed: false }, { paused: true }, { paused: false }, { resumed: true }],
+  );
   for (const text of ['', '   ', 'x'.repeat(2001)]) {
     const refused = await mesh.call<Problem>('POST', `/v1/sessions/${session}/say`, { body: { text }, bearer: token });
     assert.deepEqual([refused.status, refused.body.reason], [400, 'ARGUMENT_INVALID']);

@@ -138,6 +138,16 @@ export class Sessions {
     return this.call(id, 'audio-llm-bridge', 'conversation', 'interrupt', {}, signal);
   }
 
+  /** Silence that keeps what is left to be said; false: it was paused already. */
+  pause(id: string, signal: AbortSignal): Promise<{ paused: boolean }> {
+    return this.call(id, 'audio-llm-bridge', 'conversation', 'pause', {}, signal);
+  }
+
+  /** Goes on where the listener stopped hearing; false: it was not paused. */
+  resume(id: string, signal: AbortSignal): Promise<{ resumed: boolean }> {
+    return this.call(id, 'audio-llm-bridge', 'conversation', 'resume', {}, signal);
+  }
+
   /** Hands an offer to the pod that holds the peer connection: WHIP to audio-ingest, WHEP to webrtc-egress. */
   offer(
     id: string,

@@ -69,6 +69,14 @@ export function sessionService(o: SessionServiceOptions): GrpcServiceImpl {
         await access.session(metadata, sessionId);
         return sessions.interrupt(sessionId, signal);
       }),
+      pauseSession: unary(async ({ sessionId }: OfSession, { signal, metadata }) => {
+        await access.session(metadata, sessionId);
+        return sessions.pause(sessionId, signal);
+      }),
+      resumeSession: unary(async ({ sessionId }: OfSession, { signal, metadata }) => {
+        await access.session(metadata, sessionId);
+        return sessions.resume(sessionId, signal);
+      }),
       watchEvents: (call: ServerWritableStream<OfSession, object>) => {
         watch(call, o).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
       },

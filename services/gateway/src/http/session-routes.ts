@@ -117,6 +117,34 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
     },
     {
       method: 'POST',
+      path: `${one.path}/pause`,
+      access: one.access,
+      id: 'pause',
+      summary: 'The avatar stops speaking at once and goes on living; nothing that is left to be said is lost',
+      status: 200,
+      answer: { schema: schemas.paused, type: 'application/json' },
+      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
+      handle: async (request, reply) => {
+        const { paused } = await sessions.pause(param(request, 'id'), callerSignal(reply));
+        return { paused };
+      },
+    },
+    {
+      method: 'POST',
+      path: `${one.path}/resume`,
+      access: one.access,
+      id: 'resume',
+      summary: 'Ends a pause: speech goes on with the sample where the listener stopped hearing it',
+      status: 200,
+      answer: { schema: schemas.resumed, type: 'application/json' },
+      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
+      handle: async (request, reply) => {
+        const { resumed } = await sessions.resume(param(request, 'id'), callerSignal(reply));
+        return { resumed };
+      },
+    },
+    {
+      method: 'POST',
       path: `${one.path}/token`,
       access: one.access,
       id: 'renewToken',

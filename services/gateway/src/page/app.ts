@@ -52,6 +52,7 @@ export class App {
   private readonly buttons = {
     call: byId<HTMLButtonElement>('call'),
     mute: byId<HTMLButtonElement>('mute'),
+    pause: byId<HTMLButtonElement>('pause'),
     interrupt: byId<HTMLButtonElement>('interrupt'),
     hangUp: byId<HTMLButtonElement>('hangup'),
     say: byId<HTMLButtonElement>('say-button'),
@@ -63,10 +64,11 @@ export class App {
   private starting: AbortController | undefined;
 
   start(): void {
-    const { call, mute, interrupt, hangUp } = this.buttons;
+    const { call, mute, pause, interrupt, hangUp } = this.buttons;
     call.addEventListener('click', () => void this.begin(true));
     hangUp.addEventListener('click', () => void this.hangUp());
     mute.addEventListener('click', () => this.toggleMute());
+    pause.addEventListener('click', () => void this.togglePause());
     interrupt.addEventListener(
       'click',
       () => void this.call?.interrupt().catch((error) => this.banner.showError(error)),
@@ -227,23 +229,33 @@ export class App {
     this.refresh();
   }
 
+  private async togglePause(): Promise<void> {
+    const call = this.call;
+    const asked = call?.state === 'paused' ? call.resume() : call?.pause();
+    await asked?.catch((error: unknown) => this.banner.showError(error));
+  }
+
   private enter(state: CallState): void {
     this.stage.enter(state);
     this.refresh();
   }
 
   private refresh(): void {
-    const { call, mute, interrupt, hangUp, say } = this.buttons;
+    const { call, mute, pause, interrupt, hangUp, say } = this.buttons;
     const state = this.call?.state ?? 'new';
     const inCall = this.call !== undefined || this.starting !== undefined;
     const live = this.call !== undefined && !BUSY.has(state) && state !== 'new';
     show(call, !inCall);
-    for (const button of [mute, interrupt, hangUp]) show(button, inCall);
+    for (const button of [mute, pause, interrupt, hangUp]) show(button, inCall);
     call.disabled = this.avatar === undefined;
     mute.disabled = this.call?.hasMicrophone !== true;
     mute.setAttribute('aria-pressed', String(this.call?.muted === true));
     (mute.lastElementChild as HTMLElement).textContent = this.call?.muted === true ? 'Unmute' : 'Mute';
-    interrupt.disabled = state !== 'speaking' && state !== 'thinking';
+    const paused = state === 'paused';
+    pause.disabled = !live;
+    pause.setAttribute('aria-pressed', String(paused));
+    (pause.lastElementChild as HTMLElement).textContent = paused ? 'Resume' : 'Pause';
+    interrupt.disabled = !paused && state !== 'speaking' && state !== 'thinking';
     this.line.disabled = this.avatar === undefined;
     say.disabled = this.line.value.trim() === '' || (inCall && !live);
   }

@@ -8,6 +8,7 @@ const WORDS: Readonly<Record<CallState, string>> = {
   listening: 'Listening',
   thinking: 'Thinking…',
   speaking: 'Speaking',
+  paused: 'Paused',
   ended: 'Call ended',
 };
 
@@ -69,7 +70,7 @@ export class Stage {
     document.body.dataset['state'] = state;
     this.status.dataset['state'] = state;
     this.status.textContent = WORDS[state];
-    const live = state === 'listening' || state === 'thinking' || state === 'speaking';
+    const live = state === 'listening' || state === 'thinking' || state === 'speaking' || state === 'paused';
     if (live && this.ticking === undefined) this.startClock();
     if (state === 'ended' || state === 'new') this.stopClock();
   }

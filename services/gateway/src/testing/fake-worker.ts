@@ -27,6 +27,7 @@ export class FakeWorker implements AsyncDisposable {
   readonly offers: { sessionId: string; sdp: string }[] = [];
   readonly hangups: { sessionId: string; resourceId: string }[] = [];
   readonly said: { sessionId: string; text: string }[] = [];
+  readonly paused = new Set<string>();
   /** Bytes of audio that reached it. */
   heard = 0;
   /** Frames it was able to send. */
@@ -205,6 +206,8 @@ export class FakeWorker implements AsyncDisposable {
         return this.onSay();
       }),
       interrupt: unary(async () => ({ interrupted: true })),
+      pause: unary(async ({ sessionId }: { sessionId: string }) => ({ paused: this.setPaused(sessionId, true) })),
+      resume: unary(async ({ sessionId }: { sessionId: string }) => ({ resumed: this.setPaused(sessionId, false) })),
     });
     this.server.addService(v1.PictureService.service, {
       inspectPicture: unary(async (request: InspectRequest) => {
@@ -213,6 +216,14 @@ export class FakeWorker implements AsyncDisposable {
       }),
     });
     this.serveStreams();
+  }
+
+  /** @returns whether that was news */
+  private setPaused(sessionId: string, paused: boolean): boolean {
+    const was = this.paused.has(sessionId);
+    if (paused) this.paused.add(sessionId);
+    else this.paused.delete(sessionId);
+    return was !== paused;
   }
 
   private serveStreams(): void {
