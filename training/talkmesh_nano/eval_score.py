@@ -50,6 +50,16 @@ def blink_peaks(track):
     return np.array([track[k:k + 4].max() for k in starts])
 
 
+def centres(closed):
+    """True at the middle frame of every run of True in `closed` [n, frames] (the earlier of two)."""
+    out = np.zeros_like(closed)
+    for row, mask in zip(out, closed):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+        for first, stop in zip(edges[::2], edges[1::2]):
+            row[(first + stop - 1) // 2] = True
+    return out
+
+
 def loop_peak(tracks, least=125):
     """Largest autocorrelation of the pose beyond `least` frames: near 1 would mean a loop."""
     x = tracks - tracks.mean(0)
@@ -101,6 +111,8 @@ def lips(speaker, tokens, true, flags):
     said = as_rig(speaker.speak(tokens, 100))
     flat, want, flag = said.reshape(-1, 15), true.reshape(-1, 15), flags.ravel()
     opening, silent, closed = flat[:, 0], flag >= 2, (flag & 1) > 0
+    centre = centres((flags & 1) > 0).ravel()
+    last = np.tile(np.arange(said.shape[1]) % (speaker.frames * TEMPORAL) == speaker.frames * TEMPORAL - 1, len(said))
     step = np.abs(np.diff(said[..., 9:12], axis=1)).mean((0, 2))
     edge = np.arange(1, said.shape[1]) % (speaker.frames * TEMPORAL) == 0
     names = ("mouth_open", "mouth_width", "mouth_round", "mouth_teeth")
@@ -117,6 +129,8 @@ def lips(speaker, tokens, true, flags):
         "mbp_mean_open": round(float(opening[closed].mean()), 4),
         "mbp_closed_share_below_0.15": round(float((opening[closed] < NEARLY).mean()), 4),
         "mbp_frames": int(closed.sum()),
+        "mbp_closed_share_at_centres": round(float((opening[centre] < NEARLY).mean()), 4),
+        "mbp_closed_share_last_frame_of_chunk": round(float((opening[closed & last] < NEARLY).mean()), 4),
         "pose_step_at_chunk_edges_over_inside": round(float(step[edge].mean() / step[~edge].mean()), 3),
         "pose_step": [round(float(np.abs(np.diff(x[..., 9:12], axis=1)).mean()), 4) for x in (said, true)],
     }

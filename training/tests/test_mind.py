@@ -8,6 +8,7 @@ from talkmesh_nano import rig
 from talkmesh_nano.audio_encoder import AudioEncoder, AudioGraph
 from talkmesh_nano.cache import chunk_windows
 from talkmesh_nano.dataset import make_track
+from talkmesh_nano.eval_score import centres
 from talkmesh_nano.losses import MATRIX, lips_loss, to_rig
 from talkmesh_nano.motion import rig_track
 from talkmesh_nano.score import Score, ScoreConfig
@@ -128,6 +129,11 @@ class LossTest(unittest.TestCase):
         truth, guess = torch.zeros(1, 2, 3, 8, 2, 2), torch.full((1, 2, 3, 8, 2, 2), 0.1)
         never, always = torch.zeros(1, 24, dtype=torch.bool), torch.ones(1, 24, dtype=torch.bool)
         self.assertGreater(lips_loss(guess, truth, always), 1.2 * lips_loss(guess, truth, never))
+
+    def test_the_middle_of_every_closure(self):
+        closed = np.zeros((2, 12), bool)
+        closed[0, [0, 3, 4, 5, 8, 9, 10, 11]] = closed[1, 10:] = True
+        self.assertEqual(np.argwhere(centres(closed)).tolist(), [[0, 0], [0, 4], [0, 9], [1, 10]])
 
     def test_the_hinge_pulls_open_lips_only(self):
         truth, never, always = torch.zeros(1, 2, 3, 8, 2, 2), torch.zeros(1, 24, dtype=torch.bool), torch.ones(1, 24, dtype=torch.bool)
