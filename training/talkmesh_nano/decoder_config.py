@@ -60,6 +60,11 @@ class StageTraining:
     """Decay of the running average of the weights, which is what is exported."""
     blend: float = 1.0
     """Share of a run's weights in what is exported; the rest is the weights it started from."""
+    width_weight: float = 0.0
+    """Mouth only: weight of the error in the lips' width, which counts every avatar alike whatever its contrast."""
+    focus: tuple[str, ...] = ()
+    """Mouth only: designed avatars that get `focus_share` of what is drawn, half of it narrow, nearly closed mouths."""
+    focus_share: float = 0.5
     mouth_weight: float = 1.0
     """Flow only: how much more than elsewhere errors count in the box around the mouth."""
     report_every: int = 100

@@ -17,7 +17,7 @@ import torch
 from .avatars import DESIGNED, AvatarSpec, random_spec
 from .decoder_config import DecoderConfig, PatchSize, load
 from .decoder_pixels import pack
-from .render import Avatar, Box
+from .render import Avatar, Box, PatchDrawer
 from .render_pose import MARGIN, PICTURE_SIZE
 from .rig import INDEX, LOW, NEUTRAL
 
@@ -28,6 +28,11 @@ MOUTH_NUMBERS = ("mouth_open", "mouth_width", "mouth_round", "mouth_teeth", "smi
 EYE_NUMBERS = ("blink", "gaze_x", "gaze_y", "brow", "smile")
 POSE_NUMBERS = ("yaw", "pitch", "roll", "shift_x", "shift_y", "breath", "mouth_open")
 POSE_SCALE = np.float32([0.45, 0.4, 0.4, 0.7, 0.6, 0.7, 0.4])
+
+
+SWING_OPENINGS = 5
+"""At how many mouth openings, 0 to 1, it is kept what width changes."""
+SWING_SMILES = (0.0, 0.3, 0.6)
 
 
 def columns(names: tuple[str, ...]) -> list[int]:
@@ -89,6 +94,21 @@ def oriented(picture: np.ndarray, side: int) -> np.ndarray:
     return picture[:, ::-1] if side > 0 else picture
 
 
+def width_swing(drawer: PatchDrawer) -> np.ndarray:
+    """Where, and by how many levels, the narrowest and the widest mouth differ, by opening: packed uint8 [5, 6, h/2, w/2]."""
+    swings = []
+    for opening in np.linspace(0, 1, SWING_OPENINGS):
+        changes = []
+        for smile in SWING_SMILES:
+            narrow = NEUTRAL.copy()
+            narrow[columns(MOUTH_NUMBERS)] = (opening, 0, 1, 0.3, smile)
+            wide = narrow.copy()
+            wide[columns(MOUTH_NUMBERS[1:3])] = (1, 0)
+            changes.append(np.abs(pack(drawer.mouth(wide)).astype(np.float32) - pack(drawer.mouth(narrow))))
+        swings.append(np.mean(changes, 0))
+    return np.stack(swings).round().astype(np.uint8)
+
+
 def _mouths(avatar: Avatar, config: DecoderConfig, rng: np.random.Generator, jitter: np.ndarray) -> dict[str, np.ndarray]:
     drawer = avatar.patch_drawer(patch_box(*(avatar.landmarks[0] + jitter), config.mouth_patch))
     rigs = np.stack([random_mouth(rng) for _ in range(config.mouth_samples)])
@@ -96,6 +116,7 @@ def _mouths(avatar: Avatar, config: DecoderConfig, rng: np.random.Generator, jit
         "mouth_reference": pack(drawer.mouth(NEUTRAL)),
         "mouth_patch": np.stack([pack(drawer.mouth(rig)) for rig in rigs]),
         "mouth_numbers": rigs[:, columns(MOUTH_NUMBERS)],
+        "mouth_swing": width_swing(drawer),
     }
 
 

@@ -19,10 +19,10 @@ def _conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Conv2
     return nn.Conv2d(inputs, outputs, size, stride, size // 2)
 
 
-def _centres(height: int, width: int) -> Tensor:
+def _centres(height: int, width: int, device: torch.device) -> Tensor:
     """grid_sample coordinates [height, width, 2] of the pixels themselves."""
-    y = (torch.arange(height) + 0.5) * (2 / height) - 1
-    x = (torch.arange(width) + 0.5) * (2 / width) - 1
+    y = (torch.arange(height, device=device) + 0.5) * (2 / height) - 1
+    x = (torch.arange(width, device=device) + 0.5) * (2 / width) - 1
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
 
 
@@ -130,12 +130,13 @@ class PatchNet(nn.Module):
         """The reference moved along the gaze where `gain` [B, 1, h, w] says so: an iris keeps its texture that way."""
         assert self.slide is not None
         height, width = 4 * self.grid[0], 4 * self.grid[1]
-        step = gaze * torch.tensor([self.slide[0] / width, self.slide[1] / height])
+        step = gaze * torch.tensor([self.slide[0] / width, self.slide[1] / height], device=gaze.device)
         coarse = -gain[:, 0, :, :, None] * step[:, None, None, :]
         fine = -F.interpolate(gain, scale_factor=2.0, mode="bilinear", align_corners=False)[:, 0, :, :, None] * step[:, None, None, :]
         reference = reference.expand(len(gain), -1, -1, -1)
-        luma = F.grid_sample(F.pixel_shuffle(reference[:, :4], 2), fine + _centres(2 * height, 2 * width), padding_mode="border", align_corners=False)
-        chroma = F.grid_sample(reference[:, 4:], coarse + _centres(height, width), padding_mode="border", align_corners=False)
+        device, sampled = gaze.device, {"padding_mode": "border", "align_corners": False}
+        luma = F.grid_sample(F.pixel_shuffle(reference[:, :4], 2), fine + _centres(2 * height, 2 * width, device), **sampled)
+        chroma = F.grid_sample(reference[:, 4:], coarse + _centres(height, width, device), **sampled)
         return torch.cat([F.pixel_unshuffle(luma, 2), chroma], 1)
 
     def forward(self, reference: Tensor, numbers: Tensor) -> Tensor:
@@ -198,7 +199,7 @@ class FlowNet(nn.Module):
 
     def _places(self, landmarks: Tensor) -> Tensor:
         """Where the landmarks are: three bumps and two coordinates of the face, [A, 5, s, s]."""
-        steps = (torch.arange(self.coarse) + 0.5) * (256 / self.coarse)
+        steps = (torch.arange(self.coarse, device=landmarks.device) + 0.5) * (256 / self.coarse)
         y, x = steps[:, None], steps[None, :]
         eyes = landmarks[:, 1:].mean(1)
         span = (landmarks[:, 2, 0] - landmarks[:, 1, 0])[:, None, None].clamp(min=8)

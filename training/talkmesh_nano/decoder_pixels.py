@@ -37,8 +37,8 @@ def to_rgb(packed: torch.Tensor) -> torch.Tensor:
     """Packed -1..1 [B, 6, h, w] -> RGB 0..1 [B, 3, 2h, 2w], chroma repeated."""
     chroma = F.interpolate(packed[:, 4:], scale_factor=2, mode="nearest")
     yuv = (torch.cat([luma(packed), chroma], 1) + 1) * 127.5
-    inverse = torch.tensor(np.linalg.inv(BT601), dtype=torch.float32) / 255
-    offset = torch.tensor(OFFSET, dtype=torch.float32)[:, None, None]
+    inverse = torch.tensor(np.linalg.inv(BT601), dtype=torch.float32, device=packed.device) / 255
+    offset = torch.tensor(OFFSET, dtype=torch.float32, device=packed.device)[:, None, None]
     return torch.einsum("ij,bjhw->bihw", inverse, yuv - offset).clamp(0, 1)
 
 

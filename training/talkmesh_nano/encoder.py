@@ -67,8 +67,8 @@ class RigReader(nn.Module):
     def _crop(self, picture: Tensor, landmarks: Tensor, kind: str, pose: Tensor | None) -> Tensor:
         """Boxes around landmarks [n, 2] (pixels of 256); with a pose, where it puts them."""
         width, height, below = CROPS[kind]
-        x = torch.arange(width) - (width - 1) / 2
-        y = torch.arange(height) - (height - 1) / 2 + below
+        x = torch.arange(width, device=picture.device) - (width - 1) / 2
+        y = torch.arange(height, device=picture.device) - (height - 1) / 2 + below
         centre = landmarks / 2
         if pose is None:
             across, along = x.expand(height, -1)[None], y[:, None].expand(-1, width)[None]
@@ -94,7 +94,7 @@ class RigReader(nn.Module):
 
         mouth = self.mouth(compared("mouth", 0))
         left, right = compared("eye", 1), compared("eye", 2).flip(3)
-        mirror = torch.tensor([1.0, -1, 1, 1])
+        mirror = torch.tensor([1.0, -1, 1, 1], device=picture.device)
         eyes = (self.eyes(left) + self.eyes(right) * mirror) / 2
         return torch.cat([mouth * self.spread[MOUTH] + self.centre[MOUTH], eyes * self.spread[EYES] + self.centre[EYES], pose], 1)
 

@@ -27,15 +27,21 @@ from .render import Avatar
 from .rig import NEUTRAL
 
 OPSET = 16
+HALF = ".half"
+"""What the name of a constant ends with that is stored as float16."""
 
 
-def load_nets(config: DecoderConfig, trained: bool = True) -> tuple[PatchNet, PatchNet, FlowNet]:
-    """Mouth, eyes and flow with the averaged weights of their checkpoints, or fresh ones when `trained` is False."""
-    nets: dict[str, nn.Module] = {
+def fresh_nets(config: DecoderConfig) -> dict[str, nn.Module]:
+    return {
         "mouth": PatchNet(config.mouth_net, config.mouth_patch),
         "eyes": PatchNet(config.eye_net, config.eye_patch),
         "flow": FlowNet(config.flow_net, len(POSE_NUMBERS)),
     }
+
+
+def load_nets(config: DecoderConfig, trained: bool = True) -> tuple[PatchNet, PatchNet, FlowNet]:
+    """Mouth, eyes and flow with the averaged weights of their checkpoints, or fresh ones when `trained` is False."""
+    nets = fresh_nets(config)
     for name, net in nets.items():
         if trained:
             net.load_state_dict(blended(config, name))
@@ -106,8 +112,8 @@ def halve_weights(path: Path, least: int = 2048) -> None:
             continue
         name = tensor.name
         graph.initializer.remove(tensor)
-        graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+        graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF}"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}{HALF}"], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

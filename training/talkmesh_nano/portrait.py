@@ -65,16 +65,16 @@ class PortraitNet(nn.Module):
         return heat, self.kinds(features), self.attributes(torch.cat([features, spots.flatten(1)], 1)), features
 
 
-def cells() -> Tensor:
+def cells(device: torch.device | None = None) -> Tensor:
     """Centres of the heat map's cells in 0..1 of the picture, [1024, 2] as x, y."""
-    steps = (torch.arange(MAP) + 0.5) / MAP
+    steps = (torch.arange(MAP, device=device) + 0.5) / MAP
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([x, y], -1).flatten(0, 1)
 
 
 def expected_places(heat: Tensor) -> Tensor:
     """[B, 3, 32, 32] -> [B, 3, 2]: the mean place of each heat map, 0..1."""
-    return heat.flatten(2).softmax(2) @ cells()
+    return heat.flatten(2).softmax(2) @ cells(heat.device)
 
 
 class PortraitGraph(nn.Module):

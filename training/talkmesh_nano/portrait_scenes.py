@@ -38,6 +38,9 @@ class Batch:
     landmarks: Tensor
     attributes: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(part.to(device) for part in (self.pictures, self.kinds, self.landmarks, self.attributes)))
+
 
 def pink_noise(rng: np.random.Generator, slope: float) -> np.ndarray:
     """Noise with a spectrum falling as 1/f**slope, as natural pictures have with 1: float [SIDE, SIDE], unit variance."""

@@ -25,9 +25,9 @@ NECK_X, NECK_Y = 256.0, 392.0
 FACE_PARALLAX_X, FACE_PARALLAX_Y = 14.0, 9.0
 
 
-def design_grid(size: int) -> torch.Tensor:
+def design_grid(size: int, device: torch.device | None = None) -> torch.Tensor:
     """Design coordinates [size, size, 2] of the centres of a picture of `size` pixels."""
-    steps = (torch.arange(size) + 0.5) / size * PICTURE_EXTENT
+    steps = (torch.arange(size, device=device) + 0.5) / size * PICTURE_EXTENT
     y, x = torch.meshgrid(steps + PICTURE_TOP, steps + PICTURE_LEFT, indexing="ij")
     return torch.stack([x, y], -1)
 
@@ -37,7 +37,7 @@ def layer_sources(rig: torch.Tensor, geometry: torch.Tensor, size: int) -> torch
 
     rig [B, 15]; geometry [B, 4]: face half width, face half height, mouth y, jaw drop at full opening (design units).
     """
-    grid = design_grid(size)[None].expand(len(rig), -1, -1, -1)
+    grid = design_grid(size, rig.device)[None].expand(len(rig), -1, -1, -1)
 
     def number(name: str) -> torch.Tensor:
         return rig[:, INDEX[name], None, None]
@@ -73,12 +73,12 @@ def _face_sources(x: torch.Tensor, y: torch.Tensor, rig: torch.Tensor, geometry:
 def to_canvas(points: torch.Tensor) -> torch.Tensor:
     """Design coordinates -> grid_sample coordinates on the layer canvas."""
     scale = 2 / CANVAS_EXTENT
-    return points * scale + torch.tensor([-CANVAS_LEFT * scale - 1, -CANVAS_TOP * scale - 1])
+    return points * scale + torch.tensor([-CANVAS_LEFT * scale - 1, -CANVAS_TOP * scale - 1], device=points.device)
 
 
 def to_picture(points: torch.Tensor) -> torch.Tensor:
     """Design coordinates -> grid_sample coordinates on the picture."""
-    return (points - torch.tensor([PICTURE_LEFT, PICTURE_TOP])) * (2 / PICTURE_EXTENT) - 1
+    return (points - torch.tensor([PICTURE_LEFT, PICTURE_TOP], device=points.device)) * (2 / PICTURE_EXTENT) - 1
 
 
 def sample_layers(layers: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ def true_flow(alpha: torch.Tensor, rig: torch.Tensor, geometry: torch.Tensor, si
     picture's width) and weight [B, size, size] 0..1, which is 0 where the reference hides what the pose reveals.
     """
     sources = layer_sources(rig, geometry, size)
-    here = design_grid(size).expand(len(rig), 1, -1, -1, -1)
+    here = design_grid(size, rig.device).expand(len(rig), 1, -1, -1, -1)
     seen_now = visibility(sample_layers(alpha[:, :, None], sources)[:, :, 0])
     all_sources = torch.cat([sources, here], 1)
     seen_reference = visibility(alpha)

@@ -1,6 +1,7 @@
 """Trains one part of the decoder: python3 -m talkmesh_nano.train_decoder --stage mouth|eyes|flow [--config FILE] [--resume] [--init FILE].
 
-Writes checkpoint_<stage>.pt, curve_<stage>.csv and curve_<stage>.png into the configured folder.
+Writes checkpoint_<stage>.pt, curve_<stage>.csv and curve_<stage>.png into the configured folder. A run ends after the configured steps,
+or with `--cpu-seconds` after so much CPU time, all runs that it resumes together; its rate falls to that end.
 `--smoke` draws tiny data and takes three steps of every stage.
 """
 
@@ -14,34 +15,44 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .budget import Budget
 from .decoder_config import DecoderConfig, StageTraining, load, smoke
 from .decoder_data import write_shard
 from .decoder_stages import FlowStage, PatchStage
+from .device import add_device, require
 
 STAGES = ("mouth", "eyes", "flow")
 
 
+CPU = torch.device("cpu")
+
+
 class Stage(Protocol):
+    """What is trained: its network is on `device`, and `loss` moves its batches there."""
+
     net: nn.Module
     training: StageTraining
+    device: torch.device
+    random: np.random.Generator
+    """What batches are drawn with; set anew when a run is resumed, so that it does not see the same ones again."""
 
     def loss(self) -> Tensor: ...
 
     def evaluate(self) -> dict[str, float]: ...
 
 
-def make_stage(config: DecoderConfig, name: str) -> Stage:
-    return FlowStage(config) if name == "flow" else PatchStage(config, name)
+def make_stage(config: DecoderConfig, name: str, device: torch.device) -> Stage:
+    return FlowStage(config, device) if name == "flow" else PatchStage(config, name, device)
 
 
-def rate_at(training: StageTraining, step: int) -> float:
-    """Warm-up, plateau, then a straight fall to 2 % over the last share of the steps."""
+def rate_at(training: StageTraining, step: int, done: float) -> float:
+    """Warm-up, plateau, then a straight fall to 2 % over the last share of the run, of which `done` (0 to 1) is behind."""
     rise = min(1.0, (step + 1) / training.warmup_steps)
-    left = (training.steps - step) / max(1.0, training.steps * training.cooldown)
-    return training.rate * rise * max(0.02, min(1.0, left))
+    return training.rate * rise * max(0.02, min(1.0, (1 - done) / training.cooldown))
 
 
 class Average:
@@ -62,24 +73,24 @@ class Average:
                 self.weights[key].copy_(value)
 
 
-class Trainer:
-    """Runs a stage with AdamW, a weight average, checkpoints and a curve."""
+def make_optimizer(net: nn.Module, rate: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(net.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=1e-3)
 
-    def __init__(self, config: DecoderConfig, name: str) -> None:
-        self.config, self.name = config, name
-        torch.manual_seed(config.seed)
-        self.stage = make_stage(config, name)
-        self.training = self.stage.training
-        self.optimizer = torch.optim.AdamW(self.stage.net.parameters(), lr=self.training.rate, betas=(0.9, 0.98), weight_decay=1e-3)
+
+class Trainer:
+    """Runs a stage with AdamW, a weight average, checkpoints and a curve. Seed torch before the stage is made."""
+
+    def __init__(self, stage: Stage, checkpoint: Path, seed: int) -> None:
+        self.stage, self.training, self.checkpoint, self.seed = stage, stage.training, checkpoint, seed
+        self.name = checkpoint.stem.removeprefix("checkpoint_")
+        self.optimizer = make_optimizer(self.stage.net, self.training.rate)
         self.average = Average(self.stage.net, self.training.average)
         self.step = 0
         self.curve: list[dict[str, float]] = []
-        self.checkpoint = config.checkpoint(name)
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
     def start_from(self, checkpoint: Path) -> None:
         """Take the averaged weights of another run; only a second pass of the flow may be missing there."""
-        own, given = self.stage.net.state_dict(), torch.load(checkpoint)["average"]
+        own, given = self.stage.net.state_dict(), torch.load(checkpoint, map_location=self.stage.device)["average"]
         wrong = [name for name in given if name not in own or own[name].shape != given[name].shape]
         wrong += [name for name in own if name not in given and not name.startswith("refine.")]
         if wrong:
@@ -89,12 +100,13 @@ class Trainer:
 
     def resume(self) -> None:
         """Continue from the checkpoint. Raises FileNotFoundError without one."""
-        saved = torch.load(self.checkpoint)
+        saved = torch.load(self.checkpoint, map_location=self.stage.device)
         self.stage.net.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average.weights, self.average.count = saved["average"], saved["step"]
         self.step, self.curve = saved["step"], saved["curve"]
-        torch.manual_seed(self.config.seed + self.step)
+        torch.manual_seed(self.seed + self.step)
+        self.stage.random = np.random.default_rng(self.seed + self.step)
 
     def save(self) -> None:
         saved = {
@@ -109,7 +121,7 @@ class Trainer:
         partial.rename(self.checkpoint)
         write_curve(self.checkpoint.with_name(f"curve_{self.name}.csv"), self.curve)
 
-    def report(self, seconds: float, losses: list[float]) -> None:
+    def report(self, seconds: float, cpu_seconds: float, losses: list[float]) -> None:
         own = {key: value.clone() for key, value in self.stage.net.state_dict().items()}
         self.stage.net.load_state_dict(self.average.weights)
         self.stage.net.eval()
@@ -117,17 +129,20 @@ class Trainer:
             scores = self.stage.evaluate()
         self.stage.net.load_state_dict(own)
         self.stage.net.train()
-        row = {"step": self.step, "seconds": round(seconds, 1), "loss": sum(losses) / len(losses), **scores}
+        row = {"step": self.step, "seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1), "loss": sum(losses) / len(losses), **scores}
         self.curve.append(row)
         print(self.name, " ".join(f"{key} {value:.5g}" for key, value in row.items()), flush=True)
         self.save()
 
-    def run(self) -> None:
+    def run(self, cpu_seconds: float | None = None) -> None:
+        """Train to the end of the configured steps, or of `cpu_seconds` counted from the first step ever."""
         started, losses = time.time(), []
-        before = self.curve[-1]["seconds"] if self.curve else 0.0
-        while self.step < self.training.steps:
+        before, spent = (self.curve[-1][name] if self.curve else 0.0 for name in ("seconds", "cpu_seconds"))
+        budget = Budget(self.training.steps, cpu_seconds, spent)
+        done = budget.done(self.step)
+        while done < 1:
             for group in self.optimizer.param_groups:
-                group["lr"] = rate_at(self.training, self.step)
+                group["lr"] = rate_at(self.training, self.step, done)
             loss = self.stage.loss()
             if not math.isfinite(loss.item()):
                 raise RuntimeError(f"{self.name}: loss is {loss.item()} at step {self.step}; resume with a lower rate")
@@ -138,9 +153,17 @@ class Trainer:
             self.average.update(self.stage.net)
             self.step += 1
             losses.append(loss.item())
-            if self.step % self.training.report_every == 0 or self.step == self.training.steps:
-                self.report(before + time.time() - started, losses)
+            done = budget.done(self.step)
+            if self.step % self.training.report_every == 0 or done >= 1:
+                self.report(before + time.time() - started, budget.spent(), losses)
                 losses = []
+
+
+def stage_trainer(config: DecoderConfig, name: str, device: torch.device = CPU) -> Trainer:
+    torch.manual_seed(config.seed)
+    checkpoint = config.checkpoint(name)
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    return Trainer(make_stage(config, name, device), checkpoint, config.seed)
 
 
 def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
@@ -153,7 +176,7 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
         writer.writerows(curve)
     from PIL import Image, ImageDraw
 
-    names = [name for name in curve[-1] if name not in ("step", "seconds")]
+    names = [name for name in curve[-1] if name not in ("step", "seconds", "cpu_seconds")]
     image = Image.new("RGB", (480, 150 * len(names)), "white")
     draw = ImageDraw.Draw(image)
     for i, name in enumerate(names):
@@ -169,15 +192,15 @@ def write_curve(path: Path, curve: list[dict[str, float]]) -> None:
     image.save(path.with_suffix(".png"))
 
 
-def run_smoke() -> None:
+def run_smoke(device: torch.device) -> None:
     """Data, three steps and a checkpoint of every stage in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         config = smoke(folder)
         for shard in (-1, 0):
             write_shard(config, shard)
         for name in STAGES:
-            Trainer(config, name).run()
-            again = Trainer(config, name)
+            stage_trainer(config, name, device).run()
+            again = stage_trainer(config, name, device)
             again.resume()
             print(f"{name}: resumed at step {again.step}")
 
@@ -188,21 +211,23 @@ def main() -> None:
     parser.add_argument("--stage", choices=STAGES)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--init", help="checkpoint of another run to start from")
+    parser.add_argument("--cpu-seconds", type=float, help="end after this much CPU time of the process in place of the configured steps")
     parser.add_argument("--smoke", action="store_true")
+    add_device(parser)
     args = parser.parse_args()
-    config = load(args.config)
+    config, device = load(args.config), require(args.device)
     torch.set_num_threads(config.threads)
     if args.smoke:
-        run_smoke()
+        run_smoke(device)
         return
     if args.stage is None:
         parser.error("--stage is needed unless --smoke is given")
-    trainer = Trainer(config, args.stage)
+    trainer = stage_trainer(config, args.stage, device)
     if args.init:
         trainer.start_from(Path(args.init))
     if args.resume:
         trainer.resume()
-    trainer.run()
+    trainer.run(args.cpu_seconds)
 
 
 if __name__ == "__main__":

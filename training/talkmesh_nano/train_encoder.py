@@ -22,12 +22,14 @@ from .decoder_config import DecoderConfig, load
 from .decoder_data import EYE_NUMBERS, HELD_OUT_SEED, MOUTH_NUMBERS, columns, patch_box, shard_path, shard_specs
 from .decoder_pixels import BT601, OFFSET, pack, to_float, to_rgb
 from .decoder_stages import posed_picture
+from .device import add_device, require
 from .encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady
 from .eval_decoder import crop, decode_track, evaluation_track, psnr
 from .export_decoder import build_graphs, halve_weights
 from .render import Avatar
 from .render_pose import MARGIN
 from .rig import HIGH, INDEX, LOW, NEUTRAL, encode_rig
+from .train_decoder import CPU
 
 KEYS = ("picture", "landmarks", "geometry", "layers", "backdrop", "mouth_patch", "mouth_numbers", "eye_patch", "eye_numbers")
 
@@ -107,24 +109,29 @@ def correlations(read: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 class Trainer:
-    def __init__(self, config: DecoderConfig, out: Path, shards: list[int], batch: int, steps: int) -> None:
+    """Pictures are drawn on the CPU; batches go to the device."""
+
+    def __init__(self, config: DecoderConfig, out: Path, shards: list[int], batch: int, steps: int, device: torch.device = CPU) -> None:
         torch.manual_seed(config.seed)
-        self.out, self.batch, self.steps, self.step = out, batch, steps, 0
+        self.out, self.batch, self.steps, self.step, self.device = out, batch, steps, 0, device
         self.pictures = Pictures(config, shards, config.seed)
-        self.held_out = Pictures(config, [-1], 3).draw(96)
-        self.reader = RigReader()
+        self.held_out = self._moved(Pictures(config, [-1], 3).draw(96))
+        self.reader = RigReader().to(device)
         self.optimizer = torch.optim.AdamW(self.reader.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=1e-3)
         self.curve: list[dict[str, float]] = []
 
+    def _moved(self, drawn: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(part.to(self.device) for part in drawn)
+
     def resume(self) -> None:
-        saved = torch.load(self.out / "encoder.pt")
+        saved = torch.load(self.out / "encoder.pt", map_location=self.device)
         self.reader.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step, self.curve = saved["step"], saved["curve"]
         self.pictures.rng = np.random.default_rng(self.step)
 
     def loss(self) -> Tensor:
-        picture, reference, landmarks, truth = self.pictures.draw(self.batch)
+        picture, reference, landmarks, truth = self._moved(self.pictures.draw(self.batch))
         error = (self.reader(picture, reference, landmarks) - truth) / self.reader.spread
         # the pose steers the crops, so it comes first; which eye numbers are shown behind closed lids nobody can tell
         seen = torch.ones_like(truth)
@@ -134,9 +141,9 @@ class Trainer:
     def report(self, loss: float, seconds: float) -> None:
         self.reader.eval()
         with torch.no_grad():
-            read = self.reader(*self.held_out[:3]).numpy()
+            read = self.reader(*self.held_out[:3]).cpu().numpy()
         self.reader.train()
-        found = correlations(read, self.held_out[3].numpy())
+        found = correlations(read, self.held_out[3].cpu().numpy())
         row = {"step": self.step, "seconds": round(seconds, 1), "loss": round(loss, 4)}
         row.update({name: round(float(found[index]), 3) for name, index in INDEX.items()})
         self.curve.append(row)
@@ -230,13 +237,14 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--export", help="ONNX file to write from encoder.pt, instead of training")
     parser.add_argument("--avatars", type=int, default=8, help="how many avatars judge what is exported")
+    add_device(parser)
     args = parser.parse_args()
-    config, out = load(args.config), Path(args.out)
+    config, out, device = load(args.config), Path(args.out), require(args.device)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads)
     if args.export:
         reader = RigReader()
-        reader.load_state_dict(torch.load(out / "encoder.pt")["net"])
+        reader.load_state_dict(torch.load(out / "encoder.pt", map_location="cpu")["net"])
         read, truth = read_clips(reader, args.avatars, 2 * FRAMES)
         steady = best_steady(read, truth)
         eased = steadied(read, steady)
@@ -245,7 +253,7 @@ def main() -> None:
             print(reconstruction(config, eased, truth))
         export(reader, steady, Path(args.export))
         return
-    trainer = Trainer(config, out, list(range(args.shards)), args.batch, args.steps)
+    trainer = Trainer(config, out, list(range(args.shards)), args.batch, args.steps, device)
     if args.resume:
         trainer.resume()
     trainer.run(args.seconds)

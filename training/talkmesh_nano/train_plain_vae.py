@@ -1,13 +1,12 @@
-"""Trains or judges the plain VAE: python3 -m talkmesh_nano.train_plain_vae --out DIR [--seconds S] [--judge]; needs no other data.
+"""Trains or judges the plain VAE: python3 -m talkmesh_nano.train_plain_vae --out DIR [--cpu-seconds S] [--resume] [--judge]; needs no other data.
 
-Draws clips of training avatars once (clips.npy), trains on crops for a given time, and writes plain_vae.pt and plain_vae.csv.
-`--judge` puts the result through the decoder's gate on unseen avatars and prints its cost beside the table.
+Draws clips of training avatars once (clips.npz), trains on crops for a given CPU time, and writes checkpoint_vae.pt and curve_vae.csv.
+`--resume` goes on with more CPU time. `--judge` puts the result through the decoder's gate on unseen avatars and prints its cost beside.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import time
 from functools import partial
@@ -18,19 +17,22 @@ import torch
 from torch import Tensor
 
 from .avatars import random_spec
+from .decoder_config import StageTraining
 from .decoder_data import HELD_OUT_SEED, TRAIN_SEED
 from .decoder_pixels import pack, to_float, to_rgb
+from .device import add_device, require
 from .eval_decoder import evaluation_track, gate_table, measure
 from .eval_linear import patches, principal
 from .plain_vae import PlainVae
 from .render import Avatar
 from .rig import TEMPORAL
-from .train_decoder import Average
+from .train_decoder import Trainer
 
 FRAMES = 2 * TEMPORAL
 """Frames of a training clip."""
 CROP = 64
 """Side of a crop in packed pixels."""
+SEED = 3
 UNSEEN = 4
 """The last avatars of the cache, which only watch the training."""
 
@@ -48,21 +50,21 @@ def draw_clips(path: Path, avatars: int, frames: int) -> tuple[np.ndarray, np.nd
 class Clips:
     """Crops of clips and what each pixel weighs: mouth and eyes four times as much."""
 
-    def __init__(self, clips: np.ndarray, landmarks: np.ndarray, seed: int) -> None:
-        self.clips, self.landmarks, self.rng = clips, landmarks, np.random.default_rng(seed)
+    def __init__(self, clips: np.ndarray, landmarks: np.ndarray) -> None:
+        self.clips, self.landmarks = clips, landmarks
         self.weights = np.ones((len(clips), 128, 128), np.float32)
         for weight, points in zip(self.weights, landmarks):
             for (x, y), (across, above, below) in zip(points, ((22, 13, 21), (12, 14, 10), (12, 14, 10))):
                 weight[max(0, int(y) - above) : int(y) + below, max(0, int(x) - across) : int(x) + across] = 4
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Frames [count, 8, 6, 64, 64] and weights [count, 1, 1, 64, 64]; every other crop is around mouth or eyes."""
         frames, weights = [], []
         for i in range(count):
-            row, first = self.rng.integers(len(self.clips)), self.rng.integers(self.clips.shape[1] - FRAMES + 1)
-            place = self.rng.integers(0, 129 - CROP, 2)
+            row, first = rng.integers(len(self.clips)), rng.integers(self.clips.shape[1] - FRAMES + 1)
+            place = rng.integers(0, 129 - CROP, 2)
             if i % 2:
-                middle = self.landmarks[row, self.rng.integers(3)] + self.rng.uniform(-14, 14, 2)
+                middle = self.landmarks[row, rng.integers(3)] + rng.uniform(-14, 14, 2)
                 place = (middle - CROP / 2).clip(0, 128 - CROP).astype(int)
             part = (slice(place[1], place[1] + CROP), slice(place[0], place[0] + CROP))
             frames.append(self.clips[row, first : first + FRAMES][(..., *part)])
@@ -78,52 +80,28 @@ def picture_loss(painted: Tensor, frames: Tensor, weights: Tensor) -> Tensor:
     return loss + 0.5 * (error.diff(dim=1).abs() * weights).mean()
 
 
-def watch(net: PlainVae, clips: Clips) -> float:
-    """PSNR in dB over packed pixels of whole frames of avatars that are not trained on."""
-    with torch.no_grad():
-        frames = to_float(torch.from_numpy(clips.clips[:, :FRAMES]))
-        error = net.decoder(net.encoder(frames)[0]).clamp(-1, 1) - frames
-    return -10 * math.log10(error.square().mean().item() / 4)
+class VaeStage:
+    """The VAE on crops of clips, of which the last avatars only watch. Clips stay on the CPU; batches go to the device."""
 
+    def __init__(self, clips: np.ndarray, landmarks: np.ndarray, device: torch.device, batch: int = 8) -> None:
+        self.training = StageTraining(10**9, avatars_per_step=batch, rate=1e-3, warmup_steps=40, cooldown=0.4, average=0.99, report_every=50)
+        self.device, self.random = device, np.random.default_rng(5)
+        self.seen, self.unseen = Clips(clips[:-UNSEEN], landmarks[:-UNSEEN]), Clips(clips[-UNSEEN:], landmarks[-UNSEEN:])
+        self.net = PlainVae()
+        self.net.start_linear(*principal(patches(clip) for clip in self.seen.clips))
+        self.net.to(device)
 
-def train(out: Path, seconds: float, avatars: int, frames: int, batch: int = 8, every: int = 50) -> None:
-    torch.manual_seed(3)
-    clips, landmarks = draw_clips(out / "clips.npz", avatars, frames)
-    seen, unseen = Clips(clips[:-UNSEEN], landmarks[:-UNSEEN], 5), Clips(clips[-UNSEEN:], landmarks[-UNSEEN:], 6)
-    net = PlainVae()
-    net.start_linear(*principal(patches(clip) for clip in seen.clips))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-4)
-    average, curve, losses = Average(net, 0.99), [], []
-    print({"step": 0, "unseen": round(watch(net, unseen), 2)}, flush=True)
-    started, step, done = time.time(), 0, 0.0
-    while done < 1:
-        done = min(1.0, (time.time() - started) / seconds)
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * min(1, (step + 1) / 40) * max(0.02, min(1.0, (1 - done) / 0.4))
-        given, weights = seen.draw(batch)
-        painted, divergence = net(given)
-        loss = picture_loss(painted, given, weights)
-        optimizer.zero_grad(set_to_none=True)
-        (loss + 1e-4 * divergence).backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        average.update(net)
-        step += 1
-        losses.append((loss.item(), divergence.item()))
-        if step % every == 0 or done == 1:
-            own = {name: value.clone() for name, value in net.state_dict().items()}
-            net.load_state_dict(average.weights)
-            loss_mean, divergence_mean = np.mean(losses, 0)
-            row = {"step": step, "seconds": round(time.time() - started, 1), "cpu_seconds": round(time.process_time(), 1), "loss": round(loss_mean, 4), "nats": round(divergence_mean, 3), "unseen": round(watch(net, unseen), 2)}
-            net.load_state_dict(own)
-            curve.append(row)
-            losses = []
-            print(row, flush=True)
-            torch.save({"net": average.weights, "step": step}, out / "plain_vae.pt")
-            with (out / "plain_vae.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, list(row))
-                writer.writeheader()
-                writer.writerows(curve)
+    def loss(self) -> Tensor:
+        frames, weights = (part.to(self.device) for part in self.seen.draw(self.training.avatars_per_step, self.random))
+        painted, divergence = self.net(frames)
+        return picture_loss(painted, frames, weights) + 1e-4 * divergence
+
+    def evaluate(self) -> dict[str, float]:
+        """PSNR in dB over packed pixels of whole frames of avatars that are not trained on, and the latents' divergence there."""
+        frames = to_float(torch.from_numpy(self.unseen.clips[:, :FRAMES]).to(self.device))
+        painted, divergence = self.net(frames)
+        error = self.net.decoder(self.net.encoder(frames)[0]).clamp(-1, 1) - frames
+        return {"unseen_psnr": -10 * math.log10(error.square().mean().item() / 4), "nats": divergence.item()}
 
 
 def through(net: PlainVae, avatar: Avatar, rig: np.ndarray) -> np.ndarray:
@@ -146,6 +124,17 @@ def cpu_ms(net: PlainVae, repeats: int = 20) -> float:
     return min(times)
 
 
+def vae_trainer(out: Path, clips: np.ndarray, landmarks: np.ndarray, device: torch.device, batch: int = 8) -> Trainer:
+    torch.manual_seed(SEED)
+    return Trainer(VaeStage(clips, landmarks, device, batch), out / "checkpoint_vae.pt", SEED)
+
+
+def trained(out: Path) -> PlainVae:
+    net = PlainVae()
+    net.load_state_dict(torch.load(out / "checkpoint_vae.pt", map_location="cpu")["average"])
+    return net
+
+
 def judge(net: PlainVae, avatars: int) -> None:
     each = {}
     for i in range(avatars):
@@ -159,21 +148,24 @@ def judge(net: PlainVae, avatars: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--seconds", type=float, default=540)
+    parser.add_argument("--cpu-seconds", type=float, default=540, help="CPU time of the process to train for, all resumed runs together")
     parser.add_argument("--avatars", type=int, default=6, help="how many unseen avatars judge it")
     parser.add_argument("--train-avatars", type=int, default=64)
     parser.add_argument("--frames", type=int, default=24, help="drawn frames of each")
+    parser.add_argument("--resume", action="store_true")
     parser.add_argument("--judge", action="store_true")
+    add_device(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    out = Path(args.out)
+    out, device = Path(args.out), require(args.device)
     out.mkdir(parents=True, exist_ok=True)
-    if not args.judge:
-        train(out, args.seconds, args.train_avatars, args.frames)
+    if args.judge:
+        judge(trained(out), args.avatars)
         return
-    net = PlainVae()
-    net.load_state_dict(torch.load(out / "plain_vae.pt")["net"])
-    judge(net, args.avatars)
+    trainer = vae_trainer(out, *draw_clips(out / "clips.npz", args.train_avatars, args.frames), device)
+    if args.resume:
+        trainer.resume()
+    trainer.run(args.cpu_seconds)
 
 
 if __name__ == "__main__":

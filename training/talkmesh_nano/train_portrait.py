@@ -17,23 +17,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .device import add_device, require
 from .portrait import MAP, PortraitNet, cells, expected_places
 from .portrait_config import PortraitConfig, load, smoke
 from .portrait_data import Portraits, write_shard
 from .portrait_scenes import KINDS, WITH_ATTRIBUTES, WITH_LANDMARKS, Batch, Scenes
-from .train_decoder import Average, write_curve
+from .train_decoder import CPU, Average, write_curve
 
 SPREAD = 0.7 / MAP
 ATTRIBUTE_WEIGHTS = (2.0, 1.0, 1.0, 0.5)
 
 
 def _is_one_of(kinds: Tensor, names: tuple[str, ...]) -> Tensor:
-    return torch.isin(kinds, torch.tensor([KINDS.index(name) for name in names]))
+    return torch.isin(kinds, torch.tensor([KINDS.index(name) for name in names], device=kinds.device))
 
 
 def target_maps(landmarks: Tensor) -> Tensor:
     """[B, 3, 2] in 0..1 -> [B, 3, 1024], a narrow bell at each landmark, summing to 1."""
-    away = (landmarks[:, :, None] - cells()).square().sum(-1)
+    away = (landmarks[:, :, None] - cells(landmarks.device)).square().sum(-1)
     return (-away / (2 * SPREAD**2)).softmax(2)
 
 
@@ -48,29 +49,29 @@ def losses(net: PortraitNet, batch: Batch) -> dict[str, Tensor]:
         "kind": F.cross_entropy(kinds, batch.kinds, label_smoothing=0.03),
         "map": maps,
         "place": error.mean(),
-        "attribute": (missed.square() * torch.tensor(ATTRIBUTE_WEIGHTS)).mean(),
+        "attribute": (missed.square() * torch.tensor(ATTRIBUTE_WEIGHTS, device=missed.device)).mean(),
     }
 
 
 class Trainer:
-    """Runs the training with AdamW, an average of the weights, checkpoints and a curve."""
+    """Runs the training with AdamW, an average of the weights, checkpoints and a curve. Scenes are drawn on the CPU; batches go to the device."""
 
-    def __init__(self, config: PortraitConfig) -> None:
-        self.config = config
+    def __init__(self, config: PortraitConfig, device: torch.device = CPU) -> None:
+        self.config, self.device = config, device
         torch.manual_seed(config.seed)
-        self.net = PortraitNet()
+        self.net = PortraitNet().to(device)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=config.rate, betas=(0.9, 0.98), weight_decay=1e-2)
         self.average = Average(self.net, config.average)
         self.step, self.curve = 0, []  # type: ignore[var-annotated]
         self.portraits = Portraits(config)
         self.scenes = Scenes(config, self.portraits, config.seed)
         self.held_out = Scenes(config, Portraits(config, held_out=True), config.seed + 9)
-        self.fixed = [self.held_out.batch(64) for _ in range(3)]
+        self.fixed = [self.held_out.batch(64).to(device) for _ in range(3)]
         self.checkpoint = Path(config.folder) / "checkpoint.pt"
 
     def resume(self) -> None:
         """Continue from the checkpoint. Raises FileNotFoundError without one."""
-        saved = torch.load(self.checkpoint)
+        saved = torch.load(self.checkpoint, map_location=self.device)
         self.net.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.average.weights, self.average.count = saved["average"], saved["step"]
@@ -86,7 +87,7 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        net = averaged(self.average.weights)
+        net = averaged(self.average.weights).to(self.device)
         outputs = [net(batch.pictures) for batch in self.fixed]
         kinds = torch.cat([batch.kinds for batch in self.fixed])
         right = torch.cat([output[1] for output in outputs]).argmax(1) == kinds
@@ -120,7 +121,7 @@ class Trainer:
             rise = min(1.0, (self.step - first + 1) / 60)
             for group in self.optimizer.param_groups:
                 group["lr"] = config.rate * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-            parts = losses(self.net, self.scenes.batch(config.batch))
+            parts = losses(self.net, self.scenes.batch(config.batch).to(self.device))
             loss = parts["kind"] + 0.5 * parts["map"] + 6 * parts["place"] + parts["attribute"]
             if not math.isfinite(loss.item()):
                 raise RuntimeError(f"loss is {loss.item()} at step {self.step}; resume with a lower rate")
@@ -147,15 +148,15 @@ def averaged(weights: dict[str, Tensor]) -> PortraitNet:
     return net.eval().requires_grad_(False)
 
 
-def run_smoke() -> None:
+def run_smoke(device: torch.device) -> None:
     """Pictures, three steps, a checkpoint and a resumed run in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         config = smoke(folder)
         for shard in (-1, 0):
             write_shard(config, shard)
-        Trainer(config).run()
+        Trainer(config, device).run()
         config.steps = 5
-        again = Trainer(config)
+        again = Trainer(config, device)
         again.resume()
         again.run()
         print(f"resumed and stopped at step {again.step}")
@@ -167,15 +168,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="stop after this much wall time")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--smoke", action="store_true")
+    add_device(parser)
     args = parser.parse_args()
-    config = load(args.config)
+    config, device = load(args.config), require(args.device)
     torch.set_num_threads(config.threads)
     if args.smoke:
-        run_smoke()
+        run_smoke(device)
         return
     if args.seconds is not None:
         config.seconds = args.seconds
-    trainer = Trainer(config)
+    trainer = Trainer(config, device)
     if args.resume:
         trainer.resume()
     trainer.run()

@@ -9,7 +9,7 @@ import torch
 
 from talkmesh_nano.eval_linear import patches, principal
 from talkmesh_nano.plain_vae import NUMBERS, PlainVae, with_past
-from talkmesh_nano.train_plain_vae import UNSEEN, Clips, picture_loss, train
+from talkmesh_nano.train_plain_vae import UNSEEN, Clips, picture_loss, trained, vae_trainer
 
 
 class PlainVaeTest(unittest.TestCase):
@@ -46,7 +46,7 @@ class PlainVaeTest(unittest.TestCase):
         rng = np.random.default_rng(5)
         clips = rng.integers(0, 256, (UNSEEN + 1, 8, 6, 128, 128), dtype=np.uint8)
         landmarks = np.tile(np.array([[64.0, 90], [50, 60], [78, 60]]), (UNSEEN + 1, 1, 1))
-        frames, weights = Clips(clips, landmarks, 1).draw(4)
+        frames, weights = Clips(clips, landmarks).draw(4, np.random.default_rng(1))
         self.assertEqual((frames.shape, set(weights.unique().tolist())), ((4, 8, 6, 64, 64), {1.0, 4.0}))
         net = PlainVae()
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
@@ -59,15 +59,22 @@ class PlainVaeTest(unittest.TestCase):
             losses.append(loss.item())
         self.assertLess(losses[-1], losses[0])
 
-    def test_the_command_writes_weights_and_a_curve(self) -> None:
+    def test_it_trains_for_its_cpu_time_and_goes_on_with_more(self) -> None:
+        rng = np.random.default_rng(7)
+        clips, landmarks = rng.integers(0, 256, (UNSEEN + 1, 8, 6, 128, 128), dtype=np.uint8), np.full((UNSEEN + 1, 3, 2), 64.0)
         with tempfile.TemporaryDirectory() as folder:
-            rng = np.random.default_rng(7)
-            clips = rng.integers(0, 256, (UNSEEN + 1, 8, 6, 128, 128), dtype=np.uint8)
-            np.savez(Path(folder) / "clips.npz", clips=clips, landmarks=np.full((UNSEEN + 1, 3, 2), 64.0))
-            train(Path(folder), 0.01, UNSEEN + 1, 8, batch=2)
-            saved = torch.load(Path(folder) / "plain_vae.pt")
-            PlainVae().load_state_dict(saved["net"])
-            self.assertIn("unseen", (Path(folder) / "plain_vae.csv").read_text().splitlines()[0])
+            out, cpu = Path(folder), torch.device("cpu")
+            first = vae_trainer(out, clips, landmarks, cpu, batch=2)
+            first.run(0.01)
+            self.assertEqual(first.step, 1)
+            spent = first.curve[-1]["cpu_seconds"]
+            again = vae_trainer(out, clips, landmarks, cpu, batch=2)
+            again.resume()
+            again.run(spent + 0.01)
+            self.assertEqual(again.step, 2)
+            self.assertGreater(again.curve[-1]["cpu_seconds"], spent)
+            torch.testing.assert_close(trained(out).state_dict(), dict(again.average.weights))
+            self.assertIn("unseen_psnr", (out / "curve_vae.csv").read_text().splitlines()[0])
 
 
 if __name__ == "__main__":
