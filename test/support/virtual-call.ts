@@ -283,6 +283,7 @@ export class VirtualCall {
       publish: (_stream: string, _sid: string, payload: Uint8Array) =>
         this.#send('egress>score', () => this.#score.playhead(decodePlayhead(payload))),
       publishEvent: () => {},
+      onReconnect: () => ({ unsubscribe: () => {} }),
     } as unknown as Bus;
     return new EgressSession({
       sessionId: this.sessionId,
