@@ -92,6 +92,21 @@ test('the first speech of a turn flushes idle chunks that wait, but not what is 
   assert.equal(call.onSpeech(6, chunks(1), false).flush, undefined, 'only the first');
 });
 
+test('a flush leaves idle chunks that could not be made again in time, also the one under way', () => {
+  for (const [inTime, flush] of [
+    [[2, 3], { epoch: 1, turn: 5, fromChunk: 2, cause: 'speech' }],
+    [[3], { epoch: 1, turn: 5, fromChunk: 3, cause: 'speech' }],
+    [[], undefined],
+  ] as const) {
+    const call = new Call(callOptions({ leadChunks: 4 }), geometry, new FakeClock());
+    call.canRemake = (chunk) => (inTime as readonly number[]).includes(chunk);
+    for (let chunk = 0; chunk < 4; chunk++) call.begin();
+    call.onPlayhead(playheadAt(1, 0));
+    assert.deepEqual(call.onSpeech(5, chunks(1), true).flush, flush);
+    assert.equal(call.begin().turn, 5, 'the next chunk that is made speaks');
+  }
+});
+
 test('a flush leaves the chunk that is about to be played', () => {
   for (const [elapsedMs, fromChunk] of [
     [0, 1],

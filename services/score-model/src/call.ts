@@ -52,6 +52,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class Call {
   readonly options: CallOptions;
   readonly position: Position;
+  /** Whether an idle chunk that is given up now can be made again in time, with all that follow it. */
+  canRemake: (chunk: number) => boolean = () => true;
   readonly #clock: Clock;
   readonly #speech: SpeechQueue;
   readonly #pause: Pause;
@@ -104,7 +106,10 @@ export class Call {
     this.#pause.onPlayhead(playhead);
   }
 
-  /** Queues speech. The first of a turn flushes idle chunks that wait, so that it is heard in the very next one. */
+  /**
+   * Queues speech. The first of a turn flushes idle chunks that wait, so that it is heard in the very next one; those that could not be
+   * made again in time stay.
+   */
   onSpeech(
     turn: number,
     pcm: Int16Array,
@@ -182,11 +187,12 @@ export class Call {
     return Math.min(this.#next, Math.max(earliest, this.position.firstUnplayed(this.options.flushMarginMs)));
   }
 
-  /** Gives up the idle chunks that wait last; undefined where none does. */
+  /** Gives up the idle chunks that wait last and can be made again in time; undefined where none does. */
   #flushIdle(turn: number, cause: FlushCause): Flush | undefined {
     const earliest = this.#firstUnplayed();
     let fromChunk = this.#next;
-    while (fromChunk > earliest && this.#said.get(fromChunk - 1)?.turn === 0) fromChunk--;
+    while (fromChunk > earliest && this.#said.get(fromChunk - 1)?.turn === 0 && this.canRemake(fromChunk - 1))
+      fromChunk--;
     return fromChunk === this.#next ? undefined : this.#flush(fromChunk, turn, cause);
   }
 

@@ -16,6 +16,7 @@ import {
 import { Call, type CallOptions, type Flush, type Job } from './call.js';
 import type { Clock } from './clock.js';
 import type { PauseChange } from './pause.js';
+import { Remaking } from './remaking.js';
 
 /** What makes chunks: one per session, see ScoreSession of the inference library. */
 export interface ChunkMaker {
@@ -104,10 +105,13 @@ export interface ScoreStageOptions {
 export class ScoreStage {
   readonly #options: Required<ScoreStageOptions>;
   readonly #entries = new Map<string, Entry>();
+  readonly #remaking: Remaking;
   #wake: () => void = () => undefined;
 
   constructor(options: ScoreStageOptions) {
     this.#options = { cost: new ChunkCost(0), depth: 1, downstreamMs: 0, timeline: NO_TIMELINE, ...options };
+    const { chunkMs } = options.geometry;
+    this.#remaking = new Remaking({ ...this.#options, chunkMs }, () => [...this.#entries.values()]);
   }
 
   get sessions(): number {
@@ -116,8 +120,10 @@ export class ScoreStage {
 
   open(options: CallOptions, maker: ChunkMaker, durations: Percentiles): void {
     const { geometry, clock, steps } = this.#options;
+    const call = new Call(options, geometry, clock);
+    call.canRemake = (chunk) => this.#remaking.allows(call, chunk);
     this.#entries.set(options.sessionId, {
-      call: new Call(options, geometry, clock),
+      call,
       maker,
       counts: { itemsIn: 0, itemsOut: 0, dropped: 0, late: 0 },
       durations,
@@ -287,6 +293,7 @@ export class ScoreStage {
     entry.making += 1;
     const { sessionId } = entry.call.options;
     const rung = this.#rung(entry, job, sharedMs);
+    this.#remaking.begun(rung.steps / steps);
     try {
       const made = await entry.maker.generate(job.chunk, job.pcm, rung.steps);
       if (made === undefined) {
@@ -294,7 +301,10 @@ export class ScoreStage {
         return { type: 'discarded', sessionId };
       }
       const computeMs = clock.nowMs() - startMs;
-      if (made.steps > 0) cost.add(computeMs, made.steps / steps);
+      if (made.steps > 0) {
+        cost.add(computeMs, made.steps / steps);
+        this.#remaking.made();
+      }
       if (made.steps === steps) entry.durations.add(computeMs);
       const late = job.deadlineUs !== 0 && clock.wallUs() > job.deadlineUs;
       entry.counts.itemsOut += 1;

@@ -1,4 +1,5 @@
 export * from './admission.js';
+export * from './burst.js';
 export * from './clock.js';
 export * from './config-fields.js';
 export * from './cost.js';

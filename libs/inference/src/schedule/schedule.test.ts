@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshError } from '@talkmesh/contracts';
 import { type Demand, RealTimeAdmission, type RefusalReason } from './admission.js';
+import { countLate } from './burst.js';
 import { ChunkCost } from './cost.js';
 import { DegradeLadder, LADDER_DEFAULTS, type TimeLeft } from './ladder.js';
 import { pickNext, type Ready } from './order.js';
@@ -165,6 +166,24 @@ test('overload: speech stays in time before idle does, idle pictures hold but ne
     assert.ok(held(0, speaking) / speaking <= held(speaking, speaking + idle) / idle, `seed ${seed}`);
     assert.ok(recording.longestWaitMs <= OPTIONS.clocklessEveryMs + 2 * CHUNK_MS, `seed ${seed}`);
   }
+});
+
+test('chunks that are made, then decoded one after the other: which are late', () => {
+  const late = (duesMs: readonly (number | undefined)[], scoreFree = 0, decoderFree = 0): number =>
+    countLate(
+      duesMs.map((dueMs) => ({ dueMs, rankMs: dueMs ?? 50 })),
+      { freeAtMs: scoreFree, costMs: 10 },
+      { freeAtMs: decoderFree, costMs: 40 },
+      80,
+    );
+  assert.equal(late([90]), 0, 'made after 10, shown 80 later');
+  assert.equal(late([89]), 1);
+  assert.equal(late([90], 1), 1);
+  assert.equal(late([90], 0, 11), 1);
+  assert.equal(late([90, 90]), 1, 'the second waits for the decoder');
+  assert.equal(late([130, 90]), 0);
+  assert.equal(late([170, undefined]), 0);
+  assert.equal(late([129, undefined]), 1, 'one without a time is made before it');
 });
 
 const left = (changes: Partial<TimeLeft>): TimeLeft => ({
