@@ -125,6 +125,35 @@ test('a caller is answered: video at 25 fps, a voice, lips that move with it and
   await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
 });
 
+test('a caller pauses the avatar in the middle of a line: silence and a living picture, then the rest of the line', {
+  timeout: 120_000,
+}, async () => {
+  await using caller = await openBrowser({ microphoneWav: writeMicrophone('nobody', silence(120)) });
+  const { page } = caller;
+  await call(page, firstAvatar.id);
+  await startProbe(page, mouthBox);
+  const look = (): Promise<ProbeSample[]> => readProbe(page);
+  const button = page.getByTestId('pause');
+  await page.getByTestId('say-input').fill('One two three four five six seven eight nine ten eleven twelve thirteen.');
+  await page.getByTestId('say-button').click();
+  await waitUntil('the line', async () => heard(await look()).length > 15, 40_000);
+  await button.press('Enter');
+  await waitUntil('the pause', async () => (await button.getAttribute('aria-pressed')) === 'true', 10_000);
+  assert.equal((await button.textContent())?.trim(), 'Resume');
+  await waitUntil('silence', async () => heard((await look()).slice(-40)).length === 0, 20_000);
+  await page.screenshot({ path: join(out, 'call-paused.png') });
+  const before = await look();
+  await waitUntil('pictures', async () => (await look()).length > before.length + 40, 20_000);
+  assert.equal(heard((await look()).slice(before.length)).length, 0, 'nothing is said in a pause');
+  await button.press('Enter');
+  await waitUntil('the rest', async () => heard((await look()).slice(before.length)).length > 15, 20_000);
+  assert.equal((await button.textContent())?.trim(), 'Pause');
+  await waitUntil('its end', async () => heard((await look()).slice(-60)).length === 0, 30_000);
+  assert.equal(await page.locator('#transcript .cut').count(), 0, 'the line was not cut');
+  await page.getByTestId('hangup').click();
+  await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
+});
+
 test('two callers at the same time hear their own avatar only; a closed tab releases its call', {
   timeout: 120_000,
 }, async () => {
