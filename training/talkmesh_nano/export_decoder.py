@@ -29,6 +29,7 @@ from .rig import NEUTRAL
 OPSET = 16
 HALF = ".half"
 """What the name of a constant ends with that is stored as float16."""
+QUANTISED = "decoder-int8.onnx"
 
 
 def fresh_nets(config: DecoderConfig) -> dict[str, nn.Module]:
@@ -144,6 +145,8 @@ def main() -> None:
     config, out = load(args.config), Path(args.out)
     torch.set_num_threads(config.threads)
     facts = export_graphs(*build_graphs(config, latent_frames=args.frames), out)
+    # an 8-bit form of other weights must not outlive them; quantize_decoder makes the new one
+    (out / QUANTISED).unlink(missing_ok=True)
     write_avatars(out / "avatars")
     (out / "decoder.json").write_text(json.dumps(facts, indent=2) + "\n")
     for name in ("reference.onnx", "decoder.onnx"):

@@ -40,6 +40,8 @@ export const modelManifest = z.object({
     audio: relativePath,
     reference: relativePath,
     decoder: relativePath,
+    /** The same decoder with 8-bit convolutions, for processors that are fast at them. */
+    decoderInt8: relativePath.optional(),
   }),
   /** Finds mouth and eyes in a picture somebody brings; a model without it needs to be told where they are. */
   portrait: z

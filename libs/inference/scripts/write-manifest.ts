@@ -1,11 +1,12 @@
 /**
  * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate),
- * `avatars/avatars.json` and, where there is a portrait finder, `portrait.json`; run it whenever weights or avatars change:
+ * `avatars/avatars.json` and, where they are, `decoder-int8.onnx` and the portrait finder's `portrait.json`; run it whenever weights or
+ * avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
  */
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { chunkGeometry, type ModelManifest, modelManifest } from '@talkmesh/contracts';
 import { z } from 'zod';
@@ -17,6 +18,7 @@ const GRAPHS = {
   reference: 'reference.onnx',
   decoder: 'decoder.onnx',
 } as const satisfies ModelManifest['graphs'];
+const INT8_DECODER = 'decoder-int8.onnx';
 
 /** What no graph tells. */
 const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).extend({
@@ -27,10 +29,11 @@ async function main(folder: string): Promise<void> {
   const facts = scoreFacts.parse(await readJson(join(folder, 'score.json')));
   const avatars = z.array(z.unknown()).parse(await readJson(join(folder, 'avatars/avatars.json')));
   const portrait = await portraitFacts(folder);
+  const graphs = { ...GRAPHS, ...((await exists(join(folder, INT8_DECODER))) ? { decoderInt8: INT8_DECODER } : {}) };
   const images = avatars.map((avatar) => modelManifest.shape.avatars.element.parse(avatar).image);
   const files = await Promise.all(
     [
-      ...Object.values(GRAPHS),
+      ...Object.values(graphs),
       ...facts.score.weights,
       ...(portrait === undefined ? [] : [portrait.graph]),
       ...images,
@@ -52,7 +55,7 @@ async function main(folder: string): Promise<void> {
     latent: facts.latent,
     score: facts.score,
     ...(await graphFacts(folder, facts)),
-    graphs: GRAPHS,
+    graphs,
     ...(portrait === undefined ? {} : { portrait }),
     files,
     avatars,
@@ -112,6 +115,12 @@ async function fileFacts(folder: string, path: string): Promise<ModelManifest['f
   const bytes = await readFile(join(folder, path));
   return { path, bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 async function readJson(path: string): Promise<unknown> {
   return JSON.parse(await readFile(path, 'utf8'));

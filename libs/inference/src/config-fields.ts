@@ -34,6 +34,12 @@ export const planConfigShape = {
     .default(''),
 } as const;
 
+/** Settings of the decoder's worker. */
+export const decoderConfigShape = {
+  /** `auto`: 8-bit convolutions where the model has them and the processor is fast at them; the others insist. */
+  decoderPrecision: z.enum(['auto', 'float32', 'int8']).default('auto'),
+} as const;
+
 export const timelineConfigShape = {
   /** File that gets a trace of what runs when, for chrome://tracing; several services may share it. Empty: none. */
   timeline: z.string().default(''),

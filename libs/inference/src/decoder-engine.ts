@@ -1,5 +1,6 @@
 import { MeshError } from '@talkmesh/contracts';
 import { ChunkStates, REFERENCE_CHUNK } from './chunk-states.js';
+import { chooseDecoder, type DecoderChoice, type PrecisionWish } from './decoder-precision.js';
 import type { Executor, Segment, TensorHandle } from './executor.js';
 import { EDIT_PREFIX } from './kernels.js';
 import type { Model } from './model.js';
@@ -19,31 +20,44 @@ export interface DecodedChunk {
   readonly missing: number;
 }
 
+interface DecoderSegments {
+  readonly reference: Segment;
+  readonly decoder: Segment;
+  readonly composer: Segment | undefined;
+}
+
 /** The decoder half of a model on one executor: latents in, I420 frames out, one causal state per session. */
 export class DecoderEngine implements AsyncDisposable {
   readonly model: Model;
   readonly executor: Executor;
   readonly decoder: Segment;
+  /** Which of the model's decoders it is. */
+  readonly choice: DecoderChoice;
   /** Turns edits and flow into frames, for decoders whose graph ends there. */
   readonly composer: Segment | undefined;
   readonly references: ReferenceCache;
   readonly #sessions = new Set<DecoderSession>();
 
-  private constructor(model: Model, executor: Executor, reference: Segment, decoder: Segment, composer?: Segment) {
+  private constructor(model: Model, executor: Executor, choice: DecoderChoice, segments: DecoderSegments) {
     this.model = model;
     this.executor = executor;
-    this.decoder = decoder;
-    this.composer = composer;
-    this.references = new ReferenceCache(executor, reference, model);
+    this.choice = choice;
+    this.decoder = segments.decoder;
+    this.composer = segments.composer;
+    this.references = new ReferenceCache(executor, segments.reference, model);
   }
 
-  /** Loads the graphs. The executor stays the caller's. @throws MeshError MODEL_INVALID */
-  static async load(model: Model, executor: Executor): Promise<DecoderEngine> {
+  /**
+   * Loads the graphs. The executor stays the caller's.
+   * @throws MeshError MODEL_INVALID, also when int8 is wanted of a model without it
+   */
+  static async load(model: Model, executor: Executor, wish: PrecisionWish = 'auto'): Promise<DecoderEngine> {
+    const choice = chooseDecoder(model, wish);
     const reference = await executor.load(model.path('reference'), 'reference');
-    const decoder = await executor.load(model.path('decoder'), 'decoder');
-    if (names(decoder.outputs).includes('frames')) return new DecoderEngine(model, executor, reference, decoder);
-    const composer = await executor.load({ kernel: 'compose-frames' }, 'compose');
-    return new DecoderEngine(model, executor, reference, decoder, composer);
+    const decoder = await executor.load(choice.path, 'decoder');
+    const whole = names(decoder.outputs).includes('frames');
+    const composer = whole ? undefined : await executor.load({ kernel: 'compose-frames' }, 'compose');
+    return new DecoderEngine(model, executor, choice, { reference, decoder, composer });
   }
 
   /** @throws MeshError AVATAR_NOT_FOUND */

@@ -3,6 +3,7 @@ export * from './chunk-states.js';
 export * from './compile/index.js';
 export * from './config-fields.js';
 export * from './decoder-engine.js';
+export * from './decoder-precision.js';
 export * from './executor.js';
 export * from './model.js';
 export * from './noise.js';

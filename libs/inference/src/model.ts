@@ -14,7 +14,7 @@ import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-sourc
 import type { DitGeometry } from './compile/index.js';
 import { decodePng } from './png.js';
 
-export type GraphName = keyof ModelManifest['graphs'];
+export type GraphName = 'audio' | 'reference' | 'decoder';
 
 /** A model folder whose every file was checked. */
 export interface Model {
@@ -27,6 +27,8 @@ export interface Model {
   path(graph: GraphName): string;
   /** The score network's sizes, for the graph compiler. */
   readonly ditGeometry: DitGeometry;
+  /** Absolute path of the decoder with 8-bit convolutions; undefined for a model without one. */
+  int8DecoderPath(): string | undefined;
   /** Absolute path of the portrait finder; undefined for a model without one. */
   portraitPath(): string | undefined;
   /** @throws MeshError AVATAR_NOT_FOUND */
@@ -56,8 +58,9 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
   const manifest = await readManifest(join(root, 'model.json'));
   const listed = new Set(manifest.files.map((file) => file.path));
   const finder = manifest.portrait === undefined ? [] : [manifest.portrait.graph];
+  const graphs = Object.values(manifest.graphs).filter((path) => path !== undefined);
   const pictures = manifest.avatars.map((avatar) => avatar.image);
-  for (const path of [...Object.values(manifest.graphs), ...manifest.score.weights, ...finder, ...pictures])
+  for (const path of [...graphs, ...manifest.score.weights, ...finder, ...pictures])
     if (!listed.has(path))
       throw new MeshError(
         'MODEL_INVALID',
@@ -107,6 +110,11 @@ class LoadedModel implements Model {
 
   path(graph: GraphName): string {
     return join(this.folder, this.manifest.graphs[graph]);
+  }
+
+  int8DecoderPath(): string | undefined {
+    const { decoderInt8 } = this.manifest.graphs;
+    return decoderInt8 === undefined ? undefined : join(this.folder, decoderInt8);
   }
 
   portraitPath(): string | undefined {

@@ -1,6 +1,7 @@
 /** How this library opens a graph in onnxruntime-node; `run` blocks the thread it is called on, so only worker threads import this. */
 import { InferenceSession } from 'onnxruntime-node';
 import type { OrtProvider } from './ort-protocol.js';
+import { fastInt8, readCpuFacts } from './processor.js';
 
 export interface OrtSessionOptions {
   readonly threads: number;
@@ -21,6 +22,8 @@ export function openOrtSession(source: string | Uint8Array, options: OrtSessionO
       session: {
         // Spinning threads would take the cores from the other services between two chunks.
         intra_op: { allow_spinning: '0' },
+        // Elsewhere products of 8-bit numbers are added in 16 bits and cut off; this avoids it, and costs half of what int8 gains.
+        ...(fastInt8(readCpuFacts()) === undefined ? { x64quantprecision: '1' } : {}),
         ...(weightsFolder === undefined ? {} : { model_external_initializers_file_folder_path: weightsFolder }),
       },
     },

@@ -1,9 +1,15 @@
-import { inferenceConfigShape, scheduleConfigShape, timelineConfigShape } from '@talkmesh/inference';
+import {
+  decoderConfigShape,
+  inferenceConfigShape,
+  scheduleConfigShape,
+  timelineConfigShape,
+} from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
 export const parseConfig = defineConfig({
   ...inferenceConfigShape,
+  ...decoderConfigShape,
   ...scheduleConfigShape,
   ...timelineConfigShape,
   /** Chunks a session may have waiting; the oldest goes when one more comes. */

@@ -7,6 +7,7 @@ import {
   type Model,
   openTimeline,
   PortraitFinder,
+  type PrecisionWish,
   parseProvider,
   RealTimeAdmission,
   realTimeLimits,
@@ -35,14 +36,18 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
     provider: parseProvider(config.inferenceProvider),
   });
   try {
-    const engine = await DecoderEngine.load(model, executor);
+    const engine = await DecoderEngine.load(model, executor, precisionOf(config));
     const finder = await PortraitFinder.load(model, executor);
     const warmUpMs = await warm(engine);
-    log.info({ model: model.label, warmUpMs, threads: config.inferenceThreads }, 'model loaded');
+    const { precision, reason } = engine.choice;
+    log.info({ model: model.label, warmUpMs, threads: config.inferenceThreads, precision, reason }, 'model loaded');
     const cost = new ChunkCost(warmUpMs);
     const admission = admissionOf(context, model, cost);
     const timeline = openTimeline(config.timeline, 'vae-decode');
     const metrics = createChunkMetrics(context.metrics, () => engine.stateBytes(), admission);
+    context.metrics
+      .gauge('talkmesh_decoder_info', 'Always 1; says which decoder the worker runs', ['precision'])
+      .set({ precision }, 1);
     const outbound = new Outbound(bus, metrics, log);
     const { downstreamMs } = config;
     const { width, height, fps } = model.manifest;
@@ -65,6 +70,10 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
     throw error;
   }
 }
+
+/** 8-bit convolutions are the processor's: on another provider they are taken only when they are asked for. */
+const precisionOf = ({ decoderPrecision, inferenceProvider }: Config): PrecisionWish =>
+  decoderPrecision === 'auto' && inferenceProvider !== 'cpu' ? 'float32' : decoderPrecision;
 
 function admissionOf({ config, metrics }: ServiceContext<Config>, model: Model, cost: ChunkCost): RealTimeAdmission {
   const stateBytes = decoderStateBytes(model.manifest, config).total;
