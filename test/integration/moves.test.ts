@@ -1,8 +1,8 @@
 /** Workers go one after the other while a call is up: drained, rolled, cut off from NATS, killed at the edges of the pipeline. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import type { WorkerName } from '@talkmesh/contracts';
-import type { MeshService } from '../../deploy/local/src/mesh.js';
+import { v1, type WorkerName } from '@talkmesh/contracts';
+import { callUnary, closeClient, connectClient } from '@talkmesh/service-kit';
 import { firstDifference, firstDifferenceButPauses } from '../support/seams.js';
 import { concatenate, speak } from '../support/speech.js';
 import type { SpeechStream } from '../support/speech-stream.js';
@@ -45,7 +45,7 @@ async function watch(speak: (call: WatchCall) => void): Promise<SpokenCall<Watch
   return spoken;
 }
 
-type AnyCall = Pick<SpokenCall, 'tap' | 'moves' | 'signal' | 'workerOf'>;
+type AnyCall = Pick<SpokenCall, 'tap' | 'moves' | 'signal' | 'workerOf' | 'processOf'>;
 
 /** What is done to a worker of the call, and the move that follows. */
 async function moved(spoken: AnyCall, act: () => Promise<void>): Promise<void> {
@@ -54,13 +54,28 @@ async function moved(spoken: AnyCall, act: () => Promise<void>): Promise<void> {
   await waitUntil('the move', () => spoken.moves.length > before, PATIENCE_MS);
 }
 
-/** Tells the call's worker to go; its process ends well, its successor takes its place. */
-async function drain(spoken: AnyCall, service: WorkerName): Promise<void> {
+/** Tells the call's worker to go, by Drain first or by SIGTERM alone; its process ends well, its successor takes its place. */
+async function drain(spoken: AnyCall, service: WorkerName, how: 'Drain' | 'SIGTERM'): Promise<void> {
   const before = twins.endings(service).length;
-  await moved(spoken, () => spoken.signal(service, 'SIGTERM'));
+  const { pid, grpcAddress } = await spoken.processOf(service);
+  if (how === 'Drain') await moved(spoken, () => askToDrain(grpcAddress));
+  const end = async () => void process.kill(pid, 'SIGTERM');
+  await (how === 'Drain' ? end() : moved(spoken, end));
   await waitUntil('its end', () => twins.endings(service).length > before, DRAIN_DEADLINE_MS);
   assert.equal(twins.endings(service).at(-1), 'ended with code 0');
   await waitUntil('the next process', () => isWhole(twins.mesh), PATIENCE_MS);
+}
+
+/** As a rollout does that waits for an answer: all of the worker's sessions are elsewhere. */
+async function askToDrain(address: string): Promise<void> {
+  const client = connectClient<InstanceType<typeof v1.StageService>>(v1.StageService, address);
+  try {
+    const within = { deadlineMs: DRAIN_DEADLINE_MS };
+    const answer = await callUnary<object, { sessionsLeft: number }>(client, 'drain', within, within);
+    assert.equal(answer.sessionsLeft, 0);
+  } finally {
+    closeClient(client);
+  }
 }
 
 async function cutOff(spoken: AnyCall, service: WorkerName, during: () => Promise<void>): Promise<void> {
@@ -83,7 +98,7 @@ test('every score, decoder and bridge worker is drained while one call speaks; n
   timeout: 600_000,
 }, async () => {
   const spoken = await start(long);
-  for (const service of INNER) for (let replica = 0; replica < 2; replica++) await drain(spoken, service);
+  for (const service of INNER) for (let replica = 0; replica < 2; replica++) await drain(spoken, service, 'SIGTERM');
   await spoken.over();
   assert.deepEqual(
     spoken.moves,
@@ -120,8 +135,8 @@ for (const service of EDGES)
       if (service === 'webrtc-egress') await spoken.call.watchAgain();
       await playsOn(spoken, 3);
     };
-    for (let replica = 0; replica < 2; replica++) {
-      await drain(spoken, service);
+    for (const how of ['Drain', 'SIGTERM'] as const) {
+      await drain(spoken, service, how);
       await offersAgain();
     }
     await cutOff(spoken, service, () => sleep(MOMENT_MS));
@@ -164,9 +179,8 @@ test('a gateway that dies between placing a stage and opening it: the sweep of a
     sent = call.say(twice);
   });
   await sent;
-  const worker = await spoken.workerOf('score-model');
-  const pidOf = (of: (service: MeshService) => boolean): number => twins.mesh.services.find(of)?.pid ?? 0;
-  const [workerPid, gatewayPid] = [pidOf((s) => s.instanceId === worker), pidOf((s) => s.name === 'gateway')];
+  const { instanceId: worker, pid: workerPid } = await spoken.processOf('score-model');
+  const gatewayPid = twins.mesh.services.find(({ name }) => name === 'gateway')?.pid ?? 0;
   twins.proxy.cut(worker);
   // The gateway has heard that it lost NATS; now the worker stands still, and whoever moves its session waits for it to let go.
   await sleep(MOMENT_MS);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { WorkerName } from '@talkmesh/contracts';
-import type { Mesh } from '../../deploy/local/src/mesh.js';
+import type { Mesh, MeshService } from '../../deploy/local/src/mesh.js';
 import { CallTap } from './call-tap.js';
 import { firstAvatar, nano } from './nano.js';
 import { type PacedCall, startPacedCall } from './paced-call.js';
@@ -66,11 +66,15 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
     return (await this.look()).placement[service];
   }
 
-  async signal(service: WorkerName, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  async processOf(service: WorkerName): Promise<MeshService> {
     const instanceId = await this.workerOf(service);
     const found = this.#mesh.services.find((candidate) => candidate.instanceId === instanceId);
     assert.ok(found, `no process of ${instanceId}`);
-    process.kill(found.pid, signal);
+    return found;
+  }
+
+  async signal(service: WorkerName, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    process.kill((await this.processOf(service)).pid, signal);
   }
 
   get moves(): string[] {
