@@ -1,3 +1,5 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { MeshError } from '@talkmesh/contracts';
 import { invalidPicture } from './picture-header.js';
@@ -97,14 +99,18 @@ function connect(worker: Worker, signal: AbortSignal): (request?: PictureRequest
     });
 }
 
-/** Built code is started as it is; sources need tsx registered again inside the thread. */
+/**
+ * Built code is started as it is; sources need tsx registered again inside the thread, as CommonJS: hooks for ES modules need a thread
+ * of their own. So the module has no await at its top level.
+ */
 function startWorker(workerData: PictureThreadData): Worker {
   const resourceLimits = { maxOldGenerationSizeMb: HEAP_MB };
   const base = import.meta.url;
   if (!base.endsWith('.ts'))
     return new Worker(new URL('./picture-worker.js', base), { workerData, resourceLimits, env: {} });
-  const [tsx, module] = [import.meta.resolve('tsx/esm/api'), new URL('./picture-worker.ts', base).href];
-  const start = `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(module)}); })`;
+  const tsx = createRequire(base).resolve('tsx/cjs/api');
+  const module = fileURLToPath(new URL('./picture-worker.ts', base));
+  const start = `require(${JSON.stringify(tsx)}).register(); require(${JSON.stringify(module)});`;
   return new Worker(start, { eval: true, workerData, resourceLimits, env: {} });
 }
 
