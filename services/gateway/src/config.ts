@@ -46,7 +46,7 @@ const parse = defineConfig({
   openDeadlineMs: ms(10_000, 10, 120_000),
   createDeadlineMs: ms(30_000, 10, 300_000),
   /** How long a new call, or a picture, waits for a worker that is not there yet, such as one that starts again. */
-  placementWaitMs: ms(8_000, 0, 120_000),
+  placementWaitMs: ms(10_000, 0, 120_000),
   closeDeadlineMs: ms(5_000, 10, 120_000),
   callDeadlineMs: ms(10_000, 10, 120_000),
   sweepMs: ms(5_000, 20, 60_000),
