@@ -1,8 +1,8 @@
 """Writes decoder-int8.onnx beside a model's decoder.onnx: python3 -m talkmesh_nano.quantize_decoder --model DIR (onnx, onnxruntime).
 
 Convolutions take 8-bit activations and weights (QLinearConv), but for those that one by one move an edit by more than LIMITS:
-near the end of the networks a whole cheek has one activation, and its rounding would be seen as a tint; and lips are read.
-They and everything else stay float32. Ranges are those of calibration: the model's avatars and as many drawn ones, each through a
+near the end of the networks a whole cheek has one activation, and its rounding would be seen as a tint. They and
+everything else stay float32. Ranges are those of calibration: the model's avatars and as many drawn ones, each through a
 lively track. The same model gives the same file.
 """
 
@@ -25,8 +25,9 @@ CALIBRATION_SEED = 31_000
 CALIBRATION_CHUNKS = 3
 FLAT_LEVELS = 4.0
 """An edit is flat where it is smaller than this; levels of 0..255."""
-LIMITS = {"edit_mouth": (0.2, 0.17), "edit_left": (0.2, 0.3), "edit_right": (0.2, 0.3)}
+LIMITS = (0.2, 0.3)
 """Root mean square error that a convolution alone may cause in flat parts of an edit and in the whole; levels."""
+EDITS = ("edit_mouth", "edit_left", "edit_right")
 JUDGED_CHUNKS = 12
 
 Feed = dict[str, np.ndarray]
@@ -212,9 +213,9 @@ def calibration(folder: Path) -> Iterator[tuple[Feed, Feed]]:
 def errors(model: onnx.ModelProto, known: list[tuple[Feed, Feed]]) -> dict[str, tuple[float, float]]:
     """Root mean square errors of a decoder's edits, in their flat parts and in the whole, levels."""
     session = open_graph(model)
-    outputs: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {name: ([], []) for name in LIMITS}
+    outputs: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {name: ([], []) for name in EDITS}
     for feed, expected in known:
-        for name, value in zip(LIMITS, session.run(list(LIMITS), feed)):
+        for name, value in zip(EDITS, session.run(list(EDITS), feed)):
             outputs[name][0].append(value)
             outputs[name][1].append(expected[name])
     result = {}
@@ -241,7 +242,7 @@ def choose(model: onnx.ModelProto, ranges: dict[str, Range], known: list[tuple[F
     chosen = []
     for node in convolutions(model.graph):
         found = errors(quantised(model, ranges, [node.name]), known)
-        fits = all(error <= limit for name in LIMITS for error, limit in zip(found[name], LIMITS[name]))
+        fits = all(error <= limit for pair in found.values() for error, limit in zip(pair, LIMITS))
         print(f"{'int8   ' if fits else 'float32'}  {told(found)}  {node.name}", flush=True)
         if fits:
             chosen.append(node.name)

@@ -63,3 +63,22 @@ test('every avatar that ships can be shown, and all of them differ', async () =>
   }
   assert.equal(pictures.size, model.manifest.avatars.length);
 });
+
+test('the 8-bit decoder is of the same weights: its pictures differ from the float32 ones by a trace', async () => {
+  const said = [silence(), voice(), voice()];
+  const made = await latents(3, said);
+  const pictures = async (wish: 'float32' | 'int8'): Promise<Uint8Array> => {
+    await using engine = await DecoderEngine.load(model, executor, wish);
+    const session = await engine.openSession({ avatar: 'mia', keepChunks: 1 });
+    const frames: Uint8Array[] = [];
+    for (const [chunk, values] of made.entries()) frames.push(...((await session.decode(chunk, values))?.frames ?? []));
+    session.dispose();
+    return Buffer.concat(frames);
+  };
+  const [plain, small] = [await pictures('float32'), await pictures('int8')];
+  assert.equal(small.length, plain.length);
+  const squares = plain.reduce((sum, value, i) => sum + (value - (small[i] as number)) ** 2, 0);
+  const psnrDb = 10 * Math.log10((255 ** 2 * plain.length) / squares);
+  assert.ok(psnrDb > 50, `${psnrDb.toFixed(1)} dB: make decoder-int8.onnx anew (talkmesh_nano.quantize_decoder)`);
+  assert.ok(Number.isFinite(psnrDb), 'another decoder ran');
+});
