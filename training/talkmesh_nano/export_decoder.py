@@ -10,8 +10,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.numpy_helper
 import torch
 from PIL import Image
 from torch import nn
@@ -23,12 +21,12 @@ from .decoder_graph import DECODER_INPUTS, DECODER_OUTPUTS, LATENT_FRAMES, REFER
 from .decoder_net import FlowNet, PatchNet
 from .decoder_rig import fit_border, neutral_latent
 from .motion import rig_track
+from .onnx_files import write_onnx
 from .render import Avatar
 from .rig import NEUTRAL
 
-OPSET = 16
-HALF = ".half"
-"""What the name of a constant ends with that is stored as float16."""
+# constants with fewer numbers stay float32
+LEAST_HALVED = 2048
 QUANTISED = "decoder-int8.onnx"
 
 
@@ -84,42 +82,12 @@ def export_graphs(reference: ReferenceGraph, decoder: DecoderGraph, out: Path) -
     with torch.no_grad():
         tensors = reference(image, landmarks)
     names = ["c0", *REFERENCE_OUTPUTS]
-    options = {"opset_version": OPSET, "do_constant_folding": True}
-    torch.onnx.export(reference, (image, landmarks), str(out / "reference.onnx"), input_names=["image", "landmarks"], output_names=names, **options)
+    write_onnx(reference, (image, landmarks), out / "reference.onnx", ["image", "landmarks"], names, LEAST_HALVED)
     shown = dict(zip(REFERENCE_OUTPUTS, tensors[1:]))
     inputs = (tensors[0], torch.zeros(STATE_SHAPE), *(shown[name] for name in DECODER_INPUTS))
-    torch.onnx.export(
-        decoder,
-        inputs,
-        str(out / "decoder.onnx"),
-        input_names=["latent", "state", *DECODER_INPUTS],
-        output_names=list(DECODER_OUTPUTS),
-        **options,
-    )
-    for name in ("reference.onnx", "decoder.onnx"):
-        halve_weights(out / name)
+    write_onnx(decoder, inputs, out / "decoder.onnx", ["latent", "state", *DECODER_INPUTS], list(DECODER_OUTPUTS), LEAST_HALVED)
     shapes = {name: list(tensor.shape) for name, tensor in zip(REFERENCE_OUTPUTS, tensors[1:])}
     return {"stateShape": list(STATE_SHAPE), "referenceOutputs": shapes}
-
-
-def halve_weights(path: Path, least: int = 2048) -> None:
-    """Store large float32 constants as float16 behind a Cast; runtimes fold it at load, so speed stays, size halves."""
-    model = onnx.load(str(path))
-    graph = model.graph
-    casts = []
-    for tensor in [*graph.initializer]:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < least:
-            continue
-        name = tensor.name
-        graph.initializer.remove(tensor)
-        graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF}"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}{HALF}"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
 
 
 def write_avatars(folder: Path) -> list[dict[str, object]]:

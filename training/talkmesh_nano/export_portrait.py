@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .decoder_config import DecoderConfig
-from .export_decoder import OPSET, halve_weights
+from .export_decoder import LEAST_HALVED
+from .onnx_files import write_onnx
 from .portrait import FEATURES, OUTPUTS, PortraitGraph
 from .portrait_config import PortraitConfig, load
 from .portrait_data import Portraits
@@ -193,8 +194,7 @@ def summary(graph: PortraitGraph, rows: list[dict[str, float]], scenes: Scenes, 
 
 def export(graph: PortraitGraph, path: Path) -> None:
     image = torch.full((PICTURE_SIZE, PICTURE_SIZE, 3), 90, dtype=torch.uint8)
-    torch.onnx.export(graph, (image,), str(path), input_names=["image"], output_names=list(OUTPUTS), opset_version=OPSET, do_constant_folding=True)
-    halve_weights(path)
+    write_onnx(graph, (image,), path, ["image"], list(OUTPUTS), LEAST_HALVED)
 
 
 def patch_boxes() -> dict[str, list[int]]:

@@ -9,57 +9,29 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 
 from .audio_encoder import AudioEncoder, AudioGraph
 from .common import load_score, load_weights
 from .describe import describe, weights
 from .flow import SCHEDULES
+from .onnx_files import write_onnx
 from .rig import NEUTRAL, encode_rig
 from .safetensors import write_safetensors
 from .score import CHANNELS
 from .shapes import HISTORY_SAMPLES, TOKEN_DIM, TOKENS_PER_LATENT, chunk_samples
 
-OPSET = 16
+# weights with fewer numbers stay float32
+LEAST_HALVED = 1024
 
 
-def halve_weights(path, at_least=1024):
-    """Stores float32 initialisers of `at_least` or more numbers as float16 with a Cast, which the runtime folds at load."""
-    model = onnx.load(path)
-    casts, kept = [], []
-    for weight in model.graph.initializer:
-        array = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or array.size < at_least:
-            kept.append(weight)
-            continue
-        kept.append(numpy_helper.from_array(array.astype(np.float16), weight.name + "_half"))
-        casts.append(helper.make_node("Cast", [weight.name + "_half"], [weight.name], to=TensorProto.FLOAT))
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(casts + nodes)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def round_weights(module, at_least=1024):
+def round_weights(module, at_least=LEAST_HALVED):
     """The module with the same rounding, so that the check compares like with like."""
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             # rotary tables are not exported: the compiler has its own
             if name != "angles" and tensor.numel() >= at_least and tensor.dtype == torch.float32:
                 tensor.copy_(tensor.half().float())
-
-
-def export(module, path, inputs, names, outputs, dynamic=None):
-    torch.onnx.export(
-        module, inputs, str(path), opset_version=OPSET, input_names=names, output_names=outputs,
-        dynamic_axes=dynamic, do_constant_folding=True,
-    )
-    halve_weights(path)
 
 
 def main():
@@ -97,7 +69,7 @@ def export_encoder(path, frames, out):
     audio = AudioGraph(encoder, frames).eval()
     pcm = torch.randn(HISTORY_SAMPLES + chunk_samples(frames)) * 0.1
     with torch.no_grad():
-        export(audio, out / "audio.onnx", (pcm,), ["pcm"], ["audio_tokens"])
+        write_onnx(audio, (pcm,), out / "audio.onnx", ["pcm"], ["audio_tokens"], LEAST_HALVED)
         return {"pcm": pcm, "tokens": audio(pcm)}
 
 

@@ -10,12 +10,12 @@ import argparse
 from pathlib import Path
 
 import onnx
-import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
 from .decoder_config import DecoderConfig, load
-from .export_decoder import HALF, fresh_nets
+from .export_decoder import fresh_nets
+from .onnx_files import stored_weights
 from .train_decoder import make_optimizer
 
 CODE, FEATURES = "Resize", "DepthToSpace"
@@ -28,7 +28,7 @@ def named_weights(graph: onnx.GraphProto) -> dict[str, Tensor]:
     The exporter keeps a parameter's name unless it folded something into it. Nodes are in the order of the code, so what an unnamed
     weight belongs to is told by its node, by its named neighbours and by where its input comes from. Raises ValueError when it is not.
     """
-    values = {tensor.name.removesuffix(HALF): torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()).float() for tensor in graph.initializer}
+    values = {name: torch.tensor(array) for name, array in stored_weights(graph).items()}
     makers = {output: node.op_type for node in graph.node for output in node.output}
     found = {name: value for name, value in values.items() if name.partition(".")[0] in ("mouth", "eyes", "flow")}
     last = ""

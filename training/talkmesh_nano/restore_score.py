@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 
 from .audio_encoder import AudioEncoder
 from .cache import Cache
 from .common import load_weights
+from .onnx_files import stored_weights
 from .safetensors import read_safetensors
 from .score import Score, ScoreConfig
 from .train_audio import loss_of_tokens
@@ -26,9 +26,9 @@ from .train_audio import loss_of_tokens
 
 def ears(path):
     """State dict of an AudioEncoder from an exported audio.onnx, less its `head`."""
-    arrays = {w.name: numpy_helper.to_array(w) for w in onnx.load(str(path)).graph.initializer}
+    arrays = stored_weights(onnx.load(str(path)).graph)
     prefix = "encoder."
-    return {n[len(prefix):].removesuffix("_half"): torch.tensor(np.float32(a)) for n, a in arrays.items() if n.startswith(prefix)}
+    return {n[len(prefix):]: torch.tensor(a) for n, a in arrays.items() if n.startswith(prefix)}
 
 
 def score_of(folder):

@@ -25,7 +25,8 @@ from .decoder_stages import posed_picture
 from .device import add_device, require
 from .encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady
 from .eval_decoder import crop, decode_track, evaluation_track, psnr
-from .export_decoder import build_graphs, halve_weights
+from .export_decoder import LEAST_HALVED, build_graphs
+from .onnx_files import write_onnx
 from .render import Avatar
 from .render_pose import MARGIN
 from .rig import HIGH, INDEX, LOW, NEUTRAL, encode_rig
@@ -222,8 +223,7 @@ def export(reader: RigReader, steady: np.ndarray, path: Path) -> None:
     graph = EncoderGraph(reader.eval(), steady)
     inputs = (torch.zeros(FRAMES, 98304, dtype=torch.uint8), torch.zeros(1, 98304, dtype=torch.uint8), torch.full((3, 2), 120.0), torch.zeros(STATE_SHAPE))
     names = ["frames", "reference", "landmarks", "state"]
-    torch.onnx.export(graph, inputs, str(path), input_names=names, output_names=["latent", "state_out"], opset_version=16)
-    halve_weights(path)
+    write_onnx(graph, inputs, path, names, ["latent", "state_out"], LEAST_HALVED)
 
 
 def main() -> None:

@@ -165,7 +165,8 @@ class GraphTest(unittest.TestCase):
 
     def test_the_neutral_pose_is_not_warped(self) -> None:
         blend = self.decoder.flow.blend(torch.zeros(2, len(POSE_NUMBERS)))
-        self.assertEqual(float(blend.abs().max()), 0)
+        # the two products are of one row and of two, which a library may add up in another order
+        self.assertLess(float(blend.abs().max()), 1e-6)
 
 
 class TuningTest(unittest.TestCase):

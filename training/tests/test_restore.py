@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
 
 from talkmesh_nano.audio_encoder import AudioEncoder
 from talkmesh_nano.common import load_score, load_weights
 from talkmesh_nano.export_score import main as export
+from talkmesh_nano.onnx_files import stored_weights
 from talkmesh_nano.restore_score import fit_head
 from talkmesh_nano.safetensors import read_safetensors
 
@@ -23,7 +23,7 @@ SHIPPED = ROOT.parent / "models" / "nano"
 
 
 def initialisers(path):
-    return {w.name: numpy_helper.to_array(w) for w in onnx.load(str(path)).graph.initializer}
+    return stored_weights(onnx.load(str(path)).graph)
 
 
 class RestoreTest(unittest.TestCase):
