@@ -107,6 +107,9 @@ test('a watched call idles within its credits, and speech replaces the idle chun
 
   peers.playhead(sessionId, { chunk: 0, frame: 2, creditChunks: 4 });
   await peers.framesUntil(sessionId, 48);
+  // Between two positions the player is taken to go on: however long that took, it is still in the first chunk.
+  peers.playhead(sessionId, { chunk: 0, frame: 3, creditChunks: 4 });
+  await sleep(50);
   peers.speak(sessionId, 7, tone(0.7));
   await waitUntil(() => peers.frames(sessionId).filter((frame) => frame.turn === 7).length >= 24, PATIENCE_MS);
   const spoken = peers.frames(sessionId).filter((frame) => frame.turn === 7);
