@@ -41,9 +41,13 @@ export class Remaking {
     this.#busyUntilMs = clock.nowMs() + (cost.ms * share) / depth;
   }
 
-  /** A chunk is on its way to the decoder. */
-  made(): void {
-    this.#decodingUntilMs = Math.max(this.#decodingUntilMs, this.#o.clock.nowMs()) + this.#decoderCostMs;
+  /** A chunk of a call is on its way to the decoder, which lets those of recordings wait and is never more than a chunk a call behind. */
+  made({ options }: Call): void {
+    if (options.unpaced) return;
+    const nowMs = this.#o.clock.nowMs();
+    const costMs = this.#decoderCostMs;
+    const untilMs = Math.max(this.#decodingUntilMs, nowMs) + costMs;
+    this.#decodingUntilMs = Math.min(untilMs, nowMs + costMs * this.#all().length);
   }
 
   /** Not when it makes any chunk late, of any call, that would else be in time. */

@@ -303,7 +303,7 @@ export class ScoreStage {
       const computeMs = clock.nowMs() - startMs;
       if (made.steps > 0) {
         cost.add(computeMs, made.steps / steps);
-        this.#remaking.made();
+        this.#remaking.made(entry.call);
       }
       if (made.steps === steps) entry.durations.add(computeMs);
       const late = job.deadlineUs !== 0 && clock.wallUs() > job.deadlineUs;
