@@ -153,8 +153,10 @@ test('a farewell ends it at once, a page that closed or vanished after a while',
   const causes = producers.flatMap(({ events }) =>
     events.flatMap((event) => (event.type === 'viewer.gone' ? event.cause : [])),
   );
-  assert.deepEqual(causes.slice(0, 2), ['hangup', 'failed']);
-  assert.match(causes[2] ?? '', /^(disconnected|failed)$/, 'whichever ICE says first of one that vanished');
+  assert.equal(causes[0], 'hangup');
+  assert.equal(causes.length, 3, 'each is told once');
+  for (const cause of causes.slice(1))
+    assert.match(cause, /^(disconnected|failed)$/, 'whichever ICE says first of one that is away');
   for (const { sessionId } of producers) await close(sessionId);
 });
 
