@@ -167,7 +167,10 @@ test('two callers at the same time hear their own avatar only; a closed tab rele
   }
   for (const [speaking, other] of [callers, [...callers].reverse()] as [Browser, Browser][]) {
     const before = heard(await readProbe(other.page)).length;
-    await speaking.page.getByTestId('say-input').fill('Bubbles make me very happy.');
+    // Long enough that a browser which shows few pictures a second, two on one machine, hears it in some of them.
+    const line =
+      'Bubbles make me very happy, because they fly away and shine in every colour that there is under the sun.';
+    await speaking.page.getByTestId('say-input').fill(line);
     await speaking.page.getByTestId('say-button').click();
     const start = heard(await readProbe(speaking.page)).length;
     await waitUntil('the typed line', async () => heard(await readProbe(speaking.page)).length > start + 10, 30_000);
