@@ -20,6 +20,7 @@ function generate(outDir: string): void {
     '--oneofs',
     '--grpcLib=@grpc/grpc-js',
     '--importFileExtension=.js',
+    `--includeDirs=${join(root, 'protos')}`,
   ];
   const bin = join(loader, 'build/bin/proto-loader-gen-types.js');
   execFileSync(process.execPath, [bin, ...options, `--outDir=${outDir}`, ...files.map((name) => join(protos, name))], {

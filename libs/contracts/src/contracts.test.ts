@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status } from '@grpc/grpc-js';
-import { isReason, MeshError, REASONS } from './errors.js';
+import { isReason, MeshError, REASONS, sentence } from './errors.js';
 import { isSessionId, newSessionId } from './ids.js';
 import { chunkGeometry } from './manifest.js';
 import { OPEN_ORDER, PIPELINE, SERVICES, STREAMS } from './pipeline.js';
 import { v1 } from './protos.js';
 import { parseSubject, subjectOf } from './subjects.js';
 
-test('session ids are safe subject tokens', () => {
+test('session ids are safe as subject tokens', () => {
   const ids = new Set(Array.from({ length: 1000 }, newSessionId));
   assert.equal(ids.size, 1000);
   for (const id of ids) assert.ok(isSessionId(id), id);
@@ -29,14 +29,14 @@ test('session ids are safe subject tokens', () => {
   );
 });
 
-test('subjects round trip', () => {
+test('a subject that was built can be parsed', () => {
   const id = newSessionId();
   for (const stream of STREAMS) assert.deepEqual(parseSubject(subjectOf(id, stream)), { sessionId: id, stream });
   for (const bad of ['tm.v1.x.mic', `tm.v2.${id}.mic`, `tm.v1.${id}.other`, `tm.v1.${id}.mic.more`])
     assert.equal(parseSubject(bad), undefined, bad);
 });
 
-test('the pipeline table is closed: every stream has a producer and a consumer, every served service exists', () => {
+test('in the pipeline table every stream has a producer and a consumer, and every served gRPC service exists', () => {
   for (const stream of STREAMS) {
     assert.ok(
       SERVICES.some((name) => PIPELINE[name].publishes.includes(stream)),
@@ -51,7 +51,7 @@ test('the pipeline table is closed: every stream has a producer and a consumer, 
   for (const name of OPEN_ORDER) assert.ok(PIPELINE[name].serves.includes('StageService'), name);
 });
 
-test('sessions open consumers before producers', () => {
+test('stages are opened consumers before producers', () => {
   const position = (name: string): number => ([...OPEN_ORDER] as string[]).indexOf(name);
   for (const [producer, consumer] of [
     ['audio-ingest', 'audio-llm-bridge'],
@@ -62,7 +62,7 @@ test('sessions open consumers before producers', () => {
     assert.ok(position(consumer) < position(producer), `${consumer} before ${producer}`);
 });
 
-test('errors keep reason, codes and retryability together', () => {
+test('the reason of an error determines its codes and its retryability', () => {
   const full = new MeshError('SESSION_LIMIT', 'full');
   assert.deepEqual(
     [full.grpcStatus, full.httpStatus, full.retryable, full.retryAfterMs],
@@ -92,4 +92,16 @@ test('chunk geometry follows from the manifest, for both chunk sizes of the pape
     tokens: 12,
   });
   assert.equal(chunkGeometry({ ...sizes, chunk: { latentFrames: 7, temporalCompression: 4 } }).chunkMs, 1120);
+});
+
+test('a message becomes a sentence; names of the contract keep their letters', () => {
+  for (const [message, expected] of [
+    ['the call was cancelled', 'The call was cancelled.'],
+    ['text is empty; send some', 'Text is empty; send some.'],
+    ['sample_rate_hz must be 8000 to 48000', 'sample_rate_hz must be 8000 to 48000.'],
+    ['Is it there?', 'Is it there?'],
+    ['send "a: b."', 'Send "a: b."'],
+    ['', ''],
+  ] as const)
+    assert.equal(sentence(message), expected);
 });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const size = z.number().int().positive();
 const eps = z.number().positive();
-/** A tensor's name in the weight file; `{i}` stands for the layer. */
+/** Name of a tensor in the weight file; `{i}` is replaced by the layer's number. */
 const tensor = z.string().min(1);
 /** Prefix of a linear layer: `<prefix>.weight` [out, in] and `<prefix>.bias` [out]. */
 const linear = z.string().min(1);
@@ -11,12 +11,12 @@ const activation = z.enum(['gelu-tanh', 'gelu-erf', 'silu']);
 const norm = z.object({
   kind: z.enum(['layer', 'rms']),
   eps,
-  /** Prefix of `<prefix>.weight` (and, for `layer`, `<prefix>.bias`); left out: no affine. */
+  /** Prefix of `<prefix>.weight` (and, for `layer`, `<prefix>.bias`). Absent: the norm has no affine parameters. */
   affine: linear.optional(),
 });
 
 const qkv = z.discriminatedUnion('kind', [
-  /** One linear [3 dim, dim]: q, k, v in this order. */
+  /** One linear layer [3 dim, dim] with the rows of q, k and v in this order. */
   z.object({ kind: z.literal('fused'), all: linear }),
   z.object({ kind: z.literal('separate'), q: linear, k: linear, v: linear }),
 ]);
@@ -24,19 +24,19 @@ const keysValues = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('fused'), all: linear }),
   z.object({ kind: z.literal('separate'), k: linear, v: linear }),
 ]);
-/** Over the full width, before the split into heads. */
+/** Norm of queries and keys over the full width, before the split into heads. */
 const qkNorm = z.object({ eps, q: tensor, k: tensor });
 
 const cross = z.object({
-  /** Before the queries; norms of their own have their own names. */
+  /** Norm of the input of the query projection. */
   norm,
   q: linear,
   kv: keysValues,
   out: linear,
   qkNorm: qkNorm.optional(),
   /**
-   * `frame`: each latent frame hears its own condition tokens; `shared`: every token sees all of them. The tokens may first
-   * get a learned place added (`frame`) or go through two linears (`shared`).
+   * `frame`: the tokens of a latent frame attend to that frame's condition tokens, to which a learned position embedding (`place`) may be
+   * added. `shared`: every token attends to all condition tokens, which may first pass through two linear layers (`embedding`).
    */
   tokens: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('frame'), place: tensor.optional() }),
@@ -45,22 +45,22 @@ const cross = z.object({
       embedding: z.object({ inner: linear, activation, outer: linear }).optional(),
     }),
   ]),
-  /** A second set of tokens with keys and values of their own under the same queries; both results are added. */
+  /** Image tokens, with keys and values of their own but the same queries. Both attention results are added. */
   image: z
     .object({
       kv: keysValues,
       kNorm: tensor.optional(),
-      /** Layer norm, two linears, layer norm: from the image encoder's width to dim. */
+      /** Layer norm, two linear layers, layer norm: from the image encoder's width to dim. */
       embedding: z.object({ enter: norm, inner: linear, activation, outer: linear, leave: norm }),
     })
     .optional(),
-  /** Learned factor for each slot (place in a latent frame), [slots]. */
+  /** Learned factor of each slot (position within a latent frame), [slots]. */
   slotGate: tensor.optional(),
 });
 
 /**
- * A diffusion transformer's architecture as data. What differs between models is said here, so the compiler has no model's
- * name in it. Tensor names are those of the checkpoint.
+ * Architecture of a diffusion transformer as data. Everything in which models differ is described here, so that the compiler contains
+ * no code for a particular model. Tensor names are those of the checkpoint.
  */
 export const ditDescription = z
   .object({
@@ -70,70 +70,73 @@ export const ditDescription = z
     layers: size,
     mlp: size,
     patch: z.object({
-      /** Latent rows and columns of one token. */
+      /** Latent rows and columns that one token covers. */
       size: z.tuple([size, size]),
-      /** Weight [dim, C * h * w] or a convolution's [dim, C, 1, h, w]. */
+      /** Weight [dim, C * h * w], or that of a convolution, [dim, C, 1, h, w]. */
       enter: linear,
-      /** Learned vector of each slot, [slots, dim]. */
+      /** Learned vector that is added to each slot, [slots, dim]. */
       slots: tensor.optional(),
     }),
-    /** Angle of pair j of an axis: position * theta ** (-j / pairs). Pairs of all axes add up to half a head. */
+    /** Rotary position embedding. Angle of pair j of an axis: position * theta ** (-j / pairs). The pairs of all axes fill half a head. */
     rope: z.object({
       pairs: z.enum(['half', 'adjacent']),
       axes: z
         .array(z.object({ axis: z.enum(['frame', 'row', 'column']), pairs: size, theta: z.number().gt(1) }))
         .min(1)
         .max(3),
-      /** Chunks before this one that it may see; each keeps its place, so positions never grow. */
+      /** Earlier chunks that a chunk attends to. Positions are relative to this window, so they do not grow with the session. */
       contextChunks: z.number().int().nonnegative(),
     }),
-    /** t [1] in 0..1 -> modulation: sinusoids (cos first), two linears with SiLU between, and what follows from them. */
+    /** From the noise level t [1] in 0..1 to the modulation vector: sinusoids (cosines first), then two linear layers with SiLU between them. */
     time: z.object({
       scale: z.number().positive(),
-      /** From a tensor [count], or theta ** (-i / count). */
+      /** Frequencies from a tensor [count], or theta ** (-i / count). */
       frequencies: z.union([z.object({ tensor, count: size }), z.object({ theta: z.number().gt(1), count: size })]),
       inner: linear,
-      /** Width between the two. */
+      /** Width between the two linear layers. */
       hidden: size,
       outer: linear,
-      /** A linear of SiLU(outer's result). */
+      /** A third linear layer, applied to SiLU of the result of `outer`. */
       projection: linear.optional(),
       /** The parts of the modulation vector, in order. */
       output: z.array(z.enum(['t', 'outer', 'projection'])).min(1),
     }),
-    /** Where a layer's six vectors (shift, scale, gate of attention, then of the MLP) and the head's two stand in the modulation. */
+    /** Offsets in the modulation vector of a layer's six vectors (shift, scale and gate of attention, then of the MLP) and of the head's two. */
     modulation: z.object({
       size,
       t: z.number().int().nonnegative().optional(),
       layer: z.object({
         offset: z.number().int().nonnegative(),
-        /** From one layer to the next; 0 when all share the same six. */
+        /** Distance from one layer to the next; 0 when all layers share the same six vectors. */
         stride: z.number().int().nonnegative(),
-        /** Learned, added: six vectors a layer. */
+        /** Learned vectors that are added: six per layer. */
         table: tensor,
       }),
       head: z.object({
         offset: z.number().int().nonnegative(),
-        /** From shift to scale; 0 when both are the same vector. */
+        /** Distance from shift to scale; 0 when both are the same vector. */
         stride: z.number().int().nonnegative(),
         table: tensor.optional(),
       }),
     }),
     attention: z.object({ norm, qkv, qkNorm: qkNorm.optional(), out: linear }),
     cross: cross.optional(),
-    /** Condition tokens of a latent frame, flattened, added to its tokens at entry: a linear to [slots * dim]. */
+    /** Linear layer from the flattened condition tokens of a latent frame to [slots * dim], added to the frame's tokens before the first layer. */
     entry: linear.optional(),
-    /** Condition tokens of a latent frame, flattened -> activation(linear) -> per layer shift and scale of the MLP's norm, added. */
+    /**
+     * FiLM: the flattened condition tokens of a latent frame pass through `enter` and the activation; `layer` then gives the shift and the
+     * scale that are added to those of the MLP's norm, for each layer.
+     */
     film: z.object({ enter: linear, activation, layer: linear }).optional(),
     feedForward: z.object({ norm, up: linear, activation, down: linear }),
     head: z.object({
       norm,
       leave: linear,
-      /** Order of an output row: channels slowest, as in the input, or fastest. */
+      /** Order of the values of an output row: channels vary slowest, as in the input, or fastest. */
       order: z.enum(['channel-first', 'channel-last']),
-      /** Learned, times the input, added: [slots, C]. */
+      /** Learned factors [slots, C]: the input times these is added to the output. */
       skip: tensor.optional(),
-      /** `x0` becomes velocity = (x - x0) / max(t, minT), with x0 held to +-limit. */
+      /** An `x0` prediction is clamped to +-limit and converted to velocity = (x - x0) / max(t, minT). */
       predicts: z.discriminatedUnion('kind', [
         z.object({ kind: z.literal('velocity') }),
         z.object({ kind: z.literal('x0'), limit: z.number().positive(), minT: z.number().positive() }),
@@ -145,25 +148,30 @@ export const ditDescription = z
     const wrong = (path: string, message: string): void => {
       context.issues.push({ code: 'custom', message, path: path.split('.'), input: dit });
     };
-    if (dit.dim % (2 * dit.heads) !== 0) wrong('heads', `dim ${dit.dim} does not split into ${dit.heads} even heads`);
+    if (dit.dim % (2 * dit.heads) !== 0)
+      wrong('heads', `dim ${dit.dim} does not divide into ${dit.heads} heads of even width`);
     const pairs = dit.rope.axes.reduce((sum, axis) => sum + axis.pairs, 0);
     if (pairs * 2 * dit.heads !== dit.dim)
-      wrong('rope.axes', `${pairs} pairs do not fill a head of ${dit.dim / dit.heads}`);
+      wrong('rope.axes', `${pairs} pairs do not fill half of a head of width ${dit.dim / dit.heads}`);
     const { layer, head, size: width, t } = dit.modulation;
     const ends = [
       layer.offset + (dit.layers - 1) * layer.stride + 6 * dit.dim,
       head.offset + head.stride + dit.dim,
       t === undefined ? 0 : t + 1,
     ];
-    if (Math.max(...ends) > width) wrong('modulation.size', `parts reach ${Math.max(...ends)}, beyond ${width}`);
+    if (Math.max(...ends) > width)
+      wrong('modulation.size', `the vectors end at ${Math.max(...ends)}, beyond the size ${width}`);
     const outer = dit.time.projection === undefined ? width - (dit.time.output.includes('t') ? 1 : 0) : dit.dim;
-    if (outer < 1) wrong('modulation.size', 'leaves nothing for the timestep embedding');
+    if (outer < 1) wrong('modulation.size', 'leaves no values for the timestep embedding');
     if (dit.time.output.includes('projection') !== (dit.time.projection !== undefined))
-      wrong('time.projection', 'is named exactly when the output has a projection');
+      wrong('time.projection', 'must be present exactly when time.output contains "projection"');
     if (dit.head.predicts.kind === 'x0' && t === undefined)
-      wrong('modulation.t', 'an x0 prediction needs the place of t in the modulation');
+      wrong('modulation.t', 'must be present, because an x0 prediction needs the offset of t');
     if ((dit.entry !== undefined || dit.film !== undefined) && dit.cross?.tokens.kind === 'shared')
-      wrong('cross.tokens', 'entry and film take the tokens of a latent frame; these are shared');
+      wrong(
+        'cross.tokens',
+        'must be of kind "frame" when entry or film is present, because both use the tokens of one latent frame',
+      );
   });
 
 export type DitDescription = z.infer<typeof ditDescription>;

@@ -8,7 +8,10 @@ interface ReasonInfo {
 
 const info = (grpc: status, http: number, retryable = false): ReasonInfo => ({ grpc, http, retryable });
 
-/** Every way the mesh says no: the reason is the stable name, code and retryability follow from it. */
+/**
+ * Every reason for which the mesh refuses or fails a request. The reason is the stable name for programs; gRPC status, HTTP status and
+ * retryability follow from it.
+ */
 export const REASONS = {
   CONFIG_INVALID: info(status.FAILED_PRECONDITION, 500),
   SESSION_ID_INVALID: info(status.INVALID_ARGUMENT, 400),
@@ -26,6 +29,8 @@ export const REASONS = {
   FACE_NOT_FOUND: info(status.INVALID_ARGUMENT, 422),
   PROVIDER_UNKNOWN: info(status.INVALID_ARGUMENT, 400),
   PROVIDER_FAILED: info(status.UNAVAILABLE, 502, true),
+  ROOM_REFUSED: info(status.PERMISSION_DENIED, 403),
+  ROOM_UNREACHABLE: info(status.UNAVAILABLE, 502, true),
   TTS_UNAVAILABLE: info(status.FAILED_PRECONDITION, 424),
   TOKEN_MISSING: info(status.UNAUTHENTICATED, 401),
   TOKEN_INVALID: info(status.UNAUTHENTICATED, 401),
@@ -35,6 +40,7 @@ export const REASONS = {
   ARGUMENT_INVALID: info(status.INVALID_ARGUMENT, 400),
   NOT_FOUND: info(status.NOT_FOUND, 404),
   SDP_INVALID: info(status.INVALID_ARGUMENT, 400),
+  CODEC_UNSUPPORTED: info(status.INVALID_ARGUMENT, 406),
   SDP_TIMEOUT: info(status.DEADLINE_EXCEEDED, 504, true),
   BODY_TOO_LARGE: info(status.RESOURCE_EXHAUSTED, 413),
   RATE_LIMITED: info(status.RESOURCE_EXHAUSTED, 429, true),
@@ -54,13 +60,16 @@ export type Reason = keyof typeof REASONS;
 
 export interface MeshErrorOptions {
   readonly cause?: unknown;
-  /** Extra facts for the caller; no personal data. */
+  /** Further facts, sent to the caller; must not contain personal data. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** When a retry makes sense, milliseconds from now. */
+  /** Time to wait before a retry, milliseconds. Default for retryable reasons: 1000. */
   readonly retryAfterMs?: number;
 }
 
-/** The one error class. The message says what to do about it; `reason` is what programs match on. */
+/**
+ * The only error class that crosses a service or library boundary. `message` is for people: what happened, then what to do. Programs
+ * compare `reason`.
+ */
 export class MeshError extends Error {
   override readonly name = 'MeshError';
   readonly reason: Reason;
@@ -86,16 +95,28 @@ export class MeshError extends Error {
     return REASONS[this.reason].grpc;
   }
 
-  /** Whatever was thrown, as a MeshError; unknown errors become INTERNAL and keep their cause for the log only. */
+  /** Converts any thrown value. Unknown errors become INTERNAL; their own message stays in `cause`, which is logged but not sent to callers. */
   static from(thrown: unknown): MeshError {
     if (thrown instanceof MeshError) return thrown;
     if (thrown instanceof Error) {
-      if (thrown.name === 'AbortError') return new MeshError('CANCELLED', 'the call was cancelled', { cause: thrown });
+      if (thrown.name === 'AbortError')
+        return new MeshError('CANCELLED', 'the request was cancelled', { cause: thrown });
       if (thrown.name === 'TimeoutError')
         return new MeshError('DEADLINE_EXCEEDED', 'the deadline passed', { cause: thrown });
     }
     return new MeshError('INTERNAL', 'internal error', { cause: thrown });
   }
+}
+
+/**
+ * A message as people read it: it begins with a capital and ends like a sentence. A first word that is a name of the contract, such as
+ * `sample_rate_hz`, stays as it is.
+ */
+export function sentence(message: string): string {
+  const begun = /^[a-z]+(?=[\s,;:.!?'’]|$)/.test(message)
+    ? message.charAt(0).toUpperCase() + message.slice(1)
+    : message;
+  return begun === '' || /[.!?…]["')\]]*$/.test(begun) ? begun : `${begun}.`;
 }
 
 export function isReason(value: string): value is Reason {

@@ -1,57 +1,105 @@
 import { z } from 'zod';
-import { MeshError } from './errors.js';
+import { MeshError, sentence } from './errors.js';
 import { isSessionId } from './ids.js';
 import { OPEN_ORDER } from './pipeline.js';
 
 const speechStarted = z.object({ type: z.literal('speech.started') });
 const speechStopped = z.object({ type: z.literal('speech.stopped'), durationMs: z.number().nonnegative() });
-const turnStarted = z.object({ type: z.literal('turn.started'), source: z.enum(['voice', 'text', 'external']) });
-/** `interrupted` tells whether the turn was cut; `speechMs` is all the speech that was sent to the score service. */
+const turnSource = z.enum(['voice', 'text', 'external']);
+/**
+ * The life of a turn: `turn.queued`, then either `turn.started` and `turn.finished`, or `turn.cancelled`. All but the first follow the
+ * playhead, so they say what the listener hears, not what was generated or sent.
+ */
+const turnQueued = z.object({ type: z.literal('turn.queued'), source: turnSource });
+/** The first frame of the turn is played. */
+const turnStarted = z.object({ type: z.literal('turn.started'), source: turnSource });
+/** A phrase of the turn begins to be heard `fromMs` after the turn's first sample. Its time is in proportion to its characters. */
+const caption = z.object({
+  type: z.literal('caption'),
+  text: z.string().max(500),
+  fromMs: z.number().nonnegative(),
+});
+/**
+ * `interrupted`: whether the turn was cut; `speechMs`: duration of the speech that was sent to score-model; `heardMs`: duration of what
+ * was played; `heardText`: the part of the turn's transcript that was heard, when there is a transcript.
+ */
 const turnFinished = z.object({
   type: z.literal('turn.finished'),
   interrupted: z.boolean(),
   speechMs: z.number().nonnegative(),
+  heardMs: z.number().nonnegative(),
+  heardText: z.string().max(10_000).optional(),
 });
-/** The bridge asks for the running turn to be cut; the score service answers with `flush`. It ends a pause. */
+/**
+ * The bridge was lost before it had all speech of the turn. `speechMs` of it, from its first sample, survive and are spoken; a sender of
+ * speech continues from there. The turn ends as interrupted.
+ */
+const turnTruncated = z.object({ type: z.literal('turn.truncated'), speechMs: z.number().nonnegative() });
+/** The turn ends before any of it was heard: it was cut, or no speech came. */
+const turnCancelled = z.object({ type: z.literal('turn.cancelled') });
+/** The bridge asks score-model to cut the running turn; score-model answers with `flush`. It also ends a pause. */
 const interrupt = z.object({ type: z.literal('interrupt'), cause: z.enum(['barge-in', 'command']) });
-/** The bridge asks for silence that keeps what is left to be said, and for its end; what holds already is not answered. */
+/**
+ * The bridge asks score-model to stop speech and keep what is left of it (`pause`), or to continue (`resume`). score-model does not answer
+ * when the session already is in that state.
+ */
 const pause = z.object({ type: z.literal('pause') });
 const resume = z.object({ type: z.literal('resume') });
-/** The avatar says nothing from here on, `heardMs` into the turn; turn 0: nothing was left to be said. */
+/** Speech has stopped after `heardMs` of the turn were played. Turn 0: no speech was left. */
 const turnPaused = z.object({ type: z.literal('turn.paused'), heardMs: z.number().nonnegative() });
-/** A pause is over: by `command` the turn goes on where the listener stopped hearing it; after an `interrupt` nothing is left of it. */
+/** A pause is over. `command`: the turn continues at the first sample that was not played; `interrupt`: the turn was cut. */
 const turnResumed = z.object({
   type: z.literal('turn.resumed'),
   heardMs: z.number().nonnegative(),
   cause: z.enum(['command', 'interrupt']),
 });
-const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'continue', 'resume'] as const;
-/** A new epoch: chunks >= fromChunk of older epochs are forgotten everywhere. `epoch` in the envelope is the new one. */
+const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'resume', 'takeover'] as const;
+/** A new epoch: chunks >= fromChunk of older epochs are dropped everywhere. `epoch` in the envelope is the new one. */
 const flush = z.object({
   type: z.literal('flush'),
   fromChunk: z.number().int().nonnegative(),
   cause: z.enum(FLUSH_CAUSES),
 });
+/** Words of one side. A user's transcript has the number of the turn that answers it, as far as that is known. */
 const transcript = z.object({
   type: z.literal('transcript'),
   role: z.enum(['user', 'avatar']),
   text: z.string().max(10_000),
   final: z.boolean(),
 });
+/**
+ * The model calls a function of the program that embeds the session. That program answers within `deadlineMs`
+ * (`POST /v1/sessions/{id}/tool-results`, or gRPC AnswerTool); otherwise the model is told that there is no answer.
+ */
+const toolCall = z.object({
+  type: z.literal('tool.call'),
+  callId: z.string().min(1).max(200),
+  name: z.string().min(1).max(64),
+  /** A JSON object, as the model wrote it. */
+  arguments: z.string().max(10_000),
+  deadlineMs: z.number().positive(),
+});
+const TOOL_OUTCOMES = ['answered', 'expired', 'cancelled'] as const;
+/** `answered`: the model has the result. `expired`: the deadline passed. `cancelled`: the model no longer waits for it. */
+const toolFinished = z.object({
+  type: z.literal('tool.finished'),
+  callId: z.string().min(1).max(200),
+  outcome: z.enum(TOOL_OUTCOMES),
+});
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
-/** Frames may not have reached the egress: the decoder makes them again, from the playhead on. */
+/** Frames may not have reached webrtc-egress: vae-decode decodes the chunks from the playhead on once more. */
 const framesMissed = z.object({ type: z.literal('frames.missed') });
 const STAGE_CAUSES = ['died', 'unregistered', 'cut-off', 'missing', 'drained'] as const;
-/** A stage of the session has no worker just now; the call goes on when one takes it. */
+/** A stage of the session has no worker at the moment; the session continues when another worker takes the stage over. */
 const stageRecovering = z.object({
   type: z.literal('stage.recovering'),
   service: z.enum(OPEN_ORDER),
   cause: z.enum(STAGE_CAUSES),
 });
 /**
- * Another worker took over a stage of the session, `tookMs` after the old one was missed. Peer connections do not travel:
- * after webrtc-egress the viewer, after audio-ingest the microphone must offer again.
+ * Another worker took over a stage of the session, `tookMs` after the loss of the old one was detected. Peer connections cannot move:
+ * after a takeover of webrtc-egress the viewer, and after one of audio-ingest the microphone, must send a new SDP offer.
  */
 const stageMoved = z.object({
   type: z.literal('stage.moved'),
@@ -70,8 +118,12 @@ const failure = z.object({
 const body = z.discriminatedUnion('type', [
   speechStarted,
   speechStopped,
+  turnQueued,
   turnStarted,
+  caption,
   turnFinished,
+  turnTruncated,
+  turnCancelled,
   interrupt,
   pause,
   resume,
@@ -79,6 +131,8 @@ const body = z.discriminatedUnion('type', [
   turnResumed,
   flush,
   transcript,
+  toolCall,
+  toolFinished,
   viewerConnected,
   viewerGone,
   framesMissed,
@@ -87,9 +141,17 @@ const body = z.discriminatedUnion('type', [
   sessionEnded,
   failure,
 ]);
+/**
+ * Version 2: `sid` became `sessionId`; the flush causes `continue` and `resume` became `resume` and `takeover`; every event has an `id`;
+ * `turn.started` became `turn.queued`, and a new `turn.started` follows the playhead.
+ */
+export const EVENT_VERSION = 2;
+
 const envelope = z.object({
-  v: z.literal(1),
-  sid: z.string().refine(isSessionId),
+  v: z.literal(EVENT_VERSION),
+  /** Unique within the session; two events of one sender have different ids in the order in which they were sent. */
+  id: z.string().regex(/^[\w.-]{1,80}$/),
+  sessionId: z.string().refine(isSessionId),
   epoch: z.number().int().nonnegative(),
   turn: z.number().int().nonnegative(),
   atMs: z.number().nonnegative(),
@@ -99,36 +161,43 @@ export type EventBody = z.infer<typeof body>;
 export type MeshEvent = z.infer<typeof envelope> & EventBody;
 export type EventType = EventBody['type'];
 /**
- * Why chunks are forgotten: `interrupt`: a turn was cut; `speech`: a turn begins while idle chunks wait; `pause`: speech that was
- * not played is kept for later; `continue`: a pause ends while idle chunks wait; `resume`: another worker goes on.
+ * Why chunks are dropped.
+ * `interrupt`: a turn was cut. `speech`: a turn begins while idle chunks wait to be played. `pause`: speech that was not played is kept for
+ * later. `resume`: a pause ends while idle chunks wait to be played. `takeover`: another worker continues the session.
  */
 export type FlushCause = (typeof FLUSH_CAUSES)[number];
 /**
- * Why a stage moved: `died`: its process is gone; `unregistered`: it left the registry and does not answer; `cut-off`: it lost NATS;
- * `missing`: its worker does not know the session; `drained`: its worker is going away.
+ * Why a stage moved.
+ * `died`: the worker's process has exited. `unregistered`: the worker is not in the registry and does not answer. `cut-off`: the worker lost
+ * its NATS connection. `missing`: the worker does not have the session. `drained`: the worker is draining.
  */
 export type StageCause = (typeof STAGE_CAUSES)[number];
 
-/** What happens in a call, as JSON on `tm.v1.<sid>.event`: small, rare, readable with any NATS tool. */
+/** Encodes an event for `tm.v1.<sid>.event`. Events are JSON because they are small and rare, and any NATS tool can show them. */
 export function encodeEvent(event: Omit<MeshEvent, 'v' | 'atMs'> & EventBody, atMs = Date.now()): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({ v: 1, atMs, ...event }));
+  const message = event.type === 'error' ? { message: sentence(event.message) } : {};
+  return new TextEncoder().encode(JSON.stringify({ v: EVENT_VERSION, atMs, ...event, ...message }));
 }
 
-const MAX_EVENT_BYTES = 16_384;
+/** 10,000 characters of a transcript take up to 30,000 bytes. */
+const MAX_EVENT_BYTES = 65_536;
 
 /** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
 export function decodeEvent(payload: Uint8Array): MeshEvent {
   if (payload.byteLength > MAX_EVENT_BYTES)
-    throw new MeshError('MESSAGE_MALFORMED', `an event has at most ${MAX_EVENT_BYTES} bytes`);
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      `an event of ${payload.byteLength} bytes is over the limit of ${MAX_EVENT_BYTES}`,
+    );
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
   } catch (cause) {
-    throw new MeshError('MESSAGE_MALFORMED', 'an event is a JSON object', { cause });
+    throw new MeshError('MESSAGE_MALFORMED', 'event: it is not valid JSON in UTF-8', { cause });
   }
   const version = (json as { v?: unknown } | null)?.v;
-  if (version !== 1)
-    throw new MeshError('MESSAGE_VERSION', `event version ${String(version)} is not supported, only 1`);
+  if (version !== EVENT_VERSION)
+    throw new MeshError('MESSAGE_VERSION', `event version ${String(version)} is not supported, only ${EVENT_VERSION}`);
   const head = envelope.safeParse(json);
   const rest = body.safeParse(json);
   if (!head.success || !rest.success) {

@@ -17,10 +17,13 @@ export function isSessionId(value: unknown): value is string {
 }
 
 /**
- * Every session id passes here before it enters a subject or a key, so that `*`, `>` and `.` never do.
- * @throws MeshError INVALID_ARGUMENT / SESSION_ID_INVALID
+ * Validates a session id before it becomes part of a subject or a key, so that it cannot contain `*`, `>` or `.`.
+ * @throws MeshError SESSION_ID_INVALID
  */
 export function assertSessionId(value: unknown): string {
   if (isSessionId(value)) return value;
-  throw new MeshError('SESSION_ID_INVALID', 'a session id is 20 characters of 0-9 and a-z without i, l, o, u');
+  throw new MeshError(
+    'SESSION_ID_INVALID',
+    'the session id is not valid: it has 20 characters of 0-9 and a-z without i, l, o and u',
+  );
 }

@@ -4,11 +4,14 @@ import { MAX_PAYLOAD_BYTES } from './pipeline.js';
 
 const MAX_PARTS = 256;
 
-/** Splits a chunk's latents into messages that fit a NATS payload; a small chunk stays one message. */
+/** Splits a chunk into messages that fit into a NATS payload. A small chunk stays one message. @throws MeshError MESSAGE_MALFORMED */
 export function splitLatent(whole: LatentMessage, maxBytes = MAX_PAYLOAD_BYTES): LatentMessage[] {
   const room = Math.floor((maxBytes - HEADER_BYTES - whole.pcm.byteLength) / 4);
   if (room < 1)
-    throw new MeshError('MESSAGE_MALFORMED', `audio of ${whole.pcm.byteLength} bytes leaves no room for latents`);
+    throw new MeshError(
+      'MESSAGE_MALFORMED',
+      `the chunk's audio of ${whole.pcm.byteLength} bytes leaves no space for latents in a message of ${maxBytes} bytes`,
+    );
   const parts = Math.max(1, Math.ceil(whole.values.length / room));
   if (parts > MAX_PARTS)
     throw new MeshError(
@@ -24,11 +27,11 @@ export function splitLatent(whole: LatentMessage, maxBytes = MAX_PAYLOAD_BYTES):
   }));
 }
 
-/** Joins the parts of a chunk again. Parts of one chunk come in order; a part of another chunk drops an unfinished one. */
+/** Joins the parts of a chunk. They must arrive in order; a part of another chunk drops the unfinished one. */
 export class LatentAssembler {
   #parts: LatentMessage[] = [];
 
-  /** The whole chunk once its last part arrived, else undefined. */
+  /** @returns the complete chunk with its last part, otherwise undefined */
   push(message: LatentMessage): LatentMessage | undefined {
     const first = this.#parts[0];
     const continues =

@@ -6,14 +6,14 @@ const shape = z.array(size).min(1);
 const point = z.tuple([z.number(), z.number()]);
 const relativePath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/, 'a path inside the model folder');
 
-/** `model.json`: everything the services know about a model; no size, rate or count of a model stands in code. */
+/** `model.json`: everything that the services know about a model. Code contains no size, rate or count of a particular model. */
 export const modelManifest = z.object({
   schema: z.literal('talkmesh.model/1'),
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
   version: z.string(),
   licence: z.string(),
   description: z.string(),
-  /** What the latents are: grids of pixels or slots of motion; for people, no code depends on it. */
+  /** Description of the latents for the reader, e.g. a pixel grid or motion slots. No code depends on it. */
   latentKind: z.string(),
   fps: size,
   width: size.multipleOf(2),
@@ -27,11 +27,11 @@ export const modelManifest = z.object({
     tokenDim: size,
   }),
   score: z.object({
-    /** The network's architecture; it is compiled to graphs when it is loaded. */
+    /** Architecture of the network, which is compiled to graphs when the model is loaded. */
     dit: ditDescription,
-    /** Its weights: one `.safetensors` file, or several. */
+    /** Its weights: one `.safetensors` or `.pth` file, or several. */
     weights: z.array(relativePath).min(1),
-    /** Noise levels, falling, one per denoising step; the last step ends at 0. */
+    /** Noise level at the start of each denoising step, descending; the last step ends at 0. */
     schedule: z.array(z.number().gt(0).lte(1)).min(1).max(64),
     sampler: z.literal('euler'),
   }),
@@ -40,24 +40,26 @@ export const modelManifest = z.object({
     audio: relativePath,
     reference: relativePath,
     decoder: relativePath,
-    /** The same decoder with 8-bit convolutions, for processors that are fast at them. */
+    /** The same decoder with 8-bit convolutions, for processors with fast 8-bit arithmetic. */
     decoderInt8: relativePath.optional(),
   }),
-  /** Finds mouth and eyes in a picture somebody brings; a model without it needs to be told where they are. */
+  /** Landmark detector for users' pictures. Without it, the user must place the landmarks. */
   portrait: z
     .object({
       graph: relativePath,
+      /** Nets that find the faces of photographed people: MediaPipe's face detector and face mesh. */
+      photographs: z.object({ detector: relativePath, mesh: relativePath }).optional(),
       /** Names of the graph's `kinds`, in order. */
       kinds: z.array(z.string()).min(2),
-      /** At least this much of `fits`, and at most this much feature distance, is like training. */
+      /** A picture resembles the training set when the probability of `fits` is at least `minFits` and the feature distance at most `maxDistance`. */
       minFits: z.number().gt(0).lt(1),
       maxDistance: z.number().positive(),
-      /** Beyond these a face is turned away, a mouth open, eyes closed. */
+      /** Above these a face counts as turned away, a mouth as open, eyes as closed. */
       maxYaw: z.number().positive(),
       maxMouthOpen: z.number().positive(),
       maxBlink: z.number().positive(),
       minConfidence: z.number().gt(0).lt(1),
-      /** Width, height and rows above the landmark of what is edited, pixels. */
+      /** Region that the model edits around a landmark: width, height and rows above the landmark, pixels. */
       boxes: z.object({ mouth: z.tuple([size, size, size]), eye: z.tuple([size, size, size]) }),
     })
     .optional(),
@@ -69,7 +71,7 @@ export const modelManifest = z.object({
         name: z.string().min(1),
         style: z.string(),
         image: relativePath,
-        /** Pixels in the picture: mouth centre, left eye, right eye as the viewer sees them. */
+        /** Mouth centre, left eye and right eye in pixels of the picture; left and right are the viewer's. */
         landmarks: z.tuple([point, point, point]),
       }),
     )
@@ -78,7 +80,7 @@ export const modelManifest = z.object({
 export type ModelManifest = z.infer<typeof modelManifest>;
 export type AvatarManifest = ModelManifest['avatars'][number];
 
-/** Numbers that follow from a manifest. */
+/** Sizes and durations that follow from a manifest. */
 export interface ChunkGeometry {
   readonly framesPerChunk: number;
   readonly chunkMs: number;
@@ -90,7 +92,7 @@ export interface ChunkGeometry {
   readonly tokens: number;
 }
 
-/** @param m without `score`, tokens are counted as if a token were one place of the latent grid */
+/** @param m without `score`, each position of the latent grid counts as one token */
 export function chunkGeometry(
   m: Pick<ModelManifest, 'fps' | 'chunk' | 'latent' | 'audio'> & Partial<Pick<ModelManifest, 'score'>>,
 ): ChunkGeometry {

@@ -66,7 +66,7 @@ const playhead: PlayheadMessage = {
   turnPlayedMs: 440,
 };
 
-/** The bytes on the wire. A change here breaks every running mesh: raise the version instead. */
+/** The bytes on the wire. A change breaks running deployments: raise MESSAGE_VERSION with it. */
 const GOLDEN_HEAD = `${'3031323334353637383961626364656667686a6b'}00000000020000000300000004000000`;
 const GOLDEN = {
   audio: `544d020102005000${GOLDEN_HEAD}07000000004c1d00000000000080982817650600c05d000002000000c00300000400000001 00feff`,
@@ -77,14 +77,14 @@ const GOLDEN = {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const golden = (text: string): string => text.replaceAll(' ', '');
 
-test('messages have golden bytes', () => {
+test('messages are encoded to the golden bytes', () => {
   assert.equal(hex(encodeAudio(audio)), golden(GOLDEN.audio));
   assert.equal(hex(encodeLatent(latent)), golden(GOLDEN.latent));
   assert.equal(hex(encodeFrame(frame)), golden(GOLDEN.frame));
   assert.equal(hex(encodePlayhead(playhead)), golden(GOLDEN.playhead));
 });
 
-test('messages survive the round trip, from an unaligned buffer too', () => {
+test('messages are equal after encoding and decoding, also from an unaligned buffer', () => {
   const unaligned = (bytes: Uint8Array): Uint8Array => {
     const shifted = new Uint8Array(bytes.byteLength + 1);
     shifted.set(bytes, 1);
@@ -107,7 +107,7 @@ const reasonOf = (act: () => unknown): string => {
   return 'nothing was thrown';
 };
 
-test('malformed messages are refused with a reason', () => {
+test('malformed messages are refused with MESSAGE_MALFORMED or MESSAGE_VERSION', () => {
   const good = encodeAudio(audio);
   const changed = (at: number, value: number): Uint8Array => {
     const bytes = good.slice();
@@ -150,7 +150,7 @@ test('malformed messages are refused with a reason', () => {
   );
 });
 
-test('a held chunk and a held frame carry sound alone', () => {
+test('a held chunk and a held frame contain audio only', () => {
   const chunk: LatentMessage = { ...latent, held: true, values: new Float32Array(0), steps: 0 };
   assert.deepEqual(decodeLatent(encodeLatent(chunk)), chunk);
   assert.deepEqual(splitLatent(chunk), [chunk]);
@@ -183,7 +183,7 @@ test('a held chunk and a held frame carry sound alone', () => {
   );
 });
 
-test('large latents are split under the payload limit and joined again', () => {
+test('large latents are split into parts below the payload limit, and joined', () => {
   const values = Float32Array.from({ length: 393_216 }, (_, i) => i);
   const whole = { ...latent, values, pcm: new Int16Array(11_520) };
   const parts = splitLatent(whole);
@@ -194,7 +194,7 @@ test('large latents are split under the payload limit and joined again', () => {
   assert.deepEqual(joined[1], whole);
 });
 
-test('a lost part drops its chunk, not the next one', () => {
+test('a lost part drops its own chunk only', () => {
   const whole = { ...latent, values: new Float32Array(300), pcm: new Int16Array(0) };
   const parts = splitLatent(whole, HEADER_BYTES + 400);
   assert.equal(parts.length, 3);
@@ -208,9 +208,9 @@ test('a lost part drops its chunk, not the next one', () => {
   assert.deepEqual(push(next[2]), { ...whole, chunk: 5 });
 });
 
-test('a pause, its end, and what is told of them have golden JSON', () => {
-  const head = { sid: SID, epoch: 1, turn: 2 } as const;
-  const told = [
+test('the events of pause and resume are encoded to the golden JSON', () => {
+  const head = { id: 'gateway-1.1', sessionId: SID, epoch: 1, turn: 2 } as const;
+  const expected = [
     [{ ...head, type: 'pause' }, '"type":"pause"'],
     [{ ...head, type: 'resume' }, '"type":"resume"'],
     [{ ...head, type: 'turn.paused', heardMs: 480 }, '"type":"turn.paused","heardMs":480'],
@@ -218,31 +218,48 @@ test('a pause, its end, and what is told of them have golden JSON', () => {
       { ...head, type: 'turn.resumed', heardMs: 500.5, cause: 'command' },
       '"type":"turn.resumed","heardMs":500.5,"cause":"command"',
     ],
-    [{ ...head, type: 'flush', fromChunk: 9, cause: 'continue' }, '"type":"flush","fromChunk":9,"cause":"continue"'],
+    [{ ...head, type: 'flush', fromChunk: 9, cause: 'resume' }, '"type":"flush","fromChunk":9,"cause":"resume"'],
   ] as const;
-  for (const [event, json] of told) {
+  for (const [event, json] of expected) {
     const bytes = encodeEvent(event, 5);
-    assert.equal(new TextDecoder().decode(bytes), `{"v":1,"atMs":5,"sid":"${SID}","epoch":1,"turn":2,${json}}`);
-    assert.deepEqual(decodeEvent(bytes), { v: 1, atMs: 5, ...event });
+    assert.equal(
+      new TextDecoder().decode(bytes),
+      `{"v":2,"atMs":5,"id":"gateway-1.1","sessionId":"${SID}","epoch":1,"turn":2,${json}}`,
+    );
+    assert.deepEqual(decodeEvent(bytes), { v: 2, atMs: 5, ...event });
   }
 });
 
 test('events are versioned JSON', () => {
-  const event = { sid: SID, epoch: 1, turn: 2, type: 'flush', fromChunk: 9, cause: 'speech' } as const;
-  assert.deepEqual(decodeEvent(encodeEvent(event, 5)), { v: 1, atMs: 5, ...event });
+  const event = {
+    id: 'gateway-1.1',
+    sessionId: SID,
+    epoch: 1,
+    turn: 2,
+    type: 'flush',
+    fromChunk: 9,
+    cause: 'speech',
+  } as const;
+  assert.deepEqual(decodeEvent(encodeEvent(event, 5)), { v: 2, atMs: 5, ...event });
   const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
   assert.equal(
-    reasonOf(() => decodeEvent(bytes({ ...event, v: 2, atMs: 1 }))),
+    reasonOf(() => decodeEvent(bytes({ ...event, v: 1, atMs: 1 }))),
     'MESSAGE_VERSION',
   );
   assert.equal(
-    reasonOf(() => decodeEvent(bytes({ ...event, v: 1, atMs: 1, type: 'nope' }))),
+    reasonOf(() => decodeEvent(bytes({ ...event, v: 2, atMs: 1, type: 'nope' }))),
     'MESSAGE_MALFORMED',
   );
   assert.equal(
-    reasonOf(() => decodeEvent(bytes({ ...event, v: 1, atMs: 1, sid: 'a.b' }))),
+    reasonOf(() => decodeEvent(bytes({ ...event, v: 2, atMs: 1, sessionId: 'a.b' }))),
     'MESSAGE_MALFORMED',
   );
+  // An id is a line of a server-sent event: it must not break the stream.
+  for (const id of ['', 'a\nb', 'a'.repeat(81), undefined])
+    assert.equal(
+      reasonOf(() => decodeEvent(bytes({ ...event, v: 2, atMs: 1, id }))),
+      'MESSAGE_MALFORMED',
+    );
   assert.equal(
     reasonOf(() => decodeEvent(new TextEncoder().encode('{'))),
     'MESSAGE_MALFORMED',

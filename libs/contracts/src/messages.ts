@@ -1,21 +1,21 @@
 /**
- * Binary messages of the data plane: an 80-byte little-endian header, then raw payload.
+ * Binary messages of the data plane: an 80-byte little-endian header, then the payload.
  *
  * | offset | type | field |
  * |---|---|---|
  * | 0 | u8 x2 | 'T' 'M' |
  * | 2 | u8 | version (2) |
  * | 3 | u8 | kind: 1 audio, 2 latent, 3 frame, 4 playhead |
- * | 4 | u16 | flags; of a latent the upper byte holds its steps |
+ * | 4 | u16 | flags; in a latent message the upper byte is the number of steps |
  * | 6 | u16 | header bytes (80) |
  * | 8 | ascii x24 | session id, zero padded |
  * | 32 | u32 | epoch |
  * | 36 | u32 | turn |
  * | 40 | u32 | chunk |
- * | 44 | u32 | index inside the chunk or stream; of a latent parts << 16, part |
+ * | 44 | u32 | index within the chunk or the stream; in a latent message parts << 16 \| part |
  * | 48 | u64 | media time, microseconds of the session's media clock |
  * | 56 | u64 | deadline, unix microseconds (0: none) |
- * | 64 | u32 x3 | words of the kind, see the encode functions |
+ * | 64 | u32 x3 | three fields that depend on the kind, see the encode functions |
  * | 76 | u32 | payload bytes |
  */
 import { MeshError } from './errors.js';
@@ -33,81 +33,81 @@ const FLAG_END_OF_TURN = 2;
 const FLAG_DEGRADED = 4;
 const FLAG_HELD = 8;
 
-/** What every message carries. */
+/** Fields of every message. */
 export interface MessageHeader {
   readonly sessionId: string;
-  /** Raised by every flush; older epochs are dropped. */
+  /** Raised by every flush; `epochs.ts` defines which chunks of older epochs are dropped. */
   readonly epoch: number;
-  /** 0: idle, no turn. */
+  /** Number of the turn, from 1; 0 outside a turn. */
   readonly turn: number;
   readonly chunk: number;
-  /** Position on the session's media clock, microseconds, < 2^53. */
+  /** Position on the session's media clock, microseconds; below 2^53, so that a number holds it exactly. */
   readonly mediaTimeUs: number;
-  /** Unix microseconds by which it must be used; 0 when there is none. */
+  /** Unix time in microseconds by which the message must be used; 0: no deadline. */
   readonly deadlineUs: number;
 }
 
-/** `mic` and `speech`: PCM16 mono. */
+/** A message of `mic` or `speech`: PCM16 mono. */
 export interface AudioMessage extends MessageHeader {
   /** Counts messages of the stream, from 0. */
   readonly sequence: number;
   readonly sampleRateHz: number;
   readonly pcm: Int16Array;
-  /** Samples of the turn that came before this message: a gap shows, and what comes twice. 0 for `mic`. */
+  /** Samples of the turn before this message, so that a receiver detects gaps and duplicates. 0 in `mic`. */
   readonly fromSample: number;
-  /** Nothing more comes in this turn (`pcm` may be empty). */
+  /** This is the last message of the turn (`pcm` may be empty). */
   readonly endOfTurn: boolean;
 }
 
-/** `latent`: one chunk's latents with the audio it speaks. Parts of a large chunk share everything but `part` and `values`. */
+/** A message of `latent`: the latents of a chunk with the chunk's audio. The parts of a large chunk differ in `part`, `values` and `pcm` only. */
 export interface LatentMessage extends MessageHeader {
   readonly part: number;
   readonly parts: number;
-  /** Flat float32 values; the shape is the manifest's [latentFrames, C, H, W]. Empty when the chunk is held. */
+  /** Float32 values of shape [latentFrames, C, H, W], as in the manifest. Empty when the chunk is held. */
   readonly values: Float32Array;
-  /** The chunk's own audio, PCM16 mono at 24 kHz; in part 0 only. */
+  /** The chunk's audio, PCM16 mono at 24 kHz; in part 0 only. */
   readonly pcm: Int16Array;
   readonly speaking: boolean;
-  /** Fewer steps than the model asks for. */
+  /** The chunk was generated with fewer denoising steps than the model's schedule has. */
   readonly degraded: boolean;
-  /** No new picture: the one before stays, the sound goes on. */
+  /** The chunk has no latents: the previous frame stays while the chunk's audio is played. */
   readonly held: boolean;
-  /** This chunk holds the last audio of its turn. */
+  /** The chunk contains the last audio of its turn. */
   readonly endOfTurn: boolean;
   /** Denoising steps taken, at most 255; 0 when the chunk is held. */
   readonly steps: number;
-  /** Samples of its turn spoken up to the end of this chunk, without padding; in no turn those of a paused one, `closedTurn` + 1. */
+  /** Samples of the turn up to the end of this chunk, without padding. In an idle chunk: those of the paused turn, which is `closedTurn` + 1. */
   readonly turnSamples: number;
-  /** Turns up to this one are over once this chunk was spoken: finished or cut. Nothing more of them is to be said. */
+  /** Turns up to this number are finished or cut when this chunk has been played; a takeover does not continue them. */
   readonly closedTurn: number;
 }
 
-/** `frame`: one picture with its own slice of audio. */
+/** A message of `frame`: one video frame with its slice of the audio. */
 export interface FrameMessage extends MessageHeader {
-  /** Frame inside the chunk, from 0. */
+  /** Index of the frame in its chunk, from 0. */
   readonly frame: number;
   readonly framesInChunk: number;
   readonly width: number;
   readonly height: number;
   /** Planar I420, width*height*3/2 bytes; empty when the frame is held. */
   readonly i420: Uint8Array;
-  /** PCM16 mono 24 kHz, sample rate / fps samples. */
+  /** PCM16 mono at 24 kHz; 24000 / fps samples. */
   readonly pcm: Int16Array;
   readonly speaking: boolean;
   readonly degraded: boolean;
-  /** The picture before is shown again, with this frame's sound. */
+  /** The previous frame stays while this frame's audio is played. */
   readonly held: boolean;
   readonly endOfTurn: boolean;
 }
 
-/** `playhead`: what was played, and how much more is wanted. `chunk`/`frame` are of the last frame played. */
+/** A message of `playhead`: the position that webrtc-egress has played, and the credit. `chunk` and `frame` are those of the last frame played. */
 export interface PlayheadMessage extends MessageHeader {
   readonly frame: number;
-  /** Chunks the score service may be ahead of `chunk`. */
+  /** Chunks that score-model may generate ahead of `chunk`. */
   readonly creditChunks: number;
-  /** Frames shown twice because the next one was late, since the session began. */
+  /** Frame periods since the start of the session in which the previous frame stayed because the next one was late. */
   readonly heldFrames: number;
-  /** Milliseconds of speech (not silence) of `turn` that were played. */
+  /** Speech of `turn` that was played, without silence, milliseconds. */
   readonly turnPlayedMs: number;
 }
 
@@ -150,13 +150,13 @@ function encode(fields: Fields, ...payload: readonly Uint8Array[]): Uint8Array {
 }
 
 interface Decoded extends Fields {
-  /** Copied, so that it owns an aligned buffer of exactly its size. */
+  /** A copy, because typed arrays need an aligned buffer of exactly this size. */
   readonly payload: Uint8Array;
 }
 
 function decode(kind: Kind, bytes: Uint8Array): Decoded {
   const malformed = (what: string): MeshError => new MeshError('MESSAGE_MALFORMED', `${kind} message: ${what}`);
-  if (bytes.byteLength < HEADER_BYTES) throw malformed(`${bytes.byteLength} bytes are fewer than a header`);
+  if (bytes.byteLength < HEADER_BYTES) throw malformed(`${bytes.byteLength} bytes are shorter than the header`);
   if (bytes[0] !== 0x54 || bytes[1] !== 0x4d) throw malformed('it does not start with TM');
   if (bytes[2] !== MESSAGE_VERSION)
     throw new MeshError(
@@ -180,7 +180,7 @@ function decode(kind: Kind, bytes: Uint8Array): Decoded {
     mediaTimeUs: Number(view.getBigUint64(48, true)),
     deadlineUs: Number(view.getBigUint64(56, true)),
     words: [view.getUint32(64, true), view.getUint32(68, true), view.getUint32(72, true)],
-    // A Buffer's own slice() is a view.
+    // Not slice(): the slice of a Buffer is a view, not a copy.
     payload: new Uint8Array(bytes.subarray(HEADER_BYTES)),
   };
 }
@@ -205,7 +205,7 @@ const header = (d: Decoded): MessageHeader => ({
   deadlineUs: d.deadlineUs,
 });
 
-/** words: sample rate in Hz, samples, samples of the turn before. */
+/** Fields at offset 64: sample rate in Hz, samples, samples of the turn before this message. */
 export function encodeAudio(m: AudioMessage): Uint8Array {
   const flags = m.endOfTurn ? FLAG_END_OF_TURN : 0;
   return encode(
@@ -229,10 +229,10 @@ export function decodeAudio(bytes: Uint8Array): AudioMessage {
   };
 }
 
-/** words: PCM samples, samples of the turn spoken, newest turn that is over. Payload: values as float32, then PCM. */
+/** Fields at offset 64: PCM samples, `turnSamples`, `closedTurn`. Payload: values as float32, then PCM. */
 export function encodeLatent(m: LatentMessage): Uint8Array {
   if (m.held !== (m.values.length === 0 && m.steps === 0))
-    throw new MeshError('MESSAGE_MALFORMED', 'a held chunk, and no other, has neither values nor steps');
+    throw new MeshError('MESSAGE_MALFORMED', 'a held chunk, and only a held chunk, has neither values nor steps');
   return encode(
     {
       ...m,
@@ -254,7 +254,7 @@ export function decodeLatent(bytes: Uint8Array): LatentMessage {
   if (valueBytes < 0 || valueBytes % 4 !== 0)
     throw new MeshError(
       'MESSAGE_MALFORMED',
-      `latent message: ${d.payload.byteLength} bytes are not values and ${samples} samples`,
+      `latent message: ${d.payload.byteLength} bytes are not float32 values and ${samples} samples`,
     );
   const [parts, part] = [d.index >>> 16, d.index & 0xffff];
   if (part >= parts) throw new MeshError('MESSAGE_MALFORMED', `latent message: part ${part} of ${parts}`);
@@ -262,7 +262,7 @@ export function decodeLatent(bytes: Uint8Array): LatentMessage {
   if (chunk.held !== (valueBytes === 0 && steps === 0))
     throw new MeshError(
       'MESSAGE_MALFORMED',
-      'latent message: a held chunk, and no other, has neither values nor steps',
+      'latent message: a held chunk, and only a held chunk, has neither values nor steps',
     );
   return {
     ...header(d),
@@ -277,7 +277,7 @@ export function decodeLatent(bytes: Uint8Array): LatentMessage {
   };
 }
 
-/** words: width << 16 | height, PCM samples, frames in the chunk. Payload: I420, then PCM. */
+/** Fields at offset 64: width << 16 | height, PCM samples, frames in the chunk. Payload: I420, then PCM. */
 export function encodeFrame(m: FrameMessage): Uint8Array {
   expectBytes('frame', m.i420, m.held ? 0 : (m.width * m.height * 3) / 2);
   const words = [(m.width << 16) | m.height, m.pcm.length, m.framesInChunk] as const;
@@ -304,7 +304,7 @@ export function decodeFrame(bytes: Uint8Array): FrameMessage {
   };
 }
 
-/** words: credit chunks, held frames, milliseconds of the turn played. */
+/** Fields at offset 64: credit in chunks, held frames, milliseconds of the turn that were played. */
 export function encodePlayhead(m: PlayheadMessage): Uint8Array {
   return encode({
     ...m,

@@ -1,8 +1,8 @@
 /**
- * THE table: who publishes what to whom, within which time. NATS permissions, NetworkPolicies, dashboard rows, latency
+ * The one table of who publishes what to whom and within which time. NATS permissions, NetworkPolicies, dashboard rows, latency
  * budgets and the README's diagram are derived from it or tested against it.
  *
- * A *stream* is the last token of a NATS subject `tm.v1.<sid>.<stream>`; `libs/contracts/src/subjects.ts` builds them.
+ * A *stream* is the last token of a NATS subject `tm.v1.<sid>.<stream>`; `subjects.ts` builds the subjects.
  */
 
 export const STREAMS = ['mic', 'speech', 'latent', 'frame', 'playhead', 'event'] as const;
@@ -16,35 +16,52 @@ export const SERVICES = [
   'vae-decode',
   'webrtc-egress',
 ] as const;
-/** Streams whose last messages NATS keeps for a while; `retention.ts` says how many. */
+/** Streams whose newest messages JetStream retains; `retention.ts` defines how many. */
 export const RETAINED_STREAMS = ['speech', 'latent', 'playhead', 'event'] as const satisfies readonly Stream[];
 export type RetainedStream = (typeof RETAINED_STREAMS)[number];
 
 export type ServiceName = (typeof SERVICES)[number];
 
+/** JetStream KV buckets; `subjects.ts` says what each of them holds. */
+export const BUCKETS = ['talkmesh_workers', 'talkmesh_sessions', 'talkmesh_pictures', 'talkmesh_avatars'] as const;
+export type BucketName = (typeof BUCKETS)[number];
+/** `put-own`: only records whose key begins with the service's name. Who may put records also creates the bucket when it is missing. */
+export type BucketUse = 'get' | 'list' | 'put' | 'put-own';
+
 export interface StageContract {
-  /** What the service does, one line. */
+  /** What the service does, in one line. */
   readonly does: string;
   /** Streams it may subscribe to. */
   readonly subscribes: readonly Stream[];
   /** Streams it may publish. */
   readonly publishes: readonly Stream[];
-  /** Retained streams it may read back, to take a session over or to fill a gap. */
-  readonly recalls: readonly RetainedStream[];
+  /** Retained streams that it may read back, to take a session over or to fill a gap. */
+  readonly readsBack: readonly RetainedStream[];
+  /** What it may do with which KV bucket. */
+  readonly buckets: Readonly<Partial<Record<BucketName, readonly BucketUse[]>>>;
+  /** The queue group in which it may subscribe to its streams; null: none, so that it cannot take messages away from other processes. */
+  readonly queueGroup: string | null;
   /** gRPC services it serves (fully qualified names are `talkmesh.v1.<name>`). */
   readonly serves: readonly string[];
   /** Services whose gRPC it calls. */
   readonly calls: readonly ServiceName[];
-  /** 95th percentile of the time between input and output, milliseconds; null where a provider decides. */
+  /** Budget for the 95th percentile of the time between input and output, milliseconds; `chunk`: one chunk's duration; null: the provider decides. */
   readonly budgetP95Ms: number | 'chunk' | null;
 }
 
 export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
   gateway: {
-    does: 'the edge: REST, gRPC, WHIP/WHEP signalling, tokens, placement, the demo page',
-    subscribes: ['event'],
+    does: 'public entry: REST, gRPC, WHIP/WHEP signalling, the Realtime protocol, tokens, placement, the demo page',
+    subscribes: ['speech', 'event'],
     publishes: ['event'],
-    recalls: [],
+    readsBack: ['event'],
+    buckets: {
+      talkmesh_workers: ['list'],
+      talkmesh_sessions: ['get', 'list', 'put'],
+      talkmesh_pictures: ['get', 'put'],
+      talkmesh_avatars: ['get', 'list', 'put'],
+    },
+    queueGroup: 'gateway',
     serves: ['SessionService', 'AudioIngest', 'RecordService'],
     calls: ['audio-ingest', 'audio-llm-bridge', 'score-model', 'vae-decode', 'webrtc-egress'],
     budgetP95Ms: 50,
@@ -53,25 +70,31 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'microphone in (WHIP or gRPC StreamAudio), 24 kHz mono out, voice activity events',
     subscribes: ['playhead'],
     publishes: ['mic', 'event'],
-    recalls: [],
+    readsBack: [],
+    buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
+    queueGroup: null,
     serves: ['StageService', 'SignallingService', 'AudioIngest'],
     calls: [],
     budgetP95Ms: 40,
   },
   'audio-llm-bridge': {
-    does: 'conversation provider: what was heard or typed becomes speech and turns',
+    does: 'runs the conversation provider: turns microphone audio and typed text into speech and turns',
     subscribes: ['mic', 'event', 'playhead'],
     publishes: ['speech', 'event'],
-    recalls: ['speech', 'playhead', 'event'],
+    readsBack: ['speech', 'playhead', 'event'],
+    buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
+    queueGroup: null,
     serves: ['StageService', 'ConversationService'],
     calls: [],
     budgetP95Ms: null,
   },
   'score-model': {
-    does: 'speech in, latent chunks out, each with the audio it speaks; owner of the epoch',
+    does: 'speech in, latent chunks out, each with its own audio; the only service that raises the epoch',
     subscribes: ['speech', 'event', 'playhead'],
     publishes: ['latent', 'event'],
-    recalls: ['speech', 'latent', 'playhead', 'event'],
+    readsBack: ['speech', 'latent', 'playhead', 'event'],
+    buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'], talkmesh_pictures: ['get'] },
+    queueGroup: null,
     serves: ['StageService'],
     calls: [],
     budgetP95Ms: 'chunk',
@@ -80,23 +103,27 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'latent chunks in, I420 frames out, each with its slice of the audio',
     subscribes: ['latent', 'event'],
     publishes: ['frame', 'event'],
-    recalls: ['latent', 'playhead', 'event'],
+    readsBack: ['latent', 'playhead', 'event'],
+    buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'], talkmesh_pictures: ['get'] },
+    queueGroup: null,
     serves: ['StageService', 'PictureService'],
     calls: [],
     budgetP95Ms: 'chunk',
   },
   'webrtc-egress': {
-    does: 'one clock for picture and sound: WebRTC (WHEP) or a recorder; reports the playhead',
+    does: 'plays frames and audio on one clock, to WebRTC (WHEP) or a recorder; reports the playhead',
     subscribes: ['frame', 'event'],
     publishes: ['playhead', 'event'],
-    recalls: ['playhead'],
+    readsBack: ['playhead'],
+    buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
+    queueGroup: null,
     serves: ['StageService', 'SignallingService', 'RecordService'],
     calls: [],
     budgetP95Ms: 60,
   },
 };
 
-/** The services a session occupies, in the order they are opened: consumers before producers, so nothing is published to nobody. */
+/** The stages of a session in the order in which they are opened: consumers first, so that every message has a subscriber. */
 export const OPEN_ORDER = [
   'webrtc-egress',
   'vae-decode',
@@ -106,9 +133,9 @@ export const OPEN_ORDER = [
 ] as const satisfies readonly ServiceName[];
 export type WorkerName = (typeof OPEN_ORDER)[number];
 
-/** Speech audio anywhere in the mesh: PCM16 little-endian, mono. */
+/** Sample rate of speech audio everywhere in the mesh (PCM16 little-endian, mono). */
 export const SPEECH_RATE_HZ = 24_000;
 /** Duration of one `mic` or `speech` message, milliseconds. */
 export const AUDIO_FRAME_MS = 20;
-/** NATS payload limit every message stays under (the server's default `max_payload`), bytes. */
+/** Payload limit of every message, bytes: the NATS server's default `max_payload`. */
 export const MAX_PAYLOAD_BYTES = 1_048_576;

@@ -7,7 +7,7 @@ import type { ProtoGrpcType as SessionProto } from './gen/session.js';
 import type { ProtoGrpcType as StageProto } from './gen/stage.js';
 
 export const PROTO_FILES = ['stage', 'media', 'session', 'picture'] as const;
-/** The generator and the loader must agree on these, or the types lie. */
+/** Used by the type generator and by the loader. They must agree, otherwise the generated types are wrong. */
 export const LOADER_OPTIONS = {
   longs: Number,
   enums: String,
@@ -16,12 +16,12 @@ export const LOADER_OPTIONS = {
   keepCase: false,
 } as const satisfies Options;
 
-const directory = fileURLToPath(new URL('../../../protos/talkmesh/v1/', import.meta.url));
+const protos = fileURLToPath(new URL('../../../protos/', import.meta.url));
 
-/** Parsed .proto files: for grpc-js servers, clients and reflection. */
+/** The parsed .proto files, for gRPC servers, clients and reflection. */
 export const packageDefinition: PackageDefinition = loadSync(
-  PROTO_FILES.map((name) => `${directory}${name}.proto`),
-  LOADER_OPTIONS,
+  PROTO_FILES.map((name) => `talkmesh/v1/${name}.proto`),
+  { ...LOADER_OPTIONS, includeDirs: [protos] },
 );
 
 type V1 = StageProto['talkmesh']['v1'] &

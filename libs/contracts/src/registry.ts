@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OPEN_ORDER } from './pipeline.js';
 
-/** What a worker says of itself in the KV bucket `talkmesh_workers`, every heartbeat. */
+/** A worker's own record in the KV bucket `talkmesh_workers`, written at every heartbeat and at every change. */
 export const workerRecord = z.object({
   service: z.enum(OPEN_ORDER),
   instanceId: z.string().regex(/^[0-9a-z-]{1,63}$/),
@@ -11,18 +11,90 @@ export const workerRecord = z.object({
   state: z.enum(['warming', 'ready', 'draining']),
   sessions: z.number().int().nonnegative(),
   capacity: z.number().int().positive(),
-  /** "name@version" of the model it serves, or empty. */
+  /** "name@version" of the loaded model; empty for services without a model. */
   model: z.string(),
 });
 export type WorkerRecord = z.infer<typeof workerRecord>;
 
-/** A session's placement in the KV bucket `talkmesh_sessions`; changed only by compare-and-set. */
+/** A function of the embedding product that a model may call. */
+export const toolDefinition = z.object({
+  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'has 1 to 64 characters of A-Z, a-z, 0-9, _ and -'),
+  description: z.string().max(2000).default(''),
+  /** JSON Schema of the arguments. */
+  parameters: z.record(z.string(), z.unknown()).default({ type: 'object', properties: {} }),
+});
+export type ToolDefinition = z.infer<typeof toolDefinition>;
+
+const MAX_TOOLS = 64;
+const MAX_TOOLS_CHARACTERS = 40_000;
+
+/** What a session chooses of its conversation; empty values mean the deployment's. */
+export const sessionChoices = z.object({
+  /** What the model is told about its role. */
+  instructions: z.string().max(20_000).default(''),
+  /** By the provider's own names. */
+  voice: z
+    .string()
+    .regex(/^[\w+./:-]{0,80}$/, 'has at most 80 characters of A-Z, a-z, 0-9 and _+./:-')
+    .default(''),
+  language: z
+    .string()
+    .regex(/^$|^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'is a BCP 47 tag such as de or pt-BR')
+    .max(35)
+    .default(''),
+  tools: z
+    .array(toolDefinition)
+    .max(MAX_TOOLS)
+    .refine(
+      (tools) => JSON.stringify(tools).length <= MAX_TOOLS_CHARACTERS,
+      `take more than ${MAX_TOOLS_CHARACTERS} characters as JSON`,
+    )
+    .refine((tools) => new Set(tools.map(({ name }) => name)).size === tools.length, 'have the same name twice')
+    .default([]),
+});
+export type SessionChoices = z.infer<typeof sessionChoices>;
+
+/** Bounds of one session, which its creator set. */
+export const sessionLimits = z.object({
+  maxMs: z.number().int().positive().optional(),
+  /** Longest time in which neither side speaks. */
+  idleMs: z.number().int().positive().optional(),
+  /** Pages that may use the session's token; empty: all. */
+  origins: z.array(z.string()).default([]),
+  /** The grant with which it was created, and how many sessions of it may be open. */
+  grantId: z.string().optional(),
+  maxOfGrant: z.number().int().positive().optional(),
+});
+export type SessionLimits = z.infer<typeof sessionLimits>;
+
+/** The room of a LiveKit server that a session plays into. */
+export const livekitTransport = z.object({
+  url: z.string(),
+  room: z.string(),
+  /** Of the avatar's participant. */
+  identity: z.string(),
+  /** Identity of the LiveKit agent that speaks through the avatar; empty: none. */
+  agent: z.string(),
+  /** The token that the caller brought, encrypted for the gateways; empty: they mint one. */
+  sealedToken: z.string(),
+});
+export type LivekitTransport = z.infer<typeof livekitTransport>;
+
+/** A session's record in the KV bucket `talkmesh_sessions`. It is changed only by compare-and-set, because several gateways write it. */
 export const sessionRecord = z.object({
   id: z.string(),
+  /** Owner id of the API key that made it; empty in records of older gateways, which only admin keys and session tokens reach. */
+  owner: z.string().default(''),
   state: z.enum(['opening', 'open', 'ended']),
   avatar: z.string(),
   provider: z.string(),
+  choices: sessionChoices.optional(),
+  limits: sessionLimits.optional(),
+  /** Whether the session was created with a key of its own for the provider. The key itself is stored nowhere. */
+  ownKey: z.boolean().optional(),
   output: z.enum(['webrtc', 'record']),
+  /** Set when the session plays into a LiveKit room instead of waiting for a WHEP viewer. */
+  livekit: livekitTransport.optional(),
   seed: z.number().int().nonnegative(),
   createdAtMs: z.number(),
   placement: z.partialRecord(z.enum(OPEN_ORDER), z.object({ instanceId: z.string(), grpcAddress: z.string() })),

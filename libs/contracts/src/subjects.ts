@@ -1,5 +1,5 @@
 import { assertSessionId, isSessionId } from './ids.js';
-import { STREAMS, type Stream } from './pipeline.js';
+import { type BucketName, STREAMS, type Stream } from './pipeline.js';
 
 export const SUBJECT_PREFIX = 'tm.v1';
 
@@ -13,7 +13,7 @@ export function subjectOfAll(stream: Stream): string {
   return `${SUBJECT_PREFIX}.*.${stream}`;
 }
 
-/** Session and stream of a subject, or undefined when it is not one of ours. */
+/** Session and stream of a subject, or undefined when it is not a subject of the mesh. */
 export function parseSubject(subject: string): { sessionId: string; stream: Stream } | undefined {
   const [tm, version, sessionId, stream, ...rest] = subject.split('.');
   if (`${tm}.${version}` !== SUBJECT_PREFIX || rest.length > 0 || !isSessionId(sessionId)) return undefined;
@@ -21,11 +21,13 @@ export function parseSubject(subject: string): { sessionId: string; stream: Stre
   return known === undefined ? undefined : { sessionId, stream: known };
 }
 
-/** KV buckets (JetStream). Keys: `<service>.<instanceId>` and `<sessionId>`. */
-export const WORKERS_BUCKET = 'talkmesh_workers';
-export const SESSIONS_BUCKET = 'talkmesh_sessions';
-/** How long a session's record outlives its last change, milliseconds. */
+/** KV bucket (JetStream) of worker records; keys are `<service>.<instanceId>`. */
+export const WORKERS_BUCKET = 'talkmesh_workers' satisfies BucketName;
+/** KV bucket of session records; keys are session ids. */
+export const SESSIONS_BUCKET = 'talkmesh_sessions' satisfies BucketName;
+/** Time after its last change when a session's record expires, milliseconds. */
 export const SESSIONS_TTL_MS = 3_600_000;
-/** People's own pictures, for workers; and what the edge knows of them. Keys: avatar ids. */
-export const PICTURES_BUCKET = 'talkmesh_pictures';
-export const AVATARS_BUCKET = 'talkmesh_avatars';
+/** KV bucket of users' pictures, which workers read; keys are avatar ids. */
+export const PICTURES_BUCKET = 'talkmesh_pictures' satisfies BucketName;
+/** KV bucket of the gateway's records of users' avatars; keys are avatar ids. */
+export const AVATARS_BUCKET = 'talkmesh_avatars' satisfies BucketName;

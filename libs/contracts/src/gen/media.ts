@@ -1,6 +1,8 @@
 import type * as grpc from '@grpc/grpc-js';
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 
+import type { AnswerToolRequest as _talkmesh_v1_AnswerToolRequest, AnswerToolRequest__Output as _talkmesh_v1_AnswerToolRequest__Output } from './talkmesh/v1/AnswerToolRequest.js';
+import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolResponse__Output as _talkmesh_v1_AnswerToolResponse__Output } from './talkmesh/v1/AnswerToolResponse.js';
 import type { AudioIngestClient as _talkmesh_v1_AudioIngestClient, AudioIngestDefinition as _talkmesh_v1_AudioIngestDefinition } from './talkmesh/v1/AudioIngest.js';
 import type { ConversationServiceClient as _talkmesh_v1_ConversationServiceClient, ConversationServiceDefinition as _talkmesh_v1_ConversationServiceDefinition } from './talkmesh/v1/ConversationService.js';
 import type { HangupRequest as _talkmesh_v1_HangupRequest, HangupRequest__Output as _talkmesh_v1_HangupRequest__Output } from './talkmesh/v1/HangupRequest.js';
@@ -29,6 +31,8 @@ type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> 
 export interface ProtoGrpcType {
   talkmesh: {
     v1: {
+      AnswerToolRequest: MessageTypeDefinition<_talkmesh_v1_AnswerToolRequest, _talkmesh_v1_AnswerToolRequest__Output>
+      AnswerToolResponse: MessageTypeDefinition<_talkmesh_v1_AnswerToolResponse, _talkmesh_v1_AnswerToolResponse__Output>
       AudioIngest: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AudioIngestClient> & { service: _talkmesh_v1_AudioIngestDefinition }
       ConversationService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_ConversationServiceClient> & { service: _talkmesh_v1_ConversationServiceDefinition }
       HangupRequest: MessageTypeDefinition<_talkmesh_v1_HangupRequest, _talkmesh_v1_HangupRequest__Output>

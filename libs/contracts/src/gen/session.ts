@@ -1,24 +1,67 @@
 import type * as grpc from '@grpc/grpc-js';
 import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
+import type { AnswerToolRequest as _talkmesh_v1_AnswerToolRequest, AnswerToolRequest__Output as _talkmesh_v1_AnswerToolRequest__Output } from './talkmesh/v1/AnswerToolRequest.js';
+import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolResponse__Output as _talkmesh_v1_AnswerToolResponse__Output } from './talkmesh/v1/AnswerToolResponse.js';
+import type { AudioIngestClient as _talkmesh_v1_AudioIngestClient, AudioIngestDefinition as _talkmesh_v1_AudioIngestDefinition } from './talkmesh/v1/AudioIngest.js';
+import type { BridgeOptions as _talkmesh_v1_BridgeOptions, BridgeOptions__Output as _talkmesh_v1_BridgeOptions__Output } from './talkmesh/v1/BridgeOptions.js';
+import type { CloseRequest as _talkmesh_v1_CloseRequest, CloseRequest__Output as _talkmesh_v1_CloseRequest__Output } from './talkmesh/v1/CloseRequest.js';
+import type { CloseResponse as _talkmesh_v1_CloseResponse, CloseResponse__Output as _talkmesh_v1_CloseResponse__Output } from './talkmesh/v1/CloseResponse.js';
+import type { ConversationServiceClient as _talkmesh_v1_ConversationServiceClient, ConversationServiceDefinition as _talkmesh_v1_ConversationServiceDefinition } from './talkmesh/v1/ConversationService.js';
 import type { CreateSessionRequest as _talkmesh_v1_CreateSessionRequest, CreateSessionRequest__Output as _talkmesh_v1_CreateSessionRequest__Output } from './talkmesh/v1/CreateSessionRequest.js';
 import type { CreateSessionResponse as _talkmesh_v1_CreateSessionResponse, CreateSessionResponse__Output as _talkmesh_v1_CreateSessionResponse__Output } from './talkmesh/v1/CreateSessionResponse.js';
+import type { DecodeOptions as _talkmesh_v1_DecodeOptions, DecodeOptions__Output as _talkmesh_v1_DecodeOptions__Output } from './talkmesh/v1/DecodeOptions.js';
+import type { DescribeRequest as _talkmesh_v1_DescribeRequest, DescribeRequest__Output as _talkmesh_v1_DescribeRequest__Output } from './talkmesh/v1/DescribeRequest.js';
+import type { DescribeResponse as _talkmesh_v1_DescribeResponse, DescribeResponse__Output as _talkmesh_v1_DescribeResponse__Output } from './talkmesh/v1/DescribeResponse.js';
+import type { DrainRequest as _talkmesh_v1_DrainRequest, DrainRequest__Output as _talkmesh_v1_DrainRequest__Output } from './talkmesh/v1/DrainRequest.js';
+import type { DrainResponse as _talkmesh_v1_DrainResponse, DrainResponse__Output as _talkmesh_v1_DrainResponse__Output } from './talkmesh/v1/DrainResponse.js';
+import type { EgressOptions as _talkmesh_v1_EgressOptions, EgressOptions__Output as _talkmesh_v1_EgressOptions__Output } from './talkmesh/v1/EgressOptions.js';
 import type { EndSessionRequest as _talkmesh_v1_EndSessionRequest, EndSessionRequest__Output as _talkmesh_v1_EndSessionRequest__Output } from './talkmesh/v1/EndSessionRequest.js';
 import type { EndSessionResponse as _talkmesh_v1_EndSessionResponse, EndSessionResponse__Output as _talkmesh_v1_EndSessionResponse__Output } from './talkmesh/v1/EndSessionResponse.js';
 import type { GetSessionRequest as _talkmesh_v1_GetSessionRequest, GetSessionRequest__Output as _talkmesh_v1_GetSessionRequest__Output } from './talkmesh/v1/GetSessionRequest.js';
+import type { HangupRequest as _talkmesh_v1_HangupRequest, HangupRequest__Output as _talkmesh_v1_HangupRequest__Output } from './talkmesh/v1/HangupRequest.js';
+import type { HangupResponse as _talkmesh_v1_HangupResponse, HangupResponse__Output as _talkmesh_v1_HangupResponse__Output } from './talkmesh/v1/HangupResponse.js';
+import type { IngestOptions as _talkmesh_v1_IngestOptions, IngestOptions__Output as _talkmesh_v1_IngestOptions__Output } from './talkmesh/v1/IngestOptions.js';
+import type { InterruptRequest as _talkmesh_v1_InterruptRequest, InterruptRequest__Output as _talkmesh_v1_InterruptRequest__Output } from './talkmesh/v1/InterruptRequest.js';
+import type { InterruptResponse as _talkmesh_v1_InterruptResponse, InterruptResponse__Output as _talkmesh_v1_InterruptResponse__Output } from './talkmesh/v1/InterruptResponse.js';
 import type { InterruptSessionRequest as _talkmesh_v1_InterruptSessionRequest, InterruptSessionRequest__Output as _talkmesh_v1_InterruptSessionRequest__Output } from './talkmesh/v1/InterruptSessionRequest.js';
 import type { InterruptSessionResponse as _talkmesh_v1_InterruptSessionResponse, InterruptSessionResponse__Output as _talkmesh_v1_InterruptSessionResponse__Output } from './talkmesh/v1/InterruptSessionResponse.js';
 import type { ListSessionsRequest as _talkmesh_v1_ListSessionsRequest, ListSessionsRequest__Output as _talkmesh_v1_ListSessionsRequest__Output } from './talkmesh/v1/ListSessionsRequest.js';
 import type { ListSessionsResponse as _talkmesh_v1_ListSessionsResponse, ListSessionsResponse__Output as _talkmesh_v1_ListSessionsResponse__Output } from './talkmesh/v1/ListSessionsResponse.js';
+import type { LivekitMembership as _talkmesh_v1_LivekitMembership, LivekitMembership__Output as _talkmesh_v1_LivekitMembership__Output } from './talkmesh/v1/LivekitMembership.js';
+import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from './talkmesh/v1/LivekitRoom.js';
+import type { LivekitTransport as _talkmesh_v1_LivekitTransport, LivekitTransport__Output as _talkmesh_v1_LivekitTransport__Output } from './talkmesh/v1/LivekitTransport.js';
+import type { OfferRequest as _talkmesh_v1_OfferRequest, OfferRequest__Output as _talkmesh_v1_OfferRequest__Output } from './talkmesh/v1/OfferRequest.js';
+import type { OfferResponse as _talkmesh_v1_OfferResponse, OfferResponse__Output as _talkmesh_v1_OfferResponse__Output } from './talkmesh/v1/OfferResponse.js';
+import type { OpenRequest as _talkmesh_v1_OpenRequest, OpenRequest__Output as _talkmesh_v1_OpenRequest__Output } from './talkmesh/v1/OpenRequest.js';
+import type { OpenResponse as _talkmesh_v1_OpenResponse, OpenResponse__Output as _talkmesh_v1_OpenResponse__Output } from './talkmesh/v1/OpenResponse.js';
+import type { PauseRequest as _talkmesh_v1_PauseRequest, PauseRequest__Output as _talkmesh_v1_PauseRequest__Output } from './talkmesh/v1/PauseRequest.js';
+import type { PauseResponse as _talkmesh_v1_PauseResponse, PauseResponse__Output as _talkmesh_v1_PauseResponse__Output } from './talkmesh/v1/PauseResponse.js';
 import type { PauseSessionRequest as _talkmesh_v1_PauseSessionRequest, PauseSessionRequest__Output as _talkmesh_v1_PauseSessionRequest__Output } from './talkmesh/v1/PauseSessionRequest.js';
 import type { PauseSessionResponse as _talkmesh_v1_PauseSessionResponse, PauseSessionResponse__Output as _talkmesh_v1_PauseSessionResponse__Output } from './talkmesh/v1/PauseSessionResponse.js';
+import type { RecordRequest as _talkmesh_v1_RecordRequest, RecordRequest__Output as _talkmesh_v1_RecordRequest__Output } from './talkmesh/v1/RecordRequest.js';
+import type { RecordServiceClient as _talkmesh_v1_RecordServiceClient, RecordServiceDefinition as _talkmesh_v1_RecordServiceDefinition } from './talkmesh/v1/RecordService.js';
+import type { RecordedFrame as _talkmesh_v1_RecordedFrame, RecordedFrame__Output as _talkmesh_v1_RecordedFrame__Output } from './talkmesh/v1/RecordedFrame.js';
+import type { ResumeRequest as _talkmesh_v1_ResumeRequest, ResumeRequest__Output as _talkmesh_v1_ResumeRequest__Output } from './talkmesh/v1/ResumeRequest.js';
+import type { ResumeResponse as _talkmesh_v1_ResumeResponse, ResumeResponse__Output as _talkmesh_v1_ResumeResponse__Output } from './talkmesh/v1/ResumeResponse.js';
 import type { ResumeSessionRequest as _talkmesh_v1_ResumeSessionRequest, ResumeSessionRequest__Output as _talkmesh_v1_ResumeSessionRequest__Output } from './talkmesh/v1/ResumeSessionRequest.js';
 import type { ResumeSessionResponse as _talkmesh_v1_ResumeSessionResponse, ResumeSessionResponse__Output as _talkmesh_v1_ResumeSessionResponse__Output } from './talkmesh/v1/ResumeSessionResponse.js';
+import type { SayRequest as _talkmesh_v1_SayRequest, SayRequest__Output as _talkmesh_v1_SayRequest__Output } from './talkmesh/v1/SayRequest.js';
+import type { SayResponse as _talkmesh_v1_SayResponse, SayResponse__Output as _talkmesh_v1_SayResponse__Output } from './talkmesh/v1/SayResponse.js';
 import type { SaySessionRequest as _talkmesh_v1_SaySessionRequest, SaySessionRequest__Output as _talkmesh_v1_SaySessionRequest__Output } from './talkmesh/v1/SaySessionRequest.js';
 import type { SaySessionResponse as _talkmesh_v1_SaySessionResponse, SaySessionResponse__Output as _talkmesh_v1_SaySessionResponse__Output } from './talkmesh/v1/SaySessionResponse.js';
+import type { ScoreOptions as _talkmesh_v1_ScoreOptions, ScoreOptions__Output as _talkmesh_v1_ScoreOptions__Output } from './talkmesh/v1/ScoreOptions.js';
 import type { Session as _talkmesh_v1_Session, Session__Output as _talkmesh_v1_Session__Output } from './talkmesh/v1/Session.js';
 import type { SessionEvent as _talkmesh_v1_SessionEvent, SessionEvent__Output as _talkmesh_v1_SessionEvent__Output } from './talkmesh/v1/SessionEvent.js';
 import type { SessionServiceClient as _talkmesh_v1_SessionServiceClient, SessionServiceDefinition as _talkmesh_v1_SessionServiceDefinition } from './talkmesh/v1/SessionService.js';
+import type { SessionStats as _talkmesh_v1_SessionStats, SessionStats__Output as _talkmesh_v1_SessionStats__Output } from './talkmesh/v1/SessionStats.js';
+import type { SignallingServiceClient as _talkmesh_v1_SignallingServiceClient, SignallingServiceDefinition as _talkmesh_v1_SignallingServiceDefinition } from './talkmesh/v1/SignallingService.js';
+import type { StageServiceClient as _talkmesh_v1_StageServiceClient, StageServiceDefinition as _talkmesh_v1_StageServiceDefinition } from './talkmesh/v1/StageService.js';
+import type { StatsRequest as _talkmesh_v1_StatsRequest, StatsRequest__Output as _talkmesh_v1_StatsRequest__Output } from './talkmesh/v1/StatsRequest.js';
+import type { StatsResponse as _talkmesh_v1_StatsResponse, StatsResponse__Output as _talkmesh_v1_StatsResponse__Output } from './talkmesh/v1/StatsResponse.js';
+import type { StreamAudioRequest as _talkmesh_v1_StreamAudioRequest, StreamAudioRequest__Output as _talkmesh_v1_StreamAudioRequest__Output } from './talkmesh/v1/StreamAudioRequest.js';
+import type { StreamAudioResponse as _talkmesh_v1_StreamAudioResponse, StreamAudioResponse__Output as _talkmesh_v1_StreamAudioResponse__Output } from './talkmesh/v1/StreamAudioResponse.js';
+import type { ToolDefinition as _talkmesh_v1_ToolDefinition, ToolDefinition__Output as _talkmesh_v1_ToolDefinition__Output } from './talkmesh/v1/ToolDefinition.js';
 import type { WatchEventsRequest as _talkmesh_v1_WatchEventsRequest, WatchEventsRequest__Output as _talkmesh_v1_WatchEventsRequest__Output } from './talkmesh/v1/WatchEventsRequest.js';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
@@ -28,26 +71,70 @@ type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> 
 export interface ProtoGrpcType {
   talkmesh: {
     v1: {
+      AnswerToolRequest: MessageTypeDefinition<_talkmesh_v1_AnswerToolRequest, _talkmesh_v1_AnswerToolRequest__Output>
+      AnswerToolResponse: MessageTypeDefinition<_talkmesh_v1_AnswerToolResponse, _talkmesh_v1_AnswerToolResponse__Output>
+      AudioIngest: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AudioIngestClient> & { service: _talkmesh_v1_AudioIngestDefinition }
+      BridgeOptions: MessageTypeDefinition<_talkmesh_v1_BridgeOptions, _talkmesh_v1_BridgeOptions__Output>
+      CloseRequest: MessageTypeDefinition<_talkmesh_v1_CloseRequest, _talkmesh_v1_CloseRequest__Output>
+      CloseResponse: MessageTypeDefinition<_talkmesh_v1_CloseResponse, _talkmesh_v1_CloseResponse__Output>
+      ConversationService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_ConversationServiceClient> & { service: _talkmesh_v1_ConversationServiceDefinition }
       CreateSessionRequest: MessageTypeDefinition<_talkmesh_v1_CreateSessionRequest, _talkmesh_v1_CreateSessionRequest__Output>
       CreateSessionResponse: MessageTypeDefinition<_talkmesh_v1_CreateSessionResponse, _talkmesh_v1_CreateSessionResponse__Output>
+      DecodeOptions: MessageTypeDefinition<_talkmesh_v1_DecodeOptions, _talkmesh_v1_DecodeOptions__Output>
+      DescribeRequest: MessageTypeDefinition<_talkmesh_v1_DescribeRequest, _talkmesh_v1_DescribeRequest__Output>
+      DescribeResponse: MessageTypeDefinition<_talkmesh_v1_DescribeResponse, _talkmesh_v1_DescribeResponse__Output>
+      DrainRequest: MessageTypeDefinition<_talkmesh_v1_DrainRequest, _talkmesh_v1_DrainRequest__Output>
+      DrainResponse: MessageTypeDefinition<_talkmesh_v1_DrainResponse, _talkmesh_v1_DrainResponse__Output>
+      EgressOptions: MessageTypeDefinition<_talkmesh_v1_EgressOptions, _talkmesh_v1_EgressOptions__Output>
       EndSessionRequest: MessageTypeDefinition<_talkmesh_v1_EndSessionRequest, _talkmesh_v1_EndSessionRequest__Output>
       EndSessionResponse: MessageTypeDefinition<_talkmesh_v1_EndSessionResponse, _talkmesh_v1_EndSessionResponse__Output>
       GetSessionRequest: MessageTypeDefinition<_talkmesh_v1_GetSessionRequest, _talkmesh_v1_GetSessionRequest__Output>
+      HangupRequest: MessageTypeDefinition<_talkmesh_v1_HangupRequest, _talkmesh_v1_HangupRequest__Output>
+      HangupResponse: MessageTypeDefinition<_talkmesh_v1_HangupResponse, _talkmesh_v1_HangupResponse__Output>
+      IngestOptions: MessageTypeDefinition<_talkmesh_v1_IngestOptions, _talkmesh_v1_IngestOptions__Output>
+      InterruptRequest: MessageTypeDefinition<_talkmesh_v1_InterruptRequest, _talkmesh_v1_InterruptRequest__Output>
+      InterruptResponse: MessageTypeDefinition<_talkmesh_v1_InterruptResponse, _talkmesh_v1_InterruptResponse__Output>
       InterruptSessionRequest: MessageTypeDefinition<_talkmesh_v1_InterruptSessionRequest, _talkmesh_v1_InterruptSessionRequest__Output>
       InterruptSessionResponse: MessageTypeDefinition<_talkmesh_v1_InterruptSessionResponse, _talkmesh_v1_InterruptSessionResponse__Output>
       ListSessionsRequest: MessageTypeDefinition<_talkmesh_v1_ListSessionsRequest, _talkmesh_v1_ListSessionsRequest__Output>
       ListSessionsResponse: MessageTypeDefinition<_talkmesh_v1_ListSessionsResponse, _talkmesh_v1_ListSessionsResponse__Output>
+      LivekitMembership: MessageTypeDefinition<_talkmesh_v1_LivekitMembership, _talkmesh_v1_LivekitMembership__Output>
+      LivekitRoom: MessageTypeDefinition<_talkmesh_v1_LivekitRoom, _talkmesh_v1_LivekitRoom__Output>
+      LivekitTransport: MessageTypeDefinition<_talkmesh_v1_LivekitTransport, _talkmesh_v1_LivekitTransport__Output>
+      OfferRequest: MessageTypeDefinition<_talkmesh_v1_OfferRequest, _talkmesh_v1_OfferRequest__Output>
+      OfferResponse: MessageTypeDefinition<_talkmesh_v1_OfferResponse, _talkmesh_v1_OfferResponse__Output>
+      OpenRequest: MessageTypeDefinition<_talkmesh_v1_OpenRequest, _talkmesh_v1_OpenRequest__Output>
+      OpenResponse: MessageTypeDefinition<_talkmesh_v1_OpenResponse, _talkmesh_v1_OpenResponse__Output>
+      PauseRequest: MessageTypeDefinition<_talkmesh_v1_PauseRequest, _talkmesh_v1_PauseRequest__Output>
+      PauseResponse: MessageTypeDefinition<_talkmesh_v1_PauseResponse, _talkmesh_v1_PauseResponse__Output>
       PauseSessionRequest: MessageTypeDefinition<_talkmesh_v1_PauseSessionRequest, _talkmesh_v1_PauseSessionRequest__Output>
       PauseSessionResponse: MessageTypeDefinition<_talkmesh_v1_PauseSessionResponse, _talkmesh_v1_PauseSessionResponse__Output>
+      RecordRequest: MessageTypeDefinition<_talkmesh_v1_RecordRequest, _talkmesh_v1_RecordRequest__Output>
+      RecordService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_RecordServiceClient> & { service: _talkmesh_v1_RecordServiceDefinition }
+      RecordedFrame: MessageTypeDefinition<_talkmesh_v1_RecordedFrame, _talkmesh_v1_RecordedFrame__Output>
+      ResumeRequest: MessageTypeDefinition<_talkmesh_v1_ResumeRequest, _talkmesh_v1_ResumeRequest__Output>
+      ResumeResponse: MessageTypeDefinition<_talkmesh_v1_ResumeResponse, _talkmesh_v1_ResumeResponse__Output>
       ResumeSessionRequest: MessageTypeDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionRequest__Output>
       ResumeSessionResponse: MessageTypeDefinition<_talkmesh_v1_ResumeSessionResponse, _talkmesh_v1_ResumeSessionResponse__Output>
+      SayRequest: MessageTypeDefinition<_talkmesh_v1_SayRequest, _talkmesh_v1_SayRequest__Output>
+      SayResponse: MessageTypeDefinition<_talkmesh_v1_SayResponse, _talkmesh_v1_SayResponse__Output>
       SaySessionRequest: MessageTypeDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionRequest__Output>
       SaySessionResponse: MessageTypeDefinition<_talkmesh_v1_SaySessionResponse, _talkmesh_v1_SaySessionResponse__Output>
+      ScoreOptions: MessageTypeDefinition<_talkmesh_v1_ScoreOptions, _talkmesh_v1_ScoreOptions__Output>
       Session: MessageTypeDefinition<_talkmesh_v1_Session, _talkmesh_v1_Session__Output>
       SessionEvent: MessageTypeDefinition<_talkmesh_v1_SessionEvent, _talkmesh_v1_SessionEvent__Output>
       SessionService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_SessionServiceClient> & { service: _talkmesh_v1_SessionServiceDefinition }
       SessionState: EnumTypeDefinition
+      SessionStats: MessageTypeDefinition<_talkmesh_v1_SessionStats, _talkmesh_v1_SessionStats__Output>
+      SignallingService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_SignallingServiceClient> & { service: _talkmesh_v1_SignallingServiceDefinition }
+      StageService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_StageServiceClient> & { service: _talkmesh_v1_StageServiceDefinition }
+      StatsRequest: MessageTypeDefinition<_talkmesh_v1_StatsRequest, _talkmesh_v1_StatsRequest__Output>
+      StatsResponse: MessageTypeDefinition<_talkmesh_v1_StatsResponse, _talkmesh_v1_StatsResponse__Output>
+      StreamAudioRequest: MessageTypeDefinition<_talkmesh_v1_StreamAudioRequest, _talkmesh_v1_StreamAudioRequest__Output>
+      StreamAudioResponse: MessageTypeDefinition<_talkmesh_v1_StreamAudioResponse, _talkmesh_v1_StreamAudioResponse__Output>
+      ToolDefinition: MessageTypeDefinition<_talkmesh_v1_ToolDefinition, _talkmesh_v1_ToolDefinition__Output>
       WatchEventsRequest: MessageTypeDefinition<_talkmesh_v1_WatchEventsRequest, _talkmesh_v1_WatchEventsRequest__Output>
+      WorkerState: EnumTypeDefinition
     }
   }
 }

@@ -11,6 +11,7 @@ import type { DrainRequest as _talkmesh_v1_DrainRequest, DrainRequest__Output as
 import type { DrainResponse as _talkmesh_v1_DrainResponse, DrainResponse__Output as _talkmesh_v1_DrainResponse__Output } from './talkmesh/v1/DrainResponse.js';
 import type { EgressOptions as _talkmesh_v1_EgressOptions, EgressOptions__Output as _talkmesh_v1_EgressOptions__Output } from './talkmesh/v1/EgressOptions.js';
 import type { IngestOptions as _talkmesh_v1_IngestOptions, IngestOptions__Output as _talkmesh_v1_IngestOptions__Output } from './talkmesh/v1/IngestOptions.js';
+import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from './talkmesh/v1/LivekitRoom.js';
 import type { OpenRequest as _talkmesh_v1_OpenRequest, OpenRequest__Output as _talkmesh_v1_OpenRequest__Output } from './talkmesh/v1/OpenRequest.js';
 import type { OpenResponse as _talkmesh_v1_OpenResponse, OpenResponse__Output as _talkmesh_v1_OpenResponse__Output } from './talkmesh/v1/OpenResponse.js';
 import type { ScoreOptions as _talkmesh_v1_ScoreOptions, ScoreOptions__Output as _talkmesh_v1_ScoreOptions__Output } from './talkmesh/v1/ScoreOptions.js';
@@ -18,6 +19,7 @@ import type { SessionStats as _talkmesh_v1_SessionStats, SessionStats__Output as
 import type { StageServiceClient as _talkmesh_v1_StageServiceClient, StageServiceDefinition as _talkmesh_v1_StageServiceDefinition } from './talkmesh/v1/StageService.js';
 import type { StatsRequest as _talkmesh_v1_StatsRequest, StatsRequest__Output as _talkmesh_v1_StatsRequest__Output } from './talkmesh/v1/StatsRequest.js';
 import type { StatsResponse as _talkmesh_v1_StatsResponse, StatsResponse__Output as _talkmesh_v1_StatsResponse__Output } from './talkmesh/v1/StatsResponse.js';
+import type { ToolDefinition as _talkmesh_v1_ToolDefinition, ToolDefinition__Output as _talkmesh_v1_ToolDefinition__Output } from './talkmesh/v1/ToolDefinition.js';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -36,6 +38,7 @@ export interface ProtoGrpcType {
       DrainResponse: MessageTypeDefinition<_talkmesh_v1_DrainResponse, _talkmesh_v1_DrainResponse__Output>
       EgressOptions: MessageTypeDefinition<_talkmesh_v1_EgressOptions, _talkmesh_v1_EgressOptions__Output>
       IngestOptions: MessageTypeDefinition<_talkmesh_v1_IngestOptions, _talkmesh_v1_IngestOptions__Output>
+      LivekitRoom: MessageTypeDefinition<_talkmesh_v1_LivekitRoom, _talkmesh_v1_LivekitRoom__Output>
       OpenRequest: MessageTypeDefinition<_talkmesh_v1_OpenRequest, _talkmesh_v1_OpenRequest__Output>
       OpenResponse: MessageTypeDefinition<_talkmesh_v1_OpenResponse, _talkmesh_v1_OpenResponse__Output>
       ScoreOptions: MessageTypeDefinition<_talkmesh_v1_ScoreOptions, _talkmesh_v1_ScoreOptions__Output>
@@ -43,6 +46,7 @@ export interface ProtoGrpcType {
       StageService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_StageServiceClient> & { service: _talkmesh_v1_StageServiceDefinition }
       StatsRequest: MessageTypeDefinition<_talkmesh_v1_StatsRequest, _talkmesh_v1_StatsRequest__Output>
       StatsResponse: MessageTypeDefinition<_talkmesh_v1_StatsResponse, _talkmesh_v1_StatsResponse__Output>
+      ToolDefinition: MessageTypeDefinition<_talkmesh_v1_ToolDefinition, _talkmesh_v1_ToolDefinition__Output>
       WorkerState: EnumTypeDefinition
     }
   }

@@ -2,6 +2,8 @@
 
 import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
+import type { AnswerToolRequest as _talkmesh_v1_AnswerToolRequest, AnswerToolRequest__Output as _talkmesh_v1_AnswerToolRequest__Output } from '../../talkmesh/v1/AnswerToolRequest.js';
+import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolResponse__Output as _talkmesh_v1_AnswerToolResponse__Output } from '../../talkmesh/v1/AnswerToolResponse.js';
 import type { InterruptRequest as _talkmesh_v1_InterruptRequest, InterruptRequest__Output as _talkmesh_v1_InterruptRequest__Output } from '../../talkmesh/v1/InterruptRequest.js';
 import type { InterruptResponse as _talkmesh_v1_InterruptResponse, InterruptResponse__Output as _talkmesh_v1_InterruptResponse__Output } from '../../talkmesh/v1/InterruptResponse.js';
 import type { PauseRequest as _talkmesh_v1_PauseRequest, PauseRequest__Output as _talkmesh_v1_PauseRequest__Output } from '../../talkmesh/v1/PauseRequest.js';
@@ -12,6 +14,15 @@ import type { SayRequest as _talkmesh_v1_SayRequest, SayRequest__Output as _talk
 import type { SayResponse as _talkmesh_v1_SayResponse, SayResponse__Output as _talkmesh_v1_SayResponse__Output } from '../../talkmesh/v1/SayResponse.js';
 
 export interface ConversationServiceClient extends grpc.Client {
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  
   Interrupt(argument: _talkmesh_v1_InterruptRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptResponse__Output>): grpc.ClientUnaryCall;
   Interrupt(argument: _talkmesh_v1_InterruptRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_InterruptResponse__Output>): grpc.ClientUnaryCall;
   Interrupt(argument: _talkmesh_v1_InterruptRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_InterruptResponse__Output>): grpc.ClientUnaryCall;
@@ -51,6 +62,8 @@ export interface ConversationServiceClient extends grpc.Client {
 }
 
 export interface ConversationServiceHandlers extends grpc.UntypedServiceImplementation {
+  AnswerTool: grpc.handleUnaryCall<_talkmesh_v1_AnswerToolRequest__Output, _talkmesh_v1_AnswerToolResponse>;
+  
   Interrupt: grpc.handleUnaryCall<_talkmesh_v1_InterruptRequest__Output, _talkmesh_v1_InterruptResponse>;
   
   Pause: grpc.handleUnaryCall<_talkmesh_v1_PauseRequest__Output, _talkmesh_v1_PauseResponse>;
@@ -62,6 +75,7 @@ export interface ConversationServiceHandlers extends grpc.UntypedServiceImplemen
 }
 
 export interface ConversationServiceDefinition extends grpc.ServiceDefinition {
+  AnswerTool: MethodDefinition<_talkmesh_v1_AnswerToolRequest, _talkmesh_v1_AnswerToolResponse, _talkmesh_v1_AnswerToolRequest__Output, _talkmesh_v1_AnswerToolResponse__Output>
   Interrupt: MethodDefinition<_talkmesh_v1_InterruptRequest, _talkmesh_v1_InterruptResponse, _talkmesh_v1_InterruptRequest__Output, _talkmesh_v1_InterruptResponse__Output>
   Pause: MethodDefinition<_talkmesh_v1_PauseRequest, _talkmesh_v1_PauseResponse, _talkmesh_v1_PauseRequest__Output, _talkmesh_v1_PauseResponse__Output>
   Resume: MethodDefinition<_talkmesh_v1_ResumeRequest, _talkmesh_v1_ResumeResponse, _talkmesh_v1_ResumeRequest__Output, _talkmesh_v1_ResumeResponse__Output>

@@ -1,5 +1,6 @@
 // Original file: protos/talkmesh/v1/stage.proto
 
+import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from '../../talkmesh/v1/LivekitRoom.js';
 
 // Original file: protos/talkmesh/v1/stage.proto
 
@@ -7,6 +8,7 @@ export const _talkmesh_v1_EgressOptions_Sink = {
   SINK_UNSPECIFIED: 'SINK_UNSPECIFIED',
   SINK_WEBRTC: 'SINK_WEBRTC',
   SINK_RECORD: 'SINK_RECORD',
+  SINK_LIVEKIT: 'SINK_LIVEKIT',
 } as const;
 
 export type _talkmesh_v1_EgressOptions_Sink =
@@ -16,6 +18,8 @@ export type _talkmesh_v1_EgressOptions_Sink =
   | 1
   | 'SINK_RECORD'
   | 2
+  | 'SINK_LIVEKIT'
+  | 3
 
 export type _talkmesh_v1_EgressOptions_Sink__Output = typeof _talkmesh_v1_EgressOptions_Sink[keyof typeof _talkmesh_v1_EgressOptions_Sink]
 
@@ -24,6 +28,7 @@ export interface EgressOptions {
   'width'?: (number);
   'height'?: (number);
   'fps'?: (number);
+  'livekit'?: (_talkmesh_v1_LivekitRoom | null);
 }
 
 export interface EgressOptions__Output {
@@ -31,4 +36,5 @@ export interface EgressOptions__Output {
   'width': (number);
   'height': (number);
   'fps': (number);
+  'livekit': (_talkmesh_v1_LivekitRoom__Output | null);
 }

@@ -9,7 +9,7 @@ import type { EgressOptions as _talkmesh_v1_EgressOptions, EgressOptions__Output
 export interface OpenRequest {
   'sessionId'?: (string);
   'epoch'?: (number);
-  'resume'?: (boolean);
+  'takeOver'?: (boolean);
   'instanceId'?: (string);
   'ingest'?: (_talkmesh_v1_IngestOptions | null);
   'bridge'?: (_talkmesh_v1_BridgeOptions | null);
@@ -22,7 +22,7 @@ export interface OpenRequest {
 export interface OpenRequest__Output {
   'sessionId': (string);
   'epoch': (number);
-  'resume': (boolean);
+  'takeOver': (boolean);
   'instanceId': (string);
   'ingest'?: (_talkmesh_v1_IngestOptions__Output | null);
   'bridge'?: (_talkmesh_v1_BridgeOptions__Output | null);

@@ -3,8 +3,10 @@
 
 export interface SayResponse {
   'turn'?: (number);
+  'cancelled'?: (boolean);
 }
 
 export interface SayResponse__Output {
   'turn': (number);
+  'cancelled': (boolean);
 }

@@ -1,6 +1,7 @@
 // Original file: protos/talkmesh/v1/session.proto
 
 import type { SessionState as _talkmesh_v1_SessionState, SessionState__Output as _talkmesh_v1_SessionState__Output } from '../../talkmesh/v1/SessionState.js';
+import type { LivekitMembership as _talkmesh_v1_LivekitMembership, LivekitMembership__Output as _talkmesh_v1_LivekitMembership__Output } from '../../talkmesh/v1/LivekitMembership.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Session {
@@ -10,6 +11,7 @@ export interface Session {
   'provider'?: (string);
   'createdAtMs'?: (number | string | Long);
   'placement'?: ({[key: string]: string});
+  'livekit'?: (_talkmesh_v1_LivekitMembership | null);
 }
 
 export interface Session__Output {
@@ -19,4 +21,5 @@ export interface Session__Output {
   'provider': (string);
   'createdAtMs': (number);
   'placement': ({[key: string]: string});
+  'livekit': (_talkmesh_v1_LivekitMembership__Output | null);
 }

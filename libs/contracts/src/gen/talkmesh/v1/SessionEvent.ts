@@ -9,6 +9,7 @@ export interface SessionEvent {
   'turn'?: (number);
   'atMs'?: (number | string | Long);
   'dataJson'?: (string);
+  'id'?: (string);
 }
 
 export interface SessionEvent__Output {
@@ -18,4 +19,5 @@ export interface SessionEvent__Output {
   'turn': (number);
   'atMs': (number);
   'dataJson': (string);
+  'id': (string);
 }

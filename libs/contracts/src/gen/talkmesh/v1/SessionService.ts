@@ -2,6 +2,8 @@
 
 import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
+import type { AnswerToolRequest as _talkmesh_v1_AnswerToolRequest, AnswerToolRequest__Output as _talkmesh_v1_AnswerToolRequest__Output } from '../../talkmesh/v1/AnswerToolRequest.js';
+import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolResponse__Output as _talkmesh_v1_AnswerToolResponse__Output } from '../../talkmesh/v1/AnswerToolResponse.js';
 import type { CreateSessionRequest as _talkmesh_v1_CreateSessionRequest, CreateSessionRequest__Output as _talkmesh_v1_CreateSessionRequest__Output } from '../../talkmesh/v1/CreateSessionRequest.js';
 import type { CreateSessionResponse as _talkmesh_v1_CreateSessionResponse, CreateSessionResponse__Output as _talkmesh_v1_CreateSessionResponse__Output } from '../../talkmesh/v1/CreateSessionResponse.js';
 import type { EndSessionRequest as _talkmesh_v1_EndSessionRequest, EndSessionRequest__Output as _talkmesh_v1_EndSessionRequest__Output } from '../../talkmesh/v1/EndSessionRequest.js';
@@ -22,6 +24,15 @@ import type { SessionEvent as _talkmesh_v1_SessionEvent, SessionEvent__Output as
 import type { WatchEventsRequest as _talkmesh_v1_WatchEventsRequest, WatchEventsRequest__Output as _talkmesh_v1_WatchEventsRequest__Output } from '../../talkmesh/v1/WatchEventsRequest.js';
 
 export interface SessionServiceClient extends grpc.Client {
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  AnswerTool(argument: _talkmesh_v1_AnswerToolRequest, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  answerTool(argument: _talkmesh_v1_AnswerToolRequest, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  
   CreateSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
   CreateSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
   CreateSession(argument: _talkmesh_v1_CreateSessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
@@ -102,6 +113,8 @@ export interface SessionServiceClient extends grpc.Client {
 }
 
 export interface SessionServiceHandlers extends grpc.UntypedServiceImplementation {
+  AnswerTool: grpc.handleUnaryCall<_talkmesh_v1_AnswerToolRequest__Output, _talkmesh_v1_AnswerToolResponse>;
+  
   CreateSession: grpc.handleUnaryCall<_talkmesh_v1_CreateSessionRequest__Output, _talkmesh_v1_CreateSessionResponse>;
   
   EndSession: grpc.handleUnaryCall<_talkmesh_v1_EndSessionRequest__Output, _talkmesh_v1_EndSessionResponse>;
@@ -123,6 +136,7 @@ export interface SessionServiceHandlers extends grpc.UntypedServiceImplementatio
 }
 
 export interface SessionServiceDefinition extends grpc.ServiceDefinition {
+  AnswerTool: MethodDefinition<_talkmesh_v1_AnswerToolRequest, _talkmesh_v1_AnswerToolResponse, _talkmesh_v1_AnswerToolRequest__Output, _talkmesh_v1_AnswerToolResponse__Output>
   CreateSession: MethodDefinition<_talkmesh_v1_CreateSessionRequest, _talkmesh_v1_CreateSessionResponse, _talkmesh_v1_CreateSessionRequest__Output, _talkmesh_v1_CreateSessionResponse__Output>
   EndSession: MethodDefinition<_talkmesh_v1_EndSessionRequest, _talkmesh_v1_EndSessionResponse, _talkmesh_v1_EndSessionRequest__Output, _talkmesh_v1_EndSessionResponse__Output>
   GetSession: MethodDefinition<_talkmesh_v1_GetSessionRequest, _talkmesh_v1_Session, _talkmesh_v1_GetSessionRequest__Output, _talkmesh_v1_Session__Output>

@@ -13,6 +13,7 @@ export interface SessionStats {
   'p95Ms'?: (number | string);
   'late'?: (number | string | Long);
   'paused'?: (boolean);
+  'streamSamples'?: (number | string | Long);
 }
 
 export interface SessionStats__Output {
@@ -26,4 +27,5 @@ export interface SessionStats__Output {
   'p95Ms': (number);
   'late': (number);
   'paused': (boolean);
+  'streamSamples': (number);
 }

@@ -3,8 +3,10 @@
 
 export interface WatchEventsRequest {
   'sessionId'?: (string);
+  'lastEventId'?: (string);
 }
 
 export interface WatchEventsRequest__Output {
   'sessionId': (string);
+  'lastEventId': (string);
 }
