@@ -18,7 +18,7 @@ async function drainOf<T>(queue: BoundedQueue<T>): Promise<T[]> {
 const dropCount = (queue: string, reason: string): number =>
   queueDrops().find((entry) => entry.queue === queue && entry.reason === reason)?.count ?? 0;
 
-test('never-drop refuses what does not fit and keeps the rest', async () => {
+test('never-drop refuses a push to a full queue and keeps the items that wait', async () => {
   const { queue, dropped } = queueOf('t-never', 'never-drop');
   assert.deepEqual([queue.push(1), queue.push(2), queue.push(3)], [true, true, false]);
   assert.equal(dropCount('t-never', 'refused'), 1);
@@ -26,7 +26,7 @@ test('never-drop refuses what does not fit and keeps the rest', async () => {
   assert.deepEqual(await drainOf(queue), [1, 2]);
 });
 
-test('drop-oldest forgets the head, drop-newest the new item', async () => {
+test('drop-oldest drops the head of a full queue, drop-newest the pushed item', async () => {
   const oldest = queueOf('t-oldest', 'drop-oldest');
   const newest = queueOf('t-newest', 'drop-newest');
   for (const item of [1, 2, 3]) {
@@ -39,7 +39,7 @@ test('drop-oldest forgets the head, drop-newest the new item', async () => {
   assert.deepEqual(await drainOf(newest.queue), [1, 2]);
 });
 
-test('a waiting consumer gets items as they come, until close', async () => {
+test('a waiting consumer receives items as they are pushed, until the queue is closed', async () => {
   const { queue } = queueOf('t-wait', 'drop-oldest');
   const seen: number[] = [];
   const consumer = (async () => {
@@ -55,7 +55,7 @@ test('a waiting consumer gets items as they come, until close', async () => {
   assert.equal(queue.push(5), false);
 });
 
-test('clear removes what matches, equal values included, and counts it', async () => {
+test('clear removes all items that match, also equal ones, and counts them', async () => {
   const { queue, dropped } = queueOf('t-clear', 'never-drop', 5);
   for (const item of [1, 2, 1, 3]) queue.push(item);
   assert.equal(
@@ -69,7 +69,7 @@ test('clear removes what matches, equal values included, and counts it', async (
   assert.equal(queue.clear(), 0);
 });
 
-test('leaving a loop does not close the queue', async () => {
+test('leaving a for-await loop does not close the queue', async () => {
   const { queue } = queueOf('t-leave', 'never-drop');
   queue.push(1);
   queue.push(2);
@@ -81,7 +81,7 @@ test('leaving a loop does not close the queue', async () => {
   assert.equal(queue.push(3), true);
 });
 
-test('depth is summed over queues of one name', () => {
+test('the depth of queues with the same name is summed', () => {
   const [a, b] = [queueOf('t-depth', 'never-drop'), queueOf('t-depth', 'never-drop')];
   a.queue.push(1);
   b.queue.push(1);

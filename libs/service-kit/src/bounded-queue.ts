@@ -1,24 +1,24 @@
-/** What a full queue does: `never-drop` refuses the push, `drop-oldest` forgets its head, `drop-newest` forgets the pushed item. */
+/** What a push to a full queue does. `never-drop`: refuses it; `drop-oldest`: drops the head of the queue; `drop-newest`: drops the pushed item. */
 export type QueuePolicy = 'never-drop' | 'drop-oldest' | 'drop-newest';
 
 export interface BoundedQueueOptions<T> {
-  /** Label of the metrics; many queues may share one name. */
+  /** Label of the metrics. Several queues may share a name; their metrics are summed. */
   readonly name: string;
-  /** Items, at least 1. */
+  /** Most items that wait; at least 1. */
   readonly capacity: number;
   readonly policy: QueuePolicy;
-  /** Called for each item dropped because the queue was full, and for each item `clear` removed. */
+  /** Called for each item that is dropped because the queue is full, and for each item that `clear` removes. */
   onDrop?(item: T): void;
 }
 
 type DropReason = 'full' | 'refused' | 'cleared';
 
-/** What the depth metric reads; weak, so a forgotten queue leaves it. */
+/** What the depth metric reads. The references are weak, so that they do not keep an abandoned queue in memory. */
 type Measured = Pick<BoundedQueue<unknown>, 'name' | 'size' | 'closed'>;
 const live = new Set<WeakRef<Measured>>();
 const drops = new Map<string, { queue: string; reason: DropReason; count: number }>();
 
-/** Items waiting in all queues of each name. */
+/** Number of items that wait, by queue name. */
 export function queueDepths(): Map<string, number> {
   const depths = new Map<string, number>();
   for (const reference of live) {
@@ -29,13 +29,13 @@ export function queueDepths(): Map<string, number> {
   return depths;
 }
 
-/** Items every queue lost since the process began, by queue name and reason. */
+/** Number of items lost since the process started, by queue name and reason. */
 export function queueDrops(): readonly { queue: string; reason: string; count: number }[] {
   return [...drops.values()];
 }
 
 /**
- * A named queue that never grows past its capacity. One producer pushes, `for await` consumes; several consumers share the items.
+ * A named queue that never exceeds its capacity. Producers call `push`, consumers use `for await`; several consumers share the items.
  * Leaving the loop early does not close the queue.
  */
 export class BoundedQueue<T> implements AsyncIterable<T> {
@@ -49,7 +49,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
 
   constructor(options: BoundedQueueOptions<T>) {
     if (!Number.isInteger(options.capacity) || options.capacity < 1)
-      throw new RangeError(`queue ${options.name}: capacity is an integer of at least 1, not ${options.capacity}`);
+      throw new RangeError(`queue ${options.name}: capacity must be an integer of at least 1, not ${options.capacity}`);
     this.name = options.name;
     this.#capacity = options.capacity;
     this.#policy = options.policy;
@@ -57,7 +57,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     live.add(new WeakRef<Measured>(this));
   }
 
-  /** Items waiting. */
+  /** Number of items that wait. */
   get size(): number {
     return this.#items.length;
   }
@@ -66,7 +66,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     return this.#closed;
   }
 
-  /** False: the item was not taken, because the queue is closed or full under `never-drop`; the caller still owns it. */
+  /** @returns false when the queue did not accept the item, because it is closed, or full under `never-drop`; the caller still owns the item */
   push(item: T): boolean {
     if (this.#closed) return false;
     const waiter = this.#waiters.shift();
@@ -93,13 +93,13 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     return true;
   }
 
-  /** Nothing more comes in; consumers end after the items that wait. */
+  /** Refuses further items. Consumers end after the items that wait. */
   close(): void {
     this.#closed = true;
     for (const waiter of this.#waiters.splice(0)) waiter({ value: undefined, done: true });
   }
 
-  /** Removes the items that match (all without a predicate) and returns how many. */
+  /** Removes the items that match; without a predicate, all of them. @returns how many */
   clear(predicate: (item: T) => boolean = () => true): number {
     const removed: T[] = [];
     const kept: T[] = [];

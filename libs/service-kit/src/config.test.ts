@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MeshError } from '@talkmesh/contracts';
 import { z } from 'zod';
 import { defineConfig, envName } from './config.js';
-import { completeConfig } from './context.js';
+import { completeConfig } from './process/context.js';
 
 const parse = defineConfig({
   model: z.string(),
@@ -24,12 +24,12 @@ function problemsOf(env: NodeJS.ProcessEnv): string {
   throw new Error('the configuration was taken');
 }
 
-test('names follow the keys', () => {
+test('the names of the variables follow from the keys', () => {
   assert.equal(envName('grpcPort'), 'TALKMESH_GRPC_PORT');
   assert.equal(envName('registryTtlMs'), 'TALKMESH_REGISTRY_TTL_MS');
 });
 
-test('values are typed and defaults filled in', () => {
+test('values are converted to their types and defaults are filled in', () => {
   const config = parse({
     TALKMESH_MODEL: '/m',
     TALKMESH_TOKEN_SECRET: SECRET,
@@ -44,7 +44,7 @@ test('values are typed and defaults filled in', () => {
   assert.equal(config.heartbeatMs, 2000);
 });
 
-test('every problem is told at once, secrets are not shown', () => {
+test('all problems are reported at once, without the values of secrets', () => {
   const text = problemsOf({
     TALKMESH_GRPC_PORT: 'many',
     TALKMESH_LOG_LEVEL: 'loud',
@@ -84,7 +84,7 @@ test('a shape may override a base setting', () => {
   assert.equal(many({}).capacity, 99);
 });
 
-test('instance id and advertised host are completed', () => {
+test('defaults of instance id and advertised host are filled in', () => {
   const base = defineConfig({})({});
   const complete = completeConfig('gateway', base);
   assert.match(complete.instanceId, /^gateway-[0-9a-f]{8}$/);

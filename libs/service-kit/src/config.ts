@@ -1,54 +1,71 @@
 import { MeshError } from '@talkmesh/contracts';
 import { z } from 'zod';
 
-/** Prefix of every environment variable the mesh reads. */
+/** Prefix of every environment variable of the mesh. */
 export const ENV_PREFIX = 'TALKMESH_';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const ms = (defaultMs: number, maxMs: number) => z.coerce.number().int().min(1).max(maxMs).default(defaultMs);
 
-/** Settings every service has. A service's own shape may override one, e.g. `capacity` with another default. */
+/** Settings of every service. A service's own shape may override one, e.g. `capacity` with another default. */
 export const baseConfigShape = {
   /** One or more nats:// URLs, separated by commas. */
   natsUrl: z
     .string()
-    .regex(/^(nats|tls):\/\/[^\s,]+(,(nats|tls):\/\/[^\s,]+)*$/, 'is nats://host:port, several separated by commas')
+    .regex(
+      /^(nats|tls):\/\/[^\s,]+(,(nats|tls):\/\/[^\s,]+)*$/,
+      'must be nats://host:port; separate several with commas',
+    )
     .default('nats://127.0.0.1:4222'),
-  /** User of the NATS permissions made from the pipeline table; empty: none. */
+  /** NATS user, whose permissions are generated from the pipeline table; empty: no user. */
   natsUser: z.string().default(''),
-  /** File that holds the NATS password; empty: none. */
+  /** File that contains the NATS password; empty: no password. */
   natsPasswordFile: z.string().default(''),
+  /** File with the certificates (PEM) that may sign the NATS server's; empty: the system's, and no TLS unless the URL is tls://. */
+  natsCaFile: z.string().default(''),
+  /** Client certificate and its key (PEM) for NATS; empty: none. */
+  natsCertFile: z.string().default(''),
+  natsKeyFile: z.string().default(''),
+  /** Another address than loopback needs a shared secret or certificates, except for the gateway, whose callers have keys and tokens. */
   grpcHost: z.string().min(1).default('127.0.0.1'),
   /** 0: any free port. */
   grpcPort: port.default(0),
+  /** File with the secret that callers inside the mesh send; each line is accepted, the first is sent. Empty: none. */
+  grpcSecretFile: z.string().default(''),
+  /** Certificate and key (PEM) of this service and the authority of the mesh, for mutual TLS; empty: plain text. */
+  grpcCaFile: z.string().default(''),
+  grpcCertFile: z.string().default(''),
+  grpcKeyFile: z.string().default(''),
   adminHost: z.string().min(1).default('127.0.0.1'),
   /** 0: any free port. */
   adminPort: port.default(0),
   /** Name in the registry; empty: `<service>-<random>`. */
   instanceId: z
     .string()
-    .regex(/^[0-9a-z-]{0,63}$/, 'has at most 63 characters of 0-9, a-z and -')
+    .regex(/^[0-9a-z-]{0,63}$/, 'must have at most 63 characters of 0-9, a-z and -')
     .default(''),
-  /** Host the other services dial; empty: grpcHost, or this machine's name when that is a wildcard. */
+  /** Host under which the other services reach this one; empty: `grpcHost`, or the host name of the machine when `grpcHost` is a wildcard. */
   advertiseHost: z.string().default(''),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   logPretty: z.stringbool().default(false),
-  /** How long sessions may go on after SIGTERM, milliseconds. */
+  /** How long sessions may continue after SIGTERM, milliseconds. */
   drainDeadlineMs: z.coerce.number().int().min(0).max(3_600_000).default(20_000),
-  /** Sessions this worker admits at once. */
+  /** Most sessions that this worker admits at the same time. */
   capacity: z.coerce.number().int().min(1).max(10_000).default(4),
   heartbeatMs: ms(2000, 60_000),
-  /** A worker that was silent this long leaves the registry, milliseconds. */
+  /** A worker without a heartbeat for this long disappears from the registry, milliseconds. */
   registryTtlMs: ms(10_000, 600_000),
-  /** Memory NATS may use to retain what calls need to go on elsewhere, all sessions together, MiB. The first service to connect sets it. */
+  /** Memory in which NATS retains what takeovers need, for all sessions together, MiB. The first service that connects sets it. */
   retentionMb: z.coerce.number().int().min(16).max(65_536).default(256),
+  /** NATS servers that hold a copy of each stream and bucket. With 3, a cluster of 3 keeps them when one server is lost. */
+  natsReplicas: z.coerce.number().int().min(1).max(5).default(1),
 } satisfies z.ZodRawShape;
 
 export type BaseConfig = z.output<z.ZodObject<typeof baseConfigShape>>;
 /** The values of a shape together with those of baseConfigShape. */
 export type ConfigOf<S extends z.ZodRawShape> = z.output<z.ZodObject<Omit<typeof baseConfigShape, keyof S> & S>>;
 
-/** A rule over several settings: returns what is wrong, one line each. */
+/** A rule about several settings. @returns the problems, one line each; empty when there are none */
 export type ConfigRule<C> = (config: C) => readonly string[];
 
 /** `grpcPort` -> `TALKMESH_GRPC_PORT`. */
@@ -56,19 +73,22 @@ export function envName(key: string): string {
   return ENV_PREFIX + key.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
 }
 
+/** Parses the environment of a service. `shape` describes each setting, for generated documents and schemas. */
+export type ConfigParser<C> = ((env: NodeJS.ProcessEnv) => C) & { readonly shape: z.ZodRawShape };
+
 /**
- * Makes the parser of a service's environment. Values are strings, so numbers are `z.coerce.number()` and switches
- * `z.stringbool()`; an empty variable counts as not set.
- * @param rule checks settings against each other, after each alone is right.
- * @returns a function that throws MeshError CONFIG_INVALID listing every problem at once.
+ * Creates the parser of a service's environment. Environment values are strings, so numbers are `z.coerce.number()` and booleans
+ * `z.stringbool()`. An empty variable counts as not set.
+ * @param rule checks settings against each other, when each setting on its own is valid
+ * @returns the parser, which throws MeshError CONFIG_INVALID with all problems at once
  */
 export function defineConfig<S extends z.ZodRawShape>(
   shape: S,
   rule: ConfigRule<ConfigOf<S>> = () => [],
-): (env: NodeJS.ProcessEnv) => ConfigOf<S> {
+): ConfigParser<ConfigOf<S>> {
   const merged = { ...baseConfigShape, ...shape };
   const schema = z.object(merged);
-  return (env) => {
+  const parse = (env: NodeJS.ProcessEnv): ConfigOf<S> => {
     const values: Record<string, string> = {};
     for (const key of Object.keys(merged)) {
       const value = env[envName(key)];
@@ -85,13 +105,24 @@ export function defineConfig<S extends z.ZodRawShape>(
       );
     return parsed.data as unknown as ConfigOf<S>;
   };
+  return Object.assign(parse, { shape: merged });
 }
 
 function baseRule(config: BaseConfig): string[] {
-  if (config.registryTtlMs >= config.heartbeatMs * 2) return [];
-  return [
-    `${envName('registryTtlMs')} must be at least twice ${envName('heartbeatMs')}, or workers leave the registry`,
-  ];
+  const problems: string[] = [];
+  if (config.registryTtlMs < config.heartbeatMs * 2)
+    problems.push(
+      `${envName('registryTtlMs')} must be at least twice ${envName('heartbeatMs')}, otherwise workers disappear from the registry between heartbeats`,
+    );
+  if ((config.natsCertFile === '') !== (config.natsKeyFile === ''))
+    problems.push(`${envName('natsCertFile')} and ${envName('natsKeyFile')} belong together: set both or neither`);
+  const tls = ['grpcCaFile', 'grpcCertFile', 'grpcKeyFile'] as const;
+  const missing = tls.filter((setting) => config[setting] === '');
+  if (missing.length > 0 && missing.length < tls.length)
+    problems.push(
+      `${missing.map(envName).join(' and ')} must be set too: mutual TLS needs all of ${tls.map(envName).join(', ')}`,
+    );
+  return problems;
 }
 
 function describeIssue(issue: z.core.$ZodIssue, values: Record<string, string>): string {

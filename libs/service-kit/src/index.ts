@@ -6,12 +6,12 @@ export {
   type MessageHandler,
   type MessageMeta,
   type Subscription,
-} from './bus.js';
-export * from './child.js';
-export * from './child-endpoint.js';
-export * from './chunk-worker.js';
+} from './bus/bus.js';
+export { HeldInlet } from './bus/held-inlet.js';
+export type { KvBucket, KvEntryOf } from './bus/kv-bucket.js';
+export { type NatsUserFiles, writeNatsUsers } from './bus/nats-users.js';
+export type { ReadBackOptions, RetainedMessage } from './bus/retention.js';
 export * from './config.js';
-export type { RunningService, ServiceContext, ServiceDefinitionOf } from './context.js';
 export {
   type CallOptions,
   callUnary,
@@ -24,10 +24,8 @@ export {
   toServiceError,
   type UnaryCall,
   unary,
-} from './grpc.js';
-export { type HealthListener, watchHealth } from './health-watch.js';
-export type { BucketName, KvBucket, KvEntryOf } from './kv-bucket.js';
-export { SERVICE_STATES, type ServiceState } from './lifecycle.js';
+} from './grpc/grpc.js';
+export { type ClientSecurity, GrpcSecurity, PLAIN_CLIENT, SECRET_KEY } from './grpc/security.js';
 export { createLogger, type Logger } from './logging.js';
 export {
   type Counter,
@@ -38,11 +36,16 @@ export {
   type Registry,
   SECONDS_BUCKETS,
 } from './metrics.js';
-export { ownPictures, type ReadOwnPicture } from './own-pictures.js';
-export { type Dated, RetainedReader } from './retained-session.js';
-export type { RecallOptions, RetainedMessage } from './retention.js';
-export { runService } from './run.js';
+export * from './networks.js';
+export * from './process/child.js';
+export * from './process/child-endpoint.js';
+export type { RunningService, ServiceContext, ServiceDefinitionOf } from './process/context.js';
+export { runService } from './process/run.js';
+export { SHUTDOWN_AFTER_DRAIN_MS } from './process/service-process.js';
+export { type HealthListener, watchHealth } from './registry/health-watch.js';
+export { readSecret } from './secret-file.js';
+export { SERVICE_STATES, type ServiceState } from './stage/lifecycle.js';
+export { mapHandlers, type OpenRequest, type SessionStats, type WorkerHandlers } from './stage/worker.js';
 export { RollingPercentiles } from './stats.js';
 export { tracingEnabled, withSpan } from './telemetry/spans.js';
-export { aborted, waitAtMost, waitUntil } from './waiting.js';
-export type { OpenRequest, SessionStats, WorkerHandlers } from './worker.js';
+export { aborted, afterSilence, waitAtMost, waitUntil } from './waiting.js';

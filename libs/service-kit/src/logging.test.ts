@@ -9,14 +9,14 @@ function logged(level: string, write: (log: ReturnType<typeof createLogger>) => 
   return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
-test('a line says who, when and how bad', () => {
+test('a log line contains service, instance, time and level', () => {
   const [line] = logged('info', (log) => log.warn({ sessions: 2 }, 'full'));
   assert.deepEqual([line?.['service'], line?.['instanceId'], line?.['level']], ['gateway', 'gateway-1', 'warn']);
   assert.deepEqual([line?.['msg'], line?.['sessions']], ['full', 2]);
   assert.ok(Number.isFinite(Date.parse(String(line?.['time']))));
 });
 
-test('secrets are not written', () => {
+test('secrets are not logged', () => {
   const fields = {
     token: 'hunter2',
     config: { password: 'hunter2', apiKey: 'hunter2', natsUrl: 'x' },
@@ -27,7 +27,7 @@ test('secrets are not written', () => {
   assert.deepEqual((line?.['config'] as { natsUrl: string } | undefined)?.natsUrl, 'x');
 });
 
-test('the level holds; errors keep stack and cause', () => {
+test('lines below the level are dropped; errors are logged with stack and cause', () => {
   const cause = new Error('deep');
   const lines = logged('warn', (log) => {
     log.info('no');

@@ -1,6 +1,6 @@
-import { Writable } from 'node:stream';
 import { trace } from '@opentelemetry/api';
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+import { LogDestination } from './log-destination.js';
 
 export type { Logger };
 
@@ -8,11 +8,12 @@ export interface LoggerSettings {
   readonly service: string;
   readonly instanceId: string;
   readonly level: string;
-  /** Lines for people instead of JSON; not for programs that wait for the `ready` line. */
+  /** Readable lines instead of JSON. Programs that wait for the `ready` line need JSON. */
   readonly pretty: boolean;
 }
 
-/** Settings and fields that never reach a log, at any depth a service logs them. */
+const STDOUT = 1;
+/** Fields that are replaced by "(hidden)", at the top level of a log line and one level below. */
 const REDACTED = [
   'token',
   'password',
@@ -26,7 +27,7 @@ const REDACTED = [
   '*.apiKey',
 ];
 
-/** JSON lines on stdout, with trace and span id of the active span. Static messages, facts in fields. */
+/** Logger that writes JSON lines to stdout, with the ids of the active trace and span. Messages are static text; values go into fields. */
 export function createLogger(settings: LoggerSettings, destination?: DestinationStream): Logger {
   const options: LoggerOptions = {
     level: settings.level,
@@ -39,16 +40,8 @@ export function createLogger(settings: LoggerSettings, destination?: Destination
       return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId };
     },
   };
-  const target = destination ?? (settings.pretty ? prettyDestination() : undefined);
-  return target === undefined ? pino(options) : pino(options, target);
-}
-
-function prettyDestination(): DestinationStream {
-  return new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      process.stdout.write(prettyLine(chunk.toString()), () => done());
-    },
-  });
+  const stdout = destination ?? new LogDestination(STDOUT);
+  return pino(options, settings.pretty ? { write: (line) => stdout.write(prettyLine(line)) } : stdout);
 }
 
 function prettyLine(line: string): string {

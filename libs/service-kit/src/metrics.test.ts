@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BoundedQueue } from './bounded-queue.js';
 import { createMetrics } from './metrics.js';
 
-test('the same name gives the same metric, a clash is an error', () => {
+test('the same definition returns the same metric, a different one with the same name throws', () => {
   const metrics = createMetrics({ defaults: false });
   const counter = metrics.counter('talkmesh_things_total', 'Things', ['kind']);
   assert.equal(metrics.counter('talkmesh_things_total', 'Things', ['kind']), counter);
@@ -11,14 +11,14 @@ test('the same name gives the same metric, a clash is an error', () => {
   assert.throws(() => metrics.counter('talkmesh_things_total', 'Things'), /exists as/);
 });
 
-test('names and labels are held to the rules', () => {
+test('invalid names and session labels are refused', () => {
   const metrics = createMetrics({ defaults: false });
   assert.throws(() => metrics.counter('things_total', 'x'), /talkmesh_/);
-  for (const label of ['sid', 'session', 'session_id', 'sessionId'])
+  for (const label of ['sessionId', 'session', 'session_id', 'sessionId'])
     assert.throws(() => metrics.counter('talkmesh_x_total', 'x', [label]), /series per session/);
 });
 
-test('queues show in every registry, with Node metrics by default', async () => {
+test('every registry contains the queue metrics, and the Node.js metrics by default', async () => {
   const metrics = createMetrics();
   const queue = new BoundedQueue<number>({ name: 't-metrics', capacity: 1, policy: 'drop-oldest' });
   queue.push(1);

@@ -3,7 +3,7 @@ import { queueDepths, queueDrops } from './bounded-queue.js';
 
 export type { Counter, Gauge, Histogram, Registry };
 
-/** A service's metrics. Names start with `talkmesh_`, times are seconds, sizes bytes; no label ever names a session. */
+/** Metrics of a service. Names start with `talkmesh_`, durations are in seconds, sizes in bytes. No label may identify a session. */
 export interface Metrics {
   readonly registry: Registry;
   counter(name: string, help: string, labels?: readonly string[]): Counter;
@@ -11,7 +11,7 @@ export interface Metrics {
   gauge(name: string, help: string, labels?: readonly string[]): Gauge;
 }
 
-/** From 1 ms to 5 s, close together around a chunk's 480 ms. */
+/** Buckets from 1 ms to 5 s, dense around the 480 ms of a chunk. */
 export const SECONDS_BUCKETS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.48, 0.6, 1, 2, 5,
 ] as const;
@@ -55,16 +55,18 @@ class PromMetrics implements Metrics {
       if (known.kind !== kind) throw new Error(`metric ${name} exists as ${known.kind}, not as ${kind}`);
       return known.metric as M;
     }
-    if (!/^talkmesh_[a-z0-9_]+$/.test(name)) throw new Error(`metric ${name}: names are talkmesh_ and lower case`);
+    if (!/^talkmesh_[a-z0-9_]+$/.test(name))
+      throw new Error(`metric ${name}: a name starts with talkmesh_ and has only lower case letters, digits and _`);
     const session = labels.find((label) => SESSION_LABEL.test(label));
-    if (session !== undefined) throw new Error(`metric ${name}: label ${session} would make a series per session`);
+    if (session !== undefined)
+      throw new Error(`metric ${name}: label ${session} would create one time series per session`);
     const metric = make();
     this.#known.set(name, { metric, kind });
     return metric;
   }
 }
 
-/** A registry of its own with Node's default metrics and the depth and drops of every BoundedQueue of the process. */
+/** Creates a metrics registry with Node's default metrics and with depth and drops of all BoundedQueues of the process. */
 export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   const metrics = new PromMetrics();
   if (options.defaults ?? true) collectDefaultMetrics({ register: metrics.registry });
@@ -80,7 +82,7 @@ export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   });
   new Counter({
     name: 'talkmesh_queue_dropped_total',
-    help: 'Items bounded queues lost: full, refused (never-drop) or cleared',
+    help: 'Items lost by bounded queues: full, refused (never-drop) or cleared',
     labelNames: ['queue', 'reason'],
     registers: [metrics.registry],
     collect() {
@@ -91,12 +93,12 @@ export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   return metrics;
 }
 
-/** Sessions and capacity of a worker, read at each scrape. */
+/** Exports sessions and capacity of a worker, which are read at each scrape. */
 export function exportSessionGauges(metrics: Metrics, worker: { readonly capacity: number; sessions(): number }): void {
   const registers = [metrics.registry];
   new Gauge({
     name: 'talkmesh_sessions',
-    help: 'Sessions this worker holds',
+    help: 'Sessions that this worker holds',
     registers,
     collect() {
       this.set(worker.sessions());
@@ -104,7 +106,7 @@ export function exportSessionGauges(metrics: Metrics, worker: { readonly capacit
   });
   new Gauge({
     name: 'talkmesh_sessions_capacity',
-    help: 'Sessions this worker admits at once',
+    help: 'Most sessions that this worker admits',
     registers,
     collect() {
       this.set(worker.capacity);

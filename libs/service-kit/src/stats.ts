@@ -1,6 +1,6 @@
 const WINDOW = 512;
 
-/** Percentiles of the last 512 durations, milliseconds: for SessionStats, where a histogram's buckets are too coarse. */
+/** Percentiles of the last 512 durations, milliseconds. For SessionStats, where the buckets of a histogram are too coarse. */
 export class RollingPercentiles {
   readonly #values = new Float64Array(WINDOW);
   #count = 0;
@@ -10,7 +10,7 @@ export class RollingPercentiles {
   }
 
   /**
-   * Nearest-rank percentile of the window; 0 while nothing was added.
+   * Nearest-rank percentile of the window; 0 while the window is empty.
    * @param q 0 to 1: 0.5 is the median, 0.95 the p95.
    */
   p(q: number): number {

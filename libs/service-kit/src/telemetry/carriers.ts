@@ -20,13 +20,13 @@ const grpcGetter: TextMapGetter<Metadata> = {
   get: (carrier, key) => carrier.get(key).map(String),
 };
 
-/** W3C trace context of the active span into NATS headers. */
+/** Writes the W3C trace context of the active span into NATS headers. */
 export const injectIntoHeaders = (headers: MsgHdrs): void => propagation.inject(context.active(), headers, natsSetter);
-/** The sender's trace context; an empty one when the headers hold none. */
+/** Reads the sender's trace context; an empty one when the headers contain none. */
 export const extractFromHeaders = (headers: MsgHdrs): Context => propagation.extract(ROOT_CONTEXT, headers, natsGetter);
-/** W3C trace context of the active span into gRPC metadata. */
+/** Writes the W3C trace context of the active span into gRPC metadata. */
 export const injectIntoMetadata = (metadata: Metadata): void =>
   propagation.inject(context.active(), metadata, grpcSetter);
-/** The caller's trace context; an empty one when the metadata hold none. */
+/** Reads the caller's trace context; an empty one when the metadata contain none. */
 export const extractFromMetadata = (metadata: Metadata): Context =>
   propagation.extract(ROOT_CONTEXT, metadata, grpcGetter);

@@ -11,18 +11,18 @@ import {
 
 const TRACER = 'talkmesh';
 
-/** True once a tracing SDK is registered: the default propagator carries no fields. */
+/** True when a tracing SDK is registered. Without one, the default propagator has no fields. */
 export function tracingEnabled(): boolean {
   return propagation.fields().length > 0;
 }
 
 export interface SpanOptions {
   readonly kind?: SpanKind;
-  /** Parent; the active context when left out. */
+  /** Context of the parent span. Default: the active context. */
   readonly parent?: Context;
 }
 
-/** Runs `fn` inside a span and ends it: with an error when `fn` throws or rejects. Costs one call when tracing is off. */
+/** Runs `fn` in a span and ends the span, with an error status when `fn` throws or rejects. Without tracing it costs one function call. */
 export function withSpan<T>(name: string, attributes: Attributes, fn: (span: Span) => T, options: SpanOptions = {}): T {
   const parent = options.parent ?? context.active();
   const span = trace.getTracer(TRACER).startSpan(name, { attributes, kind: options.kind ?? SpanKind.INTERNAL }, parent);

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { core, node, tracing } from '@opentelemetry/sdk-node';
 import { newSessionId, v1 } from '@talkmesh/contracts';
-import { callUnary, closeClient, connectClient, unary } from '../grpc.js';
-import { KitGrpcServer } from '../grpc-server.js';
+import { callUnary, closeClient, connectClient, unary } from '../grpc/grpc.js';
+import { KitGrpcServer } from '../grpc/grpc-server.js';
 import { createMetrics } from '../metrics.js';
-import { ServiceUnderTest } from '../test-fixtures/service.js';
+import { startFixtureService } from '../test-fixtures/service.js';
 import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
 import { waitUntil } from '../waiting.js';
 import { tracingEnabled, withSpan } from './spans.js';
@@ -32,36 +32,38 @@ after(async () => {
 });
 beforeEach(() => exporter.reset());
 
-async function headersOf(publish: (sid: string) => void): Promise<string[]> {
-  const sid = newSessionId();
+async function headersOf(publish: (sessionId: string) => void): Promise<string[]> {
+  const sessionId = newSessionId();
   let keys: string[] | undefined;
-  const subscription = vae.bus.subscribe('latent', sid, (_payload, { headers }) => {
+  const subscription = vae.bus.subscribe('latent', sessionId, (_payload, { headers }) => {
     keys = headers?.keys();
   });
   await vae.bus.flush();
-  publish(sid);
+  publish(sessionId);
   assert.ok(await waitUntil(() => keys !== undefined, 10_000));
   subscription.unsubscribe();
   return keys ?? [];
 }
 
-test('without an SDK nothing but the sender is added, and spans cost no export', async () => {
+test('without an SDK the headers contain only the sender, and no span is exported', async () => {
   assert.equal(tracingEnabled(), false);
-  assert.deepEqual(await headersOf((sid) => score.bus.publish('latent', sid, new Uint8Array(1))), ['tm-instance']);
+  assert.deepEqual(await headersOf((sessionId) => score.bus.publish('latent', sessionId, new Uint8Array(1))), [
+    'tm-instance',
+  ]);
   assert.equal(await withSpan('x', {}, async () => 7), 7);
 });
 
-test('a chunk is one trace from the sender into the handler of the receiver', async () => {
+test('a chunk has one trace from its sender to the handler of the receiver', async () => {
   provider.register({ propagator: new core.W3CTraceContextPropagator() });
   assert.equal(tracingEnabled(), true);
-  const sid = newSessionId();
+  const sessionId = newSessionId();
   let handled: string | undefined;
-  const subscription = vae.bus.subscribe('latent', sid, () => {
+  const subscription = vae.bus.subscribe('latent', sessionId, () => {
     handled = trace.getActiveSpan()?.spanContext().traceId;
   });
   await vae.bus.flush();
   const traceId = withSpan('chunk', { 'talkmesh.chunk': 3 }, (span) => {
-    score.bus.publish('latent', sid, new Uint8Array(1));
+    score.bus.publish('latent', sessionId, new Uint8Array(1));
     return span.spanContext().traceId;
   });
   assert.ok(await waitUntil(() => handled !== undefined, 10_000));
@@ -74,20 +76,20 @@ test('a chunk is one trace from the sender into the handler of the receiver', as
   assert.deepEqual([send?.kind, processed?.kind], [SpanKind.PRODUCER, SpanKind.CONSUMER]);
   assert.equal(send?.parentSpanContext?.spanId, chunk?.spanContext().spanId);
   assert.equal(processed?.parentSpanContext?.spanId, send?.spanContext().spanId);
-  assert.equal(processed?.attributes['talkmesh.session.id'], sid);
+  assert.equal(processed?.attributes['sessionId'], sessionId);
   subscription.unsubscribe();
 });
 
-test('playheads carry the context but make no span', async () => {
+test('playhead messages carry the trace context without a span of their own', async () => {
   await using egress = await createTestContext('webrtc-egress', undefined, nats.url);
-  const sid = newSessionId();
+  const sessionId = newSessionId();
   let handled: string | undefined;
-  score.bus.subscribe('playhead', sid, () => {
+  score.bus.subscribe('playhead', sessionId, () => {
     handled = trace.getSpanContext(context.active())?.traceId;
   });
   await score.bus.flush();
   const traceId = withSpan('play', {}, (span) => {
-    egress.bus.publish('playhead', sid, new Uint8Array(1));
+    egress.bus.publish('playhead', sessionId, new Uint8Array(1));
     return span.spanContext().traceId;
   });
   assert.ok(await waitUntil(() => handled !== undefined, 10_000));
@@ -98,7 +100,7 @@ test('playheads carry the context but make no span', async () => {
   );
 });
 
-test('a gRPC call is a client span and a server span of one trace; failures are marked', async () => {
+test('a gRPC call has a client span and a server span in one trace; failures set the error status', async () => {
   const say = unary(async () => {
     throw new Error('a bug');
   });
@@ -154,10 +156,7 @@ test('the preload sends spans of a real process to the collector', async () => {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
   };
-  await using service = new ServiceUnderTest(env, [
-    '--import',
-    fileURLToPath(new URL('./preload.ts', import.meta.url)),
-  ]);
+  await using service = startFixtureService(env, ['--import', fileURLToPath(new URL('./preload.ts', import.meta.url))]);
   const { grpcAddress } = await service.ready();
   const client = connectClient(v1.StageService, grpcAddress);
   await callUnary(client, 'describe', {}, { deadlineMs: 10_000 });

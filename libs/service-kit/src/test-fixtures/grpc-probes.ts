@@ -1,10 +1,10 @@
-/** What grpcurl and grpc_health_probe do, with the public .proto files of both protocols. */
+/** Does what grpcurl and grpc_health_probe do, with the public .proto files of both protocols. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { type Client, credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { protoPath } from 'grpc-health-check';
-import { callUnary } from '../grpc.js';
+import { callUnary } from '../grpc/grpc.js';
 
 const require = createRequire(import.meta.url);
 const reflectionProto = join(

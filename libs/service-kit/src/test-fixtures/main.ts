@@ -1,7 +1,8 @@
-/** A worker that run.test.ts starts as a process of its own; env FIXTURE_* decides how it behaves. */
+/** A worker that run.test.ts starts as a separate process. The environment variables FIXTURE_* select its behaviour. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@talkmesh/contracts';
 import { defineConfig, type OpenRequest, runService } from '../index.js';
+import { emptyStats } from './empty-stats.js';
 
 const held = new Set<string>();
 const missing = process.env['FIXTURE_MISSING'];
@@ -33,18 +34,7 @@ await runService(
             context.log.info({ closed: sessionId, reason }, 'fixture closed');
             held.delete(sessionId);
           },
-          stats: () =>
-            [...held].map((sessionId) => ({
-              sessionId,
-              epoch: 0,
-              chunk: 0,
-              itemsIn: 0,
-              itemsOut: 0,
-              dropped: 0,
-              p50Ms: 0,
-              p95Ms: 0,
-              late: 0,
-            })),
+          stats: () => [...held].map(emptyStats),
         },
         async [Symbol.asyncDispose]() {
           if (process.env['FIXTURE_DISPOSE'] === 'hang') await new Promise(() => setInterval(() => undefined, 1000));

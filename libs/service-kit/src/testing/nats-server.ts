@@ -3,32 +3,40 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type NatsUserFiles, writeNatsUsers } from '../bus/nats-users.js';
 
 const START_BUDGET_MS = 15_000;
 const CONFIG_FILE = 'nats.conf';
 
-/** A real nats-server with JetStream on a free port of the loopback, its data in a temporary folder. */
+/** A real nats-server with JetStream on a free port of the loopback interface, with its data in a temporary folder. */
 export interface NatsServer extends AsyncDisposable {
   readonly url: string;
+  /** The user of a service; undefined without `users`. */
+  readonly users: NatsUserFiles | undefined;
   readonly pid: number;
-  /** SIGKILL: connections break as when a machine dies. */
+  /** Ends the server with SIGKILL: connections break as at a crash. */
   kill(): Promise<void>;
-  /** Starts it again on the same port. What JetStream held in memory is gone. */
+  /** Replaces the additional configuration; it counts from the next start on. */
+  configure(config: string): Promise<void>;
+  /** Starts the server once more on the same port. What JetStream held in memory is lost. */
   start(): Promise<void>;
 }
 
 export interface NatsServerOptions {
-  /** Environment with TALKMESH_NATS_SERVER, the program to run; `nats-server` from PATH when not set. */
+  /** Environment in which TALKMESH_NATS_SERVER names the program to run. Default: `nats-server` from PATH. */
   readonly env?: NodeJS.ProcessEnv;
-  /** More of its configuration, in nats-server's own syntax: users, permissions, limits. */
+  /** Additional configuration in the syntax of nats-server: users, permissions, limits. */
   readonly config?: string;
+  /** Creates one user per service, with the permissions of the pipeline table. */
+  readonly users?: boolean;
 }
 
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
   const env = options.env ?? process.env;
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-nats-'));
-  await writeFile(join(folder, CONFIG_FILE), options.config ?? '');
-  const server = new SpawnedNatsServer(env['TALKMESH_NATS_SERVER'] || 'nats-server', folder);
+  const users = options.users ? await writeNatsUsers(folder) : undefined;
+  await writeFile(join(folder, CONFIG_FILE), `${options.config ?? ''}\n${users?.serverConfig ?? ''}`, { mode: 0o600 });
+  const server = new SpawnedNatsServer(env['TALKMESH_NATS_SERVER'] || 'nats-server', folder, users);
   try {
     await server.start();
   } catch (thrown) {
@@ -44,11 +52,13 @@ class SpawnedNatsServer implements NatsServer {
   #process: ChildProcess | undefined;
   #exited: Promise<unknown> = Promise.resolve();
   #stderr = '';
+  readonly users: NatsUserFiles | undefined;
   url = '';
 
-  constructor(program: string, folder: string) {
+  constructor(program: string, folder: string, users: NatsUserFiles | undefined) {
     this.#program = program;
     this.#folder = folder;
+    this.users = users;
   }
 
   get pid(): number {
@@ -82,7 +92,7 @@ class SpawnedNatsServer implements NatsServer {
         resolve(undefined);
       });
       child.once('exit', (code, signal) => {
-        ended ??= `nats-server ended with ${code ?? signal}: ${this.#stderr.slice(-1000)}`;
+        ended ??= `nats-server exited with ${code ?? signal}: ${this.#stderr.slice(-1000)}`;
         resolve(undefined);
       });
     });
@@ -101,6 +111,10 @@ class SpawnedNatsServer implements NatsServer {
       await sleep(20);
     }
     throw new Error(ended);
+  }
+
+  configure(config: string): Promise<void> {
+    return writeFile(join(this.#folder, CONFIG_FILE), config, { mode: 0o600 });
   }
 
   async kill(): Promise<void> {

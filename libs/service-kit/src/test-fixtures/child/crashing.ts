@@ -1,6 +1,6 @@
 /** A child that child.test.ts starts, asks and kills. */
 import { MeshError } from '@talkmesh/contracts';
-import { serveParent } from '../../child-endpoint.js';
+import { serveParent } from '../../process/child-endpoint.js';
 
 export type ToCrashing =
   | { op: 'echo'; data: Int16Array }
