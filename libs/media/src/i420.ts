@@ -1,4 +1,3 @@
-/** A part of a picture, pixels. */
 export interface Box {
   readonly x: number;
   readonly y: number;
@@ -6,18 +5,18 @@ export interface Box {
   readonly height: number;
 }
 
-/** Bytes of a planar I420 picture; width and height are even. */
+/** Bytes of a planar I420 frame. @throws RangeError unless width and height are even and positive */
 export function i420Bytes(width: number, height: number): number {
   if (width % 2 !== 0 || height % 2 !== 0 || width <= 0 || height <= 0)
-    throw new RangeError(`I420 sizes are even and positive, not ${width}x${height}`);
+    throw new RangeError(`I420 width and height must be even and positive, not ${width}x${height}`);
   return (width * height * 3) / 2;
 }
 
-/** Black, BT.601 limited range. */
+/** A black frame, BT.601 limited range. */
 export function blackI420(width: number, height: number): Uint8Array {
-  const picture = new Uint8Array(i420Bytes(width, height)).fill(128);
-  picture.fill(16, 0, width * height);
-  return picture;
+  const frame = new Uint8Array(i420Bytes(width, height)).fill(128);
+  frame.fill(16, 0, width * height);
+  return frame;
 }
 
 /** I420 (BT.601 limited range) to RGBA, alpha 255; chroma is not interpolated. */
@@ -42,7 +41,7 @@ export function i420ToRgba(i420: Uint8Array, width: number, height: number): Uin
   return rgba;
 }
 
-/** Mean of the Y plane inside a box (clipped to the picture), 0..255; NaN for an empty box. */
+/** Mean of the Y plane inside a box (clipped to the frame), 0..255; NaN for an empty box. */
 export function meanLuma(i420: Uint8Array, width: number, height: number, box: Box): number {
   checkSize(i420, width, height);
   const [left, top] = [Math.max(0, Math.floor(box.x)), Math.max(0, Math.floor(box.y))];
@@ -56,5 +55,5 @@ export function meanLuma(i420: Uint8Array, width: number, height: number, box: B
 function checkSize(i420: Uint8Array, width: number, height: number): void {
   const expected = i420Bytes(width, height);
   if (i420.byteLength !== expected)
-    throw new RangeError(`a ${width}x${height} I420 picture has ${expected} bytes, not ${i420.byteLength}`);
+    throw new RangeError(`a ${width}x${height} I420 frame has ${expected} bytes, not ${i420.byteLength}`);
 }

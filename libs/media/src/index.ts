@@ -1,3 +1,4 @@
+export * from './channel-mixer.js';
 export * from './i420.js';
 export * from './pcm.js';
 export * from './pcm-ring.js';

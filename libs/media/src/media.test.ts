@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blackI420, i420Bytes, i420ToRgba, meanLuma } from './i420.js';
-import { fromPcm16, mixDown, rms, toPcm16 } from './pcm.js';
+import { fromPcm16, rms, toPcm16 } from './pcm.js';
 import { PcmRing } from './pcm-ring.js';
 import { pitchShift } from './pitch-shift.js';
 import { PlayoutClock } from './playout-clock.js';
@@ -10,19 +10,18 @@ import { SpeechGate } from './voice-activity.js';
 const tone = (hz: number, samples: number): Int16Array =>
   Int16Array.from({ length: samples }, (_, i) => Math.round(12_000 * Math.sin((2 * Math.PI * hz * i) / 24_000)));
 
-test('samples convert both ways, clipped and rounded', () => {
+test('samples are converted in both directions, rounded and clipped', () => {
   assert.deepEqual(
     toPcm16(Float32Array.of(0, 1, -1, 2, -2, Number.NaN, 0.5)),
     Int16Array.of(0, 32_767, -32_768, 32_767, -32_768, 0, 16_384),
   );
   const pcm = Int16Array.from({ length: 65_536 }, (_, i) => i - 32_768);
   assert.deepEqual(toPcm16(fromPcm16(pcm)), pcm);
-  assert.deepEqual(mixDown([Float32Array.of(1, 0), Float32Array.of(0, -1)]), Float32Array.of(0.5, -0.5));
   assert.equal(rms(new Int16Array(0)), 0);
   assert.ok(Math.abs(rms(tone(1000, 24_000)) - 12_000 / 32_768 / Math.SQRT2) < 1e-4);
 });
 
-test('the ring is a queue for any sequence of pushes, takes and things put back', () => {
+test('the ring is a FIFO queue for any sequence of push, take and putBack', () => {
   const ring = new PcmRing();
   const expected: number[] = [];
   let next = 0;
@@ -46,7 +45,7 @@ test('the ring is a queue for any sequence of pushes, takes and things put back'
   }
 });
 
-test('a full ring refuses a block whole and clear forgets', () => {
+test('a full ring refuses a whole block, and clear empties it', () => {
   const ring = new PcmRing(10);
   assert.ok(ring.push(new Int16Array(8).fill(3)));
   assert.equal(ring.push(new Int16Array(3)), false);
@@ -55,7 +54,7 @@ test('a full ring refuses a block whole and clear forgets', () => {
   assert.deepEqual(ring.take(2), Int16Array.of(0, 0));
 });
 
-/** Frequency by counting upward zero crossings of the middle part. */
+/** Estimates the frequency from upward zero crossings in the middle part. */
 function frequency(pcm: Int16Array): number {
   const part = pcm.subarray(pcm.length / 4, (pcm.length * 3) / 4);
   let crossings = 0;
@@ -63,7 +62,7 @@ function frequency(pcm: Int16Array): number {
   return (crossings * 24_000) / part.length;
 }
 
-test('pitch moves, duration and level stay', () => {
+test('the pitch shifts while duration and level stay', () => {
   const voice = tone(220, 48_000);
   for (const semitones of [-5, -2, 3, 7]) {
     const shifted = pitchShift(voice, 24_000, semitones);
@@ -77,7 +76,7 @@ test('pitch moves, duration and level stay', () => {
   assert.equal(pitchShift(tone(220, 100), 24_000, 4).length, 100);
 });
 
-test('the playout clock does not drift, holds by whole frames and stops', () => {
+test('the playout clock does not drift, is held by whole frames, and can be stopped', () => {
   let nowMs = 1000;
   const clock = new PlayoutClock({ fps: 25, now: () => nowMs });
   assert.equal(clock.dueFrame(), -1);
@@ -121,7 +120,7 @@ test('the speech gate ignores clicks and short pauses', () => {
   assert.throws(() => new SpeechGate({ startThreshold: 0.2 }), RangeError);
 });
 
-test('I420 pictures: black, conversion of known colours, mean of a box', () => {
+test('I420 frames: black, conversion of known colours, mean luma of a box', () => {
   assert.equal(i420Bytes(256, 256), 98_304);
   assert.throws(() => i420Bytes(3, 2), RangeError);
   assert.deepEqual([...i420ToRgba(blackI420(2, 2), 2, 2)].slice(0, 4), [0, 0, 0, 255]);
@@ -131,9 +130,9 @@ test('I420 pictures: black, conversion of known colours, mean of a box', () => {
   assert.deepEqual(colour(235, 128, 128), [255, 255, 255]);
   assert.deepEqual(colour(81, 90, 240), [254, 0, 0], 'BT.601 red');
   assert.deepEqual(colour(145, 54, 34), [0, 255, 1], 'BT.601 green');
-  const picture = blackI420(4, 2);
-  picture[5] = 216;
-  assert.equal(meanLuma(picture, 4, 2, { x: 1, y: 1, width: 1, height: 1 }), 216);
-  assert.equal(meanLuma(picture, 4, 2, { x: 0, y: 0, width: 99, height: 99 }), 16 + 200 / 8);
-  assert.throws(() => meanLuma(picture, 2, 2, { x: 0, y: 0, width: 1, height: 1 }), RangeError);
+  const frame = blackI420(4, 2);
+  frame[5] = 216;
+  assert.equal(meanLuma(frame, 4, 2, { x: 1, y: 1, width: 1, height: 1 }), 216);
+  assert.equal(meanLuma(frame, 4, 2, { x: 0, y: 0, width: 99, height: 99 }), 16 + 200 / 8);
+  assert.throws(() => meanLuma(frame, 2, 2, { x: 0, y: 0, width: 1, height: 1 }), RangeError);
 });

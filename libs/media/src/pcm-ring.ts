@@ -1,6 +1,6 @@
 const INITIAL_SAMPLES = 4096;
 
-/** FIFO of 16-bit samples. Grows as needed up to `maxSamples`; never drops by itself. */
+/** FIFO queue of 16-bit samples. It grows as needed up to `maxSamples` and never drops samples itself. */
 export class PcmRing {
   #samples = new Int16Array(INITIAL_SAMPLES);
   #start = 0;
@@ -11,12 +11,11 @@ export class PcmRing {
     this.#maxSamples = maxSamples;
   }
 
-  /** Samples that can be taken. */
   get length(): number {
     return this.#length;
   }
 
-  /** Appends; false, and nothing appended, when it would hold more than `maxSamples`. */
+  /** Appends a block. Returns false and appends nothing if it would exceed `maxSamples`. */
   push(pcm: Int16Array): boolean {
     if (this.#length + pcm.length > this.#maxSamples) return false;
     this.#reserve(this.#length + pcm.length);
@@ -29,7 +28,7 @@ export class PcmRing {
     return true;
   }
 
-  /** Puts samples that were taken back before the others; not bounded by `maxSamples`. */
+  /** Returns taken samples to the front of the queue; `maxSamples` does not apply. */
   putBack(pcm: Int16Array): void {
     this.#reserve(this.#length + pcm.length);
     const capacity = this.#samples.length;
@@ -40,7 +39,7 @@ export class PcmRing {
     this.#length += pcm.length;
   }
 
-  /** Removes the next `count` samples. When fewer are there, the rest is zeros. */
+  /** Removes and returns the next `count` samples, padded with zeros if the queue holds fewer. */
   take(count: number): Int16Array {
     const taken = new Int16Array(count);
     const available = Math.min(count, this.#length);
@@ -52,7 +51,7 @@ export class PcmRing {
     return taken;
   }
 
-  /** Forgets everything; returns how many samples that were. */
+  /** Empties the queue. Returns the number of samples dropped. */
   clear(): number {
     const dropped = this.#length;
     this.#samples = new Int16Array(INITIAL_SAMPLES);

@@ -1,19 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
-
-/** Averages channels of equal length into one, -1..1 stays -1..1. */
-export function mixDown(channels: readonly Float32Array[]): Float32Array {
-  const first = channels[0];
-  if (first === undefined) return new Float32Array(0);
-  if (channels.length === 1) return first.slice();
-  if (channels.some((channel) => channel.length !== first.length))
-    throw new MeshError('AUDIO_FORMAT_INVALID', 'channels must have the same number of samples');
-  const mono = new Float32Array(first.length);
-  for (const channel of channels) for (let i = 0; i < mono.length; i++) mono[i] = (mono[i] ?? 0) + (channel[i] ?? 0);
-  for (let i = 0; i < mono.length; i++) mono[i] = (mono[i] ?? 0) / channels.length;
-  return mono;
-}
-
-/** -1..1 to signed 16 bit, rounded; values outside are clipped, NaN becomes 0. */
+/** Converts -1..1 to signed 16 bit, rounded; values outside are clipped, NaN becomes 0. */
 export function toPcm16(samples: Float32Array): Int16Array {
   const pcm = new Int16Array(samples.length);
   for (let i = 0; i < samples.length; i++) {
@@ -22,7 +7,6 @@ export function toPcm16(samples: Float32Array): Int16Array {
   return pcm;
 }
 
-/** Signed 16 bit to -1..1. */
 export function fromPcm16(pcm: Int16Array): Float32Array {
   const samples = new Float32Array(pcm.length);
   for (let i = 0; i < pcm.length; i++) samples[i] = (pcm[i] ?? 0) / 32768;

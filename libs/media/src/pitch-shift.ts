@@ -7,7 +7,7 @@ const SEARCH_MS = 10;
 const RATIO_STEPS = 480;
 
 /**
- * Moves the pitch without changing the duration: WSOLA time stretching (Verhelst and Roelands 1993), then resampling by the
+ * Shifts the pitch without changing the duration: WSOLA time stretching (Verhelst and Roelands 1993), then resampling by the
  * same ratio.
  * @param pcm mono @param semitones -12..12, rounded to about 4 cents
  */
@@ -26,7 +26,7 @@ export function pitchShift(pcm: Int16Array, rateHz: number, semitones: number): 
   return toPcm16(shifted);
 }
 
-/** Makes audio `factor` times as long at the same pitch. */
+/** Stretches audio to `factor` times its length at the same pitch. */
 function stretch(input: Float32Array, rateHz: number, factor: number): Float32Array {
   const frame = 2 * Math.round((rateHz * FRAME_MS) / 2000);
   const hop = frame / 2;
@@ -48,7 +48,7 @@ function stretch(input: Float32Array, rateHz: number, factor: number): Float32Ar
   return output;
 }
 
-/** Where, near `ideal`, the input continues most like the natural continuation at `natural`; coarse, then fine. */
+/** Finds the position within `search` of `ideal` where the input is most similar to that at `natural`: a coarse, then a fine search. */
 function bestOffset(input: Float32Array, natural: number, ideal: number, length: number, search: number): number {
   const score = (at: number, step: number): number => {
     let dot = 0;

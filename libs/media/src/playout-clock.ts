@@ -1,12 +1,11 @@
 export interface PlayoutClockOptions {
   readonly fps: number;
-  /** A monotonic clock, milliseconds. */
   readonly now: () => number;
 }
 
 /**
- * Tells which frame is due. Times are computed from the frame number, never summed up, so the clock does not drift; a held
- * frame moves everything after it by whole frames.
+ * Computes which frame is due. Times are computed from the frame number, not accumulated, so the clock does not drift. A held frame
+ * delays all later frames by whole frames.
  */
 export class PlayoutClock {
   readonly #frameMs: number;
@@ -24,18 +23,18 @@ export class PlayoutClock {
     return this.#startMs !== undefined;
   }
 
-  /** Frames the schedule was moved back by. */
+  /** Number of frames by which the schedule was delayed since `start`. */
   get heldFrames(): number {
     return this.#heldFrames;
   }
 
-  /** Frame 0 is due now (or at `atMs`). Starting again forgets what was held. */
+  /** Makes frame 0 due now (or at `atMs`) and resets `heldFrames`. */
   start(atMs = this.#now()): void {
     this.#startMs = atMs;
     this.#heldFrames = 0;
   }
 
-  /** Nothing is due until `start`. */
+  /** Stops the clock: no frame is due until `start`. */
   stop(): void {
     this.#startMs = undefined;
   }
@@ -47,18 +46,17 @@ export class PlayoutClock {
     return Math.max(-1, slots - this.#heldFrames);
   }
 
-  /** When a frame is due, on the clock of `now`; Infinity while stopped. */
+  /** Time at which a frame is due, on the clock of `now`; Infinity while stopped. */
   dueAtMs(frame: number): number {
     if (this.#startMs === undefined) return Number.POSITIVE_INFINITY;
     return this.#startMs + (frame + this.#heldFrames) * this.#frameMs;
   }
 
-  /** Milliseconds until a frame is due; negative when it is late. */
   untilMs(frame: number): number {
     return this.dueAtMs(frame) - this.#now();
   }
 
-  /** The last frame is shown `frames` slots longer: every later frame is due later. */
+  /** Delays every later frame by `frames` frames, because the current one is held. */
   hold(frames = 1): void {
     this.#heldFrames += frames;
   }

@@ -14,13 +14,13 @@ function resample(input: Float32Array, fromHz: number, toHz: number, block = inp
   return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** Away from the edges, where the sine is cut and not a sine. */
+/** Ignores the edges, where the sine is truncated. */
 const middle = (samples: Float32Array): Float32Array =>
   samples.subarray(Math.floor(samples.length / 4), Math.floor((samples.length * 3) / 4));
 
 const RATES = [8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000];
 
-test('the length is exact and a tone keeps its place and level, from every rate', () => {
+test('the output length is exact and a tone keeps its phase and level, from every rate', () => {
   for (const fromHz of RATES) {
     const samples = fromHz + 7;
     const output = resample(sine(997, fromHz, samples), fromHz, 24_000);
@@ -31,14 +31,14 @@ test('the length is exact and a tone keeps its place and level, from every rate'
   }
 });
 
-test('block sizes do not matter', () => {
+test('the output does not depend on block sizes', () => {
   const input = sine(440, 44_100, 5000);
   const whole = resample(input, 44_100, 24_000);
   for (const block of [1, 7, 441, 882])
     assert.deepEqual(resample(input, 44_100, 24_000, block), whole, `blocks of ${block}`);
 });
 
-test('what the lower rate cannot carry is removed, not folded back', () => {
+test('frequencies above the lower Nyquist frequency are removed, not aliased', () => {
   const tone = middle(resample(sine(15_000, 48_000, 48_000), 48_000, 24_000));
   assert.ok(rms(tone) < 2e-5, `15 kHz leaves ${rms(tone)}`);
   const image = middle(resample(sine(1000, 8000, 8000), 8000, 24_000));
@@ -46,7 +46,7 @@ test('what the lower rate cannot carry is removed, not folded back', () => {
   assert.ok(Math.abs(rms(image) - rms(expected)) < 1e-5);
 });
 
-test('a resampler can be used again after a flush, and equal rates pass through', () => {
+test('a resampler can be reused after a flush, and equal rates pass samples through', () => {
   const resampler = new Resampler(16_000, 24_000);
   const once = (): number[] => [...resampler.push(sine(300, 16_000, 1600)), ...resampler.flush()];
   assert.deepEqual(once(), once());
@@ -57,7 +57,7 @@ test('a resampler can be used again after a flush, and equal rates pass through'
   assert.throws(() => new Resampler(44_100.5, 24_000), RangeError);
 });
 
-test('silence stays silence and a constant stays that constant', () => {
+test('silence stays silence and a constant keeps its value', () => {
   assert.ok(resample(new Float32Array(1000), 48_000, 24_000).every((sample) => sample === 0));
   const constant = middle(resample(new Float32Array(4000).fill(0.25), 22_050, 24_000));
   for (const sample of constant) assert.ok(Math.abs(sample - 0.25) < 1e-6);

@@ -4,13 +4,13 @@ import { fromPcm16 } from './pcm.js';
 const ZERO_CROSSINGS = 24;
 /** Kaiser window: about 90 dB stop band. */
 const KAISER_BETA = 9;
-/** Pass band as a part of the lower Nyquist rate. */
+/** Pass band as a fraction of the lower Nyquist frequency. */
 const PASS_BAND = 0.94;
 
 /**
  * Streaming sample-rate conversion with a Kaiser-windowed sinc (Smith, "Digital Audio Resampling"), one filter phase per
- * output position of the reduced ratio. Zero delay: output sample n lies at input position n * from / to, and n samples in
- * become round(n * to / from) out once `flush` was called.
+ * output position of the reduced ratio. Zero delay: output sample n corresponds to input position n * from / to. After
+ * `flush`, n input samples have become round(n * to / from) output samples.
  */
 export class Resampler {
   readonly #up: number;
@@ -23,10 +23,10 @@ export class Resampler {
   #samplesIn = 0;
   #samplesOut = 0;
 
-  /** @param fromHz @param toHz positive integers */
+  /** @throws RangeError unless both rates are positive integers */
   constructor(fromHz: number, toHz: number) {
     if (!Number.isInteger(fromHz) || !Number.isInteger(toHz) || fromHz <= 0 || toHz <= 0)
-      throw new RangeError(`sample rates are positive integers, not ${fromHz} and ${toHz}`);
+      throw new RangeError(`sample rates must be positive integers, not ${fromHz} and ${toHz}`);
     const divisor = greatestCommonDivisor(fromHz, toHz);
     this.#up = toHz / divisor;
     this.#down = fromHz / divisor;
@@ -36,7 +36,7 @@ export class Resampler {
     this.#reset();
   }
 
-  /** The output that is certain now: it lags the input by the filter's half width. */
+  /** Returns the output that later input cannot change; it lags the input by half the filter width. */
   push(input: Float32Array | Int16Array): Float32Array {
     const samples = input instanceof Int16Array ? fromPcm16(input) : input;
     this.#samplesIn += samples.length;
@@ -46,7 +46,7 @@ export class Resampler {
     return this.#produce(Math.max(last, this.#samplesOut));
   }
 
-  /** The rest; afterwards the resampler starts anew. */
+  /** Returns the remaining output and resets the resampler. */
   flush(): Float32Array {
     if (this.#phases.length === 0) {
       this.#reset();

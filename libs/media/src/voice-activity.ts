@@ -1,22 +1,22 @@
-/** Speech began or ended; `atMs` counts from the first sample the detector saw. */
+/** Speech started or stopped; `atMs` counts from the first sample that the detector received. */
 export interface VadEvent {
   readonly type: 'start' | 'stop';
   readonly atMs: number;
 }
 
-/** Finds speech in PCM16 mono 24 kHz audio of any block size. */
+/** Detects speech in PCM16 mono 24 kHz audio of any block size. */
 export interface VoiceActivityDetector {
   push(pcm24k: Int16Array): Promise<VadEvent[]> | VadEvent[];
 }
 
 export interface SpeechGateOptions {
-  /** Probability at which speech may begin. */
+  /** Probability at which speech may start. */
   readonly startThreshold?: number;
-  /** Probability below which speech may end; lower than the start, so that it does not flutter. */
+  /** Probability below which speech may stop; at most the start threshold, so that the state does not oscillate. */
   readonly stopThreshold?: number;
-  /** Speech this long, milliseconds, is a start: clicks are not. */
+  /** Duration of speech, milliseconds, that counts as a start; shorter sounds are clicks. */
   readonly startMs?: number;
-  /** A pause this long, milliseconds, is a stop: the gap between two words is not. */
+  /** Duration of silence, milliseconds, that counts as a stop; shorter silence is a gap between words. */
   readonly stopMs?: number;
 }
 
@@ -41,7 +41,7 @@ export class SpeechGate {
     const { startThreshold, stopThreshold, startMs, stopMs } = this.#options;
     const against = this.#speaking ? probability < stopThreshold : probability >= startThreshold;
     if (!against) {
-      // One weak block must not erase a beginning, so evidence for a start only shrinks.
+      // One weak block must not discard the evidence for a start, so it only reduces it.
       this.#evidenceMs = this.#speaking ? 0 : Math.max(0, this.#evidenceMs - frameMs);
       return undefined;
     }
@@ -52,7 +52,6 @@ export class SpeechGate {
     return this.#speaking ? 'start' : 'stop';
   }
 
-  /** Back to silence, without an event. */
   reset(): void {
     this.#speaking = false;
     this.#evidenceMs = 0;

@@ -1,4 +1,10 @@
 export * from './config.js';
+export * from './ice-servers.js';
+export * from './livekit/config.js';
+export * from './livekit/room-host.js';
+export type { FromRoom, RoomEnd, RoomRequest, RoomState } from './livekit/room-protocol.js';
+export * from './offer.js';
 export * from './peer-host.js';
 export type { PeerState } from './protocol.js';
+export { RemoteCandidates } from './remote-candidates.js';
 export * from './sdp.js';

@@ -1,92 +1,54 @@
-import { readFile } from 'node:fs/promises';
 import { MeshError } from '@talkmesh/contracts';
-import { type Logger, type Metrics, SupervisedChild } from '@talkmesh/service-kit';
 import type { RtcConfig } from './config.js';
-import type { FromPeerChild, PeerReply, PeerSettings, PeerState, ToPeerChild } from './protocol.js';
+import { ConnectionHost, type ConnectionHostOptions, type ConnectionListener } from './connection-host.js';
+import { IceServers } from './ice-servers.js';
+import type { PeerReply, PeerRequest, PeerSettings, PeerState } from './protocol.js';
+import { RemoteCandidates } from './remote-candidates.js';
 
-const START_MS = 30_000;
-const CLOSE_MS = 2000;
-const PING = { everyMs: 5000, deadlineMs: 10_000 };
-const RESTART_PAUSE = { minMs: 100, maxMs: 5000 };
+/** Receives what happens to one peer connection. */
+export type PeerListener<Out> = ConnectionListener<PeerState, Out>;
 
-/** What the owner of a peer connection hears. */
-export interface PeerListener<Out> {
-  /** Nothing follows `failed` and `closed`, and nothing `PeerHost.close`. */
-  onState(state: PeerState): void;
-  onMessage(message: Out): void;
-  /** The child process ended and the connection with it; nothing follows. */
-  onLost(): void;
-}
-
-export interface PeerHostOptions {
-  /** Label in metrics and logs. */
-  readonly name: string;
-  /** The child's module without extension, beside the caller's: it calls `servePeers`. */
-  readonly module: URL;
-  readonly config: RtcConfig;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  /** How long the child may take to get up, milliseconds. */
-  readonly startMs?: number;
-  /** How often the child is asked whether it lives, and how soon it must say so. */
-  readonly ping?: { readonly everyMs: number; readonly deadlineMs: number };
+export interface PeerHostOptions extends Omit<ConnectionHostOptions, 'needs' | 'gauge'> {
+  /** `grpcHost`: where the service listens, which decides the default of `rtcRemoteNetworks`. The module calls `servePeers`. */
+  readonly config: RtcConfig & { readonly grpcHost?: string };
 }
 
 /**
- * Peer connections in one supervised child process: WebRTC is native code that may crash, and a crash must cost a reconnect,
- * never a session. `Setup` opens a peer, `In` goes to it, `Out` comes from it.
+ * Peer connections that answer offers, in a child process. `Setup` is sent when a peer is opened, `In` are messages to a peer, `Out`
+ * messages from it.
  */
 export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   readonly #options: PeerHostOptions;
-  readonly #settings: PeerSettings;
-  readonly #child: SupervisedChild<ToPeerChild<Setup, In>, PeerReply, FromPeerChild<Out>>;
-  readonly #peers = new Map<string, PeerListener<Out>>();
-  readonly #watchdog: NodeJS.Timeout;
-  #up = false;
-  #onUp: () => void = () => {};
+  readonly #ice: IceServers;
+  readonly #remote: RemoteCandidates;
+  readonly #host: ConnectionHost<PeerRequest<Setup>, PeerReply, PeerState, In, Out>;
 
-  /** Resolves when the child is up. @throws MeshError CONFIG_INVALID: the TURN password cannot be read; TOOL_MISSING: it does not start */
+  /** Resolves when the child has started. @throws MeshError CONFIG_INVALID: the TURN password cannot be read; TOOL_MISSING: it does not start */
   static async start<Setup, In, Out>(options: PeerHostOptions): Promise<PeerHost<Setup, In, Out>> {
-    const host = new PeerHost<Setup, In, Out>(options, await settingsOf(options.config));
-    const up = new Promise<boolean>((resolve) => {
-      host.#onUp = () => resolve(true);
-      setTimeout(() => resolve(false), options.startMs ?? START_MS).unref();
+    const ice = IceServers.load(options.config);
+    const gauge = options.metrics.gauge('talkmesh_peers', 'Peer connections held by the WebRTC child process');
+    const host = await ConnectionHost.start<PeerRequest<Setup>, PeerReply, PeerState, In, Out>({
+      ...options,
+      needs: '@roamhq/wrtc',
+      gauge,
     });
-    if (await up) return host;
-    await host[Symbol.asyncDispose]();
-    const what = 'does not start; is @roamhq/wrtc installed for this platform? Its own words are on stderr';
-    throw new MeshError('TOOL_MISSING', `the process ${options.name} ${what}`);
+    return new PeerHost<Setup, In, Out>(options, ice, host);
   }
 
-  private constructor(options: PeerHostOptions, settings: PeerSettings) {
+  private constructor(
+    options: PeerHostOptions,
+    ice: IceServers,
+    host: ConnectionHost<PeerRequest<Setup>, PeerReply, PeerState, In, Out>,
+  ) {
     this.#options = options;
-    this.#settings = settings;
-    this.#child = new SupervisedChild({
-      name: options.name,
-      module: withExtension(options.module),
-      log: options.log,
-      metrics: options.metrics,
-      backoff: RESTART_PAUSE,
-      onStart: () => {
-        this.#up = true;
-        this.#onUp();
-      },
-      onExit: () => this.#lost(),
-    });
-    this.#child.on('event', (event) => this.#receive(event));
-    const peers = options.metrics.gauge('talkmesh_peers', 'Peer connections held by the WebRTC child process');
-    this.#watchdog = setInterval(
-      () => {
-        peers.set(this.#peers.size);
-        this.#ping();
-      },
-      (options.ping ?? PING).everyMs,
-    );
+    this.#ice = ice;
+    this.#host = host;
+    this.#remote = new RemoteCandidates(remoteNetworks(options.config));
   }
 
   /** Process id of the child, undefined while it is down. */
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#host.pid;
   }
 
   /**
@@ -94,94 +56,57 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
    * @throws MeshError SDP_INVALID, SDP_TIMEOUT, SESSION_LIMIT (no port is free), PEER_LOST (the child crashed; try again)
    */
   async open(peerId: string, sdp: string, setup: Setup, listener: PeerListener<Out>): Promise<string> {
-    this.#peers.set(peerId, listener);
     const { rtcAnswerMs } = this.#options.config;
+    const request = { sdp: this.#remote.filter(sdp), settings: this.#settingsFor(peerId), setup };
     try {
-      const request = { op: 'open', peerId, sdp, settings: this.#settings, setup } as const;
-      return (await this.#child.request(request, { deadlineMs: rtcAnswerMs })).sdp;
+      return (await this.#host.open(peerId, request, listener, { deadlineMs: rtcAnswerMs })).sdp;
     } catch (thrown) {
-      const known = this.#peers.delete(peerId);
       const error = MeshError.from(thrown);
+      if (error.reason === 'INTERNAL') throw this.#refused(error);
       if (error.reason !== 'DEADLINE_EXCEEDED') throw error;
-      if (known) this.#child.send({ op: 'close', peerId });
-      throw new MeshError('SDP_TIMEOUT', `no answer within ${rtcAnswerMs} ms, offer again`, { cause: thrown });
+      throw new MeshError('SDP_TIMEOUT', `no answer within ${rtcAnswerMs} ms; send the offer again`, { cause: thrown });
     }
   }
 
-  /** False: the child is down or does not keep up. */
+  /** Sends a message to a peer. Returns false when the child is down or its queue is full. */
   post(peerId: string, body: In): boolean {
-    return this.#peers.has(peerId) && this.#child.send({ op: 'message', peerId, body });
+    return this.#host.post(peerId, body);
   }
 
-  /** Unknown peers are closed already. */
-  async close(peerId: string): Promise<void> {
-    if (!this.#peers.delete(peerId)) return;
-    try {
-      await this.#child.request({ op: 'close', peerId }, { deadlineMs: CLOSE_MS });
-    } catch (err) {
-      // A child that crashed or hangs has closed, or will have closed, its connections by ending.
-      this.#options.log.debug({ err }, 'a peer was not closed by its child process');
-    }
+  /** Closes a peer. An unknown peer is already closed, so that is no error. */
+  close(peerId: string): Promise<void> {
+    return this.#host.close(peerId);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#watchdog);
-    this.#peers.clear();
-    await this.#child.dispose();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#host[Symbol.asyncDispose]();
   }
 
-  #receive(event: FromPeerChild<Out>): void {
-    const listener = this.#peers.get(event.peerId);
-    if (listener === undefined) return;
-    if (event.kind === 'message') {
-      listener.onMessage(event.body);
-      return;
-    }
-    if (event.state === 'failed' || event.state === 'closed') this.#peers.delete(event.peerId);
-    listener.onState(event.state);
+  #settingsFor(peerId: string): PeerSettings {
+    const { config } = this.#options;
+    return {
+      portMin: config.rtcPortMin,
+      portMax: config.rtcPortMax,
+      advertise: config.rtcAdvertise,
+      gatherMs: config.rtcGatherMs,
+      iceServers: this.#ice.own(peerId),
+      relayOnly: config.iceRelayOnly,
+    };
   }
 
-  #lost(): void {
-    this.#up = false;
-    const lost = [...this.#peers.values()];
-    this.#peers.clear();
-    for (const listener of lost) listener.onLost();
-  }
-
-  /** Native code can also hang; then nothing but ending the process helps. */
-  #ping(): void {
-    const { pid } = this.#child;
-    if (pid === undefined || !this.#up) return;
-    const { deadlineMs } = this.#options.ping ?? PING;
-    this.#child.request({ op: 'ping' }, { deadlineMs }).catch((thrown: unknown) => {
-      if (MeshError.from(thrown).reason !== 'DEADLINE_EXCEEDED' || this.#child.pid !== pid) return;
-      this.#options.log.error({ child: this.#options.name }, 'the WebRTC child process hangs, ending it');
-      process.kill(pid, 'SIGKILL');
-    });
+  /** Native code refused the offer. Its own words help only those who read the log. */
+  #refused(error: MeshError): MeshError {
+    this.#options.log.warn({ child: this.#options.name, detail: error.message }, 'WebRTC refused an offer');
+    return new MeshError(
+      'SDP_INVALID',
+      'the offer contradicts itself or lacks what WebRTC needs (BUNDLE, rtcp-mux, DTLS); send the description that the peer connection made, unchanged',
+      { cause: error },
+    );
   }
 }
 
-/** TypeScript in the working tree, JavaScript in a build: like this module. */
-function withExtension(module: URL): URL {
-  return new URL(module.href + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'));
-}
-
-async function settingsOf(config: RtcConfig): Promise<PeerSettings> {
-  const { iceUrls, iceUsername, iceCredentialFile } = config;
-  const login = iceUsername === '' ? {} : { username: iceUsername, credential: await readSecret(iceCredentialFile) };
-  return {
-    portMin: config.rtcPortMin,
-    portMax: config.rtcPortMax,
-    advertise: config.rtcAdvertise,
-    gatherMs: config.rtcGatherMs,
-    iceServers: iceUrls.map((url) => ({ urls: [url], ...(url.startsWith('turn') && login) })),
-  };
-}
-
-async function readSecret(path: string): Promise<string> {
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch (cause) {
-    throw new MeshError('CONFIG_INVALID', `TALKMESH_ICE_CREDENTIAL_FILE=${path} cannot be read`, { cause });
-  }
+/** On a service that only this host reaches, callers are on this host or its network. */
+function remoteNetworks({ rtcRemoteNetworks, grpcHost = '' }: PeerHostOptions['config']): readonly string[] {
+  if (rtcRemoteNetworks.length > 0) return rtcRemoteNetworks;
+  return /^(127\.|::1$|localhost$)/.test(grpcHost) ? ['loopback', 'private'] : [];
 }

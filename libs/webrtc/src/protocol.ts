@@ -1,38 +1,40 @@
-/** Standard connection states, `new` and `connecting` as one. */
+import type { IceServer } from './ice-servers.js';
+
+/** The states of RTCPeerConnection; `new` is reported as `connecting`. */
 export type PeerState = 'connecting' | 'connected' | 'disconnected' | 'failed' | 'closed';
 
-/** What a child needs to know to make peer connections. */
 export interface PeerSettings {
   readonly portMin: number;
   readonly portMax: number;
   readonly advertise: readonly string[];
   readonly gatherMs: number;
-  readonly iceServers: readonly {
-    readonly urls: readonly string[];
-    readonly username?: string;
-    readonly credential?: string;
-  }[];
+  readonly iceServers: readonly IceServer[];
+  readonly relayOnly: boolean;
 }
 
-/** Service to child. `setup` and `body` belong to the service. */
-export type ToPeerChild<Setup, In> =
-  | {
-      readonly op: 'open';
-      readonly peerId: string;
-      readonly sdp: string;
-      readonly settings: PeerSettings;
-      readonly setup: Setup;
-    }
-  | { readonly op: 'close'; readonly peerId: string }
+/** Service to child; the child answers `open`, `close` and `ping`. The kind of connection defines `request`, the service `body`. */
+export type ToConnectionChild<Open, In> =
+  | { readonly op: 'open'; readonly id: string; readonly request: Open }
+  | { readonly op: 'close'; readonly id: string }
   | { readonly op: 'ping' }
-  | { readonly op: 'message'; readonly peerId: string; readonly body: In };
+  | { readonly op: 'message'; readonly id: string; readonly body: In };
 
-/** Reply to `open`: the answer; empty to everything else. */
+/** Child to service. A connection is over after the state `failed` or `closed`. */
+export type FromConnectionChild<State, Out> =
+  | { readonly kind: 'state'; readonly id: string; readonly state: State; readonly cause?: string }
+  | { readonly kind: 'message'; readonly id: string; readonly body: Out };
+
+/** Opens a peer connection. The service defines `setup`. */
+export interface PeerRequest<Setup> {
+  readonly sdp: string;
+  readonly settings: PeerSettings;
+  readonly setup: Setup;
+}
+
+/** The SDP answer in reply to `open`; empty in every other reply. */
 export interface PeerReply {
   readonly sdp: string;
 }
 
-/** Child to service. */
-export type FromPeerChild<Out> =
-  | { readonly kind: 'state'; readonly peerId: string; readonly state: PeerState }
-  | { readonly kind: 'message'; readonly peerId: string; readonly body: Out };
+export type ToPeerChild<Setup, In> = ToConnectionChild<PeerRequest<Setup>, In>;
+export type FromPeerChild<Out> = FromConnectionChild<PeerState, Out>;

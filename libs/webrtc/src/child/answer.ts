@@ -4,17 +4,21 @@ import { advertise } from '../sdp.js';
 
 type PeerConnection = InstanceType<typeof wrtc.RTCPeerConnection>;
 
-/** One transport, so one UDP port, per peer. `portRange` is an extension of @roamhq/wrtc. */
+/**
+ * Media that is offered in one bundle shares one transport and UDP port. `max-bundle` would do so too, but refuses offers whose first
+ * media is declined. `portRange` is an extension of @roamhq/wrtc.
+ */
 export function createPeer(settings: PeerSettings): PeerConnection {
   const configuration: RTCConfiguration & { portRange?: { min: number; max: number } } = {
-    bundlePolicy: 'max-bundle',
+    bundlePolicy: 'balanced',
+    iceTransportPolicy: settings.relayOnly ? 'relay' : 'all',
     iceServers: settings.iceServers.map((server) => ({ ...server, urls: [...server.urls] })),
   };
   if (settings.portMax > 0) configuration.portRange = { min: settings.portMin, max: settings.portMax };
   return new wrtc.RTCPeerConnection(configuration);
 }
 
-/** Answers a non-trickle offer: the answer holds the candidates gathered until gathering is complete or `gatherMs` passed. */
+/** Answers a non-trickle offer. The answer holds the candidates found until gathering is complete or `gatherMs` has passed. */
 export async function answerOffer(
   peer: PeerConnection,
   sdp: string,

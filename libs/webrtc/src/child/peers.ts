@@ -1,18 +1,18 @@
 import type wrtc from '@roamhq/wrtc';
 import { MeshError } from '@talkmesh/contracts';
 import { type ParentLink, serveParent } from '@talkmesh/service-kit';
-import type { FromPeerChild, PeerReply, PeerSettings, PeerState, ToPeerChild } from '../protocol.js';
+import type { FromPeerChild, PeerReply, PeerRequest, PeerState, ToPeerChild } from '../protocol.js';
 import { answerOffer, createPeer } from './answer.js';
 
 export type PeerConnection = InstanceType<typeof wrtc.RTCPeerConnection>;
 
-/** A peer that does not get through is given up after this long. */
+/** A peer that does not connect within this time has failed. */
 const CONNECT_MS = 30_000;
 const CLOSE_GRACE_MS = 200;
 
 /** The service's part of a peer connection. */
 export interface PeerMedia<In> {
-  /** The remote description is set: directions may still be changed. */
+  /** Called after the remote description is set, while directions may still be changed. */
   negotiating?(): void;
   handle(message: In): void;
   stateChanged(state: PeerState): void;
@@ -31,7 +31,7 @@ interface HeldPeer<In> {
   readonly connectTimer: NodeJS.Timeout;
 }
 
-/** Runs peer connections for the parent process until it ends. Everything native stays referenced here until it is closed. */
+/** Holds peer connections for the parent process until it exits. Native objects stay referenced here until they are closed. */
 export function servePeers<Setup, In, Out>(attach: AttachMedia<Setup, In, Out>): void {
   const peers = new Map<string, HeldPeer<In>>();
   let link: ParentLink<FromPeerChild<Out>>;
@@ -50,46 +50,48 @@ export function servePeers<Setup, In, Out>(attach: AttachMedia<Setup, In, Out>):
     if (peer === undefined) return;
     if (state === 'connected') clearTimeout(peer.connectTimer);
     peer.media.stateChanged(state);
-    link.emit({ kind: 'state', peerId, state });
+    link.emit({ kind: 'state', id: peerId, state });
     if (state === 'failed' || state === 'closed') close(peerId);
   };
 
-  const open = async (peerId: string, sdp: string, settings: PeerSettings, setup: Setup): Promise<PeerReply> => {
+  const open = async (peerId: string, { sdp, settings, setup }: PeerRequest<Setup>): Promise<PeerReply> => {
     const connection = createPeer(settings);
-    const media = attach(connection, setup, (body) => void link.emit({ kind: 'message', peerId, body }));
+    const media = attach(connection, setup, (body) => void link.emit({ kind: 'message', id: peerId, body }));
     const connectTimer = setTimeout(() => changed(peerId, 'failed'), CONNECT_MS);
     peers.set(peerId, { connection, media, connectTimer });
     connection.addEventListener('connectionstatechange', () => changed(peerId, stateOf(connection)));
     try {
       const answer = await answerOffer(connection, sdp, settings, () => media.negotiating?.());
-      if (!peers.has(peerId)) throw new MeshError('CANCELLED', 'the peer was closed while it was being answered');
-      // Without a free UDP port native code falls back to TCP candidates, which no firewall rule for the range lets through.
+      if (!peers.has(peerId))
+        throw new MeshError('CANCELLED', 'the peer was closed while its offer was being answered');
+      // Without a free UDP port native code falls back to TCP candidates, which firewall rules for the range do not admit.
       if (!/^a=candidate:\S+ \d+ udp /im.test(answer))
         throw new MeshError(
           'SESSION_LIMIT',
-          'no UDP port is free here: widen TALKMESH_RTC_PORT_MIN to TALKMESH_RTC_PORT_MAX',
+          settings.relayOnly
+            ? 'the TURN server gave no relay; check TALKMESH_ICE_URLS, its credentials and its range of ports'
+            : 'no UDP port is free; widen the range TALKMESH_RTC_PORT_MIN to TALKMESH_RTC_PORT_MAX',
         );
       return { sdp: answer };
     } catch (thrown) {
       close(peerId);
-      if (thrown instanceof MeshError) throw thrown;
-      throw new MeshError('SDP_INVALID', `the SDP offer is refused: ${(thrown as Error).message}`, { cause: thrown });
+      throw thrown;
     }
   };
 
   link = serveParent<ToPeerChild<Setup, In>, PeerReply, FromPeerChild<Out>>({
     onRequest: async (message) => {
-      if (message.op === 'open') return open(message.peerId, message.sdp, message.settings, message.setup);
-      if (message.op === 'close') close(message.peerId);
+      if (message.op === 'open') return open(message.id, message.request);
+      if (message.op === 'close') close(message.id);
       return { sdp: '' };
     },
     onMessage: (message) => {
-      if (message.op === 'message') peers.get(message.peerId)?.media.handle(message.body);
-      else if (message.op === 'close') close(message.peerId);
+      if (message.op === 'message') peers.get(message.id)?.media.handle(message.body);
+      else if (message.op === 'close') close(message.id);
     },
     onStop: async () => {
       for (const peerId of [...peers.keys()]) close(peerId);
-      // DTLS close_notify leaves from another thread; serveParent then exits at once, since a natural exit crashes in native code.
+      // Another thread sends DTLS close_notify. Then serveParent calls process.exit, because a natural exit crashes in native code.
       await new Promise((resolve) => setTimeout(resolve, CLOSE_GRACE_MS));
     },
   });

@@ -1,7 +1,7 @@
 import wrtc from '@roamhq/wrtc';
 import { servePeers } from '../child/index.js';
 
-/** Sends nothing over its tracks, says back what it is told, and can be made to hang. */
+/** Sends no media, echoes every message, and hangs on request. */
 servePeers<{ readonly greeting: string }, string, string>((connection, { greeting }, emit) => {
   const source = new wrtc.nonstandard.RTCAudioSource();
   const track = source.createTrack();

@@ -1,18 +1,26 @@
+import type { IceServer } from '../ice-servers.js';
+
 /** Commands to the peer process. */
 export type PeerCommand =
-  | { readonly op: 'offer'; readonly receive: readonly ('audio' | 'video')[]; readonly sendAudio: boolean }
+  | {
+      readonly op: 'offer';
+      readonly receive: readonly ('audio' | 'video')[];
+      readonly sendAudio: boolean;
+      /** Only relayed candidates of this server are used. */
+      readonly relay?: IceServer;
+    }
   | { readonly op: 'accept'; readonly sdp: string }
   | { readonly op: 'tone'; readonly hz: number; readonly amplitude: number }
   | { readonly op: 'report' }
   | { readonly op: 'close' };
 
-/** A change seen by the peer, milliseconds of its own clock. */
+/** A change that the peer observed; `atMs` is on its own monotonic clock. */
 export interface Change {
   readonly atMs: number;
   readonly on: boolean;
 }
 
-/** What the peer has seen and heard since it began. */
+/** What the peer has received since it started. */
 export interface PeerReport {
   readonly state: string;
   readonly frames: number;
@@ -28,9 +36,9 @@ export interface PeerReport {
   readonly audioBlocks: number;
   /** Blocks that were not silent. */
   readonly loudBlocks: number;
-  /** Picture turned bright or dark. */
+  /** The video turned bright (`on`) or dark. */
   readonly flashes: readonly Change[];
-  /** Sound began or ended. */
+  /** The audio turned loud (`on`) or silent. */
   readonly beeps: readonly Change[];
 }
 

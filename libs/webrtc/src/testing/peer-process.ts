@@ -9,7 +9,7 @@ const LOUD = 400;
 const SENT_RATE_HZ = 48_000;
 const KEPT_LUMAS = 500;
 
-const connection = new wrtc.RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+let connection = new wrtc.RTCPeerConnection({ bundlePolicy: 'max-bundle' });
 const held: unknown[] = [];
 const flashes: Change[] = [];
 const beeps: Change[] = [];
@@ -68,7 +68,15 @@ function toneBlock(): Int16Array {
   );
 }
 
-async function offer(receive: readonly ('audio' | 'video')[], sendAudio: boolean): Promise<string> {
+async function offer({ receive, sendAudio, relay }: Extract<PeerCommand, { op: 'offer' }>): Promise<string> {
+  if (relay !== undefined) {
+    held.push(connection);
+    connection = new wrtc.RTCPeerConnection({
+      bundlePolicy: 'max-bundle',
+      iceTransportPolicy: 'relay',
+      iceServers: [{ ...relay, urls: [...relay.urls] }],
+    });
+  }
   connection.addEventListener('track', ({ track }) => {
     held.push(track);
     if (track.kind === 'video') watch(track);
@@ -93,7 +101,7 @@ function close(): void {
 
 serveParent<PeerCommand, PeerAnswer, never>({
   onRequest: async (command) => {
-    if (command.op === 'offer') return { sdp: await offer(command.receive, command.sendAudio) };
+    if (command.op === 'offer') return { sdp: await offer(command) };
     if (command.op === 'report') return { report: report() };
     if (command.op === 'accept') await connection.setRemoteDescription({ type: 'answer', sdp: command.sdp });
     else if (command.op === 'tone') Object.assign(tone, { hz: command.hz, amplitude: command.amplitude });

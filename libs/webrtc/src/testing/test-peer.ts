@@ -1,10 +1,11 @@
 import { createLogger, createMetrics, SupervisedChild } from '@talkmesh/service-kit';
+import type { IceServer } from '../ice-servers.js';
 import type { PeerAnswer, PeerCommand, PeerReport } from './messages.js';
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 60_000;
 const POLL_MS = 25;
 
-/** A browser's part of a call, played by a process of its own, on the loopback only. It never comes back after its end. */
+/** Stands in for a browser: a WebRTC peer in a process of its own, on the loopback only. The process is not restarted. */
 export class TestPeer implements AsyncDisposable {
   readonly #child = new SupervisedChild<PeerCommand, PeerAnswer>({
     name: 'test-peer',
@@ -14,12 +15,17 @@ export class TestPeer implements AsyncDisposable {
     backoff: { minMs: 3_600_000, maxMs: 3_600_000 },
   });
 
-  /** An offer with all its candidates: WHEP with `receive`, WHIP with `sendAudio`. */
-  async offer(options: { receive?: readonly ('audio' | 'video')[]; sendAudio?: boolean }): Promise<string> {
+  /** Creates an offer with all its candidates: WHEP with `receive`, WHIP with `sendAudio`. */
+  async offer(options: {
+    receive?: readonly ('audio' | 'video')[];
+    sendAudio?: boolean;
+    relay?: IceServer;
+  }): Promise<string> {
     const answer = await this.#ask({
       op: 'offer',
       receive: options.receive ?? [],
       sendAudio: options.sendAudio ?? false,
+      ...(options.relay !== undefined && { relay: options.relay }),
     });
     return 'sdp' in answer ? answer.sdp : '';
   }
@@ -28,7 +34,7 @@ export class TestPeer implements AsyncDisposable {
     await this.#ask({ op: 'accept', sdp });
   }
 
-  /** Sends a sine from now on; amplitude 0 is silence. */
+  /** Sends a sine from now on; amplitude 0 means silence. */
   async tone(hz: number, amplitude: number): Promise<void> {
     await this.#ask({ op: 'tone', hz, amplitude });
   }
@@ -39,24 +45,26 @@ export class TestPeer implements AsyncDisposable {
     throw new Error('the peer process gave no report');
   }
 
-  /** Polls until the report is as wanted. @throws Error with the last report after 20 s */
+  /** Polls until `wanted` accepts the report. @throws Error with the last report after 20 s */
   async until(wanted: (report: PeerReport) => boolean): Promise<PeerReport> {
     const untilMs = performance.now() + DEADLINE_MS;
     for (;;) {
       const report = await this.report();
       if (wanted(report)) return report;
       if (performance.now() > untilMs)
-        throw new Error(`the peer never got there: ${JSON.stringify({ ...report, lumas: report.lumas.length })}`);
+        throw new Error(
+          `the peer did not reach the expected state: ${JSON.stringify({ ...report, lumas: report.lumas.length })}`,
+        );
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
 
-  /** Closes the connection as a page that is left does. */
+  /** Closes the connection, as a browser does when its page is closed. */
   async close(): Promise<void> {
     await this.#ask({ op: 'close' });
   }
 
-  /** Vanishes without a word. */
+  /** Kills the process, so that the connection is not closed. */
   kill(): void {
     if (this.#child.pid !== undefined) process.kill(this.#child.pid, 'SIGKILL');
   }

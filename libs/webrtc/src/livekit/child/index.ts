@@ -1,0 +1,2 @@
+export type { AttachRoomMedia, RoomMedia } from './rooms.js';
+export { serveRooms } from './rooms.js';
