@@ -1,5 +1,5 @@
 /**
- * Compiles a model's score network into a folder, as files for tools that have no compiler: `timestep.onnx`, `score.onnx`
+ * Compiles a model's score network into a folder, for tools that cannot run the compiler: `timestep.onnx`, `score.onnx`
  * (conditions inside) and a copy of the weights that both read:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/compile-score.ts MODEL_FOLDER OUT_FOLDER

@@ -1,6 +1,6 @@
 /**
  * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate),
- * `avatars/avatars.json` and, where they are, `decoder-int8.onnx` and the portrait finder's `portrait.json`; run it whenever weights or
+ * `avatars/avatars.json` and, if present, `decoder-int8.onnx` and the landmark detector's `portrait.json`. Run it whenever weights or
  * avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
@@ -18,9 +18,10 @@ const GRAPHS = {
   reference: 'reference.onnx',
   decoder: 'decoder.onnx',
 } as const satisfies ModelManifest['graphs'];
+const PHOTOGRAPHS = { detector: 'face-detector.onnx', mesh: 'face-mesh.onnx' };
 const INT8_DECODER = 'decoder-int8.onnx';
 
-/** What no graph tells. */
+/** The facts that are not in any graph. */
 const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).extend({
   score: modelManifest.shape.score,
 });
@@ -35,7 +36,7 @@ async function main(folder: string): Promise<void> {
     [
       ...Object.values(graphs),
       ...facts.score.weights,
-      ...(portrait === undefined ? [] : [portrait.graph]),
+      ...(portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})]),
       ...images,
     ].map((path) => fileFacts(folder, path)),
   );
@@ -69,14 +70,15 @@ async function main(folder: string): Promise<void> {
   );
 }
 
-/** What `portrait.json` tells of `portrait.onnx`; a model may be without. */
+/** Reads the facts about `portrait.onnx` from `portrait.json`; undefined for a model without a landmark detector. */
 async function portraitFacts(folder: string): Promise<ModelManifest['portrait']> {
   const facts = await readJson(join(folder, 'portrait.json')).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
   if (facts === undefined) return undefined;
-  return modelManifest.shape.portrait.parse({ ...(facts as object), graph: 'portrait.onnx' });
+  const photographs = (await exists(join(folder, PHOTOGRAPHS.mesh))) ? { photographs: PHOTOGRAPHS } : {};
+  return modelManifest.shape.portrait.parse({ ...(facts as object), graph: 'portrait.onnx', ...photographs });
 }
 
 /** Sizes as the graphs declare them, so that the manifest cannot contradict them. */
@@ -104,7 +106,8 @@ async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>) {
 
 function dims(segment: Segment, side: 'inputs' | 'outputs', name: string): number[] {
   const found = segment[side].find((info) => info.name === name);
-  if (found === undefined) throw new Error(`${segment.name}.onnx has no ${name} among its ${side}`);
+  if (found === undefined)
+    throw new Error(`${segment.name}.onnx has no ${name} among its ${side}; export the model again`);
   return found.dims.map((dim) => {
     if (typeof dim === 'number') return dim;
     throw new Error(`${segment.name}.onnx: ${name} has the free dimension ${dim}; fix its size when exporting`);

@@ -1,22 +1,22 @@
 import { closeSync, linkSync, openSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 
-/** What a span is about; shown when it is clicked. */
+/** Details of a span; a trace viewer shows them when the span is selected. */
 export type SpanArgs = Readonly<Record<string, string | number | boolean>>;
 
-/** Somebody who notes when things began and ended. */
+/** Receives the start and end of each operation for a trace. */
 export interface Timeline {
-  /** Whether spans are kept; where building one costs something, ask first. */
+  /** Whether spans are recorded. Check it before building spans that are expensive to build. */
   readonly enabled: boolean;
   /**
-   * Something that took time.
-   * @param lane the row it is drawn in: one per rank and stage @param startUs, endUs as `nowUs` told them
+   * Records an operation that took time.
+   * @param lane the row it is drawn in: one per rank and stage @param startUs, endUs microseconds, as `nowUs` returns them
    */
   span(lane: string, name: string, startUs: number, endUs: number, args?: SpanArgs): void;
-  /** A moment. */
+  /** Records a moment. */
   mark(lane: string, name: string, atUs: number, args?: SpanArgs): void;
 }
 
-/** Keeps nothing. */
+/** Records nothing. */
 export const NO_TIMELINE: Timeline = { enabled: false, span: () => undefined, mark: () => undefined };
 
 const FLUSH_AFTER_MS = 200;
@@ -28,15 +28,16 @@ export function nowUs(): number {
   return seconds * 1e6 + nanoseconds / 1e3;
 }
 
-/** The timeline of a service: writes to `path`, or keeps nothing when that is empty. */
+/** Opens the timeline of a service. It writes to `path`, or records nothing when that is empty. */
 export function openTimeline(path: string, processName: string): Timeline & Disposable {
   return path === '' ? { ...NO_TIMELINE, [Symbol.dispose]: () => undefined } : new TraceFile(path, processName);
 }
 
 /**
  * A trace in the array form of the Chrome trace event format, for chrome://tracing and ui.perfetto.dev. Every event is a
- * line, appended whole; the format allows the closing bracket to be missing, so the file of a killed process loads, and
- * several processes may write into one file. Up to 200 ms of events are lost with a killed process.
+ * line; the format allows the closing bracket to be missing, so the file of a killed process loads, and several processes
+ * may write into one file. Up to 200 ms of events are lost with a killed process. A kill within the microseconds of a write can
+ * leave one cut line, which has to be deleted by hand.
  */
 class TraceFile implements Timeline, Disposable {
   readonly enabled = true;
@@ -98,7 +99,7 @@ class TraceFile implements Timeline, Disposable {
   };
 }
 
-/** The file appears with its opening bracket in it, so that no other process can write before that. */
+/** Creates the file with its opening bracket in one step, so that no other process can append before the bracket. */
 function openForAppending(path: string): number {
   const whole = `${path}.${process.pid}.new`;
   writeFileSync(whole, '[\n');

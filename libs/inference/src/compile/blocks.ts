@@ -1,4 +1,4 @@
-/** The parts of a transformer pass, in the order they run; segments are made of them. */
+/** The parts of a transformer pass, in the order in which they run. Segments are composed of them. */
 import { type DitCross, type DitDescription, MeshError } from '@talkmesh/contracts';
 import type { Rows, SegmentBuilder } from './builder.js';
 import { patchValues, ropeTables, slotsOf, tokensOf } from './rope.js';
@@ -10,7 +10,10 @@ export interface Qkv {
   readonly v: string;
 }
 
-/** A layer's six vectors, scales with their one added; `mid` holds shift and scale of the MLP side by side. */
+/**
+ * The six modulation vectors of a layer. Scales already include the added one; `mid` holds shift and scale of the MLP
+ * side by side.
+ */
 interface LayerVectors {
   readonly shift: string;
   readonly scale: string;
@@ -19,7 +22,7 @@ interface LayerVectors {
   readonly endGate: string;
 }
 
-/** Emits parts of one description for the tokens [from, to) of a chunk. */
+/** Emits the parts of a described network for the tokens [from, to) of a chunk. */
 export class DitParts {
   readonly dit: DitDescription;
   readonly geometry: DitGeometry;
@@ -41,7 +44,7 @@ export class DitParts {
     return this.tokens.to - this.tokens.from;
   }
 
-  /** Latent frames that the tokens touch. */
+  /** The latent frames that the tokens belong to. */
   get frames(): Rows {
     return { from: Math.floor(this.tokens.from / this.slots), to: Math.ceil(this.tokens.to / this.slots) };
   }
@@ -63,7 +66,7 @@ export class DitParts {
     return dit.entry === undefined ? h : build.op('Add', h, conditions.get('entry'));
   }
 
-  /** A learned row for each slot, as rows for these tokens. */
+  /** The learned row of each slot, repeated for these tokens. */
   perToken(tensor: string, width: number): string {
     const { build, slots } = this;
     const indices = Array.from({ length: this.rows }, (_, i) => (this.tokens.from + i) % slots);
@@ -83,7 +86,7 @@ export class DitParts {
       offset + layer * stride + 6 * dim,
     );
     const ones = Float32Array.from({ length: 6 * dim }, (_, i) => ([1, 4].includes(Math.floor(i / dim)) ? 1 : 0));
-    // Both are constants: the runtime adds them once, at load.
+    // Both operands are constants, so the runtime folds the sum at load.
     const learned = build.op('Add', build.table(this.name(table, layer), 6, dim), build.constant(ones, 6 * dim));
     const all = this.#asRow(build.op('Add', own, learned), 6 * dim);
     const [shift, scale, gate, mid, endGate] = build.split(all, -1, [dim, dim, dim, 2 * dim, dim]) as [
@@ -98,7 +101,7 @@ export class DitParts {
     return vectors;
   }
 
-  /** In a batch a vector needs a row dimension to stand beside rows. */
+  /** In a batch a vector needs a row dimension to broadcast over rows. */
   #asRow(vector: string, width: number): string {
     return this.build.batch === undefined ? vector : this.build.reshape(vector, this.build.batch, 1, width);
   }
@@ -150,8 +153,8 @@ export class DitParts {
   }
 
   /**
-   * Attention of these tokens over context and chunk, everything rotated here to its place in the window.
-   * @param all [1 or batch, M + T, width] @param heads of those in `width`
+   * Attention of these tokens over context and chunk. Rotary embedding by position in the window is applied here.
+   * @param all keys and values, [1 or batch, M + T, width] @param heads number of heads in `width`
    */
   attend(q: string, all: { k: string; v: string }, heads: number): string {
     const { build } = this;
@@ -173,16 +176,16 @@ export class DitParts {
     return { cos: this.build.constant(cos, rows, half), sin: this.build.constant(sin, rows, half) };
   }
 
-  /** h plus what attention found, then the conditions' attention, then the MLP. */
+  /** Adds the attention's output to h, then runs the cross-attention to the conditions and the MLP. */
   merge(h: string, y: string, layer: number, conditions: Conditions): string {
     const { build, dit } = this;
     const out = build.linear(y, this.name(dit.attention.out, layer), dit.dim, dit.dim);
     const seen = build.op('Add', h, build.op('Mul', out, this.vectors(layer).gate));
-    const heard = dit.cross === undefined ? seen : this.#listen(seen, layer, dit.cross, conditions);
-    return this.#think(heard, layer, conditions);
+    const attended = dit.cross === undefined ? seen : this.#crossAttend(seen, layer, dit.cross, conditions);
+    return this.#feedForward(attended, layer, conditions);
   }
 
-  #listen(h: string, layer: number, cross: DitCross, conditions: Conditions): string {
+  #crossAttend(h: string, layer: number, cross: DitCross, conditions: Conditions): string {
     const { build, dit } = this;
     const { dim } = dit;
     const rows = build.norm(h, { ...cross.norm, ...affineOf(cross.norm.affine, layer) }, dim);
@@ -202,7 +205,7 @@ export class DitParts {
     return build.op('Add', h, build.op('Mul', out, this.perToken(this.name(cross.slotGate, layer), 1)));
   }
 
-  /** Each latent frame over its own tokens; a shard may begin and end in the middle of a frame. */
+  /** Each latent frame attends to its own condition tokens. A shard may begin and end within a frame. */
   #byFrame(q: string, k: string, v: string): string {
     const { build, slots } = this;
     const { dim, heads } = this.dit;
@@ -225,7 +228,7 @@ export class DitParts {
     return build.concat(parts, 0);
   }
 
-  #think(h: string, layer: number, conditions: Conditions): string {
+  #feedForward(h: string, layer: number, conditions: Conditions): string {
     const { build, dit } = this;
     const { feedForward, dim, mlp } = dit;
     const { mid, endGate } = this.vectors(layer);
@@ -247,7 +250,7 @@ export class DitParts {
     return build.op('Add', h, build.op('Mul', down, endGate));
   }
 
-  /** h and the input's patches -> velocity in the input's order, [R, C * h * w]. */
+  /** h and the patches of the input -> velocity, [R, C * h * w], in the order of the input. */
   leave(h: string, x: string): string {
     const { build, dit } = this;
     const { head, dim } = dit;
@@ -263,7 +266,7 @@ export class DitParts {
     return this.#velocity(rows, x);
   }
 
-  /** Values of an output row. */
+  /** Number of values in an output row. */
   get outputValues(): number {
     return this.build.dims(`${this.dit.head.leave}.weight`)[0] as number;
   }
@@ -274,7 +277,7 @@ export class DitParts {
     const area = dit.patch.size[0] * dit.patch.size[1];
     if (dit.head.order === 'channel-first' || area === 1) return build.linear(n, prefix, dit.dim, width);
     const channels = width / area;
-    // Reordering the weights, once at load, reorders the output.
+    // The runtime reorders the weights once, at load, instead of the output at each run.
     const order = Array.from({ length: width }, (_, i) => (i % area) * channels + Math.floor(i / area));
     const weight = build.gather(build.weight(`${prefix}.weight`, [width, dit.dim]), 0, order);
     const bias = build.gather(build.weight(`${prefix}.bias`, [width]), 0, order);
@@ -294,7 +297,7 @@ export class DitParts {
   }
 }
 
-/** Tensors made of the conditions, by name: inputs of a segment, or computed inside it. */
+/** Tensors that depend only on the conditions, by name: inputs of a segment, or computed inside it. */
 export class Conditions {
   readonly #find: (name: string) => string | undefined;
 
@@ -304,17 +307,18 @@ export class Conditions {
 
   get(name: string): string {
     const found = this.#find(name);
-    if (found === undefined) throw new MeshError('INTERNAL', `no condition ${name} in this graph`);
+    if (found === undefined)
+      throw new MeshError('INTERNAL', `this graph has no condition ${name}; check the description of the model`);
     return found;
   }
 }
 
-/** A norm's affine with the layer in its name. */
+/** The affine weights of a norm, with the layer in their names. */
 function affineOf(affine: string | undefined, layer: number): { affine?: string } {
   return affine === undefined ? {} : { affine: affine.replace('{i}', String(layer)) };
 }
 
-/** The rest of a frame, whole frames, the beginning of one. */
+/** Splits the tokens into the rest of a frame, whole frames, and the beginning of a frame. */
 export function frameGroups(tokens: Rows, slots: number): Rows[] {
   const wholeFrom = Math.min(tokens.to, Math.ceil(tokens.from / slots) * slots);
   const wholeTo = Math.max(wholeFrom, Math.floor(tokens.to / slots) * slots);

@@ -1,13 +1,13 @@
 import { type DitActivation, type DitNorm, MeshError } from '@talkmesh/contracts';
-import type { TensorInfo } from '../executor.js';
-import { OnnxGraph, ORT_DOMAIN } from '../onnx-writer.js';
+import type { TensorInfo } from '../executor/executor.js';
+import { OnnxGraph, ORT_DOMAIN } from '../executor/onnx-writer.js';
 import type { WeightEntry, Weights } from './safetensors.js';
 import type { CompiledSegment } from './types.js';
 
-/** Gelu with `approximate`, and LayerNormalization, need 20. */
+/** Gelu with the attribute `approximate` needs opset 20. */
 const OPSET = 20;
 const FLOAT = 1;
-/** TensorProto.DataType of what the runtime can turn into float32. */
+/** TensorProto.DataType of the types that the runtime can cast to float32. */
 const ONNX_TYPE: Readonly<Record<string, { readonly code: number; readonly bytes: number }>> = {
   F32: { code: FLOAT, bytes: 4 },
   F16: { code: 10, bytes: 2 },
@@ -21,8 +21,8 @@ export interface Rows {
 }
 
 /**
- * One segment under construction: ONNX operators, weights by their names in the checkpoint, and the shape of a batch. Rows of
- * tokens are [R, width], or [batch, R, width]; `lead` puts the batch in front of any shape.
+ * Builds one segment from ONNX operators and weights, which are referred to by their names in the checkpoint. Rows of tokens are
+ * [R, width], or [batch, R, width] in a batch; `lead` prepends the batch dimension to a shape.
  */
 export class SegmentBuilder {
   readonly graph = new OnnxGraph(OPSET);
@@ -41,12 +41,12 @@ export class SegmentBuilder {
     return this.batch === undefined ? [...dims] : [this.batch, ...dims];
   }
 
-  /** Index of a row's dimension: 1 in a batch. */
+  /** Index of the row dimension: 0, or 1 in a batch. */
   get rowAxis(): number {
     return this.batch === undefined ? 0 : 1;
   }
 
-  /** An input with the batch in front; asking again for a name gives the same. */
+  /** Declares an input, with the batch dimension in front. Repeated calls for one name return the same input. */
   input(name: string, ...dims: readonly (number | string)[]): string {
     if (this.#inputs.some((input) => input.name === name)) return name;
     const shape = this.lead(...dims);
@@ -81,7 +81,7 @@ export class SegmentBuilder {
     return values.length === 1 ? (values[0] as string) : this.graph.op('Concat', values, { axis });
   }
 
-  /** Parts of the given sizes along an axis. */
+  /** Splits a value into parts of the given sizes along an axis. */
   split(value: string, axis: number, sizes: readonly number[]): string[] {
     return this.graph.ops('Split', [value, this.graph.ints(...sizes)], sizes.length, { axis });
   }
@@ -103,8 +103,8 @@ export class SegmentBuilder {
   }
 
   /**
-   * A weight as float32, straight from its file; 16-bit ones are widened by a Cast that the runtime folds at load.
-   * @throws MeshError MODEL_INVALID when it is missing, misshapen, or of another type
+   * A weight as float32, read from its file by the runtime. 16-bit weights get a Cast that the runtime folds at load.
+   * @throws MeshError MODEL_INVALID when it is missing or has another shape or an unsupported type
    */
   weight(name: string, dims: readonly number[], rows?: Rows): string {
     const key = rows === undefined ? name : `${name}[${rows.from}:${rows.to}]`;
@@ -112,9 +112,9 @@ export class SegmentBuilder {
     if (known !== undefined) return known;
     const entry = this.#weights.get(name);
     const count = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
-    // Learned tables and convolution kernels may carry dimensions of one; the numbers lie the same.
+    // Learned tables and convolution kernels may have extra dimensions of one, which do not change the memory layout.
     if (count(entry.dims) !== count(dims) || squeezed(entry.dims, dims) === false)
-      throw this.#wrong(entry, `is [${entry.dims}], the description makes it [${dims}]`);
+      throw this.#wrong(entry, `is [${entry.dims}], but the description needs [${dims}]`);
     const type = ONNX_TYPE[entry.type];
     if (type === undefined) throw this.#wrong(entry, `is ${entry.type}; convert it to F32, F16 or BF16`);
     const value = this.#external(entry, key, dims, type, rows);
@@ -122,7 +122,7 @@ export class SegmentBuilder {
     return value;
   }
 
-  /** Learned vectors side by side, flat. */
+  /** Concatenates learned vectors, flat. */
   table(name: string, count: number, width: number): string {
     const table = this.weight(name, [count, width]);
     return this.reshape(table, count * width);
@@ -152,11 +152,11 @@ export class SegmentBuilder {
   #wrong(entry: WeightEntry, what: string): MeshError {
     return new MeshError(
       'MODEL_INVALID',
-      `${this.#weights.where}: tensor ${entry.name} ${what}; description and weights must be of one model`,
+      `${this.#weights.where}: tensor ${entry.name} ${what}; use a description and weights of the same model`,
     );
   }
 
-  /** A linear layer over rows; `part` takes some of its outputs. @param width outputs before `part` */
+  /** A linear layer over rows. @param width number of outputs @param part selects some of the outputs */
   linear(x: string, prefix: string, inputs: number, width: number, part?: Rows): string {
     const weight = this.weight(`${prefix}.weight`, [width, inputs], part);
     const bias = this.weight(`${prefix}.bias`, [width], part);
@@ -174,7 +174,7 @@ export class SegmentBuilder {
     return this.graph.op('Gelu', [x], { approximate: kind === 'gelu-tanh' ? 'tanh' : 'none' });
   }
 
-  /** Norm over the last dimension with the description's own affine, if any. */
+  /** Norm over the last dimension, with the affine weights of the description if there are any. */
   norm(x: string, norm: DitNorm, width: number): string {
     const ones = (): string => this.constant(new Float32Array(width).fill(1), width);
     const scale = norm.affine === undefined ? ones() : this.weight(`${norm.affine}.weight`, [width]);
@@ -188,19 +188,19 @@ export class SegmentBuilder {
     return this.graph.op('SimplifiedLayerNormalization', [x, scale], { axis: -1, epsilon: { float: eps } });
   }
 
-  /** norm(x) * scale + shift, scale with its one added already. */
+  /** norm(x) * scale + shift. `scale` already includes the added one. */
   modulated(x: string, norm: DitNorm, width: number, shift: string, scale: string): string {
     if (this.batch === undefined && norm.kind === 'layer' && norm.affine === undefined)
       return this.graph.op('LayerNormalization', [x, scale, shift], { axis: -1, epsilon: { float: norm.eps } });
     return this.op('Add', this.op('Mul', this.norm(x, norm, width), scale), shift);
   }
 
-  /** Attention of [n, R, w] over [n, S, w]; the softmax runs over head width ** -0.5. */
+  /** Attention of queries [n, R, w] over keys and values [n, S, w], scaled by head width ** -0.5. */
   attention(q: string, k: string, v: string, heads: number): string {
     return this.ort('MultiHeadAttention', [q, k, v], { num_heads: heads });
   }
 
-  /** [R, w] -> [1, R, w]; in a batch rows have their batch already. */
+  /** [R, w] -> [1, R, w]; in a batch rows already have the batch dimension. */
   stacked(rows: string): string {
     return this.batch === undefined ? this.op('Unsqueeze', rows, this.graph.ints(0)) : rows;
   }
@@ -213,6 +213,6 @@ export class SegmentBuilder {
 function squeezed(a: readonly number[], b: readonly number[]): boolean {
   const without = (dims: readonly number[]): string => dims.filter((dim) => dim !== 1).join();
   if (without(a) === without(b)) return true;
-  // A convolution over patches is a linear over flattened ones.
+  // A convolution over disjoint patches equals a linear layer over flattened patches.
   return a[0] === b[0] && b.length === 2;
 }

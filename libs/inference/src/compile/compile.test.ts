@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Executor } from '../executor.js';
-import { createOrtExecutor } from '../ort-executor.js';
+import type { Executor } from '../executor/executor.js';
+import { createOrtExecutor } from '../executor/ort-executor.js';
 import {
   type Array32,
   type Arrays,
@@ -46,14 +46,14 @@ function assertSame(got: Arrays, wanted: Arrays, names: readonly string[], what:
   }
 }
 
-test('a whole pass equals PyTorch, with context and without, conditions inside and apart', async () => {
+test('a whole pass equals PyTorch, with and without context, with conditions inside and apart', async () => {
   for (const { name, dit, geometry, weights, cases } of fixtures)
     for (const [which, arrays] of Object.entries(cases)) {
       const what = `${name}, ${which}`;
       const inside = compileWhole(dit, weights, geometry, { condition: 'inside' });
       const whole = await runOnce(executor, inside, arrays);
       assertSame(whole, arrays, OUTPUTS, what);
-      assert.ok(Math.max(...(whole['velocity']?.values ?? []).map(Math.abs)) > 0.5, 'and is not nothing');
+      assert.ok(Math.max(...(whole['velocity']?.values ?? []).map(Math.abs)) > 0.5, 'the velocity is not all zero');
       const condition = compileCondition(dit, weights, geometry);
       assert.ok(condition);
       const apart = compileWhole(dit, weights, geometry, { condition: 'apart' });
@@ -70,7 +70,7 @@ test('the timestep embedding equals PyTorch', async () => {
     }
 });
 
-/** [B, ..] of arrays that differ: every session's values are the fixture's, shifted. */
+/** Stacks the fixture's arrays to [B, ..], shifted by another amount for each session. */
 function shifted(arrays: Arrays, session: number): Arrays {
   const move = ({ values, dims }: Array32): Array32 => ({
     values: values.map((value) => value + 0.1 * session),
@@ -118,7 +118,7 @@ test('a batch of sessions with their own context, noise level and conditions equ
     }
 });
 
-test('weights of 16 bits give what the same numbers give in 32', async () => {
+test('16-bit weights give the results of the same numbers in 32 bits', async () => {
   const [, wan] = fixtures;
   assert.ok(wan);
   const { dit, geometry, cases } = wan;
@@ -148,7 +148,7 @@ function cutToBrain(value: number): number {
   return BITS.getFloat32(0);
 }
 
-/** The upper half of every float32. */
+/** Truncates every float32 to bfloat16: its upper 16 bits. */
 function encodeBrain(tensors: readonly SafetensorsTensor[]): Uint8Array {
   let at = 0;
   const entries = tensors.map(({ name, dims, values }) => {
@@ -165,7 +165,7 @@ function encodeBrain(tensors: readonly SafetensorsTensor[]): Uint8Array {
   return Buffer.concat([length, header, ...data.map((values) => new Uint8Array(values.buffer))]);
 }
 
-test('latents to rows and back, as graphs do inside', () => {
+test('toRows and fromRows are inverse and use the row order of the graphs', () => {
   const [nano, wan] = fixtures;
   for (const fixture of [nano, wan]) {
     assert.ok(fixture);

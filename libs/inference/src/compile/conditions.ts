@@ -1,4 +1,7 @@
-/** What follows from the conditions alone, and is therefore computed once for all steps of a chunk, or once a session. */
+/**
+ * Computations that depend only on the conditions. They run once for all steps of a chunk (audio) or once per session
+ * (context).
+ */
 import type { DitCross } from '@talkmesh/contracts';
 import { Conditions, type DitParts, type Conditions as Found } from './blocks.js';
 
@@ -7,7 +10,7 @@ interface Computed {
   readonly dims: readonly number[];
 }
 
-/** Everything the layers take of the conditions, for the parts' tokens, computed in this graph. */
+/** Computes, in this graph, all condition inputs of the layers for the tokens of `parts`. */
 export function computedConditions(parts: DitParts): ReadonlyMap<string, Computed> {
   const { dit, geometry, build } = parts;
   const made = new Map<string, Computed>();
@@ -29,9 +32,9 @@ export function computedConditions(parts: DitParts): ReadonlyMap<string, Compute
     made.set('entry', { value, dims: [parts.rows, dit.dim] });
   }
   if (dit.film !== undefined) {
-    const heard = build.activation(build.linear(flat, dit.film.enter, tokens * width, dit.dim), dit.film.activation);
+    const features = build.activation(build.linear(flat, dit.film.enter, tokens * width, dit.dim), dit.film.activation);
     for (let layer = 0; layer < dit.layers; layer++) {
-      const value = build.linear(heard, parts.name(dit.film.layer, layer), dit.dim, 2 * dit.dim);
+      const value = build.linear(features, parts.name(dit.film.layer, layer), dit.dim, 2 * dit.dim);
       made.set(`film.${layer}`, { value, dims: [frames, 2 * dit.dim] });
     }
   }
@@ -39,7 +42,7 @@ export function computedConditions(parts: DitParts): ReadonlyMap<string, Compute
   return made;
 }
 
-/** Inputs named like the outputs of the condition segment. */
+/** Declares inputs with the names of the condition segment's outputs. */
 export function conditionInputs(parts: DitParts): Found {
   const dims = conditionDims(parts);
   return new Conditions((name) => {
@@ -97,14 +100,14 @@ function sharedTokens(parts: DitParts, cross: DitCross, input: string, made: Map
     const inner = build.activation(build.linear(rows, embedding.inner, width, dit.dim), embedding.activation);
     rows = build.linear(inner, embedding.outer, dit.dim, dit.dim);
   }
-  const picture = cross.image === undefined ? undefined : imageTokens(parts, cross.image);
+  const image = cross.image === undefined ? undefined : imageTokens(parts, cross.image);
   for (let layer = 0; layer < dit.layers; layer++) {
     const inputs = embedding === undefined ? width : dit.dim;
     const both = keysValues(parts, cross.kv, cross.qkNorm?.k, layer, rows, inputs, cross.qkNorm?.eps);
     for (const [kind, value] of Object.entries(both))
       made.set(`cross_${kind}.${layer}`, { value, dims: [geometry.condition?.tokens ?? 0, dit.dim] });
-    if (cross.image === undefined || picture === undefined) continue;
-    const seen = keysValues(parts, cross.image.kv, cross.image.kNorm, layer, picture, dit.dim, cross.qkNorm?.eps);
+    if (cross.image === undefined || image === undefined) continue;
+    const seen = keysValues(parts, cross.image.kv, cross.image.kNorm, layer, image, dit.dim, cross.qkNorm?.eps);
     for (const [kind, value] of Object.entries(seen))
       made.set(`image_${kind}.${layer}`, { value, dims: [geometry.image?.tokens ?? 0, dit.dim] });
   }

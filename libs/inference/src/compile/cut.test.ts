@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Executor } from '../executor.js';
-import { NoiseSource } from '../noise.js';
-import { createOrtExecutor } from '../ort-executor.js';
+import type { Executor } from '../executor/executor.js';
+import { createOrtExecutor } from '../executor/ort-executor.js';
+import { NoiseSource } from '../score/noise.js';
 import {
   type Array32,
   type Arrays,
@@ -13,7 +13,7 @@ import {
 } from '../testing/compile-cases.js';
 import { type CutGraph, type CutOptions, compileCut, compileWhole, fromRows, toRows } from './index.js';
 
-/** Sums in another order: float32 rounding. */
+/** Divided graphs add float32 numbers in another order, which rounds differently. */
 const TOLERANCE = 1e-5;
 
 let executor: Executor;
@@ -51,7 +51,7 @@ const besides = (parts: readonly Array32[]): Array32 => {
   return { values, dims: [rows, each * parts.length] };
 };
 
-/** Runs every rank's stages in turn on one executor, exchanging between them. */
+/** Runs the stages of all ranks in turn on one executor and performs the exchanges between them. */
 class Group {
   readonly #graphs: readonly CutGraph[];
   readonly #values: Values[] = [];
@@ -69,8 +69,8 @@ class Group {
     const rows = { values: toRows(dit, geometry, x.values), dims: [tokens, x.values.length / tokens] };
     for (const [rank, { tokens: own, frames, condition }] of this.#graphs.entries()) {
       const values: Values = { ...arrays, x: rowsOf(rows, own.from, own.to) };
-      const heard = arrays['condition'] as Array32;
-      if (dit.cross?.tokens.kind === 'frame') values['condition'] = rowsOf(heard, frames.from, frames.to);
+      const allTokens = arrays['condition'] as Array32;
+      if (dit.cross?.tokens.kind === 'frame') values['condition'] = rowsOf(allTokens, frames.from, frames.to);
       this.#values[rank] = {
         ...values,
         ...(condition === undefined ? {} : await runOnce(executor, condition, values)),
@@ -160,7 +160,7 @@ async function assertCutEqualsWhole(fixture: FixtureCase, ranks: number, form: F
 }
 
 for (const ranks of [1, 2, 3, 4])
-  test(`${ranks} ranks that gather keys and values make the same as one`, async () => {
+  test(`${ranks} ranks that gather keys and values give the results of one`, async () => {
     for (const fixture of fixtures) {
       await assertCutEqualsWhole(fixture, ranks, { exchange: 'gather' });
       await assertCutEqualsWhole(fixture, ranks, { exchange: 'gather', fuse: true, splitQuery: true });
@@ -168,7 +168,7 @@ for (const ranks of [1, 2, 3, 4])
   });
 
 for (const ranks of [1, 2, 3, 4])
-  test(`${ranks} ranks that exchange by heads make the same as one`, async () => {
+  test(`${ranks} ranks that exchange by heads give the results of one`, async () => {
     const dividing = fixtures.filter(({ dit }) => dit.heads % ranks === 0);
     assert.ok(dividing.length > 0);
     for (const fixture of dividing) {
@@ -177,13 +177,13 @@ for (const ranks of [1, 2, 3, 4])
     }
   });
 
-test('a share that begins and ends in the middle of latent frames: 6 and 12 ranks', async () => {
+test('shares that begin and end within latent frames give the results of one rank: 6 and 12 ranks', async () => {
   const [nano] = fixtures;
   assert.ok(nano);
   for (const ranks of [6, 12]) await assertCutEqualsWhole(nano, ranks, { exchange: 'gather', fuse: true });
 });
 
-test('chunks of seven latent frames, cut in the middle of frames', async () => {
+test('chunks of seven latent frames, divided within frames, give the results of one rank', async () => {
   const [nano] = fixtures;
   assert.ok(nano);
   const geometry = { ...nano.geometry, latentFrames: 7 };
@@ -222,12 +222,12 @@ test('fusing and splitting change the stages as documented', () => {
   ]);
 });
 
-test('what does not divide is refused with what to do', () => {
+test('ranks that do not divide tokens or heads are an error that states the remedy', () => {
   const { dit, weights, geometry } = fixtures[0] as FixtureCase;
   const refused = (options: CutOptions, message: RegExp): void =>
     assert.throws(() => compileCut(dit, weights, geometry, options), { reason: 'CONFIG_INVALID', message });
   refused({ rank: 0, ranks: 5, exchange: 'gather' }, /12 tokens does not split over 5 ranks/);
   refused({ rank: 0, ranks: 3, exchange: 'heads' }, /4 heads do not split over 3 ranks; exchange by gather/);
   refused({ rank: 2, ranks: 2, exchange: 'gather' }, /no rank 2 among 2/);
-  refused({ rank: 0, ranks: 2, exchange: 'heads', splitQuery: true }, /leave splitQuery out/);
+  refused({ rank: 0, ranks: 2, exchange: 'heads', splitQuery: true }, /omit splitQuery/);
 });

@@ -7,7 +7,10 @@ import type { Weights } from './safetensors.js';
 import { checkGeometry, conditionSegment } from './segments.js';
 import type { CompiledSegment, CutGraph, CutOptions, CutStage, DitGeometry, Exchange } from './types.js';
 
-/** One rank's share of a pass, cut where ranks exchange. Segments of the same share have the same names in every rank. */
+/**
+ * Compiles one rank's share of a pass, divided into segments at the exchanges. Equal segments have the same names in
+ * every rank.
+ */
 export function compileCut(
   dit: DitDescription,
   weights: Weights,
@@ -40,7 +43,7 @@ class Cut {
     if (exchange === 'heads' && dit.heads % ranks !== 0)
       throw new MeshError('CONFIG_INVALID', `${dit.heads} heads do not split over ${ranks} ranks; exchange by gather`);
     if (exchange === 'heads' && options.splitQuery === true)
-      throw new MeshError('CONFIG_INVALID', 'queries travel too when ranks exchange by heads; leave splitQuery out');
+      throw new MeshError('CONFIG_INVALID', 'an exchange by heads includes the queries; omit splitQuery');
     const each = this.#all / ranks;
     this.#tokens = { from: rank * each, to: (rank + 1) * each };
   }
@@ -64,7 +67,7 @@ class Cut {
     return this.#options.exchange === 'gather' ? 'gather' : 'to-heads';
   }
 
-  /** Entry and, fused or not, the first layer's projections. */
+  /** The entry and, if fused, the first layer's projections. */
   #beginning(): CutStage[] {
     const parts = this.#parts();
     const { build } = parts;
@@ -77,13 +80,13 @@ class Cut {
     return this.#withProjections(parts, h, 'enter', 0);
   }
 
-  /** `pre` of a layer as segments of its own. */
+  /** The projections of a layer as segments of their own. */
   #projections(layer: number): CutStage[] {
     const parts = this.#parts();
     return this.#withProjections(parts, this.#rows(parts, 'h', this.#dit.dim), undefined, layer);
   }
 
-  /** Adds a layer's projections to a segment that has its h. */
+  /** Adds a layer's projections to a segment that has the layer's h. */
   #withProjections(parts: DitParts, h: string, before: string | undefined, layer: number): CutStage[] {
     const { build, rows } = parts;
     const { dim } = this.#dit;
@@ -113,7 +116,7 @@ class Cut {
     return stages;
   }
 
-  /** Attention of all tokens in this rank's heads: no weights, the same for every layer. */
+  /** Attention of all tokens in this rank's heads. It has no weights, so all layers share the segment. */
   #attend(): CompiledSegment {
     const { dim, heads } = this.#dit;
     const { ranks } = this.#options;

@@ -1,3 +1,10 @@
+export {
+  CHECKPOINTS,
+  type CheckpointName,
+  type CheckpointReport,
+  checkCheckpoint,
+  checkpoint,
+} from './checkpoints.js';
 export { compileCut } from './cut.js';
 export { loadCompiled } from './load.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';

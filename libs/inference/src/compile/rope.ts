@@ -10,14 +10,14 @@ export function tokensOf(dit: DitDescription, geometry: DitGeometry): number {
   return geometry.latentFrames * slotsOf(dit, geometry);
 }
 
-/** Values of one token's patch: C * h * w. */
+/** Number of values in one token's patch: C * h * w. */
 export function patchValues(dit: DitDescription, channels: number): number {
   return channels * dit.patch.size[0] * dit.patch.size[1];
 }
 
 /**
- * cos and sin of every place in the window (context chunks, then the chunk), flat [(contextChunks + 1) * T, head / 2];
- * computed in double precision. Chunks keep their place in the window wherever the call has got to.
+ * cos and sin for every position in the window (context chunks, then the chunk), flat [(contextChunks + 1) * T, head / 2],
+ * computed in double precision. Positions are relative to the window, so they do not depend on how long the session has run.
  */
 export function ropeTables(dit: DitDescription, geometry: DitGeometry): { cos: Float32Array; sin: Float32Array } {
   const slots = slotsOf(dit, geometry);

@@ -6,7 +6,7 @@ export interface SafetensorsTensor {
   readonly values: Float32Array;
 }
 
-/** A `.safetensors` file of float32 tensors, data 8-byte aligned; for fixtures and merged weights. */
+/** Encodes a `.safetensors` file of float32 tensors, with 8-byte aligned data; for fixtures and merged weights. */
 export function encodeSafetensors(tensors: readonly SafetensorsTensor[]): Uint8Array {
   const header: Record<string, unknown> = {};
   let at = 0;

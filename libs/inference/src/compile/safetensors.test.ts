@@ -38,8 +38,8 @@ async function refused(bytes: Uint8Array, message: RegExp): Promise<void> {
   await assert.rejects(openWeights(folder, [FILE]), (error: MeshError) => {
     assert.equal(error.reason, 'MODEL_INVALID');
     assert.match(error.message, message);
-    assert.ok(error.message.startsWith(join(folder, FILE)), 'names the file');
-    assert.match(error.message, /fetch the file again|convert it/, 'says what to do');
+    assert.ok(error.message.startsWith(join(folder, FILE)), 'the message names the file');
+    assert.match(error.message, /fetch the file again|convert it/, 'the message states the remedy');
     return true;
   });
 }
@@ -50,7 +50,7 @@ const tensor = (dtype: string, shape: readonly number[], from: number, to: numbe
   data_offsets: [from, to],
 });
 
-test('what is written is read, over several files, at the offsets the header says', async () => {
+test('written tensors are read back, from several files, at the offsets in their headers', async () => {
   await write(
     encodeSafetensors([
       { name: 'a.weight', dims: [2, 3], values: Float32Array.of(1, 2, 3, 4, 5, 6) },
@@ -79,7 +79,7 @@ test('half, bfloat and integer numbers become float32', async () => {
   };
   const bytes = Buffer.from(raw(header, 33));
   const data = bytes.length - 33;
-  // 1.5, -2, the smallest subnormal, infinity, 65504
+  // 1.5, -2, the smallest subnormal number, infinity, 65504.
   for (const [i, bits] of [0x3e00, 0xc000, 0x0001, 0x7c00, 0x7bff].entries()) bytes.writeUInt16LE(bits, data + 2 * i);
   for (const [i, bits] of [0x3fc0, 0xc000, 0x4248].entries()) bytes.writeUInt16LE(bits, data + 10 + 2 * i);
   bytes.writeBigInt64LE(-7n, data + 16);
@@ -92,7 +92,7 @@ test('half, bfloat and integer numbers become float32', async () => {
   await assert.rejects(readWeight(weights, 'eight'), /eight is F8_E4M3; convert it/);
 });
 
-test('a damaged file is refused, saying how', async () => {
+test('a damaged file is an error that names the damage', async () => {
   await refused(Buffer.alloc(9), /has 9 bytes, too few/);
   await refused(
     Buffer.concat([Buffer.from([255, 255, 0, 0, 0, 0, 0, 0]), Buffer.alloc(40)]),
@@ -107,14 +107,14 @@ test('a damaged file is refused, saying how', async () => {
   await refused(raw({ a: tensor('F3', [1], 0, 4) }, 4), /unknown type F3/);
   await refused(raw({ a: tensor('F32', [2], 0, 4) }, 4), /gives tensor a 4 bytes; F32 \[2\] needs 8/);
   await refused(raw({ a: tensor('F32', [2], 0, 8) }, 4), /tensors reach \d+: it was cut off/);
-  await refused(raw({ a: tensor('F32', [1], 0, 4), b: tensor('F32', [1], 2, 6) }, 6), /tensor b over the one before/);
-  await refused(raw({ a: tensor('F32', [1], 0, 4), b: tensor('F32', [1], 8, 12) }, 12), /4 bytes of nothing before b/);
+  await refused(raw({ a: tensor('F32', [1], 0, 4), b: tensor('F32', [1], 2, 6) }, 6), /tensor b over the previous one/);
+  await refused(raw({ a: tensor('F32', [1], 0, 4), b: tensor('F32', [1], 8, 12) }, 12), /4 unused bytes before b/);
   await refused(raw({ a: tensor('F32', [1], 0, 4) }, 5), /1 bytes after its last tensor/);
   await refused(raw({ a: tensor('F32', [1], 0, 4), __metadata__: { n: 1 } }, 4), /metadata that is not text/);
   await assert.rejects(openWeights(folder, ['none.safetensors']), /none\.safetensors cannot be read/);
 });
 
-/** A header like a real checkpoint's, without its data. */
+/** The header of a real checkpoint, without data. */
 async function headerOnly(
   sizes: Parameters<typeof wanDescription>[0],
   change = (_: Map<string, readonly number[]>) => {},
@@ -146,7 +146,7 @@ test('Wan checkpoints have as many tensors and parameters as published', async (
   assert.deepEqual(wanPairs(128), [22, 21, 21]);
 });
 
-test('a checkpoint that is not the described one is told by its header, without loading it', async () => {
+test('the header alone shows that a checkpoint is not the described one', async () => {
   const small = { dim: 48, mlp: 80, heads: 6, layers: 2, frequencies: 8, image: true };
   const open = async (change?: (shapes: Map<string, readonly number[]>) => void) => {
     const { header, bytes, geometry } = await headerOnly(small, change);
@@ -167,7 +167,7 @@ test('a checkpoint that is not the described one is told by its header, without 
   );
 });
 
-test('a description that contradicts itself, its sizes or its weights is refused', async () => {
+test('a description that contradicts itself, its sizes or its weights is an error', async () => {
   const dit = wanDescription({ dim: 48, mlp: 80, heads: 6, layers: 2, frequencies: 8, image: false });
   const issues = (change: object): string =>
     ditDescription
@@ -175,17 +175,20 @@ test('a description that contradicts itself, its sizes or its weights is refused
       .error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
       .join('; ') ?? '';
   assert.equal(issues({}), '');
-  assert.match(issues({ heads: 5 }), /heads: dim 48 does not split into 5 even heads/);
-  assert.match(issues({ rope: { ...dit.rope, axes: dit.rope.axes.slice(1) } }), /2 pairs do not fill a head of 8/);
+  assert.match(issues({ heads: 5 }), /heads: dim 48 does not divide into 5 heads of even width/);
+  assert.match(
+    issues({ rope: { ...dit.rope, axes: dit.rope.axes.slice(1) } }),
+    /2 pairs do not fill half of a head of width 8/,
+  );
   assert.match(
     issues({ modulation: { ...dit.modulation, size: 300 } }),
-    /modulation\.size: parts reach 336, beyond 300/,
+    /modulation\.size: the vectors end at 336, beyond the size 300/,
   );
   assert.match(
     issues({ head: { ...dit.head, predicts: { kind: 'x0', limit: 1, minT: 0.1 } } }),
-    /modulation\.t: .* place of t/,
+    /modulation\.t: .* offset of t/,
   );
-  assert.match(issues({ entry: 'x' }), /cross\.tokens: .* these are shared/);
+  assert.match(issues({ entry: 'x' }), /cross\.tokens: must be of kind "frame"/);
   const geometry = { latentFrames: 1, channels: 4, height: 4, width: 4, condition: { tokens: 7, dim: 20 } };
   const tensors = [...expectedTensors(dit, geometry)].map(([name, { dims }]) => ({
     name,

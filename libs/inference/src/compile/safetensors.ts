@@ -1,44 +1,15 @@
-import { open, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { MeshError } from '@talkmesh/contracts';
 import { z } from 'zod';
+import { readTorchFile } from './torch-file.js';
+import { fileSize, invalid, REMEDY, readAt, TYPE_BYTES, type WeightEntry } from './weight-file.js';
 
-/** Bytes of one number of the types that the format names. */
-const TYPE_BYTES: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
-};
+export type { WeightEntry } from './weight-file.js';
+
 const LENGTH_BYTES = 8;
-/** The reference implementation's own limit. */
+/** The limit of the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
-const REMEDY = 'fetch the file again, or convert the checkpoint again with training/talkmesh_nano/export_score.py';
 
-/** Where one tensor's numbers lie. */
-export interface WeightEntry {
-  readonly name: string;
-  readonly type: string;
-  readonly dims: readonly number[];
-  /** Name of the file in its folder. */
-  readonly file: string;
-  /** From the beginning of the file. */
-  readonly offset: number;
-  readonly bytes: number;
-}
-
-/** The tensors of a checkpoint's `.safetensors` files; only their headers were read. */
+/** The tensors of a checkpoint's `.safetensors` and `.pth` files. Only the headers are read. */
 export class Weights {
   readonly folder: string;
   readonly entries: ReadonlyMap<string, WeightEntry>;
@@ -63,15 +34,17 @@ export class Weights {
   }
 }
 
+const isTorchFile = (file: string): boolean => /\.(pth|pt)$/.test(file);
+
 /**
  * Reads and checks the headers of a checkpoint's files.
  * @param files names in `folder`; a checkpoint may be split over several
- * @throws MeshError MODEL_INVALID naming the file and what to do
+ * @throws MeshError MODEL_INVALID with the file and the remedy
  */
 export async function openWeights(folder: string, files: readonly string[]): Promise<Weights> {
   const entries = new Map<string, WeightEntry>();
   for (const file of files)
-    for (const entry of await readHeader(folder, file)) {
+    for (const entry of await (isTorchFile(file) ? readTorchFile(folder, file) : readHeader(folder, file))) {
       if (entries.has(entry.name))
         throw invalid(
           join(folder, file),
@@ -82,7 +55,10 @@ export async function openWeights(folder: string, files: readonly string[]): Pro
   return new Weights(resolve(folder), files, entries);
 }
 
-/** A tensor's numbers, rounded to float32. @throws MeshError MODEL_INVALID for types other than F32, F16, BF16 and I64 */
+/**
+ * A tensor's numbers, rounded to float32.
+ * @throws MeshError MODEL_INVALID for types other than F32, F16, BF16 and I64
+ */
 export async function readWeight(weights: Weights, name: string): Promise<Float32Array> {
   const entry = weights.get(name);
   const bytes = await readAt(join(weights.folder, entry.file), entry.offset, entry.bytes);
@@ -126,7 +102,7 @@ async function readHeader(folder: string, file: string): Promise<WeightEntry[]> 
   if (headerBytes > MAX_HEADER_BYTES || headerBytes > size - LENGTH_BYTES)
     throw invalid(
       path,
-      `says its header has ${headerBytes} bytes, the file has ${size}: cut off or no safetensors file; ${REMEDY}`,
+      `declares that its header has ${headerBytes} bytes, the file has ${size}: it was truncated or is not a safetensors file; ${REMEDY}`,
     );
   const start = LENGTH_BYTES + headerBytes;
   const header = parseHeader(path, (await readAt(path, LENGTH_BYTES, headerBytes)).toString('utf8'));
@@ -172,44 +148,16 @@ function readEntry(path: string, file: string, start: number, name: string, valu
   return { name, type: dtype, dims: shape, file, offset: start + offsets[0], bytes };
 }
 
-/** The format allows no overlap and no gap, so that nothing hides in a file. */
+/** The format forbids overlaps and gaps, so that a file cannot contain hidden data. */
 function checkLayout(path: string, entries: readonly WeightEntry[], start: number, size: number): void {
   const sorted = entries.filter((entry) => entry.bytes > 0).sort((a, b) => a.offset - b.offset);
   let end = start;
   for (const entry of sorted) {
-    if (entry.offset < end) throw invalid(path, `has tensor ${entry.name} over the one before it; ${REMEDY}`);
+    if (entry.offset < end) throw invalid(path, `has tensor ${entry.name} over the previous one; ${REMEDY}`);
     if (entry.offset > end)
-      throw invalid(path, `has ${entry.offset - end} bytes of nothing before ${entry.name}; ${REMEDY}`);
+      throw invalid(path, `has ${entry.offset - end} unused bytes before ${entry.name}; ${REMEDY}`);
     end += entry.bytes;
   }
   if (end > size) throw invalid(path, `has ${size} bytes, its tensors reach ${end}: it was cut off; ${REMEDY}`);
   if (end < size) throw invalid(path, `has ${size - end} bytes after its last tensor; ${REMEDY}`);
-}
-
-async function fileSize(path: string): Promise<number> {
-  try {
-    return (await stat(path)).size;
-  } catch (cause) {
-    throw invalid(path, `cannot be read; ${REMEDY}`, cause);
-  }
-}
-
-async function readAt(path: string, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  const handle = await open(path);
-  try {
-    let done = 0;
-    while (done < length) {
-      const { bytesRead } = await handle.read(buffer, done, length - done, offset + done);
-      if (bytesRead === 0) throw invalid(path, `ends in the middle; ${REMEDY}`);
-      done += bytesRead;
-    }
-  } finally {
-    await handle.close();
-  }
-  return buffer;
-}
-
-function invalid(path: string, what: string, cause?: unknown): MeshError {
-  return new MeshError('MODEL_INVALID', `${path} ${what}`, cause === undefined ? {} : { cause });
 }

@@ -7,8 +7,8 @@ import type { Weights } from './safetensors.js';
 import type { CompiledSegment, DitGeometry, WholeOptions } from './types.js';
 
 /**
- * `t` [1] in 0..1 -> `modulation` [K]: all that depends on the noise level alone.
- * @throws MeshError MODEL_INVALID when weights and description do not fit; so do all compile functions
+ * Compiles the timestep embedding: `t` [1] in 0..1 -> `modulation` [K], everything that depends on the noise level alone.
+ * @throws MeshError MODEL_INVALID when weights and description do not match, as all compile functions do
  */
 export function compileTimestep(dit: DitDescription, weights: Weights): CompiledSegment {
   const build = new SegmentBuilder(weights);
@@ -46,8 +46,8 @@ function theta(base: number, count: number): Float32Array {
 }
 
 /**
- * `condition` [F, Ta, Da] or [Tc, Dc] (and `image`) -> what layers take of it, for a chunk's steps to share; undefined when the
- * model has no conditions.
+ * Compiles `condition` [F, Ta, Da] or [Tc, Dc] (and `image`) -> the layers' condition inputs, which the steps of a chunk share.
+ * Undefined when the model has no conditions.
  */
 export function compileCondition(
   dit: DitDescription,
@@ -66,8 +66,8 @@ export function conditionSegment(parts: DitParts, name: string): CompiledSegment
 }
 
 /**
- * A whole pass: `x` [F, C, H, W], `modulation` [K], `k_context` and `v_context` [layers, M, dim], conditions -> `velocity` as x,
- * `k_chunk` and `v_chunk` [layers, T, dim]. Keys are before rotary; M is 0 or contextChunks * T.
+ * Compiles a whole pass: `x` [F, C, H, W], `modulation` [K], `k_context` and `v_context` [layers, M, dim], conditions -> `velocity` as x,
+ * `k_chunk` and `v_chunk` [layers, T, dim]. Keys are not rotated yet; M is 0 or contextChunks * T.
  */
 export function compileWhole(
   dit: DitDescription,
@@ -137,7 +137,10 @@ function permutation(build: SegmentBuilder, order: readonly number[]): number[] 
   return build.batch === undefined ? [...order] : [0, ...order.map((axis) => axis + 1)];
 }
 
-/** The same as graphs do inside: latents [F, C, H, W] -> rows [T, C * h * w], for ranks that integrate their own rows. */
+/**
+ * Latents [F, C, H, W] -> rows [T, C * h * w] in the order that the graphs use, for ranks, which integrate their own
+ * rows.
+ */
 export function toRows(dit: DitDescription, geometry: DitGeometry, x: Float32Array): Float32Array {
   const rows = new Float32Array(x.length);
   visit(dit, geometry, geometry.channels, (grid, row) => {
@@ -146,7 +149,10 @@ export function toRows(dit: DitDescription, geometry: DitGeometry, x: Float32Arr
   return rows;
 }
 
-/** Rows [T, C * h * w] -> [F, C, H, W]. @param channels of the rows, when they are a velocity of fewer than the input's */
+/**
+ * Rows [T, C * h * w] -> [F, C, H, W].
+ * @param channels channels of the rows; a velocity may have fewer than the input
+ */
 export function fromRows(
   dit: DitDescription,
   geometry: DitGeometry,

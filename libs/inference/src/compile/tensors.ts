@@ -3,15 +3,15 @@ import { patchValues, slotsOf } from './rope.js';
 import type { Weights } from './safetensors.js';
 import type { DitGeometry } from './types.js';
 
-/** One tensor that a description calls for. */
+/** One tensor that a description needs. */
 export interface ExpectedTensor {
   readonly dims: readonly number[];
   readonly role: 'weight' | 'bias' | 'norm' | 'table';
 }
 
 /**
- * Every tensor of a model, by its name in the checkpoint: what a loader compares a file's header with, without reading weights.
- * @param outputChannels of the velocity, when the input has more channels
+ * Lists every tensor of a described model by its name in the checkpoint, to check a file's header without reading weights.
+ * @param outputChannels channels of the velocity, when the input has more
  */
 export function expectedTensors(
   dit: DitDescription,
@@ -26,8 +26,8 @@ export function expectedTensors(
 
 /**
  * Compares a checkpoint's header with its description.
- * @returns names the description does not call for
- * @throws MeshError MODEL_INVALID listing what is missing or has another shape
+ * @returns names of tensors that the description does not need
+ * @throws MeshError MODEL_INVALID with the tensors that are missing or have another shape
  */
 export function checkWeights(
   dit: DitDescription,
@@ -40,8 +40,7 @@ export function checkWeights(
   for (const [name, { dims }] of expected) {
     const found = weights.entries.get(name);
     if (found === undefined) problems.push(`${name} is missing`);
-    else if (essential(found.dims) !== essential(dims) && !isPatchKernel(found.dims, dims))
-      problems.push(`${name} is [${found.dims}], not [${dims}]`);
+    else if (!sameShape(found.dims, dims)) problems.push(`${name} is [${found.dims}], not [${dims}]`);
   }
   if (problems.length > 0) {
     const more = problems.length > 5 ? ` and ${problems.length - 5} more` : '';
@@ -53,12 +52,14 @@ export function checkWeights(
   return [...weights.entries.keys()].filter((name) => !expected.has(name));
 }
 
-/** Learned tables may carry dimensions of one. */
-const essential = (dims: readonly number[]): string => dims.filter((dim) => dim !== 1).join();
-
-/** A convolution over patches is a linear over flattened ones. */
-function isPatchKernel(found: readonly number[], wanted: readonly number[]): boolean {
+/**
+ * Whether a tensor of a file is the expected one. Learned tables may have extra dimensions of one, and a convolution over disjoint
+ * patches equals a linear layer over flattened patches.
+ */
+export function sameShape(found: readonly number[], wanted: readonly number[]): boolean {
+  const essential = (dims: readonly number[]): string => dims.filter((dim) => dim !== 1).join();
   const count = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
+  if (essential(found) === essential(wanted)) return true;
   return found.length === 5 && wanted.length === 2 && found[0] === wanted[0] && count(found) === count(wanted);
 }
 

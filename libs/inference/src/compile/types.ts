@@ -1,19 +1,19 @@
-/** What the graph compiler takes and gives. Everything is float32; rows are tokens, latent frame by latent frame. */
-import type { TensorInfo } from '../executor.js';
+/** Inputs and outputs of the graph compiler. All tensors are float32; rows are tokens, ordered by latent frame. */
+import type { TensorInfo } from '../executor/executor.js';
 
-/** Sizes that the weights leave open. Tokens of a chunk: latentFrames * (height / patch) * (width / patch). */
+/** Sizes that the weights do not determine. Tokens of a chunk: latentFrames * (height / patch) * (width / patch). */
 export interface DitGeometry {
   readonly latentFrames: number;
   readonly channels: number;
   readonly height: number;
   readonly width: number;
-  /** Condition tokens: of each latent frame (audio), or in all (context). Left out when the model has none. */
+  /** Condition tokens, per latent frame (audio) or in total (context). Omitted when the model has none. */
   readonly condition?: { readonly tokens: number; readonly dim: number };
-  /** Tokens of an image encoder, for models that have a second cross-attention for them. */
+  /** Tokens of an image encoder, for models with a second cross-attention. */
   readonly image?: { readonly tokens: number; readonly dim: number };
 }
 
-/** One ONNX graph. Weights stay in their files: load the bytes with `weightsFolder` as the place of external data. */
+/** One ONNX graph. Weights stay in their files: load the bytes with `weightsFolder` as the folder of external data. */
 export interface CompiledSegment {
   /** Unique within a model and plan: `whole`, `layer3.post`, .. */
   readonly name: string;
@@ -25,7 +25,10 @@ export interface CompiledSegment {
 }
 
 export interface WholeOptions {
-  /** Sessions in one run, each with its own K/V, modulation and condition: every input gets this dimension in front. */
+  /**
+   * Number of sessions in one run, each with its own K/V, modulation and condition. It becomes the first dimension of
+   * every input.
+   */
   readonly batch?: number;
   /**
    * `inside`: the graph takes `condition` [F, Ta, Da] (audio) or [Tc, Dc] (context). `apart`: it takes the outputs of the
@@ -40,14 +43,16 @@ export interface CutOptions {
   readonly ranks: number;
   /** How attention sees all tokens: K/V all-gather, or queries, keys and values redistributed by heads (Ulysses). */
   readonly exchange: 'gather' | 'heads';
-  /** One segment for the end of a layer and the beginning of the next. */
+  /** Whether the end of a layer and the beginning of the next are one segment. */
   readonly fuse?: boolean;
-  /** Keys and values in a segment before the queries', so that their exchange overlaps with it. */
+  /**
+   * Whether keys and values have a segment before that of the queries, so that their exchange overlaps with the latter.
+   */
   readonly splitQuery?: boolean;
 }
 
 /**
- * What moves between ranks. Shards are [T / N, dim], in rank order.
+ * The exchanges between ranks. Shards are [T / N, dim], in rank order.
  * - `gather`: `k`, `v` of all ranks -> `k_all`, `v_all` [M + T, dim]: context (c_0, c_{t-1}; M = 0 for c_0 itself), then this chunk.
  * - `to-heads`: -> `q` [T, dim / N], `k_all`, `v_all` [M + T, dim / N] of this rank's heads (columns r * dim / N ..).
  * - `to-tokens`: `y` [T, dim / N] of all ranks -> `y` [T / N, dim] of this rank's tokens.
@@ -55,28 +60,33 @@ export interface CutOptions {
 export type Exchange = 'gather' | 'to-heads' | 'to-tokens';
 
 /**
- * A stage runs when what it awaits has arrived. Its inputs are found by name: `x` (this rank's rows), `modulation` [K], the
- * outputs of `condition`, the latest `h`, `q`, `k`, `v`, `n`, `y`, and what an exchange made (`k_all`, `v_all`, ..). An output
+ * A stage runs when the exchange that it awaits is complete. Its inputs are found by name: `x` (this rank's rows), `modulation` [K], the
+ * outputs of `condition`, the latest `h`, `q`, `k`, `v`, `n`, `y`, and the results of an exchange (`k_all`, `v_all`, ..). An output
  * `next_<name>` replaces <name>.
  */
 export interface CutStage {
   readonly segment: CompiledSegment;
   readonly layer: number | undefined;
   readonly awaits: Exchange | undefined;
-  /** May start with the outputs of this stage. */
+  /** The exchange that can start with the outputs of this stage. */
   readonly begins: Exchange | undefined;
 }
 
-/** One rank's share of a pass. Keys and values of the chunk for the caches are `k`, `v` of each layer (before rotary). */
+/**
+ * One rank's share of a pass. Keys and values of the chunk for the caches are `k`, `v` of each layer (before rotary).
+ */
 export interface CutGraph {
   readonly rank: number;
   readonly ranks: number;
   /** This rank's rows of the chunk, [from, to). */
   readonly tokens: { readonly from: number; readonly to: number };
-  /** The latent frames these touch, [from, to): the condition tokens it needs. */
+  /** The latent frames of these rows, [from, to); their condition tokens are needed. */
   readonly frames: { readonly from: number; readonly to: number };
-  /** `condition` -> what the stages take, once per chunk (audio) or session (context). Undefined without conditions. */
+  /**
+   * `condition` -> the condition inputs of the stages; runs once per chunk (audio) or session (context). Undefined
+   * without conditions.
+   */
   readonly condition: CompiledSegment | undefined;
-  /** In order; the last gives `velocity` [T / N, C * h * w], rows as in `x`. */
+  /** Stages in order; the last outputs `velocity` [T / N, C * h * w], rows as in `x`. */
   readonly stages: readonly CutStage[];
 }

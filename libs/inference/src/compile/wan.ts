@@ -6,9 +6,9 @@ export interface WanSizes {
   readonly mlp: number;
   readonly heads: number;
   readonly layers: number;
-  /** Sinusoids of the timestep embedding: freq_dim / 2. */
+  /** Number of frequencies in the timestep embedding: freq_dim / 2. */
   readonly frequencies: number;
-  /** Image-to-video models have a second cross-attention, to the picture's tokens. */
+  /** Image-to-video models have a second cross-attention, to the tokens of the reference picture. */
   readonly image: boolean;
 }
 
@@ -19,15 +19,15 @@ export const WAN_SIZES = {
   'i2v-14b': { ...BIG, image: true },
 } as const satisfies Readonly<Record<string, WanSizes>>;
 
-/** Pairs of a head that turn with time, row and column: of 64, 22 + 21 + 21. */
+/** Rotary pairs of a head for frame, row and column: 64 = 22 + 21 + 21. */
 export function wanPairs(headDim: number): readonly [time: number, row: number, column: number] {
   const third = Math.floor(headDim / 6);
   return [headDim / 2 - 2 * third, third, third];
 }
 
 /**
- * A Wan-shaped transformer with the original tensor names (Wan 2.1, wan/modules/model.py), run causally: a chunk sees the
- * context chunks and itself.
+ * Describes a Wan transformer with the original tensor names (Wan 2.1, wan/modules/model.py), run causally: a chunk attends to
+ * the context chunks and itself.
  */
 export function wanDescription(sizes: WanSizes): DitDescription {
   const { dim, heads, layers, mlp } = sizes;

@@ -1,4 +1,4 @@
-/** Networks and PyTorch's results on them, for tests (training/talkmesh_nano/compile_fixtures.py writes them). */
+/** Networks with PyTorch's results, for tests. training/talkmesh_nano/export/compile_fixtures.py writes them. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { type DitDescription, ditDescription } from '@talkmesh/contracts';
@@ -11,7 +11,7 @@ import {
   wanDescription,
 } from '../compile/index.js';
 import type { CompiledSegment } from '../compile/types.js';
-import type { Executor, Segment, TensorHandle } from '../executor.js';
+import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 
 export interface Array32 {
   readonly values: Float32Array;
@@ -60,7 +60,7 @@ async function readArrays(weights: Weights, prefix: string): Promise<Arrays> {
 /** A compiled segment is loaded once, on the first executor that runs it. */
 const LOADED = new WeakMap<CompiledSegment, Promise<Segment>>();
 
-/** Runs a segment once with what it asks for by name; values of all its outputs. */
+/** Runs a segment once with the inputs that it needs, by name. @returns the values of all its outputs */
 export async function runOnce(executor: Executor, compiled: CompiledSegment, inputs: Arrays): Promise<Arrays> {
   const known = LOADED.get(compiled) ?? loadCompiled(executor, compiled);
   LOADED.set(compiled, known);
@@ -68,7 +68,7 @@ export async function runOnce(executor: Executor, compiled: CompiledSegment, inp
   const bound: Record<string, TensorHandle> = {};
   for (const { name } of compiled.inputs) {
     const array = inputs[name];
-    if (array === undefined) throw new Error(`${compiled.name} wants ${name}; there are ${Object.keys(inputs)}`);
+    if (array === undefined) throw new Error(`${compiled.name} needs ${name}; the test gives ${Object.keys(inputs)}`);
     bound[name] = executor.upload(array.values, 'float32', array.dims);
   }
   const names = compiled.outputs.map((output) => output.name);

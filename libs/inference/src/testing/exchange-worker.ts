@@ -1,7 +1,10 @@
-/** A rank that swaps known numbers, for tests of the exchange; it reports what it read wrong, and how it ended. */
+/**
+ * A rank thread for tests of the exchange: publishes known numbers, and reports how many it read wrong and how it
+ * ended.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
-import { gatherHeads, gatherRows, gatherTokens, type ShardShape } from '../plan/collectives.js';
-import { Exchange, type ExchangeMemory } from '../plan/exchange.js';
+import { gatherHeads, gatherRows, gatherTokens, type ShardShape } from '../parallel/collectives.js';
+import { Exchange, type ExchangeMemory } from '../parallel/exchange.js';
 
 export interface ExchangeWorkerData {
   readonly memory: ExchangeMemory;
@@ -10,7 +13,7 @@ export interface ExchangeWorkerData {
   readonly parts: number;
   readonly firstPart: number;
   readonly deadlineMs: number;
-  /** After so many parts this rank stops taking part. */
+  /** Number of parts after which this rank stops taking part. */
   readonly stopsAfter?: number;
 }
 
@@ -26,14 +29,14 @@ export interface ExchangeReport {
 const data = workerData as ExchangeWorkerData;
 const { rank, ranks, rows, dim } = data.shape;
 
-/** The number at a place of the whole tensor; whole, so float32 holds it exactly. */
+/** The number at a position of the whole tensor. It is an integer, so float32 represents it exactly. */
 const valueAt = (part: number, tensor: number, row: number, column: number): number =>
   ((part * 7919 + tensor * 104_729 + row * 131 + column) % 16_777_216) | 0;
 
 const build = (height: number, width: number, at: (row: number, column: number) => number): Float32Array =>
   Float32Array.from({ length: height * width }, (_, i) => at(Math.floor(i / width), i % width));
 
-/** Sleeps now and then, so that every rank is sometimes first and sometimes last. */
+/** Sleeps at some parts, so that every rank is sometimes the first and sometimes the last. */
 function dawdle(part: number): void {
   if ((part * 2_654_435_761 + rank * 40_503) % 23 !== 0) return;
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);

@@ -7,7 +7,10 @@ export function fixtureGeometry(sizes: FixtureSizes): DitGeometry {
   return { latentFrames, channels, height, width, condition: { tokens: tokensPerFrame, dim: tokenDim } };
 }
 
-/** Of the same make as the model that ships: audio by cross-attention, at entry and in the MLP's norm; predicts x0. */
+/**
+ * Has the structure of the shipped model: audio enters by cross-attention, at the entry and in the MLP's norm; it
+ * predicts x0.
+ */
 export function fixtureDit(sizes: FixtureSizes): DitDescription {
   const { dim, heads, layers } = sizes;
   const norm = { kind: 'layer', eps: 1e-5 } as const;

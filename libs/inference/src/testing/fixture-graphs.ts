@@ -1,5 +1,8 @@
-/** The graphs of a model folder beside its score network, with the interface of the shipped models, as small as they can be. */
-import { OnnxGraph } from '../onnx-writer.js';
+/**
+ * The graphs of a model folder besides its score network: the interface of the shipped models with minimal
+ * computations.
+ */
+import { OnnxGraph } from '../executor/onnx-writer.js';
 import type { FixtureSizes, FixtureWeights, Matrix } from './fixture-weights.js';
 
 const constant = (graph: OnnxGraph, matrix: Matrix): string =>
@@ -30,7 +33,7 @@ export function audioGraph(sizes: FixtureSizes, weights: FixtureWeights): Uint8A
   return graph.write();
 }
 
-/** c_0 from mean colour and landmarks; the decoder gets the picture's luma with grey chroma. */
+/** Computes c_0 from mean colour and landmarks. The decoder gets the reference picture's luma and grey chroma. */
 export function referenceGraph(sizes: FixtureSizes, weights: FixtureWeights): Uint8Array {
   const { width, height, latentFrames, channels, latentHeight, latentWidth } = sizes;
   const graph = new OnnxGraph();
@@ -59,7 +62,7 @@ export function referenceGraph(sizes: FixtureSizes, weights: FixtureWeights): Ui
   return graph.write();
 }
 
-/** The picture, brighter or darker with the latents; frames between two latent frames are interpolated. */
+/** Brightens or darkens the reference picture by the latents, and interpolates the frames between two latent frames. */
 export function decoderGraph(sizes: FixtureSizes, weights: FixtureWeights): Uint8Array {
   const { width, height, latentFrames, channels, latentHeight, latentWidth, temporalCompression } = sizes;
   const cell = channels * latentHeight * latentWidth;

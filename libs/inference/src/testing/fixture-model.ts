@@ -10,7 +10,7 @@ import { FIXTURE_SIZES, type FixtureSizes, fixtureWeights } from './fixture-weig
 import { encodePng } from './png-writer.js';
 import { randomTensors } from './random-tensors.js';
 
-/** A model folder in a temporary place; disposing removes it. */
+/** A model folder in a temporary folder; disposing removes it. */
 export interface FixtureModel extends AsyncDisposable {
   readonly folder: string;
   readonly sizes: FixtureSizes;
@@ -27,7 +27,7 @@ const SCORE_WEIGHTS = 'score.safetensors';
 /** Avatars of every fixture model. */
 export const FIXTURE_AVATARS = ['ada', 'bo'] as const;
 
-/** Writes a whole model folder with random weights, the same for the same sizes: fast, deterministic, meaningless. */
+/** Writes a complete model folder with random weights, which depend only on the sizes. */
 export async function createFixtureModel(changes: Partial<FixtureSizes> = {}): Promise<FixtureModel> {
   const sizes = { ...FIXTURE_SIZES, ...changes };
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-model-'));
@@ -51,7 +51,7 @@ export async function writeFixtureModel(folder: string, sizes: FixtureSizes): Pr
   await writeFile(join(folder, 'model.json'), JSON.stringify(manifestOf(sizes, files), undefined, 2));
 }
 
-/** A disc on a plain ground: enough to tell avatars apart. */
+/** Draws a disc on a uniform background in colours that differ by avatar. */
 function avatarPicture(sizes: FixtureSizes, index: number): Uint8Array {
   const { width, height } = sizes;
   const rgb = new Uint8Array(width * height * 3);

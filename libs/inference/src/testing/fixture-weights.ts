@@ -1,4 +1,4 @@
-import { NoiseSource } from '../noise.js';
+import { NoiseSource } from '../score/noise.js';
 
 /** Sizes of the fixture network; small, so that a chunk takes about a millisecond. */
 export interface FixtureSizes {
@@ -46,7 +46,7 @@ export interface Matrix {
   readonly values: Float32Array;
 }
 
-/** Every random number of the graphs beside the score network; a function of the seed. */
+/** All random numbers of the graphs besides the score network; they depend only on the seed. */
 export interface FixtureWeights {
   readonly audioEnergy: Matrix;
   readonly audioHistory: Matrix;

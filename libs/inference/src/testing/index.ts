@@ -9,5 +9,6 @@ export {
 } from './fixture-weights.js';
 export { encodePng, type PngOptions } from './png-writer.js';
 export { randomTensors } from './random-tensors.js';
-export { computeWholeCall, type WholeCall } from './reference-network.js';
+export { computeReferenceCall, type ReferenceCall } from './reference-network.js';
+export { useSoftwareGpu } from './software-gpu.js';
 export { createWideModel } from './wide-model.js';

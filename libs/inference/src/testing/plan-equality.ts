@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
-import type { Executor } from '../executor.js';
-import type { Model } from '../model.js';
-import { checkPlan, type ParallelPlan } from '../plan/plan.js';
-import { ScoreEngine } from '../score-engine.js';
+import type { Executor } from '../executor/executor.js';
+import type { Model } from '../model/model.js';
+import { checkPlan, type ParallelPlan } from '../parallel/plan.js';
+import { ScoreEngine } from '../score/score-engine.js';
 import { largestDifference, rollOut } from './rollout.js';
 
 /**
- * How much a plan's latents may differ from one device's. The graphs are the same arithmetic cut elsewhere: sums of float32
- * in another order, then as many layers, steps and chunks as the rollout has. Latents are of the size of one to three.
+ * Largest difference between the latents of a plan and those of one device. Divided graphs add float32 numbers in another
+ * order, and the differences pass through all layers, steps and chunks of the rollout. Latents have magnitudes of one to three.
  */
 const PLAN_TOLERANCE = 1e-4;
 
 const SEED = 20;
 
-/** Every plan of up to 4 x 4 ranks with both exchanges; 1 x 1 is one device itself. */
+/** Every plan of up to 4 x 4 ranks with both exchanges, except 1 x 1, which is one device. */
 export const PLANS: readonly ParallelPlan[] = [1, 2, 3, 4].flatMap((sequence) =>
   [1, 2, 3, 4].flatMap((steps) =>
     sequence * steps === 1
@@ -25,14 +25,17 @@ export const PLANS: readonly ParallelPlan[] = [1, 2, 3, 4].flatMap((sequence) =>
 export const nameOf = ({ sequence, steps, exchange }: ParallelPlan): string =>
   `sequence ${sequence} x steps ${steps}, ${exchange}`;
 
-/** A plan that does not divide is refused by the name of the setting that does not. */
+/** Asserts that a plan is refused with an error that names the setting which does not divide. */
 export function assertRefused(plan: ParallelPlan, { manifest }: Model, setting: 'SEQUENCE' | 'STEP'): void {
   const value = setting === 'SEQUENCE' ? plan.sequence : plan.steps;
   const message = new RegExp(`TALKMESH_${setting}_RANKS=${value} does not fit ${manifest.name}: .*; possible: 1, `);
   assert.throws(() => checkPlan(plan, manifest), { reason: 'CONFIG_INVALID', message });
 }
 
-/** The latents of a plan are those of one device, and are not nothing. @returns what to say of it */
+/**
+ * Asserts that the latents of a plan equal those of one device and are not all zero.
+ * @returns a message for the test's output
+ */
 export async function assertEqual(
   model: Model,
   executor: Executor,
@@ -41,11 +44,11 @@ export async function assertEqual(
 ): Promise<string> {
   const difference = await comparePlan(model, executor, plan, expected);
   assert.ok(difference <= PLAN_TOLERANCE, `differs by ${difference}`);
-  assert.ok(Math.max(...expected.flatMap((values) => [...values.map(Math.abs)])) > 0.5, 'and is not nothing');
+  assert.ok(Math.max(...expected.flatMap((values) => [...values.map(Math.abs)])) > 0.5, 'the latents are not all zero');
   return `largest difference ${difference}`;
 }
 
-/** The same call on one device and on a plan. @returns the largest difference of any latent */
+/** Runs the rollout on a plan. @returns the largest difference of any latent from the expected one */
 async function comparePlan(
   model: Model,
   executor: Executor,

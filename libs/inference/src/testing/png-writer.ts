@@ -1,13 +1,13 @@
 import { deflateSync } from 'node:zlib';
 
 export interface PngOptions {
-  /** Bytes a pixel: 3 RGB, 4 RGBA. */
+  /** Bytes per pixel: 3 for RGB, 4 for RGBA. */
   readonly channels?: 3 | 4;
-  /** Row filter 0..4 used for every row. */
+  /** The row filter, 0..4, of every row. */
   readonly filter?: 0 | 1 | 2 | 3 | 4;
 }
 
-/** A PNG file of 8-bit pixels; any of the five row filters, for tests of the reader. */
+/** Encodes a PNG file of 8-bit pixels with any of the five row filters, to test the decoder. */
 export function encodePng(pixels: Uint8Array, width: number, height: number, options: PngOptions = {}): Uint8Array {
   const { channels = 3, filter = 0 } = options;
   const rowBytes = width * channels;

@@ -1,8 +1,11 @@
 import type { DitDescription } from '@talkmesh/contracts';
 import { type DitGeometry, type ExpectedTensor, expectedTensors, type SafetensorsTensor } from '../compile/index.js';
-import { NoiseSource } from '../noise.js';
+import { NoiseSource } from '../score/noise.js';
 
-/** Random weights for any description, the same for the same seed: signals keep their size from layer to layer. */
+/**
+ * Random weights for any description, deterministic in the seed, scaled so that signals keep their magnitude from layer
+ * to layer.
+ */
 export function randomTensors(dit: DitDescription, geometry: DitGeometry, seed: number): SafetensorsTensor[] {
   const source = new NoiseSource(seed);
   return [...expectedTensors(dit, geometry)].map(([name, tensor], i) => {

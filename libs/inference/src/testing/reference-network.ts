@@ -1,6 +1,6 @@
 /**
- * The fixture's score network in plain numbers, written from the paper's description instead of the graphs: the whole call is
- * computed at once, chunk by chunk in every layer, with no cache, no history window and no handle.
+ * The fixture's score network in plain arithmetic, written from the paper's description independently of the graphs. The whole
+ * session is computed at once, chunk by chunk in every layer, without caches, history window or handles.
  */
 import { fixtureDit, fixtureGeometry } from './fixture-dit.js';
 import type { FixtureSizes, FixtureWeights, Matrix } from './fixture-weights.js';
@@ -10,27 +10,27 @@ type Row = number[];
 type Rows = Row[];
 type Tensor = (name: string) => Float32Array;
 
-export interface WholeCall {
+export interface ReferenceCall {
   /** [latentFrames, C, H, W] flat. */
   readonly c0: ArrayLike<number>;
-  /** Noise of c_0, then of every chunk. */
+  /** The noise of c_0, then of every chunk. */
   readonly noise: readonly ArrayLike<number>[];
-  /** The call's audio, -1..1, one chunk of samples each. */
+  /** The session's audio, -1..1, one array of samples per chunk. */
   readonly audio: readonly Float32Array[];
 }
 
-/** Latents of every chunk of a call, flat. */
-export function computeWholeCall(sizes: FixtureSizes, weights: FixtureWeights, call: WholeCall): number[][] {
+/** Computes the latents of every chunk of a session, flat. */
+export function computeReferenceCall(sizes: FixtureSizes, weights: FixtureWeights, call: ReferenceCall): number[][] {
   const tensors = new Map(
     randomTensors(fixtureDit(sizes), fixtureGeometry(sizes), sizes.seed).map(({ name, values }) => [name, values]),
   );
   const network = new Network(sizes, (name) => tensors.get(name) as Float32Array);
-  const heard = [silentTokens(sizes, weights), ...audioTokens(sizes, weights, call.audio)];
+  const conditions = [silentTokens(sizes, weights), ...audioTokens(sizes, weights, call.audio)];
   const c0 = [...Array.from(call.c0)];
   let x = call.noise.map((noise) => [...Array.from(noise)]);
   for (const [step, level] of sizes.schedule.entries()) {
     const reference = c0.map((value, i) => (1 - level) * value + level * (call.noise[0]?.[i] ?? 0));
-    const velocity = network.pass([reference, ...x.slice(1)], heard, level);
+    const velocity = network.pass([reference, ...x.slice(1)], conditions, level);
     const next = sizes.schedule[step + 1] ?? 0;
     x = x.map((values, chunk) => values.map((value, i) => value + (next - level) * (velocity[chunk]?.[i] ?? 0)));
   }
@@ -48,12 +48,15 @@ class Network {
     this.#slots = sizes.latentHeight * sizes.latentWidth;
   }
 
-  /** One pass of every chunk at one noise level; chunk 0 is c_0. @param heard per chunk the tokens of every frame */
-  pass(x: readonly (readonly number[])[], heard: readonly Rows[][], level: number): Rows {
+  /**
+   * One pass of every chunk at one noise level; chunk 0 is c_0.
+   * @param conditions tokens of every latent frame, per chunk
+   */
+  pass(x: readonly (readonly number[])[], conditions: readonly Rows[][], level: number): Rows {
     const { dim, layers } = this.#sizes;
     const modulation = this.#modulation(level);
     const inputs = x.map((values) => this.#rows(values));
-    let hidden = inputs.map((rows, chunk) => this.#enter(rows, heard[chunk] as Rows[]));
+    let hidden = inputs.map((rows, chunk) => this.#enter(rows, conditions[chunk] as Rows[]));
     for (let layer = 0; layer < layers; layer++) {
       const table = this.#tensor(`blocks.${layer}.bias`);
       const vector = (kind: number): Row =>
@@ -70,8 +73,8 @@ class Network {
         const attended = this.#attend(projected[chunk] as Rows, seen).map((row, i) =>
           plus(rows[i] as Row, times(this.#linear(row, `blocks.${layer}.out`), gate)),
         );
-        const listened = this.#listen(attended, heard[chunk] as Rows[], layer);
-        return this.#think(listened, heard[chunk] as Rows[], layer, [vector(3), vector(4), vector(5)]);
+        const attendedAudio = this.#crossAttend(attended, conditions[chunk] as Rows[], layer);
+        return this.#feedForward(attendedAudio, conditions[chunk] as Rows[], layer, [vector(3), vector(4), vector(5)]);
       });
     }
     const shift = modulation.slice(-2 * dim, -dim);
@@ -85,17 +88,17 @@ class Network {
     return [level, ...this.#linear(inner, 'time.outer')];
   }
 
-  #enter(rows: Rows, heard: readonly Rows[]): Rows {
+  #enter(rows: Rows, conditions: readonly Rows[]): Rows {
     const { dim } = this.#sizes;
     const slots = this.#tensor('slots');
     return rows.map((row, token) => {
       const [frame, slot] = [Math.floor(token / this.#slots), token % this.#slots];
-      const audio = this.#linear((heard[frame] as Rows).flat(), 'audio_enter').slice(slot * dim, (slot + 1) * dim);
+      const audio = this.#linear((conditions[frame] as Rows).flat(), 'audio_enter').slice(slot * dim, (slot + 1) * dim);
       return plus(plus(this.#linear(row, 'enter'), audio), [...slots.slice(slot * dim, (slot + 1) * dim)]);
     });
   }
 
-  /** Queries at the end of the window; position is the latent frame's place in it, whatever its place in the call. */
+  /** Attention whose queries are at the end of the window; positions are relative to the window, not to the session. */
   #attend(own: Rows, seen: Rows): Rows {
     const { dim } = this.#sizes;
     const queries = own.map((row, i) => this.#rotate(row.slice(0, dim), seen.length - own.length + i));
@@ -135,10 +138,10 @@ class Network {
     );
   }
 
-  #listen(rows: Rows, heard: readonly Rows[], layer: number): Rows {
+  #crossAttend(rows: Rows, conditions: readonly Rows[], layer: number): Rows {
     const { dim, tokenDim } = this.#sizes;
     const [place, gate] = [this.#tensor('audio_place'), this.#tensor(`blocks.${layer}.audio_gate`)];
-    const perFrame = heard.map((tokens) =>
+    const perFrame = conditions.map((tokens) =>
       tokens.map((token, i) =>
         this.#linear(plus(token, [...place.slice(i * tokenDim, (i + 1) * tokenDim)]), `blocks.${layer}.audio_kv`),
       ),
@@ -159,9 +162,14 @@ class Network {
     });
   }
 
-  #think(rows: Rows, heard: readonly Rows[], layer: number, [shift, scale, gate]: readonly [Row, Row, Row]): Rows {
+  #feedForward(
+    rows: Rows,
+    conditions: readonly Rows[],
+    layer: number,
+    [shift, scale, gate]: readonly [Row, Row, Row],
+  ): Rows {
     const { dim } = this.#sizes;
-    const films = heard.map((tokens) =>
+    const films = conditions.map((tokens) =>
       this.#linear(this.#linear(tokens.flat(), 'audio_film').map(silu), `blocks.${layer}.film`),
     );
     return rows.map((row, token) => {

@@ -1,26 +1,26 @@
-import type { Model } from '../model.js';
-import type { ScoreEngine } from '../score-engine.js';
-import type { GeneratedChunk, ScoreSession } from '../score-session.js';
+import type { Model } from '../model/model.js';
+import type { ScoreEngine } from '../score/score-engine.js';
+import type { GeneratedChunk, ScoreSession } from '../score/score-session.js';
 
-/** A chunk of sound unlike any other chunk's. */
+/** Audio of one chunk; every chunk differs. */
 export function chirp(model: Model, chunk: number): Int16Array {
   return Int16Array.from({ length: model.geometry.samplesPerChunk }, (_, i) =>
     Math.round(6000 * (1 + Math.sin(chunk * 1.7 + i / 3000)) * Math.sin((i * (chunk + 3)) / 40)),
   );
 }
 
-/** Steps of chunks 3 to 5. */
-const EASED = [1, 0, Number.POSITIVE_INFINITY] as const;
+/** Limits of the denoising steps of chunks 3 to 5: a degraded, a held and a full chunk. */
+const STEP_LIMITS = [1, 0, Number.POSITIVE_INFINITY] as const;
 
 export interface Rollout {
   readonly seed: number;
-  /** Chunks under way at once. */
+  /** Number of chunks that are generated concurrently. */
   readonly depth: number;
 }
 
 /**
- * A call with everything that happens to calls: chunks one after the other, one of fewer steps, one held, and two that are
- * rolled back, the second while it is made, and made again of other sound.
+ * Runs a session with all cases that occur: full chunks, a degraded and a held one, and two chunks that are rolled back, the
+ * second while it is being generated, and regenerated from other audio.
  * @returns the latents of the chunks that stay
  */
 export async function rollOut(engine: ScoreEngine, { seed, depth }: Rollout): Promise<Float32Array[]> {
@@ -30,7 +30,9 @@ export async function rollOut(engine: ScoreEngine, { seed, depth }: Rollout): Pr
   try {
     const sound = (chunk: number): Int16Array => chirp(model, chunk);
     const plain = await inOrder(depth, [0, 1, 2], (chunk) => session.generate(chunk, sound(chunk)));
-    const eased = await inOrder(depth, [3, 4, 5], (chunk) => session.generate(chunk, sound(chunk), EASED[chunk - 3]));
+    const eased = await inOrder(depth, [3, 4, 5], (chunk) =>
+      session.generate(chunk, sound(chunk), STEP_LIMITS[chunk - 3]),
+    );
     await flushed(session, [6, 7], (chunk) => sound(chunk + 40));
     const again = await inOrder(depth, [6, 7, 8], (chunk) => session.generate(chunk, sound(chunk)));
     return [...plain, ...eased, ...again].map((made) => made.values);
@@ -39,7 +41,7 @@ export async function rollOut(engine: ScoreEngine, { seed, depth }: Rollout): Pr
   }
 }
 
-/** Two chunks begun and given up, one of them made to its end when all goes one after the other. */
+/** Starts two chunks and rolls both back. The first may be complete by then. */
 async function flushed(
   session: ScoreSession,
   [from, to]: readonly [number, number],
@@ -50,10 +52,10 @@ async function flushed(
   await Promise.race([first, new Promise((resolve) => setTimeout(resolve, 3))]);
   session.rollback(from);
   const [, late] = await Promise.all([first, second]);
-  if (late !== undefined) throw new Error('a chunk that was rolled back was given out');
+  if (late !== undefined) throw new Error('a chunk that was rolled back was returned');
 }
 
-/** Keeps up to `depth` chunks under way. */
+/** Generates chunks in order, up to `depth` of them concurrently. */
 export async function inOrder(
   depth: number,
   chunks: readonly number[],

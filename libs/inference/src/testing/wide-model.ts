@@ -20,7 +20,7 @@ export const WIDE_SIZES: Partial<FixtureSizes> = {
 };
 
 /**
- * A model folder whose score network is of the shape of the large open video models (Wan 2.1): patches of 2 x 2, rotary
+ * Writes a model folder whose score network has the structure of the large open video models (Wan 2.1): patches of 2 x 2, rotary
  * positions over frame, row and column in adjacent pairs, RMS norms of queries and keys, affine norm before the audio's
  * cross-attention, velocity out. Random weights.
  */
@@ -41,7 +41,10 @@ export async function createWideModel(changes: Partial<FixtureSizes> = {}): Prom
   return fixture;
 }
 
-/** A small Wan that hears one audio token group per latent frame, as a talking model does, and puts channels first, as nano does. */
+/**
+ * A small Wan transformer with one group of audio tokens per latent frame, as talking models have, and channels first,
+ * as in nano.
+ */
 function wideDit({ dim, heads, layers }: FixtureSizes): DitDescription {
   const wan = wanDescription({ dim, mlp: 3 * dim, heads, layers, frequencies: 16, image: false });
   const cross = wan.cross && { ...wan.cross, tokens: { kind: 'frame' as const } };

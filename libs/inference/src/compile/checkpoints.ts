@@ -1,0 +1,141 @@
+/** Public checkpoints of Wan's shape, and whether a folder holds one. Only headers are read. */
+import { readdir } from 'node:fs/promises';
+import { MeshError } from '@talkmesh/contracts';
+import { openWeights, type WeightEntry, type Weights } from './safetensors.js';
+import { type ExpectedTensor, expectedTensors, sameShape } from './tensors.js';
+import type { DitGeometry } from './types.js';
+import { WAN_SIZES, wanDescription } from './wan.js';
+
+export interface Checkpoint {
+  /** What it is, and where its publisher describes it. */
+  readonly about: string;
+  readonly tensors: ReadonlyMap<string, ExpectedTensor>;
+}
+
+export interface CheckpointReport {
+  readonly files: readonly string[];
+  /** Prefix that the files put before the names, such as `generator.`. */
+  readonly prefix: string;
+  readonly found: number;
+  readonly parameters: number;
+  readonly bytes: number;
+  /** Element types, with the number of tensors of each. */
+  readonly types: Readonly<Record<string, number>>;
+  /** Missing tensors and those of another shape. Empty: the checkpoint is complete. */
+  readonly problems: readonly string[];
+  /** Tensors that the network does not need. */
+  readonly unknown: readonly string[];
+}
+
+/** Tokens and width of umT5-XXL's text, and of CLIP's picture. */
+const [TEXT, IMAGE] = [
+  { tokens: 512, dim: 4096 },
+  { tokens: 257, dim: 1280 },
+];
+const LATENT_CHANNELS = 16;
+/** LiveTalk's audio: 14 hidden states of 768 for each of the 4 frames of a latent, through 32 values to 14 of the layers. */
+const [AUDIO_FEATURES, AUDIO_WIDTH, AUDIO_LAYERS] = [4 * 14 * 768, 32, 14];
+
+function wan(size: keyof typeof WAN_SIZES, channels: number): Map<string, ExpectedTensor> {
+  const sizes = WAN_SIZES[size];
+  const geometry: DitGeometry = {
+    latentFrames: 3,
+    channels,
+    height: 64,
+    width: 64,
+    condition: TEXT,
+    ...(sizes.image ? { image: IMAGE } : {}),
+  };
+  return new Map(expectedTensors(wanDescription(sizes), geometry, LATENT_CHANNELS));
+}
+
+/** Noise, reference latent and mask enter together; the audio is a vector that is added before 14 layers. */
+function liveTalk(): ReadonlyMap<string, ExpectedTensor> {
+  const tensors = wan('t2v-1.3b', 2 * LATENT_CHANNELS + 1);
+  const linear = (prefix: string, inputs: number, outputs: number): void => {
+    tensors.set(`${prefix}.weight`, { role: 'weight', dims: [outputs, inputs] });
+    tensors.set(`${prefix}.bias`, { role: 'bias', dims: [outputs] });
+  };
+  linear('audio_proj.proj', AUDIO_FEATURES, AUDIO_WIDTH);
+  tensors.set('audio_proj.norm_out.weight', { role: 'norm', dims: [AUDIO_WIDTH] });
+  tensors.set('audio_proj.norm_out.bias', { role: 'bias', dims: [AUDIO_WIDTH] });
+  for (let i = 0; i < AUDIO_LAYERS; i++) linear(`audio_cond_projs.${i}`, AUDIO_WIDTH, WAN_SIZES['t2v-1.3b'].dim);
+  return tensors;
+}
+
+const KNOWN = {
+  livetalk: { about: 'LiveTalk-1.3B (GAIR-NLP/LiveTalk)', tensors: liveTalk },
+  'wan-t2v-1.3b': { about: 'Wan 2.1 T2V-1.3B, and Self-Forcing', tensors: () => wan('t2v-1.3b', LATENT_CHANNELS) },
+  'wan-t2v-14b': { about: 'Wan 2.1 T2V-14B', tensors: () => wan('t2v-14b', LATENT_CHANNELS) },
+  'wan-i2v-14b': { about: 'Wan 2.1 I2V-14B', tensors: () => wan('i2v-14b', 2 * LATENT_CHANNELS + 4) },
+} as const;
+export type CheckpointName = keyof typeof KNOWN;
+export const CHECKPOINTS = Object.keys(KNOWN) as readonly CheckpointName[];
+
+export function checkpoint(name: CheckpointName): Checkpoint {
+  const { about, tensors } = KNOWN[name];
+  return { about, tensors: tensors() };
+}
+
+/**
+ * Compares the `.safetensors` and `.pth` files of a folder with a checkpoint, by their headers.
+ * @throws MeshError MODEL_INVALID for a folder without such files, and for damaged or hostile ones
+ */
+export async function checkCheckpoint(name: CheckpointName, folder: string): Promise<CheckpointReport> {
+  const files = await weightFiles(folder);
+  const weights = await openWeights(folder, files);
+  const { tensors } = checkpoint(name);
+  const prefix = prefixOf(weights, tensors);
+  const problems: string[] = [];
+  const used: WeightEntry[] = [];
+  for (const [tensor, { dims }] of tensors) {
+    const entry = weights.entries.get(`${prefix}${tensor}`);
+    if (entry === undefined) problems.push(`${prefix}${tensor} is missing; it has [${dims}]`);
+    else if (!sameShape(entry.dims, dims))
+      problems.push(`${entry.file}: ${entry.name} is [${entry.dims}], not [${dims}]`);
+    else used.push(entry);
+  }
+  const types: Record<string, number> = {};
+  for (const { type } of used) types[type] = (types[type] ?? 0) + 1;
+  return {
+    files,
+    prefix,
+    found: used.length,
+    parameters: used.reduce((sum, { dims }) => sum + countOf(dims), 0),
+    bytes: used.reduce((sum, { bytes }) => sum + bytes, 0),
+    types,
+    problems,
+    unknown: [...weights.entries.keys()].filter(
+      (key) => !key.startsWith(prefix) || !tensors.has(key.slice(prefix.length)),
+    ),
+  };
+}
+
+async function weightFiles(folder: string): Promise<string[]> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (cause) {
+    throw new MeshError('MODEL_INVALID', `${folder} cannot be read; name the folder that holds the files`, { cause });
+  }
+  const files = names.filter((name) => /\.(safetensors|pth|pt)$/.test(name)).sort();
+  if (files.length === 0)
+    throw new MeshError(
+      'MODEL_INVALID',
+      `${folder} holds no .safetensors or .pth file; name the folder that holds them`,
+    );
+  return files;
+}
+
+/** The prefix under which most of the tensors are found. Training runs put their networks under a name. */
+function prefixOf(weights: Weights, tensors: ReadonlyMap<string, ExpectedTensor>): string {
+  const ending = 'patch_embedding.weight';
+  const prefixes = [...weights.entries.keys()].flatMap((key) =>
+    key.endsWith(ending) ? [key.slice(0, -ending.length)] : [],
+  );
+  const hits = (prefix: string): number =>
+    [...tensors.keys()].filter((name) => weights.entries.has(`${prefix}${name}`)).length;
+  return prefixes.sort((a, b) => hits(b) - hits(a) || a.length - b.length)[0] ?? '';
+}
+
+const countOf = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);

@@ -1,0 +1,55 @@
+import { chunkGeometry, type ModelManifest } from '@talkmesh/contracts';
+import { VALUE_BYTES } from '../executor/executor.js';
+import { ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
+
+export interface SessionStateOptions {
+  /** Number of chunks that can be rolled back, as passed to `openSession`. */
+  readonly keepChunks: number;
+  readonly plan?: ParallelPlan;
+}
+
+/** Upper bounds of the bytes that a session holds on a worker, independent of its duration. */
+export interface SessionStateBytes {
+  /** Keys and values of c_0 and of the kept chunks, for every layer and step, on all ranks together. */
+  readonly kv: number;
+  /** Audio history of each of those chunks. */
+  readonly audio: number;
+  /** Bytes of the session alone: `kv` + `audio`. */
+  readonly total: number;
+  /** Reference features; sessions of the same avatar share them. */
+  readonly reference: number;
+}
+
+/**
+ * Computes the state size of one score session from the manifest. While chunks are generated, each pipeline stage adds at
+ * most the keys and values of one chunk.
+ */
+export function sessionStateBytes(manifest: ModelManifest, options: SessionStateOptions): SessionStateBytes {
+  const { dit, schedule } = manifest.score;
+  const { tokens } = chunkGeometry(manifest);
+  const chunks = 1 + Math.max(1, options.keepChunks);
+  const kv = chunks * schedule.length * 2 * dit.layers * tokens * dit.dim * VALUE_BYTES.float32 * copies(options.plan);
+  const audio = chunks * manifest.audio.historySamples * VALUE_BYTES.float32;
+  return { kv, audio, total: kv + audio, reference: referenceBytes(manifest) };
+}
+
+/** Computes the state size of one decoder session: one causal state per kept chunk, and the initial one. */
+export function decoderStateBytes(
+  manifest: ModelManifest,
+  options: { readonly keepChunks: number },
+): { readonly state: number; readonly total: number; readonly reference: number } {
+  const state = (1 + Math.max(1, options.keepChunks)) * floats(manifest.decoder.stateShape);
+  return { state, total: state, reference: referenceBytes(manifest) };
+}
+
+/** With all-gather every rank keeps all tokens; with Ulysses each rank keeps only its own heads. */
+function copies({ exchange, sequence }: ParallelPlan = ONE_DEVICE): number {
+  return exchange === 'all-gather' ? sequence : 1;
+}
+
+function referenceBytes(manifest: ModelManifest): number {
+  const outputs = Object.values(manifest.decoder.referenceOutputs);
+  return [[chunkGeometry(manifest).latentValues], ...outputs].reduce((sum, shape) => sum + floats(shape), 0);
+}
+
+const floats = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, VALUE_BYTES.float32);

@@ -1,0 +1,81 @@
+import type { CutGraph } from '../compile/index.js';
+import type { OrtProvider } from '../executor/ort-protocol.js';
+import type { ShardShape } from './collectives.js';
+import type { ExchangeMemory } from './exchange.js';
+import type { ExchangeKind } from './plan.js';
+
+/** The worker data of a rank thread. */
+export interface RankWorkerData {
+  readonly shape: ShardShape;
+  readonly exchange: ExchangeKind;
+  /** True: wait for other ranks only when their rows are needed. False: wait at once, to measure what overlap gains. */
+  readonly overlap: boolean;
+  readonly memory: ExchangeMemory;
+  /** Longest wait for another rank. */
+  readonly deadlineMs: number;
+  readonly cut: CutGraph;
+  /** By step, [K]; defined only for the steps of this group. */
+  readonly modulations: readonly (Float32Array | undefined)[];
+  readonly threads: number;
+  readonly provider: OrtProvider;
+  /** Whether to record spans for the timeline. */
+  readonly timed: boolean;
+}
+
+/**
+ * One pass. All ranks of a group receive the same passes in the same order; only the rows and condition tokens differ.
+ */
+export interface PassRequest {
+  readonly op: 'pass';
+  readonly call: number;
+  /** Id of the chunk. The rank keeps the outputs of the condition segment for it until `end`. */
+  readonly work: number;
+  readonly step: number;
+  /** This rank's rows, [T / N, C * h * w]. */
+  readonly x: Float32Array;
+  /** Condition tokens of the latent frames that these rows belong to; present in the first pass of a chunk. */
+  readonly condition: Float32Array | undefined;
+  /** Ids of the context's keys and values; undefined for c_0. */
+  readonly context: { readonly first: number; readonly previous: number } | undefined;
+  /** Id under which the rank keeps this pass's keys and values. */
+  readonly makes: number;
+  /** Factor of the velocity that is added to the latents; undefined: the latents stay. */
+  readonly move: number | undefined;
+}
+
+export type RankRequest =
+  | PassRequest
+  | { readonly op: 'end'; readonly work: number }
+  | { readonly op: 'free'; readonly keyValues: readonly number[] }
+  | { readonly op: 'runs'; readonly call: number }
+  | { readonly op: 'close' }
+  /** Exits at once, even if other requests are queued. */
+  | { readonly op: 'leave'; readonly code: number };
+
+/** How the time of a pass on one rank divides, microseconds. */
+export interface PassTimes {
+  /** Time in the runtime. */
+  readonly computeUs: number;
+  /** Time waiting for rows of other ranks. */
+  readonly waitUs: number;
+  /** Time copying rows to and from shared memory, context rows, and keys and values to keep. */
+  readonly copyUs: number;
+}
+
+export interface RankSpan {
+  readonly name: string;
+  readonly startUs: number;
+  readonly endUs: number;
+}
+
+export interface PassReply {
+  readonly x: Float32Array;
+  readonly times: PassTimes;
+  readonly spans: readonly RankSpan[];
+}
+
+export type RankReply =
+  | { readonly type: 'ready' }
+  | { readonly type: 'answer'; readonly call: number; readonly value: unknown }
+  /** The rank cannot continue; `culprit`: the rank that caused it. */
+  | { readonly type: 'failed'; readonly message: string; readonly culprit: number | undefined };
