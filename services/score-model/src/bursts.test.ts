@@ -1,12 +1,13 @@
 /** Many calls that begin to speak at the same moment, in virtual time: score worker, decoder and players of calls that admission lets in. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ChunkCost } from '@talkmesh/chunk-worker';
 import { newSessionId } from '@talkmesh/contracts';
-import { ChunkCost, type GeneratedChunk } from '@talkmesh/inference';
+import type { GeneratedChunk } from '@talkmesh/inference';
 import { RollingPercentiles } from '@talkmesh/service-kit';
-import type { Flush } from './call.js';
-import { type ChunkMaker, ScoreStage } from './stage.js';
-import { callOptions, chunks, FakeClock, geometry, playheadAt } from './testing/fakes.js';
+import type { Flush } from './chunk-planner.js';
+import { type ChunkGenerator, ScoreScheduler } from './scheduler.js';
+import { chunks, FakeClock, geometry, playheadAt, sessionOptions } from './testing/fakes.js';
 
 const { chunkMs } = geometry;
 const STEPS = 2;
@@ -31,7 +32,7 @@ interface Made {
 }
 
 /** One call: what was decoded for it, and a player that shows a chunk every 480 ms or waits for it. */
-class Viewer implements ChunkMaker {
+class Viewer implements ChunkGenerator {
   readonly sessionId = newSessionId();
   readonly decoded = new Map<number, Made>();
   /** When speech came, and the first chunk of it was shown. */
@@ -40,7 +41,7 @@ class Viewer implements ChunkMaker {
   held = 0;
   playing = -1;
   sinceMs = 0;
-  /** The frame it told last. */
+  /** The frame it reported last. */
   reported = '';
   turn = 0;
   readonly #world: World;
@@ -97,7 +98,7 @@ interface Queued {
 /** Everything on one clock, a millisecond at a time. */
 class World {
   readonly clock = new FakeClock();
-  readonly stage: ScoreStage;
+  readonly stage: ScoreScheduler;
   readonly viewers: Viewer[] = [];
   readonly scoreMs: number;
   readonly decodeMs: number;
@@ -110,14 +111,14 @@ class World {
     this.scoreMs = scoreMs;
     this.decodeMs = decodeMs;
     const cost = new ChunkCost(scoreMs);
-    this.stage = new ScoreStage({ geometry, steps: STEPS, clock: this.clock, cost, downstreamMs: DOWNSTREAM_MS });
+    this.stage = new ScoreScheduler({ geometry, steps: STEPS, clock: this.clock, cost, downstreamMs: DOWNSTREAM_MS });
   }
 
   open(phaseMs: number): Viewer {
     const viewer = new Viewer(this);
     viewer.sinceMs = this.clock.nowMs() + 2 * chunkMs + phaseMs;
     this.viewers.push(viewer);
-    this.stage.open(callOptions({ sessionId: viewer.sessionId }), viewer, new RollingPercentiles());
+    this.stage.open(sessionOptions({ sessionId: viewer.sessionId }), viewer, new RollingPercentiles());
     return viewer;
   }
 
@@ -135,7 +136,7 @@ class World {
     }
     const { viewer: decoded, made, untilMs } = this.#decoding ?? {};
     if (decoded === viewer && made !== undefined && made.chunk >= flush.fromChunk)
-      this.#decoding = { viewer: NOBODY, made, untilMs: untilMs ?? 0 };
+      this.#decoding = { viewer: NO_VIEWER, made, untilMs: untilMs ?? 0 };
   }
 
   at(atMs: number, happen: () => void): void {
@@ -187,7 +188,7 @@ class World {
   }
 }
 /** Whose chunk was flushed while it was decoded. */
-const NOBODY = new Viewer(undefined as unknown as World);
+const NO_VIEWER = new Viewer(undefined as unknown as World);
 
 const startsOf = (world: World): number[] =>
   world.viewers.flatMap(({ starts }) => starts.map(({ atMs, shownAtMs }) => (shownAtMs ?? Number.NaN) - atMs));
@@ -219,7 +220,7 @@ async function mix(seed: number, aligned: boolean): Promise<World> {
   return world;
 }
 
-test('whoever begins to speak at the same moment, nothing is late and nothing is held', async (t) => {
+test('sessions that begin to speak at the same moment: nothing is late and nothing is held', async (t) => {
   const delays: number[] = [];
   for (let seed = 1; seed <= 60; seed++) {
     const world = await mix(seed, seed % 2 === 0);
@@ -235,7 +236,7 @@ test('whoever begins to speak at the same moment, nothing is late and nothing is
   assert.ok(at(1) <= 2 * chunkMs + DOWNSTREAM_MS, 'in the chunk after the next one at most');
 });
 
-test('who begins alone on a worker with room is on screen in the very next chunk that there is time for', async (t) => {
+test('a session that begins to speak alone on a worker with room is on screen in the next chunk that can be in time', async (t) => {
   const [scoreMs, decodeMs, count] = [9, 65, 4];
   const delays: number[] = [];
   for (let seed = 1; seed <= 12; seed++) {

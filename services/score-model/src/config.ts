@@ -1,4 +1,5 @@
-import { inferenceConfigShape, planConfigShape, scheduleConfigShape, timelineConfigShape } from '@talkmesh/inference';
+import { scheduleConfigShape } from '@talkmesh/chunk-worker';
+import { inferenceConfigShape, planConfigShape, timelineConfigShape } from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
@@ -22,7 +23,7 @@ export const parseConfig = defineConfig(
     downstreamMs: int(0, 5000).default(80),
     speechQueueSeconds: int(1, 7200).default(600),
     /** How long taking a session over waits for what NATS retains of it, milliseconds. */
-    recallDeadlineMs: int(10, 60_000).default(1000),
+    readBackDeadlineMs: int(10, 60_000).default(1000),
     /** Time that may be spent on making the last chunks again when a session is taken over, milliseconds. */
     replayBudgetMs: int(0, 60_000).default(600),
   },

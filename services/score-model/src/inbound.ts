@@ -13,11 +13,11 @@ export interface InboundHandlers {
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
   onPause(paused: boolean): void;
-  /** A flush somebody else published: `instance` is the sender. */
+  /** A flush published by another worker; `instance` is its id. */
   onFlush(epoch: number, instance: string): void;
 }
 
-/** Listens to a session's speech, playhead, interrupts and pauses. @returns the end of listening */
+/** Subscribes to a session's speech, playhead, interrupts and pauses. @returns ends the subscriptions */
 export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): () => void {
   const subscriptions = [
     bus.subscribe('speech', sessionId, (payload) => {
@@ -41,8 +41,8 @@ export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): 
   };
 }
 
-function assertSession(said: string, expected: string): void {
-  if (said !== expected) throw new MeshError('MESSAGE_MALFORMED', "the message's session is not its subject's");
+function assertSession(actual: string, expected: string): void {
+  if (actual !== expected) throw new MeshError('MESSAGE_MALFORMED', "the message's session is not its subject's");
 }
 
 /** @throws MeshError MESSAGE_MALFORMED, MESSAGE_VERSION */

@@ -1,5 +1,6 @@
+import type { ChunkMetrics } from '@talkmesh/chunk-worker';
 import type { RestartReason } from '@talkmesh/inference';
-import type { ChunkMetrics, Counter, Histogram, Logger, Metrics } from '@talkmesh/service-kit';
+import type { Counter, Histogram, Logger, Metrics } from '@talkmesh/service-kit';
 
 const PAUSE_SECONDS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800];
 
@@ -24,7 +25,7 @@ export function createScoreMetrics(metrics: Metrics, chunks: ChunkMetrics): Scor
   };
 }
 
-/** @returns what is told of every restart of a group of a parallel plan */
+/** @returns the callback for every restart of a group of a parallel plan */
 export function countRankRestarts(metrics: Metrics, log: Logger): (why: string, reason: RestartReason) => void {
   const restarts = metrics.counter(
     'talkmesh_rank_group_restarts_total',

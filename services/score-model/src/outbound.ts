@@ -1,11 +1,11 @@
 import { encodeLatent, type LatentMessage, MeshError, splitLatent } from '@talkmesh/contracts';
 import type { Bus, Logger } from '@talkmesh/service-kit';
-import type { Flush } from './call.js';
+import type { Flush } from './chunk-planner.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { PauseChange } from './pause.js';
-import type { Answer, ScoreOutput } from './stage.js';
+import type { CommandResult, ScoreOutput } from './scheduler.js';
 
-/** More than any lead: without news of the playhead older ones go. */
+/** Above any lead: without a playhead the oldest chunks are no longer kept. */
 const MAX_UNPLAYED = 64;
 
 export class Outbound {
@@ -25,7 +25,7 @@ export class Outbound {
     this.#sent.set(sessionId, []);
   }
 
-  /** Nothing more is published for the session, not even what is under way. */
+  /** Nothing more is published for the session, not even a chunk that is being generated. */
   close(sessionId: string): void {
     this.#sent.delete(sessionId);
   }
@@ -36,8 +36,8 @@ export class Outbound {
     while (sent?.[0] !== undefined && sent[0].chunk < chunk) sent.shift();
   }
 
-  /** NATS was away: what was published may not have arrived. */
-  again(sessionId: string): void {
+  /** After a disconnect from NATS: published chunks may not have arrived. */
+  republishUnplayed(sessionId: string): void {
     for (const message of this.#sent.get(sessionId) ?? []) this.#publish(message);
   }
 
@@ -48,7 +48,7 @@ export class Outbound {
   }
 
   flush(sessionId: string, { epoch, turn, fromChunk, cause }: Flush): void {
-    this.#bus.publishEvent({ sid: sessionId, epoch, turn, type: 'flush', fromChunk, cause });
+    this.#bus.publishEvent({ sessionId, epoch, turn, type: 'flush', fromChunk, cause });
     this.#metrics.flushes.inc({ cause });
     const sent = this.#sent.get(sessionId);
     if (sent !== undefined)
@@ -58,13 +58,13 @@ export class Outbound {
       );
   }
 
-  answer(sessionId: string, { epoch, flush, change }: Answer): void {
+  commandResult(sessionId: string, { epoch, flush, change }: CommandResult): void {
     if (flush !== undefined) this.flush(sessionId, flush);
     if (change !== undefined) this.#changed(sessionId, epoch, change);
   }
 
-  #changed(sid: string, epoch: number, change: PauseChange): void {
-    const head = { sid, epoch, turn: change.turn };
+  #changed(sessionId: string, epoch: number, change: PauseChange): void {
+    const head = { sessionId, epoch, turn: change.turn };
     if (change.type === 'paused') this.#bus.publishEvent({ ...head, type: 'turn.paused', heardMs: change.heardMs });
     else {
       const { heardMs, cause, pausedMs } = change;
@@ -76,7 +76,7 @@ export class Outbound {
   error(sessionId: string, epoch: number, error: MeshError): void {
     const { reason, message } = error;
     const body = { type: 'error', service: 'score-model', reason, message: message.slice(0, 1000) } as const;
-    this.#bus.publishEvent({ sid: sessionId, epoch, turn: 0, ...body });
+    this.#bus.publishEvent({ sessionId, epoch, turn: 0, ...body });
   }
 
   #latent({ message, queueMs, computeMs, late, degraded: reason }: ScoreOutput & { type: 'latent' }): void {
@@ -100,7 +100,7 @@ export class Outbound {
 
   #failed({ sessionId, epoch, error }: ScoreOutput & { type: 'failed' }): void {
     this.#metrics.chunks.inc({ outcome: 'failed' });
-    this.#log.error({ err: error, session_id: sessionId }, 'a chunk failed, the session is given up');
+    this.#log.error({ err: error, sessionId }, 'a chunk failed; the session ends');
     this.error(sessionId, epoch, MeshError.from(error));
   }
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { Call, type CallOptions } from './call.js';
-import { callOptions, chunks, FakeClock, geometry, playheadAt } from './testing/fakes.js';
-import { ListenedCall } from './testing/listened-call.js';
+import { ChunkPlanner, type SessionOptions } from './chunk-planner.js';
+import { chunks, FakeClock, geometry, playheadAt, sessionOptions } from './testing/fakes.js';
+import { PlayedSession } from './testing/played-session.js';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const CHUNK_MS = geometry.chunkMs;
@@ -13,17 +13,18 @@ beforeEach(() => {
   clock = new FakeClock();
 });
 
-const start = (changes: Partial<CallOptions> = {}): Call =>
-  new Call(callOptions({ leadChunks: 4, ...changes }), geometry, clock);
-const make = (call: Call, count: number): ReturnType<Call['begin']>[] =>
+const start = (changes: Partial<SessionOptions> = {}): ChunkPlanner =>
+  new ChunkPlanner(sessionOptions({ leadChunks: 4, ...changes }), geometry, clock);
+const make = (call: ChunkPlanner, count: number): ReturnType<ChunkPlanner['takeNext']>[] =>
   Array.from({ length: count }, () => {
+    call.updateGrace();
     assert.ok(call.readyAtMs() <= clock.nowMs());
-    return call.begin();
+    return call.takeNext();
   });
 /** Speech whose samples are 1, 2, 3 ... */
 const counted = (count: number, from = 0): Int16Array => Int16Array.from({ length: count }, (_, i) => from + i + 1);
 
-test('a pause silences the first chunk that is not played yet; a resume goes on with its first sample', () => {
+test('a pause silences the first unplayed chunk; a resume continues with its first sample', () => {
   const call = start();
   call.onSpeech(1, counted(2.5 * samplesPerChunk), true);
   const before = make(call, 3);
@@ -32,18 +33,18 @@ test('a pause silences the first chunk that is not played yet; a resume goes on 
     change: { type: 'paused', turn: 1, heardMs: CHUNK_MS },
     flush: { epoch: 1, turn: 1, fromChunk: 1, cause: 'pause' },
   });
-  assert.ok(call.paused && !call.speaksNext);
+  assert.ok(call.isPaused && !call.isNextSpeech);
   const idle = make(call, 3);
   for (const [i, { chunk, epoch, turn, speaking, pcm, endOfTurn, turnSamples, closedTurn }] of idle.entries()) {
     assert.deepEqual([chunk, epoch, turn, speaking, endOfTurn], [1 + i, 1, 0, false, false]);
     assert.ok(pcm.every((sample) => sample === 0));
-    assert.deepEqual([turnSamples, closedTurn], [samplesPerChunk, 0], 'where the call is, for whoever takes it over');
+    assert.deepEqual([turnSamples, closedTurn], [samplesPerChunk, 0], 'the position, for a worker that takes over');
   }
   clock.advance(400);
   call.onPlayhead({ ...playheadAt(1, 2, 4), epoch: 1 });
   assert.deepEqual(call.onResume(), {
     change: { type: 'resumed', turn: 1, heardMs: CHUNK_MS, cause: 'command', pausedMs: 400 },
-    flush: { epoch: 2, turn: 1, fromChunk: 2, cause: 'continue' },
+    flush: { epoch: 2, turn: 1, fromChunk: 2, cause: 'resume' },
   });
   const after = make(call, 2);
   assert.deepEqual(
@@ -59,7 +60,7 @@ test('a pause silences the first chunk that is not played yet; a resume goes on 
   );
 });
 
-test('what holds already changes nothing', () => {
+test('pause and resume are idempotent', () => {
   const call = start();
   call.onSpeech(1, chunks(4), false);
   make(call, 3);
@@ -79,11 +80,11 @@ test('a pause in silence takes nothing back; speech waits for the resume, then i
   assert.deepEqual(call.onPause(), { change: { type: 'paused', turn: 0, heardMs: 0 } });
   assert.equal(call.onSpeech(3, chunks(1), true).flush, undefined);
   assert.equal(make(call, 1)[0]?.turn, 0);
-  assert.deepEqual(call.onResume()?.flush, { epoch: 1, turn: 3, fromChunk: 1, cause: 'continue' });
+  assert.deepEqual(call.onResume()?.flush, { epoch: 1, turn: 3, fromChunk: 1, cause: 'resume' });
   assert.equal(make(call, 1)[0]?.turn, 3);
 });
 
-test('a resume with nothing to say leaves the idle chunks as they are', () => {
+test('a resume without queued speech leaves the idle chunks as they are', () => {
   const call = start();
   call.onPause();
   make(call, 4);
@@ -91,7 +92,7 @@ test('a resume with nothing to say leaves the idle chunks as they are', () => {
   assert.equal(call.epoch, 0);
 });
 
-test('the end of one turn and the beginning of the next come back in their order; idle chunks before them stay', () => {
+test('the end of one turn and the beginning of the next are taken back in order; idle chunks before them stay', () => {
   const call = start({ leadChunks: 6 });
   make(call, 2);
   call.onPlayhead(playheadAt(0, 2, 6));
@@ -130,11 +131,11 @@ test('the end of one turn and the beginning of the next come back in their order
   );
 });
 
-test('padding is not speech: only what was said comes back, and what was lost for good stays counted', () => {
+test('padding is not speech: only speech is taken back, and lost samples stay counted', () => {
   const call = start({ leadChunks: 6 });
   call.onSpeech(1, counted(samplesPerChunk + 100), false);
   make(call, 1);
-  call.readyAtMs();
+  call.updateGrace();
   clock.advance(120);
   make(call, 1);
   call.onSpeech(1, counted(samplesPerChunk, 500), true, samplesPerChunk + 300);
@@ -151,7 +152,7 @@ test('padding is not speech: only what was said comes back, and what was lost fo
   assert.deepEqual([first?.turnSamples, second?.turnSamples], [2 * samplesPerChunk + 200, 2 * samplesPerChunk + 300]);
 });
 
-test('an interrupt ends a pause: nothing is left to be resumed, and the next turn is said', () => {
+test('an interrupt ends a pause: nothing is left to resume, and the next turn is spoken', () => {
   const call = start();
   call.onSpeech(1, chunks(5), true);
   make(call, 3);
@@ -168,10 +169,10 @@ test('an interrupt ends a pause: nothing is left to be resumed, and the next tur
   assert.deepEqual(call.onInterrupt(1), { droppedSamples: 0 }, 'the same interrupt once more');
   call.onPause();
   assert.deepEqual(call.onInterrupt(1), { droppedSamples: 0 });
-  assert.ok(call.paused);
+  assert.ok(call.isPaused);
 });
 
-test('speech that keeps coming waits, and no more than the queue holds', () => {
+test('speech that arrives in a pause waits, up to the capacity of the queue', () => {
   const call = start({ maxSpeechSamples: 6 * samplesPerChunk });
   call.onSpeech(1, chunks(4), false);
   make(call, 3);
@@ -180,11 +181,12 @@ test('speech that keeps coming waits, and no more than the queue holds', () => {
   assert.equal(call.onSpeech(1, chunks(1.5), false).result, 'full', 'what came back counts too');
 });
 
-test('a paused recording makes nothing, then goes on as if nothing had been', () => {
+test('a paused recording generates nothing, then continues unchanged', () => {
   const call = start({ unpaced: true });
   call.onSpeech(1, counted(3 * samplesPerChunk), true);
   const before = make(call, 3);
   assert.equal(call.onPause()?.flush?.fromChunk, 1);
+  call.updateGrace();
   assert.equal(call.readyAtMs(), NEVER);
   assert.equal(call.onResume()?.flush, undefined);
   assert.deepEqual(
@@ -193,7 +195,7 @@ test('a paused recording makes nothing, then goes on as if nothing had been', ()
   );
 });
 
-test('what the listener heard before the flush came to the egress is not said again', () => {
+test('speech that was heard before the flush reached the egress is not repeated', () => {
   const call = start();
   call.onSpeech(1, counted(3 * samplesPerChunk), true);
   make(call, 3);
@@ -215,7 +217,7 @@ test('what the listener heard before the flush came to the egress is not said ag
 test('paused, resumed and interrupted at random: every sample is heard once and in order, and nothing in a pause', () => {
   const seen = { pauses: 0, taken: 0, late: 0, cut: 0 };
   for (let seed = 1; seed <= 60; seed++) {
-    const call = new ListenedCall(seed);
+    const call = new PlayedSession(seed);
     call.run(900);
     for (const [turn, { sent, heard, cut }] of call.turns) {
       const expected = cut ? sent.slice(0, heard.length) : sent;

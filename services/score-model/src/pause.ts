@@ -1,8 +1,8 @@
+import type { Clock } from '@talkmesh/chunk-worker';
 import { type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import type { Clock } from './clock.js';
 import type { SpeechQueue, Taken } from './speech-queue.js';
 
-/** A pause began or ended: `heardMs` of `turn` were heard by then; turn 0: nothing was left to be said. */
+/** A pause began or ended: `heardMs` of `turn` had been heard. Turn 0: no speech was left. */
 export type PauseChange =
   | { readonly type: 'paused'; readonly turn: number; readonly heardMs: number }
   | {
@@ -13,19 +13,19 @@ export type PauseChange =
       readonly pausedMs: number;
     };
 
-/** What one chunk says, and the epoch it was made in. */
-export interface Said extends Taken {
+/** The speech in one chunk, and the epoch it was generated in. */
+export interface ChunkSpeech extends Taken {
   readonly epoch: number;
 }
 
-/** Whether a call is paused, and the speech that came back from chunks nobody was to hear. */
+/** Whether a session is paused, and the speech that was taken back from flushed chunks. */
 export class Pause {
   readonly #speech: SpeechQueue;
   readonly #samplesPerFrame: number;
   readonly #clock: Clock;
   #sinceMs: number | undefined;
-  /** What came back, by chunk. */
-  #back: ReadonlyMap<number, Said> = new Map();
+  /** Speech that was taken back, by chunk. */
+  #takenBack: ReadonlyMap<number, ChunkSpeech> = new Map();
 
   constructor(speech: SpeechQueue, samplesPerFrame: number, clock: Clock, paused: boolean) {
     this.#speech = speech;
@@ -34,15 +34,15 @@ export class Pause {
     this.#sinceMs = paused ? clock.nowMs() : undefined;
   }
 
-  get on(): boolean {
+  get isOn(): boolean {
     return this.#sinceMs !== undefined;
   }
 
-  /** @param back what the chunks say that are void from now on */
-  begin(back: ReadonlyMap<number, Said>): PauseChange {
+  /** @param back the speech in the chunks that this pause flushes */
+  begin(back: ReadonlyMap<number, ChunkSpeech>): PauseChange {
     this.#sinceMs = this.#clock.nowMs();
     this.#speech.takeBack([...back.values()].filter(({ turn }) => turn > 0));
-    this.#back = back;
+    this.#takenBack = back;
     return { type: 'paused', ...this.#position() };
   }
 
@@ -53,15 +53,15 @@ export class Pause {
     return { type: 'resumed', ...this.#position(), cause, pausedMs };
   }
 
-  /** Speech went on: what the listener heard before is no longer asked. */
-  spoke(): void {
-    this.#back = new Map();
+  /** Speech has continued: later playheads no longer change where it continues. */
+  onSpeechTaken(): void {
+    this.#takenBack = new Map();
   }
 
-  /** The flush that took speech back may reach the egress too late for the first of it: what was heard is not said again. */
+  /** The flush may reach the egress after it played some of the speech that was taken back: that part is not repeated. */
   onPlayhead({ epoch, chunk, frame }: PlayheadMessage): void {
-    if (this.#back.get(chunk)?.epoch !== epoch) return;
-    for (const [number, { turn, samples, fromSample }] of this.#back) {
+    if (this.#takenBack.get(chunk)?.epoch !== epoch) return;
+    for (const [number, { turn, samples, fromSample }] of this.#takenBack) {
       if (turn === 0 || number > chunk) continue;
       const heard = number < chunk ? samples : Math.min(samples, (frame + 1) * this.#samplesPerFrame);
       this.#speech.skipHeard(turn, fromSample + heard);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createOrtExecutor, type Executor, loadModel, type Model, ScoreEngine } from '@talkmesh/inference';
-import { replayDepth } from './resume.js';
+import { replayDepth } from './takeover-plan.js';
 
 const NANO = fileURLToPath(new URL('../../../models/nano', import.meta.url));
 const SEED = 11;

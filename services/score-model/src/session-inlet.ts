@@ -1,7 +1,7 @@
 import type { AudioMessage, PlayheadMessage } from '@talkmesh/contracts';
-import type { Bus } from '@talkmesh/service-kit';
+import { type Bus, HeldInlet } from '@talkmesh/service-kit';
 import { listen } from './inbound.js';
-import { type Refill, SpeechFeed } from './speech-feed.js';
+import { type GapReport, SpeechGapFiller } from './speech-gap-filler.js';
 import type { SpokenPosition } from './speech-queue.js';
 
 export interface InletHandlers {
@@ -10,59 +10,54 @@ export interface InletHandlers {
   onInterrupt(turn: number): void;
   onPause(paused: boolean): void;
   onFlush(epoch: number, instance: string): void;
-  onGap(refill: Refill): void;
-  recallSpeech(): Promise<readonly AudioMessage[]>;
+  onGap(report: GapReport): void;
+  readBackSpeech(): Promise<readonly AudioMessage[]>;
 }
 
-/** What one session hears. It listens from the beginning, and hands on from `start`: what came meanwhile first. */
+/** Messages of one session. It listens from construction on, and delivers from `start` on, speech without gaps. */
 export class SessionInlet {
   readonly #handlers: InletHandlers;
+  readonly #inlet = new HeldInlet();
   readonly #unlisten: () => void;
-  #pending: (() => void)[] | undefined = [];
-  #feed: SpeechFeed | undefined;
+  #speech: SpeechGapFiller | undefined;
+  /** While held messages are delivered: turns up to this one are closed by the takeover. */
   #closedTurn = 0;
 
   constructor(bus: Bus, sessionId: string, handlers: InletHandlers) {
     this.#handlers = handlers;
-    const later = (act: () => void): void => {
-      if (this.#pending === undefined) act();
-      else this.#pending.push(act);
-    };
     this.#unlisten = listen(bus, sessionId, {
-      onSpeech: (message) => later(() => this.#feed?.push(message)),
-      onPlayhead: (playhead) => later(() => handlers.onPlayhead(playhead)),
-      onInterrupt: (turn) => later(() => this.interrupt(turn)),
-      onPause: (paused) => later(() => handlers.onPause(paused)),
-      onFlush: (epoch, instance) => later(() => handlers.onFlush(epoch, instance)),
+      onSpeech: this.#inlet.hold((message: AudioMessage) => this.#speech?.push(message)),
+      onPlayhead: this.#inlet.hold((playhead: PlayheadMessage) => handlers.onPlayhead(playhead)),
+      onInterrupt: this.#inlet.hold((turn: number) => this.interrupt(turn)),
+      onPause: this.#inlet.hold((paused: boolean) => handlers.onPause(paused)),
+      onFlush: this.#inlet.hold((epoch: number, instance: string) => handlers.onFlush(epoch, instance)),
     });
   }
 
-  /** @param from where the speech of a session goes on that another worker had @param retained its speech, in any order */
+  /** @param from at a takeover, where speech continues @param retained at a takeover, the retained speech in any order */
   start(from?: SpokenPosition, retained: readonly AudioMessage[] = []): void {
-    const { onSpeech, onGap, recallSpeech: recall } = this.#handlers;
+    const { onSpeech, onGap, readBackSpeech: readBack } = this.#handlers;
     this.#closedTurn = from?.closedTurn ?? 0;
-    this.#feed = new SpeechFeed({ onSpeech, onGap, recall, ...(from !== undefined && { from }) });
+    this.#speech = new SpeechGapFiller({ onSpeech, onGap, readBack, ...(from !== undefined && { from }) });
     for (const message of [...retained].sort((a, b) => a.turn - b.turn || a.fromSample - b.fromSample))
-      this.#feed.push(message);
-    const pending = this.#pending ?? [];
-    this.#pending = undefined;
-    for (const act of pending) act();
+      this.#speech.push(message);
+    this.#inlet.start();
     this.#closedTurn = 0;
   }
 
-  /** A request that was honoured when the session was taken over is not honoured twice. */
+  /** The takeover has already carried out an interrupt of a closed turn: it is ignored. */
   interrupt(turn: number): void {
     if (turn !== 0 && turn <= this.#closedTurn) return;
-    this.#feed?.cut(turn);
+    this.#speech?.cut(turn);
     this.#handlers.onInterrupt(turn);
   }
 
-  async refill(): Promise<Refill> {
-    return (await this.#feed?.refill()) ?? { refilled: 0, lost: 0 };
+  async fillGaps(): Promise<GapReport> {
+    return (await this.#speech?.fill()) ?? { readBack: 0, lost: 0 };
   }
 
   close(): void {
     this.#unlisten();
-    this.#feed?.close();
+    this.#speech?.close();
   }
 }

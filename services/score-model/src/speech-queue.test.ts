@@ -49,7 +49,7 @@ test('a turn of whole chunks waits for its end, so that no empty chunk follows',
   assert.equal(speech.status(), 'idle');
 });
 
-test('when nobody waited for the end, it comes in a silent chunk of that turn', () => {
+test('an end of turn that arrives after its speech was taken is sent in a silent chunk of that turn', () => {
   const speech = queue();
   speech.push(3, samples(10), false);
   assert.equal(speech.take().endOfTurn, false, 'taken by force');

@@ -8,7 +8,7 @@ export interface Piece {
   readonly endOfTurn: boolean;
   /** Speech in `pcm`, before the padding. */
   readonly samples: number;
-  /** Samples of the turn spoken before this piece; in no turn those of one that is paused. */
+  /** Samples of the turn spoken before this piece. In an idle chunk: of the paused turn, if there is one. */
   readonly fromSample: number;
   /** Samples of the turn spoken with this piece's, without padding. */
   readonly turnSamples: number;
@@ -22,7 +22,7 @@ export type Taken = Pick<Piece, 'turn' | 'pcm' | 'samples' | 'fromSample' | 'tur
 /** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
 export type PushResult = 'first' | 'queued' | 'stale' | 'full';
 
-/** Samples of a turn that never came, and after how many of those that did. */
+/** Samples of a turn that were lost, and the position after which they are missing. */
 interface Skip {
   readonly after: number;
   readonly samples: number;
@@ -48,8 +48,8 @@ export interface SpokenPosition {
 }
 
 /**
- * Speech of one session, turn by turn; a chunk never mixes two turns. Nothing is dropped but what was cut. The last samples
- * of a turn wait until more comes or its end is known, so that its last chunk can be told.
+ * Speech of one session, turn by turn; a chunk never mixes two turns. Only speech that is cut is dropped. The last
+ * samples of a turn wait until more speech arrives or its end is known, so that its last chunk can be marked.
  */
 export class SpeechQueue {
   readonly #samplesPerChunk: number;
@@ -80,7 +80,7 @@ export class SpeechQueue {
     return this.#queued;
   }
 
-  /** @param fromSample where in its turn it begins: beyond what was queued when something is lost for good. Left out: it follows. */
+  /** @param fromSample position in the turn; beyond what was queued, the samples between are lost. Undefined: the speech follows what was queued */
   push(turn: number, pcm: Int16Array, endOfTurn: boolean, fromSample?: number): PushResult {
     if (turn <= this.#closed || turn < this.#newest) return 'stale';
     if (this.#queued + pcm.length > this.#maxSamples) return 'full';
@@ -106,26 +106,26 @@ export class SpeechQueue {
     return first ? 'first' : 'queued';
   }
 
-  /** `ready`: a chunk can be taken; `starving`: the turn goes on, but its speech is not here yet; `idle`: nobody speaks. */
+  /** `ready`: a chunk can be taken; `starving`: the turn continues, but its speech has not arrived; `idle`: no speech is queued. */
   status(): 'ready' | 'starving' | 'idle' {
     const turn = this.#turns[0];
     if (turn === undefined) return 'idle';
     return turn.ended || turn.ring.length > this.#samplesPerChunk ? 'ready' : 'starving';
   }
 
-  /** Whether there is something to be said at once. */
-  get waits(): boolean {
+  /** Whether speech is queued that can be spoken at once. */
+  get hasSpeech(): boolean {
     const turn = this.#turns[0];
     return turn !== undefined && (turn.ended || turn.ring.length > 0);
   }
 
-  /** Where speech goes on: what was spoken of the turn that is next, 0 when there is none. */
+  /** The next turn and how much of it was spoken; turn 0 when there is none. */
   get position(): { readonly turn: number; readonly turnSamples: number } {
     const turn = this.#turns[0];
     return { turn: turn?.turn ?? 0, turnSamples: turn?.spokenSamples ?? 0 };
   }
 
-  /** The next chunk, padded with zeros when it must be; silence when nobody speaks. */
+  /** The next chunk, padded with zeros if too short; silence without queued speech. */
   take(): Piece {
     const turn = this.#turns[0];
     if (turn === undefined) return this.silence();
@@ -143,7 +143,7 @@ export class SpeechQueue {
     return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn, ...speech, closedTurn: this.#over };
   }
 
-  /** A chunk in which nobody speaks, whatever waits to be said. */
+  /** A chunk of silence; queued speech stays queued. */
   silence(): Piece {
     const pcm = new Int16Array(this.#samplesPerChunk);
     const { turnSamples } = this.position;
@@ -151,11 +151,11 @@ export class SpeechQueue {
     return { turn: 0, pcm, speaking: false, endOfTurn: false, ...speech, closedTurn: this.#over };
   }
 
-  /** Takes pieces back that were not spoken after all: the newest ones that were taken, in their order. What was cut stays cut. */
+  /** Returns the newest pieces, in the order they were taken, to the front of the queue, because they were not played. Cut turns stay cut. */
   takeBack(pieces: readonly Taken[]): void {
     for (const { turn, pcm, samples, fromSample, turnSamples } of [...pieces].reverse()) {
       if (turn <= this.#cut) continue;
-      // A turn that is gone from here was taken to its end.
+      // A turn that is no longer queued was taken to its end.
       if (this.#turns[0]?.turn !== turn)
         this.#turns.unshift({ ...newTurn(turn, turnSamples), ended: true, heard: true });
       const front = this.#turns[0] as Turn;
@@ -168,7 +168,7 @@ export class SpeechQueue {
     }
   }
 
-  /** The listener had heard `turn` up to `turnSamples` when it was taken back. */
+  /** Skips what the listener had heard of `turn` before it was taken back: its samples up to `turnSamples`. */
   skipHeard(turn: number, turnSamples: number): void {
     const front = this.#turns[0];
     if (front?.turn !== turn) return;
@@ -183,7 +183,7 @@ export class SpeechQueue {
     this.#over = Math.max(this.#over, turn);
   }
 
-  /** Forgets the speech of `turn` and of older turns, queued or still to come; 0 means all heard of. */
+  /** Drops the speech of `turn` and of older turns, queued or still to arrive; 0: all turns so far. @returns queued samples that were dropped */
   cut(turn: number): number {
     const last = turn === 0 ? this.#newest : turn;
     this.#closed = Math.max(this.#closed, last);

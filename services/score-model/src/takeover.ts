@@ -1,17 +1,18 @@
+import type { ChunkCost } from '@talkmesh/chunk-worker';
 import { MeshError } from '@talkmesh/contracts';
-import type { ChunkCost, Model, ScoreEngine, ScoreSession } from '@talkmesh/inference';
+import type { Model, ScoreEngine, ScoreSession } from '@talkmesh/inference';
 import type { Counter, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
-import type { Recall } from './recall.js';
-import { planResume, type ResumePlan, type Retained, replayDepth } from './resume.js';
+import type { RetainedSession } from './retained-session.js';
+import { planTakeover, type Retained, replayDepth, type TakeoverPlan } from './takeover-plan.js';
 
 export interface TakeoverParts {
   readonly context: ServiceContext<Config>;
   readonly model: Model;
   readonly engine: ScoreEngine;
   readonly cost: ChunkCost;
-  readonly recall: Recall;
-  readonly resumes: Counter;
+  readonly retained: RetainedSession;
+  readonly takeovers: Counter;
 }
 
 export interface TakeoverRequest {
@@ -23,20 +24,20 @@ export interface TakeoverRequest {
 }
 
 export interface Takeover {
-  readonly plan: ResumePlan;
+  readonly plan: TakeoverPlan;
   readonly retained: Retained;
-  /** Makes the session's state again. */
-  rebuild(signal: AbortSignal): Promise<ScoreSession>;
+  /** Rebuilds the model state by replaying the retained chunks. */
+  replay(signal: AbortSignal): Promise<ScoreSession>;
 }
 
-/** Reads what NATS retains of a session and decides where it goes on. Nothing retained is no failure: then from silence. */
+/** Reads back what NATS retains of a session and plans where it continues. When nothing is retained it continues from silence. */
 export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): Promise<Takeover> {
-  const { context, model, cost, resumes } = parts;
+  const { context, model, cost, takeovers } = parts;
   const { config, log } = context;
   const { sessionId, epoch, keepChunks } = request;
-  const retained = await parts.recall.session(sessionId);
+  const retained = await parts.retained.session(sessionId);
   const { dit, schedule } = model.manifest.score;
-  const plan = planResume(retained, {
+  const plan = planTakeover(retained, {
     epoch,
     keepChunks,
     chunkMs: model.geometry.chunkMs,
@@ -47,20 +48,20 @@ export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): 
     marginMs: config.flushMarginMs,
     nowMs: Date.now(),
   });
-  resumes.inc({ outcome: plan.outcome });
+  takeovers.inc({ outcome: plan.outcome });
   const { chunk, spoken } = plan.position;
-  const facts = { session_id: sessionId, outcome: plan.outcome, chunk, epoch: plan.epoch, replay: plan.replay.length };
+  const facts = { sessionId, outcome: plan.outcome, chunk, epoch: plan.epoch, replay: plan.replay.length };
   const kept = { latents: retained.latents.length, speech: retained.speech.length, events: retained.events.length };
   if (plan.outcome === 'silence')
-    log.warn({ ...facts, spoken, kept }, 'NATS retains no chunk of this session: it goes on from silence');
+    log.warn({ ...facts, spoken, kept }, 'NATS retains no chunk of this session: it continues from silence');
   else log.info({ ...facts, spoken, kept }, 'session taken over');
-  return { plan, retained, rebuild: (signal) => rebuild(parts, request, plan, signal) };
+  return { plan, retained, replay: (signal) => rebuild(parts, request, plan, signal) };
 }
 
 async function rebuild(
   { engine }: TakeoverParts,
   { avatar, seed, keepChunks }: TakeoverRequest,
-  { position, replay, history }: ResumePlan,
+  { position, replay, history }: TakeoverPlan,
   signal: AbortSignal,
 ): Promise<ScoreSession> {
   const chunk = replay[0]?.chunk ?? position.chunk;
@@ -68,7 +69,7 @@ async function rebuild(
   const session = await engine.openSession({ avatar, seed, keepChunks, from: { chunk, history: before } });
   try {
     for (const latent of replay) {
-      if (signal.aborted) throw new MeshError('CANCELLED', 'the caller gave up while the session was taken over');
+      if (signal.aborted) throw new MeshError('CANCELLED', 'the caller cancelled while the session was taken over');
       await session.generate(latent.chunk, latent.pcm, latent.steps);
     }
     return session;

@@ -1,9 +1,5 @@
-import {
-  decoderConfigShape,
-  inferenceConfigShape,
-  scheduleConfigShape,
-  timelineConfigShape,
-} from '@talkmesh/inference';
+import { scheduleConfigShape } from '@talkmesh/chunk-worker';
+import { decoderConfigShape, inferenceConfigShape, timelineConfigShape } from '@talkmesh/inference';
 import { defineConfig } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
@@ -19,6 +15,6 @@ export const parseConfig = defineConfig({
   /** Chunks that can be rolled back; at least the score service's lead. */
   keepChunks: z.coerce.number().int().min(1).max(256).default(12),
   /** How long taking a session over waits for what NATS retains of it, milliseconds. */
-  recallDeadlineMs: z.coerce.number().int().min(10).max(60_000).default(1000),
+  readBackDeadlineMs: z.coerce.number().int().min(10).max(60_000).default(1000),
 });
 export type Config = ReturnType<typeof parseConfig>;

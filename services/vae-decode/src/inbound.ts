@@ -1,14 +1,14 @@
 import { type ChunkGeometry, decodeLatent, LatentAssembler, type LatentMessage, MeshError } from '@talkmesh/contracts';
-import type { Bus } from '@talkmesh/service-kit';
+import { type Bus, HeldInlet } from '@talkmesh/service-kit';
 
 export interface InboundHandlers {
   onLatent(message: LatentMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
-  /** The egress may have missed frames. */
-  onMissed(): void;
+  /** The egress was disconnected from NATS and may have missed frames. */
+  onFramesMissed(): void;
 }
 
-/** Listens to a session's latents, joined from their parts, and flushes. @returns the end of listening */
+/** Subscribes to a session's latents, joined from their parts, and its flushes. @returns ends the subscriptions */
 export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, handlers: InboundHandlers): () => void {
   const assembler = new LatentAssembler();
   const latents = bus.subscribe('latent', sessionId, (payload) => {
@@ -19,7 +19,7 @@ export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, han
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
-    else if (event.type === 'frames.missed') handlers.onMissed();
+    else if (event.type === 'frames.missed') handlers.onFramesMissed();
   });
   return () => {
     latents.unsubscribe();
@@ -32,11 +32,11 @@ function assertFits({ sessionId, values, pcm, held }: LatentMessage, expected: s
   if ((!held && values.length !== geometry.latentValues) || pcm.length !== geometry.samplesPerChunk)
     throw new MeshError(
       'MESSAGE_MALFORMED',
-      `a chunk has ${geometry.latentValues} latents and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: do both services serve the same model?`,
+      `a chunk has ${geometry.latentValues} latent values and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: serve the same model in score-model and vae-decode`,
     );
 }
 
-/** Whether a retained chunk is one of this model; after a change of model it is not. */
+/** Whether a retained chunk has the sizes of this model: chunks from before a change of model do not. */
 export function fits(message: LatentMessage, sessionId: string, geometry: ChunkGeometry): boolean {
   try {
     assertFits(message, sessionId, geometry);
@@ -46,27 +46,21 @@ export function fits(message: LatentMessage, sessionId: string, geometry: ChunkG
   }
 }
 
-/** What one session hears. It listens from the beginning, and hands on from `start`: what came meanwhile first. */
+/** Messages of one session. It listens from construction on, and delivers from `start` on. */
 export class SessionInlet {
+  readonly #inlet = new HeldInlet();
   readonly #unlisten: () => void;
-  #pending: (() => void)[] | undefined = [];
 
   constructor(bus: Bus, sessionId: string, geometry: ChunkGeometry, handlers: InboundHandlers) {
-    const later = (act: () => void): void => {
-      if (this.#pending === undefined) act();
-      else this.#pending.push(act);
-    };
     this.#unlisten = listen(bus, sessionId, geometry, {
-      onLatent: (message) => later(() => handlers.onLatent(message)),
-      onFlush: (epoch, fromChunk) => later(() => handlers.onFlush(epoch, fromChunk)),
-      onMissed: () => later(() => handlers.onMissed()),
+      onLatent: this.#inlet.hold((message: LatentMessage) => handlers.onLatent(message)),
+      onFlush: this.#inlet.hold((epoch: number, fromChunk: number) => handlers.onFlush(epoch, fromChunk)),
+      onFramesMissed: this.#inlet.hold(() => handlers.onFramesMissed()),
     });
   }
 
   start(): void {
-    const pending = this.#pending ?? [];
-    this.#pending = undefined;
-    for (const act of pending) act();
+    this.#inlet.start();
   }
 
   close(): void {

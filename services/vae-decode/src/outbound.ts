@@ -1,6 +1,7 @@
+import type { ChunkMetrics } from '@talkmesh/chunk-worker';
 import { encodeFrame, MeshError } from '@talkmesh/contracts';
-import type { Bus, ChunkMetrics, Logger } from '@talkmesh/service-kit';
-import type { DecodeOutput } from './stage.js';
+import type { Bus, Logger } from '@talkmesh/service-kit';
+import type { DecodeOutput } from './scheduler.js';
 
 export class Outbound {
   readonly #bus: Bus;
@@ -18,7 +19,7 @@ export class Outbound {
     else if (output.type === 'chunk') this.#count(output);
     else {
       this.#metrics.chunks.inc({ outcome: 'failed' });
-      this.#log.error({ err: output.error, session_id: output.sessionId }, 'a chunk failed, the session is given up');
+      this.#log.error({ err: output.error, sessionId: output.sessionId }, 'a chunk failed; the session ends');
       this.error(output.sessionId, output.epoch, MeshError.from(output.error));
     }
   }
@@ -26,7 +27,7 @@ export class Outbound {
   error(sessionId: string, epoch: number, error: MeshError): void {
     const { reason, message } = error;
     const body = { type: 'error', service: 'vae-decode', reason, message: message.slice(0, 1000) } as const;
-    this.#bus.publishEvent({ sid: sessionId, epoch, turn: 0, ...body });
+    this.#bus.publishEvent({ sessionId, epoch, turn: 0, ...body });
   }
 
   /** Chunks that never reached the decoder. */

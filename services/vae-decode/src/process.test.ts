@@ -6,17 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameMessage, newSessionId } from '@talkmesh/contracts';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
 import { waitUntil } from '@talkmesh/service-kit';
-import { type NatsServer, startNatsServer } from '@talkmesh/service-kit/testing';
+import { type NatsServer, ServiceProcess, startNatsServer } from '@talkmesh/service-kit/testing';
 import { Peers, speech, tone } from './testing/peers.js';
-import { WorkerProcess } from './testing/worker-process.js';
 
 const PATIENCE_MS = 30_000;
 
 let nats: NatsServer;
 let model: FixtureModel;
-let score: WorkerProcess;
-let decode: WorkerProcess;
+let score: ServiceProcess;
+let decode: ServiceProcess;
 let peers: Peers;
+
+const processOf = (service: 'score-model' | 'vae-decode', env: NodeJS.ProcessEnv): ServiceProcess =>
+  new ServiceProcess(new URL(`../../${service}/src/main.ts`, import.meta.url), env);
 
 const environment = (folder = model.folder) => ({
   TALKMESH_NATS_URL: nats.url,
@@ -27,8 +29,8 @@ const environment = (folder = model.folder) => ({
 before(async () => {
   nats = await startNatsServer();
   model = await createFixtureModel();
-  score = new WorkerProcess('score-model', environment());
-  decode = new WorkerProcess('vae-decode', environment());
+  score = processOf('score-model', environment());
+  decode = processOf('vae-decode', environment());
   peers = await Peers.connect(nats.url);
   await Promise.all([score.ready(), decode.ready()]);
 });
@@ -119,7 +121,7 @@ test('a watched call idles within its credits, and speech replaces the idle chun
   assert.equal(flush?.type === 'flush' && flush.fromChunk, spoken[0]?.chunk);
   assert.ok((spoken[0]?.chunk ?? 99) <= 2, 'not behind all the idle chunks');
 
-  peers.bridge.bus.publishEvent({ sid: sessionId, epoch: 1, turn: 7, type: 'interrupt', cause: 'barge-in' });
+  peers.bridge.bus.publishEvent({ sessionId, epoch: 1, turn: 7, type: 'interrupt', cause: 'barge-in' });
   await waitUntil(() => peers.frames(sessionId).some((frame) => frame.epoch === 2), PATIENCE_MS);
   const silent = peers.frames(sessionId).filter((frame) => frame.epoch === 2);
   assert.ok(silent.length > 0 && silent.every((frame) => !frame.speaking && frame.turn === 0));
@@ -133,7 +135,7 @@ test('messages of another version, another session or a wrong size are ignored a
   peers.bridge.bus.publish('speech', sessionId, foreign);
   peers.bridge.bus.publish('speech', sessionId, speech(newSessionId(), 1, 0, tone(0.02), true));
   peers.bridge.bus.publish('speech', sessionId, speech(sessionId, 1, 0, tone(0.02), true).subarray(0, 90));
-  peers.bridge.bus.publish('event', sessionId, new TextEncoder().encode('{"v":1,"type":"interrupt"}'));
+  peers.bridge.bus.publish('event', sessionId, new TextEncoder().encode('{"v":2,"type":"interrupt"}'));
   peers.speak(sessionId, 1, tone(0.4));
   const frames = await peers.framesUntil(sessionId, 12);
   assert.deepEqual(sound(frames).slice(0, 9600), [...tone(0.4)], 'only what is right was spoken');
@@ -142,7 +144,7 @@ test('messages of another version, another session or a wrong size are ignored a
   assert.equal(await score.metric('talkmesh_message_rejected_total{stream="event",reason="MESSAGE_MALFORMED"}'), 1);
 });
 
-test('a closed session leaves no state behind, and both services tell their numbers', async () => {
+test('a closed session leaves no state behind, and both services report their figures', async () => {
   await using session = await open();
   const { sessionId } = session;
   peers.speak(sessionId, 1, tone(0.9));
@@ -165,7 +167,7 @@ test('a closed session leaves no state behind, and both services tell their numb
 
 test('an unknown avatar is refused by both services, and a seed that is no exact number', async () => {
   const sessionId = newSessionId();
-  await assert.rejects(score.call('open', { sessionId, score: { avatar: 'nobody' } }), { reason: 'AVATAR_NOT_FOUND' });
+  await assert.rejects(score.call('open', { sessionId, score: { avatar: 'unknown' } }), { reason: 'AVATAR_NOT_FOUND' });
   const seed = '18446744073709551615';
   await assert.rejects(score.call('open', { sessionId, score: { avatar: 'ada', seed } }), {
     reason: 'ARGUMENT_INVALID',
@@ -174,10 +176,7 @@ test('an unknown avatar is refused by both services, and a seed that is no exact
 });
 
 test('SIGTERM in the middle of a call: both end with 0', async () => {
-  const [ownScore, ownDecode] = [
-    new WorkerProcess('score-model', environment()),
-    new WorkerProcess('vae-decode', environment()),
-  ];
+  const [ownScore, ownDecode] = [processOf('score-model', environment()), processOf('vae-decode', environment())];
   await using _score = ownScore;
   await using _decode = ownDecode;
   const sessionId = newSessionId();
@@ -188,20 +187,20 @@ test('SIGTERM in the middle of a call: both end with 0', async () => {
   await peers.framesUntil(sessionId, 12);
   ownScore.signal('SIGTERM');
   ownDecode.signal('SIGTERM');
-  assert.deepEqual(await Promise.all([ownScore.exit(), ownDecode.exit()]), [0, 0], ownScore.output + ownDecode.output);
-  assert.doesNotMatch(ownScore.output + ownDecode.output, /"level":"(error|fatal)"|exiting anyway/);
+  assert.deepEqual(await Promise.all([ownScore.exit(), ownDecode.exit()]), [0, 0], ownScore.log + ownDecode.log);
+  assert.doesNotMatch(ownScore.log + ownDecode.log, /"level":"(error|fatal)"|exiting anyway/);
 });
 
 test('a model folder with a missing or altered file: exit 78, and which file it is', async () => {
   await using damaged = await createFixtureModel();
   await rm(join(damaged.folder, 'score.safetensors'));
-  await using missing = new WorkerProcess('score-model', environment(damaged.folder));
+  await using missing = processOf('score-model', environment(damaged.folder));
   assert.equal(await missing.exit(), 78);
   assert.match(missing.stderr, /score\.safetensors is missing.*TALKMESH_MODEL/);
 
   await using changed = await createFixtureModel();
   await writeFile(join(changed.folder, 'avatars/ada.png'), 'x');
-  await using altered = new WorkerProcess('vae-decode', environment(changed.folder));
+  await using altered = processOf('vae-decode', environment(changed.folder));
   assert.equal(await altered.exit(), 78);
   assert.match(altered.stderr, /ada\.png has 1 bytes, not \d+: it was altered/);
 });

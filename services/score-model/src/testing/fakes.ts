@@ -1,9 +1,10 @@
-/** A clock that stands still until it is moved, and a maker that notes what it is asked. */
+/** A virtual clock, and a generator that records its requests. */
+
+import type { Clock } from '@talkmesh/chunk-worker';
 import { chunkGeometry, type PlayheadMessage } from '@talkmesh/contracts';
 import type { GeneratedChunk } from '@talkmesh/inference';
-import type { CallOptions } from '../call.js';
-import type { Clock } from '../clock.js';
-import type { ChunkMaker } from '../stage.js';
+import type { SessionOptions } from '../chunk-planner.js';
+import type { ChunkGenerator } from '../scheduler.js';
 
 const WALL_US = 1_800_000_000_000_000;
 
@@ -28,6 +29,10 @@ export class FakeClock implements Clock {
     return WALL_US + this.#ms * 1000;
   }
 
+  traceUs(): number {
+    return this.#ms * 1000;
+  }
+
   sleep(ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((wake) => {
       this.#sleepers.push({ atMs: this.#ms + ms, wake });
@@ -42,7 +47,7 @@ export class FakeClock implements Clock {
   }
 }
 
-export class FakeMaker implements ChunkMaker {
+export class FakeGenerator implements ChunkGenerator {
   readonly asked: { chunk: number; pcm: Int16Array; maxSteps: number | undefined }[] = [];
   readonly rollbacks: number[] = [];
   disposed = false;
@@ -69,7 +74,7 @@ export class FakeMaker implements ChunkMaker {
   }
 }
 
-export const callOptions = (changes: Partial<CallOptions> = {}): CallOptions => ({
+export const sessionOptions = (changes: Partial<SessionOptions> = {}): SessionOptions => ({
   sessionId: SESSION,
   epoch: 0,
   unpaced: false,

@@ -1,6 +1,5 @@
-/** Score workers of this process between a real NATS server and neighbours that say what a bridge and an egress would. */
-import assert from 'node:assert/strict';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+/** Score workers of this process between a real NATS server and peers that send what a bridge and an egress would. */
+import { after, before } from 'node:test';
 import {
   decodeEvent,
   decodeLatent,
@@ -13,8 +12,15 @@ import {
 } from '@talkmesh/contracts';
 import { createOrtExecutor, loadModel, type Model, ScoreEngine } from '@talkmesh/inference';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
-import { type RunningService, waitUntil } from '@talkmesh/service-kit';
-import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '@talkmesh/service-kit/testing';
+import {
+  collect,
+  createTestContext,
+  type NatsServer,
+  startNatsServer,
+  type TestContext,
+  TestWorker,
+  until,
+} from '@talkmesh/service-kit/testing';
 import { parseConfig } from '../config.js';
 import { startScoreModel } from '../service.js';
 
@@ -29,8 +35,7 @@ export let peer: TestContext<object>;
 export let egress: TestContext<object>;
 export let vae: TestContext<object>;
 
-/** Starts a NATS server, a small model and the neighbours of score workers. */
-export async function setUp(): Promise<void> {
+async function setUp(): Promise<void> {
   nats = await startNatsServer();
   fixture = await createFixtureModel();
   model = await loadModel(fixture.folder);
@@ -39,108 +44,38 @@ export async function setUp(): Promise<void> {
   vae = await createTestContext('vae-decode', undefined, nats.url);
   await peer.retain();
 }
-export async function tearDown(): Promise<void> {
+async function tearDown(): Promise<void> {
   for (const part of [peer, egress, vae, fixture, nats]) await part?.[Symbol.asyncDispose]();
 }
 
-/** One score worker of this process; `die` ends it as SIGKILL would: its connection is gone, nothing is closed or said. */
-export class Worker implements AsyncDisposable {
-  readonly context: TestContext<ReturnType<typeof parseConfig>>;
-  readonly service: RunningService;
-
-  private constructor(context: TestContext<ReturnType<typeof parseConfig>>, service: RunningService) {
-    this.context = context;
-    this.service = service;
-  }
-
-  static async start(env: NodeJS.ProcessEnv = {}, natsUrl = nats.url): Promise<Worker> {
-    const config = parseConfig({
-      TALKMESH_NATS_URL: natsUrl,
-      TALKMESH_MODEL: fixture.folder,
-      TALKMESH_UTILISATION_MAX: '1',
-      ...env,
-    });
-    const context = await createTestContext('score-model', { ...config, instanceId: '' }, natsUrl);
-    await context.retain();
-    return new Worker(context, await startScoreModel(context));
-  }
-
-  async open(sessionId: string, resume = false, unpaced = true): Promise<void> {
-    const score = { avatar: 'ada', seed: SEED, unpaced };
-    const request = { sessionId, epoch: 0, resume, instanceId: '', options: 'score' as const, score };
-    await this.service.worker?.open(request, new AbortController().signal);
-  }
-
-  async die(): Promise<void> {
-    await this.context[Symbol.asyncDispose]();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { sessionId } of this.service.worker?.stats() ?? [])
-      await this.service.worker?.close(sessionId, 'ended');
-    await this.context[Symbol.asyncDispose]();
-    await this.service[Symbol.asyncDispose]();
-  }
+/** For the tests of this file: a NATS server, a small model and the neighbours of score workers. */
+export function useScoreWorkers(): void {
+  before(setUp);
+  after(tearDown);
 }
 
-/** A way to NATS that can be cut for one worker alone. */
-export class Wire implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  url = '';
+export type ScoreWorker = TestWorker<ReturnType<typeof parseConfig>>;
 
-  private constructor() {
-    const { hostname, port } = new URL(nats.url);
-    this.#server = createServer((near) => {
-      const far = connect(Number(port), hostname);
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(from);
-        from.pipe(to);
-        from.on('error', () => to.destroy());
-        from.on('close', () => to.destroy());
-      }
-    });
-  }
-
-  static async to(): Promise<Wire> {
-    const wire = new Wire();
-    await wire.join(0);
-    return wire;
-  }
-
-  async join(port = Number(new URL(this.url).port)): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
-    const address = this.#server.address();
-    this.url = `nats://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
-  }
-
-  async cut(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
-    this.#sockets.clear();
-    await closed;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#server.listening) await this.cut();
-  }
+export async function startWorker(natsUrl = nats.url): Promise<ScoreWorker> {
+  const env = { TALKMESH_NATS_URL: natsUrl, TALKMESH_MODEL: fixture.folder, TALKMESH_UTILISATION_MAX: '1' };
+  const context = await createTestContext('score-model', { ...parseConfig(env), instanceId: '' }, natsUrl);
+  return TestWorker.start(context, startScoreModel);
 }
 
-/** What the others of a call see. */
-export class Call {
+export function openOn(worker: ScoreWorker, sessionId: string, takeOver = false, unpaced = true): Promise<void> {
+  return worker.open({ sessionId, takeOver, options: 'score', score: { avatar: 'ada', seed: SEED, unpaced } });
+}
+
+/** A session as its other services observe it. */
+export class ObservedSession {
   readonly sessionId = newSessionId();
-  readonly latents: LatentMessage[] = [];
-  readonly events: MeshEvent[] = [];
+  readonly latents: LatentMessage[] = collect(vae.bus, 'latent', this.sessionId, decodeLatent);
+  readonly events: MeshEvent[] = collect(vae.bus, 'event', this.sessionId, decodeEvent);
   #sequence = 0;
   #sent = 0;
 
-  static async begin(): Promise<Call> {
-    const call = new Call();
-    vae.bus.subscribe('latent', call.sessionId, (payload) => void call.latents.push(decodeLatent(payload)));
-    vae.bus.subscribe('event', call.sessionId, (payload) => void call.events.push(decodeEvent(payload)));
+  static async start(): Promise<ObservedSession> {
+    const call = new ObservedSession();
     await vae.bus.flush();
     return call;
   }
@@ -168,29 +103,26 @@ export class Call {
 
   grant(chunk: number, creditChunks: number): void {
     const newest = Math.max(0, ...this.events.map((event) => event.epoch));
-    const epoch = this.standing().find((latent) => latent.chunk === chunk)?.epoch ?? newest;
+    const epoch = this.currentChunks().find((latent) => latent.chunk === chunk)?.epoch ?? newest;
     const header = { sessionId: this.sessionId, epoch, turn: 0, chunk, mediaTimeUs: 0, deadlineUs: 0 };
     const message = { ...header, frame: 0, creditChunks, heldFrames: 0, turnPlayedMs: 0 };
     egress.bus.publish('playhead', this.sessionId, encodePlayhead(message));
   }
 
-  /** The chunks that stand, in order: of each the newest epoch, none that a flush made void. */
-  standing(): LatentMessage[] {
+  /** The current chunks in order: the newest epoch of each, without flushed ones. */
+  currentChunks(): LatentMessage[] {
     const chunks = new Map<number, LatentMessage>();
     for (const latent of this.latents) {
-      const isVoid = this.events.some(
+      const isFlushed = this.events.some(
         (event) => event.type === 'flush' && latent.epoch < event.epoch && latent.chunk >= event.fromChunk,
       );
-      if (!isVoid) chunks.set(latent.chunk, latent);
+      if (!isFlushed) chunks.set(latent.chunk, latent);
     }
     return [...chunks.values()].sort((a, b) => a.chunk - b.chunk);
   }
 
   async until(count: number): Promise<void> {
-    assert.ok(
-      await waitUntil(() => this.standing().length >= count, PATIENCE_MS),
-      `${this.standing().length} chunks of ${count}`,
-    );
+    await until(`${count} chunks`, () => this.currentChunks().length >= count, PATIENCE_MS);
   }
 }
 
@@ -217,9 +149,3 @@ export async function uninterrupted(latents: readonly LatentMessage[]): Promise<
   session.dispose();
   return made;
 }
-
-export const metric = async (worker: Worker, name: string, labels: Record<string, string>): Promise<number> => {
-  const found = await worker.context.metrics.registry.getSingleMetric(name)?.get();
-  const value = found?.values.find((entry) => Object.entries(labels).every(([key, is]) => entry.labels[key] === is));
-  return value?.value ?? 0;
-};

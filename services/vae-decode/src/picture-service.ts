@@ -6,22 +6,22 @@ type Inspect = (typeof v1.PictureService)['service']['InspectPicture'];
 type InspectRequest = ReturnType<Inspect['requestDeserialize']>;
 type InspectResponse = ReturnType<Inspect['responseDeserialize']>;
 
-/** Pictures looked at or waiting; they share the device with the calls, which must not starve. */
+/** Inspections at the same time. They share the device with the sessions, which must not starve. */
 const MAX_AT_ONCE = 4;
 
-/** talkmesh.v1.PictureService. Pictures are looked at and forgotten: not kept, not logged. */
-export function pictureService(finder: Pick<PortraitFinder, 'find' | 'judge'> | undefined): GrpcServiceImpl {
+/** talkmesh.v1.PictureService. Pictures are neither kept nor logged. */
+export function pictureService(finder: Pick<PortraitFinder, 'find' | 'assess'> | undefined): GrpcServiceImpl {
   let active = 0;
   const inspect = async ({ rgb, landmarks }: InspectRequest): Promise<InspectResponse> => {
     if (finder === undefined)
       throw new MeshError('TOOL_MISSING', 'this model has no portrait finder: give landmarks, they are not checked');
     if (active >= MAX_AT_ONCE)
-      throw new MeshError('RATE_LIMITED', 'several pictures are being looked at; try again in a moment');
+      throw new MeshError('RATE_LIMITED', 'too many pictures are being inspected; try again in a moment');
     const given = landmarks.length === 0 ? undefined : landmarksOf(landmarks);
     active += 1;
     try {
       const finding = await finder.find(rgb);
-      const { found, fits, reasons } = finder.judge(finding, given);
+      const { found, fits, reasons } = finder.assess(finding, given);
       return {
         landmarks: finding.landmarks.flat(),
         kinds: { ...finding.kinds },

@@ -1,35 +1,28 @@
-import type { ChunkGeometry, LatentMessage, PlayheadMessage } from '@talkmesh/contracts';
 import {
   ChunkCost,
   CLOCKLESS_EVERY_CHUNKS,
+  type Clock,
   DegradeLadder,
   type DegradeReason,
-  type GeneratedChunk,
+  type Durations,
   LADDER_DEFAULTS,
-  NO_TIMELINE,
-  nowUs,
   pickNext,
   type Ready,
   type Rung,
-  type Timeline,
-} from '@talkmesh/inference';
-import { Call, type CallOptions, type Flush, type Job } from './call.js';
-import type { Clock } from './clock.js';
+  sharedSlackMs,
+} from '@talkmesh/chunk-worker';
+import type { ChunkGeometry, LatentMessage, PlayheadMessage } from '@talkmesh/contracts';
+import { type GeneratedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/inference';
+import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from './chunk-planner.js';
 import type { PauseChange } from './pause.js';
-import { Remaking } from './remaking.js';
+import { RegenerationCheck } from './regeneration-check.js';
 
-/** What makes chunks: one per session, see ScoreSession of the inference library. */
-export interface ChunkMaker {
-  /** @param maxSteps 0: the picture holds, what was heard moves on */
+/** Generates the chunks of one session, see ScoreSession of the inference library. */
+export interface ChunkGenerator {
+  /** @param maxSteps 0: the previous frame is held, and the audio history advances */
   generate(chunk: number, pcm: Int16Array, maxSteps?: number): Promise<GeneratedChunk | undefined>;
   rollback(fromChunk: number): void;
   dispose(): void;
-}
-
-/** Durations of one session's chunks, milliseconds; p(0.5) is the median, 0 while there are none. */
-export interface Percentiles {
-  add(ms: number): void;
-  p(q: number): number;
 }
 
 export type ScoreOutput =
@@ -42,7 +35,7 @@ export type ScoreOutput =
       /** Why it took fewer steps, or none. */
       readonly degraded: DegradeReason | undefined;
     }
-  /** A chunk was given up while it was made: flushed, or its session closed. */
+  /** A chunk was flushed, or its session closed, while it was generated. */
   | { readonly type: 'discarded'; readonly sessionId: string }
   | { readonly type: 'failed'; readonly sessionId: string; readonly epoch: number; readonly error: unknown };
 
@@ -53,30 +46,30 @@ interface Counts {
   late: number;
 }
 
-/** What a request changed: chunks to be forgotten, a pause that began or ended. */
-export interface Answer {
+/** What a command changed: flushed chunks, a pause that began or ended. */
+export interface CommandResult {
   readonly epoch: number;
   readonly flush?: Flush;
   readonly change?: PauseChange;
 }
 
-export interface CallStats extends Readonly<Counts> {
+export interface SessionFigures extends Readonly<Counts> {
   readonly sessionId: string;
   readonly epoch: number;
   readonly chunk: number;
   readonly paused: boolean;
-  readonly durations: Percentiles;
+  readonly durations: Durations;
 }
 
 interface Entry {
-  readonly call: Call;
-  readonly maker: ChunkMaker;
+  readonly planner: ChunkPlanner;
+  readonly generator: ChunkGenerator;
   readonly counts: Counts;
-  readonly durations: Percentiles;
+  readonly durations: Durations;
   readonly ladder: DegradeLadder;
-  making: number;
+  chunksUnderWay: number;
   playing: { readonly chunk: number; readonly sinceUs: number };
-  /** When the chunk that comes next could have been begun. */
+  /** When the next chunk became ready. */
   readySinceMs: number | undefined;
   servedAtMs: number;
 }
@@ -85,51 +78,52 @@ interface Candidate extends Ready {
   readonly entry: Entry;
 }
 
-export interface ScoreStageOptions {
+export interface ScoreSchedulerOptions {
   readonly geometry: ChunkGeometry;
   readonly steps: number;
   readonly clock: Clock;
-  /** What chunks cost; shared with whoever admits sessions. */
+  /** Cost of a chunk; shared with the admission control. */
   readonly cost?: ChunkCost;
-  /** Chunks under way at once, of one session or of several: the stages of the model's pipeline. */
+  /** Chunks generated at the same time, of one session or several: the depth of the model's pipeline. */
   readonly depth?: number;
-  /** Time that decoder and egress need after a chunk was made, milliseconds. */
+  /** Time that decoder and egress need after a chunk was generated, milliseconds. */
   readonly downstreamMs?: number;
   readonly timeline?: Timeline;
 }
 
 /**
- * Speech in, latent chunks out, for the sessions of one worker: the chunk due first, speech before idle when not all can be
- * in time. A chunk that is short of time takes fewer steps, then none: its picture holds while the sound goes on.
+ * Generates latent chunks from speech for the sessions of one worker: earliest deadline first, speech before idle when not all can be
+ * in time. A chunk that is short of time takes fewer steps, then none: the previous frame is held while the sound continues.
  */
-export class ScoreStage {
-  readonly #options: Required<ScoreStageOptions>;
+export class ScoreScheduler {
+  readonly #options: Required<ScoreSchedulerOptions>;
   readonly #entries = new Map<string, Entry>();
-  readonly #remaking: Remaking;
+  readonly #regeneration: RegenerationCheck;
   #wake: () => void = () => undefined;
 
-  constructor(options: ScoreStageOptions) {
+  constructor(options: ScoreSchedulerOptions) {
     this.#options = { cost: new ChunkCost(0), depth: 1, downstreamMs: 0, timeline: NO_TIMELINE, ...options };
     const { chunkMs } = options.geometry;
-    this.#remaking = new Remaking({ ...this.#options, chunkMs }, () => [...this.#entries.values()]);
+    this.#regeneration = new RegenerationCheck({ ...this.#options, chunkMs }, () => [...this.#entries.values()]);
   }
 
   get sessions(): number {
     return this.#entries.size;
   }
 
-  open(options: CallOptions, maker: ChunkMaker, durations: Percentiles): void {
+  open(options: SessionOptions, generator: ChunkGenerator, durations: Durations): void {
     const { geometry, clock, steps } = this.#options;
-    const call = new Call(options, geometry, clock);
-    call.canRemake = (chunk) => this.#remaking.allows(call, chunk);
+    const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, (chunk) =>
+      this.#regeneration.canRegenerate(planner, chunk),
+    );
     this.#entries.set(options.sessionId, {
-      call,
-      maker,
+      planner,
+      generator,
       counts: { itemsIn: 0, itemsOut: 0, dropped: 0, late: 0 },
       durations,
       ladder: new DegradeLadder({ steps, ...LADDER_DEFAULTS }),
-      making: 0,
-      playing: { chunk: 0, sinceUs: nowUs() },
+      chunksUnderWay: 0,
+      playing: { chunk: 0, sinceUs: clock.traceUs() },
       readySinceMs: undefined,
       servedAtMs: clock.nowMs(),
     });
@@ -137,7 +131,7 @@ export class ScoreStage {
   }
 
   close(sessionId: string): void {
-    this.#entries.get(sessionId)?.maker.dispose();
+    this.#entries.get(sessionId)?.generator.dispose();
     this.#entries.delete(sessionId);
     this.#wake();
   }
@@ -152,56 +146,56 @@ export class ScoreStage {
     const entry = this.#entries.get(sessionId);
     if (entry === undefined) return { accepted: true };
     entry.counts.itemsIn += 1;
-    const { result, flush } = entry.call.onSpeech(turn, pcm, endOfTurn, fromSample);
+    const { result, flush } = entry.planner.onSpeech(turn, pcm, endOfTurn, fromSample);
     if (result === 'stale' || result === 'full') entry.counts.dropped += 1;
-    if (flush !== undefined) entry.maker.rollback(flush.fromChunk);
+    if (flush !== undefined) entry.generator.rollback(flush.fromChunk);
     this.#wake();
     return { accepted: result !== 'full', ...(flush !== undefined && { flush }) };
   }
 
-  /** @param turn the turn to cut; 0: whatever is being said */
-  interrupt(sessionId: string, turn: number): Answer {
-    return this.#answer(sessionId, (call) => call.onInterrupt(turn));
+  /** @param turn the turn to cut; 0: all turns */
+  interrupt(sessionId: string, turn: number): CommandResult {
+    return this.#command(sessionId, (call) => call.onInterrupt(turn));
   }
 
-  /** @param paused whether nothing is to be said; what holds already changes nothing */
-  pause(sessionId: string, paused: boolean): Answer {
-    return this.#answer(sessionId, (call) => (paused ? call.onPause() : call.onResume()));
+  /** Idempotent. @param paused true: pause; false: resume */
+  pause(sessionId: string, paused: boolean): CommandResult {
+    return this.#command(sessionId, (call) => (paused ? call.onPause() : call.onResume()));
   }
 
-  #answer(sessionId: string, ask: (call: Call) => Omit<Answer, 'epoch'> | undefined): Answer {
+  #command(sessionId: string, ask: (call: ChunkPlanner) => Omit<CommandResult, 'epoch'> | undefined): CommandResult {
     const entry = this.#entries.get(sessionId);
     if (entry === undefined) return { epoch: 0 };
-    const { flush, change } = ask(entry.call) ?? {};
-    if (flush !== undefined) entry.maker.rollback(flush.fromChunk);
+    const { flush, change } = ask(entry.planner) ?? {};
+    if (flush !== undefined) entry.generator.rollback(flush.fromChunk);
     this.#wake();
-    const { epoch } = entry.call;
+    const { epoch } = entry.planner;
     return { epoch, ...(flush !== undefined && { flush }), ...(change !== undefined && { change }) };
   }
 
   playhead(message: PlayheadMessage): void {
     const entry = this.#entries.get(message.sessionId);
     if (entry === undefined) return;
-    entry.call.onPlayhead(message);
+    entry.planner.onPlayhead(message);
     if (message.chunk !== entry.playing.chunk) this.#played(entry, message.chunk);
     this.#wake();
   }
 
-  /** The lane of what is played, as the egress tells it. */
+  /** Traces what the egress plays. */
   #played(entry: Entry, chunk: number): void {
     const { chunk: before, sinceUs } = entry.playing;
-    const atUs = nowUs();
+    const atUs = this.#options.clock.traceUs();
     entry.playing = { chunk, sinceUs: atUs };
-    const { sessionId } = entry.call.options;
+    const { sessionId } = entry.planner.options;
     this.#options.timeline.span('playhead', `play ${before}`, sinceUs, atUs, { sessionId, chunk: before });
   }
 
-  stats(): CallStats[] {
-    return [...this.#entries].map(([sessionId, { call, counts, durations }]) => ({
+  stats(): SessionFigures[] {
+    return [...this.#entries].map(([sessionId, { planner, counts, durations }]) => ({
       sessionId,
-      epoch: call.epoch,
-      chunk: call.next,
-      paused: call.paused,
+      epoch: planner.epoch,
+      chunk: planner.next,
+      paused: planner.isPaused,
       ...counts,
       durations,
     }));
@@ -236,12 +230,13 @@ export class ScoreStage {
   }
 
   #pick(): { job?: () => Promise<ScoreOutput>; waitMs: number } {
-    const { clock, cost, depth, geometry } = this.#options;
+    const { clock, cost, depth, geometry, steps } = this.#options;
     const nowMs = clock.nowMs();
     const ready: Candidate[] = [];
     let wakeAtMs = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries.values()) {
-      const readyAtMs = entry.making < depth ? entry.call.readyAtMs() : Number.POSITIVE_INFINITY;
+      if (entry.chunksUnderWay < depth) entry.planner.updateGrace();
+      const readyAtMs = entry.chunksUnderWay < depth ? entry.planner.readyAtMs() : Number.POSITIVE_INFINITY;
       if (readyAtMs > nowMs) {
         entry.readySinceMs = undefined;
         wakeAtMs = Math.min(wakeAtMs, readyAtMs);
@@ -251,51 +246,40 @@ export class ScoreStage {
       ready.push({
         entry,
         dueMs: this.#dueMs(entry, nowMs),
-        speaking: entry.call.speaksNext,
+        speaking: entry.planner.isNextSpeech,
         servedAtMs: entry.servedAtMs,
       });
     }
     const options = { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs };
     const chosen = pickNext(ready, nowMs, cost.ms / depth, options);
     if (chosen === undefined) return { waitMs: wakeAtMs - nowMs };
-    return { job: () => this.#make(chosen.entry, this.#keptBackMs(ready, chosen, nowMs)), waitMs: 0 };
+    const sharedMs = sharedSlackMs(ready, chosen, nowMs, cost.ms / depth / steps);
+    return { job: () => this.#generate(chosen.entry, sharedMs), waitMs: 0 };
   }
 
-  /** A call nobody watches yet has no clock, but its first picture is wanted: it is due one chunk after it was served. */
-  #dueMs({ call, servedAtMs }: Entry, nowMs: number): number | undefined {
+  /** A session without a running player has no deadline. Its first frame is still wanted soon, so it is due one chunk after it was last served. */
+  #dueMs({ planner, servedAtMs }: Entry, nowMs: number): number | undefined {
     const { geometry, clock, downstreamMs } = this.#options;
-    if (call.options.unpaced) return undefined;
-    const dueUs = call.position.dueUs(call.next);
+    if (planner.options.unpaced) return undefined;
+    const dueUs = planner.position.dueUs(planner.next);
     if (dueUs === 0) return servedAtMs + geometry.chunkMs;
     return nowMs + (dueUs - clock.wallUs()) / 1000 - downstreamMs;
   }
 
-  /** What is left from now on when everybody else who speaks, in order, gets a chunk of one step; undefined: nobody does. */
-  #keptBackMs(ready: readonly Candidate[], chosen: Candidate, nowMs: number): number | undefined {
-    const { cost, depth, steps } = this.#options;
-    const dues = ready
-      .flatMap(({ entry, speaking, dueMs }) =>
-        entry !== chosen.entry && speaking && dueMs !== undefined ? [dueMs] : [],
-      )
-      .sort((a, b) => a - b);
-    const left = dues.map((dueMs, i) => dueMs - nowMs - ((i + 1) * cost.ms) / depth / steps);
-    return left.length === 0 ? undefined : Math.min(...left);
-  }
-
-  async #make(entry: Entry, sharedMs: number | undefined): Promise<ScoreOutput> {
+  async #generate(entry: Entry, sharedMs: number | undefined): Promise<ScoreOutput> {
     const { clock, cost, steps } = this.#options;
     const startMs = clock.nowMs();
-    const startUs = nowUs();
+    const startUs = clock.traceUs();
     const queueMs = startMs - (entry.readySinceMs ?? startMs);
-    const job = entry.call.begin();
+    const job = entry.planner.takeNext();
     entry.readySinceMs = undefined;
     entry.servedAtMs = startMs;
-    entry.making += 1;
-    const { sessionId } = entry.call.options;
+    entry.chunksUnderWay += 1;
+    const { sessionId } = entry.planner.options;
     const rung = this.#rung(entry, job, sharedMs);
-    this.#remaking.begun(rung.steps / steps);
+    this.#regeneration.onGenerationStart(rung.steps / steps);
     try {
-      const made = await entry.maker.generate(job.chunk, job.pcm, rung.steps);
+      const made = await entry.generator.generate(job.chunk, job.pcm, rung.steps);
       if (made === undefined) {
         entry.counts.dropped += 1;
         return { type: 'discarded', sessionId };
@@ -303,14 +287,14 @@ export class ScoreStage {
       const computeMs = clock.nowMs() - startMs;
       if (made.steps > 0) {
         cost.add(computeMs, made.steps / steps);
-        this.#remaking.made(entry.call);
+        this.#regeneration.onGenerated(entry.planner);
       }
       if (made.steps === steps) entry.durations.add(computeMs);
       const late = job.deadlineUs !== 0 && clock.wallUs() > job.deadlineUs;
       entry.counts.itemsOut += 1;
       if (late) entry.counts.late += 1;
       const { chunk, epoch, speaking } = job;
-      this.#options.timeline.span('stage', `make ${chunk}`, startUs, nowUs(), {
+      this.#options.timeline.span('stage', `generate ${chunk}`, startUs, clock.traceUs(), {
         sessionId,
         chunk,
         epoch,
@@ -331,11 +315,11 @@ export class ScoreStage {
       this.close(sessionId);
       return { type: 'failed', sessionId, epoch: job.epoch, error };
     } finally {
-      entry.making -= 1;
+      entry.chunksUnderWay -= 1;
     }
   }
 
-  #rung(entry: Entry, { chunk, deadlineUs, speaking }: Job, sharedMs: number | undefined): Rung {
+  #rung(entry: Entry, { chunk, deadlineUs, speaking }: PlannedChunk, sharedMs: number | undefined): Rung {
     const { clock, cost, downstreamMs } = this.#options;
     const clocked = deadlineUs !== 0;
     return entry.ladder.next({
@@ -347,7 +331,7 @@ export class ScoreStage {
     });
   }
 
-  #message(sessionId: string, job: Job, made: GeneratedChunk): LatentMessage {
+  #message(sessionId: string, job: PlannedChunk, made: GeneratedChunk): LatentMessage {
     return {
       ...job,
       sessionId,

@@ -1,31 +1,24 @@
-import type { ChunkGeometry, FrameMessage, LatentMessage } from '@talkmesh/contracts';
 import {
   ChunkCost,
   CLOCKLESS_EVERY_CHUNKS,
   type Clock,
-  type DecodedChunk,
   DegradeLadder,
   type DegradeReason,
+  type Durations,
   LADDER_DEFAULTS,
-  NO_TIMELINE,
-  nowUs,
   pickNext,
   type Ready,
-  type Timeline,
-} from '@talkmesh/inference';
-import { Call, type PushResult } from './call.js';
+  sharedSlackMs,
+} from '@talkmesh/chunk-worker';
+import type { ChunkGeometry, FrameMessage, LatentMessage } from '@talkmesh/contracts';
+import { type DecodedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/inference';
+import { ChunkQueue, type PushResult } from './chunk-queue.js';
 
-/** What decodes: one per session, see DecoderSession of the inference library. */
+/** Decodes the chunks of one session, see DecoderSession of the inference library. */
 export interface ChunkDecoder {
   decode(chunk: number, values: Float32Array): Promise<DecodedChunk | undefined>;
   rollback(fromChunk: number): void;
   dispose(): void;
-}
-
-/** Durations of one session's chunks, milliseconds; p(0.5) is the median, 0 while there are none. */
-export interface Percentiles {
-  add(ms: number): void;
-  p(q: number): number;
 }
 
 export type DecodeOutput =
@@ -34,7 +27,7 @@ export type DecodeOutput =
   | {
       readonly type: 'chunk';
       readonly outcome: 'ok' | 'late' | 'held' | 'flushed';
-      /** Why its picture holds, when it was held here; the score service counts its own. */
+      /** Why this worker held the chunk; chunks that score-model held are counted there. */
       readonly degraded: DegradeReason | undefined;
       readonly missing: number;
       readonly queueMs: number;
@@ -50,34 +43,34 @@ interface Counts {
 }
 
 /** Counters of one session: chunks in, frames out, chunks dropped and late. */
-export interface CallStats extends Readonly<Counts> {
+export interface SessionFigures extends Readonly<Counts> {
   readonly sessionId: string;
   readonly epoch: number;
   readonly chunk: number;
   readonly dropped: number;
-  readonly durations: Percentiles;
+  readonly durations: Durations;
 }
 
 interface Entry {
-  readonly call: Call;
+  readonly queue: ChunkQueue;
   readonly decoder: ChunkDecoder;
   readonly counts: Counts;
-  readonly durations: Percentiles;
+  readonly durations: Durations;
   readonly ladder: DegradeLadder;
-  /** Chunks that were held since the last one that was decoded: they are not missing. */
+  /** Chunks held since the last decoded one: they do not count as missing. */
   held: number[];
   chunk: number;
   readonly arrivedAtMs: WeakMap<LatentMessage, number>;
   servedAtMs: number;
 }
 
-export interface DecodeStageOptions {
+export interface DecodeSchedulerOptions {
   readonly geometry: ChunkGeometry;
   readonly width: number;
   readonly height: number;
   readonly fps: number;
   readonly clock: Clock;
-  /** What chunks cost; shared with whoever admits sessions. */
+  /** Cost of a chunk; shared with the admission control. */
   readonly cost?: ChunkCost;
   /** Time that the egress needs after a chunk was decoded, milliseconds. */
   readonly downstreamMs?: number;
@@ -95,16 +88,16 @@ interface Candidate extends Ready {
 }
 
 /**
- * Latent chunks in, frames out, for the sessions of one worker. One chunk is decoded at a time: the one due first, speech
- * before idle when not all can be in time. A chunk that would be late goes out without a picture, so that its sound is in
- * time and the picture before it holds.
+ * Decodes latent chunks into frames for the sessions of one worker. One chunk is decoded at a time: earliest deadline first,
+ * speech before idle when not all can be in time. A chunk that would be late is sent as held frames: its sound is in time, and the
+ * previous frame stays.
  */
-export class DecodeStage {
-  readonly #options: Required<DecodeStageOptions>;
+export class DecodeScheduler {
+  readonly #options: Required<DecodeSchedulerOptions>;
   readonly #entries = new Map<string, Entry>();
   #wake: () => void = () => undefined;
 
-  constructor(options: DecodeStageOptions) {
+  constructor(options: DecodeSchedulerOptions) {
     this.#options = { cost: new ChunkCost(0), downstreamMs: 0, timeline: NO_TIMELINE, ...options };
   }
 
@@ -112,10 +105,10 @@ export class DecodeStage {
     return this.#entries.size;
   }
 
-  open({ sessionId, epoch, queueChunks }: SessionOptions, decoder: ChunkDecoder, durations: Percentiles): void {
+  open({ sessionId, epoch, queueChunks }: SessionOptions, decoder: ChunkDecoder, durations: Durations): void {
     const rollback = (fromChunk: number): void => decoder.rollback(fromChunk);
     this.#entries.set(sessionId, {
-      call: new Call({ sessionId, epoch, capacity: queueChunks, rollback }),
+      queue: new ChunkQueue({ sessionId, epoch, capacity: queueChunks, rollback }),
       decoder,
       counts: { itemsIn: 0, itemsOut: 0, late: 0 },
       durations,
@@ -137,18 +130,18 @@ export class DecodeStage {
     if (entry === undefined) return 'stale';
     entry.counts.itemsIn += 1;
     entry.arrivedAtMs.set(message, this.#options.clock.nowMs());
-    const result = entry.call.push(message);
+    const result = entry.queue.push(message);
     this.#wake();
     return result;
   }
 
-  /** What was made of chunks may not have arrived: they may come again and are decoded again. */
-  expectAgain(sessionId: string): void {
-    this.#entries.get(sessionId)?.call.expectAgain();
+  /** Frames may not have arrived at the egress: republished chunks are decoded once more. */
+  acceptRepeats(sessionId: string): void {
+    this.#entries.get(sessionId)?.queue.acceptRepeats();
   }
 
-  /** Chunks that were read back. Whoever plays them waits for them, so the deadlines they had do not count. */
-  again(chunks: readonly LatentMessage[]): void {
+  /** Queues chunks that were read back. The egress waits for them, so their old deadlines do not count. */
+  requeue(chunks: readonly LatentMessage[]): void {
     const { clock, geometry } = this.#options;
     for (const [i, chunk] of chunks.entries()) {
       const waitedForUs = clock.wallUs() + (i + 1) * geometry.chunkMs * 1000;
@@ -156,17 +149,17 @@ export class DecodeStage {
     }
   }
 
-  /** @returns chunks given up that waited */
+  /** @returns queued chunks that were dropped */
   flush(sessionId: string, epoch: number, fromChunk: number): number {
-    return this.#entries.get(sessionId)?.call.flush(epoch, fromChunk) ?? 0;
+    return this.#entries.get(sessionId)?.queue.flush(epoch, fromChunk) ?? 0;
   }
 
-  stats(): CallStats[] {
-    return [...this.#entries].map(([sessionId, { call, counts, durations, chunk }]) => ({
+  stats(): SessionFigures[] {
+    return [...this.#entries].map(([sessionId, { queue, counts, durations, chunk }]) => ({
       sessionId,
-      epoch: call.epoch,
+      epoch: queue.epoch,
       chunk,
-      dropped: call.dropped,
+      dropped: queue.dropped,
       ...counts,
       durations,
     }));
@@ -189,25 +182,19 @@ export class DecodeStage {
     if (next !== undefined) yield* this.#decode(next.entry, next.sharedMs);
   }
 
-  /** @returns whose chunk is next, and what is left from now on when everybody else who speaks gets one too */
+  /** @returns the session to serve next, and its slack for the other speaking sessions */
   #pick(): { entry: Entry; sharedMs: number | undefined } | undefined {
     const { clock, cost, geometry } = this.#options;
     const nowMs = clock.nowMs();
     const ready: Candidate[] = [];
     for (const entry of this.#entries.values()) {
-      const { head } = entry.call;
+      const { head } = entry.queue;
       if (head === undefined) continue;
       ready.push({ entry, dueMs: this.#dueMs(head, nowMs), speaking: head.speaking, servedAtMs: entry.servedAtMs });
     }
     const chosen = pickNext(ready, nowMs, cost.ms, { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs });
     if (chosen === undefined) return undefined;
-    const left = ready
-      .flatMap(({ entry, speaking, dueMs }) =>
-        entry !== chosen.entry && speaking && dueMs !== undefined ? [dueMs] : [],
-      )
-      .sort((a, b) => a - b)
-      .map((dueMs, i) => dueMs - nowMs - (i + 1) * cost.ms);
-    return { entry: chosen.entry, sharedMs: left.length === 0 ? undefined : Math.min(...left) };
+    return { entry: chosen.entry, sharedMs: sharedSlackMs(ready, chosen, nowMs, cost.ms) };
   }
 
   #dueMs({ deadlineUs }: LatentMessage, nowMs: number): number | undefined {
@@ -217,28 +204,28 @@ export class DecodeStage {
 
   async *#decode(entry: Entry, sharedMs: number | undefined): AsyncGenerator<DecodeOutput> {
     const { clock, timeline } = this.#options;
-    const { call, counts } = entry;
-    const message = call.take() as LatentMessage;
+    const { queue, counts } = entry;
+    const message = queue.take() as LatentMessage;
     const startMs = clock.nowMs();
-    const startUs = nowUs();
+    const startUs = clock.traceUs();
     const queueMs = startMs - (entry.arrivedAtMs.get(message) ?? startMs);
     entry.servedAtMs = startMs;
     const degraded = this.#holdReason(entry, message, sharedMs);
     const held = message.held || degraded !== undefined;
     let decoded: DecodedChunk | undefined;
     try {
-      decoded = held ? this.#hold(entry, message) : await this.#picture(entry, message);
+      decoded = held ? this.#hold(entry, message) : await this.#decodeFrames(entry, message);
     } catch (error) {
       if (!this.#holds(entry)) return;
-      this.close(call.sessionId);
-      yield { type: 'failed', sessionId: call.sessionId, epoch: call.epoch, error };
+      this.close(queue.sessionId);
+      yield { type: 'failed', sessionId: queue.sessionId, epoch: queue.epoch, error };
       return;
     }
     const decodedMs = clock.nowMs();
     const late = message.deadlineUs !== 0 && clock.wallUs() > message.deadlineUs;
     let complete = decoded !== undefined;
     for (const frame of decoded === undefined ? [] : this.#frames(message, decoded, held)) {
-      complete = this.#holds(entry) && !call.isStale(message);
+      complete = this.#holds(entry) && !queue.isStale(message);
       if (!complete) break;
       counts.itemsOut += 1;
       yield { type: 'frame', message: frame };
@@ -250,13 +237,13 @@ export class DecodeStage {
       if (late) counts.late += 1;
     }
     const { sessionId, chunk, epoch } = message;
-    timeline.span('stage', `decode ${chunk}`, startUs, nowUs(), { sessionId, chunk, epoch, late, held });
+    timeline.span('stage', `decode ${chunk}`, startUs, clock.traceUs(), { sessionId, chunk, epoch, late, held });
     const outcome = !complete ? 'flushed' : late ? 'late' : held ? 'held' : 'ok';
     const publishMs = clock.nowMs() - decodedMs;
     yield { type: 'chunk', outcome, degraded, missing: decoded?.missing ?? 0, queueMs, computeMs, publishMs };
   }
 
-  async #picture(entry: Entry, { chunk, values }: LatentMessage): Promise<DecodedChunk | undefined> {
+  async #decodeFrames(entry: Entry, { chunk, values }: LatentMessage): Promise<DecodedChunk | undefined> {
     const { clock, cost } = this.#options;
     const startMs = clock.nowMs();
     const decoded = await entry.decoder.decode(chunk, values);
@@ -267,14 +254,14 @@ export class DecodeStage {
     return { ...decoded, missing: decoded.missing - between.length };
   }
 
-  /** The decoder's state stays as it is: the next chunk follows the last one that was decoded. */
+  /** The decoder's state is unchanged: the next chunk follows the last decoded one. */
   #hold(entry: Entry, { chunk }: LatentMessage): DecodedChunk {
     if (!entry.held.includes(chunk)) entry.held.push(chunk);
     const nothing = new Uint8Array(0);
     return { frames: Array.from({ length: this.#options.geometry.framesPerChunk }, () => nothing), missing: 0 };
   }
 
-  /** Why a chunk is not decoded though it could be; undefined: it is. */
+  /** Why a chunk is held instead of decoded; undefined: it is decoded. */
   #holdReason(entry: Entry, message: LatentMessage, sharedMs: number | undefined): DegradeReason | undefined {
     const { clock, cost, downstreamMs } = this.#options;
     const { held, deadlineUs, speaking, chunk } = message;
@@ -285,7 +272,7 @@ export class DecodeStage {
   }
 
   #holds(entry: Entry): boolean {
-    return this.#entries.get(entry.call.sessionId) === entry;
+    return this.#entries.get(entry.queue.sessionId) === entry;
   }
 
   *#frames(message: LatentMessage, decoded: DecodedChunk, held: boolean): Generator<FrameMessage> {

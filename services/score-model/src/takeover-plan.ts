@@ -1,8 +1,9 @@
+import type { Dated } from '@talkmesh/chunk-worker';
 import type { AudioMessage, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
-import { type EpochStart, epochStarts, SPEECH_RATE_HZ, standingChunks } from '@talkmesh/contracts';
-import type { Dated } from '@talkmesh/service-kit';
-import type { CallPosition } from './call.js';
-import type { PauseChange, Said } from './pause.js';
+import { currentChunks, type EpochStart, epochStarts, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { StartPosition } from './chunk-planner.js';
+import type { ChunkSpeech, PauseChange } from './pause.js';
+import { firstUnplayedChunk } from './playhead-position.js';
 import type { SpokenPosition } from './speech-queue.js';
 
 /** What NATS retains of a session, each in the order it was published. */
@@ -13,18 +14,18 @@ export interface Retained {
   readonly playhead: Dated<PlayheadMessage> | undefined;
 }
 
-export interface ResumeOptions {
-  /** At least this epoch was reached. */
+export interface TakeoverOptions {
+  /** Lower bound of the session's epoch. */
   readonly epoch: number;
   readonly chunkMs: number;
   readonly steps: number;
-  /** Chunks after which a state no longer shows what came before, see `replayDepth`. */
+  /** Chunks after which the model state no longer depends on earlier chunks, see `replayDepth`. */
   readonly depth: number;
-  /** Chunks there is time to make again. */
+  /** Chunks that can be replayed within the budget. */
   readonly affordable: number;
   /** Chunks the session can be rolled back by. */
   readonly keepChunks: number;
-  /** Samples before a chunk that its audio features see. */
+  /** Samples before a chunk that its audio features depend on. */
   readonly historySamples: number;
   /** A chunk due sooner than this is no longer replaced, milliseconds. */
   readonly marginMs: number;
@@ -32,18 +33,18 @@ export interface ResumeOptions {
 }
 
 /**
- * `exact`: the state is the one that was lost; `near`: fewer chunks were made again than a state remembers; `silence`: nothing of the
- * picture is retained, the call goes on as after c_0.
+ * `exact`: the model state equals the lost one; `near`: fewer chunks were replayed than the state depends on; `silence`: no chunk is
+ * retained, the session continues from the initial state.
  */
-export type ResumeOutcome = 'exact' | 'near' | 'silence';
+export type TakeoverOutcome = 'exact' | 'near' | 'silence';
 
-export interface ResumePlan {
-  readonly outcome: ResumeOutcome;
+export interface TakeoverPlan {
+  readonly outcome: TakeoverOutcome;
   readonly epoch: number;
-  readonly position: CallPosition;
-  /** A pause that began or ended while nobody answered: listeners are to be told. */
+  readonly position: StartPosition;
+  /** A pause that began or ended and is not yet reported to the listeners. */
   readonly change: PauseChange | undefined;
-  /** To be made again, oldest first, in a row up to the chunk before `position.chunk`. */
+  /** Chunks to replay, oldest first, without a gap up to the chunk before `position.chunk`. */
   readonly replay: readonly LatentMessage[];
   /** PCM before the first chunk of the replay, or before the next one. */
   readonly history: Int16Array;
@@ -51,19 +52,19 @@ export interface ResumePlan {
 
 type TurnPaused = Extract<MeshEvent, { readonly type: 'turn.paused' }>;
 
-/** Room for the flushes of a worker that does not know yet that it was replaced: its epochs stay below. */
+/** The epoch rises by this much, so that a replaced worker that still flushes stays below it (fencing). */
 export const EPOCH_STRIDE = 16;
 
-/** The K/V of a layer at a step depend on the chunk before by the layers below and the steps before: one chunk for each. */
+/** Keys and values of one layer at one step depend on the chunk before through every lower layer and earlier step: one chunk each. */
 export const replayDepth = (layers: number, steps: number): number => layers * steps;
 
-/** Where a call goes on that another worker had, from what NATS retains of it. Pure. */
-export function planResume(retained: Retained, options: ResumeOptions): ResumePlan {
+/** Plans where a session continues, from what NATS retains of it. */
+export function planTakeover(retained: Retained, options: TakeoverOptions): TakeoverPlan {
   const flushes = epochStarts(
     retained.latents,
     retained.events.map(({ message }) => message),
   );
-  const chunks = standingChunks(retained.latents, flushes);
+  const chunks = currentChunks(retained.latents, flushes);
   const epoch = highest([
     options.epoch,
     ...flushes.map((flush) => flush.epoch),
@@ -74,7 +75,7 @@ export function planResume(retained: Retained, options: ResumeOptions): ResumePl
   const last = highest([...chunks.keys(), -1]);
   if (last < played || last < 0) return fromSilence(retained, options, epoch + EPOCH_STRIDE, flushes);
   const cut = openInterrupt(retained);
-  const paused = pauseAsked(retained.events) ?? isPause(chunks.get(last));
+  const paused = requestedPause(retained.events) ?? isPause(chunks.get(last));
   const chunk = paused
     ? afterPause(chunks, last + 1, retained.playhead, options)
     : afterCut(chunks, last + 1, cut, retained.playhead, options);
@@ -87,19 +88,19 @@ export function planResume(retained: Retained, options: ResumeOptions): ResumePl
     epoch: epoch + EPOCH_STRIDE,
     position: {
       chunk,
-      earliest,
+      earliestReplaceable: earliest,
       spoken,
       paused,
-      said: saidIn(chunks, earliest, chunk),
+      chunkSpeech: speechOfChunks(chunks, earliest, chunk),
       ...playheadOf(retained, options),
     },
-    change: untold(retained, paused, spoken, options),
+    change: unreportedChange(retained, paused, spoken, options),
     replay: replay.chunks,
     history: historyBefore(chunks, first, options.historySamples),
   };
 }
 
-/** The newest turn that was to be cut, when nobody answered the request with a flush; 0: none. */
+/** The newest turn of an interrupt that no flush has carried out; 0: none. */
 function openInterrupt({ events, speech, latents }: Retained): number {
   const answered = events.findLastIndex(({ message }) => message.type === 'flush' && message.cause === 'interrupt');
   const open = events.slice(answered + 1).filter(({ message }) => message.type === 'interrupt');
@@ -113,85 +114,83 @@ function openInterrupt({ events, speech, latents }: Retained): number {
   ]);
 }
 
-/** Whether the call is to be paused, by the last that was asked: true, false, or undefined where nothing of it is retained. */
-export function pauseAsked(events: Retained['events']): boolean | undefined {
+/** Whether the last retained request was a pause; undefined when no request is retained. */
+export function requestedPause(events: Retained['events']): boolean | undefined {
   const asked = events.findLast(
     ({ message: { type } }) => type === 'pause' || type === 'resume' || type === 'interrupt',
   );
   return asked === undefined ? undefined : asked.message.type === 'pause';
 }
 
-/** The pause that listeners know of. */
-function pauseTold({ events }: Retained): (TurnPaused & { readonly atMs: number }) | undefined {
-  const told = events.findLast(({ message: { type } }) => type === 'turn.paused' || type === 'turn.resumed');
-  return told?.message.type === 'turn.paused' ? { ...told.message, atMs: told.atMs } : undefined;
+/** The current pause as it was reported to the listeners. */
+function reportedPause({ events }: Retained): (TurnPaused & { readonly atMs: number }) | undefined {
+  const reported = events.findLast(({ message: { type } }) => type === 'turn.paused' || type === 'turn.resumed');
+  return reported?.message.type === 'turn.paused' ? { ...reported.message, atMs: reported.atMs } : undefined;
 }
 
-function untold(
+function unreportedChange(
   retained: Retained,
   paused: boolean,
   { turn, turnSamples, closedTurn }: SpokenPosition,
-  { nowMs }: ResumeOptions,
+  { nowMs }: TakeoverOptions,
 ): PauseChange | undefined {
-  const told = pauseTold(retained);
-  if (paused === (told !== undefined)) return undefined;
+  const reported = reportedPause(retained);
+  if (paused === (reported !== undefined)) return undefined;
   const at = turn > closedTurn ? { turn, heardMs: (turnSamples * 1000) / SPEECH_RATE_HZ } : { turn: 0, heardMs: 0 };
-  if (told === undefined) return { type: 'paused', ...at };
+  if (reported === undefined) return { type: 'paused', ...at };
   const interrupted = retained.events.findLast(
     ({ message }) => message.type === 'resume' || message.type === 'interrupt',
   );
   const cause = interrupted?.message.type === 'interrupt' ? 'interrupt' : 'command';
-  return { type: 'resumed', ...at, cause, pausedMs: Math.max(0, nowMs - told.atMs) };
+  return { type: 'resumed', ...at, cause, pausedMs: Math.max(0, nowMs - reported.atMs) };
 }
 
 /** An idle chunk in the middle of a turn. */
 const isPause = (latent: LatentMessage | undefined): boolean => latent?.turn === 0 && latent.turnSamples > 0;
 
-/** The first chunk that is not being played and will not be within the margin, or `next`. */
-function firstUnplayed(
+/** The first retained chunk that can still be replaced, or `next`. */
+function firstReplaceable(
   next: number,
   { message, atMs }: Dated<PlayheadMessage>,
-  { chunkMs, marginMs, nowMs }: ResumeOptions,
+  { chunkMs, marginMs, nowMs }: TakeoverOptions,
 ): number {
-  const sinceMs = message.mediaTimeUs > 0 ? Math.min(Math.max(0, nowMs - atMs), chunkMs) + marginMs : 0;
-  const playing = Math.max(message.chunk, Math.floor((message.mediaTimeUs / 1000 + sinceMs) / chunkMs));
-  return Math.min(playing + 1, next);
+  return Math.min(next, firstUnplayedChunk(message, { chunkMs, ageMs: nowMs - atMs, marginMs }));
 }
 
-/** Speech that nobody has heard yet is not said in a pause: it is taken from what is retained of it when the pause is over. */
+/** In a pause the unplayed speech is flushed; after the resume it is taken from the retained speech. */
 function afterPause(
   chunks: ReadonlyMap<number, LatentMessage>,
   next: number,
   playhead: Dated<PlayheadMessage> | undefined,
-  options: ResumeOptions,
+  options: TakeoverOptions,
 ): number {
   if (playhead === undefined) return next;
-  let from = firstUnplayed(next, playhead, options);
+  let from = firstReplaceable(next, playhead, options);
   while (from < next && !chunks.get(from)?.turn) from++;
   return from;
 }
 
-/** Chunks of a cut turn that nobody has seen yet are not shown either. */
+/** Unplayed chunks of a cut turn are flushed. */
 function afterCut(
   chunks: ReadonlyMap<number, LatentMessage>,
   next: number,
   cut: number,
   playhead: Dated<PlayheadMessage> | undefined,
-  options: ResumeOptions,
+  options: TakeoverOptions,
 ): number {
   if (cut === 0 || playhead === undefined) return next;
-  const from = firstUnplayed(next, playhead, options);
+  const from = firstReplaceable(next, playhead, options);
   const unplayed = [...chunks.values()].filter(({ chunk }) => chunk >= from && chunk < next);
   const newer = unplayed.some(({ turn }) => turn > cut);
   const ofCut = unplayed.some(({ turn }) => turn > 0 && turn <= cut);
   return ofCut && !newer ? from : next;
 }
 
-/** The chunks before `next` whose making brings the state back; ones that took fewer steps hand older keys and values on. */
+/** The chunks before `next` that restore the state. Chunks with fewer steps do not count: they pass on older keys and values. */
 function replayOf(
   chunks: ReadonlyMap<number, LatentMessage>,
   next: number,
-  { depth, affordable, steps }: ResumeOptions,
+  { depth, affordable, steps }: TakeoverOptions,
 ): { chunks: LatentMessage[]; exact: boolean } {
   const replay: LatentMessage[] = [];
   let whole = 0;
@@ -205,14 +204,14 @@ function replayOf(
   return { chunks: replay, exact: whole >= depth || first === 0 };
 }
 
-/** What was cut is over, also where the chunk before was made earlier and does not know. */
+/** A cut turn is closed, even if the last chunk was generated before the cut. */
 function spokenOf(latent: LatentMessage | undefined, closedByEvents: number): SpokenPosition {
   const closedTurn = Math.max(closedByEvents, latent?.closedTurn ?? 0);
   const turn = latent !== undefined && isPause(latent) ? latent.closedTurn + 1 : (latent?.turn ?? 0);
   return { closedTurn, turn, turnSamples: latent?.turnSamples ?? 0 };
 }
 
-/** Turns that were to be cut, whether somebody did or not. */
+/** The newest turn that was interrupted, whether or not the interrupt was carried out; 0: none. */
 function turnsCut({ events }: Retained): number {
   const cuts = events.filter(
     ({ message }) => message.type === 'interrupt' || (message.type === 'flush' && message.cause === 'interrupt'),
@@ -220,8 +219,12 @@ function turnsCut({ events }: Retained): number {
   return highest([0, ...cuts.map(({ message }) => message.turn)]);
 }
 
-/** What the chunks say; where the one before is not retained, as if all of the first were speech. */
-function saidIn(chunks: ReadonlyMap<number, LatentMessage>, first: number, next: number): Map<number, Said> {
+/** The speech in each chunk. Where the chunk before is not retained, the whole chunk counts as speech. */
+function speechOfChunks(
+  chunks: ReadonlyMap<number, LatentMessage>,
+  first: number,
+  next: number,
+): Map<number, ChunkSpeech> {
   const kept = [...chunks.values()].filter(({ chunk }) => chunk >= first && chunk < next);
   return new Map(
     kept.map(({ chunk, epoch, turn, pcm, turnSamples }) => {
@@ -234,7 +237,7 @@ function saidIn(chunks: ReadonlyMap<number, LatentMessage>, first: number, next:
   );
 }
 
-function playheadOf({ playhead }: Retained, { nowMs }: ResumeOptions): Pick<CallPosition, 'playhead'> {
+function playheadOf({ playhead }: Retained, { nowMs }: TakeoverOptions): Pick<StartPosition, 'playhead'> {
   if (playhead === undefined) return {};
   return { playhead: { message: playhead.message, ageMs: Math.max(0, nowMs - playhead.atMs) } };
 }
@@ -252,21 +255,23 @@ function historyBefore(chunks: ReadonlyMap<number, LatentMessage>, chunk: number
   return history;
 }
 
-/** Of the latents nothing is left: the chunk after the one being played, and speech from where that one ends. */
+/** No latent is retained: continues with the chunk after the one being played, and with the speech after it. */
 function fromSilence(
   retained: Retained,
-  options: ResumeOptions,
+  options: TakeoverOptions,
   epoch: number,
   flushes: readonly EpochStart[],
-): ResumePlan {
+): TakeoverPlan {
   const at = retained.playhead?.message;
   const chunk = at === undefined ? highest([0, ...flushes.map((flush) => flush.fromChunk)]) : at.chunk + 1;
-  const paused = pauseAsked(retained.events) ?? false;
-  const finished = retained.events.flatMap(({ message }) => (message.type === 'turn.finished' ? [message.turn] : []));
-  const told = paused ? pauseTold(retained) : undefined;
-  const turn = told?.turn ?? at?.turn ?? 0;
+  const paused = requestedPause(retained.events) ?? false;
+  const finished = retained.events.flatMap(({ message }) =>
+    message.type === 'turn.finished' || message.type === 'turn.cancelled' ? [message.turn] : [],
+  );
+  const reported = paused ? reportedPause(retained) : undefined;
+  const turn = reported?.turn ?? at?.turn ?? 0;
   const leftMs = at === undefined ? 0 : Math.max(0, chunk * options.chunkMs - at.mediaTimeUs / 1000);
-  const heardMs = told?.heardMs ?? (at?.turnPlayedMs ?? 0) + leftMs;
+  const heardMs = reported?.heardMs ?? (at?.turnPlayedMs ?? 0) + leftMs;
   const turnSamples = turn === 0 ? 0 : Math.round((heardMs * SPEECH_RATE_HZ) / 1000);
   const closedTurn = highest([turn - 1, openInterrupt(retained), turnsCut(retained), ...finished]);
   const spoken = { closedTurn, turn, turnSamples };
@@ -275,13 +280,13 @@ function fromSilence(
     epoch,
     position: {
       chunk,
-      earliest: chunk,
+      earliestReplaceable: chunk,
       spoken,
       paused,
-      said: new Map(),
+      chunkSpeech: new Map(),
       ...playheadOf(retained, options),
     },
-    change: untold(retained, paused, spoken, options),
+    change: unreportedChange(retained, paused, spoken, options),
     replay: [],
     history: new Int16Array(options.historySamples),
   };

@@ -2,20 +2,20 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { newSessionId } from '@talkmesh/contracts';
 import { RollingPercentiles } from '@talkmesh/service-kit';
-import type { CallOptions } from './call.js';
-import { type ScoreOutput, ScoreStage } from './stage.js';
-import { callOptions, chunks, FakeClock, FakeMaker, geometry, playheadAt, SESSION } from './testing/fakes.js';
+import type { SessionOptions } from './chunk-planner.js';
+import { type ScoreOutput, ScoreScheduler } from './scheduler.js';
+import { chunks, FakeClock, FakeGenerator, geometry, playheadAt, SESSION, sessionOptions } from './testing/fakes.js';
 
 let clock: FakeClock;
-let stage: ScoreStage;
+let stage: ScoreScheduler;
 beforeEach(() => {
   clock = new FakeClock();
-  stage = new ScoreStage({ geometry, steps: 2, clock });
+  stage = new ScoreScheduler({ geometry, steps: 2, clock });
 });
 
-function open(changes: Partial<CallOptions> = {}): FakeMaker {
-  const maker = new FakeMaker();
-  stage.open(callOptions(changes), maker, new RollingPercentiles());
+function open(changes: Partial<SessionOptions> = {}): FakeGenerator {
+  const maker = new FakeGenerator();
+  stage.open(sessionOptions(changes), maker, new RollingPercentiles());
   return maker;
 }
 
@@ -85,7 +85,7 @@ test('the session that is due first is served first, and a recording is not star
   assert.equal(await stage.step(), undefined);
 });
 
-test('a flush while a chunk is made gives it up and goes on from there', async () => {
+test('a flush while a chunk is generated discards it and continues from there', async () => {
   const maker = open({ leadChunks: 3 });
   maker.during = () => {
     if (maker.asked.length !== 2) return;
@@ -111,7 +111,7 @@ test('an interrupt answers with the flush to publish', async () => {
   assert.equal(stage.interrupt(newSessionId(), 1).flush, undefined);
 });
 
-test('a chunk that is short of time takes fewer steps, then holds its picture, and the sound is there all the same', async () => {
+test('a chunk that is short of time takes fewer steps, then holds the previous frame; its sound stays', async () => {
   for (const [remainingMs, steps] of [
     [1000, 2],
     [101, 2],
@@ -137,7 +137,7 @@ test('a chunk that is short of time takes fewer steps, then holds its picture, a
   }
 });
 
-test('the first chunk of a call, which has no picture to hold, is made however late', async () => {
+test('the first chunk of a session has no frame to hold and is generated however late', async () => {
   const maker = open({ leadChunks: 2 });
   stage.playhead(playheadAt(0, 1, 1));
   clock.advance(5000);
@@ -149,7 +149,7 @@ test('the first chunk of a call, which has no picture to hold, is made however l
 /** A viewer of one session: plays a chunk every 480 ms, waits when it is not there, and grants credit as the egress does. */
 class Viewer {
   readonly sessionId = newSessionId();
-  readonly maker = new FakeMaker();
+  readonly maker = new FakeGenerator();
   readonly made = new Map<number, number>();
   waitedMs = 0;
   held = 0;
@@ -159,7 +159,7 @@ class Viewer {
   constructor(costMs: number) {
     this.#sinceMs = clock.nowMs();
     this.maker.during = () => clock.advance((costMs * (this.maker.asked.at(-1)?.maxSteps ?? 2)) / 2);
-    stage.open(callOptions({ sessionId: this.sessionId }), this.maker, new RollingPercentiles());
+    stage.open(sessionOptions({ sessionId: this.sessionId }), this.maker, new RollingPercentiles());
   }
 
   watch(): void {
@@ -194,7 +194,7 @@ async function callsFor(seconds: number, viewers: readonly Viewer[], talk: reado
   }
 }
 
-test('as many calls as fit are all in time; nobody is starved', async () => {
+test('as many sessions as fit are all in time; none is starved', async () => {
   const viewers = Array.from({ length: 5 }, () => new Viewer(75));
   await callsFor(60, viewers, viewers.slice(0, 3));
   for (const viewer of viewers) {
@@ -204,7 +204,7 @@ test('as many calls as fit are all in time; nobody is starved', async () => {
   }
 });
 
-test('twice as many calls as fit: all keep time by fewer steps and held pictures, those who speak the least held', async () => {
+test('twice as many sessions as fit: all stay in time by fewer steps and held frames; speaking sessions hold least', async () => {
   const viewers = Array.from({ length: 8 }, () => new Viewer(150));
   const speaking = viewers.slice(0, 2);
   await callsFor(60, viewers, speaking);
@@ -219,8 +219,8 @@ test('twice as many calls as fit: all keep time by fewer steps and held pictures
 });
 
 test('several chunks under way when the model is a pipeline, outputs in order', async () => {
-  const deep = new ScoreStage({ geometry, steps: 2, clock, depth: 2 });
-  const maker = new FakeMaker();
+  const deep = new ScoreScheduler({ geometry, steps: 2, clock, depth: 2 });
+  const maker = new FakeGenerator();
   const gates: (() => void)[] = [];
   maker.during = () => new Promise((resolve) => void gates.push(resolve));
   const abort = new AbortController();
@@ -228,7 +228,7 @@ test('several chunks under way when the model is a pipeline, outputs in order', 
   const running = (async () => {
     for await (const output of deep.run(abort.signal)) outputs.push(output);
   })();
-  deep.open(callOptions({ leadChunks: 8 }), maker, new RollingPercentiles());
+  deep.open(sessionOptions({ leadChunks: 8 }), maker, new RollingPercentiles());
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   await settle();
   assert.deepEqual([gates.length, outputs.length], [2, 0]);
@@ -283,7 +283,7 @@ test('speech beyond the queue is refused', () => {
   assert.equal(stage.stats()[0]?.dropped, 1);
 });
 
-test('run sleeps until something can be done, wakes for it, and ends when told', async () => {
+test('run sleeps until something can be done, wakes for it, and ends when aborted', async () => {
   const maker = open();
   const abort = new AbortController();
   const outputs: ScoreOutput[] = [];

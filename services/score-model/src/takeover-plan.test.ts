@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AudioMessage, EventBody, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
-import { Call, type CallPosition, type Flush } from './call.js';
+import { ChunkPlanner, type Flush, type StartPosition } from './chunk-planner.js';
 import type { PauseChange } from './pause.js';
-import { EPOCH_STRIDE, planResume, type ResumeOptions, type Retained } from './resume.js';
-import { SpeechFeed } from './speech-feed.js';
-import { randomOf } from './testing/listened-call.js';
+import { SpeechGapFiller } from './speech-gap-filler.js';
+import { EPOCH_STRIDE, planTakeover, type Retained, type TakeoverOptions } from './takeover-plan.js';
+import { randomOf } from './testing/played-session.js';
 
 const SID = '0123456789abcdefghjk';
 const SAMPLES = 24;
@@ -18,9 +18,9 @@ const GEOMETRY = {
   latentValues: 1,
   tokens: 1,
 };
-const clock = { nowMs: () => 0, wallUs: () => 0, sleep: async () => undefined };
+const clock = { nowMs: () => 0, wallUs: () => 0, traceUs: () => 0, sleep: async () => undefined };
 
-const options: ResumeOptions = {
+const options: TakeoverOptions = {
   epoch: 0,
   chunkMs: CHUNK_MS,
   steps: 2,
@@ -50,7 +50,7 @@ const latent = (chunk: number, over: Partial<LatentMessage> = {}): LatentMessage
   ...over,
 });
 const event = (body: EventBody, over: Partial<MeshEvent> = {}): Retained['events'][number] => ({
-  message: { v: 1, sid: SID, epoch: 0, turn: 0, atMs: 0, ...body, ...over } as MeshEvent,
+  message: { v: 2, sessionId: SID, epoch: 0, turn: 0, atMs: 0, ...body, ...over } as MeshEvent,
   atMs: 500,
 });
 const playhead = (chunk: number, over: Partial<PlayheadMessage> = {}): Retained['playhead'] => ({
@@ -68,7 +68,7 @@ const chunks = (from: number, count: number, over: Partial<LatentMessage> = {}):
   Array.from({ length: count }, (_, i) => latent(from + i, over));
 
 test('a call goes on after the last chunk, with the chunks before made again and the sound before those', () => {
-  const plan = planResume(retained({ latents: chunks(5, 6, { turn: 2, closedTurn: 1, turnSamples: 70 }) }), options);
+  const plan = planTakeover(retained({ latents: chunks(5, 6, { turn: 2, closedTurn: 1, turnSamples: 70 }) }), options);
   assert.equal(plan.outcome, 'exact');
   assert.equal(plan.position.chunk, 11);
   assert.deepEqual(
@@ -81,13 +81,13 @@ test('a call goes on after the last chunk, with the chunks before made again and
 });
 
 test('the beginning of a call is exact with fewer chunks; fewer than remembered are near', () => {
-  assert.equal(planResume(retained({ latents: chunks(0, 2) }), options).outcome, 'exact');
-  assert.equal(planResume(retained({ latents: chunks(4, 2) }), options).outcome, 'near');
-  const short = planResume(retained({ latents: chunks(4, 6) }), { ...options, affordable: 2 });
+  assert.equal(planTakeover(retained({ latents: chunks(0, 2) }), options).outcome, 'exact');
+  assert.equal(planTakeover(retained({ latents: chunks(4, 2) }), options).outcome, 'near');
+  const short = planTakeover(retained({ latents: chunks(4, 6) }), { ...options, affordable: 2 });
   assert.equal(short.outcome, 'near');
   assert.equal(short.replay.length, 2);
-  const none = planResume(retained({ latents: chunks(4, 6) }), { ...options, affordable: 0 });
-  assert.deepEqual([none.replay.length, none.position.chunk, none.position.earliest], [0, 10, 10]);
+  const none = planTakeover(retained({ latents: chunks(4, 6) }), { ...options, affordable: 0 });
+  assert.deepEqual([none.replay.length, none.position.chunk, none.position.earliestReplaceable], [0, 10, 10]);
 });
 
 test('a chunk of fewer steps hands older keys on: one more is made again for it', () => {
@@ -97,7 +97,7 @@ test('a chunk of fewer steps hands older keys on: one more is made again for it'
     latent(9, { steps: 0, held: true }),
     latent(10),
   ];
-  const plan = planResume(retained({ latents }), options);
+  const plan = planTakeover(retained({ latents }), options);
   assert.deepEqual(
     plan.replay.map(({ chunk }) => chunk),
     [6, 7, 8, 9, 10],
@@ -106,28 +106,31 @@ test('a chunk of fewer steps hands older keys on: one more is made again for it'
 
 test('what a flush made void is not gone on from, whether its event came or only a chunk of the new epoch', () => {
   const flushed = event({ type: 'flush', fromChunk: 3, cause: 'interrupt' }, { epoch: 1, turn: 1 });
-  const cut = planResume(retained({ latents: chunks(0, 6, { turn: 1, turnSamples: 99 }), events: [flushed] }), options);
+  const cut = planTakeover(
+    retained({ latents: chunks(0, 6, { turn: 1, turnSamples: 99 }), events: [flushed] }),
+    options,
+  );
   assert.equal(cut.position.chunk, 3);
   assert.equal(cut.position.spoken.closedTurn, 1, 'the chunk before does not know that its turn was cut');
   assert.equal(cut.epoch, 1 + EPOCH_STRIDE);
   const latents = [...chunks(0, 6), latent(3, { epoch: 1, turn: 2, turnSamples: 24, closedTurn: 1 })];
-  const chunkOnly = planResume(retained({ latents }), options);
+  const chunkOnly = planTakeover(retained({ latents }), options);
   assert.equal(chunkOnly.position.chunk, 4);
   assert.equal(chunkOnly.position.spoken.turn, 2);
 });
 
-test('an interrupt that nobody answered is honoured: neither its chunks nor its speech', () => {
+test('an interrupt that was never carried out is carried out at the takeover: its chunks and its speech are dropped', () => {
   const latents = chunks(0, 6, { turn: 1, turnSamples: 99, speaking: true });
   const interrupt = event({ type: 'interrupt', cause: 'barge-in' }, { turn: 1 });
-  const asked = planResume(retained({ latents, events: [interrupt], playhead: playhead(2) }), options);
+  const asked = planTakeover(retained({ latents, events: [interrupt], playhead: playhead(2) }), options);
   assert.equal(asked.position.chunk, 3, 'after the chunk that is being played');
   assert.equal(asked.position.spoken.closedTurn, 1);
   const answered = event({ type: 'flush', fromChunk: 4, cause: 'interrupt' }, { epoch: 1, turn: 1 });
   const later = latent(4, { epoch: 1, closedTurn: 1 });
   const done = { latents: [...latents, later], events: [interrupt, answered], playhead: playhead(3) };
-  assert.equal(planResume(retained(done), options).position.chunk, 5, 'answered before');
+  assert.equal(planTakeover(retained(done), options).position.chunk, 5, 'answered before');
   const newer = [...latents, latent(6, { turn: 2, turnSamples: 9, closedTurn: 1 })];
-  const spoken = planResume(retained({ latents: newer, events: [interrupt], playhead: playhead(2) }), options);
+  const spoken = planTakeover(retained({ latents: newer, events: [interrupt], playhead: playhead(2) }), options);
   assert.equal(spoken.position.chunk, 7, 'a newer turn is being said');
 });
 
@@ -138,21 +141,21 @@ test('an interrupt of whatever is being said cuts what had been heard of by then
     { message: { ...head, ...audio, turn: 3 }, atMs: 600 },
   ];
   const events = [event({ type: 'interrupt', cause: 'command' })];
-  const plan = planResume(
+  const plan = planTakeover(
     retained({ latents: chunks(0, 3, { turn: 1 }), speech, events, playhead: playhead(0) }),
     options,
   );
   assert.equal(plan.position.spoken.closedTurn, 2);
 });
 
-test('a pause that nobody answered is honoured: silence after the chunk being played, nothing of the rest is lost', () => {
+test('a pause that was never carried out is carried out at the takeover: silence after the chunk being played, no speech is lost', () => {
   const latents = [0, 1, 2, 3, 4].map((chunk) => latent(chunk, { turn: 1, turnSamples: SAMPLES * (chunk + 1) }));
   const asked = [event({ type: 'pause' })];
-  const plan = planResume(retained({ latents, events: asked, playhead: playhead(2) }), options);
+  const plan = planTakeover(retained({ latents, events: asked, playhead: playhead(2) }), options);
   assert.deepEqual([plan.position.chunk, plan.position.paused], [3, true]);
   assert.deepEqual(plan.position.spoken, { closedTurn: 0, turn: 1, turnSamples: 3 * SAMPLES });
   assert.deepEqual(plan.change, { type: 'paused', turn: 1, heardMs: 3 });
-  const ended = planResume(
+  const ended = planTakeover(
     retained({ latents, events: [...asked, event({ type: 'resume' })], playhead: playhead(2) }),
     options,
   );
@@ -162,35 +165,35 @@ test('a pause that nobody answered is honoured: silence after the chunk being pl
 test('a paused call stays paused where it was, by its events or, when those are gone, by its idle chunks', () => {
   const idle = { closedTurn: 1, turnSamples: 100 };
   const latents = [latent(0, { turn: 2, ...idle }), latent(1, idle), latent(2, idle)];
-  const told = [
+  const reported = [
     event({ type: 'pause' }),
     event({ type: 'flush', fromChunk: 1, cause: 'pause' }, { epoch: 0 }),
     event({ type: 'turn.paused', heardMs: 100 / 24 }, { turn: 2 }),
     event({ type: 'speech.started' }),
   ];
-  for (const events of [told, []]) {
-    const { position, change } = planResume(retained({ latents, events, playhead: playhead(1) }), options);
+  for (const events of [reported, []]) {
+    const { position, change } = planTakeover(retained({ latents, events, playhead: playhead(1) }), options);
     assert.deepEqual([position.chunk, position.paused], [3, true]);
     assert.deepEqual(position.spoken, { closedTurn: 1, turn: 2, turnSamples: 100 });
     assert.equal(change?.type, events.length > 0 ? undefined : 'paused');
   }
-  const asked = [...told, event({ type: 'resume' })];
-  const after = planResume(retained({ latents, events: asked, playhead: playhead(1) }), options);
+  const asked = [...reported, event({ type: 'resume' })];
+  const after = planTakeover(retained({ latents, events: asked, playhead: playhead(1) }), options);
   assert.equal(after.position.paused, false);
   assert.deepEqual(after.position.spoken, { closedTurn: 1, turn: 2, turnSamples: 100 });
   const resumed = { type: 'resumed', turn: 2, heardMs: 100 / 24, cause: 'command', pausedMs: 500 };
   assert.deepEqual(after.change, resumed);
-  const cut = planResume(
-    retained({ latents, events: [...told, event({ type: 'interrupt', cause: 'command' }, { turn: 2 })] }),
+  const cut = planTakeover(
+    retained({ latents, events: [...reported, event({ type: 'interrupt', cause: 'command' }, { turn: 2 })] }),
     options,
   );
   assert.deepEqual([cut.position.paused, cut.position.spoken.closedTurn], [false, 2]);
   assert.deepEqual(cut.change, { ...resumed, turn: 0, heardMs: 0, cause: 'interrupt' });
 });
 
-test('a paused call of which no chunk is retained goes on where listeners were told it stopped', () => {
+test('a paused call of which no chunk is retained goes on where the last reported pause is', () => {
   const events = [event({ type: 'pause' }), event({ type: 'turn.paused', heardMs: 1234.5 }, { turn: 3 })];
-  const { position, outcome } = planResume(retained({ events, playhead: playhead(9) }), options);
+  const { position, outcome } = planTakeover(retained({ events, playhead: playhead(9) }), options);
   assert.deepEqual([outcome, position.paused], ['silence', true]);
   assert.deepEqual(position.spoken, { closedTurn: 2, turn: 3, turnSamples: 1234.5 * 24 });
 });
@@ -201,20 +204,20 @@ test('what a chunk of another worker says can be taken back', () => {
     latent(5, { turn: 2, turnSamples: 24, closedTurn: 1 }),
     latent(6, { turn: 2, turnSamples: 30, closedTurn: 1 }),
   ];
-  const { position } = planResume(retained({ latents, playhead: playhead(4) }), options);
+  const { position } = planTakeover(retained({ latents, playhead: playhead(4) }), options);
   assert.deepEqual(
-    [...position.said.values()].map(({ turn, samples, fromSample }) => [turn, samples, fromSample]),
+    [...position.chunkSpeech.values()].map(({ turn, samples, fromSample }) => [turn, samples, fromSample]),
     [
       [1, 24, 36],
       [2, 24, 0],
       [2, 6, 24],
     ],
   );
-  const call = new Call(callOptions(EPOCH_STRIDE, position), GEOMETRY, clock);
+  const call = new ChunkPlanner(callOptions(EPOCH_STRIDE, position), GEOMETRY, clock);
   assert.equal(call.onPause()?.flush?.fromChunk, 5);
   call.onResume();
   call.onSpeech(2, new Int16Array(18).fill(99), true);
-  const said = [call.begin(), call.begin()];
+  const said = [call.takeNext(), call.takeNext()];
   assert.deepEqual(
     said.map(({ pcm, turnSamples }) => [...new Set(pcm), turnSamples]),
     [
@@ -226,25 +229,25 @@ test('what a chunk of another worker says can be taken back', () => {
 
 test('nothing retained: from silence after the chunk being played, speech from where that one ends', () => {
   const at = playhead(9, { turn: 4, mediaTimeUs: 9.5 * CHUNK_MS * 1000, turnPlayedMs: 1000, epoch: 3 });
-  const plan = planResume(retained({ playhead: at, latents: chunks(2, 4) }), options);
+  const plan = planTakeover(retained({ playhead: at, latents: chunks(2, 4) }), options);
   assert.equal(plan.outcome, 'silence');
   assert.equal(plan.position.chunk, 10);
   assert.equal(plan.epoch, 3 + EPOCH_STRIDE);
   assert.deepEqual(plan.position.spoken, { closedTurn: 3, turn: 4, turnSamples: (1000 + CHUNK_MS / 2) * 24 });
-  assert.deepEqual([plan.replay.length, plan.position.said.size], [0, 0]);
-  const empty = planResume(retained({}), { ...options, epoch: 7 });
+  assert.deepEqual([plan.replay.length, plan.position.chunkSpeech.size], [0, 0]);
+  const empty = planTakeover(retained({}), { ...options, epoch: 7 });
   assert.deepEqual([empty.position.chunk, empty.epoch, empty.outcome], [0, 7 + EPOCH_STRIDE, 'silence']);
 });
 
 test('a taken-over call rolls back no further than it can make again', () => {
-  const plan = planResume(retained({ latents: chunks(0, 9), playhead: playhead(2) }), { ...options, affordable: 2 });
-  const call = new Call(callOptions(plan.epoch, plan.position), GEOMETRY, clock);
+  const plan = planTakeover(retained({ latents: chunks(0, 9), playhead: playhead(2) }), { ...options, affordable: 2 });
+  const call = new ChunkPlanner(callOptions(plan.epoch, plan.position), GEOMETRY, clock);
   assert.equal(call.onInterrupt(0).flush?.fromChunk, 7);
-  const spoken = new Call(callOptions(plan.epoch, plan.position), GEOMETRY, clock);
+  const spoken = new ChunkPlanner(callOptions(plan.epoch, plan.position), GEOMETRY, clock);
   assert.equal(spoken.onSpeech(1, new Int16Array(50), false).flush?.fromChunk, 7, 'speech over idle chunks');
 });
 
-const callOptions = (epoch: number, from?: CallPosition) => ({
+const callOptions = (epoch: number, from?: StartPosition) => ({
   sessionId: SID,
   epoch,
   unpaced: false,
@@ -263,24 +266,24 @@ interface Log extends Retained {
 
 /** A worker without a model: chunks of what it hears, retained as NATS would. */
 class FakeWorker {
-  readonly call: Call;
-  readonly feed: SpeechFeed;
+  readonly call: ChunkPlanner;
+  readonly feed: SpeechGapFiller;
   readonly #log: Log;
 
   constructor(log: Log, speech: readonly AudioMessage[], at: Retained['playhead']) {
     this.#log = log;
-    const plan = planResume(
+    const plan = planTakeover(
       { ...log, playhead: log.latents.length > 0 ? at : undefined },
       { ...options, affordable: 4 },
     );
     const from = log.latents.length > 0 ? plan.position : undefined;
-    this.call = new Call(callOptions(plan.epoch, from), GEOMETRY, clock);
+    this.call = new ChunkPlanner(callOptions(plan.epoch, from), GEOMETRY, clock);
     if (from === undefined && plan.position.paused) this.call.onPause();
     if (from !== undefined)
-      this.#told({ flush: { ...plan, fromChunk: from.chunk, cause: 'resume' }, change: plan.change });
-    this.feed = new SpeechFeed({
+      this.#report({ flush: { ...plan, fromChunk: from.chunk, cause: 'takeover' }, change: plan.change });
+    this.feed = new SpeechGapFiller({
       onSpeech: (turn, pcm, endOfTurn, fromSample) => this.call.onSpeech(turn, pcm, endOfTurn, fromSample),
-      recall: async () => speech,
+      readBack: async () => speech,
       onGap: ({ lost }) => assert.equal(lost, 0),
       ...(from !== undefined && { from: from.spoken }),
     });
@@ -289,8 +292,9 @@ class FakeWorker {
 
   /** Makes a chunk if one may be made. @returns whether it did */
   make(): boolean {
+    this.call.updateGrace();
     if (this.call.readyAtMs() > 0) return false;
-    const { chunk, epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking } = this.call.begin();
+    const { chunk, epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking } = this.call.takeNext();
     const { latents } = this.#log;
     latents.push(latent(chunk, { epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking }));
     if (latents.length > 32) latents.shift();
@@ -300,10 +304,10 @@ class FakeWorker {
   /** @param deaf the request is retained, but this worker dies before it hears it */
   pause(paused: boolean, deaf: boolean): void {
     this.#log.events.push(event({ type: paused ? 'pause' : 'resume' }));
-    if (!deaf) this.#told((paused ? this.call.onPause() : this.call.onResume()) ?? {});
+    if (!deaf) this.#report((paused ? this.call.onPause() : this.call.onResume()) ?? {});
   }
 
-  #told({
+  #report({
     flush,
     change,
   }: {
@@ -350,7 +354,7 @@ test('killed anywhere, paused anywhere, any number of times: of every turn each 
         const killed = random(2) === 0;
         if (killed) worker = new FakeWorker(log, sent, at());
         if (killed && paused) seen.whilePaused += 1;
-        await worker.feed.refill();
+        await worker.feed.fill();
       } else if (random(3) === 0) {
         paused = !paused && step < 2500;
         const deaf = random(4) === 0;
@@ -359,7 +363,7 @@ test('killed anywhere, paused anywhere, any number of times: of every turn each 
         if (paused) seen.pauses += 1;
         if (deaf) seen.deaf += 1;
       }
-      assert.equal(worker.call.paused, paused, `seed ${seed}`);
+      assert.equal(worker.call.isPaused, paused, `seed ${seed}`);
       await Promise.resolve();
     }
     const end = said.at(-1)?.chunk ?? 0;
@@ -374,8 +378,8 @@ test('killed anywhere, paused anywhere, any number of times: of every turn each 
       }
       assert.deepEqual(heard, [...pcm], `seed ${seed}, turn ${i + 1}`);
     }
-    const told = log.events.findLast(({ message: { type } }) => type === 'turn.paused' || type === 'turn.resumed');
-    assert.notEqual(told?.message.type, 'turn.paused', `seed ${seed}: listeners know that it goes on`);
+    const reported = log.events.findLast(({ message: { type } }) => type === 'turn.paused' || type === 'turn.resumed');
+    assert.notEqual(reported?.message.type, 'turn.paused', `seed ${seed}: listeners know that it goes on`);
   }
   assert.ok(
     Object.values(seen).every((count) => count > 30),

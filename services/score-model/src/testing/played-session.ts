@@ -1,6 +1,6 @@
 /** A call and its listener on a virtual clock: chunks, flushes and playheads take their time, and what is heard is kept. */
-import { Call } from '../call.js';
-import { callOptions, FakeClock } from './fakes.js';
+import { ChunkPlanner } from '../chunk-planner.js';
+import { FakeClock, sessionOptions } from './fakes.js';
 
 const FRAME_MS = 40;
 const FRAMES = 12;
@@ -19,7 +19,7 @@ const LATEST_FLUSH = 5;
 const SHORTEST_PAUSE = 14;
 const TURNS = 6;
 
-type Job = ReturnType<Call['begin']>;
+type Job = ReturnType<ChunkPlanner['takeNext']>;
 
 interface Turn {
   readonly sent: number[];
@@ -27,7 +27,7 @@ interface Turn {
   cut: boolean;
 }
 
-export class ListenedCall {
+export class PlayedSession {
   readonly turns = new Map<number, Turn>();
   /** Turns of the samples heard. */
   readonly order: number[] = [];
@@ -37,7 +37,7 @@ export class ListenedCall {
   takenBack = 0;
   lateFlushes = 0;
   readonly #clock = new FakeClock();
-  readonly #call: Call;
+  readonly #call: ChunkPlanner;
   readonly #random: (below: number) => number;
   #now = 0;
   /** What is on its way, each lane in its order. */
@@ -50,7 +50,7 @@ export class ListenedCall {
 
   constructor(seed: number) {
     this.#random = randomOf(seed);
-    this.#call = new Call(callOptions({ leadChunks: 4 }), GEOMETRY, this.#clock);
+    this.#call = new ChunkPlanner(sessionOptions({ leadChunks: 4 }), GEOMETRY, this.#clock);
     this.#unsent = Array.from({ length: TURNS }, (_, i) => this.#turn(i + 1)).flat();
   }
 
@@ -60,7 +60,7 @@ export class ListenedCall {
       this.#ask();
       this.#frame();
     }
-    if (this.#call.paused) this.#resume();
+    if (this.#call.isPaused) this.#resume();
     while (this.#unsent.length > 0) this.#speak();
     for (let i = 0; i < 1500; i++) this.#frame();
   }
@@ -79,11 +79,16 @@ export class ListenedCall {
     const due = this.#due.filter(({ at }) => at <= this.#now);
     if (due.length > 0) this.#due = this.#due.filter(({ at }) => at > this.#now);
     for (const { act } of due) act();
-    while (this.#call.readyAtMs() <= this.#clock.nowMs()) {
-      const job = this.#call.begin();
+    while (this.#isReady()) {
+      const job = this.#call.takeNext();
       this.#send('listener', this.#random(3), () => this.#chunks.set(job.chunk, job));
     }
     this.#play();
+  }
+
+  #isReady(): boolean {
+    this.#call.updateGrace();
+    return this.#call.readyAtMs() <= this.#clock.nowMs();
   }
 
   #play(): void {
@@ -145,12 +150,12 @@ export class ListenedCall {
     this.#flushed(flush);
   }
 
-  #flushed(flush: ReturnType<Call['onInterrupt']>['flush'], silences = false): void {
+  #flushed(flush: ReturnType<ChunkPlanner['onInterrupt']>['flush'], silences = false): void {
     if (flush === undefined) return;
     const { epoch, fromChunk } = flush;
     this.#send('listener', this.#random(LATEST_FLUSH + 1), () => {
       for (const [chunk, job] of this.#chunks) if (chunk >= fromChunk && job.epoch < epoch) this.#chunks.delete(chunk);
-      if (silences && this.#call.paused) this.#silentFrom = fromChunk;
+      if (silences && this.#call.isPaused) this.#silentFrom = fromChunk;
       if (this.#at.chunk < fromChunk || this.#at.epoch >= epoch) return;
       this.lateFlushes += 1;
       this.#at = { epoch, chunk: fromChunk, frame: -1 };

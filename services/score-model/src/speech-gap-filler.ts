@@ -1,21 +1,21 @@
 import type { AudioMessage } from '@talkmesh/contracts';
 import type { SpokenPosition } from './speech-queue.js';
 
-/** What reading back brought, in samples: `lost` ones were not retained either. */
-export interface Refill {
-  readonly refilled: number;
+/** Result of filling a gap, in samples: `readBack` were retained, `lost` were not. */
+export interface GapReport {
+  readonly readBack: number;
   readonly lost: number;
   readonly error?: unknown;
 }
 
-export interface SpeechFeedOptions {
-  /** Takes speech: in order, nothing twice; `fromSample` jumps only over what is lost for good. */
+export interface GapFillerOptions {
+  /** Receives speech in order and without repetition; `fromSample` skips only samples that are lost. */
   onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean, fromSample: number): void;
-  /** What NATS retains of this session's speech, in any order; it may reject. */
-  recall(): Promise<readonly AudioMessage[]>;
-  /** Speech was missing, and was read back as far as it could be. */
-  onGap(refill: Refill): void;
-  /** Where the speech goes on; left out: at the first turn. */
+  /** Reads back the session's retained speech, in any order. May reject. */
+  readBack(): Promise<readonly AudioMessage[]>;
+  /** Called after each attempt to fill a gap. */
+  onGap(report: GapReport): void;
+  /** Where speech continues; undefined: at the first turn. */
   readonly from?: SpokenPosition;
 }
 
@@ -23,18 +23,18 @@ export interface SpeechFeedOptions {
 const MAX_WAITING = 4096;
 
 /**
- * Makes a session's speech messages a stream without gaps: each says which samples of its turn it holds, so that one that was
- * lost shows at the next, and is read back from what NATS retains. While that takes, live messages wait.
+ * Turns a session's speech messages into a stream without gaps. Each message carries the position of its samples in the turn, so the
+ * next message reveals a lost one, which is read back from NATS. Live messages wait meanwhile.
  */
-export class SpeechFeed {
-  readonly #options: SpeechFeedOptions;
+export class SpeechGapFiller {
+  readonly #options: GapFillerOptions;
   #turn: number;
   #samples: number;
   #ended: boolean;
   #waiting: AudioMessage[] | undefined;
   #closed = false;
 
-  constructor(options: SpeechFeedOptions) {
+  constructor(options: GapFillerOptions) {
     this.#options = options;
     const { closedTurn, turn, turnSamples } = options.from ?? { closedTurn: 0, turn: 0, turnSamples: 0 };
     this.#ended = turn <= closedTurn;
@@ -45,38 +45,38 @@ export class SpeechFeed {
   push(message: AudioMessage): void {
     if (this.#waiting === undefined && this.#follows(message)) this.#take(message);
     else {
-      if (this.#waiting === undefined) void this.refill().then(this.#options.onGap);
+      if (this.#waiting === undefined) void this.fill().then(this.#options.onGap);
       if (this.#waiting !== undefined && this.#waiting.length < MAX_WAITING) this.#waiting.push(message);
     }
   }
 
-  /** Reads back what was missed: also where no later message shows a gap, after NATS was away. Never rejects. */
-  async refill(): Promise<Refill> {
-    if (this.#waiting !== undefined) return { refilled: 0, lost: 0 };
+  /** Reads back missing speech; after a disconnect also without a later message that reveals a gap. Never rejects. */
+  async fill(): Promise<GapReport> {
+    if (this.#waiting !== undefined) return { readBack: 0, lost: 0 };
     const live: AudioMessage[] = [];
     this.#waiting = live;
-    const retained = await this.#options.recall().catch((error: unknown) => ({ error }));
+    const retained = await this.#options.readBack().catch((error: unknown) => ({ error }));
     this.#waiting = undefined;
-    if (this.#closed) return { refilled: 0, lost: 0 };
+    if (this.#closed) return { readBack: 0, lost: 0 };
     const failed = 'error' in retained;
     const byOrder = [...(failed ? [] : retained), ...live].sort((a, b) => orderOf(a) - orderOf(b));
     const fromLive = new Set(live);
-    let [refilled, lost] = [0, 0];
+    let [readBack, lost] = [0, 0];
     for (const message of byOrder) {
       lost += this.#missingBefore(message);
       const news = this.#take(message);
-      if (!fromLive.has(message)) refilled += news;
+      if (!fromLive.has(message)) readBack += news;
     }
-    return { refilled, lost, ...(failed && { error: retained.error }) };
+    return { readBack, lost, ...(failed && { error: retained.error }) };
   }
 
-  /** Nothing more is wanted of `turn` and those before it; 0: of all heard of. */
+  /** Ignores further speech of `turn` and earlier turns; 0: of all turns so far. */
   cut(turn: number): void {
     if (turn === 0 || turn === this.#turn) this.#ended = true;
     else if (turn > this.#turn) [this.#turn, this.#samples, this.#ended] = [turn, 0, true];
   }
 
-  /** The session is over: what is still being read back is dropped. */
+  /** Drops speech that is still being read back. */
   close(): void {
     this.#closed = true;
   }
@@ -91,7 +91,7 @@ export class SpeechFeed {
     return Math.max(0, fromSample - (turn === this.#turn ? this.#samples : 0));
   }
 
-  /** @returns samples that were news */
+  /** @returns samples that had not been received before */
   #take({ turn, fromSample, pcm, endOfTurn }: AudioMessage): number {
     if (turn < this.#turn || (turn === this.#turn && this.#ended)) return 0;
     if (turn > this.#turn) this.#samples = 0;

@@ -1,10 +1,11 @@
+import type { Dated, RetainedReader } from '@talkmesh/chunk-worker';
 import type { AudioMessage, MeshEvent } from '@talkmesh/contracts';
-import type { Bus, Dated, RetainedReader } from '@talkmesh/service-kit';
+import type { Bus } from '@talkmesh/service-kit';
 import { decodeSpeech } from './inbound.js';
-import type { Retained } from './resume.js';
+import type { Retained } from './takeover-plan.js';
 
-/** Reads back what NATS retains of sessions, each read within `deadlineMs`; what cannot be had is left out and told. */
-export class Recall {
+/** Reads back what NATS retains of sessions, each stream within `deadlineMs`. A stream that cannot be read counts as empty and is logged. */
+export class RetainedSession {
   readonly #bus: Bus;
   readonly #reader: RetainedReader;
   readonly #within: { readonly deadlineMs: number };
@@ -17,16 +18,16 @@ export class Recall {
 
   async session(sessionId: string): Promise<Retained> {
     const [latents, events, speech, playhead] = await Promise.all([
-      this.#reader.latents(sessionId, this.#bus.recall('latent', sessionId, this.#within)),
+      this.#reader.latents(sessionId, this.#bus.readBack('latent', sessionId, this.#within)),
       this.events(sessionId),
       this.#speech(sessionId),
-      this.#reader.playhead(sessionId, this.#bus.recall('playhead', sessionId, this.#within)),
+      this.#reader.playhead(sessionId, this.#bus.readBack('playhead', sessionId, this.#within)),
     ]);
     return { latents, events, speech, playhead };
   }
 
   events(sessionId: string): Promise<Dated<MeshEvent>[]> {
-    return this.#reader.events(sessionId, this.#bus.recall('event', sessionId, this.#within));
+    return this.#reader.events(sessionId, this.#bus.readBack('event', sessionId, this.#within));
   }
 
   async speech(sessionId: string): Promise<AudioMessage[]> {
@@ -34,6 +35,6 @@ export class Recall {
   }
 
   #speech(sessionId: string): Promise<Dated<AudioMessage>[]> {
-    return this.#reader.read('speech', sessionId, this.#bus.recall('speech', sessionId, this.#within), decodeSpeech);
+    return this.#reader.read('speech', sessionId, this.#bus.readBack('speech', sessionId, this.#within), decodeSpeech);
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AudioMessage } from '@talkmesh/contracts';
-import { type Refill, SpeechFeed } from './speech-feed.js';
+import { type GapReport, SpeechGapFiller } from './speech-gap-filler.js';
 import { SpeechQueue, type SpokenPosition } from './speech-queue.js';
 
 const piece = (turn: number, fromSample: number, count: number, endOfTurn = false): AudioMessage => ({
@@ -20,12 +20,12 @@ const piece = (turn: number, fromSample: number, count: number, endOfTurn = fals
 
 function feedOf(retained: () => Promise<readonly AudioMessage[]>, from?: SpokenPosition) {
   const heard: string[] = [];
-  const gaps: Refill[] = [];
-  const feed = new SpeechFeed({
+  const gaps: GapReport[] = [];
+  const feed = new SpeechGapFiller({
     onSpeech: (turn, pcm, endOfTurn, fromSample) =>
       heard.push(`${turn}:${fromSample}+${pcm.length}${endOfTurn ? '.' : ''}`),
-    recall: retained,
-    onGap: (refill) => gaps.push(refill),
+    readBack: retained,
+    onGap: (report) => gaps.push(report),
     ...(from !== undefined && { from }),
   });
   return { feed, heard, gaps };
@@ -43,7 +43,7 @@ test('what comes in order passes; what comes twice does not, also in part', () =
   assert.deepEqual(gaps, []);
 });
 
-test('a gap is filled from what is retained, before what came after it', async () => {
+test('a gap is filled from retained speech, before the speech after it', async () => {
   const kept = [piece(1, 0, 4), piece(1, 4, 4), piece(1, 8, 4)];
   const { feed, heard, gaps } = feedOf(async () => kept);
   feed.push(piece(1, 0, 4));
@@ -52,7 +52,7 @@ test('a gap is filled from what is retained, before what came after it', async (
   assert.deepEqual(heard, ['1:0+4'], 'waits');
   await settled();
   assert.deepEqual(heard, ['1:0+4', '1:4+4', '1:8+4', '1:12+4.']);
-  assert.deepEqual(gaps, [{ refilled: 8, lost: 0 }]);
+  assert.deepEqual(gaps, [{ readBack: 8, lost: 0 }]);
 });
 
 test('the lost end of a turn is read back when the next turn begins; not when it was cut', async () => {
@@ -70,7 +70,7 @@ test('the lost end of a turn is read back when the next turn begins; not when it
   assert.equal(gaps.length, 1);
 });
 
-test('what is not retained either is lost, told, and the turn goes on after it', async () => {
+test('speech that is not retained either is reported as lost, and the turn continues after it', async () => {
   const failing = feedOf(() => Promise.reject(new Error('away')));
   failing.feed.push(piece(1, 4, 4));
   await settled();
@@ -84,16 +84,16 @@ test('what is not retained either is lost, told, and the turn goes on after it',
 test('a session that goes on elsewhere hears from its sample on', async () => {
   const kept = [piece(1, 0, 9, true), piece(2, 0, 4), piece(2, 4, 4), piece(2, 8, 4)];
   const { feed, heard } = feedOf(async () => kept, { closedTurn: 1, turn: 2, turnSamples: 6 });
-  await feed.refill();
+  await feed.fill();
   feed.push(piece(2, 12, 1, true));
   assert.deepEqual(heard, ['2:6+2', '2:8+4', '2:12+1.']);
 });
 
 test('a closed session hears nothing more', async () => {
   const { feed, heard } = feedOf(async () => [piece(1, 0, 4)]);
-  const refill = feed.refill();
+  const filling = feed.fill();
   feed.close();
-  await refill;
+  await filling;
   assert.deepEqual(heard, []);
 });
 

@@ -4,9 +4,9 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Landmarks, MeshError, v1 } from '@talkmesh/contracts';
 import type { PortraitFinder, PortraitFinding } from '@talkmesh/inference';
 import { callUnary, closeClient, connectClient } from '@talkmesh/service-kit';
-import { pictureService } from './pictures.js';
+import { pictureService } from './picture-service.js';
 
-type Finder = Pick<PortraitFinder, 'find' | 'judge'>;
+type Finder = Pick<PortraitFinder, 'find' | 'assess'>;
 type Answer = { landmarks: number[]; found: boolean; fits: boolean; reasons: object[]; kinds: Record<string, number> };
 
 const FACE: Landmarks = [
@@ -55,7 +55,7 @@ test('a picture goes to the finder as it is; finding and verdict come back', asy
       seen.push([rgb, undefined]);
       return FINDING;
     },
-    judge: (_finding, given) => {
+    assess: (_finding, given) => {
       seen.push([new Uint8Array(), given]);
       return { found: true, fits: false, reasons: [{ code: 'mouth-open', text: 'open' }] };
     },
@@ -80,7 +80,7 @@ test('no finder, wrong size, half of the landmarks: each has its reason', async 
     find: async () => {
       throw new MeshError('ARGUMENT_INVALID', 'another size');
     },
-    judge: () => ({ found: false, fits: false, reasons: [] }),
+    assess: () => ({ found: false, fits: false, reasons: [] }),
   });
   await assert.rejects(inspect(new Uint8Array(3)), { reason: 'ARGUMENT_INVALID' });
   await assert.rejects(inspect(new Uint8Array(3), [1, 2]), { reason: 'ARGUMENT_INVALID', message: /six numbers/ });
@@ -96,7 +96,7 @@ test('calls do not starve behind pictures: the fifth at once is sent away', asyn
       await held;
       return FINDING;
     },
-    judge: () => ({ found: true, fits: true, reasons: [] }),
+    assess: () => ({ found: true, fits: true, reasons: [] }),
   });
   const waiting = Array.from({ length: 4 }, () => inspect(new Uint8Array(3)));
   // One connection keeps the order of its calls.

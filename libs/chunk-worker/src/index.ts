@@ -1,0 +1,15 @@
+export * from './chunk-worker.js';
+export * from './clock.js';
+export * from './config-fields.js';
+export * from './model-worker.js';
+export { ownPictures, type ReadOwnPicture } from './own-pictures.js';
+export * from './schedule/admission.js';
+export * from './schedule/cost.js';
+export * from './schedule/ladder.js';
+export * from './schedule/late-chunks.js';
+export * from './schedule/order.js';
+export * from './schedule/shared-slack.js';
+export * from './schedule/warm-up.js';
+export * from './session-table.js';
+export { type Dated, RetainedReader } from './takeover/retained-reader.js';
+export * from './worker-handlers.js';

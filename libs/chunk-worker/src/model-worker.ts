@@ -1,0 +1,51 @@
+import { createOrtExecutor, type Executor, loadModel, type Model, parseProvider } from '@talkmesh/inference';
+import type { BaseConfig, RunningService, ServiceContext } from '@talkmesh/service-kit';
+import { refusalCounter } from './chunk-worker.js';
+import { ownPictures } from './own-pictures.js';
+import { RealTimeAdmission, realTimeLimits } from './schedule/admission.js';
+import type { ChunkCost } from './schedule/cost.js';
+
+/** Settings of a service that runs a model: `inferenceConfigShape` and `scheduleConfigShape` with its time downstream. */
+export interface ModelWorkerConfig extends BaseConfig {
+  readonly model: string;
+  readonly inferenceThreads: number;
+  readonly inferenceProvider: string;
+  readonly downstreamMs: number;
+  readonly utilisationMax: number;
+  readonly stateBytesMax: number;
+}
+
+/**
+ * Loads the configured model and an executor for it, and starts a service on both. The executor is disposed when starting fails.
+ * @throws MeshError for a model that cannot be loaded; whatever `start` throws
+ */
+export async function startOnModel(
+  { config, bus, metrics }: ServiceContext<ModelWorkerConfig>,
+  start: (model: Model, executor: Executor) => Promise<RunningService>,
+): Promise<RunningService> {
+  const model = await loadModel(config.model, { ownPictures: ownPictures(bus) });
+  const executor = createOrtExecutor({
+    threads: config.inferenceThreads,
+    provider: parseProvider(config.inferenceProvider),
+  });
+  metrics
+    .gauge('talkmesh_inference_info', 'Always 1; its label is the provider that runs the model', ['provider'])
+    .set({ provider: executor.provider }, 1);
+  try {
+    return await start(model, executor);
+  } catch (error) {
+    await executor[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Admission of a worker by its settings, the state one session holds at most and the measured cost of a chunk. */
+export function admissionOf(
+  { config, metrics }: ServiceContext<ModelWorkerConfig>,
+  model: Model,
+  stateBytesPerSession: number,
+  cost: ChunkCost,
+): RealTimeAdmission {
+  const limits = realTimeLimits(config, model.geometry.chunkMs, stateBytesPerSession);
+  return new RealTimeAdmission(limits, () => cost.ms, refusalCounter(metrics));
+}

@@ -1,0 +1,76 @@
+import {
+  decodeEvent,
+  decodeLatent,
+  decodePlayhead,
+  LatentAssembler,
+  type LatentMessage,
+  MeshError,
+  type MeshEvent,
+  type PlayheadMessage,
+  type RetainedStream,
+} from '@talkmesh/contracts';
+import type { Counter, Logger, Metrics, RetainedMessage } from '@talkmesh/service-kit';
+
+/** A decoded retained message, and when NATS stored it, unix milliseconds. */
+export interface Dated<T> {
+  readonly message: T;
+  readonly atMs: number;
+}
+
+/** Decodes what NATS retains of sessions. An invalid message is skipped and counted; a stream that cannot be read counts as empty and is logged. */
+export class RetainedReader {
+  readonly #log: Logger;
+  readonly #skipped: Counter;
+
+  constructor(log: Logger, metrics: Metrics) {
+    this.#log = log;
+    this.#skipped = metrics.counter(
+      'talkmesh_retained_skipped_total',
+      'Retained messages that were invalid and skipped',
+      ['stream'],
+    );
+  }
+
+  /** @param retained the result of `Bus.readBack` */
+  async read<T extends { readonly sessionId: string }>(
+    stream: RetainedStream,
+    sessionId: string,
+    retained: Promise<readonly RetainedMessage[]>,
+    decode: (payload: Uint8Array) => T,
+  ): Promise<Dated<T>[]> {
+    const messages = await retained.catch((err: unknown) => {
+      this.#log.warn({ err, stream, sessionId }, 'the retained messages could not be read back');
+      return [];
+    });
+    return messages.flatMap(({ payload, atMs }) => {
+      try {
+        const message = decode(payload);
+        if (message.sessionId !== sessionId)
+          throw new MeshError('MESSAGE_MALFORMED', "the message's session is not its subject's");
+        return [{ message, atMs }];
+      } catch (err) {
+        this.#skipped.inc({ stream });
+        this.#log.warn({ err, stream, sessionId }, 'a retained message is invalid and was skipped');
+        return [];
+      }
+    });
+  }
+
+  events(sessionId: string, retained: Promise<readonly RetainedMessage[]>): Promise<Dated<MeshEvent>[]> {
+    return this.read('event', sessionId, retained, decodeEvent);
+  }
+
+  async playhead(
+    sessionId: string,
+    retained: Promise<readonly RetainedMessage[]>,
+  ): Promise<Dated<PlayheadMessage> | undefined> {
+    return (await this.read('playhead', sessionId, retained, decodePlayhead)).at(-1);
+  }
+
+  /** Complete chunks: those of which every part is retained. */
+  async latents(sessionId: string, retained: Promise<readonly RetainedMessage[]>): Promise<LatentMessage[]> {
+    const parts = await this.read('latent', sessionId, retained, decodeLatent);
+    const assembler = new LatentAssembler();
+    return parts.flatMap(({ message }) => assembler.push(message) ?? []);
+  }
+}

@@ -1,0 +1,222 @@
+import type { Clock } from '@talkmesh/chunk-worker';
+import type { ChunkGeometry, FlushCause, PlayheadMessage } from '@talkmesh/contracts';
+import { type ChunkSpeech, Pause, type PauseChange } from './pause.js';
+import { PlayheadPosition } from './playhead-position.js';
+import { type Piece, type PushResult, SpeechQueue, type SpokenPosition } from './speech-queue.js';
+
+export interface SessionOptions {
+  readonly sessionId: string;
+  readonly epoch: number;
+  /** A recording: no idle chunks, no padding inside a turn, no deadlines. */
+  readonly unpaced: boolean;
+  /** Credit before the first playhead: chunks that may be generated ahead of the start. */
+  readonly leadChunks: number;
+  /** Most credit that is used, whatever the playhead grants. */
+  readonly maxLeadChunks: number;
+  /** How long a chunk waits for the rest of its speech before it is padded with silence. */
+  readonly speechGraceMs: number;
+  /** A chunk that begins to play within this time is not flushed. */
+  readonly flushMarginMs: number;
+  readonly maxSpeechSamples: number;
+  /** At a takeover, the position at which the previous worker stopped. */
+  readonly from?: StartPosition;
+}
+
+export interface StartPosition {
+  /** The next chunk to generate. */
+  readonly chunk: number;
+  /** No chunk before this one can be flushed: the model state does not reach back further. */
+  readonly earliestReplaceable: number;
+  /** The speech in each chunk that may still be flushed. */
+  readonly chunkSpeech: ReadonlyMap<number, ChunkSpeech>;
+  readonly spoken: SpokenPosition;
+  readonly paused: boolean;
+  /** The last known playhead and its age. */
+  readonly playhead?: { readonly message: PlayheadMessage; readonly ageMs: number };
+}
+
+/** Start of a new epoch: chunks >= fromChunk of older epochs are dropped. */
+export interface Flush {
+  readonly epoch: number;
+  readonly turn: number;
+  readonly fromChunk: number;
+  readonly cause: FlushCause;
+}
+
+export interface PlannedChunk extends Piece {
+  readonly chunk: number;
+  readonly epoch: number;
+  readonly deadlineUs: number;
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** Decides what a session's next chunk contains, when it may be generated, and which chunks a command flushes. It runs no model. */
+export class ChunkPlanner {
+  readonly options: SessionOptions;
+  readonly position: PlayheadPosition;
+  readonly #clock: Clock;
+  readonly #canRegenerate: (chunk: number) => boolean;
+  readonly #speech: SpeechQueue;
+  readonly #pause: Pause;
+  /** The speech in each chunk that may still be flushed: a pause returns it to the queue. */
+  readonly #chunkSpeech: Map<number, ChunkSpeech>;
+  #epoch: number;
+  #next: number;
+  #starvingSinceMs: number | undefined;
+
+  /** @param canRegenerate whether chunks from this one on could be flushed and generated again without making any session late */
+  constructor(
+    options: SessionOptions,
+    geometry: ChunkGeometry,
+    clock: Clock,
+    canRegenerate: (chunk: number) => boolean = () => true,
+  ) {
+    this.#canRegenerate = canRegenerate;
+    this.options = options;
+    this.#epoch = options.epoch;
+    this.#clock = clock;
+    const { from, maxSpeechSamples: maxSamples } = options;
+    this.#next = from?.chunk ?? 0;
+    this.#chunkSpeech = new Map(from?.chunkSpeech);
+    const { samplesPerChunk } = geometry;
+    this.#speech = new SpeechQueue({ samplesPerChunk, maxSamples, ...(from !== undefined && { from: from.spoken }) });
+    this.#pause = new Pause(this.#speech, geometry.samplesPerFrame, clock, from?.paused ?? false);
+    this.position = new PlayheadPosition({
+      clock,
+      chunkUs: geometry.chunkMs * 1000,
+      paced: !options.unpaced,
+      creditChunks: options.leadChunks,
+      chunk: from?.chunk ?? 0,
+    });
+    const known = from?.playhead;
+    if (known !== undefined) this.position.update(known.message, options.maxLeadChunks, known.ageMs);
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get next(): number {
+    return this.#next;
+  }
+
+  get isPaused(): boolean {
+    return this.#pause.isOn;
+  }
+
+  /** Whether the next chunk belongs to a turn. */
+  get isNextSpeech(): boolean {
+    return this.#status() !== 'idle';
+  }
+
+  onPlayhead(playhead: PlayheadMessage): void {
+    this.position.update(playhead, this.options.maxLeadChunks);
+    this.#pause.onPlayhead(playhead);
+  }
+
+  /** Queues speech. The first speech of a turn flushes the waiting idle chunks that can be regenerated in time, and begins in their place. */
+  onSpeech(
+    turn: number,
+    pcm: Int16Array,
+    endOfTurn: boolean,
+    fromSample?: number,
+  ): { result: PushResult; flush?: Flush } {
+    const result = this.#speech.push(turn, pcm, endOfTurn, fromSample);
+    if (result !== 'first' || this.isPaused) return { result };
+    const flush = this.#flushIdle(turn, 'speech');
+    return { result, ...(flush !== undefined && { flush }) };
+  }
+
+  /** Flushes from the first replaceable chunk of speech on and returns the speech to the queue. @returns undefined when already paused */
+  onPause(): { change: PauseChange; flush?: Flush } | undefined {
+    if (this.isPaused) return undefined;
+    this.#starvingSinceMs = undefined;
+    let fromChunk = this.#firstReplaceable();
+    while (fromChunk < this.#next && !this.#chunkSpeech.get(fromChunk)?.turn) fromChunk++;
+    const back = [...this.#chunkSpeech].filter(([chunk]) => chunk >= fromChunk);
+    const { turn } = back[0]?.[1] ?? { turn: 0 };
+    const flush = fromChunk < this.#next ? this.#flush(fromChunk, turn, 'pause') : undefined;
+    return { change: this.#pause.begin(new Map(back)), ...(flush !== undefined && { flush }) };
+  }
+
+  /** Flushes the idle chunks of the pause; speech continues with the sample after the last one played. @returns undefined when not paused */
+  onResume(): { change: PauseChange; flush?: Flush } | undefined {
+    const change = this.#pause.end('command');
+    if (change === undefined) return undefined;
+    const flush = this.#speech.hasSpeech ? this.#flushIdle(change.turn, 'resume') : undefined;
+    return { change, ...(flush !== undefined && { flush }) };
+  }
+
+  /** Cuts a turn and all before it (0: all turns), and ends a pause. Nothing is flushed when unplayed chunks already speak a newer turn. */
+  onInterrupt(turn: number): { droppedSamples: number; flush?: Flush; change?: PauseChange } {
+    if (turn !== 0 && turn <= this.#speech.cutTurn) return { droppedSamples: 0 };
+    const cut = turn === 0 ? this.#speech.newestTurn : turn;
+    const change = this.#pause.end('interrupt');
+    const droppedSamples = this.#speech.cut(turn);
+    const fromChunk = this.#firstReplaceable();
+    const done = { droppedSamples, ...(change !== undefined && { change }) };
+    for (let chunk = fromChunk; chunk < this.#next; chunk++)
+      if ((this.#chunkSpeech.get(chunk)?.turn ?? 0) > cut) return done;
+    return { ...done, flush: this.#flush(fromChunk, cut, 'interrupt') };
+  }
+
+  /** Starts the grace period when the next chunk lacks speech of its turn, and ends it when the speech has arrived. Call it before `readyAtMs`. */
+  updateGrace(): void {
+    if (this.#next >= this.position.creditEnd) return;
+    if (this.#status() !== 'starving') this.#starvingSinceMs = undefined;
+    else if (!this.options.unpaced) this.#starvingSinceMs ??= this.#clock.nowMs();
+  }
+
+  /** When the next chunk may be generated, on the clock of `nowMs`. 0: now. Infinity: not before a playhead or speech arrives. */
+  readyAtMs(): number {
+    if (this.#next >= this.position.creditEnd) return NEVER;
+    const status = this.#status();
+    if (status === 'ready') return 0;
+    if (this.options.unpaced) return NEVER;
+    if (status === 'idle') return 0;
+    return (this.#starvingSinceMs ?? this.#clock.nowMs()) + this.options.speechGraceMs;
+  }
+
+  /** Takes the audio of the next chunk. Call it only once the time of `readyAtMs` has come. */
+  takeNext(): PlannedChunk {
+    const chunk = this.#next++;
+    const piece = this.isPaused ? this.#speech.silence() : this.#speech.take();
+    if (piece.turn > 0) this.#pause.onSpeechTaken();
+    this.#starvingSinceMs = undefined;
+    this.#chunkSpeech.set(chunk, { ...piece, epoch: this.#epoch });
+    // The credits keep the playhead within `maxLeadChunks`, so older chunks have been played.
+    this.#chunkSpeech.delete(chunk - this.options.maxLeadChunks - 2);
+    return { ...piece, chunk, epoch: this.#epoch, deadlineUs: this.position.dueUs(chunk) };
+  }
+
+  #status(): ReturnType<SpeechQueue['status']> {
+    return this.isPaused ? 'idle' : this.#speech.status();
+  }
+
+  /** The first chunk that a flush can still replace; the next one when there is none. */
+  #firstReplaceable(): number {
+    const earliest = this.options.from?.earliestReplaceable ?? 0;
+    return Math.min(this.#next, Math.max(earliest, this.position.firstUnplayed(this.options.flushMarginMs)));
+  }
+
+  /** Flushes idle chunks from the newest one back, as far as they can be regenerated in time. @returns undefined when there are none */
+  #flushIdle(turn: number, cause: FlushCause): Flush | undefined {
+    const earliest = this.#firstReplaceable();
+    let fromChunk = this.#next;
+    while (
+      fromChunk > earliest &&
+      this.#chunkSpeech.get(fromChunk - 1)?.turn === 0 &&
+      this.#canRegenerate(fromChunk - 1)
+    )
+      fromChunk--;
+    return fromChunk === this.#next ? undefined : this.#flush(fromChunk, turn, cause);
+  }
+
+  #flush(fromChunk: number, turn: number, cause: FlushCause): Flush {
+    for (let chunk = fromChunk; chunk < this.#next; chunk++) this.#chunkSpeech.delete(chunk);
+    this.#next = fromChunk;
+    this.#epoch += 1;
+    return { epoch: this.#epoch, turn, fromChunk, cause };
+  }
+}

@@ -1,0 +1,142 @@
+import {
+  assertStillWanted,
+  type ChunkSessions,
+  confirmSubscriptions,
+  openWanted,
+  type RealTimeAdmission,
+  RetainedReader,
+  SessionTable,
+  takeoverCounter,
+} from '@talkmesh/chunk-worker';
+import type { DecoderEngine, DecoderSession, Model } from '@talkmesh/inference';
+import { type Counter, type OpenRequest, RollingPercentiles, type ServiceContext } from '@talkmesh/service-kit';
+import type { Config } from './config.js';
+import { SessionInlet } from './inbound.js';
+import type { Outbound } from './outbound.js';
+import { RetainedSession } from './retained-session.js';
+import type { DecodeScheduler, SessionFigures } from './scheduler.js';
+import { planTakeover, type TakeoverPlan, unplayed } from './takeover-plan.js';
+
+export interface SessionsParts {
+  readonly context: ServiceContext<Config>;
+  readonly model: Model;
+  readonly engine: DecoderEngine;
+  readonly scheduler: DecodeScheduler;
+  readonly outbound: Outbound;
+  readonly admission: RealTimeAdmission;
+}
+
+type DecodeOptions = NonNullable<OpenRequest['decode']>;
+
+/** Life cycle of this worker's sessions: what a session receives goes to the scheduler, what it drops to the outbound. */
+export class Sessions implements ChunkSessions {
+  readonly #parts: SessionsParts;
+  readonly #table: SessionTable<SessionInlet>;
+  readonly #retained: RetainedSession;
+  readonly #takeovers: Counter;
+
+  constructor(parts: SessionsParts) {
+    this.#parts = parts;
+    const { metrics, bus, log, config } = parts.context;
+    this.#table = new SessionTable(parts.admission, bus, (sessionId) => this.#recover(sessionId));
+    const reader = new RetainedReader(log, metrics);
+    this.#retained = new RetainedSession(bus, reader, config.readBackDeadlineMs, parts.model.geometry);
+    this.#takeovers = takeoverCounter(metrics);
+  }
+
+  get count(): number {
+    return this.#parts.scheduler.sessions;
+  }
+
+  /** @throws MeshError SESSION_LIMIT, CANCELLED */
+  async open({ sessionId, epoch, takeOver }: OpenRequest, decode: DecodeOptions, signal: AbortSignal): Promise<void> {
+    await this.#table.admit(sessionId, { clockless: false }, () =>
+      takeOver ? this.#takeOver(sessionId, epoch, decode, signal) : this.#open(sessionId, epoch, decode, signal),
+    );
+  }
+
+  async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
+    const { context, engine, scheduler } = this.#parts;
+    const { latentQueueChunks: queueChunks, keepChunks } = context.config;
+    const decoder = await openWanted(engine.openSession({ avatar, keepChunks }), signal);
+    scheduler.open({ sessionId, epoch, queueChunks }, decoder, new RollingPercentiles());
+    const inlet = this.#listen(sessionId);
+    inlet.start();
+    this.#table.add(sessionId, inlet);
+    await confirmSubscriptions(context.bus, () => this.close(sessionId));
+  }
+
+  /** Subscribes before it reads back, so that no message between the two is lost. */
+  async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
+    const { context, engine, scheduler } = this.#parts;
+    const { latentQueueChunks: queueChunks, keepChunks } = context.config;
+    const inlet = this.#listen(sessionId);
+    let decoder: DecoderSession | undefined;
+    try {
+      await context.bus.flush();
+      const retained = this.#retained.session(sessionId);
+      decoder = await engine.openSession({ avatar, keepChunks });
+      const plan = planTakeover(await retained, least);
+      if (plan.before !== undefined) await decoder.decode(plan.before.chunk, plan.before.values);
+      assertStillWanted(signal);
+      scheduler.open({ sessionId, epoch: plan.epoch, queueChunks }, decoder, new RollingPercentiles());
+      for (const chunk of plan.chunks) scheduler.latent(chunk);
+      if (plan.flush !== undefined) scheduler.flush(sessionId, plan.flush.epoch, plan.flush.fromChunk);
+      this.#table.add(sessionId, inlet);
+      inlet.start();
+      this.#reportTakeover(sessionId, plan);
+    } catch (error) {
+      inlet.close();
+      decoder?.dispose();
+      throw error;
+    }
+  }
+
+  /** After this worker or the egress was disconnected from NATS: decodes unplayed chunks once more, also those it did not receive. */
+  async #recover(sessionId: string): Promise<void> {
+    const { scheduler } = this.#parts;
+    scheduler.acceptRepeats(sessionId);
+    scheduler.requeue(unplayed(await this.#retained.session(sessionId)));
+  }
+
+  #reportTakeover(sessionId: string, { outcome, chunks, before }: TakeoverPlan): void {
+    this.#takeovers.inc({ outcome });
+    const { log } = this.#parts.context;
+    const facts = {
+      sessionId,
+      outcome,
+      before: before?.chunk,
+      chunk: chunks[0]?.chunk,
+      redecoded: chunks.length,
+    };
+    if (outcome === 'silence') log.warn(facts, 'NATS retains no chunk of this session: it continues with the next one');
+    else log.info(facts, 'session taken over');
+  }
+
+  close(sessionId: string): void {
+    this.forget(sessionId);
+    this.#parts.scheduler.close(sessionId);
+  }
+
+  stats(): SessionFigures[] {
+    return this.#parts.scheduler.stats();
+  }
+
+  /** Stops listening and frees the session's place. */
+  forget(sessionId: string): void {
+    this.#table.remove(sessionId);
+  }
+
+  #listen(sessionId: string): SessionInlet {
+    const { context, scheduler, outbound, model } = this.#parts;
+    return new SessionInlet(context.bus, sessionId, model.geometry, {
+      onLatent: (message) => {
+        const result = scheduler.latent(message);
+        if (result === 'stale') outbound.dropped('flushed', 1);
+        else if (result !== 'queued') outbound.dropped(result, 1);
+      },
+      onFlush: (epoch, fromChunk) => outbound.dropped('flushed', scheduler.flush(sessionId, epoch, fromChunk)),
+      onFramesMissed: () => void this.#recover(sessionId),
+    });
+  }
+}
