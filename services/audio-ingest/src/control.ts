@@ -21,11 +21,11 @@ export interface ControlOptions {
   readonly limits: StreamLimits;
 }
 
-/** gRPC of this service besides StageService: WHIP signalling and StreamAudio. */
+/** The gRPC services besides StageService: WHIP signalling and StreamAudio. */
 export function controlServices({ sessions, limits }: ControlOptions): GrpcServiceImpl[] {
   const held = (sessionId: string): HeldSession => {
     const found = sessions.get(sessionId);
-    if (found === undefined) throw new MeshError('SESSION_NOT_FOUND', 'this worker does not hold that session');
+    if (found === undefined) throw new MeshError('SESSION_NOT_FOUND', 'this worker does not hold the session');
     return found;
   };
   const offer = async ({ sessionId, sdp }: OfferRequest) => held(sessionId).microphone.offer(sdp);
@@ -35,7 +35,7 @@ export function controlServices({ sessions, limits }: ControlOptions): GrpcServi
   };
   const stream = (call: StreamCall, callback: sendUnaryData<StreamResponse>): void => {
     const cancelled = new AbortController();
-    call.on('cancelled', () => cancelled.abort(new MeshError('CANCELLED', 'the sender is gone')));
+    call.on('cancelled', () => cancelled.abort(new MeshError('CANCELLED', 'the sender disconnected')));
     const sessionOf = (sessionId: string) => held(sessionId).session;
     streamAudio(call[Symbol.asyncIterator](), sessionOf, limits, cancelled.signal).then(
       (response) => callback(null, response),

@@ -1,7 +1,7 @@
 import { decodePlayhead, type PlayheadMessage } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
-/** Listens to what a session has played. @returns the end of listening */
+/** Subscribes to the playhead of a session. @returns a function that unsubscribes */
 export function listenToPlayhead(
   bus: Bus,
   sessionId: string,

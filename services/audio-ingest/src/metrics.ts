@@ -2,7 +2,6 @@ import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
 
 const STEP_BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1];
 
-/** Metrics of audio-ingest. */
 export interface IngestMetrics {
   /** source: microphone (WHIP) or stream (gRPC). */
   readonly seconds: Counter;
@@ -12,13 +11,18 @@ export interface IngestMetrics {
 
 export function createIngestMetrics(metrics: Metrics): IngestMetrics {
   return {
-    seconds: metrics.counter('talkmesh_mic_seconds_total', 'Sound taken in, seconds', ['source']),
+    seconds: metrics.counter('talkmesh_mic_seconds_total', 'Audio received, seconds', ['source']),
     step: metrics.histogram(
       'talkmesh_mic_step_seconds',
-      'From sound coming in until it was published',
+      'Time from receiving audio until it was published',
       [],
       STEP_BUCKETS,
     ),
-    vad: metrics.histogram('talkmesh_vad_seconds', 'Voice activity detection of one 20 ms message', [], STEP_BUCKETS),
+    vad: metrics.histogram(
+      'talkmesh_vad_seconds',
+      'Time of voice activity detection for one 20 ms message',
+      [],
+      STEP_BUCKETS,
+    ),
   };
 }

@@ -1,10 +1,8 @@
-/** Service to child: nothing but opening and closing. */
 export type ToMic = never;
 export type MicSetup = Record<string, never>;
 
-/** Child to service: sound as it comes, 20 ms at once. */
+/** Child to service: received audio, usually 20 ms. */
 export interface FromMic {
-  /** Interleaved. */
   readonly pcm: Int16Array;
   readonly sampleRateHz: number;
   readonly channels: number;

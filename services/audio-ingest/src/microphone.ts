@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@talkmesh/contracts';
-import { checkOffer, type PeerHost, type PeerState } from '@talkmesh/webrtc';
+import { type PeerHost, type PeerState, parseOffer } from '@talkmesh/webrtc';
 import type { FromMic, MicSetup, ToMic } from './mic-messages.js';
 import type { AudioSource, IngestSession } from './session.js';
 
@@ -11,7 +11,7 @@ interface MicPeer {
   source?: AudioSource;
 }
 
-/** The WHIP peer of a session. */
+/** The WHIP peer (RFC 9725) of a session. */
 export class Microphone {
   readonly #host: MicHost;
   readonly #session: IngestSession;
@@ -23,7 +23,7 @@ export class Microphone {
     this.#session = session;
   }
 
-  /** Answers a WHIP offer; it replaces the microphone before. @throws MeshError SDP_INVALID, SDP_TIMEOUT, PEER_LOST, SESSION_EXISTS */
+  /** Answers a WHIP offer; the new microphone replaces the previous one. @throws MeshError SDP_INVALID, SDP_TIMEOUT, PEER_LOST, SESSION_EXISTS */
   offer(sdp: string): Promise<{ sdp: string; resourceId: string }> {
     const answered = this.#offers.then(() => this.#answer(sdp));
     this.#offers = answered.catch(() => undefined);
@@ -39,8 +39,9 @@ export class Microphone {
     await this.#drop();
   }
 
-  async #answer(sdp: string): Promise<{ sdp: string; resourceId: string }> {
-    if (!['sendonly', 'sendrecv'].includes(checkOffer(sdp).get('audio') ?? ''))
+  async #answer(offer: string): Promise<{ sdp: string; resourceId: string }> {
+    const { sdp, directions } = parseOffer(offer, ['audio']);
+    if (!['sendonly', 'sendrecv'].includes(directions.get('audio') ?? ''))
       throw new MeshError('SDP_INVALID', 'the SDP offer sends no audio');
     if (this.#peer === undefined) this.#session.assertFree();
     const peer: MicPeer = { peerId: randomUUID() };
@@ -68,22 +69,22 @@ export class Microphone {
   async #drop(): Promise<void> {
     const peer = this.#peer;
     if (peer === undefined) return;
-    this.#leave();
+    this.#release();
     await this.#host.close(peer.peerId);
   }
 
-  #leave(): void {
+  #release(): void {
     this.#peer?.source?.release();
     this.#peer = undefined;
   }
 
   #changed(peer: MicPeer, state: PeerState): void {
-    if (this.#peer === peer && (state === 'failed' || state === 'closed')) this.#leave();
+    if (this.#peer === peer && (state === 'failed' || state === 'closed')) this.#release();
   }
 
   #lost(peer: MicPeer): void {
     if (this.#peer !== peer) return;
-    this.#leave();
+    this.#release();
     this.#session.peerLost();
   }
 }

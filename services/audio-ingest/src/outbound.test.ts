@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AudioMessage, decodeAudio, newSessionId } from '@talkmesh/contracts';
-import { Outbound, type Speaking } from './outbound.js';
+import { type IngestBus, Outbound } from './outbound.js';
 
 const sessionId = newSessionId();
 const message = (sequence: number): AudioMessage => ({
@@ -10,15 +10,15 @@ const message = (sequence: number): AudioMessage => ({
 });
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A connection that can be lost: what is published then reaches nobody. */
-class Wire implements Speaking {
-  readonly heard: number[] = [];
+/** A bus whose connection can be lost; messages published meanwhile are discarded. */
+class FakeBus implements IngestBus {
+  readonly received: number[] = [];
   losses = 0;
   connected = true;
   #listener: (awayMs: number) => void = () => undefined;
 
   publish(_stream: string, _sessionId: string, payload: Uint8Array): void {
-    if (this.connected) this.heard.push(decodeAudio(payload).sequence);
+    if (this.connected) this.received.push(decodeAudio(payload).sequence);
   }
 
   publishEvent(): void {}
@@ -37,33 +37,33 @@ class Wire implements Speaking {
     this.losses += 1;
   }
 
-  /** The connection is back before anybody is told. */
+  /** Restores the connection before the listeners are notified. */
   restore(): void {
     this.connected = true;
   }
 
-  tell(): void {
+  notifyReconnected(): void {
     this.#listener(0);
   }
 }
 
-test('what was not confirmed when NATS went away is said again, in order and before anything new', async () => {
-  const wire = new Wire();
-  const outbound = new Outbound(wire, sessionId);
+test('messages not confirmed when NATS disconnects are republished in order, before anything new', async () => {
+  const bus = new FakeBus();
+  const outbound = new Outbound(bus, sessionId);
   outbound.mic(message(0));
   await pause(600);
   outbound.mic(message(1));
-  wire.lose();
+  bus.lose();
   outbound.mic(message(2));
   assert.ok(outbound.broken);
   await assert.rejects(outbound.reachable(AbortSignal.timeout(20)), { name: 'TimeoutError' });
   const waiting = outbound.reachable(new AbortController().signal);
-  wire.restore();
+  bus.restore();
   outbound.mic(message(3));
-  assert.deepEqual(wire.heard, [0, 1], 'nothing overtakes what waits');
-  wire.tell();
+  assert.deepEqual(bus.received, [0, 1], 'new messages do not overtake waiting ones');
+  bus.notifyReconnected();
   await waiting;
   outbound.mic(message(4));
-  assert.deepEqual(wire.heard, [0, 1, 1, 2, 3, 4]);
+  assert.deepEqual(bus.received, [0, 1, 1, 2, 3, 4]);
   outbound.close();
 });

@@ -1,46 +1,48 @@
 import { type AudioMessage, type EventBody, encodeAudio } from '@talkmesh/contracts';
 import { type Bus, type Subscription, waitUntil } from '@talkmesh/service-kit';
 
-/** How often the server is asked whether everything came, milliseconds. */
+/** Interval of the flush that confirms that NATS received everything published, milliseconds. */
 const CONFIRM_MS = 250;
-/** A minute of messages: without NATS for that long the session is somebody else's. */
+/** One minute of messages. After that long without NATS the gateway has moved the session to another worker. */
 const MAX_UNCONFIRMED = 3000;
 
-export type Speaking = Pick<Bus, 'publish' | 'publishEvent' | 'flush' | 'onReconnect' | 'losses'>;
+export type IngestBus = Pick<Bus, 'publish' | 'publishEvent' | 'flush' | 'onReconnect' | 'losses'>;
 
-/** What this service says about a session. What NATS may not have got before its connection broke is said again when it is back. */
+/** Publishes the messages and events of a session. Those that NATS has not confirmed when its connection is lost are republished after the reconnect. */
 export class Outbound {
-  readonly #bus: Speaking;
+  readonly #bus: IngestBus;
   readonly #sessionId: string;
   readonly #reconnection: Subscription;
   #unconfirmed: (() => void)[] = [];
   #confirmation: NodeJS.Timeout | undefined;
-  /** Losses of the connection after which everything was said again. */
+  /** Value of `bus.losses` (lost connections) up to which everything was republished. */
   #losses: number;
   #closed = false;
 
-  constructor(bus: Speaking, sessionId: string) {
+  constructor(bus: IngestBus, sessionId: string) {
     this.#bus = bus;
     this.#sessionId = sessionId;
     this.#losses = bus.losses;
-    this.#reconnection = bus.onReconnect(() => this.#again());
+    this.#reconnection = bus.onReconnect(() => this.#republish());
   }
 
-  /** What is said now waits until NATS is back. */
+  /** True while NATS is unreachable: messages wait for the reconnect. */
   get broken(): boolean {
     return this.#bus.losses !== this.#losses;
   }
 
   mic(message: AudioMessage): void {
     const payload = encodeAudio(message);
-    this.#say(() => this.#bus.publish('mic', this.#sessionId, payload));
+    this.#publish(() => this.#bus.publish('mic', this.#sessionId, payload));
   }
 
   event(body: EventBody, at: { epoch: number; turn: number }): void {
-    this.#say(() => this.#bus.publishEvent({ ...body, sid: this.#sessionId, epoch: at.epoch, turn: at.turn }));
+    this.#publish(() =>
+      this.#bus.publishEvent({ ...body, sessionId: this.#sessionId, epoch: at.epoch, turn: at.turn }),
+    );
   }
 
-  /** Settles when NATS is there. @throws the signal's reason */
+  /** Resolves when NATS is reachable. @throws the signal's reason */
   async reachable(signal: AbortSignal): Promise<void> {
     if (this.broken) await waitUntil(() => !this.broken, Number.POSITIVE_INFINITY, signal);
     signal.throwIfAborted();
@@ -52,7 +54,7 @@ export class Outbound {
     this.#reconnection.unsubscribe();
   }
 
-  #say(publish: () => void): void {
+  #publish(publish: () => void): void {
     if (this.#closed) return;
     this.#unconfirmed.push(publish);
     if (this.#unconfirmed.length > MAX_UNCONFIRMED) this.#unconfirmed.shift();
@@ -62,19 +64,19 @@ export class Outbound {
 
   async #confirm(): Promise<void> {
     const { losses } = this.#bus;
-    const said = new Set(this.#unconfirmed);
+    const published = new Set(this.#unconfirmed);
     const arrived = await this.#bus.flush().then(
       () => !this.broken && losses === this.#bus.losses,
       () => false,
     );
-    if (arrived) this.#unconfirmed = this.#unconfirmed.filter((publish) => !said.has(publish));
+    if (arrived) this.#unconfirmed = this.#unconfirmed.filter((publish) => !published.has(publish));
     this.#confirmation = undefined;
     if (this.#unconfirmed.length > 0 && !this.#closed)
       this.#confirmation = setTimeout(() => void this.#confirm(), CONFIRM_MS);
   }
 
-  /** In order, before anything new: whoever listens drops what comes twice. */
-  #again(): void {
+  /** Keeps the order and precedes anything new; subscribers drop duplicates. */
+  #republish(): void {
     this.#losses = this.#bus.losses;
     for (const publish of this.#unconfirmed) publish();
   }

@@ -26,7 +26,7 @@ function setUp(headUs?: number) {
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test('room until the limit, then only as the playhead moves', async () => {
+test('audio is accepted up to the limit, then only as the playhead moves', async () => {
   const { pacer, waiting } = setUp(0);
   pacer.sent(999);
   await pacer.room(never);
@@ -44,7 +44,7 @@ test('room until the limit, then only as the playhead moves', async () => {
   assert.equal(waiting(), false);
 });
 
-test('only what is played from now on counts, and a step back takes nothing away', () => {
+test('only playback after the start counts, and a playhead that moves back subtracts nothing', () => {
   const { pacer } = setUp();
   pacer.playhead(60_000_000);
   assert.equal(pacer.aheadMs, 0);
@@ -55,7 +55,7 @@ test('only what is played from now on counts, and a step back takes nothing away
   assert.equal(pacer.aheadMs, -600);
 });
 
-test('a playhead that stands still ends the waiting with an error', async () => {
+test('a playhead that does not move ends the wait with an error', async () => {
   const { pacer, stall } = setUp(0);
   pacer.sent(1000);
   const room = pacer.room(never);
@@ -64,7 +64,7 @@ test('a playhead that stands still ends the waiting with an error', async () => 
   await assert.rejects(room, (error) => error instanceof MeshError && error.reason === 'DEADLINE_EXCEEDED');
 });
 
-test('a cancelled sender does not wait', async () => {
+test('a cancelled sender stops waiting', async () => {
   const { pacer, waiting } = setUp(0);
   const abort = new AbortController();
   pacer.sent(2000);

@@ -1,15 +1,13 @@
 import { MeshError } from '@talkmesh/contracts';
 
 export interface PacerOptions {
-  /** Audio accepted beyond what was played, milliseconds. */
   readonly aheadMs: number;
-  /** While somebody waits the playhead must move within this time, milliseconds. */
   readonly stallMs: number;
   readonly setTimer?: (callback: () => void, delayMs: number) => unknown;
   readonly clearTimer?: (handle: unknown) => void;
 }
 
-/** Lets a sender that is faster than time run `aheadMs` before the playhead and no further. */
+/** Back-pressure for a sender that is faster than real time: it may be at most `aheadMs` ahead of the playhead. */
 export class StreamPacer {
   readonly #options: Required<PacerOptions>;
   #headUs: number | undefined;
@@ -17,7 +15,7 @@ export class StreamPacer {
   #sentMs = 0;
   #wake: (() => void) | undefined;
 
-  /** @param headUs the playhead's position now, when it is known */
+  /** @param headUs current position of the playhead, if known */
   constructor(options: PacerOptions, headUs?: number) {
     this.#options = {
       setTimer: (callback, delayMs) => setTimeout(callback, delayMs),
@@ -27,7 +25,7 @@ export class StreamPacer {
     this.#headUs = headUs;
   }
 
-  /** Audio accepted beyond what was played since the beginning, milliseconds. */
+  /** Audio accepted minus audio played since this pacer was created, milliseconds. */
   get aheadMs(): number {
     return this.#sentMs - this.#playedMs;
   }
@@ -36,7 +34,7 @@ export class StreamPacer {
     this.#sentMs += milliseconds;
   }
 
-  /** A flush sets the playhead back; time that was played stays played. */
+  /** Records a new playhead. A flush may set it back; time already played is not subtracted. */
   playhead(mediaTimeUs: number): void {
     const moved = this.#headUs === undefined ? 0 : Math.max(0, mediaTimeUs - this.#headUs) / 1000;
     this.#headUs = mediaTimeUs;
@@ -44,15 +42,15 @@ export class StreamPacer {
     if (moved > 0) this.#wake?.();
   }
 
-  /** Resolves when there is room. @throws MeshError DEADLINE_EXCEEDED when the playhead stands still; the signal's reason */
+  /** Resolves when more audio may be accepted. @throws MeshError DEADLINE_EXCEEDED when the playhead does not move; the signal's reason */
   async room(signal: AbortSignal): Promise<void> {
     while (this.aheadMs >= this.#options.aheadMs) {
       signal.throwIfAborted();
-      await this.#movement(signal);
+      await this.#nextMovement(signal);
     }
   }
 
-  #movement(signal: AbortSignal): Promise<void> {
+  #nextMovement(signal: AbortSignal): Promise<void> {
     const { aheadMs, stallMs, setTimer, clearTimer } = this.#options;
     return new Promise((resolve, reject) => {
       const done = (finish: () => void) => () => {
@@ -62,7 +60,7 @@ export class StreamPacer {
         finish();
       };
       const onAbort = done(() => reject(signal.reason as Error));
-      const stalled = `${aheadMs} ms of audio wait and nothing was played for ${stallMs} ms: is anybody watching?`;
+      const stalled = `${aheadMs} ms of audio are waiting and nothing was played for ${stallMs} ms; check that a viewer is connected`;
       const timer = setTimer(
         done(() => reject(new MeshError('DEADLINE_EXCEEDED', stalled))),
         stallMs,

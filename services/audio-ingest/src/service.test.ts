@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { MeshError, newSessionId } from '@talkmesh/contracts';
 import { parseWav, toPcm16 } from '@talkmesh/media';
+import { until } from '@talkmesh/service-kit/testing';
 import { TestPeer } from '@talkmesh/webrtc/testing';
-import { IngestBench, type Listener, until } from './testing/bench.js';
+import { IngestBench, type Listener } from './testing/bench.js';
 import { goertzel, sine } from './testing/tones.js';
 
 type Answer = { sdp: string; resourceId: string };
@@ -34,6 +35,12 @@ async function speakInto(peer: TestPeer, sessionId: string): Promise<string> {
   return answer.resourceId;
 }
 
+async function acceptedOf({ sessionId }: Listener): Promise<number | undefined> {
+  type Stats = { sessions: { sessionId: string; streamSamples: number }[] };
+  const { sessions } = await bench.call<Stats>(bench.stage, 'Stats', {});
+  return sessions.find((session) => session.sessionId === sessionId)?.streamSamples;
+}
+
 function assertUnbroken({ mic }: Listener): void {
   let samples = 0;
   mic.forEach((message, i) => {
@@ -42,18 +49,18 @@ function assertUnbroken({ mic }: Listener): void {
   });
 }
 
-test('a microphone becomes 24 kHz messages of 20 ms without a gap, from the first change of rate on', async () => {
+test('microphone audio is published as gapless 24 kHz messages of 20 ms, also when the rate changes', async () => {
   const listener = await bench.open(false);
   await using peer = new TestPeer();
   await speakInto(peer, listener.sessionId);
-  await until('3 s of sound', () => listener.mic.length > 150);
+  await until('3 s of audio', () => listener.mic.length > 150);
   assert.ok(
     listener.mic.every(
       ({ pcm, sampleRateHz, endOfTurn }) => pcm.length === 480 && sampleRateHz === 24_000 && !endOfTurn,
     ),
   );
   assertUnbroken(listener);
-  // The receiver's jitter buffer may stretch sound here and there, so the middle message decides.
+  // The receiver's jitter buffer may stretch audio here and there, so the middle message decides.
   const purity = listener.mic
     .slice(-75)
     .map(({ pcm }) => goertzel(pcm, 24_000, 500))
@@ -63,19 +70,19 @@ test('a microphone becomes 24 kHz messages of 20 ms without a gap, from the firs
   await peer.until((seen) => seen.state !== 'connected');
 });
 
-test('as much sound as time: the clock of the microphone is real', async () => {
+test('the published audio lasts as long as the time that passed', async () => {
   const listener = await bench.open(false);
   await using peer = new TestPeer();
   await speakInto(peer, listener.sessionId);
-  await until('sound', () => listener.mic.length > 50);
+  await until('audio', () => listener.mic.length > 50);
   const [startMs, start] = [performance.now(), listener.mic.length];
   await until('3 s more', () => listener.mic.length > start + 150);
   const ratio = ((listener.mic.length - start) * 20) / (performance.now() - startMs);
-  assert.ok(ratio > 0.85 && ratio < 1.15, `${ratio} s of sound a second`);
+  assert.ok(ratio > 0.85 && ratio < 1.15, `${ratio} s of audio a second`);
   await close(listener);
 });
 
-test('nonsense instead of an offer is refused and breaks nothing', async () => {
+test('a malformed offer is rejected and the service keeps working', async () => {
   const listener = await bench.open(false);
   await using viewer = new TestPeer();
   const receiving = await viewer.offer({ receive: ['audio', 'video'] });
@@ -84,24 +91,24 @@ test('nonsense instead of an offer is refused and breaks nothing', async () => {
   await assert.rejects(offer(newSessionId(), receiving), refused('SESSION_NOT_FOUND'));
   await using peer = new TestPeer();
   await speakInto(peer, listener.sessionId);
-  await until('sound', () => listener.mic.length > 10);
+  await until('audio', () => listener.mic.length > 10);
   await close(listener);
 });
 
-test('one source: a stream is refused beside a microphone, another microphone takes over, a farewell frees the place', async () => {
+test('a session has one source: a stream is refused while a microphone is connected, a second microphone replaces it, a hangup frees it', async () => {
   const listener = await bench.open(false);
   const { sessionId } = listener;
   await using first = new TestPeer();
   await using second = new TestPeer();
   await speakInto(first, sessionId);
-  await until('sound', () => listener.mic.length > 5);
+  await until('audio', () => listener.mic.length > 5);
   const beside = bench.stream();
   beside.call.write({ sessionId, sampleRateHz: 24_000, channels: 1, pcm: Buffer.alloc(2) });
   await assert.rejects(beside.response, refused('SESSION_EXISTS'));
   const resourceId = await speakInto(second, sessionId);
   await first.until((seen) => seen.state !== 'connected');
   const before = listener.mic.length;
-  await until('sound of the second', () => listener.mic.length > before + 20);
+  await until('audio of the second', () => listener.mic.length > before + 20);
   await bench.call(bench.signalling, 'Hangup', { sessionId, resourceId });
   const alone = bench.stream();
   alone.call.write({ sessionId, sampleRateHz: 24_000, channels: 1, pcm: bytes(new Int16Array(480)) });
@@ -111,11 +118,11 @@ test('one source: a stream is refused beside a microphone, another microphone ta
   await close(listener);
 });
 
-test('the WebRTC process is killed: it is said, it is started again, a new offer works', async () => {
+test('when the WebRTC process is killed, an error event is published, the process restarts and a new offer is answered', async () => {
   const listener = await bench.open(false);
   await using peer = new TestPeer();
   await speakInto(peer, listener.sessionId);
-  await until('sound', () => listener.mic.length > 5);
+  await until('audio', () => listener.mic.length > 5);
   const children = () => readFile(`/proc/${bench.service.pid}/task/${bench.service.pid}/children`, 'utf8');
   const pid = Number((await children()).trim().split(' ')[0]);
   process.kill(pid, 'SIGKILL');
@@ -134,12 +141,12 @@ test('the WebRTC process is killed: it is said, it is started again, a new offer
       return false;
     }
   });
-  await until('sound again', () => listener.mic.length > before + 20);
+  await until('audio again', () => listener.mic.length > before + 20);
   assertUnbroken(listener);
   await close(listener);
 });
 
-test('a stream of speech: the same samples at 24 kHz, events of speech, and the end of the turn', async () => {
+test('a stream of speech is published unchanged at 24 kHz, with speech events and the end of the turn', async () => {
   const listener = await bench.open(true);
   using _ = listener.playing();
   const { sampleRateHz, samples } = parseWav(await readFile(new URL('./testing/speech.wav', import.meta.url)));
@@ -163,7 +170,7 @@ test('a stream of speech: the same samples at 24 kHz, events of speech, and the 
   await close(listener);
 });
 
-test('a stream goes ahead of the playhead so far and no further', async () => {
+test('a stream may run ahead of the playhead only up to the limit', async () => {
   const listener = await bench.open(false);
   listener.playhead(0);
   const { call, response } = bench.stream();
@@ -184,14 +191,14 @@ test('a stream goes ahead of the playhead so far and no further', async () => {
   await close(listener);
 });
 
-test('every limit of a stream has its reason, and ends the turn that was begun', async () => {
+test('a stream that violates a limit is rejected with the reason, and a turn that it started is ended', async () => {
   const head = { sampleRateHz: 8000, channels: 1 };
   const cases: [string, { first: object; rest?: object[]; end?: boolean }][] = [
     ['AUDIO_EMPTY', { first: head, end: true }],
     ['SESSION_ID_INVALID', { first: { ...head, sessionId: 'x' } }],
     ['AUDIO_FORMAT_INVALID', { first: { ...head, sampleRateHz: 96_000 } }],
     ['AUDIO_FORMAT_INVALID', { first: { ...head, channels: 3 } }],
-    ['AUDIO_FORMAT_INVALID', { first: { ...head, pcm: Buffer.alloc(3) } }],
+    ['AUDIO_EMPTY', { first: { ...head, pcm: Buffer.alloc(1) }, end: true }],
     ['BODY_TOO_LARGE', { first: { ...head, pcm: Buffer.alloc(65_538) } }],
     [
       'ARGUMENT_INVALID',
@@ -221,7 +228,32 @@ test('every limit of a stream has its reason, and ends the turn that was begun',
   }, refused('SESSION_NOT_FOUND'));
 });
 
-test('a stream that is too long is ended', async () => {
+test('messages may be cut inside a sample: no sample is lost or changed', async () => {
+  const sent = Int16Array.from({ length: 69_805 }, (_, i) => Math.round(9000 * Math.sin(i / 20)));
+  for (const [channels, messageBytes] of [
+    [1, 4063],
+    [2, 4063],
+    [1, 1],
+  ] as const) {
+    const length = messageBytes === 1 ? 480 : sent.length - (sent.length % channels);
+    const samples = sent.subarray(0, length);
+    const interleaved = channels === 1 ? samples : samples.map((_, i) => samples[i - (i % 2)] ?? 0);
+    const listener = await bench.open(false);
+    using _ = listener.playing();
+    const { call, response } = bench.stream();
+    const all = bytes(interleaved);
+    call.write({ sessionId: listener.sessionId, sampleRateHz: 24_000, channels });
+    for (let at = 0; at < all.length; at += messageBytes) call.write({ pcm: all.subarray(at, at + messageBytes) });
+    call.end();
+    assert.equal((await response).samples, length / channels);
+    await until('the end of the turn', () => listener.mic.at(-1)?.endOfTurn === true);
+    const expected = samples.filter((_, i) => i % channels === 0);
+    assert.deepEqual(Int16Array.from(listener.samples), expected);
+    await close(listener);
+  }
+});
+
+test('a stream that is too long is rejected', async () => {
   const listener = await bench.open(false);
   using _ = listener.playing();
   const { call, response } = bench.stream();
@@ -231,11 +263,11 @@ test('a stream that is too long is ended', async () => {
   await close(listener);
 });
 
-test('the session ends: its stream ends too, and a sender that goes away ends its turn', async () => {
+test('a stream ends with its session, and a sender that disconnects ends its turn', async () => {
   const listener = await bench.open(false);
   const { call, response } = bench.stream();
   call.write({ sessionId: listener.sessionId, sampleRateHz: 24_000, channels: 1, pcm: bytes(new Int16Array(4800)) });
-  await until('sound', () => listener.mic.length > 5);
+  await until('audio', () => listener.mic.length > 5);
   await close(listener);
   await assert.rejects(response, refused('SESSION_ENDED'));
   const other = await bench.open(false);
@@ -246,19 +278,38 @@ test('the session ends: its stream ends too, and a sender that goes away ends it
     channels: 1,
     pcm: bytes(new Int16Array(4800)),
   });
-  await until('sound', () => other.mic.length > 5);
+  await until('audio', () => other.mic.length > 5);
   leaving.call.cancel();
   await until('the end of the turn', () => other.mic.at(-1)?.endOfTurn === true);
+  assert.equal(await acceptedOf(other), 4800, 'a caller that got no answer can ask how much was accepted');
   await close(other);
 });
 
-test('SIGTERM in the middle of a call: the peer is released, exit code 0', async () => {
+test('SIGTERM during a session closes the peer, and the process exits with code 0', async () => {
   const listener = await bench.open(true);
   await using peer = new TestPeer();
   await speakInto(peer, listener.sessionId);
-  await until('sound', () => listener.mic.length > 5);
+  await until('audio', () => listener.mic.length > 5);
   const before = bench.service.log.length;
-  assert.deepEqual(await bench.service.terminate(), [0, null]);
+  assert.equal(await bench.service.terminate(), 0);
   assert.doesNotMatch(bench.service.log.slice(before), /SIGSEGV|child process ended|"level":"error"/);
   await peer.until((seen) => seen.state !== 'connected');
+});
+
+test('a stream whose bytes arrive while the process is stopped is accepted whole', async () => {
+  const stopped = await IngestBench.start({ TALKMESH_STREAM_IDLE_MS: '500' });
+  try {
+    const listener = await stopped.open(false);
+    const { call, response } = stopped.stream();
+    call.write({ sessionId: listener.sessionId, sampleRateHz: 24_000, channels: 1, pcm: bytes(new Int16Array(4800)) });
+    await until('audio', () => listener.mic.length > 5);
+    process.kill(stopped.service.pid, 'SIGSTOP');
+    call.write({ pcm: bytes(new Int16Array(4800)) });
+    call.end();
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    process.kill(stopped.service.pid, 'SIGCONT');
+    assert.equal((await response).samples, 9600);
+  } finally {
+    await stopped[Symbol.asyncDispose]();
+  }
 });

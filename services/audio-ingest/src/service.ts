@@ -1,5 +1,5 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { OpenRequest, RunningService, ServiceContext } from '@talkmesh/service-kit';
+import { mapHandlers, type OpenRequest, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
 import { PeerHost } from '@talkmesh/webrtc';
 import type { Config } from './config.js';
 import { controlServices, type HeldSession } from './control.js';
@@ -9,7 +9,7 @@ import { Microphone } from './microphone.js';
 import { IngestSession } from './session.js';
 import { SileroModel } from './silero.js';
 
-/** Puts audio-ingest together: sessions, one WebRTC child, one voice activity network. */
+/** Starts audio-ingest: its sessions share one WebRTC child process and one voice activity model. */
 export async function startAudioIngest(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, bus, log } = context;
   const metrics = createIngestMetrics(context.metrics);
@@ -29,10 +29,10 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
     stopMs: config.vadStopMs,
   };
 
-  const open = async ({ sessionId, epoch, ingest, resume }: OpenRequest): Promise<void> => {
-    if (ingest == null) throw new MeshError('ARGUMENT_INVALID', 'audio-ingest is opened with ingest options');
+  const open = async ({ sessionId, epoch, ingest, takeOver }: OpenRequest): Promise<void> => {
+    if (ingest == null) throw new MeshError('ARGUMENT_INVALID', 'audio-ingest needs OpenRequest.ingest');
     const voice = ingest.vad ? { voice: { detector: silero.detector(), gate } } : {};
-    const session = new IngestSession({ sessionId, epoch, resume, bus, log, metrics, ...voice });
+    const session = new IngestSession({ sessionId, epoch, takeOver, bus, log, metrics, ...voice });
     sessions.set(sessionId, { session, microphone: new Microphone(host, session) });
     await bus.flush();
   };
@@ -48,14 +48,7 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
   const limits = { maxSeconds: streamMaxSeconds, aheadMs: streamAheadMs, idleMs: streamIdleMs, stallMs: streamStallMs };
   return {
     grpc: controlServices({ sessions, limits }),
-    worker: {
-      capacity: config.capacity,
-      model: '',
-      sessions: () => sessions.size,
-      open,
-      close,
-      stats: () => [...sessions.values()].map(({ session }) => session.stats()),
-    },
+    worker: mapHandlers(config.capacity, sessions, { open, close }),
     async [Symbol.asyncDispose]() {
       await host[Symbol.asyncDispose]();
       await silero[Symbol.asyncDispose]();

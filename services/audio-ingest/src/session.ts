@@ -1,9 +1,10 @@
 import { type AudioMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
+import { ChannelMixer } from '@talkmesh/media';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
 import { listenToPlayhead } from './inbound.js';
 import type { IngestMetrics } from './metrics.js';
+import { MicFramer } from './mic-framer.js';
 import { Outbound } from './outbound.js';
-import { MicStage, mixInterleaved } from './stage.js';
 import { type VoiceOptions, VoiceWatch } from './voice.js';
 
 export type SourceKind = 'microphone' | 'stream';
@@ -16,19 +17,19 @@ export interface SessionOptions {
   readonly metrics: IngestMetrics;
   /** Absent: no voice activity detection. */
   readonly voice?: Pick<VoiceOptions, 'detector' | 'gate'>;
-  /** Taken over from another worker, whose stream may have broken off in the middle of a turn. */
-  readonly resume?: boolean;
+  /** True at a takeover: a stream to the previous worker may have ended in the middle of a turn. */
+  readonly takeOver?: boolean;
 }
 
-/** Numbers of messages are 32 bits wide. */
+/** Keeps sequence numbers within 32 bits. */
 const SEQUENCES = 2 ** 31;
-/** How long the sender of a stream that broke off may take to come again before its turn is ended for it. */
-const ORPHAN_MS = 5000;
+/** How long after a takeover the sender of an interrupted stream may take to reconnect; then its turn is ended. */
+const ORPHAN_TURN_MS = 5000;
 
-/** One session: one source of sound at a time, `mic` messages out, and events of somebody speaking. */
+/** One session: takes audio from one source at a time, publishes `mic` messages and the events that speech started or stopped. */
 export class IngestSession {
   readonly #options: SessionOptions;
-  readonly #stage: MicStage;
+  readonly #framer: MicFramer;
   readonly #outbound: Outbound;
   readonly #voice: VoiceWatch | undefined;
   readonly #stopListening: () => void;
@@ -38,7 +39,8 @@ export class IngestSession {
   #source: { readonly kind: SourceKind } | undefined;
   #blocks = 0;
   #unsent = 0;
-  #orphan: NodeJS.Timeout | undefined;
+  #streamSamples = 0;
+  #orphanTimer: NodeJS.Timeout | undefined;
   #onPlayhead: (playhead: PlayheadMessage) => void = () => {};
   #mediaTimeUs: number | undefined;
 
@@ -46,19 +48,20 @@ export class IngestSession {
     const { sessionId, epoch, bus, log, metrics } = options;
     this.#options = options;
     this.#at = { epoch, turn: 0 };
-    // A millisecond is shorter than any message, so the numbers of the worker before were lower.
-    this.#stage = new MicStage(sessionId, options.resume === true ? Date.now() % SEQUENCES : 0);
+    // A worker sends less than one message per millisecond, so the time in ms is above all sequence numbers of the previous worker.
+    this.#framer = new MicFramer(sessionId, options.takeOver === true ? Date.now() % SEQUENCES : 0);
     this.#outbound = new Outbound(bus, sessionId);
     this.#voice =
       options.voice &&
       new VoiceWatch({
         ...options.voice,
-        log: log.child({ session_id: sessionId }),
+        log: log.child({ sessionId }),
         took: metrics.vad,
         onStart: () => this.#outbound.event({ type: 'speech.started' }, this.#at),
         onStop: (durationMs) => this.#outbound.event({ type: 'speech.stopped', durationMs }, this.#at),
       });
-    if (options.resume === true) this.#orphan = setTimeout(() => this.#publish(this.#stage.endTurn()), ORPHAN_MS);
+    if (options.takeOver === true)
+      this.#orphanTimer = setTimeout(() => this.#publish(this.#framer.endTurn()), ORPHAN_TURN_MS);
     this.#stopListening = listenToPlayhead(bus, sessionId, (playhead) => {
       this.#at = { epoch: Math.max(this.#at.epoch, playhead.epoch), turn: playhead.turn };
       this.#mediaTimeUs = playhead.mediaTimeUs;
@@ -66,53 +69,57 @@ export class IngestSession {
     });
   }
 
-  /** Aborted when the session is closed. */
   get closed(): AbortSignal {
     return this.#closed.signal;
   }
 
-  /** Settles when what comes reaches NATS. A stream waits: what is refused now can be sent to the worker that goes on. @throws the signal's reason */
+  /** Resolves when NATS is reachable; a stream waits, so that lost audio is sent to the next worker. @throws the signal's reason */
   reachable(signal: AbortSignal): Promise<void> {
     return this.#outbound.reachable(signal);
   }
 
-  /** Samples at 24 kHz that were taken in and did not go out before the session moved. */
+  /** Samples at 24 kHz that were accepted but not published before the session moved. */
   get unsent(): number {
     return this.#unsent;
   }
 
-  /** The session's playhead as far as it is known. */
   get mediaTimeUs(): number | undefined {
     return this.#mediaTimeUs;
   }
 
-  /** @throws MeshError SESSION_EXISTS when a source feeds the session, SESSION_ENDED */
+  /** @throws MeshError SESSION_EXISTS when the session already has a source, SESSION_ENDED */
   assertFree(): void {
     if (this.closed.aborted) throw new MeshError('SESSION_ENDED', 'the session has ended');
     if (this.#source !== undefined)
-      throw new MeshError('SESSION_EXISTS', `a ${this.#source.kind} feeds this session already; end it first`);
+      throw new MeshError('SESSION_EXISTS', `a ${this.#source.kind} already sends audio to this session; end it first`);
   }
 
-  /** Claims the session's one place for a source. @throws MeshError SESSION_EXISTS, SESSION_ENDED */
+  /** Makes the caller the session's only source. @throws MeshError SESSION_EXISTS, SESSION_ENDED */
   claim(kind: SourceKind, onPlayhead: (playhead: PlayheadMessage) => void = () => {}): AudioSource {
     this.assertFree();
-    clearTimeout(this.#orphan);
+    clearTimeout(this.#orphanTimer);
     const source = { kind };
+    const mixer = new ChannelMixer();
     this.#source = source;
     this.#onPlayhead = onPlayhead;
-    const whenMine = (work: () => void) => () => {
+    const ifCurrent = (work: () => void) => () => {
       if (this.#source === source) work();
     };
     return {
-      push: (pcm, rateHz, channels) => whenMine(() => this.#push(pcm, rateHz, channels, kind))(),
-      endTurn: whenMine(() => this.#publish(this.#stage.endTurn())),
-      release: whenMine(() => this.#release()),
+      push: (pcm, rateHz, channels) =>
+        ifCurrent(() => this.#push(mixer.pushInterleaved(pcm, channels), rateHz, kind))(),
+      endTurn: ifCurrent(() => this.#publish(this.#framer.endTurn())),
+      release: ifCurrent(() => this.#release()),
     };
   }
 
-  /** A connection broke by a fault of this service. */
+  /** Records how many samples per channel of the current stream were accepted, so that a caller who got no answer can ask. */
+  countStream(samples: number): void {
+    this.#streamSamples = samples;
+  }
+
   peerLost(): void {
-    const message = 'the WebRTC process crashed and was started again; offer again';
+    const message = 'the WebRTC process crashed and was restarted; send a new offer';
     this.#outbound.event({ type: 'error', service: 'audio-ingest', reason: 'PEER_LOST', message }, this.#at);
   }
 
@@ -122,23 +129,27 @@ export class IngestSession {
       epoch: this.#at.epoch,
       chunk: 0,
       itemsIn: this.#blocks,
-      itemsOut: this.#stage.messages,
+      itemsOut: this.#framer.messages,
       dropped: this.#voice?.skipped ?? 0,
       p50Ms: this.#stepMs.p(0.5),
       p95Ms: this.#stepMs.p(0.95),
       late: 0,
+      streamSamples: this.#streamSamples,
     };
   }
 
-  /** @param reason `moved`: another worker goes on, so a stream is told to come again instead of that it is over */
+  /** @param reason `moved`: another worker continues, so a stream gets PEER_LOST (send again) instead of SESSION_ENDED */
   async close(reason = 'ended'): Promise<void> {
-    clearTimeout(this.#orphan);
+    clearTimeout(this.#orphanTimer);
     const moved = reason === 'moved';
-    if (moved && this.#outbound.broken) this.#unsent = this.#stage.pending;
-    else if (moved) this.#publish(this.#stage.handOver());
+    if (moved && this.#outbound.broken) this.#unsent = this.#framer.pending;
+    else if (moved) this.#publish(this.#framer.handOver());
     this.#closed.abort(
       moved
-        ? new MeshError('PEER_LOST', 'the session moved to another worker: stream again what was not received')
+        ? new MeshError(
+            'PEER_LOST',
+            'the session moved to another worker; open a new stream and send the samples after samples_received',
+          )
         : new MeshError('SESSION_ENDED', 'the session has ended'),
     );
     this.#stopListening();
@@ -146,14 +157,14 @@ export class IngestSession {
     await this.#voice?.close();
   }
 
-  #push(pcm: Int16Array, rateHz: number, channels: number, source: SourceKind): void {
+  #push(pcm: Int16Array, rateHz: number, source: SourceKind): void {
     const startMs = performance.now();
     this.#blocks++;
-    this.#publish(this.#stage.push(mixInterleaved(pcm, channels), rateHz));
+    this.#publish(this.#framer.push(pcm, rateHz));
     const tookMs = performance.now() - startMs;
     this.#stepMs.add(tookMs);
     this.#options.metrics.step.observe(tookMs / 1000);
-    this.#options.metrics.seconds.inc({ source }, pcm.length / channels / rateHz);
+    this.#options.metrics.seconds.inc({ source }, pcm.length / rateHz);
   }
 
   #publish(messages: readonly AudioMessage[]): void {
@@ -164,14 +175,14 @@ export class IngestSession {
   }
 
   #release(): void {
-    this.#publish(this.#stage.pause());
+    this.#publish(this.#framer.pause());
     this.#voice?.sourceGone();
     this.#source = undefined;
     this.#onPlayhead = () => {};
   }
 }
 
-/** The one source that feeds a session. After `release` it does nothing. */
+/** The source that currently feeds a session. After `release` its methods do nothing. */
 export interface AudioSource {
   /** @param pcm interleaved */
   push(pcm: Int16Array, rateHz: number, channels: number): void;

@@ -30,7 +30,7 @@ async function probabilities(pcm: Int16Array, step = 480): Promise<number[]> {
 }
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-test('speech is speech; silence, noise and a tone are not', async () => {
+test('speech is detected; silence, noise and a tone are not', async () => {
   const spoken = await probabilities(await speech());
   assert.ok(mean(spoken) > 0.6, `speech ${mean(spoken)}`);
   let seed = 1;
@@ -46,7 +46,7 @@ test('speech is speech; silence, noise and a tone are not', async () => {
     assert.ok(mean(await probabilities(pcm)) < 0.35, `${what} ${mean(await probabilities(pcm))}`);
 });
 
-test('the size of the blocks does not matter, and every 32 ms give one probability', async () => {
+test('every 32 ms yield one probability, whatever the block size', async () => {
   const pcm = await speech();
   const [small, large] = [await probabilities(pcm, 480), await probabilities(pcm, 4800)];
   assert.equal(small.length, large.length);
@@ -54,7 +54,7 @@ test('the size of the blocks does not matter, and every 32 ms give one probabili
   assert.ok(Math.abs(small.length - (pcm.length * 1000) / 24_000 / WINDOW_MS) < 2);
 });
 
-test('with the gate of the service one sentence is one piece of speech', async () => {
+test('with the default gate one sentence is one stretch of speech', async () => {
   const config = parseConfig({});
   const gate = new SpeechGate({
     startThreshold: config.vadStartProbability,
@@ -67,7 +67,7 @@ test('with the gate of the service one sentence is one piece of speech', async (
   assert.deepEqual(changes, ['start', 'stop']);
 });
 
-test('two microphones do not hear each other', async () => {
+test('the states of two detectors are independent', async () => {
   const pcm = await speech();
   const alone = await probabilities(pcm);
   const [a, b] = [model.detector(), model.detector()];
@@ -79,7 +79,7 @@ test('two microphones do not hear each other', async () => {
   assert.deepEqual(together, alone);
 });
 
-test('a file that is no network says so', async () => {
+test('a file that is not an ONNX model is rejected', async () => {
   await assert.rejects(
     SileroModel.load(new URL('./testing/speech.wav', import.meta.url).pathname, log),
     (error) => error instanceof MeshError && error.reason === 'MODEL_INVALID',

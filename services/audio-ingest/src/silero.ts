@@ -17,7 +17,7 @@ interface Engine {
   readonly rate: TensorHandle;
 }
 
-/** The network, loaded once for all sessions of the process, in a thread of its own. */
+/** The model, loaded once per process and run in a thread of its own for all sessions. */
 export class SileroModel implements AsyncDisposable {
   readonly #path: string;
   readonly #log: Logger;
@@ -56,7 +56,7 @@ export class SileroModel implements AsyncDisposable {
     const rate = executor.upload(BigInt64Array.of(BigInt(RATE_HZ)), 'int64', [1]);
     executor.failed.catch((err: unknown) => {
       if (this.#disposed) return;
-      this.#log.error({ err }, 'voice activity detection died and is started again');
+      this.#log.error({ err }, 'the voice activity detection thread exited and is restarted');
       this.#engine = this.#start();
       this.#engine.catch(() => undefined);
     });
@@ -76,7 +76,7 @@ export class SileroDetector {
     this.#engineNow = engineNow;
   }
 
-  /** @returns one probability per window of 32 ms that was completed. @throws MeshError INTERNAL; the next call starts afresh */
+  /** @returns one probability per window of 32 ms that was completed. @throws MeshError INTERNAL; the next call starts with fresh state */
   async push(pcm24k: Int16Array): Promise<number[]> {
     const more = this.#resampler.push(fromPcm16(pcm24k));
     const samples = new Float32Array(this.#pending.length + more.length);
@@ -109,7 +109,8 @@ export class SileroDetector {
         inputs: { input, state, sr: rate },
         outputs: ['output', 'stateN'],
       });
-      if (output === undefined || stateN === undefined) throw new RangeError('the VAD network gave no output');
+      if (output === undefined || stateN === undefined)
+        throw new RangeError('the VAD model returned no output; TALKMESH_VAD_MODEL must be Silero VAD v5');
       this.#state = { engine, handle: stateN };
       const [probability] = (await executor.download(output)) as Float32Array;
       executor.release(output);
@@ -119,7 +120,7 @@ export class SileroDetector {
     }
   }
 
-  /** A state belongs to the engine that made it; after a restart it begins with zeros. */
+  /** The recurrent state belongs to the engine that produced it; after a restart it is zero. */
   #takeState(engine: Engine): TensorHandle {
     const held = this.#state;
     this.#state = undefined;

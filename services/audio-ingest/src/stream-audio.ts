@@ -1,4 +1,5 @@
 import { assertSessionId, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { afterSilence } from '@talkmesh/service-kit';
 import { StreamPacer } from './pacer.js';
 import type { AudioSource, IngestSession } from './session.js';
 
@@ -6,7 +7,6 @@ export const MAX_MESSAGE_BYTES = 65_536;
 const MIN_RATE_HZ = 8000;
 const MAX_RATE_HZ = 48_000;
 
-/** One message of StreamAudio. */
 export interface StreamMessage {
   readonly sessionId: string;
   readonly sampleRateHz: number;
@@ -21,6 +21,12 @@ export interface StreamLimits {
   readonly stallMs: number;
 }
 
+/** A process that was stopped reads the playheads that came in the meantime before it calls the playhead stalled. */
+const PATIENT_TIMER = {
+  setTimer: (callback: () => void, delayMs: number) => afterSilence(delayMs, callback),
+  clearTimer: (handle: unknown) => (handle as ReturnType<typeof afterSilence>).cancel(),
+};
+
 interface Format {
   readonly sessionId: string;
   readonly rateHz: number;
@@ -28,10 +34,10 @@ interface Format {
 }
 
 /**
- * Feeds a session from a stream of PCM until it ends; the last `mic` message then says so.
+ * Feeds a session from a stream of PCM until it ends, then ends the turn: its last `mic` message is marked `endOfTurn`.
  * @returns samples per channel and their duration
- * @throws MeshError for every limit; what was published before stays, and its turn is ended. PEER_LOST when the session moved:
- * its metadata tell `samples_received` (per channel), and a stream of the rest goes on in the same turn
+ * @throws MeshError for every limit; audio published before stays published, and its turn is ended. PEER_LOST when the session
+ * moved: its metadata holds `samples_received` (per channel), and a new stream of the remaining samples continues the same turn
  */
 export async function streamAudio(
   messages: AsyncIterator<StreamMessage>,
@@ -44,15 +50,18 @@ export async function streamAudio(
   const format = readFormat(first);
   const session = sessionOf(format.sessionId);
   const signal = AbortSignal.any([cancelled, session.closed]);
-  const pacer = new StreamPacer(limits, session.mediaTimeUs);
+  const pacer = new StreamPacer({ ...limits, ...PATIENT_TIMER }, session.mediaTimeUs);
   const source = session.claim('stream', (playhead) => pacer.playhead(playhead.mediaTimeUs));
+  session.countStream(0);
+  const joiner = new FrameJoiner(2 * format.channels);
   let samples = 0;
-  let goesOn = false;
+  let continuesElsewhere = false;
   try {
     for (let message: StreamMessage | undefined = first; message !== undefined; ) {
       await pacer.room(signal);
       await session.reachable(signal);
-      samples += accept(message, format, samples, limits.maxSeconds, source);
+      samples += accept(message, format, samples, limits.maxSeconds, source, joiner);
+      session.countStream(samples);
       pacer.sent((message.pcm.byteLength * 1000) / (2 * format.channels * format.rateHz));
       message = await nextWithin(messages, limits.idleMs, signal);
     }
@@ -60,15 +69,15 @@ export async function streamAudio(
     return { samples, seconds: samples / format.rateHz };
   } catch (thrown) {
     const error = MeshError.from(thrown);
-    // The next stream goes on in the same turn, on another worker.
+    // The sender continues the same turn on another worker, so the turn must not end here.
     if (session.closed.aborted && error.reason === 'PEER_LOST') {
-      goesOn = true;
+      continuesElsewhere = true;
       const received = samples - Math.ceil((session.unsent * format.rateHz) / SPEECH_RATE_HZ);
       throw new MeshError('PEER_LOST', error.message, { metadata: { samples_received: String(received) } });
     }
     throw error;
   } finally {
-    if (samples > 0 && !goesOn) source.endTurn();
+    if (samples > 0 && !continuesElsewhere) source.endTurn();
     source.release();
   }
 }
@@ -78,10 +87,10 @@ function readFormat({ sessionId, sampleRateHz, channels }: StreamMessage): Forma
   if (sampleRateHz < MIN_RATE_HZ || sampleRateHz > MAX_RATE_HZ)
     throw new MeshError(
       'AUDIO_FORMAT_INVALID',
-      `sample_rate_hz is ${MIN_RATE_HZ} to ${MAX_RATE_HZ}, not ${sampleRateHz}`,
+      `sample_rate_hz must be ${MIN_RATE_HZ} to ${MAX_RATE_HZ}, not ${sampleRateHz}`,
     );
   if (channels !== 1 && channels !== 2)
-    throw new MeshError('AUDIO_FORMAT_INVALID', `channels is 1 or 2, not ${channels}`);
+    throw new MeshError('AUDIO_FORMAT_INVALID', `channels must be 1 or 2, not ${channels}`);
   return { sessionId, rateHz: sampleRateHz, channels };
 }
 
@@ -92,6 +101,7 @@ function accept(
   before: number,
   maxSeconds: number,
   source: AudioSource,
+  joiner: FrameJoiner,
 ): number {
   const { pcm, sessionId } = message;
   if (sessionId !== '' && sessionId !== format.sessionId)
@@ -99,22 +109,35 @@ function accept(
   if (pcm.byteLength > MAX_MESSAGE_BYTES)
     throw new MeshError(
       'BODY_TOO_LARGE',
-      `a message has ${pcm.byteLength} bytes of pcm, at most ${MAX_MESSAGE_BYTES} are taken`,
+      `a message has ${pcm.byteLength} bytes of pcm, at most ${MAX_MESSAGE_BYTES} are accepted`,
     );
-  const frameBytes = 2 * format.channels;
-  if (pcm.byteLength % frameBytes !== 0)
-    throw new MeshError(
-      'AUDIO_FORMAT_INVALID',
-      `pcm holds whole samples of ${frameBytes} bytes, not ${pcm.byteLength} bytes`,
-    );
-  const samples = pcm.byteLength / frameBytes;
+  const whole = joiner.push(pcm);
+  const samples = whole.byteLength / (2 * format.channels);
   if (before + samples > maxSeconds * format.rateHz)
     throw new MeshError('AUDIO_TOO_LONG', `a stream has at most ${maxSeconds} s of audio`);
-  if (samples > 0) source.push(toSamples(pcm), format.rateHz, format.channels);
+  if (samples > 0) source.push(toSamples(whole), format.rateHz, format.channels);
   return samples;
 }
 
-/** Little-endian bytes at any offset. */
+/** Messages may be cut anywhere, as speech services send them over HTTP: bytes that fill no frame of all channels wait for the next message. */
+class FrameJoiner {
+  readonly #frameBytes: number;
+  #waiting = Buffer.alloc(0);
+
+  constructor(frameBytes: number) {
+    this.#frameBytes = frameBytes;
+  }
+
+  /** @returns whole frames */
+  push(bytes: Uint8Array): Uint8Array {
+    const all = this.#waiting.length === 0 ? bytes : Buffer.concat([this.#waiting, bytes]);
+    const whole = all.byteLength - (all.byteLength % this.#frameBytes);
+    this.#waiting = Buffer.from(all.subarray(whole));
+    return all.subarray(0, whole);
+  }
+}
+
+/** Reads little-endian samples; the bytes may start at an odd offset. */
 function toSamples(bytes: Uint8Array): Int16Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Int16Array.from({ length: bytes.byteLength / 2 }, (_, i) => view.getInt16(2 * i, true));
@@ -127,19 +150,19 @@ async function nextWithin(
   signal: AbortSignal,
 ): Promise<StreamMessage | undefined> {
   signal.throwIfAborted();
-  let timer: NodeJS.Timeout | undefined;
+  let idleTimer: ReturnType<typeof afterSilence> | undefined;
   let onAbort: (() => void) | undefined;
   const interrupted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
-    const idle = `nothing came for ${idleMs} ms; end the stream when there is no more audio`;
-    timer = setTimeout(() => reject(new MeshError('DEADLINE_EXCEEDED', idle)), idleMs);
+    const idle = `no message was received for ${idleMs} ms; end the stream when there is no more audio`;
+    idleTimer = afterSilence(idleMs, () => reject(new MeshError('DEADLINE_EXCEEDED', idle)));
   });
   try {
     const next = await Promise.race([messages.next(), interrupted]);
     return next.done ? undefined : next.value;
   } finally {
-    clearTimeout(timer);
+    idleTimer?.cancel();
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
   }
 }

@@ -2,29 +2,29 @@ import { SpeechGate, type SpeechGateOptions } from '@talkmesh/media';
 import { BoundedQueue, type Histogram, type Logger } from '@talkmesh/service-kit';
 import { type SileroDetector, WINDOW_MS } from './silero.js';
 
-/** 2 s of `mic` messages: a microphone is live, and what is older than that is not worth hearing. */
+/** 2 s of `mic` messages. A microphone is live: detection on older audio would come too late for a barge-in. */
 const LIVE_FRAMES = 100;
-/** More than a stream may be ahead of its playhead (30 s of messages): it comes in bursts, and all of it is heard. */
+/** 30 s of messages, more than a stream may be ahead of its playhead: a stream arrives in bursts, and all of it is analysed. */
 const QUEUE_FRAMES = 1500;
 
 export interface VoiceOptions {
   readonly detector: Pick<SileroDetector, 'push' | 'close'>;
   readonly gate: Required<SpeechGateOptions>;
   readonly log: Logger;
-  /** Seconds a message took. */
+  /** Observes the detection time of each message, seconds. */
   readonly took?: Histogram;
   readonly onStart: () => void;
   readonly onStop: (durationMs: number) => void;
 }
 
-/** Tells when somebody begins and stops to speak. Works beside the sound, never in its way: when it does not keep up, it skips. */
+/** Detects when the user starts and stops speaking. It never delays audio: when it falls behind, it skips messages. */
 export class VoiceWatch {
   readonly #options: VoiceOptions;
   readonly #gate: SpeechGate;
-  /** `undefined`: the source ended here. */
+  /** `undefined` marks the end of a source. */
   readonly #queue: BoundedQueue<Int16Array | undefined>;
-  readonly #worked: Promise<void>;
-  #heardMs = 0;
+  readonly #loop: Promise<void>;
+  #analysedMs = 0;
   #startedAtMs = 0;
   #skipped = 0;
 
@@ -37,21 +37,20 @@ export class VoiceWatch {
       policy: 'drop-oldest',
       onDrop: () => this.#skipped++,
     });
-    this.#worked = this.#work();
+    this.#loop = this.#run();
   }
 
-  /** Messages not looked at. */
   get skipped(): number {
     return this.#skipped;
   }
 
-  /** @param live a microphone: skipped rather than heard late */
+  /** @param live true for a microphone, whose messages are skipped when the queue is long */
   push(pcm24k: Int16Array, live: boolean): void {
     if (live && this.#queue.size >= LIVE_FRAMES) this.#skipped++;
     else this.#queue.push(pcm24k);
   }
 
-  /** The source is gone: speech that is going on when its last message was heard has ended. */
+  /** The source disconnected: speech still active after its last message ends there. */
   sourceGone(): void {
     this.#queue.push(undefined);
   }
@@ -59,40 +58,40 @@ export class VoiceWatch {
   async close(): Promise<void> {
     this.#queue.clear();
     this.#queue.close();
-    await this.#worked;
+    await this.#loop;
     this.#options.detector.close();
   }
 
-  async #work(): Promise<void> {
+  async #run(): Promise<void> {
     const { detector, log, took } = this.#options;
     for await (const pcm of this.#queue) {
       if (pcm === undefined) {
-        this.#ended();
+        this.#endSpeech();
         continue;
       }
       const startMs = performance.now();
       try {
-        for (const probability of await detector.push(pcm)) this.#heard(probability);
+        for (const probability of await detector.push(pcm)) this.#onProbability(probability);
         took?.observe((performance.now() - startMs) / 1000);
       } catch (err) {
         this.#skipped++;
-        log.error({ err }, 'voice activity detection failed for a message');
+        log.error({ err }, 'voice activity detection failed for a message, which was skipped');
       }
     }
   }
 
-  #ended(): void {
-    if (this.#gate.speaking) this.#options.onStop(Math.max(0, this.#heardMs - this.#startedAtMs));
+  #endSpeech(): void {
+    if (this.#gate.speaking) this.#options.onStop(Math.max(0, this.#analysedMs - this.#startedAtMs));
     this.#gate.reset();
   }
 
-  #heard(probability: number): void {
+  #onProbability(probability: number): void {
     const { gate, onStart, onStop } = this.#options;
-    this.#heardMs += WINDOW_MS;
+    this.#analysedMs += WINDOW_MS;
     const change = this.#gate.push(probability, WINDOW_MS);
     if (change === 'start') {
-      this.#startedAtMs = this.#heardMs - gate.startMs;
+      this.#startedAtMs = this.#analysedMs - gate.startMs;
       onStart();
-    } else if (change === 'stop') onStop(Math.max(0, this.#heardMs - gate.stopMs - this.#startedAtMs));
+    } else if (change === 'stop') onStop(Math.max(0, this.#analysedMs - gate.stopMs - this.#startedAtMs));
   }
 }

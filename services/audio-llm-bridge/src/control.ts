@@ -15,10 +15,14 @@ export function conversationService(sessions: ReadonlyMap<string, BridgeSession>
     implementation: {
       say: unary(async ({ sessionId, text }: SessionOnly & { readonly text: string }, { signal }) => {
         const session = find(sessions, sessionId);
-        return { turn: await session.say(spokenText(text), signal) };
+        return session.say(spokenText(text), signal);
       }),
       interrupt: unary(async ({ sessionId }: SessionOnly) => ({ interrupted: find(sessions, sessionId).interrupt() })),
       pause: unary(async ({ sessionId }: SessionOnly) => ({ paused: find(sessions, sessionId).pause() })),
+      answerTool: unary(async ({ sessionId, callId, output }: SessionOnly & { callId: string; output: string }) => {
+        find(sessions, sessionId).answerTool({ id: callId, output });
+        return {};
+      }),
       resume: unary(async ({ sessionId }: SessionOnly) => ({ resumed: find(sessions, sessionId).resume() })),
     },
   };
@@ -27,18 +31,18 @@ export function conversationService(sessions: ReadonlyMap<string, BridgeSession>
 function find(sessions: ReadonlyMap<string, BridgeSession>, sessionId: string): BridgeSession {
   const session = sessions.get(assertSessionId(sessionId));
   if (session !== undefined) return session;
-  throw new MeshError('SESSION_NOT_FOUND', 'this bridge holds no session of that id');
+  throw new MeshError('SESSION_NOT_FOUND', 'this bridge holds no session with this id');
 }
 
-/** The text without control characters. @throws MeshError ARGUMENT_INVALID */
+/** Replaces control characters by spaces. @throws MeshError ARGUMENT_INVALID */
 export function spokenText(text: string): string {
   const plain = text.replace(/\p{Cc}+/gu, ' ').trim();
   if (!/[\p{L}\p{N}]/u.test(plain))
-    throw new MeshError('ARGUMENT_INVALID', 'text must hold something that can be spoken');
+    throw new MeshError('ARGUMENT_INVALID', 'text must contain a letter or a digit to speak');
   if (plain.length > MAX_TEXT_CHARACTERS)
     throw new MeshError(
       'ARGUMENT_INVALID',
-      `text has ${plain.length} characters; at most ${MAX_TEXT_CHARACTERS} are spoken`,
+      `text has ${plain.length} characters; at most ${MAX_TEXT_CHARACTERS} are allowed`,
     );
   return plain;
 }

@@ -1,20 +1,23 @@
 import { decodeAudio, decodePlayhead, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
-import type { StageInput } from './stage.js';
+import type { ConversationInput } from './conversation.js';
 
-/** Numbers this far behind are no repetition: they wrapped around. */
-const REPEATED_AT_MOST = 3000;
+/** A sequence number further behind than this is no duplicate: the counter has wrapped around. */
+const MAX_DUPLICATE_DISTANCE = 3000;
 
-/** The session's three streams as stage inputs. What is malformed never gets here: the bus counts and drops it. */
-export function subscribeInbound(bus: Bus, sessionId: string, onInput: (input: StageInput) => void): Disposable {
+/** Passes the session's three streams on as inputs of its conversation. The bus counts and drops malformed messages. */
+export function subscribeInbound(bus: Bus, sessionId: string, onInput: (input: ConversationInput) => void): Disposable {
   let newest = Number.NEGATIVE_INFINITY;
   const subscriptions = [
     bus.subscribe('mic', sessionId, (payload) => {
       const { sampleRateHz, pcm, endOfTurn, sequence } = decodeAudio(payload);
       if (sampleRateHz !== SPEECH_RATE_HZ)
-        throw new MeshError('MESSAGE_MALFORMED', `mic audio has ${SPEECH_RATE_HZ} Hz, not ${sampleRateHz}`);
-      // After NATS was away its sender says again what may not have come.
-      if (sequence <= newest && newest - sequence < REPEATED_AT_MOST) return;
+        throw new MeshError(
+          'MESSAGE_MALFORMED',
+          `microphone audio must have ${SPEECH_RATE_HZ} Hz, not ${sampleRateHz}`,
+        );
+      // After a NATS outage the sender republishes what may not have arrived.
+      if (sequence <= newest && newest - sequence < MAX_DUPLICATE_DISTANCE) return;
       newest = sequence;
       onInput({ kind: 'mic', pcm, endOfTurn });
     }),

@@ -3,20 +3,54 @@ import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
 export interface BridgeMetrics {
   readonly turns: Counter;
   readonly replySeconds: Histogram;
+  readonly providerSeconds: Histogram;
+  readonly toolCalls: Counter;
+  readonly turnWaitSeconds: Histogram;
   readonly opaque: Counter;
+  readonly eventType: (type: string) => string;
+}
+
+/** A provider decides the names of its events, and each distinct one is a time series. */
+const MAX_EVENT_TYPES = 100;
+
+/** Replaces names of events by `other` when there are too many. */
+export function eventTypes(): (type: string) => string {
+  const known = new Set<string>();
+  return (type) => {
+    if (known.size < MAX_EVENT_TYPES && /^[\w.]{1,60}$/.test(type)) known.add(type);
+    return known.has(type) ? type : 'other';
+  };
 }
 
 export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
   return {
-    turns: metrics.counter('talkmesh_turns_total', 'Turns the avatar spoke', ['provider', 'outcome']),
+    turns: metrics.counter(
+      'talkmesh_turns_total',
+      'Turns that are over, by outcome: played, interrupted, or cancelled before any of it was heard',
+      ['provider', 'outcome'],
+    ),
     replySeconds: metrics.histogram(
       'talkmesh_reply_seconds',
-      'From the end of what the user said to the first speech of the reply',
+      'Time from the end of the user speech to the first speech of the reply',
       ['provider'],
     ),
-    opaque: metrics.counter('talkmesh_provider_events_total', 'Provider events the bridge does not interpret', [
+    providerSeconds: metrics.histogram(
+      'talkmesh_provider_seconds',
+      'Time that a conversation provider took for one step, apart from the time of the mesh',
+      ['provider', 'step'],
+    ),
+    toolCalls: metrics.counter('talkmesh_tool_calls_total', 'Tool calls by outcome: answered, expired or cancelled', [
+      'provider',
+      'outcome',
+    ]),
+    turnWaitSeconds: metrics.histogram(
+      'talkmesh_turn_wait_seconds',
+      'Time from the first speech of a turn until the listener hears it, when no other turn is spoken',
+    ),
+    opaque: metrics.counter('talkmesh_provider_events_total', 'Provider events that the bridge does not interpret', [
       'provider',
       'type',
     ]),
+    eventType: eventTypes(),
   };
 }

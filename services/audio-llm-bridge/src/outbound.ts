@@ -1,15 +1,15 @@
 import { encodeAudio, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
-import type { SpeechPiece, StageOutput } from './stage.js';
+import type { ConversationOutput, SpeechPiece } from './conversation.js';
 
-/** A minute of messages of 20 ms: more than is ever sent ahead. */
-const MAX_UNHEARD = 3000;
+/** One minute of 20 ms messages, more than is ever sent ahead of the playhead. */
+const MAX_UNHEARD_MESSAGES = 3000;
 
-/** Publishes a session's speech and events, in order. */
+/** Publishes a session's speech and events in order, and keeps the speech that the listener has not heard so that it can be republished. */
 export class Outbound {
   readonly #bus: Bus;
   readonly #sessionId: string;
-  /** Sent and not heard yet, oldest first. */
+  /** Speech that was sent and not yet heard, oldest first. */
   #unheard: SpeechPiece[] = [];
 
   constructor(bus: Bus, sessionId: string) {
@@ -19,7 +19,7 @@ export class Outbound {
 
   speech(piece: SpeechPiece): void {
     this.#unheard.push(piece);
-    if (this.#unheard.length > MAX_UNHEARD) this.#unheard.shift();
+    if (this.#unheard.length > MAX_UNHEARD_MESSAGES) this.#unheard.shift();
     this.#publish(piece);
   }
 
@@ -31,8 +31,8 @@ export class Outbound {
       this.#unheard = this.#unheard.filter((piece) => !isHeard(piece));
   }
 
-  /** While NATS was away nothing of this reached anybody; whoever has it already knows it by turn and sample. */
-  again(): void {
+  /** Messages may be lost while the connection to NATS is down. Subscribers recognise duplicates by turn and first sample. */
+  republish(): void {
     for (const piece of this.#unheard) this.#publish(piece);
   }
 
@@ -44,8 +44,9 @@ export class Outbound {
     this.#bus.publish('speech', this.#sessionId, message);
   }
 
-  event({ epoch, turn, body }: Extract<StageOutput, { kind: 'event' }>): void {
-    if (body.type === 'turn.finished') this.#unheard = this.#unheard.filter((piece) => piece.turn !== turn);
-    this.#bus.publishEvent({ sid: this.#sessionId, epoch, turn, ...body });
+  event({ epoch, turn, body }: Extract<ConversationOutput, { kind: 'event' }>): void {
+    if (body.type === 'turn.finished' || body.type === 'turn.cancelled')
+      this.#unheard = this.#unheard.filter((piece) => piece.turn !== turn);
+    this.#bus.publishEvent({ sessionId: this.#sessionId, epoch, turn, ...body });
   }
 }

@@ -4,10 +4,10 @@ const FULL_SCALE = 32_768;
 const FRAME_MS = 20;
 /** A frame this much quieter than the loudest one is silence... */
 const SILENCE_RATIO = 0.06;
-/** ...and so is anything below this RMS (-50 dBFS), however quiet the rest. */
+/** ...and so is any frame below this RMS (-50 dBFS). */
 const SILENCE_FLOOR = 0.003;
 const MARGIN_MS = 80;
-/** Pieces that are worked on at once: short enough not to hold up other sessions. */
+/** Length of the pieces that are processed without a break, short enough not to delay other sessions. */
 const PIECE_MS = { shortest: 1200, longest: 2400 } as const;
 
 export function joinPcm(parts: readonly Int16Array[]): Int16Array {
@@ -20,6 +20,14 @@ export function joinPcm(parts: readonly Int16Array[]): Int16Array {
   return joined;
 }
 
+/** Copies of at most `ms` each, the messages in which providers emit speech. */
+export function inPieces(pcm: Int16Array, rateHz: number, ms = 100): Int16Array[] {
+  const step = Math.round((rateHz * ms) / 1000);
+  const pieces: Int16Array[] = [];
+  for (let at = 0; at < pcm.length; at += step) pieces.push(pcm.slice(at, at + step));
+  return pieces;
+}
+
 function frameLevels(pcm: Int16Array, frame: number): number[] {
   const levels: number[] = [];
   for (let at = 0; at < pcm.length; at += frame) levels.push(rms(pcm.subarray(at, at + frame)));
@@ -28,7 +36,7 @@ function frameLevels(pcm: Int16Array, frame: number): number[] {
 
 const frameSamples = (rateHz: number): number => Math.round((rateHz * FRAME_MS) / 1000);
 
-/** Cuts silence off both ends; all silence gives an empty array. */
+/** Removes silence at both ends; the result is empty when all of it is silent. */
 export function trimSilence(pcm: Int16Array, rateHz: number): Int16Array {
   const frame = frameSamples(rateHz);
   const levels = frameLevels(pcm, frame);
@@ -50,7 +58,10 @@ export function normaliseLoudness(pcm: Int16Array, targetRms = 0.1): Int16Array 
   return pcm.map((sample) => Math.round(sample * gain));
 }
 
-/** Ends of pieces, each at the quietest moment in reach: they may be processed apart and joined with `joinAtPause`. */
+/**
+ * Divides speech at its quietest moments, so that the pieces can be processed separately and joined with `joinAtPause`.
+ * @returns the ends of the pieces, samples
+ */
 export function pauses(pcm: Int16Array, rateHz: number): number[] {
   const frame = frameSamples(rateHz);
   const levels = frameLevels(pcm, frame);
@@ -58,8 +69,8 @@ export function pauses(pcm: Int16Array, rateHz: number): number[] {
   const ends: number[] = [];
   let start = 0;
   while (levels.length - start > longest) {
-    const reach = levels.slice(start + shortest, start + longest);
-    start += shortest + reach.indexOf(Math.min(...reach));
+    const candidates = levels.slice(start + shortest, start + longest);
+    start += shortest + candidates.indexOf(Math.min(...candidates));
     ends.push(start * frame);
   }
   return [...ends, pcm.length];
@@ -67,10 +78,10 @@ export function pauses(pcm: Int16Array, rateHz: number): number[] {
 
 export const joinOverlap = frameSamples;
 
-/** Cross-fades the overlap `tail` of the piece before into the beginning of `piece`, in place. */
+/** Cross-fades `tail`, the overlap that the previous piece ended with, into the beginning of `piece`, in place. */
 export function joinAtPause(tail: Int16Array, piece: Int16Array): void {
   for (let i = 0; i < Math.min(tail.length, piece.length); i++) {
-    const into = (i + 0.5) / tail.length;
-    piece[i] = Math.round((tail[i] ?? 0) * (1 - into) + (piece[i] ?? 0) * into);
+    const weight = (i + 0.5) / tail.length;
+    piece[i] = Math.round((tail[i] ?? 0) * (1 - weight) + (piece[i] ?? 0) * weight);
   }
 }

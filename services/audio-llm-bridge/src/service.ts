@@ -3,9 +3,10 @@ import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { conversationService } from './control.js';
 import { bridgeMetrics } from './metrics.js';
-import { findProvider } from './providers/registry.js';
+import { ProviderRegistry } from './providers/registry.js';
 import { BridgeSession } from './session.js';
-import { Espeak } from './tts/espeak.js';
+import { sessionChoicesOf } from './session-choices.js';
+import { Espeak, espeakOptions } from './tts/espeak.js';
 
 export async function startBridge({
   config,
@@ -13,16 +14,18 @@ export async function startBridge({
   bus,
   metrics: registry,
 }: ServiceContext<Config>): Promise<RunningService> {
-  const tts = new Espeak({
-    command: config.ttsCommand,
-    voice: config.ttsVoice,
-    wordsPerMinute: config.ttsWordsPerMinute,
-    deadlineMs: config.ttsDeadlineMs,
-  });
+  const tts = new Espeak(espeakOptions(config));
   await tts
     .check()
-    .catch((thrown: unknown) => log.warn({ reason: MeshError.from(thrown).reason, err: thrown }, 'no text-to-speech'));
+    .catch((thrown: unknown) =>
+      log.warn(
+        { reason: MeshError.from(thrown).reason, err: thrown },
+        'text-to-speech is not available; requests to speak a text will fail',
+      ),
+    );
   const metrics = bridgeMetrics(registry);
+  const providers = new ProviderRegistry(config);
+  log.info({ providers: providers.names }, 'conversation providers');
   const sessions = new Map<string, BridgeSession>();
 
   const close = async (sessionId: string, reason: string): Promise<void> => {
@@ -38,15 +41,15 @@ export async function startBridge({
       capacity: config.capacity,
       model: '',
       sessions: () => sessions.size,
-      async open({ sessionId, epoch, bridge, resume }) {
-        const provider = findProvider(bridge?.provider ?? '', config);
+      async open({ sessionId, epoch, bridge, takeOver }) {
+        const provider = providers.find(bridge?.provider ?? '');
+        const { choices, key } = sessionChoicesOf(bridge, config);
         const maxTurnMs = (config.maxTurnSeconds || provider.maxTurnSeconds) * 1000;
         const conversation = { ...config, aheadMs: config.speechAheadMs, maxTurnMs };
-        const wiring = { bus, log, metrics, tts };
-        const voice = bridge?.voice ?? '';
+        const wiring = { bus, log, metrics, tts, toolDeadlineMs: config.toolDeadlineMs };
         sessions.set(
           sessionId,
-          await BridgeSession.open({ sessionId, epoch, voice, resume, provider, conversation, ...wiring }),
+          await BridgeSession.open({ sessionId, epoch, choices, key, takeOver, provider, conversation, ...wiring }),
         );
       },
       close,

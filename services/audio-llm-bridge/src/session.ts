@@ -1,83 +1,115 @@
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, type SessionChoices } from '@talkmesh/contracts';
 import {
   type Bus,
+  HeldInlet,
   type Logger,
   RollingPercentiles,
   type SessionStats,
   type Subscription,
   waitAtMost,
 } from '@talkmesh/service-kit';
+import {
+  Conversation,
+  type ConversationInput,
+  type ConversationOptions,
+  type ConversationOutput,
+  MAX_RUNNING_TURNS,
+} from './conversation.js';
 import { subscribeInbound } from './inbound.js';
 import type { BridgeMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
-import type { Provider, ProviderOutput, ProviderSession } from './providers/provider.js';
-import { recallConversation } from './resume.js';
+import type { Provider, ProviderOutput, ProviderSession, ToolResult, Utterance } from './providers/provider.js';
 import { Speaker } from './speaker.js';
-import {
-  Conversation,
-  type ConversationOptions,
-  MAX_RUNNING_TURNS,
-  type StageInput,
-  type StageOutput,
-} from './stage.js';
+import { readBackConversation } from './takeover.js';
+import { ToolCalls } from './tool-calls.js';
 import type { SpeechSynthesizer } from './tts/synthesizer.js';
+import { TurnWait } from './turn-wait.js';
 
 export interface BridgeSessionOptions {
   readonly sessionId: string;
   readonly epoch: number;
-  readonly voice: string;
-  /** Take over what another bridge led. */
-  readonly resume: boolean;
+  readonly choices: SessionChoices;
+  /** The session's own key for the provider; empty: the deployment's. */
+  readonly key: string;
+  /** Whether another bridge led this session before. */
+  readonly takeOver: boolean;
   readonly provider: Provider;
   readonly conversation: Omit<ConversationOptions, 'provider'>;
+  /** How long a tool call waits for its answer, milliseconds. */
+  readonly toolDeadlineMs: number;
   readonly tts: SpeechSynthesizer;
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
 }
 
-const RELEASE_MS = 1500;
+/** How long a hand-over waits for typed lines that are still being synthesised. */
+const RELEASE_DEADLINE_MS = 1500;
 
-const isTakeover = (input: StageInput): boolean =>
-  input.kind === 'event' && input.event.type === 'flush' && input.event.cause === 'resume';
+const isTakeover = (input: ConversationInput): boolean =>
+  input.kind === 'event' && input.event.type === 'flush' && input.event.cause === 'takeover';
 
-/** One session: NATS in -> stage -> provider, text-to-speech and NATS out. */
+/** One session. Messages from NATS and outputs of the provider go into its `Conversation`; this class carries out what that decides. */
 export class BridgeSession implements AsyncDisposable {
   readonly #options: BridgeSessionOptions;
+  readonly #log: Logger;
   readonly #conversation: Conversation;
   readonly #outbound: Outbound;
   readonly #speaker: Speaker;
+  readonly #tools: ToolCalls;
   readonly #abort = new AbortController();
   readonly #replies = new RollingPercentiles();
   #provider: ProviderSession | undefined;
   #inbound: Disposable | undefined;
   #reconnection: Subscription | undefined;
-  #waiting: StageInput[] = [];
-  #busy = false;
+  #queue: ConversationInput[] = [];
+  #isHandling = false;
   #userStoppedAtMs: number | undefined;
-  #lines = 0;
+  readonly #wait = new TurnWait();
+  #textCount = 0;
   #counts = { in: 0, out: 0, cutTurns: 0 };
 
   private constructor(options: BridgeSessionOptions) {
     this.#options = options;
+    this.#log = options.log.child({ sessionId: options.sessionId });
     this.#conversation = new Conversation({ ...options.conversation, provider: options.provider }, options.epoch);
     this.#outbound = new Outbound(options.bus, options.sessionId);
     this.#speaker = new Speaker(options.tts, (output) => this.#onOutput(output));
+    this.#tools = new ToolCalls({
+      deadlineMs: options.toolDeadlineMs,
+      tell: (body) => this.#carryOut({ kind: 'event', epoch: this.#conversation.epoch, turn: 0, body }),
+      answer: (result) => this.#provider?.answerTool?.(result),
+    });
   }
 
   static async open(options: BridgeSessionOptions): Promise<BridgeSession> {
     const session = new BridgeSession(options);
-    const { sessionId, provider, bus } = options;
-    session.#provider = await provider.open({ sessionId, signal: session.#abort.signal }, (output) =>
-      session.#onOutput(output),
-    );
-    let deliver = (input: StageInput): void => void session.#waiting.push(input);
-    session.#inbound = subscribeInbound(bus, sessionId, (input) => deliver(input));
-    session.#reconnection = bus.onReconnect(() => session.#again());
+    try {
+      await session.#open();
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { sessionId, bus, takeOver } = this.#options;
+    const inlet = new HeldInlet();
+    const handle = inlet.hold((input: ConversationInput) => this.#handle(input));
+    this.#inbound = subscribeInbound(bus, sessionId, handle);
+    this.#reconnection = bus.onReconnect(() => this.#republish());
     await bus.flush();
-    if (options.resume) await session.#takeOver();
-    deliver = (input) => session.#handle(input);
-    return session;
+    const history = takeOver ? await this.#takeOver() : [];
+    await this.#openProvider(history);
+    inlet.start();
+  }
+
+  async #openProvider(history: readonly Utterance[]): Promise<void> {
+    const { sessionId, provider, choices, key, takeOver: isTakeover } = this.#options;
+    const { signal } = this.#abort;
+    const options = { sessionId, choices, key, isTakeover, history, signal, log: this.#log };
+    this.#provider = await provider.open(options, (output) => this.#onOutput(output));
   }
 
   get stats(): SessionStats {
@@ -94,104 +126,126 @@ export class BridgeSession implements AsyncDisposable {
     };
   }
 
-  /** Speaks a text. @returns its turn. @throws MeshError RATE_LIMITED, TTS_UNAVAILABLE and the others of text-to-speech */
-  async say(text: string, signal: AbortSignal): Promise<number> {
-    this.#lines += 1;
-    const response = `text-${this.#lines}`;
-    const turn = this.#conversation.beginText(response);
+  /**
+   * Speaks a text. Resolves with its first sound, or when an interrupt cancels it before.
+   * @throws MeshError RATE_LIMITED, or what SpeechSynthesizer.speak throws
+   */
+  async say(text: string, signal: AbortSignal): Promise<{ turn: number; cancelled: boolean }> {
+    this.#textCount += 1;
+    const response = `text-${this.#textCount}`;
+    const { turn, outputs } = this.#conversation.beginText(response);
+    for (const output of outputs) this.#carryOut(output);
     if (turn === undefined)
       throw new MeshError(
         'RATE_LIMITED',
-        `${MAX_RUNNING_TURNS} turns wait to be spoken already; wait for turn.finished`,
+        `${MAX_RUNNING_TURNS} turns already wait to be spoken; retry after a turn.finished event`,
       );
-    await this.#speaker.say({ response, text, voice: this.#options.voice }, signal);
-    return turn;
+    const { provider, choices } = this.#options;
+    const voice = provider.voices === 'text-to-speech' ? choices.voice : '';
+    const heard = await this.#speaker.say({ response, text, voice }, signal);
+    return { turn, cancelled: !heard };
   }
 
-  /** False when nothing was being said. */
+  /** @returns false when there was no turn to cut */
   interrupt(): boolean {
     const outputs = this.#conversation.interrupt('command');
     for (const output of outputs) this.#carryOut(output);
     return outputs.some(({ kind }) => kind === 'cancel');
   }
 
-  /** False when it was paused already. */
+  /** @returns false when the session was already paused */
   pause(): boolean {
     return this.#setPaused(true);
   }
 
-  /** False when it was not paused. */
+  /** @returns false when the session was not paused */
   resume(): boolean {
     return this.#setPaused(false);
   }
 
-  #setPaused(paused: boolean): boolean {
-    const changes = this.#conversation.paused !== paused;
-    for (const output of this.#conversation.pause(paused)) this.#carryOut(output);
-    return changes;
+  /** Answers a tool call of the model. @throws MeshError NOT_FOUND, ARGUMENT_INVALID */
+  answerTool(result: ToolResult): void {
+    this.#tools.answer(result);
   }
 
-  /** Another bridge goes on: lines that are being made are waited for, and everything that waits is sent. */
+  #setPaused(paused: boolean): boolean {
+    const changed = this.#conversation.paused !== paused;
+    for (const output of this.#conversation.pause(paused)) this.#carryOut(output);
+    return changed;
+  }
+
+  /**
+   * Prepares a hand-over: finishes the typed lines that are being synthesised, then publishes all speech that waits, because the next
+   * bridge can only read back what was published.
+   */
   async release(): Promise<void> {
-    await waitAtMost(this.#speaker.settled(), RELEASE_MS);
+    await waitAtMost(this.#speaker.settled(), RELEASE_DEADLINE_MS);
     for (const output of this.#conversation.release()) this.#carryOut(output);
   }
 
-  /** NATS was away, or another score worker goes on with a pause that may be longer than speech is retained. */
-  #again(): void {
-    this.#outbound.again();
-    for (const output of this.#conversation.pauseAgain()) this.#carryOut(output);
+  /**
+   * Republishes what may not have arrived: after a reconnection to NATS, and when a score worker takes over a paused session, because
+   * a pause may last longer than NATS retains speech.
+   */
+  #republish(): void {
+    this.#outbound.republish();
+    for (const output of this.#conversation.repeatPauseOrResume()) this.#carryOut(output);
   }
 
-  async #takeOver(): Promise<void> {
-    const { bus, sessionId, log } = this.#options;
-    const so = await recallConversation(bus, sessionId);
-    log.info({ sessionId, turns: so.turns, unfinished: so.unfinished.length }, 'conversation taken over');
-    for (const output of this.#conversation.resume(so)) this.#carryOut(output);
+  /** @returns what was said so far */
+  async #takeOver(): Promise<readonly Utterance[]> {
+    const { bus, sessionId } = this.#options;
+    const state = await readBackConversation(bus, sessionId);
+    this.#log.info({ turns: state.turns, unfinished: state.unfinished.length }, 'conversation taken over');
+    for (const output of this.#conversation.takeOver(state)) this.#carryOut(output);
+    return state.history;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#reconnection?.unsubscribe();
     this.#inbound?.[Symbol.dispose]();
     this.#abort.abort();
+    this.#tools[Symbol.dispose]();
     await this.#speaker[Symbol.asyncDispose]();
     await this.#provider?.[Symbol.asyncDispose]();
   }
 
   #onOutput(output: ProviderOutput): void {
     if (this.#abort.signal.aborted) return;
-    const { log, metrics, provider } = this.#options;
-    if (output.kind === 'opaque') {
-      metrics.opaque.inc({ provider: provider.name, type: output.type });
-      log.debug({ sessionId: this.#options.sessionId, type: output.type }, 'provider event without a meaning here');
-    }
-    if (output.kind === 'failed') log.warn({ err: output.error, sessionId: this.#options.sessionId }, 'speech failed');
+    const { metrics, provider } = this.#options;
+    if (output.kind === 'opaque') metrics.opaque.inc({ provider: provider.name, type: metrics.eventType(output.type) });
+    if (output.kind === 'timing')
+      metrics.providerSeconds.observe({ provider: provider.name, step: output.step }, output.ms / 1000);
+    if (output.kind === 'tool.call') this.#tools.begin(output.call);
+    if (output.kind === 'tool.cancelled') this.#tools.cancel(output.id);
+    if (output.kind === 'failed') this.#log.warn({ err: output.error }, 'provider or text-to-speech failed');
     this.#handle({ kind: 'output', output });
   }
 
-  /** A provider may answer inside `push`: what it says then waits its turn, so that outputs stay in order. */
-  #handle(input: StageInput): void {
-    this.#waiting.push(input);
-    if (this.#busy) return;
-    this.#busy = true;
+  /** A provider may emit outputs from inside `push`. They are queued until the current input is done, so that outputs stay in order. */
+  #handle(input: ConversationInput): void {
+    this.#queue.push(input);
+    if (this.#isHandling) return;
+    this.#isHandling = true;
     try {
-      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         if (next.kind === 'mic') this.#counts.in += 1;
         if (next.kind === 'playhead') this.#outbound.heard(next.playhead);
         for (const output of this.#conversation.handle(next, performance.now())) this.#carryOut(output);
-        if (isTakeover(next) && this.#conversation.paused) this.#again();
+        if (isTakeover(next) && this.#conversation.paused) this.#republish();
       }
     } finally {
-      this.#busy = false;
+      this.#isHandling = false;
     }
   }
 
-  #carryOut(output: StageOutput): void {
+  #carryOut(output: ConversationOutput): void {
     if (output.kind === 'speech') {
       this.#counts.out += 1;
+      this.#wait.sent(output.turn, performance.now());
       this.#outbound.speech(output);
     } else if (output.kind === 'event') {
-      this.#measure(output.body);
+      this.#measure(output);
       this.#outbound.event(output);
     } else if (output.kind === 'input') {
       if (output.input.kind === 'user.stopped') this.#userStoppedAtMs = performance.now();
@@ -200,13 +254,17 @@ export class BridgeSession implements AsyncDisposable {
     else this.#provider?.cancel(output.cut);
   }
 
-  #measure(body: Extract<StageOutput, { kind: 'event' }>['body']): void {
+  #measure({ turn, body }: Extract<ConversationOutput, { kind: 'event' }>): void {
     const { metrics, provider } = this.#options;
-    if (body.type === 'turn.finished') {
-      metrics.turns.inc({ provider: provider.name, outcome: body.interrupted ? 'interrupted' : 'played' });
-      if (body.interrupted) this.#counts.cutTurns += 1;
+    if (body.type === 'tool.finished') metrics.toolCalls.inc({ provider: provider.name, outcome: body.outcome });
+    const waitedMs = this.#wait.event(turn, body.type, performance.now());
+    if (waitedMs !== undefined) metrics.turnWaitSeconds.observe(waitedMs / 1000);
+    if (body.type === 'turn.finished' || body.type === 'turn.cancelled') {
+      const outcome = body.type === 'turn.cancelled' ? 'cancelled' : body.interrupted ? 'interrupted' : 'played';
+      metrics.turns.inc({ provider: provider.name, outcome });
+      if (outcome !== 'played') this.#counts.cutTurns += 1;
     }
-    if (body.type !== 'turn.started' || body.source !== 'voice' || this.#userStoppedAtMs === undefined) return;
+    if (body.type !== 'turn.queued' || body.source !== 'voice' || this.#userStoppedAtMs === undefined) return;
     const replyMs = performance.now() - this.#userStoppedAtMs;
     this.#userStoppedAtMs = undefined;
     this.#replies.add(replyMs);

@@ -8,7 +8,7 @@ interface Line {
   readonly voice: string;
 }
 
-/** Speaks typed lines of one session, one after the other, as outputs like a provider's. */
+/** Synthesises the typed lines of one session one after the other. Its outputs have the form of a provider's. */
 export class Speaker implements AsyncDisposable {
   readonly #tts: SpeechSynthesizer;
   readonly #emit: (output: ProviderOutput) => void;
@@ -21,34 +21,36 @@ export class Speaker implements AsyncDisposable {
   }
 
   /**
-   * Settles when the line's first sound is there. Failures before that reject; later ones are `failed` outputs.
+   * Resolves with true at the line's first sound, and with false when `cancel` comes before it. Failures before the first sound reject;
+   * later ones are `failed` outputs.
    * @throws MeshError of SpeechSynthesizer.speak
    */
-  async say(line: Line, signal: AbortSignal): Promise<void> {
+  async say(line: Line, signal: AbortSignal): Promise<boolean> {
     const abort = new AbortController();
     this.#running.set(line.response, abort);
     const withCaller = AbortSignal.any([abort.signal, signal]);
     const before = this.#last;
-    await new Promise<void>((started, refused) => {
+    return new Promise<boolean>((settle, refused) => {
       let spoken = false;
       const begin = (): void => {
         spoken = true;
-        started();
+        settle(true);
       };
       this.#last = before
         .then(() => this.#run(line, abort.signal, withCaller, begin))
         .catch((thrown: unknown) => {
           const error = MeshError.from(thrown);
           this.#emit({ kind: 'end', response: line.response });
-          if (!spoken) refused(error);
-          // A line that was cut is no failure.
+          if (!spoken && abort.signal.aborted && !signal.aborted) settle(false);
+          else if (!spoken) refused(error);
+          // A cancelled line is not a failure.
           else if (error.reason !== 'CANCELLED') this.#emit({ kind: 'failed', error });
         })
         .finally(() => this.#running.delete(line.response));
     });
   }
 
-  /** Settles when every line so far is made. */
+  /** Resolves when every line requested so far is synthesised. */
   settled(): Promise<void> {
     return this.#last;
   }
@@ -62,7 +64,7 @@ export class Speaker implements AsyncDisposable {
     await this.#last;
   }
 
-  /** The caller may give up only until the first sound: a spoken line goes on without it. */
+  /** The caller's signal counts only until the first sound; a line that is being spoken is finished even if the caller disconnects. */
   async #run(line: Line, own: AbortSignal, withCaller: AbortSignal, begin: () => void): Promise<void> {
     withCaller.throwIfAborted();
     const { response, text, voice } = line;
@@ -75,7 +77,11 @@ export class Speaker implements AsyncDisposable {
       this.#emit({ kind: 'transcript', role: 'avatar', text, final: true, response });
       begin();
     }
-    if (!spoken) throw new MeshError('PROVIDER_FAILED', `${this.#tts.name} made no sound for this text`);
+    if (!spoken)
+      throw new MeshError(
+        'PROVIDER_FAILED',
+        `${this.#tts.name} made no sound for this text; try another text or voice`,
+      );
     this.#emit({ kind: 'end', response });
   }
 }

@@ -13,7 +13,7 @@ const block = (sampleRate: number, value: number, channelCount = 1) => ({
   channelCount,
 });
 
-test('two blocks travel together', () => {
+test('two blocks are sent as one message', () => {
   const { sent, joiner } = setUp();
   for (let i = 1; i <= 4; i++) joiner.push(block(48_000, i));
   assert.deepEqual(
@@ -25,7 +25,7 @@ test('two blocks travel together', () => {
   );
 });
 
-test('a change of rate or channels sends what is there first', () => {
+test('a change of rate or channels first sends the waiting block', () => {
   const { sent, joiner } = setUp();
   joiner.push(block(16_000, 1));
   joiner.push(block(48_000, 2));
@@ -41,7 +41,7 @@ test('a change of rate or channels sends what is there first', () => {
   );
 });
 
-test('a buffer that is used again changes nothing', () => {
+test('a block is copied, so its buffer may be reused', () => {
   const { sent, joiner } = setUp();
   const reused = block(48_000, 1);
   joiner.push(reused);

@@ -1,13 +1,13 @@
 import type { FromMic } from '../mic-messages.js';
 
-/** What RTCAudioSink gives: 10 ms, interleaved; rate and channels may change from block to block. */
+/** A block of RTCAudioSink: 10 ms of interleaved samples; rate and channels may change from block to block. */
 export interface SoundBlock {
   readonly samples: Int16Array;
   readonly sampleRate: number;
   readonly channelCount: number;
 }
 
-/** Two blocks make one message, so that half as many cross the process border; a change of format never waits inside one. */
+/** Joins two blocks into one message, which halves the messages between processes. A message never mixes two formats. */
 export class BlockJoiner {
   readonly #emit: (message: FromMic) => void;
   #first: SoundBlock | undefined;
@@ -18,7 +18,7 @@ export class BlockJoiner {
 
   push(block: SoundBlock): void {
     const first = this.#first;
-    // The native side may use its buffer again.
+    // Native code may reuse its buffer.
     const copy = { ...block, samples: Int16Array.from(block.samples) };
     if (first?.sampleRate === block.sampleRate && first.channelCount === block.channelCount) {
       const joined = new Int16Array(first.samples.length + copy.samples.length);

@@ -5,7 +5,7 @@ import { BlockJoiner, type SoundBlock } from './block-joiner.js';
 
 type AudioSink = InstanceType<typeof wrtc.nonstandard.RTCAudioSink>;
 
-/** One microphone: the first audio track's sound goes to the service. */
+/** One microphone: forwards the audio of the first audio track to the service. */
 export class MicPeer implements PeerMedia<ToMic> {
   readonly #connection: PeerConnection;
   readonly #joiner: BlockJoiner;
@@ -18,10 +18,11 @@ export class MicPeer implements PeerMedia<ToMic> {
     connection.addEventListener('track', ({ track }) => this.#listen(track));
   }
 
-  /** A microphone is all that is wanted. */
+  /** Declines video: only the microphone is used. */
   negotiating(): void {
     for (const transceiver of this.#connection.getTransceivers())
-      if (transceiver.receiver.track.kind === 'video') transceiver.direction = 'inactive';
+      if (transceiver.direction !== 'stopped' && transceiver.receiver.track.kind === 'video')
+        transceiver.direction = 'inactive';
   }
 
   handle(): void {}

@@ -1,4 +1,4 @@
-import { Client, type ClientWritableStream } from '@grpc/grpc-js';
+import type { ClientWritableStream } from '@grpc/grpc-js';
 import {
   type AudioMessage,
   decodeAudio,
@@ -8,17 +8,13 @@ import {
   type PlayheadMessage,
   v1,
 } from '@talkmesh/contracts';
-import { callUnary, connectClient, fromServiceError } from '@talkmesh/service-kit';
-import { createTestContext, type NatsServer, startNatsServer } from '@talkmesh/service-kit/testing';
-import { ServiceProcess } from '@talkmesh/webrtc/testing';
+import { fromServiceError } from '@talkmesh/service-kit';
+import { EdgeBench, type Neighbour } from '@talkmesh/webrtc/testing';
 
-const DEADLINE_MS = 20_000;
-
-type Neighbour = Awaited<ReturnType<typeof createTestContext>>;
 type StreamResponse = { samples: number; seconds: number };
 type StreamRequest = { sessionId?: string; sampleRateHz?: number; channels?: number; pcm?: Buffer };
 
-/** What the bridge hears of a session, and a playhead to play with. */
+/** Stands in for the bridge and the egress: records what a session publishes, and publishes playheads. */
 export class Listener {
   readonly mic: AudioMessage[] = [];
   readonly events: MeshEvent[] = [];
@@ -40,7 +36,7 @@ export class Listener {
     return this.events.filter((event) => event.type === type);
   }
 
-  /** Plays ten times as fast as time until it is disposed of. */
+  /** Moves the playhead at ten times real time until it is disposed of. */
   playing(): Disposable {
     let mediaTimeMs = 0;
     const timer = setInterval(() => {
@@ -50,7 +46,7 @@ export class Listener {
     return { [Symbol.dispose]: () => clearInterval(timer) };
   }
 
-  /** Says that so much was played. */
+  /** Publishes a playhead at this position. */
   playhead(mediaTimeMs: number): void {
     const message: PlayheadMessage = {
       sessionId: this.sessionId,
@@ -68,33 +64,20 @@ export class Listener {
   }
 }
 
-/** NATS, the service as a process, and its neighbours. */
-export class IngestBench implements AsyncDisposable {
-  readonly nats: NatsServer;
-  readonly service: ServiceProcess;
-  readonly stage: InstanceType<typeof v1.StageService>;
-  readonly signalling: InstanceType<typeof v1.SignallingService>;
-  readonly audio: InstanceType<typeof v1.AudioIngest>;
+/** The service between the bridge and the egress. */
+export class IngestBench extends EdgeBench {
+  readonly audio = this.client(v1.AudioIngest);
   readonly #bridge: Neighbour;
   readonly #egress: Neighbour;
 
   static async start(env: Record<string, string> = {}): Promise<IngestBench> {
-    const nats = await startNatsServer();
-    const settings = { TALKMESH_NATS_URL: nats.url, TALKMESH_RTC_ADVERTISE: '127.0.0.1', ...env };
-    const service = await ServiceProcess.start(new URL('../main.ts', import.meta.url), settings);
-    const bridge = await createTestContext('audio-llm-bridge', undefined, nats.url);
-    const egress = await createTestContext('webrtc-egress', undefined, nats.url);
-    return new IngestBench(nats, service, bridge, egress);
+    const main = new URL('../main.ts', import.meta.url);
+    return new IngestBench(...(await EdgeBench.startParts(main, env, ['audio-llm-bridge', 'webrtc-egress'])));
   }
 
-  private constructor(nats: NatsServer, service: ServiceProcess, bridge: Neighbour, egress: Neighbour) {
-    this.nats = nats;
-    this.service = service;
-    this.#bridge = bridge;
-    this.#egress = egress;
-    this.stage = connectClient(v1.StageService, service.grpcAddress);
-    this.signalling = connectClient(v1.SignallingService, service.grpcAddress);
-    this.audio = connectClient(v1.AudioIngest, service.grpcAddress);
+  private constructor(...[nats, service, neighbours]: Awaited<ReturnType<typeof EdgeBench.startParts>>) {
+    super(nats, service, neighbours);
+    [this.#bridge, this.#egress] = neighbours as [Neighbour, Neighbour];
   }
 
   async open(vad: boolean): Promise<Listener> {
@@ -104,11 +87,7 @@ export class IngestBench implements AsyncDisposable {
     return listener;
   }
 
-  call<Res>(client: Client, method: string, request: object): Promise<Res> {
-    return callUnary<object, Res>(client, method, request, { deadlineMs: DEADLINE_MS });
-  }
-
-  /** A call of StreamAudio and its outcome; failures are MeshErrors. */
+  /** Opens a StreamAudio call; failures of its response are MeshErrors. */
   stream(): { call: ClientWritableStream<StreamRequest>; response: Promise<StreamResponse> } {
     let call: ClientWritableStream<StreamRequest> | undefined;
     const response = new Promise<StreamResponse>((resolve, reject) => {
@@ -120,20 +99,5 @@ export class IngestBench implements AsyncDisposable {
     });
     response.catch(() => undefined);
     return { call: call as ClientWritableStream<StreamRequest>, response };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // StageService has a method of that name, so the client's own must be called by its class.
-    for (const client of [this.stage, this.signalling, this.audio]) Client.prototype.close.call(client);
-    for (const resource of [this.#bridge, this.#egress, this.service, this.nats]) await resource[Symbol.asyncDispose]();
-  }
-}
-
-/** Polls until it is true. @throws Error after 20 s */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const untilMs = performance.now() + DEADLINE_MS;
-  while (!(await condition())) {
-    if (performance.now() > untilMs) throw new Error(`never happened: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -1,11 +1,11 @@
-/** A sine of half the full scale, from sample `from` of an endless one. */
+/** A sine at half of full scale that starts at sample `from`. */
 export function sine(rateHz: number, samples: number, hz: number, from = 0): Int16Array {
   return Int16Array.from({ length: samples }, (_, i) =>
     Math.round(16_384 * Math.sin((2 * Math.PI * hz * (from + i)) / rateHz)),
   );
 }
 
-/** How much of the signal's energy lies at one frequency, 0..1 (Goertzel, one bin as wide as the signal is short). */
+/** Fraction of the signal's energy at one frequency, 0..1 (a single DFT bin). */
 export function goertzel(pcm: Int16Array, rateHz: number, hz: number): number {
   let [real, imaginary, energy] = [0, 0, 0];
   pcm.forEach((sample, i) => {

@@ -1,9 +1,9 @@
 import type { Cut, Provider, ProviderInput, ProviderOutput, ProviderSession } from './provider.js';
 
-/** After a cut, silence on the wire for this long means that the sender has begun a new stream. */
+/** When no audio arrives for this long after a cut, the next audio belongs to a new stream. */
 const NEW_STREAM_GAP_MS = 1000;
 
-/** The product sends the reply itself: what comes in as microphone audio goes out as speech, sample for sample. */
+/** The embedding product sends the replies itself: microphone audio is emitted as speech, sample for sample. */
 class ExternalSession implements ProviderSession {
   #emit: (output: ProviderOutput) => void;
   #number = 1;
@@ -16,14 +16,14 @@ class ExternalSession implements ProviderSession {
 
   push(input: ProviderInput): void {
     if (input.kind !== 'audio') return;
-    // A cut stream keeps flowing until its sender notices; its rest belongs to the response that was cut.
-    if (this.#cut && input.atMs - this.#lastAtMs > NEW_STREAM_GAP_MS) this.#next();
+    // A sender notices a cut late. Until then its audio belongs to the response that was cut.
+    if (this.#cut && input.atMs - this.#lastAtMs > NEW_STREAM_GAP_MS) this.#beginNextResponse();
     this.#lastAtMs = input.atMs;
     const response = `external-${this.#number}`;
     if (input.pcm.length > 0) this.#emit({ kind: 'speech', response, pcm: input.pcm });
     if (!input.endOfTurn) return;
     this.#emit({ kind: 'end', response });
-    this.#next();
+    this.#beginNextResponse();
   }
 
   cancel(cut: Cut): void {
@@ -32,7 +32,7 @@ class ExternalSession implements ProviderSession {
 
   async [Symbol.asyncDispose](): Promise<void> {}
 
-  #next(): void {
+  #beginNextResponse(): void {
     this.#number += 1;
     this.#cut = false;
   }
@@ -42,6 +42,7 @@ export const external: Provider = {
   name: 'external',
   vad: 'none',
   source: 'external',
+  voices: 'text-to-speech',
   maxTurnSeconds: 3600,
   open: async (_options, emit) => new ExternalSession(emit),
 };

@@ -2,16 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@talkmesh/contracts';
+import { createLogger } from '@talkmesh/service-kit';
+import { parseConfig } from '../config.js';
 import { joinPcm } from '../pcm.js';
-import { fundamentalHz, tone } from '../testing.js';
+import { fundamentalHz, tone } from '../testing/tone.js';
 import { external } from './external.js';
 import { parrot } from './parrot.js';
 import type { Provider, ProviderOutput, ProviderSession } from './provider.js';
-import { findProvider } from './registry.js';
+import { ProviderRegistry } from './registry.js';
 
 async function open(provider: Provider): Promise<{ session: ProviderSession; outputs: ProviderOutput[] }> {
   const outputs: ProviderOutput[] = [];
-  const options = { sessionId: 's', signal: new AbortController().signal };
+  const options = {
+    ...{ sessionId: 's', key: '', isTakeover: false, history: [], signal: new AbortController().signal },
+    choices: { instructions: '', voice: '', language: '', tools: [] },
+    log: createLogger({ service: 'audio-llm-bridge', instanceId: 'b', level: 'silent', pretty: false }),
+  };
   return { session: await provider.open(options, (output) => outputs.push(output)), outputs };
 }
 
@@ -31,7 +37,7 @@ async function until(outputs: readonly ProviderOutput[], kind: ProviderOutput['k
 const speechOf = (outputs: readonly ProviderOutput[]): Int16Array[] =>
   outputs.flatMap((output) => (output.kind === 'speech' ? [output.pcm] : []));
 
-test('the parrot answers with what was said, higher, at an even loudness, in short messages', async () => {
+test('the parrot repeats the user at a higher pitch and a normalised loudness, in short messages', async () => {
   const { session, outputs } = await open(parrot({ semitones: 4 }));
   say(session, new Int16Array(24_000));
   session.push({ kind: 'user.started', preRollMs: 300 });
@@ -49,7 +55,7 @@ test('the parrot answers with what was said, higher, at an even loudness, in sho
   assert.ok(level > 0.07 && level < 0.13, `level ${level}`);
 });
 
-test('the parrot takes the pre-roll, says nothing to silence and coughs, and hears 30 s at most', async () => {
+test('the parrot includes the pre-roll, ignores silence and coughs, and repeats at most 30 s', async () => {
   const { session, outputs } = await open(parrot({ semitones: 0 }));
   say(session, tone(200, 1000, 8000));
   session.push({ kind: 'user.started', preRollMs: 300 });
@@ -74,7 +80,7 @@ test('the parrot takes the pre-roll, says nothing to silence and coughs, and hea
   assert.ok(Math.abs(joinPcm(speechOf(outputs)).length / 24 - 30_000) < 50);
 });
 
-test('a cancelled answer stops being generated', async () => {
+test('cancelling an answer stops its generation', async () => {
   const { session, outputs } = await open(parrot({ semitones: 4 }));
   session.push({ kind: 'user.started', preRollMs: 0 });
   say(session, tone(200, 20_000, 8000));
@@ -89,7 +95,7 @@ test('a cancelled answer stops being generated', async () => {
   assert.ok(!outputs.some((output) => output.kind === 'end'));
 });
 
-test('external audio is passed on as it is, a stream a response', async () => {
+test('external audio is passed on unchanged, one response per stream', async () => {
   const { session, outputs } = await open(external);
   const [a, b] = [tone(300, 20, 5000), tone(500, 20, 5000)];
   session.push({ kind: 'audio', pcm: a, endOfTurn: false, atMs: 0 });
@@ -103,7 +109,7 @@ test('external audio is passed on as it is, a stream a response', async () => {
   ]);
 });
 
-test('after a cut, the rest of that stream keeps its response; a new stream, or a pause, begins another', async () => {
+test('after a cut, the rest of the stream keeps its response; a new stream or a gap begins another response', async () => {
   const { session, outputs } = await open(external);
   const pcm = tone(300, 20, 5000);
   session.push({ kind: 'audio', pcm, endOfTurn: false, atMs: 0 });
@@ -117,14 +123,35 @@ test('after a cut, the rest of that stream keeps its response; a new stream, or 
   );
 });
 
-test('an unknown provider is refused with the names there are', () => {
+test('an unknown provider is refused with the names of those that are configured', () => {
+  const registry = new ProviderRegistry(parseConfig({}));
   assert.throws(
-    () => findProvider('oracle', { parrotSemitones: 4 }),
+    () => registry.find('oracle'),
     (error) => {
       assert.ok(error instanceof MeshError);
       assert.equal(error.reason, 'PROVIDER_UNKNOWN');
-      assert.match(error.message, /"oracle".*parrot, external/);
+      assert.match(error.message, /"oracle".*one of: parrot, external\./);
       return true;
     },
   );
+});
+
+test('the deployment decides which providers there are', () => {
+  const names = (env: NodeJS.ProcessEnv) => new ProviderRegistry(parseConfig(env)).names;
+  const server = { TALKMESH_OPENAI_REALTIME_URL: 'ws://127.0.0.1:1/v1' };
+  assert.deepEqual(names(server), ['parrot', 'external', 'openai-realtime']);
+  assert.deepEqual(names({ ...server, TALKMESH_PROVIDERS: 'openai-realtime' }), ['openai-realtime']);
+  assert.throws(
+    () => names({ TALKMESH_PROVIDERS: 'openai-realtime' }),
+    /openai-realtime needs TALKMESH_OPENAI_REALTIME_KEY/,
+  );
+  const cascade = { TALKMESH_CASCADE_URL: 'http://127.0.0.1:1/v1', TALKMESH_CASCADE_CHAT_MODEL: 'm' };
+  assert.deepEqual(names(cascade), ['parrot', 'external', 'cascade']);
+  assert.throws(
+    () => names({ TALKMESH_CASCADE_CHAT_URL: 'http://x' }),
+    /CASCADE_TRANSCRIPTION_URL.*\n.*CHAT_MODEL must/,
+  );
+  assert.throws(() => names({ TALKMESH_PROVIDERS: 'oracle' }), /there is no provider "oracle"/);
+  assert.throws(() => names({ ...server, TALKMESH_BARGE_IN: 'false' }), /BARGE_IN=false needs .*TURN_DETECTION=mesh/);
+  assert.throws(() => names({ TALKMESH_OPENAI_REALTIME_URL: 'https://user:pw@host/v1' }), /without a key/);
 });

@@ -1,21 +1,148 @@
 import { MeshError } from '@talkmesh/contracts';
+import { envName, readSecret } from '@talkmesh/service-kit';
+import { type Config, cascadeUrls, isRealtimeConfigured } from '../config.js';
+import { Espeak, espeakOptions } from '../tts/espeak.js';
+import { cascade } from './cascade/cascade.js';
+import type { Endpoint } from './cascade/endpoint.js';
+import { HttpSpeech } from './cascade/http-speech.js';
 import { external } from './external.js';
+import { geminiLive } from './gemini-live/gemini-live.js';
+import { openAiRealtime } from './openai-realtime/openai-realtime.js';
 import { parrot } from './parrot.js';
 import type { Provider } from './provider.js';
 
-export const PROVIDER_NAMES = ['parrot', 'external'] as const;
-export type ProviderName = (typeof PROVIDER_NAMES)[number];
-
-export interface ProviderSettings {
-  readonly parrotSemitones: number;
+interface Entry {
+  readonly provider: Provider;
+  readonly isConfigured: boolean;
+  /** What to set so that it is configured. */
+  readonly setting: string;
 }
 
-/** @throws MeshError PROVIDER_UNKNOWN naming the providers there are */
-export function findProvider(name: string, settings: ProviderSettings): Provider {
-  if (name === 'parrot') return parrot({ semitones: settings.parrotSemitones });
-  if (name === 'external') return external;
-  throw new MeshError(
-    'PROVIDER_UNKNOWN',
-    `there is no conversation provider "${name.slice(0, 40)}"; use one of: ${PROVIDER_NAMES.join(', ')}`,
-  );
+/** The conversation providers of this deployment. */
+export class ProviderRegistry {
+  readonly #offered: ReadonlyMap<string, Provider>;
+
+  /** @throws MeshError CONFIG_INVALID when the list of allowed providers names one that does not exist or is not configured */
+  constructor(config: Config) {
+    const entries = new Map(entriesOf(config).map((entry) => [entry.provider.name, entry]));
+    const wanted =
+      config.providers.length > 0
+        ? config.providers
+        : [...entries].filter(([, { isConfigured }]) => isConfigured).map(([name]) => name);
+    const problems = wanted.flatMap((name) => problemOf(name, entries));
+    if (problems.length > 0)
+      throw new MeshError('CONFIG_INVALID', `TALKMESH_PROVIDERS is not valid:\n  ${problems.join('\n  ')}`);
+    this.#offered = new Map(
+      wanted.flatMap((name) => {
+        const provider = entries.get(name)?.provider;
+        return provider === undefined ? [] : [[name, provider] as const];
+      }),
+    );
+  }
+
+  get names(): readonly string[] {
+    return [...this.#offered.keys()];
+  }
+
+  /** @throws MeshError PROVIDER_UNKNOWN with the names of all that are offered */
+  find(name: string): Provider {
+    const provider = this.#offered.get(name);
+    if (provider !== undefined) return provider;
+    throw new MeshError(
+      'PROVIDER_UNKNOWN',
+      `There is no conversation provider "${name.slice(0, 40)}" here. Use one of: ${this.names.join(', ')}. TALKMESH_PROVIDERS and the settings of each provider decide which there are.`,
+    );
+  }
+}
+
+function problemOf(name: string, entries: ReadonlyMap<string, Entry>): string[] {
+  const entry = entries.get(name);
+  if (entry === undefined) return [`there is no provider "${name}"; the names are ${[...entries.keys()].join(', ')}`];
+  return entry.isConfigured ? [] : [`${name} needs ${entry.setting}`];
+}
+
+function entriesOf(config: Config): Entry[] {
+  return [
+    { provider: parrot({ semitones: config.parrotSemitones }), isConfigured: true, setting: '' },
+    { provider: external, isConfigured: true, setting: '' },
+    {
+      provider: openAiRealtime({
+        url: config.openaiRealtimeUrl || 'https://api.openai.com/v1',
+        model: config.openaiRealtimeModel,
+        voice: config.openaiRealtimeVoice,
+        keyHeader: config.openaiRealtimeKeyHeader,
+        connectDeadlineMs: config.providerDeadlineMs,
+        turnDetection: config.openaiRealtimeTurnDetection,
+        transcriptionModel: nameOrOff(config.openaiRealtimeTranscriptionModel),
+        speed: config.openaiRealtimeSpeed,
+        inputRateHz: config.openaiRealtimeInputRateHz,
+        readKey: keyReader('openaiRealtimeKeyFile', config.openaiRealtimeKeyFile),
+      }),
+      isConfigured: isRealtimeConfigured(config),
+      setting: 'TALKMESH_OPENAI_REALTIME_KEY_FILE, or TALKMESH_OPENAI_REALTIME_URL of a server that needs no key',
+    },
+    {
+      provider: geminiLive({
+        url: config.geminiLiveUrl,
+        model: config.geminiLiveModel,
+        voice: config.geminiLiveVoice,
+        connectDeadlineMs: config.providerDeadlineMs,
+        readKey: keyReader('geminiLiveKeyFile', config.geminiLiveKeyFile),
+      }),
+      isConfigured:
+        config.geminiLiveUrl !== '' || config.geminiLiveKeyFile !== '' || config.sessionChoices.includes('key'),
+      setting: 'TALKMESH_GEMINI_LIVE_KEY_FILE, or TALKMESH_GEMINI_LIVE_URL of a server that needs no key',
+    },
+    {
+      provider: cascadeOf(config),
+      isConfigured: cascadeUrls(config).chatUrl !== '',
+      setting: 'TALKMESH_CASCADE_URL, or TALKMESH_CASCADE_CHAT_URL and TALKMESH_CASCADE_TRANSCRIPTION_URL',
+    },
+  ];
+}
+
+function cascadeOf(config: Config): Provider {
+  const urls = cascadeUrls(config);
+  const endpoint = (step: 'Transcription' | 'Chat' | 'Speech', url: string): Endpoint => {
+    const own = config[`cascade${step}KeyFile`];
+    const setting = own === '' ? 'cascadeKeyFile' : `cascade${step}KeyFile`;
+    return {
+      url,
+      model: config[`cascade${step}Model`],
+      names: {
+        provider: `cascade (${step.toLowerCase()})`,
+        keySetting: envName(setting),
+        modelSetting: envName(`cascade${step}Model`),
+        urlSetting: envName(`cascade${step}Url`),
+      },
+      readKey: keyReader(setting, own || config.cascadeKeyFile),
+    };
+  };
+  const usesEspeak = config.cascadeSpeechModel === 'espeak-ng';
+  const http = {
+    endpoint: endpoint('Speech', urls.speechUrl),
+    ...{ format: config.cascadeSpeechFormat, rateHz: config.cascadeSpeechRateHz },
+    ...{ voice: config.cascadeSpeechVoice, speed: config.cascadeSpeechSpeed, deadlineMs: config.ttsDeadlineMs },
+  };
+  return cascade({
+    transcription: endpoint('Transcription', urls.transcriptionUrl),
+    chat: endpoint('Chat', urls.chatUrl),
+    voices: usesEspeak ? 'text-to-speech' : 'provider',
+    synthesizer: (key) => (usesEspeak ? new Espeak(espeakOptions(config)) : new HttpSpeech({ ...http, key })),
+    readSpeechKey: http.endpoint.readKey,
+    deadlineMs: config.cascadeDeadlineMs,
+  });
+}
+
+/** An empty variable counts as not set, so a model is left out by the word `off`. */
+const nameOrOff = (name: string): string => (name === 'off' ? '' : name);
+
+/** Reads the file for every session, so that a key can be replaced while the bridge runs. */
+function keyReader(setting: string, path: string): () => string {
+  return () => {
+    const problems: string[] = [];
+    const key = readSecret(setting, path, problems);
+    if (problems.length > 0) throw new MeshError('PROVIDER_FAILED', `The key cannot be read. ${problems.join('. ')}`);
+    return key ?? '';
+  };
 }

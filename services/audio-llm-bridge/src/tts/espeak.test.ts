@@ -30,7 +30,7 @@ const refused =
     return true;
   };
 
-/** A program in espeak-ng's place that writes its pid down, answers with `head` bytes of WAV, then waits. */
+/** A replacement for espeak-ng that writes its pid to a file, prints `head` bytes of WAV, then waits. */
 function slowEngine(): { command: string; pid: () => number } {
   const [command, pidFile] = [join(folder, 'slow-engine'), join(folder, 'slow-engine.pid')];
   const header =
@@ -51,7 +51,7 @@ async function gone(pid: number): Promise<boolean> {
   return false;
 }
 
-test('a text becomes 24 kHz speech as long as it takes to say it; a longer one takes longer', async () => {
+test('a text becomes 24 kHz speech of a plausible length, and a longer text gives longer speech', async () => {
   const short = await speak(engine(), 'Hello there.');
   const long = await speak(
     engine(),
@@ -63,20 +63,51 @@ test('a text becomes 24 kHz speech as long as it takes to say it; a longer one t
   assert.ok((await speak(engine({ wordsPerMinute: 320 }), 'Hello there.')).length < 0.8 * short.length);
 });
 
-test('a missing program says what to install', async () => {
+test('a missing program is reported with the package to install', async () => {
   const missing = engine({ command: join(folder, 'no-such-program') });
   await assert.rejects(speak(missing, 'Hello.'), refused('TTS_UNAVAILABLE', /apt-get install espeak-ng/));
   await assert.rejects(missing.check(), refused('TTS_UNAVAILABLE', /apt-get install espeak-ng/));
   await engine().check();
 });
 
-test('voices are names: unknown ones are refused, and nothing else reaches the command line', async () => {
+test('only voice names reach the command line; unknown voices and other texts are refused', async () => {
   await assert.rejects(speak(engine(), 'Hello.', 'klingon-xx'), refused('ARGUMENT_INVALID', /voice/));
   for (const voice of ['-w/tmp/x', '../../etc/passwd', 'a b', 'x'.repeat(41)])
     await assert.rejects(speak(engine(), 'Hello.', voice), refused('ARGUMENT_INVALID', /voice/));
 });
 
-test('the deadline, a cancel, and a listener that goes away end the program', async () => {
+/** How long speech lasts tells which words are read: phonemes are not at hand behind the WAV. */
+const seconds = async (text: string, voice = ''): Promise<number> =>
+  (await speak(engine(), text, voice)).length / 24_000;
+
+test('markup is not heard, and what is between brackets is read as words', async () => {
+  const note = await seconds('see note');
+  for (const text of ['see [[note]]', 'see **note**', '<speak>see <break time="5s"/>note</speak>', 'see 😀 note'])
+    assert.equal(await seconds(text), note, text);
+});
+
+test('other scripts are read by a voice that knows them, or refused with the reason', async () => {
+  assert.equal(await seconds('Привет'), await seconds('Привет', 'ru'));
+  assert.notEqual(await seconds('Привет'), await seconds('privet'));
+  assert.ok((await seconds('Say Привет to her')) > (await seconds('Say')) + (await seconds('Привет')) * 0.8);
+  assert.equal(await seconds('<b>**Привет**</b>'), await seconds('Привет'));
+  for (const text of ['你好', '日本語です', 'ᚠᚢ', 'Say 你好'])
+    await assert.rejects(
+      speak(engine(), text),
+      refused('ARGUMENT_INVALID', /espeak-ng has no voice here that reads/),
+      text,
+    );
+  assert.ok((await seconds('你好', 'yue')) > 0.3, 'a voice that was chosen reads its own script');
+  await assert.rejects(speak(engine(), '<br/> 😀'), refused('ARGUMENT_INVALID', /nothing of this text is spoken/));
+});
+
+test('the language of a text is detected when no voice was chosen', async () => {
+  const german = 'Guten Tag, wie geht es dir und wie ist das Wetter?';
+  assert.equal(await seconds(german), await seconds(german, 'de'));
+  assert.notEqual(await seconds(german, 'en-us'), await seconds(german, 'de'));
+});
+
+test('the deadline, a cancellation, and a consumer that stops reading end the program', async () => {
   const slow = slowEngine();
   await assert.rejects(
     speak(engine({ command: slow.command, deadlineMs: 300 }), 'Hello.'),
@@ -97,7 +128,7 @@ test('the deadline, a cancel, and a listener that goes away end the program', as
   assert.ok(await gone(slow.pid()), 'after the listener left');
 });
 
-test('an answer that is not WAV is refused', async () => {
+test('output that is not WAV is refused', async () => {
   const command = join(folder, 'liar');
   writeFileSync(command, '#!/bin/sh\nprintf "Hello, I am not a WAV file at all."\n');
   chmodSync(command, 0o755);

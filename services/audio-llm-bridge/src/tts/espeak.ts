@@ -2,6 +2,8 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { Resampler, toPcm16 } from '@talkmesh/media';
+import { detectLanguage, type ScriptRun, scriptRuns, voiceWrites } from './languages.js';
+import { spokenForm, withoutMarkup } from './spoken-text.js';
 import type { SpeechRequest, SpeechSynthesizer } from './synthesizer.js';
 import { WavStream } from './wav-stream.js';
 
@@ -10,15 +12,36 @@ export interface EspeakOptions {
   readonly command: string;
   readonly voice: string;
   readonly wordsPerMinute: number;
-  /** For one text, milliseconds. */
+  /** Longest time for one text, milliseconds. */
   readonly deadlineMs: number;
 }
 
+interface EspeakSettings {
+  readonly ttsCommand: string;
+  readonly ttsVoice: string;
+  readonly ttsWordsPerMinute: number;
+  readonly ttsDeadlineMs: number;
+}
+
+/** The options that the settings of the bridge name. */
+export const espeakOptions = (config: EspeakSettings): EspeakOptions => ({
+  command: config.ttsCommand,
+  voice: config.ttsVoice,
+  wordsPerMinute: config.ttsWordsPerMinute,
+  deadlineMs: config.ttsDeadlineMs,
+});
+
 const VOICE = /^[A-Za-z][A-Za-z0-9+_-]{0,39}$/;
 const CHECK_DEADLINE_MS = 5000;
-const MAX_COMPLAINT_BYTES = 4096;
+const MAX_OUTPUT_CHARACTERS = 16_384;
 
-/** The espeak-ng program: one process per text, text on stdin, WAV on stdout. */
+/** A part of a text with the voice that reads it. */
+interface Passage {
+  readonly voice: string;
+  readonly text: string;
+}
+
+/** The espeak-ng program: one process per passage of a text in one voice, text on stdin, WAV on stdout. */
 export class Espeak implements SpeechSynthesizer {
   readonly name = 'espeak-ng';
   readonly #options: EspeakOptions;
@@ -45,38 +68,89 @@ export class Espeak implements SpeechSynthesizer {
     if (!VOICE.test(voice))
       throw new MeshError(
         'ARGUMENT_INVALID',
-        'a voice is a name such as en-us or en-gb+f3; `espeak-ng --voices` lists them',
+        'the voice must be a name such as en-us or en-gb+f3; `espeak-ng --voices` lists the names',
       );
-    request.signal.throwIfAborted();
-    const child = this.#spawn([
-      '--stdin',
-      '--stdout',
-      '-b',
-      '1',
-      '-v',
-      voice,
-      '-s',
-      String(this.#options.wordsPerMinute),
-    ]);
     const deadline = AbortSignal.timeout(this.#options.deadlineMs);
+    for (const passage of await this.#passages(request.text, voice, request.voice !== '')) {
+      request.signal.throwIfAborted();
+      yield* this.#read(passage, request.signal, deadline);
+    }
+  }
+
+  async *#read({ voice, text }: Passage, signal: AbortSignal, deadline: AbortSignal): AsyncIterable<Int16Array> {
+    const speed = String(this.#options.wordsPerMinute);
+    const child = this.#spawn(['--stdin', '--stdout', '-b', '1', '-v', voice, '-s', speed]);
     const stop = (): boolean => child.kill('SIGKILL');
-    const stopped = AbortSignal.any([deadline, request.signal]);
+    const stopped = AbortSignal.any([deadline, signal]);
     stopped.addEventListener('abort', stop, { once: true });
     try {
-      const complaint = collect(child);
+      const stderrText = collect(child);
       const end = closed(child);
       end.catch(() => {});
       child.stdin.on('error', () => {});
-      child.stdin.end(request.text);
+      child.stdin.end(text);
       yield* toSpeech(child.stdout);
       await end;
-      request.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (deadline.aborted)
-        throw new MeshError('DEADLINE_EXCEEDED', `text-to-speech took longer than ${this.#options.deadlineMs} ms`);
-      if (child.exitCode !== 0) throw failed(child, complaint());
+        throw new MeshError(
+          'DEADLINE_EXCEEDED',
+          `text-to-speech took longer than ${this.#options.deadlineMs} ms; send a shorter text or raise TALKMESH_TTS_DEADLINE_MS`,
+        );
+      if (child.exitCode !== 0) throw failure(child, stderrText());
     } finally {
       stopped.removeEventListener('abort', stop);
       if (child.exitCode === null && child.signalCode === null) stop();
+    }
+  }
+
+  /**
+   * Divides a text by its scripts, each with a voice that reads it, and writes every part as it is spoken.
+   * @param isGiven the voice was chosen by the caller, so a Latin text is not examined for its language
+   * @throws MeshError ARGUMENT_INVALID: nothing is spoken, or no voice reads a script
+   */
+  async #passages(text: string, voice: string, isGiven: boolean): Promise<Passage[]> {
+    const plain = withoutMarkup(text);
+    const passages: Passage[] = [];
+    for (const run of scriptRuns(plain)) {
+      const own = await this.#voiceFor(run, voice, isGiven ? undefined : detectLanguage(plain));
+      const spoken = spokenForm(run.text, own.split(/[-+]/)[0] ?? own);
+      if (/[\p{L}\p{N}]/u.test(spoken)) passages.push({ voice: own, text: spoken });
+    }
+    if (passages.length > 0) return passages;
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      'nothing of this text is spoken aloud; send words, not only markup or emoji',
+    );
+  }
+
+  async #voiceFor(run: ScriptRun, voice: string, detected: string | undefined): Promise<string> {
+    const suits = voiceWrites(voice, run);
+    if (run.script === 'Latin') {
+      if (detected !== undefined && !voice.startsWith(detected)) return detected;
+      return suits ? voice : (run.languages[0] ?? voice);
+    }
+    const candidate = suits ? voice : run.languages[0];
+    if (candidate !== undefined && (await this.#canRead(candidate, run.text))) return candidate;
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      `espeak-ng has no voice here that reads ${run.script} letters as words; send the text in another script, or as speech`,
+    );
+  }
+
+  /** A voice that does not know letters spells them in English, which its phonemes say: `(en)`. */
+  async #canRead(voice: string, text: string): Promise<boolean> {
+    const child = this.#spawn(['--stdin', '-q', '-x', '-b', '1', '-v', voice]);
+    const timer = setTimeout(() => child.kill('SIGKILL'), CHECK_DEADLINE_MS);
+    try {
+      const phonemes = collect(child, child.stdout);
+      child.stdin.on('error', () => {});
+      child.stdin.end(text);
+      child.stderr.resume();
+      await closed(child);
+      return child.exitCode === 0 && !phonemes().includes('(en)');
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -99,7 +173,7 @@ async function* toSpeech(stdout: AsyncIterable<Buffer>): AsyncIterable<Int16Arra
   if (rest !== undefined && rest.length > 0) yield rest;
 }
 
-/** Settles when the process is gone and its output was read. @throws MeshError TTS_UNAVAILABLE when it could not be started */
+/** Resolves when the process has exited and its output was read. @throws MeshError TTS_UNAVAILABLE when it could not be started */
 async function closed(child: ChildProcessWithoutNullStreams): Promise<void> {
   try {
     await once(child, 'close');
@@ -116,17 +190,17 @@ function unavailable(why: string, cause?: unknown): MeshError {
   );
 }
 
-function failed(child: ChildProcessWithoutNullStreams, complaint: string): MeshError {
-  const outcome = child.exitCode === null ? `was ended by ${child.signalCode}` : `failed with code ${child.exitCode}`;
-  if (/voice/i.test(complaint)) return new MeshError('ARGUMENT_INVALID', `espeak-ng: ${complaint}`);
-  return new MeshError('PROVIDER_FAILED', `espeak-ng ${outcome}: ${complaint || 'it said nothing'}`);
+function failure(child: ChildProcessWithoutNullStreams, stderrText: string): MeshError {
+  const outcome = child.exitCode === null ? `was killed by ${child.signalCode}` : `failed with code ${child.exitCode}`;
+  if (/voice/i.test(stderrText)) return new MeshError('ARGUMENT_INVALID', `espeak-ng: ${stderrText}`);
+  return new MeshError('PROVIDER_FAILED', `espeak-ng ${outcome}: ${stderrText || 'it printed no error message'}`);
 }
 
-function collect(child: ChildProcessWithoutNullStreams): () => string {
+function collect(child: ChildProcessWithoutNullStreams, output = child.stderr): () => string {
   let text = '';
-  child.stderr.setEncoding('utf8');
-  child.stderr.on('data', (part: string) => {
-    if (text.length < MAX_COMPLAINT_BYTES) text += part;
+  output.setEncoding('utf8');
+  output.on('data', (part: string) => {
+    if (text.length < MAX_OUTPUT_CHARACTERS) text += part;
   });
-  return () => text.slice(0, MAX_COMPLAINT_BYTES).trim();
+  return () => text.slice(0, MAX_OUTPUT_CHARACTERS).trim();
 }

@@ -1,6 +1,6 @@
 export interface SpeechRequest {
   readonly text: string;
-  /** Engine specific; empty for the default voice. */
+  /** A voice name of the engine; empty for the default voice. */
   readonly voice: string;
   readonly signal: AbortSignal;
 }
@@ -8,10 +8,10 @@ export interface SpeechRequest {
 export interface SpeechSynthesizer {
   readonly name: string;
   /**
-   * PCM16 mono at 24 kHz, as it is made, faster than real time.
-   * @throws MeshError TTS_UNAVAILABLE (says what to install), ARGUMENT_INVALID (voice), DEADLINE_EXCEEDED, CANCELLED, PROVIDER_FAILED
+   * Yields PCM16 mono at 24 kHz while it is synthesised, faster than real time.
+   * @throws MeshError TTS_UNAVAILABLE (names the package to install), ARGUMENT_INVALID (voice), DEADLINE_EXCEEDED, CANCELLED, PROVIDER_FAILED
    */
   speak(request: SpeechRequest): AsyncIterable<Int16Array>;
-  /** @throws MeshError TTS_UNAVAILABLE */
+  /** Checks that the engine can be started. @throws MeshError TTS_UNAVAILABLE */
   check(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { WavStream } from './wav-stream.js';
 
 const pcm = Int16Array.from({ length: 1000 }, (_, i) => i * 17 - 5000);
 
-test('samples come out the same however the bytes are cut', () => {
+test('the samples do not depend on how the bytes are divided', () => {
   const bytes = encodeWav(pcm, 22_050);
   for (const size of [1, 3, 7, 44, 45, 1000, 5000]) {
     const stream = new WavStream();
@@ -18,7 +18,7 @@ test('samples come out the same however the bytes are cut', () => {
   }
 });
 
-test('other formats, text and endless headers are refused', () => {
+test('other formats, text and overlong headers are refused', () => {
   const stereo = encodeWav(pcm, 22_050);
   stereo[22] = 2;
   const endless = encodeWav(pcm, 22_050);

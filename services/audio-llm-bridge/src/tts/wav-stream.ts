@@ -2,7 +2,7 @@ import { MeshError } from '@talkmesh/contracts';
 
 const MAX_HEADER_BYTES = 4096;
 
-/** Reads a WAV file (PCM16, mono) from a pipe, where the lengths in its header mean nothing. */
+/** Parses a WAV stream (PCM16, mono) from a pipe. The lengths in its header are ignored: the writer does not know them in advance. */
 export class WavStream {
   #rateHz = 0;
   #pending: Buffer = Buffer.alloc(0);
@@ -29,13 +29,13 @@ export class WavStream {
       header.length >= 12 &&
       (header.toString('latin1', 0, 4) !== 'RIFF' || header.toString('latin1', 8, 12) !== 'WAVE')
     )
-      throw new MeshError('AUDIO_FORMAT_INVALID', 'the speech engine did not answer with a WAV file');
+      throw new MeshError('AUDIO_FORMAT_INVALID', 'the speech engine did not return a WAV file');
     for (let at = 12; at + 8 <= header.length; ) {
       const tag = header.toString('latin1', at, at + 4);
       const size = header.readUInt32LE(at + 4);
       const start = at + 8;
       if (tag === 'data') {
-        if (this.#rateHz === 0) throw new MeshError('AUDIO_FORMAT_INVALID', 'the WAV data comes before its format');
+        if (this.#rateHz === 0) throw new MeshError('AUDIO_FORMAT_INVALID', 'the WAV data precede the fmt chunk');
         this.#pending = header.subarray(start);
         this.#inData = true;
         return true;
@@ -57,7 +57,7 @@ export class WavStream {
     if (format !== 1 || channels !== 1 || bits !== 16)
       throw new MeshError(
         'AUDIO_FORMAT_INVALID',
-        `the speech engine sent format ${format}, ${channels} channels, ${bits} bits`,
+        `the speech engine returned format ${format}, ${channels} channels, ${bits} bits; PCM with 1 channel and 16 bits is needed`,
       );
     this.#rateHz = header.readUInt32LE(at + 4);
   }

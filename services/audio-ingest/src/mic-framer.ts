@@ -4,10 +4,10 @@ import { PcmRing, Resampler, toPcm16 } from '@talkmesh/media';
 const FRAME_SAMPLES = (SPEECH_RATE_HZ * AUDIO_FRAME_MS) / 1000;
 
 /**
- * Sound of any rate becomes `mic` messages: 24 kHz, 20 ms each, counted without a gap. A change of the rate loses no sample:
- * what the old filter still holds comes out first.
+ * Converts audio of any rate to `mic` messages of 20 ms at 24 kHz with consecutive sequence numbers. A change of rate loses no
+ * sample, because the old resampler is flushed first.
  */
-export class MicStage {
+export class MicFramer {
   readonly #sessionId: string;
   readonly #ring = new PcmRing();
   #resampler: { readonly fromHz: number; readonly filter: Resampler } | undefined;
@@ -15,18 +15,17 @@ export class MicStage {
   #messages = 0;
   #samples = 0;
 
-  /** @param firstSequence above every number another worker gave this session's messages */
+  /** @param firstSequence must be above every sequence number that another worker used for this session */
   constructor(sessionId: string, firstSequence = 0) {
     this.#sessionId = sessionId;
     this.#sequence = firstSequence;
   }
 
-  /** Messages made so far. */
   get messages(): number {
     return this.#messages;
   }
 
-  /** Samples at 24 kHz that wait for a message to be full. */
+  /** Samples at 24 kHz that do not fill a message yet. */
   get pending(): number {
     return this.#ring.length;
   }
@@ -34,43 +33,46 @@ export class MicStage {
   /** @param pcm mono */
   push(pcm: Int16Array, rateHz: number): AudioMessage[] {
     if (this.#resampler?.fromHz !== rateHz) {
-      this.#flushFilter();
+      this.#flushResampler();
       this.#resampler = { fromHz: rateHz, filter: new Resampler(rateHz, SPEECH_RATE_HZ) };
     }
     this.#ring.push(toPcm16(this.#resampler.filter.push(pcm)));
-    return this.#whole();
+    return this.#takeWholeMessages();
   }
 
-  /** The source is gone; another may follow in the same turn. */
+  /** The source disconnected; another may follow in the same turn, so samples that fill no message are kept. */
   pause(): AudioMessage[] {
-    this.#flushFilter();
-    return this.#whole();
+    this.#flushResampler();
+    return this.#takeWholeMessages();
   }
 
-  /** The turn is over: the last message holds what is left, perhaps nothing. */
+  /** Ends the turn: the last message holds the remaining samples, possibly none, and is marked `endOfTurn`. */
   endTurn(): AudioMessage[] {
-    const whole = this.pause();
-    return [...whole, this.#message(this.#ring.take(this.#ring.length), true)];
+    const messages = this.pause();
+    return [...messages, this.#createMessage(this.#ring.take(this.#ring.length), true)];
   }
 
-  /** Another worker goes on in the middle of the turn: nothing is kept back. */
+  /** Another worker continues in the middle of the turn: also emits the samples that do not fill a message. */
   handOver(): AudioMessage[] {
-    const whole = this.pause();
-    return this.#ring.length === 0 ? whole : [...whole, this.#message(this.#ring.take(this.#ring.length), false)];
+    const messages = this.pause();
+    return this.#ring.length === 0
+      ? messages
+      : [...messages, this.#createMessage(this.#ring.take(this.#ring.length), false)];
   }
 
-  #flushFilter(): void {
+  #flushResampler(): void {
     if (this.#resampler !== undefined) this.#ring.push(toPcm16(this.#resampler.filter.flush()));
     this.#resampler = undefined;
   }
 
-  #whole(): AudioMessage[] {
+  #takeWholeMessages(): AudioMessage[] {
     const messages: AudioMessage[] = [];
-    while (this.#ring.length >= FRAME_SAMPLES) messages.push(this.#message(this.#ring.take(FRAME_SAMPLES), false));
+    while (this.#ring.length >= FRAME_SAMPLES)
+      messages.push(this.#createMessage(this.#ring.take(FRAME_SAMPLES), false));
     return messages;
   }
 
-  #message(pcm: Int16Array, endOfTurn: boolean): AudioMessage {
+  #createMessage(pcm: Int16Array, endOfTurn: boolean): AudioMessage {
     const mediaTimeUs = Math.round((this.#samples * 1e6) / SPEECH_RATE_HZ);
     this.#samples += pcm.length;
     this.#messages += 1;
@@ -88,14 +90,4 @@ export class MicStage {
       endOfTurn,
     };
   }
-}
-
-/** Interleaved channels become one by averaging. */
-export function mixInterleaved(pcm: Int16Array, channels: number): Int16Array {
-  if (channels === 1) return pcm;
-  return Int16Array.from({ length: Math.floor(pcm.length / channels) }, (_, i) => {
-    let sum = 0;
-    for (let channel = 0; channel < channels; channel++) sum += pcm[i * channels + channel] ?? 0;
-    return Math.round(sum / channels);
-  });
 }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type EventBody, MeshError, type MeshEvent, newSessionId, type PlayheadMessage } from '@talkmesh/contracts';
+import { Conversation, type ConversationOptions, type ConversationOutput, MAX_RUNNING_TURNS } from './conversation.js';
 import type { Provider } from './providers/provider.js';
-import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS, type StageOutput } from './stage.js';
 
-const sid = newSessionId();
+const sessionId = newSessionId();
 const pcm = (ms: number): Int16Array => new Int16Array(ms * 24).fill(1000);
 const event = (body: EventBody, epoch = 0): { kind: 'event'; event: MeshEvent } => ({
   kind: 'event',
-  event: { v: 1, sid, epoch, turn: 0, atMs: 0, ...body },
+  event: { v: 2, id: 'test.1', sessionId, epoch, turn: 0, atMs: 0, ...body },
 });
 const started = event({ type: 'speech.started' });
 const stopped = event({ type: 'speech.stopped', durationMs: 1000 });
@@ -19,7 +19,7 @@ const playhead = (
 ): { kind: 'playhead'; playhead: PlayheadMessage } => ({
   kind: 'playhead',
   playhead: {
-    sessionId: sid,
+    sessionId,
     epoch: 0,
     turn,
     chunk: 0,
@@ -41,8 +41,8 @@ function talk(options: Partial<ConversationOptions> = {}): Conversation {
   return new Conversation({ ...defaults, ...options }, 0);
 }
 
-/** Outputs as short words, so that an order can be compared at a glance. */
-function told(outputs: readonly StageOutput[]): string[] {
+/** Outputs as short texts, so that tests can compare their order. */
+function summary(outputs: readonly ConversationOutput[]): string[] {
   return outputs.map((output) => {
     if (output.kind === 'speech') return `speech ${output.turn}${output.endOfTurn ? ' end' : ''}`;
     if (output.kind === 'event') return `${output.body.type} ${output.turn}`;
@@ -51,58 +51,59 @@ function told(outputs: readonly StageOutput[]): string[] {
   });
 }
 
-test('a reply is a turn: started with its first speech, finished when it was played', () => {
+test('a reply is queued with its first speech, starts when it is heard and is finished when all of it was played', () => {
   const conversation = talk();
-  assert.deepEqual(told(conversation.handle(started, 0)), ['user.started 300']);
-  assert.deepEqual(told(conversation.handle({ kind: 'mic', pcm: pcm(20), endOfTurn: false }, 20)), ['audio']);
-  assert.deepEqual(told(conversation.handle(stopped, 1000)), ['user.stopped']);
-  assert.deepEqual(told(conversation.handle(speech('r', 1000), 1010)), ['turn.started 1', 'speech 1']);
-  assert.deepEqual(told(conversation.handle(end('r'), 1020)), ['speech 1 end']);
-  assert.deepEqual(told(conversation.handle(playhead(1, 960), 2000)), []);
+  assert.deepEqual(summary(conversation.handle(started, 0)), ['user.started 300']);
+  assert.deepEqual(summary(conversation.handle({ kind: 'mic', pcm: pcm(20), endOfTurn: false }, 20)), ['audio']);
+  assert.deepEqual(summary(conversation.handle(stopped, 1000)), ['user.stopped']);
+  assert.deepEqual(summary(conversation.handle(speech('r', 1000), 1010)), ['turn.queued 1', 'speech 1']);
+  assert.deepEqual(summary(conversation.handle(end('r'), 1020)), ['speech 1 end']);
+  assert.deepEqual(summary(conversation.handle(playhead(1, 40), 1100)), ['turn.started 1']);
+  assert.deepEqual(summary(conversation.handle(playhead(1, 960), 2000)), []);
   const [finished] = conversation.handle(playhead(1, 1000), 2100);
   assert.deepEqual(finished, {
     kind: 'event',
     epoch: 0,
     turn: 1,
-    body: { type: 'turn.finished', interrupted: false, speechMs: 1000 },
+    body: { type: 'turn.finished', interrupted: false, speechMs: 1000, heardMs: 1000 },
   });
 });
 
-test('barge-in cuts the turn where the listener stopped hearing it, and what still comes of it is dropped', () => {
+test('barge-in cuts the turn at the position the listener heard, and later speech of that turn is dropped', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
   conversation.handle(playhead(1, 1240), 1500);
-  assert.deepEqual(told(conversation.handle(started, 1600)), [
+  assert.deepEqual(summary(conversation.handle(started, 1600)), [
     'interrupt 1',
     'cancel r at 1240',
     'turn.finished 1',
     'user.started 300',
   ]);
-  assert.deepEqual(told(conversation.handle(speech('r', 100), 1610)), []);
-  assert.deepEqual(told(conversation.handle(end('r'), 1620)), []);
-  assert.deepEqual(told(conversation.handle(speech('next', 100), 1700)), ['turn.started 2', 'speech 2']);
+  assert.deepEqual(summary(conversation.handle(speech('r', 100), 1610)), []);
+  assert.deepEqual(summary(conversation.handle(end('r'), 1620)), []);
+  assert.deepEqual(summary(conversation.handle(speech('next', 100), 1700)), ['turn.queued 2', 'speech 2']);
 });
 
-test('an answer that nobody has heard yet is cut without waiting for the guard', () => {
+test('an answer of which nothing was heard yet is cut without waiting for the echo guard', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
-  assert.ok(told(conversation.handle(started, 100)).includes('interrupt 1'));
+  assert.ok(summary(conversation.handle(started, 100)).includes('interrupt 1'));
 });
 
-test('what sounds in the first moments of a turn is echo, unless it goes on', () => {
+test('user speech at the beginning of a turn is treated as echo unless it outlasts the guard', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
   conversation.handle(playhead(1, 200), 200);
-  assert.deepEqual(told(conversation.handle(started, 210)), []);
-  assert.deepEqual(told(conversation.handle(playhead(1, 900), 900)), []);
-  assert.deepEqual(told(conversation.handle(stopped, 950)), [], 'the provider never hears the echo');
-  assert.deepEqual(told(conversation.handle(playhead(1, 1200), 1200)), []);
+  assert.deepEqual(summary(conversation.handle(started, 210)), []);
+  assert.deepEqual(summary(conversation.handle(playhead(1, 900), 900)), []);
+  assert.deepEqual(summary(conversation.handle(stopped, 950)), [], 'the provider never receives the echo');
+  assert.deepEqual(summary(conversation.handle(playhead(1, 1200), 1200)), []);
 
   const other = talk();
   other.handle(speech('r', 5000), 0);
   other.handle(playhead(1, 200), 200);
   other.handle(started, 210);
-  assert.deepEqual(told(other.handle(playhead(1, 1000), 1010)), [
+  assert.deepEqual(summary(other.handle(playhead(1, 1000), 1010)), [
     'interrupt 1',
     'cancel r at 1000',
     'turn.finished 1',
@@ -110,31 +111,31 @@ test('what sounds in the first moments of a turn is echo, unless it goes on', ()
   ]);
 });
 
-test('without barge-in the user is heard when the turn is over', () => {
+test('without barge-in, user speech reaches the provider when the turn is over', () => {
   const conversation = talk({ bargeIn: false });
   conversation.handle(speech('r', 1000), 0);
   conversation.handle(end('r'), 0);
   conversation.handle(playhead(1, 800), 800);
-  assert.deepEqual(told(conversation.handle(started, 810)), []);
-  assert.deepEqual(told(conversation.handle(playhead(1, 1000), 1000)), ['turn.finished 1', 'user.started 300']);
-  assert.deepEqual(told(conversation.handle(stopped, 1500)), ['user.stopped']);
+  assert.deepEqual(summary(conversation.handle(started, 810)), []);
+  assert.deepEqual(summary(conversation.handle(playhead(1, 1000), 1000)), ['turn.finished 1', 'user.started 300']);
+  assert.deepEqual(summary(conversation.handle(stopped, 1500)), ['user.stopped']);
 });
 
-test('a command interrupts every turn that runs or waits, and nothing when none does', () => {
+test('an interrupt command cuts every running and waiting turn, and does nothing without turns', () => {
   const conversation = talk();
   assert.deepEqual(conversation.interrupt('command'), []);
-  const turn = conversation.beginText('text-1');
+  const { turn } = conversation.beginText('text-1');
   conversation.handle(speech('text-1', 1000), 0);
   conversation.handle(speech('r', 1000), 0);
   conversation.handle(playhead(1, 400), 400);
   const outputs = conversation.interrupt('command');
   assert.equal(turn, 1);
-  assert.deepEqual(told(outputs), [
+  assert.deepEqual(summary(outputs), [
     'interrupt 2',
     'cancel text-1 at 400',
     'turn.finished 1',
     'cancel r at 0',
-    'turn.finished 2',
+    'turn.cancelled 2',
   ]);
   assert.deepEqual(
     outputs.flatMap((output) => (output.kind === 'cancel' ? [output.source] : [])),
@@ -142,24 +143,24 @@ test('a command interrupts every turn that runs or waits, and nothing when none 
   );
 });
 
-test('a pause is no end of a turn, however long: it is finished when all of it was heard', () => {
+test('a pause of any length does not end a turn; the turn is finished when all of it was heard', () => {
   const conversation = talk();
   conversation.handle(speech('r', 1000), 0);
   conversation.handle(end('r'), 0);
   conversation.beginText('waiting');
   conversation.handle(speech('waiting', 500), 0);
   conversation.handle(playhead(1, 480, 480), 480);
-  assert.deepEqual(told(conversation.pause(true)), ['pause 0']);
+  assert.deepEqual(summary(conversation.pause(true)), ['pause 0']);
   assert.equal(conversation.paused, true);
   for (let ms = 500; ms < 60_000; ms += 100)
-    assert.deepEqual(told(conversation.handle(playhead(0, 0, ms), ms)), [], `after ${ms} ms`);
-  assert.deepEqual(told(conversation.pause(false)), ['resume 0']);
-  assert.deepEqual(told(conversation.handle(playhead(0, 0, 60_000), 60_000)), [], 'it has not gone on yet');
-  assert.deepEqual(told(conversation.handle(playhead(1, 960, 61_000), 61_000)), []);
-  assert.deepEqual(told(conversation.handle(playhead(1, 1000, 61_100), 61_100)), ['turn.finished 1']);
+    assert.deepEqual(summary(conversation.handle(playhead(0, 0, ms), ms)), [], `after ${ms} ms`);
+  assert.deepEqual(summary(conversation.pause(false)), ['resume 0']);
+  assert.deepEqual(summary(conversation.handle(playhead(0, 0, 60_000), 60_000)), [], 'playback has not resumed yet');
+  assert.deepEqual(summary(conversation.handle(playhead(1, 960, 61_000), 61_000)), []);
+  assert.deepEqual(summary(conversation.handle(playhead(1, 1000, 61_100), 61_100)), ['turn.finished 1']);
 });
 
-test('a pause holds the speech that comes: no more is sent ahead than else', () => {
+test('speech that arrives in a pause waits; no more is sent ahead than usual', () => {
   const conversation = talk({ aheadMs: 1000 });
   conversation.handle(speech('r', 800), 0);
   conversation.handle(playhead(1, 300, 300), 300);
@@ -175,25 +176,25 @@ test('a pause holds the speech that comes: no more is sent ahead than else', () 
   assert.ok(next?.kind === 'speech' && next.fromSample === 1300 * 24);
 });
 
-test('an interrupt ends a pause, with a turn to cut or without one; a typed line waits', () => {
+test('an interrupt ends a pause with and without a turn to cut; a typed line waits during a pause', () => {
   const conversation = talk();
   conversation.pause(true);
-  assert.deepEqual(told(conversation.interrupt('command')), ['resume 0']);
+  assert.deepEqual(summary(conversation.interrupt('command')), ['resume 0']);
   assert.equal(conversation.paused, false);
   conversation.pause(true);
   conversation.beginText('line');
-  assert.deepEqual(told(conversation.handle(speech('line', 100), 0)), ['turn.started 1', 'speech 1']);
+  assert.deepEqual(summary(conversation.handle(speech('line', 100), 0)), ['speech 1']);
   assert.equal(conversation.paused, true);
-  assert.deepEqual(told(conversation.interrupt('command')), ['interrupt 1', 'cancel line at 0', 'turn.finished 1']);
+  assert.deepEqual(summary(conversation.interrupt('command')), ['interrupt 1', 'cancel line at 0', 'turn.cancelled 1']);
   assert.equal(conversation.paused, false);
 });
 
-test('a user who speaks in a pause cuts the turn: a silent avatar has no echo', () => {
+test('user speech in a pause cuts the turn at once, because a silent avatar makes no echo', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
   conversation.handle(playhead(1, 200, 200), 200);
   conversation.pause(true);
-  assert.ok(told(conversation.handle(started, 900)).includes('interrupt 1'));
+  assert.ok(summary(conversation.handle(started, 900)).includes('interrupt 1'));
   assert.equal(conversation.paused, false);
 
   const other = talk();
@@ -201,20 +202,20 @@ test('a user who speaks in a pause cuts the turn: a silent avatar has no echo', 
   other.handle(playhead(1, 200, 200), 200);
   other.handle(started, 210);
   other.pause(true);
-  assert.deepEqual(told(other.handle(playhead(0, 0, 700), 700)), [], 'it may still be the echo');
-  assert.ok(told(other.handle(playhead(0, 0, 920), 920)).includes('interrupt 1'));
+  assert.deepEqual(summary(other.handle(playhead(0, 0, 700), 700)), [], 'it may still be the echo');
+  assert.ok(summary(other.handle(playhead(0, 0, 920), 920)).includes('interrupt 1'));
 });
 
-test('external audio is passed on sample for sample; voice activity means nothing there', () => {
+test('external audio is passed on sample for sample, and its voice activity is ignored', () => {
   const conversation = talk({ provider: { name: 'external', vad: 'none', source: 'external' } });
   const [first, piece] = conversation.handle(speech('external-1', 20), 0);
-  assert.deepEqual(told([first as StageOutput]), ['turn.started 1']);
+  assert.deepEqual(summary([first as ConversationOutput]), ['turn.queued 1']);
   assert.ok(piece?.kind === 'speech');
   assert.deepEqual(piece.pcm, pcm(20));
-  assert.deepEqual(told(conversation.handle(started, 10)), []);
+  assert.deepEqual(summary(conversation.handle(started, 10)), []);
 });
 
-test('sequence and media time count through all turns; the epoch follows the flushes', () => {
+test('sequence and media time continue across turns, and the epoch follows the flushes', () => {
   const conversation = talk();
   conversation.handle(speech('a', 100), 0);
   conversation.handle(end('a'), 0);
@@ -224,38 +225,38 @@ test('sequence and media time count through all turns; the epoch follows the flu
   assert.deepEqual([piece.sequence, piece.mediaTimeUs, piece.epoch, piece.turn], [2, 100_000, 4, 2]);
 });
 
-test('a turn over the limit ends there with a clear error, and its response is cancelled', () => {
+test('a turn longer than the limit ends at the limit with an error, and its response is cancelled', () => {
   const conversation = talk({ maxTurnMs: 1000 });
   conversation.handle(speech('r', 900), 0);
   const outputs = conversation.handle(speech('r', 200), 10);
-  assert.deepEqual(told(outputs), ['error 1', 'cancel r at 0', 'speech 1 end']);
+  assert.deepEqual(summary(outputs), ['error 1', 'cancel r at 0', 'speech 1 end']);
   const [error] = outputs;
   assert.ok(error?.kind === 'event' && error.body.type === 'error');
   assert.equal(error.body.reason, 'AUDIO_TOO_LONG');
-  assert.match(error.body.message, /ended after 1 s \(TALKMESH_MAX_TURN_SECONDS\)/);
+  assert.match(error.body.message, /ended after 1 s, the limit of TALKMESH_MAX_TURN_SECONDS/);
 });
 
-test('too many waiting turns are refused once, not once a message', () => {
+test('one turn too many is refused once, not once per message', () => {
   const conversation = talk();
   for (let i = 0; i < MAX_RUNNING_TURNS; i++) conversation.beginText(`text-${i}`);
-  assert.equal(conversation.beginText('one more'), undefined);
-  assert.deepEqual(told(conversation.handle(speech('r', 20), 0)), ['error 0']);
-  assert.deepEqual(told(conversation.handle(speech('r', 20), 0)), []);
+  assert.equal(conversation.beginText('one more').turn, undefined);
+  assert.deepEqual(summary(conversation.handle(speech('r', 20), 0)), ['error 0']);
+  assert.deepEqual(summary(conversation.handle(speech('r', 20), 0)), []);
 });
 
-test('speech that is never played is reported', () => {
+test('speech that is never played is reported as lost', () => {
   const conversation = talk();
   conversation.handle(speech('r', 100), 0);
   conversation.handle(end('r'), 0);
   conversation.handle(playhead(0, 0, 0), 0);
-  assert.deepEqual(told(conversation.handle(playhead(0, 0, 20_000), 20_000)), ['error 1', 'turn.finished 1']);
+  assert.deepEqual(summary(conversation.handle(playhead(0, 0, 20_000), 20_000)), ['error 1', 'turn.cancelled 1']);
 });
 
 test('transcripts name their turn; a failure of the provider keeps its reason', () => {
   const conversation = talk();
   conversation.handle(speech('r', 100), 0);
   const transcript = { kind: 'transcript', role: 'avatar', text: 'Hi', final: true, response: 'r' } as const;
-  assert.deepEqual(told(conversation.handle({ kind: 'output', output: transcript }, 0)), ['transcript 1']);
+  assert.deepEqual(summary(conversation.handle({ kind: 'output', output: transcript }, 0)), ['transcript 1']);
   const error = new MeshError('DEADLINE_EXCEEDED', 'too slow');
   const [failure] = conversation.handle({ kind: 'output', output: { kind: 'failed', error } }, 0);
   assert.ok(failure?.kind === 'event' && failure.body.type === 'error');

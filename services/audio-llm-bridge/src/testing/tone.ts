@@ -1,6 +1,6 @@
 import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
 
-/** A sine with two overtones, PCM16 at 24 kHz: enough like a voice for pitch to be measured. */
+/** A sine with two overtones, PCM16 at 24 kHz: similar enough to a voice to measure its pitch. */
 export function tone(hz: number, ms: number, amplitude: number): Int16Array {
   const pcm = new Int16Array((SPEECH_RATE_HZ / 1000) * ms);
   for (let i = 0; i < pcm.length; i++) {

@@ -1,0 +1,358 @@
+import type { EventBody, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
+import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { Cut, Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
+import type { ConversationState } from './takeover.js';
+import { type PlayedTurn, type Turn, TurnQueue, type TurnSource } from './turns.js';
+
+export interface ConversationOptions {
+  readonly provider: Pick<Provider, 'name' | 'vad' | 'source'>;
+  readonly bargeIn: boolean;
+  /** User speech that begins within this time after a turn became audible is treated as the echo of that turn. */
+  readonly bargeInGuardMs: number;
+  /** Largest amount of speech that is sent and not yet played. */
+  readonly aheadMs: number;
+  readonly maxTurnMs: number;
+}
+
+export type ConversationInput =
+  | { readonly kind: 'mic'; readonly pcm: Int16Array; readonly endOfTurn: boolean }
+  | { readonly kind: 'event'; readonly event: MeshEvent }
+  | { readonly kind: 'playhead'; readonly playhead: PlayheadMessage }
+  | { readonly kind: 'output'; readonly output: ProviderOutput };
+
+export interface SpeechPiece {
+  readonly kind: 'speech';
+  readonly epoch: number;
+  readonly turn: number;
+  readonly sequence: number;
+  readonly mediaTimeUs: number;
+  readonly pcm: Int16Array;
+  readonly fromSample: number;
+  readonly endOfTurn: boolean;
+}
+
+export type ConversationOutput =
+  | SpeechPiece
+  | { readonly kind: 'event'; readonly epoch: number; readonly turn: number; readonly body: EventBody }
+  | { readonly kind: 'input'; readonly input: ProviderInput }
+  | { readonly kind: 'cancel'; readonly source: TurnSource; readonly cut: Cut };
+
+/** Turns that may be queued; one more is refused. */
+export const MAX_RUNNING_TURNS = 8;
+/** Audio before the detected start of user speech that also belongs to it: detection takes some time. */
+const PRE_ROLL_MS = 300;
+const LONGEST_PRE_ROLL_MS = 2000;
+/** Speech that began inside the echo guard and lasts this much longer than the guard comes from the user: an echo would have ended. */
+const GUARD_RECHECK_MS = 700;
+
+/** Speech on the microphone: `pending` while it may be echo, or waits for the turn to end because barge-in is off; `forwarded` to the provider. */
+type UserSpeech = 'none' | 'pending' | 'forwarded';
+
+/**
+ * The conversation of one session as a pure state machine: who speaks, what was sent and heard, when a turn is cut. It has no clock and
+ * no I/O; every method returns the outputs to carry out, in order.
+ */
+export class Conversation {
+  readonly #options: ConversationOptions;
+  readonly #turns = new TurnQueue(MAX_RUNNING_TURNS);
+  #outputs: ConversationOutput[] = [];
+  #epoch: number;
+  #sequence = 0;
+  #sentSamples = 0;
+  #userSpeech: UserSpeech = 'none';
+  #userSpeechSinceMs = 0;
+  #paused: boolean | undefined;
+  /** Number of the turn that answers what the user said last; 0 before the user spoke. */
+  #answeringTurn = 0;
+
+  constructor(options: ConversationOptions, epoch: number) {
+    this.#options = options;
+    this.#epoch = epoch;
+  }
+
+  get running(): readonly Turn[] {
+    return this.#turns.running;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Whether the avatar is silent until a resume or an interrupt. */
+  get paused(): boolean {
+    return this.#paused === true;
+  }
+
+  /**
+   * Continues where another bridge stopped. A turn that the other bridge could not end is ended where its speech stops; otherwise the
+   * score model would wait for the rest of it.
+   */
+  takeOver({
+    epoch,
+    turns,
+    sequence,
+    sentSamples,
+    unfinished,
+    unspoken,
+    paused,
+  }: ConversationState): ConversationOutput[] {
+    this.#paused = paused;
+    this.#epoch = Math.max(this.#epoch, epoch);
+    this.#sequence = sequence;
+    this.#sentSamples = sentSamples;
+    this.#turns.adopt(turns, unfinished);
+    for (const turn of unspoken) this.#emitEvent(turn, { type: 'turn.cancelled' });
+    for (const { number, sentMs } of unfinished.filter(({ ended }) => !ended)) {
+      this.#emitEvent(number, { type: 'turn.truncated', speechMs: Math.round(sentMs) });
+      const fromSample = Math.round((sentMs * SPEECH_RATE_HZ) / 1000);
+      this.#pushSpeech(number, { pcm: new Int16Array(0), fromSample, endOfTurn: true });
+    }
+    return this.#take();
+  }
+
+  /** Sends all speech that waits, whatever its lead: the next bridge can read back only what was sent. */
+  release(): ConversationOutput[] {
+    this.#send(Number.POSITIVE_INFINITY);
+    return this.#take();
+  }
+
+  /** Begins the turn of a typed line; its speech arrives as `output` inputs. `turn` is undefined when too many turns wait. */
+  beginText(response: string): { turn: number | undefined; outputs: ConversationOutput[] } {
+    const turn = this.#begin('text', response);
+    return { turn: turn?.number, outputs: this.#take() };
+  }
+
+  handle(input: ConversationInput, nowMs: number): ConversationOutput[] {
+    if (input.kind === 'mic')
+      this.#emitInput({ kind: 'audio', pcm: input.pcm, endOfTurn: input.endOfTurn, atMs: nowMs });
+    else if (input.kind === 'event') this.#onEvent(input.event, nowMs);
+    else if (input.kind === 'playhead') this.#onPlayhead(input.playhead, nowMs);
+    else this.#onOutput(input.output, nowMs);
+    this.#send();
+    return this.#take();
+  }
+
+  /** Cuts all running and waiting turns and ends a pause. The outputs contain no `cancel` when there was no turn. */
+  interrupt(cause: 'barge-in' | 'command'): ConversationOutput[] {
+    this.#interrupt(cause);
+    return this.#take();
+  }
+
+  /** Requests a pause (turns keep the rest of their speech) or its end. The score service ignores a repeated request. */
+  pause(paused: boolean): ConversationOutput[] {
+    this.#paused = paused;
+    return this.repeatPauseOrResume();
+  }
+
+  /** Sends the last pause or resume request once more, in case it did not arrive. */
+  repeatPauseOrResume(): ConversationOutput[] {
+    if (this.#paused !== undefined) this.#emitEvent(0, { type: this.#paused ? 'pause' : 'resume' });
+    return this.#take();
+  }
+
+  #onEvent(event: MeshEvent, nowMs: number): void {
+    if (event.type === 'flush') this.#epoch = Math.max(this.#epoch, event.epoch);
+    if (this.#options.provider.vad !== 'mesh') return;
+    if (event.type === 'speech.started') this.#onActivity('started', nowMs);
+    else if (event.type === 'speech.stopped') this.#onActivity('stopped', nowMs);
+  }
+
+  #onActivity(activity: 'started' | 'stopped', nowMs: number): void {
+    if (activity === 'started') this.#userStarted(nowMs);
+    else this.#userStopped();
+  }
+
+  #onPlayhead(playhead: PlayheadMessage, nowMs: number): void {
+    this.#epoch = Math.max(this.#epoch, playhead.epoch);
+    for (const played of this.#turns.played(playhead, this.paused)) this.#onPlayed(played);
+    if (this.#userSpeech !== 'pending') return;
+    const current = this.running[0];
+    if (current === undefined) this.#forwardUserSpeech(PRE_ROLL_MS);
+    else if (this.#options.bargeIn && this.#speechBeyondGuardMs(current, nowMs) >= GUARD_RECHECK_MS)
+      this.#bargeIn(nowMs);
+  }
+
+  #onPlayed({ turn, end }: PlayedTurn): void {
+    if (end === 'lost')
+      this.#error(
+        'PEER_LOST',
+        `turn ${turn.number} was sent but never played; check that a score-model worker holds this session`,
+        turn,
+      );
+    this.#hear(turn);
+    if (end !== undefined) this.#finish(turn, end === 'lost' || turn.isTruncated);
+  }
+
+  /** Reports what of the turn is heard by now. */
+  #hear(turn: Turn): void {
+    if (turn.playedMs === 0) return;
+    if (!turn.started) this.#emitEvent(turn.number, { type: 'turn.started', source: turn.source });
+    turn.started = true;
+    for (const { text, fromMs } of turn.captions.heard(turn.playedMs, turn.acceptedMs, turn.complete))
+      this.#emitEvent(turn.number, { type: 'caption', text, fromMs });
+  }
+
+  /** How long the user has spoken beyond the echo guard. The guard does not apply in a pause, where the avatar makes no sound. */
+  #speechBeyondGuardMs(current: Turn, nowMs: number): number {
+    return this.paused ? nowMs - this.#userSpeechSinceMs : current.playedMs - this.#options.bargeInGuardMs;
+  }
+
+  #userStarted(nowMs: number): void {
+    if (this.#userSpeech !== 'none') return;
+    this.#userSpeechSinceMs = nowMs;
+    const current = this.running[0];
+    if (current === undefined) {
+      this.#forwardUserSpeech(PRE_ROLL_MS);
+      return;
+    }
+    const isEcho = !this.paused && current.playedMs > 0 && current.playedMs < this.#options.bargeInGuardMs;
+    if (this.#options.bargeIn && !isEcho) this.#bargeIn(nowMs);
+    else this.#userSpeech = 'pending';
+  }
+
+  #userStopped(): void {
+    this.#answeringTurn = this.#turns.nextNumber;
+    if (this.#userSpeech === 'forwarded') this.#emitInput({ kind: 'user.stopped' });
+    this.#userSpeech = 'none';
+  }
+
+  #bargeIn(nowMs: number): void {
+    this.#interrupt('barge-in');
+    this.#forwardUserSpeech(Math.min(LONGEST_PRE_ROLL_MS, PRE_ROLL_MS + nowMs - this.#userSpeechSinceMs));
+  }
+
+  #forwardUserSpeech(preRollMs: number): void {
+    this.#userSpeech = 'forwarded';
+    this.#emitInput({ kind: 'user.started', preRollMs });
+  }
+
+  #interrupt(cause: 'barge-in' | 'command'): void {
+    const cut = this.#turns.cut();
+    const newest = cut.at(-1);
+    const { paused } = this;
+    this.#paused &&= false;
+    if (newest === undefined) {
+      if (paused) this.#emitEvent(0, { type: 'resume' });
+      return;
+    }
+    // One event is enough: the score service cuts the named turn and all turns before it.
+    this.#emitEvent(newest.number, { type: 'interrupt', cause });
+    for (const turn of cut) {
+      this.#outputs.push({
+        kind: 'cancel',
+        source: turn.source,
+        cut: { response: turn.response, playedMs: turn.playedMs },
+      });
+      this.#finish(turn, true);
+    }
+  }
+
+  #onOutput(output: ProviderOutput, nowMs: number): void {
+    switch (output.kind) {
+      case 'speech':
+        this.#speak(output.response, output.pcm);
+        break;
+      case 'end':
+        this.#end(output.response);
+        break;
+      case 'transcript': {
+        const { role, text, final, response } = output;
+        const turn = response === undefined ? undefined : this.#turns.find(response);
+        if (role === 'avatar') turn?.captions.add(text, final);
+        const number = role === 'user' ? this.#answeringTurn : (turn?.number ?? 0);
+        this.#emitEvent(number, { type: 'transcript', role, text: text.slice(0, 10_000), final });
+        break;
+      }
+      case 'user':
+        if (this.#options.provider.vad === 'provider') this.#onActivity(output.activity, nowMs);
+        break;
+      case 'failed':
+        this.#error(output.error.reason, output.error.message);
+        break;
+      case 'tool.call':
+      case 'tool.cancelled':
+      case 'timing':
+      case 'opaque':
+        break;
+    }
+  }
+
+  #speak(response: string, pcm: Int16Array): void {
+    if (this.#turns.isRetired(response)) return;
+    const turn = this.#turns.find(response) ?? this.#begin(this.#options.provider.source, response);
+    if (turn === undefined) {
+      this.#turns.retire(response);
+      this.#error('SESSION_LIMIT', `${MAX_RUNNING_TURNS} turns already wait to be spoken; this one is dropped`);
+      return;
+    }
+    if (this.#turns.append(turn, pcm)) return;
+    const seconds = this.#options.maxTurnMs / 1000;
+    this.#error(
+      'AUDIO_TOO_LONG',
+      `turn ${turn.number} was ended after ${seconds} s, the limit of TALKMESH_MAX_TURN_SECONDS`,
+      turn,
+    );
+    this.#outputs.push({ kind: 'cancel', source: turn.source, cut: { response, playedMs: turn.playedMs } });
+  }
+
+  #end(response: string): void {
+    const turn = this.#turns.find(response);
+    if (turn === undefined) return;
+    if (turn.acceptedMs > 0) this.#turns.complete(turn);
+    else {
+      this.#turns.remove(turn);
+      this.#finish(turn, true);
+    }
+  }
+
+  #begin(source: TurnSource, response: string): Turn | undefined {
+    const turn = this.#turns.begin(source, response, this.#options.maxTurnMs);
+    if (turn !== undefined) this.#emitEvent(turn.number, { type: 'turn.queued', source });
+    return turn;
+  }
+
+  #send(aheadMs = this.#options.aheadMs): void {
+    for (const { turn, pcm, endOfTurn, fromSample } of this.#turns.take(aheadMs))
+      this.#pushSpeech(turn.number, { pcm, fromSample, endOfTurn });
+  }
+
+  #pushSpeech(turn: number, piece: Pick<SpeechPiece, 'pcm' | 'fromSample' | 'endOfTurn'>): void {
+    const mediaTimeUs = (this.#sentSamples * 1e6) / SPEECH_RATE_HZ;
+    const [epoch, sequence] = [this.#epoch, this.#sequence];
+    this.#outputs.push({ kind: 'speech', epoch, turn, sequence, mediaTimeUs, ...piece });
+    this.#sequence += 1;
+    this.#sentSamples += piece.pcm.length;
+  }
+
+  /** A turn of which nothing was heard is cancelled, any other one is finished. */
+  #finish(turn: Turn, interrupted: boolean): void {
+    if (!turn.started) {
+      this.#emitEvent(turn.number, { type: 'turn.cancelled' });
+      return;
+    }
+    const [speechMs, heardMs] = [Math.round(turn.sentMs), Math.round(turn.playedMs)];
+    const { text } = turn.captions;
+    const heardText = interrupted ? turn.captions.heardText(turn.playedMs, turn.acceptedMs, turn.complete) : text;
+    const transcript = text === '' ? {} : { heardText: heardText.slice(0, 10_000) };
+    this.#emitEvent(turn.number, { type: 'turn.finished', interrupted, speechMs, heardMs, ...transcript });
+  }
+
+  #error(reason: string, message: string, turn?: Turn): void {
+    const body: EventBody = { type: 'error', service: 'audio-llm-bridge', reason, message: message.slice(0, 1000) };
+    this.#emitEvent(turn?.number ?? 0, body);
+  }
+
+  #emitEvent(turn: number, body: EventBody): void {
+    this.#outputs.push({ kind: 'event', epoch: this.#epoch, turn, body });
+  }
+
+  #emitInput(input: ProviderInput): void {
+    this.#outputs.push({ kind: 'input', input });
+  }
+
+  #take(): ConversationOutput[] {
+    const outputs = this.#outputs;
+    this.#outputs = [];
+    return outputs;
+  }
+}

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MeshError } from '@talkmesh/contracts';
+import { sessionChoicesOf } from './session-choices.js';
+
+const CONFIG = { sessionChoices: ['instructions', 'voice', 'language', 'tools'], instructions: 'Be kind.' } as const;
+const bridge = {
+  ...{ provider: 'openai-realtime', voice: '', instructions: '', language: '', tools: [] },
+  ...{ providerKey: '', ownKey: false },
+};
+type Config = Parameters<typeof sessionChoicesOf>[1];
+const choose = (change: object, config: Config = { ...CONFIG, sessionChoices: [...CONFIG.sessionChoices] }) =>
+  sessionChoicesOf({ ...bridge, ...change }, config);
+
+function reasonOf(attempt: () => unknown): string {
+  try {
+    attempt();
+  } catch (error) {
+    assert.ok(error instanceof MeshError);
+    return `${error.reason}: ${error.message}`;
+  }
+  return 'accepted';
+}
+
+test('a session without wishes gets the instructions of the deployment', () => {
+  const { choices, key } = choose({});
+  assert.deepEqual([choices, key], [{ instructions: 'Be kind.', voice: '', language: '', tools: [] }, '']);
+  assert.equal(choose({ instructions: 'Be brief.' }).choices.instructions, 'Be brief.');
+});
+
+test('tools arrive with their schema, and invalid ones are refused', () => {
+  const tool = { name: 'weather', description: 'd', parametersJson: '{"type":"object"}' };
+  assert.deepEqual(choose({ tools: [tool] }).choices.tools, [
+    { name: 'weather', description: 'd', parameters: { type: 'object' } },
+  ]);
+  const refused = (change: object) => reasonOf(() => choose({ tools: [{ ...tool, ...change }] }));
+  assert.match(refused({ parametersJson: '{' }), /^ARGUMENT_INVALID: .*weather are not valid JSON/);
+  assert.match(refused({ name: 'has a space' }), /^ARGUMENT_INVALID/);
+  assert.match(refused({ parametersJson: '[1]' }), /^ARGUMENT_INVALID/);
+  assert.match(
+    reasonOf(() => choose({ tools: [tool, tool] })),
+    /same name twice/,
+  );
+  assert.match(
+    reasonOf(() => choose({ language: 'de_DE!' })),
+    /BCP 47/,
+  );
+});
+
+test('what the deployment does not allow is refused by name', () => {
+  assert.match(
+    reasonOf(() => choose({ providerKey: 'sk-planted' })),
+    /^PERMISSION_DENIED: .*choose their key\. Leave it out, or add it to TALKMESH_SESSION_CHOICES/,
+  );
+  assert.doesNotMatch(
+    reasonOf(() => choose({ providerKey: 'sk-planted' })),
+    /planted/,
+  );
+  const strict = { instructions: '', sessionChoices: [] };
+  for (const change of [{ voice: 'x' }, { language: 'de' }, { instructions: 'x' }])
+    assert.match(
+      reasonOf(() => choose(change, strict)),
+      /^PERMISSION_DENIED/,
+    );
+});
+
+test('a session whose own key was lost in a takeover cannot go on', () => {
+  const config: Config = { instructions: '', sessionChoices: ['key'] };
+  assert.match(
+    reasonOf(() => choose({ ownKey: true }, config)),
+    /^PROVIDER_FAILED: .*Create a new session/,
+  );
+  assert.equal(choose({ ownKey: true, providerKey: 'k' }, config).key, 'k');
+});
