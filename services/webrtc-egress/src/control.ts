@@ -3,7 +3,6 @@ import { type FrameMessage, MeshError, v1 } from '@talkmesh/contracts';
 import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
 import { RecordSink } from './record-sink.js';
 import type { Sink } from './session.js';
-
 import { WebrtcSink } from './webrtc-sink.js';
 
 type Signalling = (typeof v1.SignallingService)['service'];
@@ -20,7 +19,7 @@ export interface ControlOptions {
   readonly recordStallMs: number;
 }
 
-/** gRPC of this service besides StageService: WHEP signalling and recording. */
+/** The gRPC services besides StageService: WHEP signalling and recording. */
 export function controlServices(options: ControlOptions): GrpcServiceImpl[] {
   return [
     {
@@ -45,7 +44,9 @@ async function offer(
   if (sink instanceof WebrtcSink) return sink.offer(sdp);
   throw new MeshError(
     'ARGUMENT_INVALID',
-    'the session was opened for recording; open it with output "webrtc" to watch it',
+    sink instanceof RecordSink
+      ? 'the session was opened for recording; open it with output "webrtc" to watch it'
+      : 'the session plays into a LiveKit room; join that room to watch it',
   );
 }
 
@@ -61,13 +62,13 @@ async function hangup({ sinkOf }: ControlOptions, { sessionId, resourceId }: Han
 
 async function record({ sinkOf, recordStallMs }: ControlOptions, call: RecordCall): Promise<void> {
   const abort = new AbortController();
-  call.on('cancelled', () => abort.abort(new MeshError('CANCELLED', 'the reader is gone')));
+  call.on('cancelled', () => abort.abort(new MeshError('CANCELLED', 'the reader disconnected')));
   try {
     const sink = sinkOf(call.request.sessionId);
     if (!(sink instanceof RecordSink))
       throw new MeshError(
         'ARGUMENT_INVALID',
-        'the session was opened for WebRTC; open it with output "record" to record it',
+        'the session was opened for live viewers; open it with output "record" to record it',
       );
     const write = (index: number, frame: FrameMessage) =>
       writeFrame(call, recordedFrame(index, frame), recordStallMs, abort.signal);
@@ -86,7 +87,7 @@ function recordedFrame(index: number, frame: FrameMessage): RecordedFrame {
   return { index, epoch, chunk, mediaTimeUs, width, height, speaking, i420, pcm };
 }
 
-/** Waits until HTTP/2 flow control let the frame out, so that the reader's pace is felt frame by frame. */
+/** Resolves when HTTP/2 flow control has let the frame out, so that a slow reader slows the session frame by frame. */
 function writeFrame(call: RecordCall, frame: RecordedFrame, stallMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => done(signal.reason as Error);

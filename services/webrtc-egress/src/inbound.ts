@@ -1,7 +1,7 @@
 import { decodeFrame, decodePlayhead, type FrameMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
-/** What every frame of a session must be. */
+/** The size that every frame of a session must have. */
 export interface FrameShape {
   readonly width: number;
   readonly height: number;
@@ -11,24 +11,23 @@ export interface FrameShape {
 export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
-  /** A paused turn goes on. */
   onResumed(turn: number, heardMs: number): void;
 }
 
-const RECALL_MS = 3000;
+const READ_BACK_MS = 3000;
 
 /**
- * What was played of a session before it came here; undefined when nothing was: a playhead that stands at the very first frame
- * is the credit of a session nobody watched yet. @throws MeshError NATS_UNAVAILABLE
+ * Reads the last playhead that another worker published for a session. Undefined when nothing was played: a playhead at the very
+ * first frame only grants credit. @throws MeshError NATS_UNAVAILABLE
  */
-export async function recallPlayhead(bus: Bus, sessionId: string): Promise<PlayheadMessage | undefined> {
-  const retained = (await bus.recall('playhead', sessionId, { deadlineMs: RECALL_MS })).at(-1);
+export async function readBackPlayhead(bus: Bus, sessionId: string): Promise<PlayheadMessage | undefined> {
+  const retained = (await bus.readBack('playhead', sessionId, { deadlineMs: READ_BACK_MS })).at(-1);
   if (retained === undefined) return undefined;
   const playhead = decodePlayhead(retained.payload);
   return playhead.chunk === 0 && playhead.frame === 0 ? undefined : playhead;
 }
 
-/** Listens to a session's frames and flushes. Frames of another session, size or length are refused. @returns the end of listening */
+/** Subscribes to a session's frames and events. Frames of another session or shape are rejected. @returns a function that unsubscribes */
 export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers: InboundHandlers): () => void {
   const frames = bus.subscribe('frame', sessionId, (payload) => {
     const frame = decodeFrame(payload);
@@ -47,7 +46,7 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
 
 function assertShape(frame: FrameMessage, sessionId: string, { width, height, samples }: FrameShape): void {
   if (frame.sessionId !== sessionId)
-    throw new MeshError('MESSAGE_MALFORMED', "the frame's session is not its subject's");
+    throw new MeshError('MESSAGE_MALFORMED', "the frame's session does not match its subject");
   if (
     frame.width !== width ||
     frame.height !== height ||

@@ -3,32 +3,37 @@ import type { Counter, Gauge, Histogram, Metrics } from '@talkmesh/service-kit';
 const SKEW_BUCKETS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.045, 0.1];
 const LATENESS_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25];
 
-/** Metrics of webrtc-egress. */
 export interface EgressMetrics {
-  /** outcome: played, held (shown twice because the next was late), dropped (flushed, stale or refused). */
+  /** outcome: played, held (the previous frame stayed because the next was late), dropped (flushed, stale or beyond the credit). */
   readonly frames: Counter;
   readonly skew: Histogram;
   readonly lateness: Histogram;
+  /** From the viewer's offer to its first frame. */
+  readonly firstFrame: Histogram;
   readonly stalls: Counter;
   readonly viewers: Gauge;
 }
 
 export function createEgressMetrics(metrics: Metrics): EgressMetrics {
   return {
-    frames: metrics.counter('talkmesh_frames_total', 'Frames by what became of them', ['outcome']),
+    frames: metrics.counter('talkmesh_frames_total', 'Frames by outcome: played, held or dropped', ['outcome']),
     skew: metrics.histogram(
       'talkmesh_av_skew_seconds',
-      'Distance between handing over the picture and the sound of a frame',
+      'Time between handing the video and the audio of a frame to WebRTC',
       [],
       SKEW_BUCKETS,
     ),
     lateness: metrics.histogram(
       'talkmesh_frame_lateness_seconds',
-      'From a frame being due until it was handed over',
+      'Time from the due time of a frame until it was handed over',
       ['sink'],
       LATENESS_BUCKETS,
     ),
-    stalls: metrics.counter('talkmesh_playout_stalls_total', 'Times the playout clock stood still and started anew'),
-    viewers: metrics.gauge('talkmesh_viewers', 'Viewers and recorders connected'),
+    firstFrame: metrics.histogram(
+      'talkmesh_first_frame_seconds',
+      "Time from the viewer's SDP offer until its first frame is handed to WebRTC",
+    ),
+    stalls: metrics.counter('talkmesh_playout_stalls_total', 'Times the playout clock stalled and was restarted'),
+    viewers: metrics.gauge('talkmesh_viewers', 'Connected viewers and recording clients'),
   };
 }

@@ -1,7 +1,6 @@
 import { type EventBody, encodePlayhead, type PlayheadMessage } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
-/** What this service says about a session. */
 export class Outbound {
   readonly #bus: Bus;
   readonly #sessionId: string;
@@ -16,6 +15,6 @@ export class Outbound {
   }
 
   event(body: EventBody, at: { epoch: number; turn: number }): void {
-    this.#bus.publishEvent({ ...body, sid: this.#sessionId, epoch: at.epoch, turn: at.turn });
+    this.#bus.publishEvent({ ...body, sessionId: this.#sessionId, epoch: at.epoch, turn: at.turn });
   }
 }

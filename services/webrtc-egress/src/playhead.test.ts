@@ -5,16 +5,16 @@ import { testChunk, testFrame } from './testing/frames.js';
 
 const newPlayhead = () => new Playhead({ sessionId: '0'.repeat(20), epoch: 0, creditChunks: 2, fps: 25 });
 
-test('stands at the beginning with its credit before anything is played', () => {
+test('the first playhead is at position zero and grants credit', () => {
   const { chunk, frame, mediaTimeUs, creditChunks, heldFrames, turnPlayedMs } = newPlayhead().current();
   assert.deepEqual([chunk, frame, mediaTimeUs, creditChunks, heldFrames, turnPlayedMs], [0, 0, 0, 2, 0, 0]);
 });
 
-test('speaks every fourth frame and with the first frame of a chunk', () => {
+test('a message is due every fourth frame and at the first frame of a chunk', () => {
   const playhead = newPlayhead();
-  const spoken = [...testChunk(0), ...testChunk(1)].flatMap((frame) => playhead.played(frame));
-  const places = spoken.map(({ chunk, frame }) => [chunk, frame]);
-  assert.deepEqual(places, [
+  const messages = [...testChunk(0), ...testChunk(1)].flatMap((frame) => playhead.played(frame));
+  const positions = messages.map(({ chunk, frame }) => [chunk, frame]);
+  assert.deepEqual(positions, [
     [0, 3],
     [0, 7],
     [0, 11],
@@ -22,18 +22,18 @@ test('speaks every fourth frame and with the first frame of a chunk', () => {
     [1, 4],
     [1, 8],
   ]);
-  assert.equal(spoken.at(-1)?.mediaTimeUs, 20 * 40_000);
+  assert.equal(messages.at(-1)?.mediaTimeUs, 20 * 40_000);
   assert.equal(playhead.playedFrames, 24);
 });
 
-test('counts the speech of a turn, not its silence, exactly', () => {
+test('the played time of a turn counts its speech but not its silence', () => {
   const playhead = newPlayhead();
   for (let frame = 0; frame < 12; frame++) playhead.played(testFrame(0, frame, { turn: 3, speaking: frame < 7 }));
   assert.equal(playhead.current().turn, 3);
   assert.equal(playhead.current().turnPlayedMs, 280);
 });
 
-test('says where a turn stopped when the next frame belongs to another', () => {
+test('the position where a turn stopped is reported when the next turn starts', () => {
   const playhead = newPlayhead();
   for (let frame = 0; frame < 6; frame++) playhead.played(testFrame(0, frame, { turn: 1, speaking: true }));
   const [last, ...rest] = playhead.played(testFrame(0, 6));
@@ -42,7 +42,7 @@ test('says where a turn stopped when the next frame belongs to another', () => {
   assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
 });
 
-test('a turn that resumes after an underrun counts on', () => {
+test('the played time of a turn continues after an underrun', () => {
   const playhead = newPlayhead();
   playhead.played(testFrame(0, 0, { turn: 1, speaking: true }));
   playhead.played(testFrame(1, 0, { turn: 0, speaking: false }));
@@ -53,7 +53,7 @@ test('a turn that resumes after an underrun counts on', () => {
   assert.equal(playhead.current().turnPlayedMs, 40);
 });
 
-test('a paused turn that another worker played goes on with what was heard of it; its own count stays', () => {
+test('a paused turn that another worker played resumes at its heard time; the own count of a known turn is kept', () => {
   const playhead = newPlayhead();
   playhead.resumed(3, 1000);
   playhead.played(testFrame(0, 0, { turn: 3, speaking: true }));
@@ -64,7 +64,7 @@ test('a paused turn that another worker played goes on with what was heard of it
   assert.equal(playhead.current().turnPlayedMs, 1080);
 });
 
-test('says at once that the last frame of a turn was played', () => {
+test('the last frame of a turn is reported at once', () => {
   const playhead = newPlayhead();
   const chunk = testChunk(0, { turn: 1, speaking: true, endOfTurn: true });
   for (const frame of chunk.slice(0, 10)) playhead.played(frame);
@@ -74,7 +74,7 @@ test('says at once that the last frame of a turn was played', () => {
   assert.deepEqual([end?.frame, end?.turnPlayedMs], [11, 480]);
 });
 
-test('held frames are counted and move nothing', () => {
+test('held frames are counted and do not move the playhead', () => {
   const playhead = newPlayhead();
   playhead.played(testFrame(0, 0));
   const held = playhead.held(2);

@@ -11,7 +11,7 @@ interface Position {
   readonly turnPlayedMs: number;
 }
 
-/** Counts what was played and decides when to say so. Pure: the messages it returns are to be published in order. */
+/** Counts what was played and decides when to report it. It does no I/O: the caller publishes the returned messages in order. */
 export class Playhead {
   readonly #sessionId: string;
   readonly #creditChunks: number;
@@ -20,10 +20,10 @@ export class Playhead {
   #heldFrames = 0;
   #playedFrames = 0;
   #unpublished = 0;
-  /** The newest turn and what was played of it; idle frames (turn 0) in the middle of it, after an underrun, do not forget it. */
+  /** The newest turn and its played time. Idle frames (turn 0) may interrupt a turn after an underrun and do not reset it. */
   #turn = { id: 0, playedMs: 0 };
 
-  /** @param options `after`: the last another worker said of this session; counting goes on from it. */
+  /** @param options `after`: the last playhead of the previous worker; counting continues from it. */
   constructor(options: {
     sessionId: string;
     epoch: number;
@@ -60,8 +60,8 @@ export class Playhead {
   }
 
   /**
-   * A frame was played. Published are: every fourth frame, the first of a chunk (it grants credit), the last of a turn,
-   * and, when the turn changes, the position at which the one before stopped.
+   * Records that a frame was played. Returns a message for every fourth frame, the first of a chunk (it grants credit) and the
+   * last of a turn, and, when the turn changes, for the position where the previous turn stopped.
    */
   played(frame: FrameMessage): PlayheadMessage[] {
     const before = this.#at;
@@ -85,18 +85,16 @@ export class Playhead {
     return messages;
   }
 
-  /** A paused turn goes on after `heardMs`: news where another worker played it. */
+  /** A paused turn resumes after `heardMs`. This matters only if another worker played its first part. */
   resumed(turn: number, heardMs: number): void {
     if (turn !== 0 && turn !== this.#turn.id) this.#turn = { id: turn, playedMs: heardMs };
   }
 
-  /** The last frame was shown `frames` times more because the next was late. */
   held(frames: number): PlayheadMessage {
     this.#heldFrames += frames;
     return this.current();
   }
 
-  /** The position now, for publishing. */
   current(): PlayheadMessage {
     this.#unpublished = 0;
     return {

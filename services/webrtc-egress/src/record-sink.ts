@@ -1,19 +1,18 @@
 import { MeshError } from '@talkmesh/contracts';
+import type { TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
 import type { EgressSession, Sink } from './session.js';
-import type { TakenFrame } from './stage.js';
 
-/** Who takes the frames of a recording. */
 export interface Reader {
-  /** Resolves when the frame left for the reader: the next one may follow. */
+  /** Resolves when the frame was sent and the next one may follow. */
   write(index: number, frame: TakenFrame['frame']): Promise<void>;
-  /** 0: until the session ends. */
+  /** 0 means until the session ends. */
   readonly stopAfterFrames: number;
-  /** Aborted when the reader is gone. */
+  /** Aborted when the reader disconnects. */
   readonly signal: AbortSignal;
 }
 
-/** One reader that takes frames as fast as it can; its pace is the pace of the whole session. */
+/** Sends a session to one reader as fast as it reads; through the credit, its pace sets the pace of the whole session. */
 export class RecordSink implements Sink {
   readonly #session: EgressSession;
   readonly #metrics: EgressMetrics;
@@ -32,7 +31,8 @@ export class RecordSink implements Sink {
    */
   async record(reader: Reader): Promise<void> {
     const { watch } = this.#session;
-    if (this.#reading) throw new MeshError('SESSION_EXISTS', 'another reader records this session; a session has one');
+    if (this.#reading)
+      throw new MeshError('SESSION_EXISTS', 'another reader records this session already; end it first');
     this.#reading = true;
     this.#metrics.viewers.inc();
     reader.signal.addEventListener('abort', this.pump);
@@ -53,7 +53,7 @@ export class RecordSink implements Sink {
 
   readonly pump = (): void => this.#wake();
 
-  /** The stage forgot what was flushed; a frame that is being written is beyond recall. */
+  /** Nothing to do: the jitter buffer dropped the flushed frames, and a frame that is being written cannot be withdrawn. */
   flush(): void {}
 
   async close(): Promise<void> {
@@ -74,7 +74,6 @@ export class RecordSink implements Sink {
     }
   }
 
-  /** The next frame; undefined when the session ended. */
   async #next(signal: AbortSignal): Promise<TakenFrame | undefined> {
     for (;;) {
       signal.throwIfAborted();

@@ -3,7 +3,8 @@ import { after, before, test } from 'node:test';
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import { MeshError, type v1 } from '@talkmesh/contracts';
 import { fromServiceError } from '@talkmesh/service-kit';
-import { EgressBench, until } from './testing/bench.js';
+import { until } from '@talkmesh/service-kit/testing';
+import { EgressBench } from './testing/bench.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
 const SIDE = 256;
@@ -32,7 +33,7 @@ async function readAll(stream: ClientReadableStream<Recorded>): Promise<Recorded
   return frames;
 }
 
-test('every frame comes, in order, with its own sound, and no faster than it is read', async () => {
+test('every frame is recorded in order with its audio, no faster than the reader reads', async () => {
   const producer = await openRecord();
   assert.deepEqual([producer.playhead?.creditChunks, producer.nextChunk], [4, 4]);
   const frames = await readAll(record(producer.sessionId, 90));
@@ -59,7 +60,7 @@ test('every frame comes, in order, with its own sound, and no faster than it is 
   await close(producer.sessionId);
 });
 
-test('a reader that pauses holds everything: credits stop the producer, nothing is lost', async () => {
+test('when the reader pauses, credit stops the producer and no frame is lost', async () => {
   const producer = await openRecord();
   const stream = record(producer.sessionId);
   const frames: Recorded[] = [];
@@ -67,23 +68,23 @@ test('a reader that pauses holds everything: credits stop the producer, nothing 
   stream.on('data', (frame: Recorded) => frames.push(frame));
   await until('some frames', () => frames.length >= 30);
   stream.pause();
-  let made = -1;
+  let produced = -1;
   await until('standstill', async () => {
     const before = producer.nextChunk;
     await new Promise((resolve) => setTimeout(resolve, 300));
-    made = producer.nextChunk;
-    return made === before;
+    produced = producer.nextChunk;
+    return produced === before;
   });
-  const ahead = made * FRAMES_PER_CHUNK - frames.length;
-  assert.ok(ahead <= 8 * FRAMES_PER_CHUNK, `${ahead} frames are made and not read`);
+  const ahead = produced * FRAMES_PER_CHUNK - frames.length;
+  assert.ok(ahead <= 8 * FRAMES_PER_CHUNK, `${ahead} frames were produced but not read`);
   stream.resume();
-  await until('more frames', () => frames.length > (made + 3) * FRAMES_PER_CHUNK);
+  await until('more frames', () => frames.length > (produced + 3) * FRAMES_PER_CHUNK);
   assert.ok(frames.every(({ index }, i) => index === i));
   await close(producer.sessionId);
   await until('the end', () => stream.closed || stream.destroyed);
 });
 
-test('a flush before it is read: what was not sent is forgotten, the new epoch follows', async () => {
+test('a flush drops frames that were not sent, and frames of the new epoch follow', async () => {
   const producer = await openRecord();
   producer.producing = false;
   producer.epoch = 1;
@@ -91,7 +92,7 @@ test('a flush before it is read: what was not sent is forgotten, the new epoch f
     type: 'flush',
     fromChunk: 2,
     cause: 'speech',
-    sid: producer.sessionId,
+    sessionId: producer.sessionId,
     epoch: 1,
     turn: 0,
   });
@@ -112,7 +113,7 @@ async function statsOf(sessionId: string) {
   return sessions.find((entry) => entry.sessionId === sessionId);
 }
 
-test('one reader: another is refused; a reader that leaves is gone at once', async () => {
+test('a session has one reader: a second is refused, and a reader that disconnects is reported at once', async () => {
   const producer = await openRecord();
   const stream = record(producer.sessionId);
   stream.on('error', () => {});
@@ -124,7 +125,7 @@ test('one reader: another is refused; a reader that leaves is gone at once', asy
   await close(producer.sessionId);
 });
 
-test('a reader that takes nothing for too long is cut off', async () => {
+test('a reader that takes no frame for too long is disconnected', async () => {
   const producer = await openRecord();
   const stream = record(producer.sessionId);
   const ended = new Promise<unknown>((resolve) => stream.once('error', resolve));
@@ -135,7 +136,7 @@ test('a reader that takes nothing for too long is cut off', async () => {
   await close(producer.sessionId);
 });
 
-test('the session ends: the recording ends well; afterwards there is none', async () => {
+test('a recording ends without an error when its session ends; a later one is refused', async () => {
   const producer = await openRecord();
   const reading = readAll(record(producer.sessionId));
   await until('play', () => (producer.playhead?.chunk ?? 0) > 3);
@@ -144,7 +145,7 @@ test('the session ends: the recording ends well; afterwards there is none', asyn
   await assert.rejects(readAll(record(producer.sessionId)), refused('SESSION_NOT_FOUND'));
 });
 
-test('a recording session takes no viewer, and wrong options open nothing', async () => {
+test('a recording session refuses a viewer, and invalid options open no session', async () => {
   const producer = await openRecord();
   await assert.rejects(
     bench.call(bench.signalling, 'Offer', { sessionId: producer.sessionId, sdp: 'v=0' }),
@@ -163,6 +164,6 @@ test('a recording session takes no viewer, and wrong options open nothing', asyn
     );
 });
 
-test('SIGTERM without sessions ends with 0', async () => {
-  assert.deepEqual(await bench.service.terminate(), [0, null]);
+test('SIGTERM without sessions exits with code 0', async () => {
+  assert.equal(await bench.service.terminate(), 0);
 });

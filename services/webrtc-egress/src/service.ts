@@ -1,13 +1,14 @@
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import type { OpenRequest, RunningService, ServiceContext } from '@talkmesh/service-kit';
-import { PeerHost } from '@talkmesh/webrtc';
+import { mapHandlers, type OpenRequest, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
+import { allowedServer, PeerHost, startRoomHost } from '@talkmesh/webrtc';
 import type { Config } from './config.js';
 import { controlServices } from './control.js';
-import { recallPlayhead } from './inbound.js';
+import { readBackPlayhead } from './inbound.js';
+import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
 import { EgressSession, type Sink } from './session.js';
-import type { FromViewer, ToViewer, ViewerSetup } from './viewer-messages.js';
+import type { FromViewer, PictureSetup, RoomSetup, ToViewer, ViewerSetup } from './viewer-messages.js';
 import { WebrtcSink } from './webrtc-sink.js';
 
 const MAX_SIDE = 4096;
@@ -18,7 +19,10 @@ interface OpenSession {
   readonly sink: Sink;
 }
 
-/** Puts webrtc-egress together: sessions, their sinks, one WebRTC child. */
+/**
+ * Starts webrtc-egress: its sessions, each with a sink, share one WebRTC child process, and one with LiveKit's library when LiveKit servers
+ * are allowed.
+ */
 export async function startWebrtcEgress(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, bus, log } = context;
   const metrics = createEgressMetrics(context.metrics);
@@ -29,41 +33,57 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     log,
     metrics: context.metrics,
   });
+  const rooms = config.livekitUrls.length > 0 ? await startRooms(context) : undefined;
   const sessions = new Map<string, OpenSession>();
 
+  const createSink = (session: EgressSession, { sink: kind, fps, shape, livekit }: EgressOptions): Sink => {
+    const { width, height } = shape;
+    const setup: PictureSetup = { width, height, fps, sampleRateHz: SPEECH_RATE_HZ };
+    const { playoutFrames, videoMaxKbps: maxKbps, videoStartKbps: startKbps } = config;
+    if (kind === 'SINK_RECORD') return new RecordSink(session, metrics);
+    if (kind === 'SINK_WEBRTC')
+      return new WebrtcSink({ session, host, metrics, setup, playoutFrames, maxKbps, startKbps });
+    const url = allowedServer(config.livekitUrls, livekit?.url ?? '');
+    if (rooms === undefined || livekit == null || url === undefined)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'this worker may not connect to that LiveKit server; add its URL to TALKMESH_LIVEKIT_URLS',
+      );
+    const { livekitRejoinMs: rejoinMs, livekitAloneMs: aloneMs } = config;
+    const room = { url, token: livekit.token, rejoinMs, aloneMs };
+    return new LivekitSink({ session, host: rooms, metrics, playoutFrames, setup: { ...setup, maxKbps }, ...room });
+  };
+
   const open = async (request: OpenRequest): Promise<void> => {
-    const { sink: kind, fps, shape } = readOptions(request);
-    const recording = kind === 'SINK_RECORD';
-    const after = request.resume ? await recallPlayhead(bus, request.sessionId) : undefined;
+    const options = readOptions(request);
+    const { fps, shape } = options;
+    const isLivekit = options.sink === 'SINK_LIVEKIT';
+    const after = request.takeOver ? await readBackPlayhead(bus, request.sessionId) : undefined;
     const session = new EgressSession({
       sessionId: request.sessionId,
       epoch: request.epoch,
       fps,
       shape,
-      creditChunks: recording ? config.recordLeadChunks : config.leadChunks,
-      connectTimeoutMs: config.viewerConnectTimeoutMs,
-      goneMs: config.viewerGoneMs,
-      resume: request.resume,
+      creditChunks: options.sink === 'SINK_RECORD' ? config.recordLeadChunks : config.leadChunks,
+      connectTimeoutMs: isLivekit ? config.livekitRejoinMs : config.viewerConnectTimeoutMs,
+      goneMs: isLivekit ? config.livekitRejoinMs : config.viewerGoneMs,
+      takeOver: request.takeOver,
       after,
       bus,
       log,
       metrics,
     });
-    const { width, height } = shape;
-    const sink = recording
-      ? new RecordSink(session, metrics)
-      : new WebrtcSink({
-          session,
-          host,
-          metrics,
-          setup: { width, height, fps, sampleRateHz: SPEECH_RATE_HZ },
-          playoutFrames: config.playoutFrames,
-          maxKbps: config.videoMaxKbps,
-          startKbps: config.videoStartKbps,
-        });
-    sessions.set(request.sessionId, { session, sink });
-    session.start(sink);
-    await bus.flush();
+    try {
+      const sink = createSink(session, options);
+      sessions.set(request.sessionId, { session, sink });
+      session.start(sink);
+      await bus.flush();
+      if (sink instanceof LivekitSink) await sink.join(!request.takeOver);
+    } catch (thrown) {
+      sessions.delete(request.sessionId);
+      await session.close('failed');
+      throw thrown;
+    }
   };
 
   const close = async (sessionId: string, reason: string): Promise<void> => {
@@ -74,33 +94,39 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
 
   const sinkOf = (sessionId: string): Sink => {
     const held = sessions.get(sessionId);
-    if (held === undefined) throw new MeshError('SESSION_NOT_FOUND', 'this worker does not hold that session');
+    if (held === undefined) throw new MeshError('SESSION_NOT_FOUND', 'this worker does not hold the session');
     return held.sink;
   };
 
   return {
     grpc: controlServices({ sinkOf, recordStallMs: config.recordStallMs }),
-    worker: {
-      capacity: config.capacity,
-      model: '',
-      sessions: () => sessions.size,
-      open,
-      close,
-      stats: () => [...sessions.values()].map(({ session }) => session.stats()),
+    worker: mapHandlers(config.capacity, sessions, { open, close }),
+    async [Symbol.asyncDispose]() {
+      await rooms?.[Symbol.asyncDispose]();
+      await host[Symbol.asyncDispose]();
     },
-    [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
   };
 }
 
+function startRooms({ log, metrics }: ServiceContext<Config>): Promise<EgressRoomHost & AsyncDisposable> {
+  const module = new URL('./child/room-main', import.meta.url);
+  return startRoomHost<RoomSetup, ToViewer, FromViewer>({ name: 'livekit-rooms', module, log, metrics });
+}
+
+type EgressOptions = ReturnType<typeof readOptions>;
+
 function readOptions({ egress }: OpenRequest) {
-  if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress is opened with egress options');
-  const { sink, width, height, fps } = egress;
-  if (sink !== 'SINK_WEBRTC' && sink !== 'SINK_RECORD')
-    throw new MeshError('ARGUMENT_INVALID', 'egress.sink is SINK_WEBRTC or SINK_RECORD');
-  const sideIsRight = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;
-  if (!sideIsRight(width) || !sideIsRight(height))
-    throw new MeshError('ARGUMENT_INVALID', `egress.width and egress.height are even, up to ${MAX_SIDE}`);
+  if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
+  const { sink, width, height, fps, livekit } = egress;
+  if (sink !== 'SINK_WEBRTC' && sink !== 'SINK_RECORD' && sink !== 'SINK_LIVEKIT')
+    throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be SINK_WEBRTC, SINK_RECORD or SINK_LIVEKIT');
+  const isValidSide = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;
+  if (!isValidSide(width) || !isValidSide(height))
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      `egress.width and egress.height must be even, positive and at most ${MAX_SIDE}`,
+    );
   if (fps < 1 || fps > MAX_FPS || SPEECH_RATE_HZ % fps !== 0)
-    throw new MeshError('ARGUMENT_INVALID', `egress.fps divides ${SPEECH_RATE_HZ} and is at most ${MAX_FPS}`);
-  return { sink, fps, shape: { width, height, samples: SPEECH_RATE_HZ / fps } };
+    throw new MeshError('ARGUMENT_INVALID', `egress.fps must divide ${SPEECH_RATE_HZ} and be at most ${MAX_FPS}`);
+  return { sink, fps, livekit, shape: { width, height, samples: SPEECH_RATE_HZ / fps } };
 }

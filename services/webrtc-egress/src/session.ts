@@ -1,18 +1,18 @@
-import type { FrameMessage, PlayheadMessage } from '@talkmesh/contracts';
+import type { FrameMessage, PlayheadMessage, Reason } from '@talkmesh/contracts';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
 import { type FrameShape, listen } from './inbound.js';
+import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { Playhead } from './playhead.js';
-import { FrameStage, type TakenFrame } from './stage.js';
 import { ViewerWatch } from './viewer.js';
 
-/** Chunks the buffer holds beyond the credit: those under way when the playhead moved. */
+/** Chunks the jitter buffer holds beyond the credit: those in transit while the playhead moves. */
 const SPARE_CHUNKS = 2;
-/** Frames that are made again come within this time, or not at all, milliseconds. */
-const MISSED_MS = 2000;
-/** While nothing is played the position is told again this often, milliseconds. */
-const PERSIST_MS = 1000;
+/** How long to wait for republished frames before a gap is skipped, milliseconds. */
+const MISSED_FRAMES_MS = 2000;
+/** While nothing is played, the playhead is republished at this interval, milliseconds. */
+const REPUBLISH_MS = 1000;
 
 export interface SessionOptions {
   readonly sessionId: string;
@@ -22,27 +22,28 @@ export interface SessionOptions {
   readonly creditChunks: number;
   readonly connectTimeoutMs: number;
   readonly goneMs: number;
-  /** Taken over from another worker, with the last playhead it told. */
-  readonly resume?: boolean;
+  /** True at a takeover; `after` is the last playhead that the previous worker published. */
+  readonly takeOver?: boolean;
   readonly after?: PlayheadMessage | undefined;
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: EgressMetrics;
 }
 
-/** Where the frames of a session go. */
 export interface Sink {
-  /** Frames may be waiting: take what fits. */
+  /** Called when frames may be waiting: takes as many as it can hold. */
   pump(): void;
   flush(epoch: number, fromChunk: number): void;
   close(): Promise<void>;
 }
 
-/** One session: frames come in, a sink takes and plays them, the playhead tells the mesh. */
+/** One session: receives frames, passes them to its sink in order, and publishes the playhead as they are played. */
 export class EgressSession {
   readonly watch: ViewerWatch;
   readonly #options: SessionOptions;
-  readonly #stage: FrameStage;
+  readonly #buffer: JitterBuffer;
+  /** The decoder republishes frames that this worker missed. */
+  #isRepublishing = false;
   readonly #playhead: Playhead;
   readonly #outbound: Outbound;
   readonly #latenessMs = new RollingPercentiles();
@@ -51,22 +52,27 @@ export class EgressSession {
   #sink: Sink | undefined;
   #received = 0;
   readonly #reconnection: Subscription;
-  #persist: NodeJS.Timeout | undefined;
-  #missed: NodeJS.Timeout | undefined;
+  #republishTimer: NodeJS.Timeout | undefined;
+  #missedTimer: NodeJS.Timeout | undefined;
   #publishedAtMs = 0;
   #dropped = 0;
 
   constructor(options: SessionOptions) {
     const { sessionId, epoch, fps, creditChunks, bus, shape, after } = options;
     this.#options = options;
-    this.#log = options.log.child({ session_id: sessionId });
-    this.#stage = new FrameStage({ epoch, capacityChunks: creditChunks + SPARE_CHUNKS, after });
+    this.#log = options.log.child({ sessionId });
+    this.#buffer = new JitterBuffer({
+      epoch,
+      capacityChunks: creditChunks + SPARE_CHUNKS,
+      after,
+      awaitsGaps: () => this.#isRepublishing,
+    });
     this.#playhead = new Playhead({ sessionId, epoch, creditChunks, fps, after });
     this.#outbound = new Outbound(bus, sessionId);
     this.watch = new ViewerWatch({
       connectTimeoutMs: options.connectTimeoutMs,
       goneMs: options.goneMs,
-      onConnected: () => this.#viewerCame(),
+      onConnected: () => this.#onViewerConnected(),
       onGone: (cause) => this.#event({ type: 'viewer.gone', cause }),
     });
     this.#stopListening = listen(bus, sessionId, shape, {
@@ -77,57 +83,59 @@ export class EgressSession {
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }
 
-  /** Gives the session its sink and, with the first playhead, the producers their credit. */
+  /** Sets the sink and publishes the first playhead, which grants the producers their credit. */
   start(sink: Sink): void {
     this.#sink = sink;
     this.#publish(this.#playhead.current());
-    // A producer that missed the last credit would wait for ever: nothing is played until it goes on.
-    this.#persist = setInterval(() => {
-      if (performance.now() - this.#publishedAtMs >= PERSIST_MS) this.#publish(this.#playhead.current());
-    }, PERSIST_MS);
-    // What was on its way to the worker before is retained nowhere.
-    if (this.#options.resume === true) this.#missedFrames();
+    // A producer that missed the latest credit would wait for ever, since nothing is played until it continues.
+    this.#republishTimer = setInterval(() => {
+      if (performance.now() - this.#publishedAtMs >= REPUBLISH_MS) this.#publish(this.#playhead.current());
+    }, REPUBLISH_MS);
+    // Frames are not retained, so those sent to the previous worker must be requested.
+    if (this.#options.takeOver === true) this.#missedFrames();
   }
 
   take(maxInFlight: number): TakenFrame | undefined {
-    return this.#stage.take(maxInFlight);
+    return this.#buffer.take(maxInFlight);
   }
 
   /** The sink played a frame. Reports of a sink that was replaced are ignored. */
   played(serial: number, lateMs: number): void {
-    const frame = this.#stage.played(serial);
+    const frame = this.#buffer.played(serial);
     if (frame === undefined) return;
     this.#options.metrics.frames.inc({ outcome: 'played' });
     this.#latenessMs.add(lateMs);
     for (const message of this.#playhead.played(frame)) this.#publish(message);
   }
 
-  /** The sink showed the last frame again. */
   held(): void {
     this.#options.metrics.frames.inc({ outcome: 'held' });
     this.#publish(this.#playhead.held(1));
   }
 
   discarded(serials: readonly number[]): void {
-    this.#drop(serials.filter((serial) => this.#stage.discarded(serial)).length);
+    this.#drop(serials.filter((serial) => this.#buffer.discarded(serial)).length);
   }
 
-  /** The sink is gone; what it had not played is played by the next one. */
+  /** The viewer or reader disconnected: frames it had not played go back to the jitter buffer for the next one. */
   restore(): void {
-    this.#drop(this.#stage.restore());
+    this.#drop(this.#buffer.restore());
   }
 
-  /** The connection broke by a fault of this service, not of the viewer. */
   peerLost(): void {
-    const message = 'the WebRTC process crashed and was started again; offer again';
-    this.#event({ type: 'error', service: 'webrtc-egress', reason: 'PEER_LOST', message });
+    this.failed('PEER_LOST', 'the WebRTC process crashed and was restarted; send a new offer');
     this.watch.cutOff('peer-lost');
+  }
+
+  /** Tells the session's listeners what went wrong. */
+  failed(reason: Reason, message: string): void {
+    this.#event({ type: 'error', service: 'webrtc-egress', reason, message });
   }
 
   stats(): SessionStats {
     return {
       sessionId: this.#options.sessionId,
-      epoch: this.#stage.epoch,
+      epoch: this.#buffer.epoch,
       chunk: this.#playhead.chunk,
       itemsIn: this.#received,
       itemsOut: this.#playhead.playedFrames,
@@ -138,10 +146,10 @@ export class EgressSession {
     };
   }
 
-  /** @param reason `moved`: another worker goes on from the last playhead */
+  /** @param reason `moved`: another worker takes over from the last playhead, so it is published once more */
   async close(reason = 'ended'): Promise<void> {
-    clearInterval(this.#persist);
-    clearTimeout(this.#missed);
+    clearInterval(this.#republishTimer);
+    clearTimeout(this.#missedTimer);
     this.#reconnection.unsubscribe();
     this.#stopListening();
     if (reason === 'moved') this.#publish(this.#playhead.current());
@@ -149,16 +157,16 @@ export class EgressSession {
     await this.#sink?.close();
   }
 
-  /** The decoder is asked for everything from the playhead on; what is there already waits for what comes before it. */
+  /** Asks the decoder to republish everything from the playhead on. Until then the buffer waits at a gap instead of skipping it. */
   #missedFrames(): void {
     this.#publish(this.#playhead.current());
     this.#event({ type: 'frames.missed' });
-    this.#stage.expectsMissed = true;
-    clearTimeout(this.#missed);
-    this.#missed = setTimeout(() => {
-      this.#stage.expectsMissed = false;
+    this.#isRepublishing = true;
+    clearTimeout(this.#missedTimer);
+    this.#missedTimer = setTimeout(() => {
+      this.#isRepublishing = false;
       this.#sink?.pump();
-    }, MISSED_MS);
+    }, MISSED_FRAMES_MS);
   }
 
   #publish(playhead: PlayheadMessage): void {
@@ -168,14 +176,14 @@ export class EgressSession {
 
   #receive(frame: FrameMessage): void {
     this.#received++;
-    const { verdict, dropped } = this.#stage.offer(frame);
+    const { verdict, dropped } = this.#buffer.offer(frame);
     this.#drop(dropped + (verdict === 'accepted' ? 0 : 1));
-    if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame came beyond the credit and was refused');
+    if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame beyond the credit was dropped');
     this.#sink?.pump();
   }
 
   #flush(epoch: number, fromChunk: number): void {
-    this.#drop(this.#stage.flush(epoch, fromChunk));
+    this.#drop(this.#buffer.flush(epoch, fromChunk));
     this.#sink?.flush(epoch, fromChunk);
   }
 
@@ -184,14 +192,14 @@ export class EgressSession {
     this.#options.metrics.frames.inc({ outcome: 'dropped' }, frames);
   }
 
-  #viewerCame(): void {
+  #onViewerConnected(): void {
     this.#log.info('viewer connected');
     this.#event({ type: 'viewer.connected' });
     this.#publish(this.#playhead.current());
   }
 
   #event(body: Parameters<Outbound['event']>[0]): void {
-    if (body.type === 'viewer.gone') this.#log.info({ cause: body.cause }, 'viewer gone');
-    this.#outbound.event(body, { epoch: this.#stage.epoch, turn: this.#playhead.turn });
+    if (body.type === 'viewer.gone') this.#log.info({ cause: body.cause }, 'viewer disconnected');
+    this.#outbound.event(body, { epoch: this.#buffer.epoch, turn: this.#playhead.turn });
   }
 }

@@ -1,21 +1,28 @@
 import type { PlayedReport, PlayoutFrame } from './child/playout.js';
 
-/** What the child needs to make a viewer's tracks. */
-export interface ViewerSetup {
+/** Size and rates of what the child process plays. */
+export interface PictureSetup {
   readonly width: number;
   readonly height: number;
   readonly fps: number;
   readonly sampleRateHz: number;
+}
+
+/** What the child process needs to create a viewer's tracks. */
+export interface ViewerSetup extends PictureSetup {
   readonly hasAudio: boolean;
   readonly hasVideo: boolean;
 }
 
-/** Service to child. */
+/** What the child process needs to publish to a LiveKit room. */
+export interface RoomSetup extends PictureSetup {
+  readonly maxKbps: number;
+}
+
 export type ToViewer =
   | { readonly type: 'frame'; readonly frame: PlayoutFrame }
   | { readonly type: 'flush'; readonly epoch: number; readonly fromChunk: number };
 
-/** Child to service. */
 export type FromViewer =
   | { readonly type: 'played'; readonly report: PlayedReport }
   | { readonly type: 'held' }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type Timers, ViewerWatch } from './viewer.js';
 
 function setUp() {
-  const said: string[] = [];
+  const reported: string[] = [];
   let pending: { callback: () => void; delayMs: number } | undefined;
   const timers: Timers = {
     set: (callback, delayMs) => {
@@ -17,22 +17,22 @@ function setUp() {
   const watch = new ViewerWatch({
     connectTimeoutMs: 30_000,
     goneMs: 8000,
-    onConnected: () => said.push('connected'),
-    onGone: (cause) => said.push(`gone ${cause}`),
+    onConnected: () => reported.push('connected'),
+    onGone: (cause) => reported.push(`gone ${cause}`),
     timers,
   });
-  return { watch, said, delay: () => pending?.delayMs, fire: () => pending?.callback() };
+  return { watch, reported, delay: () => pending?.delayMs, fire: () => pending?.callback() };
 }
 
-test('nobody came in time', () => {
-  const { said, delay, fire } = setUp();
+test('a viewer that does not connect in time is reported as gone', () => {
+  const { reported, delay, fire } = setUp();
   assert.equal(delay(), 30_000);
   fire();
-  assert.deepEqual(said, ['gone connect-timeout']);
+  assert.deepEqual(reported, ['gone connect-timeout']);
 });
 
-test('a short absence is no farewell, a long one is', () => {
-  const { watch, said, delay, fire } = setUp();
+test('a viewer counts as gone only after a long disconnection', () => {
+  const { watch, reported, delay, fire } = setUp();
   watch.connected();
   assert.equal(delay(), undefined);
   watch.lost('disconnected');
@@ -41,33 +41,49 @@ test('a short absence is no farewell, a long one is', () => {
   watch.lost('failed');
   watch.lost('closed');
   fire();
-  assert.deepEqual(said, ['connected', 'connected', 'gone failed']);
+  assert.deepEqual(reported, ['connected', 'connected', 'gone failed']);
 });
 
-test('a farewell counts at once and once', () => {
-  const { watch, said, delay } = setUp();
+test('a viewer that says goodbye may come back as long as one that vanished', () => {
+  const { watch, reported, delay, fire } = setUp();
+  watch.hungUp();
+  assert.equal(delay(), 8000, 'also before it was connected');
   watch.connected();
-  watch.left('hangup');
-  watch.left('hangup');
+  watch.hungUp();
   watch.lost('closed');
-  assert.deepEqual(said, ['connected', 'gone hangup']);
+  assert.equal(delay(), 8000);
+  watch.connected();
+  assert.equal(delay(), undefined);
+  watch.hungUp();
+  fire();
+  watch.hungUp();
+  assert.deepEqual(reported, ['connected', 'connected', 'gone hangup']);
+});
+
+test('a reader that disconnects is reported at once, and only once', () => {
+  const { watch, reported, delay } = setUp();
+  watch.connected();
+  watch.left('reader-gone');
+  watch.left('reader-gone');
+  watch.lost('closed');
+  assert.deepEqual(reported, ['connected', 'gone reader-gone']);
   assert.equal(delay(), undefined);
 });
 
-test('after a crash of ours the viewer has as long as at the beginning', () => {
-  const { watch, said, delay, fire } = setUp();
+test('after a crash of this service the viewer may take the full connect time again', () => {
+  const { watch, reported, delay, fire } = setUp();
   watch.connected();
   watch.cutOff('peer-lost');
   assert.equal(delay(), 30_000);
   fire();
-  assert.deepEqual(said, ['connected', 'gone peer-lost']);
+  assert.deepEqual(reported, ['connected', 'gone peer-lost']);
 });
 
-test('a closed session says nothing any more', () => {
-  const { watch, said, delay } = setUp();
+test('a closed session reports nothing', () => {
+  const { watch, reported, delay } = setUp();
   watch.dispose();
   watch.connected();
   watch.left('hangup');
   assert.equal(delay(), undefined);
-  assert.deepEqual(said, []);
+  assert.deepEqual(reported, []);
 });

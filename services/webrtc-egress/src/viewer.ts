@@ -1,4 +1,4 @@
-/** Timers, so that tests can hold the clock. */
+/** Timers, replaceable in tests. */
 export interface Timers {
   set(callback: () => void, delayMs: number): unknown;
   clear(handle: unknown): void;
@@ -10,16 +10,16 @@ export const systemTimers: Timers = {
 };
 
 export interface ViewerWatchOptions {
-  /** From the opening of the session, or from a loss that is ours, until a viewer must be there. */
+  /** A viewer must connect within this time after the session is opened, or after this service lost the connection. */
   readonly connectTimeoutMs: number;
-  /** How long a viewer may be out of reach. */
+  /** How long a viewer may be disconnected before it counts as gone. */
   readonly goneMs: number;
   readonly onConnected: () => void;
   readonly onGone: (cause: string) => void;
   readonly timers?: Timers;
 }
 
-/** Knows whether somebody watches, and says once per absence that the viewer is gone. */
+/** Tracks whether a viewer is connected, and reports once per absence that the viewer is gone. */
 export class ViewerWatch {
   readonly #options: ViewerWatchOptions;
   readonly #timers: Timers;
@@ -36,7 +36,7 @@ export class ViewerWatch {
     return this.#state === 'present';
   }
 
-  /** Media can flow. */
+  /** The viewer connected, so media can flow. */
   connected(): void {
     if (this.#state === 'closed' || this.#state === 'present') return;
     this.#state = 'present';
@@ -44,21 +44,28 @@ export class ViewerWatch {
     this.#options.onConnected();
   }
 
-  /** Out of reach, perhaps for a moment. */
+  /** The viewer lost its connection, perhaps only for a moment. */
   lost(cause: string): void {
     if (this.#state !== 'present') return;
     this.#state = 'away';
     this.#expect(this.#options.goneMs, cause);
   }
 
-  /** Cut off by our own fault: the viewer must first notice before it can come back. */
+  /** This service lost the connection. The viewer gets the longer connect time, because it must notice before it can reconnect. */
   cutOff(cause: string): void {
     if (this.#state === 'closed' || this.#state === 'gone') return;
     this.#state = 'away';
     this.#expect(this.#options.connectTimeoutMs, cause);
   }
 
-  /** Left on purpose. */
+  /** The viewer said goodbye. A player that is stopped and started again does so too, so it may come back as one that vanished may. */
+  hungUp(): void {
+    if (this.#state === 'closed' || this.#state === 'gone') return;
+    this.#state = 'away';
+    this.#expect(this.#options.goneMs, 'hangup');
+  }
+
+  /** The reader of a recording disconnected. It cannot come back. */
   left(cause: string): void {
     if (this.#state === 'closed' || this.#state === 'gone') return;
     this.#gone(cause);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import {
   decodePlayhead,
   encodeEvent,
@@ -17,23 +17,33 @@ import { FRAMES_PER_CHUNK, testChunk, testFrame } from './testing/frames.js';
 import type { FromViewer, ToViewer } from './viewer-messages.js';
 import { type ViewerHost, WebrtcSink } from './webrtc-sink.js';
 
-const SID = '0'.repeat(20);
+const SESSION_ID = '0'.repeat(20);
 const OFFER = [
   'v=0',
+  'o=- 1 2 IN IP4 127.0.0.1',
+  's=-',
+  't=0 0',
   'm=video 9 UDP/TLS/RTP/SAVPF 96',
+  'a=rtpmap:96 VP8/90000',
   'a=recvonly',
-  'a=ice-ufrag:a',
-  'a=ice-pwd:b',
-  'a=fingerprint:c',
+  'a=ice-ufrag:abcd',
+  'a=ice-pwd:abcdefghijklmnopqrstuvwx',
+  `a=fingerprint:sha-256 ${'AB:'.repeat(31)}AB`,
   '',
 ].join('\r\n');
 
 interface FakePeer {
   readonly peerId: string;
   readonly listener: PeerListener<FromViewer>;
-  readonly got: ToViewer[];
+  readonly sent: ToViewer[];
   closed: boolean;
 }
+
+/** A test that fails leaves its session open, whose timers would keep this process alive for ever. */
+const open: EgressSession[] = [];
+afterEach(async () => {
+  for (const session of open.splice(0)) await session.close();
+});
 
 function setUp() {
   const handlers = new Map<string, (payload: Uint8Array) => void>();
@@ -41,15 +51,15 @@ function setUp() {
   const events: Pick<MeshEvent, 'type'>[] = [];
   const hooks = { beforeAnswer: async () => {}, accepts: true, reconnect: () => {} };
   const bus = {
-    subscribe: (stream: string, _sid: string, on: (payload: Uint8Array) => void) => {
+    subscribe: (stream: string, _sessionId: string, on: (payload: Uint8Array) => void) => {
       handlers.set(stream, on);
       return { unsubscribe: () => handlers.delete(stream) };
     },
-    subscribeEvents: (_sid: string, on: (event: MeshEvent) => void) => {
+    subscribeEvents: (_sessionId: string, on: (event: MeshEvent) => void) => {
       handlers.set('event', (payload) => on(JSON.parse(new TextDecoder().decode(payload)) as MeshEvent));
       return { unsubscribe: () => handlers.delete('event') };
     },
-    publish: (_stream: string, _sid: string, payload: Uint8Array) => playheads.push(decodePlayhead(payload)),
+    publish: (_stream: string, _sessionId: string, payload: Uint8Array) => playheads.push(decodePlayhead(payload)),
     publishEvent: (event: Pick<MeshEvent, 'type'>) => events.push(event),
     onReconnect: (listener: () => void) => {
       hooks.reconnect = listener;
@@ -58,7 +68,7 @@ function setUp() {
   } as unknown as Bus;
   const metrics = createEgressMetrics(createMetrics({ defaults: false }));
   const session = new EgressSession({
-    sessionId: SID,
+    sessionId: SESSION_ID,
     epoch: 0,
     fps: 25,
     shape: { width: 16, height: 16, samples: 960 },
@@ -73,11 +83,11 @@ function setUp() {
   const host: ViewerHost = {
     open: async (peerId, _sdp, _setup, listener) => {
       await hooks.beforeAnswer();
-      peers.push({ peerId, listener, got: [], closed: false });
+      peers.push({ peerId, listener, sent: [], closed: false });
       return 'answer';
     },
     post: (peerId, message) => {
-      if (hooks.accepts) peers.find((peer) => peer.peerId === peerId)?.got.push(message);
+      if (hooks.accepts) peers.find((peer) => peer.peerId === peerId)?.sent.push(message);
       return hooks.accepts;
     },
     close: async (peerId) => {
@@ -87,11 +97,22 @@ function setUp() {
   const setup = { width: 16, height: 16, fps: 25, sampleRateHz: 24_000 };
   const sink = new WebrtcSink({ session, host, metrics, setup, playoutFrames: 3, maxKbps: 500, startKbps: 100 });
   session.start(sink);
+  open.push(session);
   const receive = (...frames: FrameMessage[]) => {
     for (const frame of frames) handlers.get('frame')?.(encodeFrame(frame));
   };
   const flush = (epoch: number, fromChunk: number) =>
-    handlers.get('event')?.(encodeEvent({ type: 'flush', fromChunk, cause: 'interrupt', sid: SID, epoch, turn: 0 }));
+    handlers.get('event')?.(
+      encodeEvent({
+        id: `test.${epoch}`,
+        type: 'flush',
+        fromChunk,
+        cause: 'interrupt',
+        sessionId: SESSION_ID,
+        epoch,
+        turn: 0,
+      }),
+    );
   const connect = async () => {
     await sink.offer(OFFER);
     const peer = peers.at(-1) as FakePeer;
@@ -103,37 +124,39 @@ function setUp() {
   return { session, sink, peers, playheads, events, hooks, receive, flush, connect, play };
 }
 
-const places = (peer: FakePeer) =>
-  peer.got.flatMap((message) => (message.type === 'frame' ? [message.frame.serial] : []));
+const sentSerials = (peer: FakePeer) =>
+  peer.sent.flatMap((message) => (message.type === 'frame' ? [message.frame.serial] : []));
 const types = (events: readonly Pick<MeshEvent, 'type'>[]) => events.map(({ type }) => type);
 
-test('nothing is handed over before the viewer is there; then a few frames ahead of the clock', async () => {
+test('no frame is handed over before the viewer connects, then a few ahead of the clock', {
+  timeout: 30_000,
+}, async () => {
   const { receive, connect, play, sink, peers, session } = setUp();
   receive(...testChunk(0));
   await sink.offer(OFFER);
-  assert.deepEqual(places(peers[0] as FakePeer), []);
+  assert.deepEqual(sentSerials(peers[0] as FakePeer), []);
   const peer = await connect();
-  assert.deepEqual(places(peer), [0, 1, 2]);
+  assert.deepEqual(sentSerials(peer), [0, 1, 2]);
   play(peer, 0);
-  assert.deepEqual(places(peer), [0, 1, 2, 3]);
+  assert.deepEqual(sentSerials(peer), [0, 1, 2, 3]);
   assert.equal(session.stats().itemsOut, 1);
-  await session.close();
 });
 
-test('a flush reaches the clock too; what it gives back makes room', async () => {
+test('a flush reaches the child process, and the frames it discards make room', { timeout: 30_000 }, async () => {
   const { receive, flush, connect, peers, session } = setUp();
   receive(...testChunk(0));
   const peer = await connect();
   flush(1, 0);
-  assert.deepEqual(peer.got.at(-1), { type: 'flush', epoch: 1, fromChunk: 0 });
+  assert.deepEqual(peer.sent.at(-1), { type: 'flush', epoch: 1, fromChunk: 0 });
   peer.listener.onMessage({ type: 'discarded', serials: [1, 2] });
   assert.equal(session.stats().dropped, FRAMES_PER_CHUNK - 3 + 2);
   receive(testFrame(0, 0, { epoch: 1 }));
-  assert.equal(peers[0]?.got.filter((message) => message.type === 'frame').length, 4);
-  await session.close();
+  assert.equal(peers[0]?.sent.filter((message) => message.type === 'frame').length, 4);
 });
 
-test('the new viewer plays what the old one had not; late words of the old one count for nothing', async () => {
+test('a new viewer plays what the old one had not, and late messages of the old one are ignored', {
+  timeout: 30_000,
+}, async () => {
   const { receive, connect, play, session, events } = setUp();
   receive(...testChunk(0));
   const first = await connect();
@@ -142,15 +165,16 @@ test('the new viewer plays what the old one had not; late words of the old one c
   assert.equal(first.closed, true);
   play(first, 1);
   first.listener.onState('failed');
-  const frames = second.got.flatMap((message) => (message.type === 'frame' ? [message.frame] : []));
-  assert.equal(frames[0]?.i420[0], 17, 'it begins with frame 1');
+  const frames = second.sent.flatMap((message) => (message.type === 'frame' ? [message.frame] : []));
+  assert.equal(frames[0]?.i420[0], 17, 'it starts with frame 1');
   assert.equal(session.stats().itemsOut, 1);
   assert.deepEqual(types(events), ['viewer.connected', 'viewer.connected']);
-  await session.close();
 });
 
-test('NATS was away: frames are asked for again, and what comes after them waits', async () => {
-  const { receive, connect, play, session, events, hooks, playheads } = setUp();
+test('after a reconnect to NATS missed frames are requested, and later frames wait for them', {
+  timeout: 30_000,
+}, async () => {
+  const { receive, connect, play, events, hooks, playheads } = setUp();
   receive(testFrame(0, 0));
   const peer = await connect();
   play(peer, 0);
@@ -158,37 +182,36 @@ test('NATS was away: frames are asked for again, and what comes after them waits
   assert.equal(events.at(-1)?.type, 'frames.missed');
   assert.deepEqual([playheads.at(-1)?.chunk, playheads.at(-1)?.frame], [0, 0]);
   receive(testFrame(0, 2));
-  assert.deepEqual(places(peer), [0]);
+  assert.deepEqual(sentSerials(peer), [0]);
   receive(testFrame(0, 1));
-  assert.deepEqual(places(peer), [0, 1, 2]);
-  await session.close();
+  assert.deepEqual(sentSerials(peer), [0, 1, 2]);
 });
 
-test('a crash gives the frames back and is said; the next viewer goes on', async () => {
+test('after a crash of the child an error is published and the next viewer plays the remaining frames', {
+  timeout: 30_000,
+}, async () => {
   const { receive, connect, session, events, play } = setUp();
   receive(...testChunk(0));
   const peer = await connect();
   peer.listener.onLost();
   assert.deepEqual(types(events), ['viewer.connected', 'error']);
   const again = await connect();
-  play(again, places(again)[0] ?? -1);
+  play(again, sentSerials(again)[0] ?? -1);
   assert.equal(session.stats().itemsOut, 1);
-  await session.close();
 });
 
-test('a child that does not keep up costs the frame, not the flow', async () => {
+test('when the child does not keep up, a frame is dropped and playout continues', { timeout: 30_000 }, async () => {
   const { receive, connect, hooks, session } = setUp();
   const peer = await connect();
   hooks.accepts = false;
   receive(testFrame(0, 0));
   hooks.accepts = true;
   receive(testFrame(0, 1));
-  assert.equal(peer.got.length, 1);
+  assert.equal(peer.sent.length, 1);
   assert.equal(session.stats().dropped, 1);
-  await session.close();
 });
 
-test('a session that ends while an offer is answered leaves no peer behind', async () => {
+test('a session that ends while an offer is being answered leaves no peer open', { timeout: 30_000 }, async () => {
   const { sink, session, hooks, peers } = setUp();
   let answer = () => {};
   hooks.beforeAnswer = () =>
@@ -207,8 +230,7 @@ test('a session that ends while an offer is answered leaves no peer behind', asy
   );
 });
 
-test('an offer that receives nothing is refused', async () => {
-  const { sink, session } = setUp();
+test('an offer that receives no media is rejected', { timeout: 30_000 }, async () => {
+  const { sink } = setUp();
   await assert.rejects(sink.offer(OFFER.replace('recvonly', 'sendonly')), /neither audio nor video/);
-  await session.close();
 });

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@talkmesh/contracts';
-import { checkOffer, limitVideo, type PeerHost, type PeerState } from '@talkmesh/webrtc';
+import { limitVideo, type PeerHost, type PeerState, parseOffer } from '@talkmesh/webrtc';
 import type { EgressMetrics } from './metrics.js';
+import { RemotePlayout } from './remote-playout.js';
 import type { EgressSession, Sink } from './session.js';
 import type { FromViewer, ToViewer, ViewerSetup } from './viewer-messages.js';
 
@@ -12,7 +13,6 @@ export interface WebrtcSinkOptions {
   readonly host: ViewerHost;
   readonly metrics: EgressMetrics;
   readonly setup: Omit<ViewerSetup, 'hasAudio' | 'hasVideo'>;
-  /** Frames the child holds ahead of its clock. */
   readonly playoutFrames: number;
   readonly maxKbps: number;
   readonly startKbps: number;
@@ -20,10 +20,11 @@ export interface WebrtcSinkOptions {
 
 interface Viewer {
   readonly peerId: string;
+  readonly playout: RemotePlayout;
   connected: boolean;
 }
 
-/** One viewer over WebRTC. The clock is in the child; this side keeps a few frames ahead of it. */
+/** Sends a session to one viewer over WebRTC. The playout clock is in the child process; this class keeps it a few frames ahead. */
 export class WebrtcSink implements Sink {
   readonly #options: WebrtcSinkOptions;
   #viewer: Viewer | undefined;
@@ -34,34 +35,26 @@ export class WebrtcSink implements Sink {
     this.#options = options;
   }
 
-  /** Answers a WHEP offer. The viewer it makes replaces the one before. @throws MeshError SDP_INVALID, SDP_TIMEOUT, PEER_LOST */
+  /** Answers a WHEP offer; the new viewer replaces the previous one. @throws MeshError SDP_INVALID, SDP_TIMEOUT, PEER_LOST */
   offer(sdp: string): Promise<{ sdp: string; resourceId: string }> {
     const answered = this.#offers.then(() => this.#answer(sdp));
     this.#offers = answered.catch(() => undefined);
     return answered;
   }
 
-  /** The viewer says farewell; resources of replaced viewers are gone already. */
+  /** The viewer disconnects on purpose, perhaps only for a moment. Ignored for a viewer that was replaced, because its connection is already closed. */
   async hangup(resourceId: string): Promise<void> {
     if (this.#viewer?.peerId !== resourceId) return;
     await this.#drop();
-    this.#options.session.watch.left('hangup');
+    this.#options.session.watch.hungUp();
   }
 
   pump(): void {
-    const { session, host, playoutFrames } = this.#options;
-    const viewer = this.#viewer;
-    if (!viewer?.connected) return;
-    for (let taken = session.take(playoutFrames); taken !== undefined; taken = session.take(playoutFrames)) {
-      const { serial, frame } = taken;
-      const { epoch, chunk, i420, pcm } = frame;
-      if (!host.post(viewer.peerId, { type: 'frame', frame: { serial, epoch, chunk, i420, pcm } }))
-        session.discarded([serial]);
-    }
+    if (this.#viewer?.connected === true) this.#viewer.playout.pump();
   }
 
   flush(epoch: number, fromChunk: number): void {
-    if (this.#viewer !== undefined) this.#options.host.post(this.#viewer.peerId, { type: 'flush', epoch, fromChunk });
+    this.#viewer?.playout.flush(epoch, fromChunk);
   }
 
   async close(): Promise<void> {
@@ -70,27 +63,30 @@ export class WebrtcSink implements Sink {
     await this.#drop();
   }
 
-  async #answer(sdp: string): Promise<{ sdp: string; resourceId: string }> {
-    const { host, setup, maxKbps, startKbps } = this.#options;
-    const media = checkOffer(sdp);
-    const receives = (kind: 'audio' | 'video') => ['recvonly', 'sendrecv'].includes(media.get(kind) ?? '');
+  async #answer(offer: string): Promise<{ sdp: string; resourceId: string }> {
+    const { session, host, metrics, setup, playoutFrames, maxKbps, startKbps } = this.#options;
+    const peerId = randomUUID();
+    const post = (message: ToViewer) => host.post(peerId, message);
+    const playout = new RemotePlayout({ session, metrics, sink: 'webrtc', playoutFrames, post });
+    const { sdp, directions } = parseOffer(offer);
+    const receives = (kind: 'audio' | 'video') => ['recvonly', 'sendrecv'].includes(directions.get(kind) ?? '');
     const [hasAudio, hasVideo] = [receives('audio'), receives('video')];
     if (!hasAudio && !hasVideo) throw new MeshError('SDP_INVALID', 'the SDP offer receives neither audio nor video');
     if (this.#closed) throw new MeshError('SESSION_ENDED', 'the session has ended');
-    const viewer: Viewer = { peerId: randomUUID(), connected: false };
+    const viewer: Viewer = { peerId, playout, connected: false };
     const answer = await host.open(
-      viewer.peerId,
+      peerId,
       limitVideo(sdp, { maxKbps, startKbps }),
       { ...setup, hasAudio, hasVideo },
       {
         onState: (state) => this.#changed(viewer, state),
-        onMessage: (message) => this.#heard(viewer, message),
+        onMessage: (message) => this.#receive(viewer, message),
         onLost: () => this.#lost(viewer),
       },
     );
     if (this.#closed) {
       await host.close(viewer.peerId);
-      throw new MeshError('SESSION_ENDED', 'the session ended while the offer was answered');
+      throw new MeshError('SESSION_ENDED', 'the session ended while the offer was being answered');
     }
     await this.#replace(viewer);
     return { sdp: answer, resourceId: viewer.peerId };
@@ -106,51 +102,42 @@ export class WebrtcSink implements Sink {
   async #drop(): Promise<void> {
     const viewer = this.#viewer;
     if (viewer === undefined) return;
-    this.#leave(viewer);
+    this.#detach(viewer);
     await this.#options.host.close(viewer.peerId);
   }
 
-  /** Nothing of this viewer counts from now on. */
-  #leave(viewer: Viewer): void {
-    this.#count(viewer, false);
+  /** Detaches the viewer: later messages of it are ignored, and its unplayed frames go back to the jitter buffer. */
+  #detach(viewer: Viewer): void {
+    this.#countViewer(viewer, false);
     this.#viewer = undefined;
     this.#options.session.restore();
   }
 
-  #count(viewer: Viewer, connected: boolean): void {
+  #countViewer(viewer: Viewer, connected: boolean): void {
     if (viewer.connected !== connected) this.#options.metrics.viewers.inc(connected ? 1 : -1);
     viewer.connected = connected;
   }
 
   #changed(viewer: Viewer, state: PeerState): void {
     const { session } = this.#options;
-    this.#count(viewer, state === 'connected');
+    this.#countViewer(viewer, state === 'connected');
     if (viewer !== this.#viewer) return;
     if (state === 'connected') session.watch.connected();
     else if (state !== 'connecting') session.watch.lost(state);
-    if (state === 'failed' || state === 'closed') this.#leave(viewer);
+    if (state === 'failed' || state === 'closed') this.#detach(viewer);
     this.pump();
   }
 
   #lost(viewer: Viewer): void {
-    this.#count(viewer, false);
+    this.#countViewer(viewer, false);
     if (viewer !== this.#viewer) return;
-    this.#leave(viewer);
+    this.#detach(viewer);
     this.#options.session.peerLost();
   }
 
-  #heard(viewer: Viewer, message: FromViewer): void {
+  #receive(viewer: Viewer, message: FromViewer): void {
     if (viewer !== this.#viewer) return;
-    const { session, metrics } = this.#options;
-    if (message.type === 'held') session.held();
-    else if (message.type === 'stalled') metrics.stalls.inc();
-    else if (message.type === 'discarded') session.discarded(message.serials);
-    else {
-      const { serial, lateMs, skewMs } = message.report;
-      metrics.skew.observe(Math.abs(skewMs) / 1000);
-      metrics.lateness.observe({ sink: 'webrtc' }, lateMs / 1000);
-      session.played(serial, lateMs);
-    }
+    viewer.playout.receive(message);
     this.pump();
   }
 }

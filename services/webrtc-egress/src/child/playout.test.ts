@@ -37,14 +37,14 @@ const frame = (serial: number, samples = 960, epoch = 0): PlayoutFrame => ({
   pcm: new Int16Array(samples).fill(serial + 1),
 });
 
-test('nothing happens before the first frame', () => {
+test('nothing is played before the first frame', () => {
   const { playout, blocks } = setUp();
   assert.equal(playout.tick(), undefined);
   assert.equal(playout.running, false);
   assert.equal(blocks.length, 0);
 });
 
-test('a picture every 40 ms and with it four blocks of its own sound', () => {
+test('a frame is shown every 40 ms together with four blocks of its audio', () => {
   const { playout, seen, blocks, runTo } = setUp();
   for (let i = 0; i < 3; i++) playout.push(frame(i));
   runTo(1119);
@@ -56,7 +56,7 @@ test('a picture every 40 ms and with it four blocks of its own sound', () => {
   assert.ok(blocks.every((block) => block.length === 240 && block.buffer.byteLength === 480));
 });
 
-test('a late frame: the last picture holds with silence and both wait', () => {
+test('when a frame is late the previous one is held with silence', () => {
   const { playout, seen, blocks, reports, runTo } = setUp();
   playout.push(frame(7));
   runTo(1090);
@@ -70,7 +70,7 @@ test('a late frame: the last picture holds with silence and both wait', () => {
   );
 });
 
-test('an hour has as many frames as an hour should have', () => {
+test('the clock does not drift over an hour', () => {
   const { clock, playout } = setUp();
   let shown = 0;
   const hour = new Playout({
@@ -91,19 +91,19 @@ test('an hour has as many frames as an hour should have', () => {
   assert.equal(playout.running, false);
 });
 
-test('sound of 30 fps: frames of 800 samples, no sample lost or added', () => {
+test('at 30 fps, with 800 samples per frame, no sample is lost or added', () => {
   const { playout, seen, blocks, runTo } = setUp(30);
   for (let i = 0; i < 6; i++) playout.push(frame(i, 800));
   runTo(1199);
-  const sound = blocks.flatMap((block) => [...block]).slice(0, 4800);
+  const joinedPcm = blocks.flatMap((block) => [...block]).slice(0, 4800);
   assert.deepEqual(
-    sound,
+    joinedPcm,
     [0, 1, 2, 3, 4, 5].flatMap((i) => new Array(800).fill(i + 1)),
   );
   assert.equal(seen.filter((what) => what.startsWith('v')).length, 6);
 });
 
-test('a late timer is caught up in order; picture and sound stay together', () => {
+test('blocks missed by a late timer are played in order, and audio and video stay together', () => {
   const { clock, playout, seen, blocks, reports } = setUp();
   for (let i = 0; i < 4; i++) playout.push(frame(i));
   playout.tick();
@@ -115,7 +115,7 @@ test('a late timer is caught up in order; picture and sound stay together', () =
   assert.equal(reports[1]?.lateMs, 55);
 });
 
-test('after standing still the schedule starts anew instead of rushing', () => {
+test('after a stall the schedule restarts instead of playing the backlog', () => {
   const { clock, playout, blocks, stalls } = setUp();
   for (let i = 0; i < 50; i++) playout.push(frame(i));
   playout.tick();
@@ -125,7 +125,7 @@ test('after standing still the schedule starts anew instead of rushing', () => {
   assert.deepEqual(stalls, [990]);
 });
 
-test('a flush drops queued frames of older epochs and names them', () => {
+test('a flush drops queued frames of older epochs and returns their serials', () => {
   const { playout, seen, runTo } = setUp();
   for (let i = 0; i < 3; i++) playout.push(frame(i));
   playout.push(frame(1, 960, 1));
@@ -134,7 +134,7 @@ test('a flush drops queued frames of older epochs and names them', () => {
   assert.deepEqual(seen, ['v0@1000', 'v1@1040']);
 });
 
-test('a pause keeps what is queued and goes on where it stopped', () => {
+test('a pause keeps the queue, and playout continues where it stopped', () => {
   const { clock, playout, seen, runTo } = setUp();
   for (let i = 0; i < 3; i++) playout.push(frame(i));
   runTo(1050);

@@ -1,6 +1,7 @@
+import { isDroppedBy } from '@talkmesh/contracts';
 import { PcmRing, PlayoutClock } from '@talkmesh/media';
 
-/** One frame with its sound, as it comes from the service. */
+/** One frame with its audio, as the service sends it. */
 export interface PlayoutFrame {
   readonly serial: number;
   readonly epoch: number;
@@ -12,9 +13,9 @@ export interface PlayoutFrame {
 
 export interface PlayedReport {
   readonly serial: number;
-  /** From the moment the frame was due until picture and sound were handed to WebRTC, milliseconds. */
+  /** From the due time of the frame until its video and audio were handed to WebRTC, milliseconds. */
   readonly lateMs: number;
-  /** Sound handed over minus picture handed over, milliseconds. */
+  /** Hand-over time of the audio minus that of the video, milliseconds. */
   readonly skewMs: number;
 }
 
@@ -28,7 +29,7 @@ export interface PlayoutOptions {
   readonly audio: (block: Int16Array) => void;
   readonly onPlayed: (report: PlayedReport) => void;
   readonly onHeld: () => void;
-  /** The process stood still for this long; the schedule starts anew instead of rushing after it. */
+  /** The process stalled for this long; the schedule restarts from now instead of playing the backlog at once. */
   readonly onStall: (milliseconds: number) => void;
 }
 
@@ -36,8 +37,8 @@ const BLOCKS_PER_SECOND = 100;
 const STALL_MS = 200;
 
 /**
- * The one clock of a call: 10 ms blocks of sound are counted, and the picture changes when the count of samples reaches the
- * frame's first one. So picture and sound cannot drift, and when a frame is late both wait: the last picture is shown again with silence.
+ * The single playout clock of a viewer. It counts 10 ms audio blocks and shows a frame when the count reaches the frame's first
+ * sample, so audio and video cannot drift apart. When a frame is late, the previous one is held with silence and both wait.
  */
 export class Playout {
   readonly #options: PlayoutOptions;
@@ -45,10 +46,10 @@ export class Playout {
   readonly #blockSamples: number;
   readonly #frameSamples: number;
   readonly #queue: PlayoutFrame[] = [];
-  readonly #sound = new PcmRing();
+  readonly #pcm = new PcmRing();
   #shown: Uint8Array | undefined;
   #block = 0;
-  #nextFrameAt = 0;
+  #nextFrameSample = 0;
   #handedOver: { serial: number; videoAtMs: number } | undefined;
 
   constructor(options: PlayoutOptions) {
@@ -68,19 +69,19 @@ export class Playout {
 
   /** Drops queued frames of older epochs from `fromChunk` on; returns their serials. */
   flush(epoch: number, fromChunk: number): number[] {
-    const flushed = this.#queue.filter((frame) => frame.epoch < epoch && frame.chunk >= fromChunk);
+    const flushed = this.#queue.filter((frame) => isDroppedBy({ epoch, fromChunk }, frame));
     for (const frame of flushed) this.#queue.splice(this.#queue.indexOf(frame), 1);
     return flushed.map((frame) => frame.serial);
   }
 
-  /** Stops the clock; what is queued stays queued. */
+  /** Stops the clock and keeps the queue. */
   pause(): void {
     this.#clock.stop();
   }
 
   /**
    * Plays everything that is due. The clock starts with the first frame.
-   * @returns milliseconds until it wants to be called again, undefined while it waits for a first frame
+   * @returns milliseconds until the next call is due; undefined while no frame has arrived
    */
   tick(): number | undefined {
     if (!this.#clock.started && !this.#start()) return undefined;
@@ -96,7 +97,7 @@ export class Playout {
   #start(): boolean {
     if (this.#shown === undefined && this.#queue.length === 0) return false;
     this.#block = 0;
-    this.#nextFrameAt = this.#sound.length;
+    this.#nextFrameSample = this.#pcm.length;
     this.#clock.start();
     return true;
   }
@@ -104,9 +105,9 @@ export class Playout {
   #playBlock(): void {
     const dueAtMs = this.#clock.dueAtMs(this.#block);
     const end = (this.#block + 1) * this.#blockSamples;
-    while (this.#nextFrameAt < end) this.#nextFrame();
+    while (this.#nextFrameSample < end) this.#startNextFrame();
     const { audio, now, onPlayed } = this.#options;
-    audio(this.#sound.take(this.#blockSamples));
+    audio(this.#pcm.take(this.#blockSamples));
     this.#block++;
     const played = this.#handedOver;
     if (played === undefined) return;
@@ -115,14 +116,14 @@ export class Playout {
     onPlayed({ serial: played.serial, lateMs: atMs - dueAtMs, skewMs: atMs - played.videoAtMs });
   }
 
-  #nextFrame(): void {
-    this.#nextFrameAt += this.#frameSamples;
+  #startNextFrame(): void {
+    this.#nextFrameSample += this.#frameSamples;
     const frame = this.#queue.shift();
     if (frame !== undefined) {
       this.#shown = frame.i420;
-      this.#sound.push(frame.pcm);
+      this.#pcm.push(frame.pcm);
     } else {
-      this.#sound.push(new Int16Array(Math.round(this.#frameSamples)));
+      this.#pcm.push(new Int16Array(Math.round(this.#frameSamples)));
       this.#options.onHeld();
     }
     if (this.#shown !== undefined) this.#options.video(this.#shown);

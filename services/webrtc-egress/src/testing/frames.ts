@@ -4,7 +4,7 @@ export const FRAMES_PER_CHUNK = 12;
 const FPS = 25;
 const SAMPLES_PER_FRAME = 960;
 
-/** A small frame whose luma is its number, so that tests recognise it. */
+/** A small frame whose luma encodes its number, so that tests can identify it. */
 export function testFrame(chunk: number, frame: number, changes: Partial<FrameMessage> = {}): FrameMessage {
   const [width, height] = [changes.width ?? 16, changes.height ?? 16];
   const number = chunk * FRAMES_PER_CHUNK + frame;
@@ -33,7 +33,7 @@ export function testChunk(chunk: number, changes: Partial<FrameMessage> = {}): F
   return Array.from({ length: FRAMES_PER_CHUNK }, (_, frame) => testFrame(chunk, frame, changes));
 }
 
-/** Every fourth chunk begins with 8 bright frames that beep; the others are dark and silent. */
+/** Every fourth chunk starts with 8 bright frames with a tone; all others are dark and silent. */
 export function flashFrame(sessionId: string, chunk: number, frame: number, side: number): FrameMessage {
   const on = chunk % 4 === 0 && frame < 8;
   const i420 = new Uint8Array((side * side * 3) / 2).fill(128);

@@ -1,53 +1,53 @@
-import type { FrameMessage } from '@talkmesh/contracts';
+import { EpochFilter, type FrameMessage } from '@talkmesh/contracts';
 
 export type Verdict = 'accepted' | 'stale' | 'duplicate' | 'full';
 
-/** A frame handed to the sink; `serial` counts hand-overs, so a frame handed over twice has two. */
+/** A frame in flight. A frame that is taken twice gets two serials. */
 export interface TakenFrame {
   readonly serial: number;
   readonly frame: FrameMessage;
 }
 
-/** A place in the session's frames. */
 export type FramePosition = Pick<FrameMessage, 'epoch' | 'chunk' | 'frame'>;
-
-interface Flush {
-  readonly epoch: number;
-  readonly fromChunk: number;
-}
-
-const FLUSHES_REMEMBERED = 32;
 
 const precedes = (a: Omit<FramePosition, 'epoch'>, b: Omit<FramePosition, 'epoch'>): boolean =>
   a.chunk < b.chunk || (a.chunk === b.chunk && a.frame < b.frame);
 
 /**
- * Jitter buffer of one session: frames in media order, epochs, and the frames a sink holds but has not played.
- * Bounded by `capacityChunks`; credits keep it from filling, so what arrives beyond it is refused.
+ * Orders a session's frames by chunk and frame number for the sink: a viewer's connection or a recording. A frame that was taken is in
+ * flight until the sink reports it played or discarded. Credits keep the producers below `capacityChunks`; frames beyond it are dropped.
  */
-export class FrameStage {
+export class JitterBuffer {
   readonly #capacityChunks: number;
-  readonly #flushes: Flush[] = [];
-  #epoch: number;
+  readonly #epochs: EpochFilter;
   #waiting: FrameMessage[] = [];
   #inFlight: TakenFrame[] = [];
+  /** The frame taken last. */
   #last: FramePosition | undefined;
-  /** Without a picture when another worker played it. */
+  /** The frame played last. It has no image if another worker played it. */
   #lastPlayed: (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined;
   #serial = 0;
-  /** Frames that were missed are on their way again: a gap is waited for, not played over. */
-  expectsMissed = false;
+  readonly #awaitsGaps: () => boolean;
 
-  /** @param options `after`: what another worker played last; everything up to it is stale. */
-  constructor(options: { epoch: number; capacityChunks: number; after?: FramePosition | undefined }) {
-    this.#epoch = Math.max(options.epoch, options.after?.epoch ?? 0);
+  /**
+   * @param options `after`: the frame that the previous worker played last; frames up to it are stale. `awaitsGaps`: whether
+   *   missed frames are being republished, so that a gap is waited for instead of skipped
+   */
+  constructor(options: {
+    epoch: number;
+    capacityChunks: number;
+    after?: FramePosition | undefined;
+    awaitsGaps: () => boolean;
+  }) {
+    this.#epochs = new EpochFilter(Math.max(options.epoch, options.after?.epoch ?? 0));
     this.#last = options.after;
     this.#lastPlayed = options.after;
     this.#capacityChunks = options.capacityChunks;
+    this.#awaitsGaps = () => options.awaitsGaps();
   }
 
   get epoch(): number {
-    return this.#epoch;
+    return this.#epochs.epoch;
   }
 
   get waiting(): number {
@@ -58,14 +58,14 @@ export class FrameStage {
     return this.#inFlight.length;
   }
 
-  /** Takes a frame in. A frame of a newer epoch also acts as the flush that announced it, should that still be under way. */
+  /** Adds a frame. The first frame of a newer epoch also flushes, because the flush event may arrive later or be lost. */
   offer(frame: FrameMessage): { verdict: Verdict; dropped: number } {
-    const dropped = frame.epoch > this.#epoch ? this.flush(frame.epoch, frame.chunk) : 0;
+    const dropped = frame.epoch > this.epoch ? this.flush(frame.epoch, frame.chunk) : 0;
     return { verdict: this.#admit(frame), dropped };
   }
 
   #admit(frame: FrameMessage): Verdict {
-    if (this.#isFlushed(frame) || this.#isBehind(frame)) return 'stale';
+    if (this.#epochs.isStale(frame) || this.#isBehind(frame)) return 'stale';
     let at = this.#waiting.length;
     while (at > 0 && precedes(frame, this.#waiting[at - 1] as FrameMessage)) at--;
     const before = this.#waiting[at - 1];
@@ -75,48 +75,43 @@ export class FrameStage {
     return 'accepted';
   }
 
-  /**
-   * Forgets waiting frames of older epochs from `fromChunk` on.
-   * Frames in flight are the sink's to give back: it answers with `discarded`.
-   * @returns how many waiting frames were dropped
-   */
+  /** Drops waiting frames of older epochs from `fromChunk` on; the sink discards those in flight. @returns how many were dropped */
   flush(epoch: number, fromChunk: number): number {
-    if (epoch > this.#epoch) this.#epoch = epoch;
-    this.#flushes.push({ epoch, fromChunk });
-    if (this.#flushes.length > FLUSHES_REMEMBERED) this.#flushes.shift();
+    this.#epochs.start(epoch, fromChunk);
     const before = this.#waiting.length;
-    this.#waiting = this.#waiting.filter((frame) => !this.#isFlushed(frame));
+    this.#waiting = this.#waiting.filter((frame) => !this.#epochs.isStale(frame));
     return before - this.#waiting.length;
   }
 
-  /** The next frame for the sink, or undefined when none waits or `maxInFlight` are with the sink already. */
+  /** @returns undefined when no frame may be taken or `maxInFlight` frames are in flight */
   take(maxInFlight: number): TakenFrame | undefined {
     if (this.#inFlight.length >= maxInFlight) return undefined;
     const [next] = this.#waiting;
-    if (next === undefined || (this.expectsMissed && this.#isAfterGap(next))) return undefined;
+    if (next === undefined || (this.#isAfterGap(next) && this.#awaitsGaps())) return undefined;
     this.#waiting.shift();
-    const frame = next.held ? { ...next, i420: this.#pictureBefore(next) } : next;
+    // A held frame was published without an image, because no time was left to generate or decode it.
+    const frame = next.held ? { ...next, i420: this.#imageBefore(next) } : next;
     const taken = { serial: this.#serial++, frame };
     this.#inFlight.push(taken);
     this.#last = frame;
     return taken;
   }
 
-  /** The sink played it. Unknown serials (of a sink that was replaced) give undefined. */
+  /** Records that the sink played a frame. @returns undefined for an unknown serial, such as one of a replaced sink */
   played(serial: number): FrameMessage | undefined {
     const frame = this.#remove(serial);
     if (frame !== undefined) this.#lastPlayed = frame;
     return frame;
   }
 
-  /** The sink dropped it before playing it. */
+  /** @returns false for an unknown serial */
   discarded(serial: number): boolean {
     return this.#remove(serial) !== undefined;
   }
 
-  /** The sink is gone: what it had not played waits again, unless it was flushed. Returns the number of frames lost to a flush. */
+  /** The sink disconnected: frames in flight wait for the next one, except those flushed meanwhile. @returns how many were dropped */
   restore(): number {
-    const kept = this.#inFlight.map((taken) => taken.frame).filter((frame) => !this.#isFlushed(frame));
+    const kept = this.#inFlight.map((taken) => taken.frame).filter((frame) => !this.#epochs.isStale(frame));
     const lost = this.#inFlight.length - kept.length;
     this.#waiting.unshift(...kept);
     this.#inFlight = [];
@@ -124,19 +119,15 @@ export class FrameStage {
     return lost;
   }
 
-  /** What a held frame shows: the last picture the sink has and keeps. Where there never was one, nothing: black. */
-  #pictureBefore({ width, height }: FrameMessage): Uint8Array {
-    const kept = this.#inFlight.filter(({ frame }) => !this.#isFlushed(frame)).at(-1)?.frame ?? this.#lastPlayed;
+  /** The last image that the viewer will have seen, so not a flushed one; black (BT.601 limited range) before the first. */
+  #imageBefore({ width, height }: FrameMessage): Uint8Array {
+    const kept = this.#inFlight.filter(({ frame }) => !this.#epochs.isStale(frame)).at(-1)?.frame ?? this.#lastPlayed;
     return kept?.i420 ?? new Uint8Array((width * height * 3) / 2).fill(128).fill(16, 0, width * height);
   }
 
   #remove(serial: number): FrameMessage | undefined {
     const at = this.#inFlight.findIndex((taken) => taken.serial === serial);
     return at < 0 ? undefined : this.#inFlight.splice(at, 1)[0]?.frame;
-  }
-
-  #isFlushed(frame: FrameMessage): boolean {
-    return this.#flushes.some((flush) => frame.epoch < flush.epoch && frame.chunk >= flush.fromChunk);
   }
 
   #isAfterGap(frame: FrameMessage): boolean {
