@@ -43,7 +43,7 @@ async function connected(extra: Partial<ClientOptions> = {}): Promise<Call> {
   return call;
 }
 
-test('a call connects picture and microphone with the session token and gathers candidates before it offers', async () => {
+test('a call connects video and microphone with the session token and gathers candidates before it offers', async () => {
   const call = await connected();
   assert.equal(call.state, 'listening');
   const [create, ...rest] = gateway.seen;
@@ -70,21 +70,21 @@ test('a call connects picture and microphone with the session token and gathers 
   await call.hangUp();
 });
 
-test('the state follows the events of the mesh', async () => {
+test('the state follows the events of the session', async () => {
   const call = await connected();
   const states: string[] = [];
   const events: string[] = [];
   call.on('state', (state) => states.push(state));
   call.on('event', (event) => events.push(event.type));
-  for (const type of ['speech.started', 'speech.stopped', 'turn.started', 'flush', 'turn.finished'])
-    gateway.event({ type });
-  await until('five events', () => events.length === 5);
+  const types = ['speech.started', 'speech.stopped', 'turn.queued', 'turn.started', 'flush', 'turn.finished'];
+  for (const type of types) gateway.event({ type });
+  await until('all events', () => events.length === types.length);
   assert.deepEqual(states, ['thinking', 'speaking', 'listening']);
   await call.hangUp();
   assert.deepEqual(states.at(-1), 'ended');
 });
 
-test('hangUp deletes the session, closes both connections and gives the microphone back', async () => {
+test('hangUp deletes the session, closes both connections and releases the microphone', async () => {
   const call = await connected();
   await call.hangUp();
   await call.hangUp();
@@ -100,7 +100,7 @@ test('hangUp deletes the session, closes both connections and gives the micropho
   );
 });
 
-test('a microphone stream of the page is used and not stopped; mute silences it', async () => {
+test('a microphone stream of the page is sent but never stopped; mute disables its track', async () => {
   const call = await client().createSession({ avatar: 'ada' });
   await call.connect({ microphone: microphone as unknown as MediaStream });
   call.mute(true);
@@ -111,7 +111,7 @@ test('a microphone stream of the page is used and not stopped; mute silences it'
   assert.equal(microphone.tracks[0]?.stopped, false);
 });
 
-test('a denied microphone is reported and the call goes on without it', async () => {
+test('a denied microphone is reported and the call continues without it', async () => {
   const denied = Object.assign(new Error('no'), { name: 'NotAllowedError' });
   const call = await client({
     mediaDevices: {
@@ -133,7 +133,7 @@ test('a denied microphone is reported and the call goes on without it', async ()
   await call.hangUp();
 });
 
-test('say shows thinking at once and takes it back when speech cannot be made', async () => {
+test('say sets the state to thinking at once and restores it when the request fails', async () => {
   const call = await connected();
   const states: string[] = [];
   call.on('state', (state) => states.push(state));
@@ -143,14 +143,14 @@ test('say shows thinking at once and takes it back when speech cannot be made', 
   });
   await assert.rejects(call.say('hello'), reasonIs('TTS_UNAVAILABLE'));
   assert.deepEqual(states, ['thinking', 'listening']);
-  gateway.routes.set(`POST /v1/sessions/${SESSION}/say`, () => Response.json({ turn: 3 }));
-  assert.deepEqual(await call.say('hello'), { turn: 3 });
+  gateway.routes.set(`POST /v1/sessions/${SESSION}/say`, () => Response.json({ turn: 3, cancelled: false }));
+  assert.deepEqual(await call.say('hello'), { turn: 3, cancelled: false });
   gateway.routes.set(`POST /v1/sessions/${SESSION}/interrupt`, () => Response.json({ interrupted: true }));
   assert.deepEqual(await call.interrupt(), { interrupted: true });
   await call.hangUp();
 });
 
-test('a pause is a state of its own: turns begin and end in it, a new picture keeps it, only its end ends it', async () => {
+test('the state stays paused while turns start and finish and while the video reconnects; only the end of the pause ends it', async () => {
   const call = await connected();
   const states: string[] = [];
   call.on('state', (state) => states.push(state));
@@ -161,15 +161,16 @@ test('a pause is a state of its own: turns begin and end in it, a new picture ke
   assert.deepEqual(await call.pause(), { paused: true });
   gateway.event({ type: 'turn.paused', heardMs: 480 });
   await until('the pause', () => call.state === 'paused');
-  gateway.event({ type: 'turn.started', source: 'text' });
   gateway.event({ type: 'speech.stopped', durationMs: 100 });
+  gateway.event({ type: 'turn.queued', source: 'text', turn: 2 });
+  gateway.event({ type: 'turn.cancelled', turn: 2 });
   FakePeer.made[0]?.become('failed');
-  await until('a new picture', () => FakePeer.made.length === 3 && call.state === 'paused');
+  await until('a new video connection', () => FakePeer.made.length === 3 && call.state === 'paused');
   assert.deepEqual(await call.resume(), { resumed: true });
   gateway.event({ type: 'turn.resumed', heardMs: 480, cause: 'command' });
   await until('speech', () => call.state === 'speaking');
   gateway.event({ type: 'turn.paused', heardMs: 900 });
-  gateway.event({ type: 'turn.finished', interrupted: true, speechMs: 1000 });
+  gateway.event({ type: 'turn.finished', interrupted: true, speechMs: 1000, heardMs: 900 });
   await until('the second pause', () => call.state === 'paused');
   gateway.event({ type: 'turn.resumed', heardMs: 900, cause: 'interrupt' });
   await until('silence', () => call.state === 'listening');
@@ -177,7 +178,43 @@ test('a pause is a state of its own: turns begin and end in it, a new picture ke
   await call.hangUp();
 });
 
-test('a lost picture is connected again and the stream object stays', async () => {
+test('a second line that waits neither takes over the caption nor ends the state of the first', async () => {
+  const call = await connected();
+  const states: string[] = [];
+  call.on('state', (state) => states.push(state));
+  const send = (turn: number, type: string, more: object = {}): void => gateway.event({ type, turn, ...more });
+  send(1, 'turn.queued', { source: 'text' });
+  send(1, 'turn.started', { source: 'text' });
+  send(1, 'caption', { text: 'one', fromMs: 0 });
+  send(2, 'turn.queued', { source: 'text' });
+  send(2, 'transcript', { role: 'avatar', text: 'two', final: true });
+  await until('the second line', () => call.progress.turns.length === 2);
+  assert.deepEqual([call.state, call.progress.caption], ['speaking', { turn: 1, text: 'one' }]);
+  send(1, 'turn.finished', { interrupted: false, speechMs: 500, heardMs: 500 });
+  await until('the end of the first', () => call.progress.turns.length === 1);
+  assert.deepEqual([call.state, call.progress.caption], ['thinking', undefined]);
+  send(2, 'turn.cancelled');
+  await until('silence', () => call.state === 'listening');
+  assert.deepEqual(states, ['thinking', 'speaking', 'thinking', 'listening']);
+  await call.hangUp();
+});
+
+test('after a gap the event stream continues after the last event, and a snapshot sets the state', async () => {
+  const call = await connected();
+  gateway.event({ type: 'turn.queued', source: 'text' });
+  await until('the turn', () => call.state === 'thinking');
+  const asked = (): (string | undefined)[] =>
+    gateway.seen.flatMap(({ path, lastEventId }) => (path.endsWith('/events') ? [lastEventId] : []));
+  gateway.breakFeeds();
+  await until('a new stream', () => asked().length === 2 && gateway.openFeeds === 1);
+  assert.deepEqual(asked(), [undefined, 'fake.1']);
+  const progress = { turns: [{ turn: 4, source: 'voice', audible: true }], paused: false, userSpeaking: false };
+  gateway.event({ type: 'session.snapshot', progress: { ...progress, recovering: [] } });
+  await until('the state of the snapshot', () => call.state === 'speaking');
+  await call.hangUp();
+});
+
+test('a lost video connection is restored and the stream object stays the same', async () => {
   const call = await connected();
   const states: string[] = [];
   const { stream } = call;
@@ -191,7 +228,7 @@ test('a lost picture is connected again and the stream object stays', async () =
   await call.hangUp();
 });
 
-test('a stage that moved is offered to again at once: egress the picture, ingest the microphone, others nothing', async () => {
+test('when a stage has moved its connection is renewed at once: video for the egress, microphone for the ingest, none for the others', async () => {
   const call = await connected();
   assert.equal(FakePeer.made.length, 2);
   const states: string[] = [];
@@ -207,16 +244,16 @@ test('a stage that moved is offered to again at once: egress the picture, ingest
     return refusals >= 0 ? problem(503, 'PEER_LOST', { retryable: true }) : (answer?.(seen) as Response);
   });
   gateway.event({ type: 'stage.moved', service: 'webrtc-egress', cause: 'died', tookMs: 80 });
-  await until('the picture', () => call.state === 'speaking' && FakePeer.made.length === 5);
+  await until('the video connection', () => call.state === 'speaking' && FakePeer.made.length === 5);
   assert.deepEqual(states, ['speaking', 'reconnecting', 'speaking']);
   gateway.event({ type: 'stage.moved', service: 'audio-ingest', cause: 'drained', tookMs: 80 });
-  await until('the microphone', () => FakePeer.made.length === 6);
+  await until('the microphone connection', () => FakePeer.made.length === 6);
   assert.equal(FakePeer.made.at(-1)?.transceivers[0]?.direction, 'sendonly');
   assert.deepEqual(states, ['speaking', 'reconnecting', 'speaking'], 'the picture went on');
   await call.hangUp();
 });
 
-test('a picture that cannot come back ends the call with the reason', async () => {
+test('a video connection that cannot be restored ends the call with the reason', async () => {
   const call = await connected();
   const errors: TalkMeshError[] = [];
   call.on('error', (error) => errors.push(error));
@@ -226,7 +263,7 @@ test('a picture that cannot come back ends the call with the reason', async () =
   assert.equal(errors.at(-1)?.reason, 'SESSION_ENDED');
 });
 
-test('media that never connects is a clear error, the resource is released and connect may be tried again', async () => {
+test('media that never connects is an error, the resource is released and connect may be called again', async () => {
   FakePeer.connects = false;
   const call = await client({ connectMs: 20 }).createSession({ avatar: 'ada' });
   await assert.rejects(call.connect(), reasonIs('SDP_TIMEOUT'));
@@ -240,7 +277,7 @@ test('media that never connects is a clear error, the resource is released and c
   await call.hangUp();
 });
 
-test('the end of the session ends the call; events come again over a broken connection', async () => {
+test('the end of the session ends the call; a broken event feed is opened again', async () => {
   const call = await connected();
   const types: string[] = [];
   call.on('event', (event) => types.push(event.type));
@@ -263,7 +300,7 @@ test('an error event of a service is reported and does not end the call', async 
   await call.hangUp();
 });
 
-test('the token is renewed in time and used from then on', async () => {
+test('the token is renewed before it expires, and the new one is used', async () => {
   gateway.routes.set('POST /v1/sessions', () =>
     Response.json({ session: { id: SESSION }, token: fakeToken(0.1) }, { status: 201 }),
   );
@@ -279,7 +316,7 @@ test('the token is renewed in time and used from then on', async () => {
   await call.hangUp();
 });
 
-test('a token that expired in sleep is renewed with the API key; without one the call ends', async () => {
+test('a token that expired while the computer slept is renewed with the API key; without a key the call ends', async () => {
   const bearers: (string | undefined)[] = [];
   const session = (): Response => Response.json({ session: { id: SESSION }, token: fakeToken(0.05) }, { status: 201 });
   gateway.routes.set('POST /v1/sessions', session);
@@ -308,12 +345,12 @@ test('a token that expired in sleep is renewed with the API key; without one the
   assert.equal(errors.at(-1)?.reason, 'TOKEN_EXPIRED');
 });
 
-test('join reads the session from the token and refuses what is none', () => {
+test('join reads the session id from the token and rejects text that is not a token', () => {
   assert.equal(client({ token: fakeToken(600) }).join().id, SESSION);
   assert.throws(() => client({ token: 'nonsense' }).join(), reasonIs('TOKEN_INVALID'));
 });
 
-test('on pagehide a beacon carries the token', async () => {
+test('hangUpNow sends a beacon with the token', async () => {
   const call = await connected();
   const sent: string[][] = [];
   assert.ok(
@@ -328,7 +365,7 @@ test('on pagehide a beacon carries the token', async () => {
   await call.hangUp();
 });
 
-test('stats are numbers of the picture', async () => {
+test('stats returns the measurements of the video', async () => {
   const call = await connected();
   const stats = await call.stats();
   assert.equal(stats.framesDecoded, 7);
@@ -348,12 +385,12 @@ test('a listener that throws does not stop the others', async () => {
   });
   call.on('event', (event) => seen.push(event.type));
   gateway.event({ type: 'viewer.connected' });
-  await until('both', () => seen.length === 1 && thrown.length === 1);
+  await until('both listeners', () => seen.length === 1 && thrown.length === 1);
   off();
   await call.hangUp();
 });
 
-test('Call is what createSession gives', async () => {
+test('createSession returns a Call', async () => {
   const call = await client().createSession({ avatar: 'ada', provider: 'parrot', seed: 3 });
   assert.ok(call instanceof Call);
   assert.deepEqual(JSON.parse(gateway.seen[0]?.body ?? ''), { avatar: 'ada', provider: 'parrot', seed: 3 });

@@ -1,16 +1,17 @@
+import { AT_REST, progressAfter } from './call-progress.js';
 import { followEvents } from './event-feed.js';
 import { type Http, TalkMeshError } from './http.js';
 import { openMicrophone } from './microphone.js';
 import { type CreatePeer, PeerLink, type PeerLinkOptions } from './peer.js';
 import { summarise } from './stats.js';
 import { TokenKeeper } from './token.js';
-import type { CallEvent, CallState, CallStats, SessionTicket, StageService } from './types.js';
+import type { CallEvent, CallProgress, CallState, CallStats, SessionTicket, StageService } from './types.js';
 
 export interface CallListeners {
-  /** Every event of the session, as the mesh sent it. */
+  /** Every event of the session, unchanged. */
   event: (event: CallEvent) => void;
   state: (state: CallState) => void;
-  /** Something failed; the call goes on unless `state` says `ended`. */
+  /** A failure. The call continues unless its state is `ended`. */
   error: (error: TalkMeshError) => void;
 }
 
@@ -27,204 +28,228 @@ export interface CallDependencies {
 }
 
 export interface ConnectOptions {
-  /** `true` (default) asks for the microphone, a MediaStream is used as it is, `false` only listens and types. */
+  /** `true` (default) opens the microphone; a MediaStream is sent as it is and never stopped; `false` sends no audio. */
   readonly microphone?: MediaStream | boolean;
 }
 
-/** A pause the conversation provider decides not to answer must not look like thinking for ever. */
+/** A conversation provider may decide not to answer: after this time no answer is awaited any more. */
 const THINKING_LIMIT_MS = 20_000;
 
 const LIVE: ReadonlySet<CallState> = new Set(['listening', 'thinking', 'speaking', 'paused']);
 
-/** One call with one avatar. Made by `TalkMeshClient`; over after `hangUp()` or state `ended`. */
+/** One call with one avatar. `TalkMeshClient` creates it; after `hangUp()` or in state `ended` it cannot be used again. */
 export class Call {
-  /** Picture and sound of the avatar: `video.srcObject = call.stream`. Stays the same object over reconnects. */
+  /** Video and audio of the avatar: `video.srcObject = call.stream`. It stays the same object when the call reconnects. */
   readonly stream: MediaStream;
-  private readonly d: CallDependencies;
-  private readonly tokens: TokenKeeper;
-  private readonly over = new AbortController();
-  private readonly listeners: { [K in keyof CallListeners]: Set<CallListeners[K]> } = {
+  readonly #dependencies: CallDependencies;
+  readonly #tokens: TokenKeeper;
+  readonly #ended = new AbortController();
+  readonly #listeners: { [K in keyof CallListeners]: Set<CallListeners[K]> } = {
     event: new Set(),
     state: new Set(),
     error: new Set(),
   };
-  private current: CallState = 'new';
-  private viewer: PeerLink | undefined;
-  private voice: PeerLink | undefined;
-  private microphone: MediaStream | undefined;
-  private ownsMicrophone = false;
-  private silenced = false;
-  private sessionOver = false;
-  private followed = false;
-  /** A turn runs, whatever happens to the picture meanwhile. */
-  private talking = false;
-  private paused = false;
-  private doubt: ReturnType<typeof setTimeout> | undefined;
+  #state: CallState = 'new';
+  #viewerLink: PeerLink | undefined;
+  #microphoneLink: PeerLink | undefined;
+  #microphone: MediaStream | undefined;
+  #ownsMicrophone = false;
+  #isMuted = false;
+  #isSessionOver = false;
+  #isReadingEvents = false;
+  /** Kept apart from the state, because turns go on while the video reconnects. */
+  #progress: CallProgress = AT_REST;
+  /** Whether the user has said or typed something that is not answered yet. */
+  #isAnswerAwaited = false;
+  #thinkingTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(dependencies: CallDependencies) {
-    this.d = dependencies;
+    this.#dependencies = dependencies;
     this.stream = dependencies.createStream();
-    this.tokens = new TokenKeeper({
+    this.#tokens = new TokenKeeper({
       http: dependencies.http,
       ticket: dependencies.ticket,
       apiKey: dependencies.apiKey,
-      onRefused: (error) => this.finish(error),
+      onRefused: (error) => this.#end(error),
     });
   }
 
-  /** Session id. */
   get id(): string {
-    return this.d.ticket.sessionId;
+    return this.#dependencies.ticket.sessionId;
   }
 
   get state(): CallState {
-    return this.current;
+    return this.#state;
   }
 
-  /** Whether a microphone is being sent. */
+  /** Turns, caption and stages as the listener sees and hears them. */
+  get progress(): CallProgress {
+    return this.#progress;
+  }
+
+  /** Whether a microphone is connected; true also while it is muted. */
   get hasMicrophone(): boolean {
-    return this.voice?.pc !== undefined;
+    return this.#microphoneLink?.pc !== undefined;
   }
 
   get muted(): boolean {
-    return this.silenced;
+    return this.#isMuted;
   }
 
-  /** Listens; the returned function stops listening. */
+  /** Adds a listener; the returned function removes it. */
   on<K extends keyof CallListeners>(type: K, listener: CallListeners[K]): () => void {
-    this.listeners[type].add(listener);
-    return () => this.listeners[type].delete(listener);
+    this.#listeners[type].add(listener);
+    return () => this.#listeners[type].delete(listener);
   }
 
   /**
-   * Connects picture and sound (WHEP), then the microphone (WHIP). Without a usable microphone the call goes on and an
-   * `error` (MIC_DENIED, MIC_MISSING) is emitted: lines can still be typed.
-   * @throws TalkMeshError when the picture cannot be connected; the session still exists, so it may be tried again.
+   * Connects video and audio (WHEP), then the microphone (WHIP). Without a usable microphone the call continues and an
+   * `error` (MIC_DENIED, MIC_MISSING) is emitted; `say()` still works.
+   * @throws TalkMeshError when the video cannot be connected; the session still exists, so `connect()` may be called again.
    */
   async connect(options: ConnectOptions = {}): Promise<void> {
-    if (this.current !== 'new') throw new TalkMeshError('INTERNAL', `connect() was called in state ${this.current}.`);
-    this.enter('connecting');
-    if (!this.followed) {
-      this.followed = true;
-      this.tokens.start();
-      void this.follow();
+    if (this.#state !== 'new')
+      throw new TalkMeshError('INTERNAL', `connect() was called in state ${this.#state}. Call it once, in state new.`);
+    this.#setState('connecting');
+    if (!this.#isReadingEvents) {
+      this.#isReadingEvents = true;
+      this.#tokens.start();
+      void this.#readEvents();
     }
     const wanted = options.microphone ?? true;
-    // The question for the microphone stands on the screen while the picture connects.
-    const microphone = this.takeMicrophone(wanted).catch((error: TalkMeshError) => this.report(error));
-    this.viewer = this.link('whep', {
-      prepare: (pc) => this.receive(pc),
-      onUp: () => this.enter(this.atRest),
-      onDown: () => this.enter('reconnecting'),
-      onLost: (error) => this.finish(error),
+    // The browser's permission prompt and the video connection run at the same time, because both take seconds.
+    const microphone = this.#acquireMicrophone(wanted).catch((error: TalkMeshError) => this.#report(error));
+    this.#viewerLink = this.#createLink('whep', {
+      prepare: (pc) => this.#prepareReceiver(pc),
+      onUp: () => this.#setState(this.#liveState),
+      onDown: () => this.#setState('reconnecting'),
+      onLost: (error) => this.#end(error),
     });
     try {
-      await this.viewer.open();
+      await this.#viewerLink.open();
     } catch (error) {
-      void microphone.then(() => this.giveMicrophoneBack());
-      if (this.state === 'connecting') this.enter('new');
+      void microphone.then(() => this.#releaseMicrophone());
+      if (this.state === 'connecting') this.#setState('new');
       throw error;
     }
-    if ((await microphone) === undefined || this.over.signal.aborted) return;
-    await this.sendVoice().catch((error: TalkMeshError) => this.report(error));
-  }
-
-  /** Says a line. @throws TalkMeshError TTS_UNAVAILABLE tells what to install */
-  async say(text: string): Promise<{ turn: number }> {
-    const before = this.current;
-    if (before === 'listening') this.enter('thinking');
-    try {
-      return await this.ask('say', { text });
-    } catch (error) {
-      if (this.state === 'thinking') this.enter(before);
-      throw error;
-    }
-  }
-
-  /** Stops what the avatar is saying; false when it was silent. */
-  interrupt(): Promise<{ interrupted: boolean }> {
-    return this.ask('interrupt');
+    if ((await microphone) === undefined || this.#ended.signal.aborted) return;
+    await this.#connectMicrophone().catch((error: TalkMeshError) => this.#report(error));
   }
 
   /**
-   * The avatar says nothing until `resume()`, and goes on living; nothing that is left to be said is lost, and new lines wait.
-   * An `interrupt()`, or the user speaking over it, ends the pause. False when it was paused already.
+   * Makes the avatar speak a text of 1 to 2,000 characters.
+   * @returns number of the turn that speaks it; `cancelled` when an interrupt came before its first sound
+   * @throws TalkMeshError TTS_UNAVAILABLE, whose message says what to install
+   */
+  async say(text: string): Promise<{ turn: number; cancelled: boolean }> {
+    this.#awaitAnswer(true);
+    try {
+      const said = await this.#command<{ turn: number; cancelled: boolean }>('say', { text });
+      if (said.cancelled) this.#awaitAnswer(false);
+      return said;
+    } catch (error) {
+      this.#awaitAnswer(false);
+      throw error;
+    }
+  }
+
+  /** Stops the avatar's speech for good; `interrupted` is false when it was silent. */
+  interrupt(): Promise<{ interrupted: boolean }> {
+    return this.#command('interrupt');
+  }
+
+  /**
+   * Pauses the avatar's speech until `resume()`. The video continues, the rest of the speech is kept, and new lines wait.
+   * `interrupt()` and a barge-in end the pause too. `paused` is false when the avatar was paused already.
    */
   pause(): Promise<{ paused: boolean }> {
-    return this.ask('pause');
+    return this.#command('pause');
   }
 
-  /** Goes on with the sample where the listener stopped hearing; false when it was not paused. */
+  /** Continues the speech with the first sample that was not heard; `resumed` is false when the avatar was not paused. */
   resume(): Promise<{ resumed: boolean }> {
-    return this.ask('resume');
+    return this.#command('resume');
   }
 
-  /** Silences the microphone without giving it back. */
+  /** Sends silence instead of the microphone; the device stays open. */
   mute(silent: boolean): void {
-    this.silenced = silent;
-    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !silent;
+    this.#isMuted = silent;
+    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !silent;
   }
 
-  /** Ends the session for everybody and gives the microphone back. Never throws: a dead server ends it by itself. */
+  /** Ends the session and releases the microphone. Never throws: a server that cannot be reached ends the session by its own deadline. */
   async hangUp(): Promise<void> {
-    if (this.current === 'ended') return;
-    const end = this.d.http.send('DELETE', this.path(), { bearer: this.tokens.token, keepalive: true });
-    this.sessionOver = true;
-    this.finish();
+    if (this.#state === 'ended') return;
+    const end = this.#dependencies.http.send('DELETE', this.#path(), { bearer: this.#tokens.token, keepalive: true });
+    this.#isSessionOver = true;
+    this.#end();
     await end.catch(() => undefined);
   }
 
-  /** For `pagehide`: a request that outlives the page. True when the browser took it. */
+  /** Ends the session with a beacon, which the browser sends even when the page is closed: call it on `pagehide`. @returns whether the browser queued it */
   hangUpNow(beacon: (url: string, body: string) => boolean = (url, body) => navigator.sendBeacon(url, body)): boolean {
-    if (this.sessionOver) return false;
-    return beacon(this.d.http.url(`${this.path()}/beacon`), JSON.stringify({ token: this.tokens.token }));
+    if (this.#isSessionOver) return false;
+    return beacon(this.#dependencies.http.url(`${this.#path()}/beacon`), JSON.stringify({ token: this.#tokens.token }));
   }
 
-  /** @throws TalkMeshError NETWORK while nothing is connected */
+  /** Statistics of the video connection. @throws TalkMeshError NETWORK while it is not connected */
   async stats(): Promise<CallStats> {
-    const report = await this.viewer?.pc?.getStats();
-    if (report === undefined) throw new TalkMeshError('NETWORK', 'The picture is not connected.');
+    const report = await this.#viewerLink?.pc?.getStats();
+    if (report === undefined) throw new TalkMeshError('NETWORK', 'The video is not connected. Call connect() first.');
     return summarise(report as unknown as ReadonlyMap<string, unknown>);
   }
 
-  /** What a live picture shows when nothing is being thought about. */
-  private get atRest(): CallState {
-    if (this.paused) return 'paused';
-    return this.talking ? 'speaking' : 'listening';
+  /** State while the video is connected. */
+  get #liveState(): CallState {
+    const { paused, turns } = this.#progress;
+    if (paused) return 'paused';
+    if (turns.some(({ audible }) => audible)) return 'speaking';
+    return turns.length > 0 || this.#isAnswerAwaited ? 'thinking' : 'listening';
   }
 
-  private path(): string {
+  #awaitAnswer(awaited: boolean): void {
+    this.#isAnswerAwaited = awaited;
+    clearTimeout(this.#thinkingTimer);
+    if (awaited) this.#thinkingTimer = setTimeout(() => this.#awaitAnswer(false), THINKING_LIMIT_MS);
+    this.#showProgress();
+  }
+
+  #showProgress(): void {
+    if (LIVE.has(this.#state)) this.#setState(this.#liveState);
+  }
+
+  #path(): string {
     return `/v1/sessions/${this.id}`;
   }
 
-  private ask<T>(verb: 'say' | 'interrupt' | 'pause' | 'resume', body: unknown = {}): Promise<T> {
-    return this.d.http.json<T>('POST', `${this.path()}/${verb}`, {
+  #command<T>(verb: 'say' | 'interrupt' | 'pause' | 'resume', body: unknown = {}): Promise<T> {
+    return this.#dependencies.http.json<T>('POST', `${this.#path()}/${verb}`, {
       body,
-      bearer: this.tokens.token,
-      signal: this.over.signal,
+      bearer: this.#tokens.token,
+      signal: this.#ended.signal,
     });
   }
 
-  private link(
+  #createLink(
     protocol: 'whip' | 'whep',
-    o: Pick<PeerLinkOptions, 'prepare' | 'onUp' | 'onDown' | 'onLost'>,
+    hooks: Pick<PeerLinkOptions, 'prepare' | 'onUp' | 'onDown' | 'onLost'>,
   ): PeerLink {
     return new PeerLink(
       {
-        http: this.d.http,
+        http: this.#dependencies.http,
         path: `/v1/${protocol}/${this.id}`,
-        bearer: () => this.tokens.token,
-        createPeer: this.d.createPeer,
-        iceServers: this.d.iceServers,
-        gatherMs: this.d.gatherMs,
-        connectMs: this.d.connectMs,
-        ...o,
+        bearer: () => this.#tokens.token,
+        createPeer: this.#dependencies.createPeer,
+        iceServers: this.#dependencies.iceServers,
+        gatherMs: this.#dependencies.gatherMs,
+        connectMs: this.#dependencies.connectMs,
+        ...hooks,
       },
-      this.over.signal,
+      this.#ended.signal,
     );
   }
 
-  private receive(pc: RTCPeerConnection): void {
+  #prepareReceiver(pc: RTCPeerConnection): void {
     pc.addTransceiver('video', { direction: 'recvonly' });
     pc.addTransceiver('audio', { direction: 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
@@ -233,76 +258,72 @@ export class Call {
     });
   }
 
-  private async takeMicrophone(wanted: MediaStream | boolean): Promise<MediaStream | undefined> {
+  async #acquireMicrophone(wanted: MediaStream | boolean): Promise<MediaStream | undefined> {
     if (wanted === false) return undefined;
-    this.ownsMicrophone = wanted === true;
-    const stream = wanted === true ? await openMicrophone(this.d.mediaDevices) : wanted;
-    this.microphone = stream;
-    if (this.over.signal.aborted) this.giveMicrophoneBack();
-    this.mute(this.silenced);
+    this.#ownsMicrophone = wanted === true;
+    const stream = wanted === true ? await openMicrophone(this.#dependencies.mediaDevices) : wanted;
+    this.#microphone = stream;
+    if (this.#ended.signal.aborted) this.#releaseMicrophone();
+    this.mute(this.#isMuted);
     return stream;
   }
 
-  private async sendVoice(): Promise<void> {
-    const [track] = this.microphone?.getAudioTracks() ?? [];
+  async #connectMicrophone(): Promise<void> {
+    const [track] = this.#microphone?.getAudioTracks() ?? [];
     if (track === undefined) throw new TalkMeshError('MIC_MISSING', 'The microphone stream has no audio track.');
-    this.voice = this.link('whip', {
+    this.#microphoneLink = this.#createLink('whip', {
       prepare: (pc) => pc.addTransceiver(track, { direction: 'sendonly' }),
       onUp: () => undefined,
       onDown: () => undefined,
-      onLost: (error) => this.report(error),
+      onLost: (error) => this.#report(error),
     });
-    await this.voice.open();
+    await this.#microphoneLink.open();
   }
 
-  private giveMicrophoneBack(): void {
-    if (this.ownsMicrophone) for (const track of this.microphone?.getTracks() ?? []) track.stop();
-    this.microphone = undefined;
+  #releaseMicrophone(): void {
+    if (this.#ownsMicrophone) for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    this.#microphone = undefined;
   }
 
-  private follow(): Promise<void> {
+  #readEvents(): Promise<void> {
     return followEvents({
-      http: this.d.http,
-      path: `${this.path()}/events`,
-      bearer: () => this.tokens.token,
-      signal: this.over.signal,
-      onEvent: (event) => this.take(event),
-      onError: (error) => this.finish(error),
+      http: this.#dependencies.http,
+      path: `${this.#path()}/events`,
+      bearer: () => this.#tokens.token,
+      signal: this.#ended.signal,
+      onEvent: (event) => this.#onEvent(event),
+      onError: (error) => this.#end(error),
     });
   }
 
-  private take(event: CallEvent): void {
-    this.emit('event', event);
-    if (event.type === 'turn.started' || event.type === 'turn.finished') this.talking = event.type === 'turn.started';
-    if (event.type === 'turn.paused' || event.type === 'turn.resumed') this.paused = event.type === 'turn.paused';
+  #onEvent(event: CallEvent): void {
+    this.#progress = progressAfter(this.#progress, event);
+    this.#emit('event', event);
     if (event.type === 'session.ended') {
-      this.sessionOver = true;
-      this.finish();
-    } else if (event.type === 'stage.moved') this.reconnect(event.service);
-    else if (event.type === 'error') this.report(new TalkMeshError(event.reason, event.message));
-    else if (!LIVE.has(this.current)) return;
-    else if (event.type.startsWith('turn.')) this.enter(this.atRest);
-    else if (event.type === 'speech.stopped' && this.current === 'listening') this.enter('thinking');
-    else if (event.type === 'speech.started' && this.current === 'thinking') this.enter('listening');
+      this.#isSessionOver = true;
+      this.#end();
+    } else if (event.type === 'stage.moved') this.#reconnect(event.service);
+    else if (event.type === 'error') this.#report(new TalkMeshError(event.reason, event.message));
+    else if (event.type === 'speech.stopped') this.#awaitAnswer(true);
+    else if (event.type === 'speech.started' || event.type.startsWith('turn.')) this.#awaitAnswer(false);
+    else this.#showProgress();
   }
 
-  /** A peer connection does not travel with its stage: the new worker needs an offer of its own, before the old one times out. */
-  private reconnect(service: StageService): void {
-    if (service === 'webrtc-egress') void this.viewer?.renew();
-    else if (service === 'audio-ingest') void this.voice?.renew();
+  /** A peer connection ends at one worker. After a move the new worker needs an offer of its own, so the call does not wait for the old connection to time out. */
+  #reconnect(service: StageService): void {
+    if (service === 'webrtc-egress') void this.#viewerLink?.renew();
+    else if (service === 'audio-ingest') void this.#microphoneLink?.renew();
   }
 
-  private enter(state: CallState): void {
-    if (this.current === state || this.current === 'ended') return;
-    this.current = state;
-    clearTimeout(this.doubt);
-    if (state === 'thinking') this.doubt = setTimeout(() => this.enter('listening'), THINKING_LIMIT_MS);
-    this.emit('state', state);
+  #setState(state: CallState): void {
+    if (this.#state === state || this.#state === 'ended') return;
+    this.#state = state;
+    this.#emit('state', state);
   }
 
-  /** A listener that throws is the page's error, not the call's. */
-  private emit<K extends keyof CallListeners>(type: K, value: Parameters<CallListeners[K]>[0]): void {
-    for (const listener of this.listeners[type] as Set<(value: unknown) => void>)
+  /** An exception in a listener is reported like an uncaught one, so that it cannot break the call or the other listeners. */
+  #emit<K extends keyof CallListeners>(type: K, value: Parameters<CallListeners[K]>[0]): void {
+    for (const listener of this.#listeners[type] as Set<(value: unknown) => void>)
       try {
         listener(value);
       } catch (error) {
@@ -310,17 +331,18 @@ export class Call {
       }
   }
 
-  private report(error: TalkMeshError): undefined {
-    if (this.over.signal.aborted) return;
-    this.emit('error', TalkMeshError.from(error));
+  #report(error: TalkMeshError): undefined {
+    if (this.#ended.signal.aborted) return;
+    this.#emit('error', TalkMeshError.from(error));
   }
 
-  private finish(error?: TalkMeshError): void {
-    if (this.current === 'ended') return;
-    if (error !== undefined) this.report(error);
-    this.over.abort();
-    this.tokens.stop();
-    this.giveMicrophoneBack();
-    this.enter('ended');
+  #end(error?: TalkMeshError): void {
+    if (this.#state === 'ended') return;
+    if (error !== undefined) this.#report(error);
+    this.#ended.abort();
+    this.#tokens.stop();
+    clearTimeout(this.#thinkingTimer);
+    this.#releaseMicrophone();
+    this.#setState('ended');
   }
 }

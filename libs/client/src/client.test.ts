@@ -6,7 +6,7 @@ import { FakeGateway, problem } from './testing/fakes.js';
 const client = (gateway: FakeGateway): TalkMeshClient =>
   new TalkMeshClient({ baseUrl: 'http://gateway.test', apiKey: 'the-key', fetch: gateway.fetch });
 
-test('a picture is sent byte by byte with what is known of it, and the answer can be shown', async () => {
+test('a picture is sent unchanged with its options, and the image URL of the answer is absolute', async () => {
   const gateway = new FakeGateway();
   gateway.routes.set('POST /v1/avatars', () =>
     Response.json(
@@ -14,7 +14,7 @@ test('a picture is sent byte by byte with what is known of it, and the answer ca
       { status: 201 },
     ),
   );
-  // longer than what fits the arguments of one call
+  // Longer than one part of the base64 conversion.
   const bytes = Uint8Array.from({ length: 100_001 }, (_, i) => (i * 7) % 256);
   const landmarks = { mouth: [1, 2], leftEye: [3, 4], rightEye: [5, 6] } as const;
   const avatar = await client(gateway).createAvatar(new Blob([bytes]), { name: 'Me', landmarks });
@@ -26,7 +26,7 @@ test('a picture is sent byte by byte with what is known of it, and the answer ca
   assert.deepEqual(rest, { name: 'Me', landmarks: { mouth: [1, 2], leftEye: [3, 4], rightEye: [5, 6] } });
 });
 
-test('a refusal of a picture keeps its reason; deleting names the avatar', async () => {
+test('the reason of a refused picture is kept; deleteAvatar sends DELETE', async () => {
   const gateway = new FakeGateway();
   gateway.routes.set('POST /v1/avatars', () => problem(422, 'FACE_NOT_FOUND'));
   gateway.routes.set('DELETE /v1/avatars/own-1', () => new Response(null, { status: 204 }));

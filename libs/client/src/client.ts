@@ -5,13 +5,13 @@ import { readToken } from './token.js';
 import type { Avatar, CreatedSession, OwnAvatar, PictureOptions, SessionOptions, SessionTicket } from './types.js';
 
 export interface ClientOptions {
-  /** Where the gateway is, for example `https://talk.example.com`; `''` for the page's own origin. */
+  /** URL of the gateway, for example `https://talk.example.com`; `''` for the page's own origin. */
   readonly baseUrl: string;
-  /** Creates sessions. Keep it on your server: browsers get a session token instead. */
+  /** Creates sessions. Keep it on your server: browsers get a session token, or a grant (`POST /v1/grants`) here. */
   readonly apiKey?: string;
   /** A session token that your server got from `POST /v1/sessions`; `join()` uses it. */
   readonly token?: string;
-  /** None by default: on one network no STUN or TURN server is needed. */
+  /** STUN and TURN servers. None by default, which is enough when browser and gateway share a network. */
   readonly iceServers?: RTCIceServer[];
   /** Deadline of each HTTP request, milliseconds (15,000). */
   readonly requestTimeoutMs?: number;
@@ -19,7 +19,7 @@ export interface ClientOptions {
   readonly gatherMs?: number;
   /** How long a media connection may take, milliseconds (15,000). */
   readonly connectMs?: number;
-  /** What a test replaces. */
+  /** Browser functions that a test replaces: this one and the three below. */
   readonly fetch?: FetchLike;
   readonly createPeer?: CreatePeer;
   readonly createStream?: () => MediaStream;
@@ -27,7 +27,7 @@ export interface ClientOptions {
 }
 
 /**
- * A gateway of talkmesh.
+ * Client of a talkmesh gateway.
  * @example
  * const client = new TalkMeshClient({ baseUrl: 'https://talk.example.com', token });
  * const call = client.join();
@@ -35,12 +35,12 @@ export interface ClientOptions {
  * await call.connect();
  */
 export class TalkMeshClient {
-  private readonly o: ClientOptions;
-  private readonly http: Http;
+  readonly #options: ClientOptions;
+  readonly #http: Http;
 
   constructor(options: ClientOptions) {
-    this.o = options;
-    this.http = new Http({
+    this.#options = options;
+    this.#http = new Http({
       baseUrl: options.baseUrl,
       fetch: options.fetch ?? ((input, init) => fetch(input, init)),
       timeoutMs: options.requestTimeoutMs ?? 15_000,
@@ -49,74 +49,82 @@ export class TalkMeshClient {
 
   /** The avatars of the gateway's model. @throws TalkMeshError TOKEN_MISSING without a key or a token */
   async avatars(): Promise<Avatar[]> {
-    const { avatars } = await this.http.json<{ avatars: Avatar[] }>('GET', '/v1/avatars', {
-      bearer: this.o.apiKey ?? this.o.token,
+    const { avatars } = await this.#http.json<{ avatars: Avatar[] }>('GET', '/v1/avatars', {
+      bearer: this.#options.apiKey ?? this.#options.token,
     });
-    return avatars.map((avatar) => ({ ...avatar, image: this.http.url(avatar.image) }));
+    return avatars.map((avatar) => ({ ...avatar, image: this.#http.url(avatar.image) }));
   }
 
   /**
-   * Makes an avatar of a PNG or JPEG picture. It is kept by the gateway for a while and belongs to the API key; its verdict says
-   * what to expect. Use its `id` in `createSession`.
-   * @throws TalkMeshError FACE_NOT_FOUND (give landmarks), PICTURE_INVALID, BODY_TOO_LARGE, AVATAR_LIMIT, ...
+   * Creates an avatar from a PNG or JPEG picture. The gateway keeps it until `expiresAtMs`, for this API key only; its verdict says
+   * whether the model suits such a picture. Use its `id` in `createSession`.
+   * @throws TalkMeshError FACE_NOT_FOUND (then pass landmarks), PICTURE_INVALID, BODY_TOO_LARGE, AVATAR_LIMIT, ...
    */
   async createAvatar(picture: Blob, options: PictureOptions = {}, signal?: AbortSignal): Promise<OwnAvatar> {
-    const avatar = await this.http.json<OwnAvatar>('POST', '/v1/avatars', {
+    const avatar = await this.#http.json<OwnAvatar>('POST', '/v1/avatars', {
       body: { ...options, image: await base64Of(picture) },
-      bearer: this.o.apiKey,
-      timeoutMs: Math.max(this.o.requestTimeoutMs ?? 0, 60_000),
+      bearer: this.#options.apiKey,
+      timeoutMs: Math.max(this.#options.requestTimeoutMs ?? 0, 60_000),
       ...(signal === undefined ? {} : { signal }),
     });
-    return { ...avatar, image: this.http.url(avatar.image) };
+    return { ...avatar, image: this.#http.url(avatar.image) };
   }
 
-  /** Removes an own picture for good. @throws TalkMeshError AVATAR_NOT_FOUND */
+  /** Deletes an avatar that was created from a picture. @throws TalkMeshError AVATAR_NOT_FOUND */
   async deleteAvatar(id: string): Promise<void> {
-    await this.http.send('DELETE', `/v1/avatars/${encodeURIComponent(id)}`, { bearer: this.o.apiKey });
+    await this.#http.send('DELETE', `/v1/avatars/${encodeURIComponent(id)}`, { bearer: this.#options.apiKey });
   }
 
   /**
-   * Creates a session; it has not connected any media yet.
-   * @throws TalkMeshError AVATAR_NOT_FOUND, NO_WORKER or SESSION_LIMIT (retryable: see `retryAfterMs`), ...
+   * Creates a session. No media is connected until `connect()` of the returned call.
+   * @throws TalkMeshError as `createTicket`
    */
   async createSession(options: SessionOptions, signal?: AbortSignal): Promise<Call> {
-    const created = await this.http.json<CreatedSession>('POST', '/v1/sessions', {
+    return this.#call(await this.createTicket(options, signal));
+  }
+
+  /**
+   * Creates a session for a browser: give the ticket to it, never the API key. Works without browser functions, so in a server too.
+   * @throws TalkMeshError AVATAR_NOT_FOUND, NO_WORKER or SESSION_LIMIT (retryable: see `retryAfterMs`), ...
+   */
+  async createTicket(options: SessionOptions, signal?: AbortSignal): Promise<SessionTicket> {
+    const created = await this.#http.json<CreatedSession>('POST', '/v1/sessions', {
       body: options,
-      bearer: this.o.apiKey,
-      timeoutMs: Math.max(this.o.requestTimeoutMs ?? 0, 60_000),
+      bearer: this.#options.apiKey,
+      timeoutMs: Math.max(this.#options.requestTimeoutMs ?? 0, 60_000),
       ...(signal === undefined ? {} : { signal }),
     });
-    return this.call({ sessionId: created.session.id, token: created.token });
+    return { sessionId: created.session.id, token: created.token };
   }
 
-  /** The session of the client's token. @throws TalkMeshError TOKEN_INVALID */
+  /** Joins the session of the client's token. @throws TalkMeshError TOKEN_INVALID */
   join(): Call {
-    const token = this.o.token ?? '';
-    return this.call({ sessionId: readToken(token).sub, token });
+    const token = this.#options.token ?? '';
+    return this.#call({ sessionId: readToken(token).sub, token });
   }
 
-  private call(ticket: SessionTicket): Call {
+  #call(ticket: SessionTicket): Call {
     return new Call({
-      http: this.http,
+      http: this.#http,
       ticket,
-      apiKey: this.o.apiKey,
-      createPeer: this.o.createPeer ?? ((configuration) => new RTCPeerConnection(configuration)),
-      createStream: this.o.createStream ?? (() => new MediaStream()),
-      mediaDevices: this.o.mediaDevices ?? globalThis.navigator?.mediaDevices,
-      iceServers: this.o.iceServers ?? [],
-      gatherMs: this.o.gatherMs ?? 2_000,
-      connectMs: this.o.connectMs ?? 15_000,
+      apiKey: this.#options.apiKey,
+      createPeer: this.#options.createPeer ?? ((configuration) => new RTCPeerConnection(configuration)),
+      createStream: this.#options.createStream ?? (() => new MediaStream()),
+      mediaDevices: this.#options.mediaDevices ?? globalThis.navigator?.mediaDevices,
+      iceServers: this.#options.iceServers ?? [],
+      gatherMs: this.#options.gatherMs ?? 2_000,
+      connectMs: this.#options.connectMs ?? 15_000,
     });
   }
 }
 
-/** Characters given to one call; more would not fit a function's arguments. */
-const CHARACTERS_AT_ONCE = 0x8000;
+/** Browsers limit the number of arguments of a call, so the picture is converted in parts of this size. */
+const MAX_CHARACTERS_PER_CALL = 0x8000;
 
 async function base64Of(picture: Blob): Promise<string> {
   const bytes = new Uint8Array(await picture.arrayBuffer());
   let text = '';
-  for (let at = 0; at < bytes.length; at += CHARACTERS_AT_ONCE)
-    text += String.fromCharCode(...bytes.subarray(at, at + CHARACTERS_AT_ONCE));
+  for (let at = 0; at < bytes.length; at += MAX_CHARACTERS_PER_CALL)
+    text += String.fromCharCode(...bytes.subarray(at, at + MAX_CHARACTERS_PER_CALL));
   return btoa(text);
 }

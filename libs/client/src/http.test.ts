@@ -14,7 +14,7 @@ const rejection = (promise: Promise<unknown>): Promise<TalkMeshError> =>
     (error: TalkMeshError) => error,
   );
 
-test('problem+json becomes an error with reason, advice and the time to wait', async () => {
+test('a problem document becomes an error with reason, message and time to wait', async () => {
   const answer = (): Response => problem(503, 'NO_WORKER', { retryable: true, retryAfterMs: 2000 });
   const error = await rejection(http(answer).send('GET', '/x'));
   assert.ok(error instanceof TalkMeshError);
@@ -24,13 +24,13 @@ test('problem+json becomes an error with reason, advice and the time to wait', a
   );
 });
 
-test('an answer that is no problem document still gives an error that names the status', async () => {
+test('an error answer without a problem document becomes an error that names the status', async () => {
   const error = await rejection(http(() => new Response('<h1>proxy</h1>', { status: 502 })).send('GET', '/x'));
   assert.deepEqual([error.reason, error.status, error.retryable], ['INTERNAL', 502, false]);
   assert.match(error.message, /502/);
 });
 
-test('a dead network, a timeout and a cancellation are told apart', async () => {
+test('a network failure, a timeout and a cancellation have different reasons', async (context) => {
   const dead = http(() => {
     throw new TypeError('fetch failed');
   });
@@ -39,6 +39,7 @@ test('a dead network, a timeout and a cancellation are told apart', async () => 
     new Promise((_, reject) => init?.signal?.addEventListener('abort', () => reject(init.signal?.reason)));
   // AbortSignal.timeout does not keep the process alive; an open socket would.
   const open = setInterval(() => undefined, 1000);
+  context.after(() => clearInterval(open));
   const slow = new Http({ baseUrl: '', fetch: hanging, timeoutMs: 20 });
   const late = await rejection(slow.send('GET', '/x'));
   assert.deepEqual([late.reason, late.retryable], ['DEADLINE_EXCEEDED', true]);
@@ -46,7 +47,17 @@ test('a dead network, a timeout and a cancellation are told apart', async () => 
   const cancelled = rejection(slow.send('GET', '/x', { signal: stop.signal, timeoutMs: 0 }));
   stop.abort();
   assert.equal((await cancelled).reason, 'CANCELLED');
-  clearInterval(open);
+});
+
+test('a path that a proxy already completed is not given the prefix twice; the base may be empty or a path', () => {
+  const url = (baseUrl: string, path: string): string =>
+    new Http({ baseUrl, fetch: () => Promise.reject(new Error('not asked')), timeoutMs: 1 }).url(path);
+  assert.equal(url('https://a.test/mesh/', '/v1/x'), 'https://a.test/mesh/v1/x');
+  assert.equal(url('https://a.test/mesh', '/mesh/v1/x'), 'https://a.test/mesh/v1/x');
+  assert.equal(url('https://a.test', '/v1/x'), 'https://a.test/v1/x');
+  assert.equal(url('', '/v1/x'), '/v1/x');
+  assert.equal(url('/mesh', '/v1/x'), '/mesh/v1/x');
+  assert.equal(url('https://a.test', 'https://b.test/v1'), 'https://b.test/v1');
 });
 
 test('a cancelled pause rejects at once', async () => {
@@ -57,7 +68,7 @@ test('a cancelled pause rejects at once', async () => {
   assert.equal((await rejection(pause(60_000, stop.signal))).reason, 'CANCELLED');
 });
 
-test('server-sent events: comments, multi-line data, any line end, any cut', () => {
+test('server-sent events are parsed with comments, multi-line data, every kind of line end, and split at any position', () => {
   const text = ': hi\nevent: a\ndata: {"a":\ndata: 1}\n\nretry: 5\n\ndata:x\r\n\r\ndata: y\n\n';
   const expected = ['{"a":\n1}', 'x', 'y'];
   for (let size = 1; size < text.length; size += 1) {

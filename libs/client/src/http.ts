@@ -1,4 +1,4 @@
-/** Everything that goes wrong, with a stable `reason` (libs/contracts/src/errors.ts, or one of this client's own: NETWORK, MIC_DENIED, MIC_MISSING). */
+/** The only error class of this client. `reason` is stable: one of libs/contracts/src/errors.ts, or NETWORK, MIC_DENIED or MIC_MISSING from the client itself. */
 export class TalkMeshError extends Error {
   override readonly name = 'TalkMeshError';
   readonly reason: string;
@@ -10,13 +10,13 @@ export class TalkMeshError extends Error {
   constructor(
     reason: string,
     message: string,
-    o: { status?: number; retryable?: boolean; retryAfterMs?: number | undefined; cause?: unknown } = {},
+    options: { status?: number; retryable?: boolean; retryAfterMs?: number | undefined; cause?: unknown } = {},
   ) {
-    super(message, o.cause === undefined ? undefined : { cause: o.cause });
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.reason = reason;
-    this.status = o.status ?? 0;
-    this.retryable = o.retryable ?? false;
-    this.retryAfterMs = o.retryAfterMs;
+    this.status = options.status ?? 0;
+    this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   static from(thrown: unknown): TalkMeshError {
@@ -24,12 +24,12 @@ export class TalkMeshError extends Error {
     const name = thrown instanceof Error ? thrown.name : '';
     if (name === 'AbortError') return new TalkMeshError('CANCELLED', 'The request was cancelled.', { cause: thrown });
     if (name === 'TimeoutError')
-      return new TalkMeshError('DEADLINE_EXCEEDED', 'The server took too long to answer.', {
+      return new TalkMeshError('DEADLINE_EXCEEDED', 'The server did not answer in time. Try again.', {
         retryable: true,
         cause: thrown,
       });
     if (thrown instanceof TypeError)
-      return new TalkMeshError('NETWORK', 'The server cannot be reached. Is it running?', {
+      return new TalkMeshError('NETWORK', 'The server cannot be reached. Check that it is running and try again.', {
         retryable: true,
         cause: thrown,
       });
@@ -40,6 +40,7 @@ export class TalkMeshError extends Error {
 export interface RequestOptions {
   readonly body?: unknown;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly bearer?: string | undefined;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
@@ -70,38 +71,46 @@ async function problemOf(response: Response): Promise<TalkMeshError> {
   );
 }
 
-/** The gateway over HTTP: one deadline for every request, RFC 9457 problems as `TalkMeshError`. */
+/** HTTP requests to the gateway. Each has a deadline, and a problem document (RFC 9457) becomes a `TalkMeshError`. */
 export class Http {
   readonly baseUrl: string;
-  private readonly fetchLike: FetchLike;
-  private readonly timeoutMs: number;
+  readonly #fetchLike: FetchLike;
+  readonly #timeoutMs: number;
 
-  constructor(o: { baseUrl: string; fetch: FetchLike; timeoutMs: number }) {
-    this.baseUrl = o.baseUrl.replace(/\/+$/, '');
-    this.fetchLike = o.fetch;
-    this.timeoutMs = o.timeoutMs;
+  constructor(options: { baseUrl: string; fetch: FetchLike; timeoutMs: number }) {
+    this.baseUrl = options.baseUrl.replace(/\/+$/, '');
+    this.#fetchLike = options.fetch;
+    this.#timeoutMs = options.timeoutMs;
   }
 
-  /** Absolute URL of a path the gateway named. */
+  /** Absolute URL of a path that the gateway returned. Behind a proxy that removes a prefix, Location has it and bodies have not. */
   url(path: string): string {
-    return /^https?:/.test(path) ? path : `${this.baseUrl}${path}`;
+    if (/^https?:/.test(path)) return path;
+    // The base may be empty or a path: the browser completes it with the page's own origin.
+    const [, origin = '', prefix = ''] = /^(https?:\/\/[^/]+)?(.*)$/.exec(this.baseUrl) ?? [];
+    return prefix !== '' && path.startsWith(`${prefix}/`) ? `${origin}${path}` : `${this.baseUrl}${path}`;
   }
 
-  /** @throws TalkMeshError for every status outside 200-299, a timeout, a cancellation and a dead network. */
-  async send(method: string, path: string, o: RequestOptions = {}): Promise<Response> {
-    const signals = [o.signal, o.timeoutMs === 0 ? undefined : AbortSignal.timeout(o.timeoutMs ?? this.timeoutMs)];
-    const headers: Record<string, string> = {};
-    if (o.bearer !== undefined) headers['authorization'] = `Bearer ${o.bearer}`;
-    const contentType = o.contentType ?? (o.body === undefined ? undefined : 'application/json');
+  /** @throws TalkMeshError for a status outside 200-299, a timeout, a cancellation or a network failure */
+  async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+    const signals = [
+      options.signal,
+      options.timeoutMs === 0 ? undefined : AbortSignal.timeout(options.timeoutMs ?? this.#timeoutMs),
+    ];
+    const headers: Record<string, string> = { ...options.headers };
+    if (options.bearer !== undefined) headers['authorization'] = `Bearer ${options.bearer}`;
+    const contentType = options.contentType ?? (options.body === undefined ? undefined : 'application/json');
     if (contentType !== undefined) headers['content-type'] = contentType;
     try {
-      const response = await this.fetchLike(this.url(path), {
+      const response = await this.#fetchLike(this.url(path), {
         method,
         headers,
         cache: 'no-store',
         signal: AbortSignal.any(signals.filter((signal) => signal !== undefined)),
-        ...(o.keepalive === true ? { keepalive: true } : {}),
-        ...(o.body === undefined ? {} : { body: typeof o.body === 'string' ? o.body : JSON.stringify(o.body) }),
+        ...(options.keepalive === true ? { keepalive: true } : {}),
+        ...(options.body === undefined
+          ? {}
+          : { body: typeof options.body === 'string' ? options.body : JSON.stringify(options.body) }),
       });
       if (!response.ok) throw await problemOf(response);
       return response;
@@ -110,15 +119,16 @@ export class Http {
     }
   }
 
-  async json<T>(method: string, path: string, o: RequestOptions = {}): Promise<T> {
-    const response = await this.send(method, path, o);
+  /** As `send`, with the body parsed as JSON. @throws TalkMeshError */
+  async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    const response = await this.send(method, path, options);
     return response.json().catch((error: unknown) => {
       throw TalkMeshError.from(error);
     }) as Promise<T>;
   }
 }
 
-/** Rejects with CANCELLED when the signal aborts first. */
+/** Resolves after `ms` milliseconds. @throws TalkMeshError CANCELLED when the signal aborts first */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = (): void => {

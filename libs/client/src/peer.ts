@@ -13,17 +13,17 @@ export interface PeerOptions {
   readonly prepare: (pc: RTCPeerConnection) => void;
   /** How long ICE candidates are gathered before the offer is sent anyway, milliseconds. */
   readonly gatherMs: number;
-  /** Offer to connected, milliseconds. */
+  /** Longest time from the offer to the connected state, milliseconds. */
   readonly connectMs: number;
 }
 
-/** A negotiated connection and the server's name for it. */
+/** A negotiated connection and the URL of its resource on the server (Location header). */
 export interface Peer {
   readonly pc: RTCPeerConnection;
   readonly resource: string;
 }
 
-function gathered(pc: RTCPeerConnection, limitMs: number, signal: AbortSignal): Promise<void> {
+function waitUntilGathered(pc: RTCPeerConnection, limitMs: number, signal: AbortSignal): Promise<void> {
   if (pc.iceGatheringState === 'complete') return Promise.resolve();
   const done = new Promise<void>((resolve) => {
     pc.addEventListener('icegatheringstatechange', () => {
@@ -33,68 +33,71 @@ function gathered(pc: RTCPeerConnection, limitMs: number, signal: AbortSignal): 
   return Promise.race([done, pause(limitMs, signal)]);
 }
 
-function connected(pc: RTCPeerConnection, limitMs: number, signal: AbortSignal): Promise<void> {
+function waitUntilConnected(pc: RTCPeerConnection, limitMs: number, signal: AbortSignal): Promise<void> {
   const done = new Promise<void>((resolve, reject) => {
-    const look = (): void => {
+    const check = (): void => {
       if (pc.connectionState === 'connected') resolve();
       if (pc.connectionState === 'failed' || pc.connectionState === 'closed')
         reject(new TalkMeshError('PEER_LOST', 'The media connection could not be established.', { retryable: true }));
     };
-    pc.addEventListener('connectionstatechange', look);
-    look();
+    pc.addEventListener('connectionstatechange', check);
+    check();
   });
-  const late = pause(limitMs, signal).then(() => {
+  const timeout = pause(limitMs, signal).then(() => {
     throw new TalkMeshError(
       'SDP_TIMEOUT',
-      'No media connection was established. A firewall may block UDP; configure a TURN server in iceServers.',
+      'No media connection was established. A firewall may block UDP: allow it, or configure a TURN server in iceServers.',
       { retryable: true },
     );
   });
-  return Promise.race([done, late]);
+  return Promise.race([done, timeout]);
 }
 
 /**
- * One offer/answer over HTTP without trickle: WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep).
- * @throws TalkMeshError; the connection is closed and the resource released.
+ * One offer and answer over HTTP without trickle ICE: WHIP (RFC 9725) or WHEP (draft-ietf-wish-whep).
+ * @throws TalkMeshError; the connection is then closed and the resource on the server released
  */
-export async function connectPeer(o: PeerOptions, signal: AbortSignal): Promise<Peer> {
-  const pc = o.createPeer({ iceServers: o.iceServers, bundlePolicy: 'max-bundle' });
+export async function connectPeer(options: PeerOptions, signal: AbortSignal): Promise<Peer> {
+  const pc = options.createPeer({ iceServers: options.iceServers, bundlePolicy: 'max-bundle' });
   let resource: string | undefined;
-  const limit = new AbortController();
+  const finished = new AbortController();
   try {
-    const either = AbortSignal.any([signal, limit.signal]);
-    o.prepare(pc);
+    const either = AbortSignal.any([signal, finished.signal]);
+    options.prepare(pc);
     await pc.setLocalDescription(await pc.createOffer());
-    await gathered(pc, o.gatherMs, either);
-    const response = await o.http.send('POST', o.path, {
+    await waitUntilGathered(pc, options.gatherMs, either);
+    const response = await options.http.send('POST', options.path, {
       body: pc.localDescription?.sdp ?? '',
       contentType: 'application/sdp',
-      bearer: o.bearer(),
+      bearer: options.bearer(),
       signal,
     });
     resource = response.headers.get('location') ?? undefined;
-    if (resource === undefined) throw new TalkMeshError('INTERNAL', 'The answer has no Location header.');
+    if (resource === undefined)
+      throw new TalkMeshError('INTERNAL', 'The answer of the server has no Location header. A proxy may remove it.');
     await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
-    await connected(pc, o.connectMs, either);
+    await waitUntilConnected(pc, options.connectMs, either);
     return { pc, resource };
   } catch (error) {
     pc.close();
-    if (resource !== undefined) releasePeer(o, resource);
+    if (resource !== undefined) releasePeer(options, resource);
     throw TalkMeshError.from(error);
   } finally {
-    limit.abort();
+    finished.abort();
   }
 }
 
-/** Tells the server that a connection is over; not awaited, because the server notices by itself too. */
-export function releasePeer(o: Pick<PeerOptions, 'http' | 'bearer'>, resource: string): void {
-  o.http.send('DELETE', resource, { bearer: o.bearer(), keepalive: true }).catch(() => undefined);
+/** Deletes the resource of a connection. It is not awaited, because the server also releases connections that have closed. */
+export function releasePeer(options: Pick<PeerOptions, 'http' | 'bearer'>, resource: string): void {
+  options.http.send('DELETE', resource, { bearer: options.bearer(), keepalive: true }).catch(() => undefined);
 }
 
 export interface PeerLinkOptions extends PeerOptions {
+  /** Called each time media flows: after `open()` and after each reconnection. */
   readonly onUp: (pc: RTCPeerConnection) => void;
+  /** Called when the connection was lost and the link begins to reconnect. */
   readonly onDown: () => void;
-  /** The link gave up; it does nothing more. */
+  /** Called when no attempt to reconnect succeeded; the link makes no further attempt. */
   readonly onLost: (error: TalkMeshError) => void;
   /** How long `disconnected` may last before a new connection is made, milliseconds. */
   readonly disconnectedMs?: number;
@@ -102,79 +105,80 @@ export interface PeerLinkOptions extends PeerOptions {
   readonly retryMs?: readonly number[];
 }
 
-/** Longer than the mesh looks for a successor of a lost worker (15 s). */
+/** Together longer than the 15 s within which the gateway moves a stage of a lost worker to another one. */
 const RETRY_MS = [0, 250, 500, 1_000, 2_000, 4_000, 4_000, 4_000];
 
-/** A connection that is made again when it breaks, for as long as the call lasts. */
+/** A media connection that reconnects when it breaks, until the signal aborts. */
 export class PeerLink {
-  private readonly o: PeerLinkOptions;
-  private readonly signal: AbortSignal;
-  private peer: Peer | undefined;
+  readonly #options: PeerLinkOptions;
+  readonly #signal: AbortSignal;
+  #peer: Peer | undefined;
 
-  constructor(o: PeerLinkOptions, signal: AbortSignal) {
-    this.o = o;
-    this.signal = signal;
-    // The end of the call ends the session, and with it the server's side of every connection.
-    signal.addEventListener('abort', () => this.drop(), { once: true });
+  constructor(options: PeerLinkOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    // Only the local side is closed here: the server releases its side when the session ends.
+    signal.addEventListener('abort', () => this.#closeLocally(), { once: true });
   }
 
   get pc(): RTCPeerConnection | undefined {
-    return this.peer?.pc;
+    return this.#peer?.pc;
   }
 
-  /** Resolves when media flows; a failure of this first attempt is the caller's to handle. @throws TalkMeshError */
+  /** Connects; resolves when media flows. The first attempt is not repeated. @throws TalkMeshError */
   async open(): Promise<void> {
-    const peer = await connectPeer(this.o, this.signal);
-    if (this.signal.aborted) {
+    const peer = await connectPeer(this.#options, this.#signal);
+    if (this.#signal.aborted) {
       peer.pc.close();
-      throw new TalkMeshError('CANCELLED', 'The call was ended.');
+      throw new TalkMeshError('CANCELLED', 'The call has ended.');
     }
-    this.peer = peer;
-    this.watch(peer);
-    this.o.onUp(peer.pc);
+    this.#peer = peer;
+    this.#watch(peer);
+    this.#options.onUp(peer.pc);
   }
 
-  private watch(peer: Peer): void {
+  #watch(peer: Peer): void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     peer.pc.addEventListener('connectionstatechange', () => {
       clearTimeout(timer);
-      if (this.peer !== peer || this.signal.aborted) return;
+      if (this.#peer !== peer || this.#signal.aborted) return;
       const state = peer.pc.connectionState;
-      if (state === 'failed' || state === 'closed') void this.restore();
-      if (state === 'disconnected') timer = setTimeout(() => void this.restore(), this.o.disconnectedMs ?? 2_000);
+      if (state === 'failed' || state === 'closed') void this.#reconnect();
+      if (state === 'disconnected')
+        timer = setTimeout(() => void this.#reconnect(), this.#options.disconnectedMs ?? 2_000);
     });
   }
 
-  /** Makes the connection anew; one that is being made is let be. */
+  /** Replaces the connection by a new one. Does nothing while a connection is being made. */
   async renew(): Promise<void> {
-    if (this.peer !== undefined && !this.signal.aborted) await this.restore();
+    if (this.#peer !== undefined && !this.#signal.aborted) await this.#reconnect();
   }
 
-  private async restore(): Promise<void> {
-    this.close();
-    this.o.onDown();
-    let last = new TalkMeshError('PEER_LOST', 'The media connection was lost.', { retryable: true });
-    for (const pauseMs of this.o.retryMs ?? RETRY_MS) {
+  async #reconnect(): Promise<void> {
+    this.#closeAndRelease();
+    this.#options.onDown();
+    let lastError = new TalkMeshError('PEER_LOST', 'The media connection was lost.', { retryable: true });
+    for (const pauseMs of this.#options.retryMs ?? RETRY_MS) {
       try {
-        await pause(pauseMs, this.signal);
+        await pause(pauseMs, this.#signal);
         return await this.open();
       } catch (error) {
-        if (this.signal.aborted) return;
-        last = TalkMeshError.from(error);
-        if (!last.retryable) break;
+        if (this.#signal.aborted) return;
+        lastError = TalkMeshError.from(error);
+        if (!lastError.retryable) break;
       }
     }
-    this.o.onLost(last);
+    this.#options.onLost(lastError);
   }
 
-  private close(): void {
-    const peer = this.drop();
-    if (peer !== undefined) releasePeer(this.o, peer.resource);
+  #closeAndRelease(): void {
+    const peer = this.#closeLocally();
+    if (peer !== undefined) releasePeer(this.#options, peer.resource);
   }
 
-  private drop(): Peer | undefined {
-    const peer = this.peer;
-    this.peer = undefined;
+  #closeLocally(): Peer | undefined {
+    const peer = this.#peer;
+    this.#peer = undefined;
     peer?.pc.close();
     return peer;
   }

@@ -6,7 +6,7 @@ const number = (row: Row | undefined, key: string): number | undefined => {
   return typeof value === 'number' ? value : undefined;
 };
 
-/** The few numbers of an RTCStatsReport (W3C webrtc-stats) that tell how a call is going. */
+/** Selects the values of an RTCStatsReport (W3C webrtc-stats) that describe the quality of a call. */
 export function summarise(report: ReadonlyMap<string, unknown>): CallStats {
   const rows = [...report.values()] as Row[];
   const video = rows.find((row) => row['type'] === 'inbound-rtp' && row['kind'] === 'video');

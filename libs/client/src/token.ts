@@ -7,7 +7,7 @@ interface TokenClaims {
   readonly exp: number;
 }
 
-/** Claims of a session token, not verified: that is the server's work. @throws TalkMeshError TOKEN_INVALID */
+/** Reads the claims of a session token without verifying them; only the server has the key for that. @throws TalkMeshError TOKEN_INVALID */
 export function readToken(token: string): TokenClaims {
   try {
     const part = token.split('.')[1] ?? '';
@@ -15,65 +15,66 @@ export function readToken(token: string): TokenClaims {
     if (typeof claims.sub === 'string' && typeof claims.iat === 'number' && typeof claims.exp === 'number')
       return { sub: claims.sub, iat: claims.iat, exp: claims.exp };
   } catch {
-    // Not a JWT: the error below says so.
+    // Text that is not a JWT is reported by the error below.
   }
-  throw new TalkMeshError('TOKEN_INVALID', 'That is not a session token. Ask the gateway for one: POST /v1/sessions.');
+  throw new TalkMeshError('TOKEN_INVALID', 'The text is not a session token. Create one with POST /v1/sessions.');
 }
 
 export interface TokenKeeperOptions {
   readonly http: Http;
   readonly ticket: SessionTicket;
-  /** Renews when the token itself can no longer (the computer slept through its end). */
+  /** Renews a token that has already expired, for example while the computer was asleep. */
   readonly apiKey: string | undefined;
+  /** Called when the token cannot be renewed. */
   readonly onRefused: (error: TalkMeshError) => void;
 }
 
-/** Holds the token of a session and renews it when 60 % of its life has passed. */
+/** Holds the token of a session and renews it after 60 % of its lifetime. */
 export class TokenKeeper {
-  private readonly o: TokenKeeperOptions;
-  private current: string;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private stopped = false;
+  readonly #options: TokenKeeperOptions;
+  #token: string;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
 
-  constructor(o: TokenKeeperOptions) {
-    this.o = o;
-    this.current = o.ticket.token;
+  constructor(options: TokenKeeperOptions) {
+    this.#options = options;
+    this.#token = options.ticket.token;
   }
 
   get token(): string {
-    return this.current;
+    return this.#token;
   }
 
-  /** Starts the timer. The life is measured from now, so that a wrong clock on this computer does no harm. */
+  /** Starts the timer. The lifetime counts from now, not from `iat`, because the clock of this computer may be wrong. */
   start(): void {
-    const { iat, exp } = readToken(this.current);
-    this.plan((exp - iat) * 600);
+    const { iat, exp } = readToken(this.#token);
+    this.#schedule((exp - iat) * 600);
   }
 
   stop(): void {
-    this.stopped = true;
-    clearTimeout(this.timer);
+    this.#stopped = true;
+    clearTimeout(this.#timer);
   }
 
-  /** Asks for a new token now. @throws TalkMeshError */
+  /** Requests a new token now. @throws TalkMeshError */
   async renew(): Promise<void> {
-    const path = `/v1/sessions/${this.o.ticket.sessionId}/token`;
-    const ask = (bearer: string): Promise<{ token: string }> => this.o.http.json('POST', path, { bearer });
-    const fresh = await ask(this.current).catch((error: TalkMeshError) => {
-      if (error.status !== 401 || this.o.apiKey === undefined) throw error;
-      return ask(this.o.apiKey);
+    const path = `/v1/sessions/${this.#options.ticket.sessionId}/token`;
+    const request = (bearer: string): Promise<{ token: string }> => this.#options.http.json('POST', path, { bearer });
+    const renewed = await request(this.#token).catch((error: TalkMeshError) => {
+      if (error.status !== 401 || this.#options.apiKey === undefined) throw error;
+      return request(this.#options.apiKey);
     });
-    this.current = fresh.token;
-    if (!this.stopped) this.start();
+    this.#token = renewed.token;
+    if (!this.#stopped) this.start();
   }
 
-  private plan(delayMs: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       this.renew().catch((error: TalkMeshError) => {
-        if (this.stopped) return;
-        if (error.retryable) this.plan(error.retryAfterMs ?? 2_000);
-        else this.o.onRefused(error);
+        if (this.#stopped) return;
+        if (error.retryable) this.#schedule(error.retryAfterMs ?? 2_000);
+        else this.#options.onRefused(error);
       });
     }, delayMs);
   }

@@ -1,49 +1,49 @@
-/** One avatar a session can show. */
+/** An avatar that a session can show. */
 export interface Avatar {
   readonly id: string;
   readonly name: string;
   readonly style: string;
   /** URL of the reference picture (PNG), relative to the gateway. */
   readonly image: string;
-  /** Unix milliseconds when an own picture (style "own") is deleted; undefined for the model's avatars. */
+  /** When an avatar made from a user's picture (style "own") is deleted, Unix milliseconds; undefined for the model's avatars. */
   readonly expiresAtMs?: number;
 }
 
-/** Pixels from the left and from the top. */
+/** x and y in pixels, from the left and from the top. */
 export type Point = readonly [number, number];
 
-/** One value for each part of a face; left and right are those of whoever looks at the picture. */
+/** One value for each part of a face. Left and right are as the viewer of the picture sees them. */
 export interface OfFace<T> {
   readonly mouth: T;
   readonly leftEye: T;
   readonly rightEye: T;
 }
 
-/** What to tell about a picture; everything is found when it is left out. Pixels are those of the picture turned upright. */
+/** Details of a picture. The server detects what is left out. Pixels count after the picture is turned upright (EXIF orientation). */
 export interface PictureOptions {
-  /** Shown to people. */
+  /** Name shown to users. */
   readonly name?: string;
-  /** Centres of mouth and eyes; they win over what is found. */
+  /** Centres of mouth and eyes; they are used instead of detected ones. */
   readonly landmarks?: OfFace<Point>;
-  /** Or boxes around them: left, top, right, bottom. */
+  /** Boxes around mouth and eyes: left, top, right, bottom. */
   readonly boxes?: OfFace<readonly [number, number, number, number]>;
-  /** The square to use. */
+  /** The square of the picture to use. */
   readonly crop?: { readonly left: number; readonly top: number; readonly side: number };
 }
 
-/** An avatar made of a picture. */
+/** An avatar made from a user's picture. */
 export interface OwnAvatar extends Avatar {
-  /** Pixels of `image`. */
+  /** In pixels of `image`. */
   readonly landmarks: OfFace<Point>;
   readonly boxes?: OfFace<readonly [number, number, number, number]>;
-  /** The picture that was sent, and what was taken of it. */
+  /** The picture that was sent, and which part of it is used. */
   readonly source: {
     readonly width: number;
     readonly height: number;
     readonly crop: { readonly left: number; readonly top: number; readonly side: number };
     readonly landmarks: OfFace<Point>;
   };
-  /** Whether the model was trained for such a picture; if not, why, gravest first. */
+  /** Whether the picture is like those the model was trained with; if not, the reasons, most serious first. */
   readonly verdict: {
     readonly fits: boolean;
     readonly reasons: readonly { readonly code: string; readonly text: string }[];
@@ -52,36 +52,67 @@ export interface OwnAvatar extends Avatar {
   readonly expiresAtMs: number;
 }
 
-/** What to create; everything but `avatar` has a default. */
+/** The session to create; all options but `avatar` have a default. */
 export interface SessionOptions {
   readonly avatar: string;
-  /** Who decides what the avatar says: `parrot` (default), `external`, or any other the deployment has. */
+  /** Conversation provider, which produces the avatar's speech; the deployment's default when left out. */
   readonly provider?: string;
-  /** `webrtc` (default) for a live call, `record` for a reader of frames. */
+  /** What the model is told about its role. */
+  readonly instructions?: string;
+  /** By the provider's own names. */
+  readonly voice?: string;
+  /** BCP 47 tag, such as `de` or `pt-BR`; the provider detects the language when left out. */
+  readonly language?: string;
+  /** `webrtc` (default) for a live call; `record` for a subscriber that reads frames from the bus. */
   readonly output?: 'webrtc' | 'record';
+  /**
+   * Shows the avatar in a LiveKit room, as one participant. Watch it there, with LiveKit's own client: `Call.connect()` is for sessions
+   * without it.
+   */
+  readonly transport?: { readonly livekit: LivekitTransport };
   /** Seed of the noise, 0 to 2^53-1; random when left out. */
   readonly seed?: number;
+  /** Longest time of the session; it also ends when neither side has spoken for `idleSeconds`. */
+  readonly maxSeconds?: number;
+  readonly idleSeconds?: number;
+  /** Pages that may use the session's token, such as `https://shop.example.com`. */
+  readonly origins?: readonly string[];
 }
 
-/** What lets a browser join a session that somebody else created. */
+/** A room of a LiveKit server that the deployment allows. Either `token` or `room` is set. */
+export interface LivekitTransport {
+  /** `ws://` or `wss://` URL; the deployment's first server when left out. */
+  readonly url?: string;
+  /** LiveKit access token of the avatar's participant. */
+  readonly token?: string;
+  /** Name of the room, when the deployment has the server's key and makes the token. */
+  readonly room?: string;
+  /** Of the avatar in the room; `avatar-<session id>` when left out. */
+  readonly identity?: string;
+  /** Identity of the LiveKit agent on whose behalf the avatar publishes. */
+  readonly agent?: string;
+}
+
+/** Lets a browser join a session that a server created. */
 export interface SessionTicket {
   readonly sessionId: string;
   /** Bearer token (JWT) for this session only. */
   readonly token: string;
 }
 
-/** A session as the gateway tells it. */
+/** A session as the gateway describes it. */
 export interface SessionInfo {
   readonly id: string;
   readonly state: 'opening' | 'open' | 'ended';
   readonly avatar: string;
   readonly provider: string;
   readonly output: 'webrtc' | 'record';
+  readonly transport?: { readonly livekit: { readonly url: string; readonly room: string; readonly identity: string } };
   readonly seed: number;
   readonly createdAtMs: number;
 }
 
-/** `POST /v1/sessions`. Paths are relative to the gateway. */
+/** Answer of `POST /v1/sessions`. Paths are relative to the gateway. */
 export interface CreatedSession {
   readonly session: SessionInfo;
   readonly token: string;
@@ -92,28 +123,65 @@ export interface CreatedSession {
 }
 
 interface EventEnvelope {
-  readonly v: 1;
+  readonly v: 2;
+  /** Unique within the session. */
+  readonly id: string;
   /** Session id. */
-  readonly sid: string;
+  readonly sessionId: string;
   readonly epoch: number;
-  /** Turn the event belongs to; 0 before the first. */
+  /** Number of the turn the event belongs to; 0 before the first turn. */
   readonly turn: number;
-  /** Unix milliseconds on the service that sent it. */
+  /** Unix milliseconds, by the clock of the service that sent the event. */
   readonly atMs: number;
 }
 
-/** The services a call occupies. */
+/** The stages of the pipeline that a session occupies. */
 export type StageService = 'webrtc-egress' | 'vae-decode' | 'score-model' | 'audio-llm-bridge' | 'audio-ingest';
-/** Why a stage went to another worker. */
+/** Why a stage moved to another worker. */
 export type StageCause = 'died' | 'unregistered' | 'cut-off' | 'missing' | 'drained';
 
-/** What happens in a call; `libs/contracts/src/events.ts` is the source. */
-export type CallEvent = EventEnvelope &
+/** A turn that is not over. */
+export interface TurnProgress {
+  readonly turn: number;
+  readonly source: 'voice' | 'text' | 'external';
+  /** Whether the listener has heard its first sound. */
+  readonly audible: boolean;
+}
+
+/** What is going on in a call, as the listener sees and hears it. */
+export interface CallProgress {
+  /** Turns that wait or are heard, oldest first. */
+  readonly turns: readonly TurnProgress[];
+  readonly paused: boolean;
+  readonly userSpeaking: boolean;
+  /** The phrase that is being heard. */
+  readonly caption?: { readonly turn: number; readonly text: string };
+  /** Stages that have no worker at the moment. */
+  readonly recovering: readonly StageService[];
+}
+
+/** First event of an event stream that does not continue an earlier one. Its `id` is that of the last event in it. */
+export type SessionSnapshot = EventEnvelope & { readonly type: 'session.snapshot'; readonly progress: CallProgress };
+
+export type CallEvent = SessionEvent | SessionSnapshot;
+
+/** An event of a session. `libs/contracts/src/events.ts` defines the events; this copy keeps the client free of dependencies. */
+export type SessionEvent = EventEnvelope &
   (
     | { readonly type: 'speech.started' }
     | { readonly type: 'speech.stopped'; readonly durationMs: number }
+    | { readonly type: 'turn.queued'; readonly source: 'voice' | 'text' | 'external' }
     | { readonly type: 'turn.started'; readonly source: 'voice' | 'text' | 'external' }
-    | { readonly type: 'turn.finished'; readonly interrupted: boolean; readonly speechMs: number }
+    | { readonly type: 'caption'; readonly text: string; readonly fromMs: number }
+    | {
+        readonly type: 'turn.finished';
+        readonly interrupted: boolean;
+        readonly speechMs: number;
+        readonly heardMs: number;
+        readonly heardText?: string | undefined;
+      }
+    | { readonly type: 'turn.truncated'; readonly speechMs: number }
+    | { readonly type: 'turn.cancelled' }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
     | { readonly type: 'pause' }
     | { readonly type: 'resume' }
@@ -122,9 +190,22 @@ export type CallEvent = EventEnvelope &
     | {
         readonly type: 'flush';
         readonly fromChunk: number;
-        readonly cause: 'interrupt' | 'speech' | 'pause' | 'continue' | 'resume';
+        readonly cause: 'interrupt' | 'speech' | 'pause' | 'resume' | 'takeover';
       }
     | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }
+    | {
+        readonly type: 'tool.call';
+        readonly callId: string;
+        readonly name: string;
+        /** A JSON object, as the model wrote it. */
+        readonly arguments: string;
+        readonly deadlineMs: number;
+      }
+    | {
+        readonly type: 'tool.finished';
+        readonly callId: string;
+        readonly outcome: 'answered' | 'expired' | 'cancelled';
+      }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }
     | { readonly type: 'frames.missed' }
@@ -142,11 +223,11 @@ export type CallEvent = EventEnvelope &
 /**
  * - `new`: created, not connected
  * - `connecting`, `reconnecting`: media is being negotiated
- * - `listening`: the picture is live and the avatar is silent
- * - `thinking`: the caller stopped speaking or typed a line, the answer has not begun
- * - `speaking`: the avatar speaks
- * - `paused`: the picture is live and nothing is said until a resume
- * - `ended`: over, for good
+ * - `listening`: the video is live and the avatar is silent
+ * - `thinking`: the user stopped speaking or typed a line, and the answer is not heard yet
+ * - `speaking`: the avatar is heard
+ * - `paused`: the video is live and the avatar is silent until a resume
+ * - `ended`: the call is over and cannot be connected again
  */
 export type CallState =
   | 'new'
@@ -158,7 +239,7 @@ export type CallState =
   | 'paused'
   | 'ended';
 
-/** What the receiver measured; undefined where the browser does not say. */
+/** Measurements of the receiver; undefined where the browser does not report the value. */
 export interface CallStats {
   readonly framesDecoded: number | undefined;
   readonly framesPerSecond: number | undefined;

@@ -3,11 +3,13 @@ import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { type MeshError, newSessionId, type Reason } from '@talkmesh/contracts';
 import { SignJWT } from 'jose';
+import { parseApiKeys } from './api-keys.js';
 import { Auth, requireKey, requireSession } from './auth.js';
 
 const SECRET = 'x'.repeat(32);
 const KEY = 'an-api-key-of-24-letters';
-const auth = new Auth({ apiKeys: ['another-key-of-the-list', KEY], tokenSecret: SECRET, tokenTtlMs: 600_000 });
+const { keys: apiKeys } = parseApiKeys(`another-key-of-the-list, shop:${KEY}`);
+const auth = new Auth({ secrets: { apiKeys, tokenSecrets: [SECRET] }, tokenTtlMs: 600_000 });
 const id = newSessionId();
 
 const refused = (header: string | undefined, reason: Reason): Promise<void> =>
@@ -34,7 +36,7 @@ const claims = (extra: object = {}): object => ({
   ...extra,
 });
 
-test('an API key opens everything, an unknown one nothing', async () => {
+test('an API key gives access to everything, an unknown key to nothing', async () => {
   const principal = await auth.identify(`Bearer ${KEY}`);
   assert.equal(principal.kind, 'key');
   requireKey(principal);
@@ -43,12 +45,12 @@ test('an API key opens everything, an unknown one nothing', async () => {
   await refused(`Bearer ${KEY.toUpperCase()}`, 'TOKEN_INVALID');
 });
 
-test('what is no bearer credential is TOKEN_MISSING', async () => {
+test('a header that is no bearer credential is TOKEN_MISSING', async () => {
   for (const header of [undefined, '', KEY, 'Bearer', 'Bearer ', `Basic ${KEY}`])
     await refused(header, 'TOKEN_MISSING');
 });
 
-test('a token opens its session only', async () => {
+test('a session token gives access to its session only', async () => {
   const { token, tokenExpiresAtMs } = await auth.issue(id);
   assert.ok(tokenExpiresAtMs - Date.now() <= 600_000 && tokenExpiresAtMs - Date.now() > 598_000);
   const principal = await auth.identify(`Bearer ${token}`);
@@ -66,11 +68,11 @@ test('a token opens its session only', async () => {
 });
 
 test('an expired token is TOKEN_EXPIRED, not TOKEN_INVALID', async () => {
-  const { token } = await auth.issue(id, Date.now() - 601_000);
+  const { token } = await auth.issue(id, [], Date.now() - 601_000);
   await refused(`Bearer ${token}`, 'TOKEN_EXPIRED');
 });
 
-test('the forger of this test can forge, so that what follows means something', async () => {
+test('control: the forging helper can produce a valid token', async () => {
   assert.equal((await auth.identify(forge(HS256, claims()))).kind, 'session');
 });
 
@@ -94,4 +96,21 @@ test('forged tokens are TOKEN_INVALID', async () => {
     `Bearer ${await encrypted.setIssuedAt().setJti('j').sign(new TextEncoder().encode(SECRET))}`,
     'TOKEN_INVALID',
   );
+});
+
+test('secrets can be replaced: a second secret is accepted, the first one signs; a removed key is unknown', async () => {
+  const changing = new Auth({ secrets: { apiKeys, tokenSecrets: [SECRET] }, tokenTtlMs: 600_000 });
+  const old = (await changing.issue(id)).token;
+  const next = 'n'.repeat(32);
+  changing.replaceSecrets({ apiKeys: [], tokenSecrets: [next, SECRET] });
+  assert.equal((await changing.identify(`Bearer ${old}`)).kind, 'session');
+  const signed = (await changing.issue(id)).token;
+  await assert.rejects(changing.identify(`Bearer ${KEY}`), { reason: 'TOKEN_INVALID' });
+  changing.replaceSecrets({ apiKeys, tokenSecrets: [next] });
+  assert.equal((await changing.identify(`Bearer ${signed}`)).kind, 'session');
+  await assert.rejects(changing.identify(`Bearer ${old}`), { reason: 'TOKEN_INVALID' });
+  const expired = new Auth({ secrets: { apiKeys, tokenSecrets: [SECRET] }, tokenTtlMs: 600_000 });
+  changing.replaceSecrets({ apiKeys, tokenSecrets: [next, SECRET] });
+  const { token } = await expired.issue(id, [], Date.now() - 601_000);
+  await assert.rejects(changing.identify(`Bearer ${token}`), { reason: 'TOKEN_EXPIRED' });
 });

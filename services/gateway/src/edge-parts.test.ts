@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { MeshError } from '@talkmesh/contracts';
-import { AvatarCatalogue } from './avatars.js';
+import { parseOffer } from '@talkmesh/webrtc';
+import { AvatarCatalogue } from './avatar-catalogue.js';
 import { parseConfig } from './config.js';
 import { RateLimit } from './rate-limit.js';
-import { checkOffer } from './sdp.js';
 import { offer } from './testing/fake-mesh.js';
 import { manifest, writeModelFolder } from './testing/model-folder.js';
 import { WorkerSnapshot } from './worker-directory.js';
@@ -24,15 +24,15 @@ function problemsOf(env: Record<string, string>): string {
   return assert.fail('should have been refused');
 }
 
-test('config: defaults are safe', () => {
+test('config: the defaults are safe', () => {
   const config = parseConfig(GOOD);
   assert.equal(config.httpHost, '127.0.0.1');
   assert.deepEqual(config.corsOrigins, []);
-  assert.equal(config.trustProxy, false);
+  assert.equal(config.trustProxy, 'false');
   assert.equal(config.tokenTtlMs, 600_000);
 });
 
-test('config: keys and secret must be there and be long enough, all said at once, none shown', () => {
+test('config: missing or short keys and secrets are all reported at once, and never shown', () => {
   assert.match(problemsOf({ ...GOOD, TALKMESH_API_KEYS: '' }), /TALKMESH_API_KEYS/);
   const both = problemsOf({ ...GOOD, TALKMESH_API_KEYS: 'short-key', TALKMESH_TOKEN_SECRET: 'short-secret' });
   assert.match(both, /TALKMESH_API_KEYS.*16/);
@@ -42,7 +42,7 @@ test('config: keys and secret must be there and be long enough, all said at once
   assert.match(problemsOf({ ...GOOD, TALKMESH_CORS_ORIGINS: 'https://a.test/path' }), /TALKMESH_CORS_ORIGINS/);
 });
 
-test('config: secrets come from files that are not open to everybody', async () => {
+test('config: secrets can be read from files, which must not be readable by other users', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-config-'));
   try {
     const [keys, secret] = [join(folder, 'keys'), join(folder, 'secret')];
@@ -50,8 +50,8 @@ test('config: secrets come from files that are not open to everybody', async () 
     await writeFile(secret, `${'t'.repeat(40)}\n`, { mode: 0o600 });
     const env = { TALKMESH_MODEL: 'm', TALKMESH_API_KEYS_FILE: keys, TALKMESH_TOKEN_SECRET_FILE: secret };
     const config = parseConfig(env);
-    assert.deepEqual(config.apiKeys, ['k'.repeat(20), 'l'.repeat(20)]);
-    assert.equal(config.tokenSecret, 't'.repeat(40));
+    assert.equal(config.secrets.apiKeys.length, 2);
+    assert.deepEqual(config.secrets.tokenSecrets, ['t'.repeat(40)]);
     assert.match(problemsOf({ ...env, TALKMESH_API_KEYS: 'k'.repeat(20) }), /both set/);
     await chmod(secret, 0o644);
     assert.match(problemsOf(env), /TALKMESH_TOKEN_SECRET_FILE.*chmod/);
@@ -61,7 +61,7 @@ test('config: secrets come from files that are not open to everybody', async () 
   }
 });
 
-test('rate limit: bursts, then the average; callers do not disturb each other; memory is bounded', () => {
+test('rate limit: allows a burst, then the average rate; callers are independent; memory is bounded', () => {
   let nowMs = 0;
   const limit = new RateLimit({ perSecond: 2, burst: 3, maxCallers: 2, now: () => nowMs });
   const isRefused = (caller: string): number | undefined => {
@@ -86,16 +86,16 @@ test('rate limit: bursts, then the average; callers do not disturb each other; m
   assert.ok(isRefused('a'), 'the burst is the most there is');
   isRefused('c');
   isRefused('d');
-  assert.equal(isRefused('a'), undefined, 'forgotten callers start anew');
+  assert.equal(isRefused('a'), undefined, 'a caller whose bucket was dropped starts with a full one');
 });
 
-test('sdp: what a browser sends passes, whatever the line ends', () => {
-  checkOffer(offer('audio'), ['audio']);
-  checkOffer(offer('video', 'audio'), ['video', 'audio']);
-  checkOffer(offer('audio').replaceAll('\r\n', '\n'), ['audio']);
+test('sdp: offers of browsers pass with either line ending', () => {
+  parseOffer(offer('audio'), ['audio']);
+  parseOffer(offer('video', 'audio'), ['video', 'audio']);
+  parseOffer(offer('audio').replaceAll('\r\n', '\n'), ['audio']);
 });
 
-test('sdp: garbage is refused with what is wrong', () => {
+test('sdp: invalid offers are refused with the reason', () => {
   const good = offer('audio');
   const bad: [string, RegExp][] = [
     ['', /line 1|v=0/],
@@ -110,31 +110,31 @@ test('sdp: garbage is refused with what is wrong', () => {
     [good + 'a=x\r\n'.repeat(2001), /2000 lines/],
     [good + 'a=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n'.repeat(1900), /65536/],
   ];
-  for (const [sdp, says] of bad)
+  for (const [sdp, expected] of bad)
     assert.throws(
-      () => checkOffer(sdp, ['audio']),
+      () => parseOffer(sdp, ['audio']),
       (error: MeshError) => {
         assert.equal(error.reason, 'SDP_INVALID');
-        assert.match(error.message, says);
+        assert.match(error.message, expected);
         return true;
       },
     );
-  assert.throws(() => checkOffer(offer('video'), ['audio']), /no audio/);
+  assert.throws(() => parseOffer(offer('video'), ['audio']), /no audio/);
 });
 
-test('avatars: manifest and pictures are read; what is missing is named', async () => {
+test('avatars: manifest and pictures are read; the error names a missing file', async () => {
   await using folder = await writeModelFolder();
   const avatars = await AvatarCatalogue.load(folder.path);
   assert.equal(avatars.model, 'nano@9');
   assert.equal(avatars.picture('ada').png.subarray(1, 4).toString(), 'PNG');
   assert.throws(
-    () => avatars.picture('nobody'),
+    () => avatars.picture('unknown'),
     (error: MeshError) => error.reason === 'AVATAR_NOT_FOUND',
   );
-  const invalid = async (says: RegExp): Promise<void> =>
+  const invalid = async (expected: RegExp): Promise<void> =>
     assert.rejects(AvatarCatalogue.load(folder.path), (error: MeshError) => {
       assert.equal(error.reason, 'MODEL_INVALID');
-      assert.match(error.message, says);
+      assert.match(error.message, expected);
       return true;
     });
   await writeFile(join(folder.path, 'avatars', 'bo.png'), 'GIF89a');

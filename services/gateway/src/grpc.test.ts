@@ -3,7 +3,8 @@ import { after, before, test } from 'node:test';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { type MeshError, newSessionId, v1 } from '@talkmesh/contracts';
 import { callUnary, connectClient, fromServiceError } from '@talkmesh/service-kit';
-import { API_KEY, FakeMesh, until } from './testing/fake-mesh.js';
+import { until } from '@talkmesh/service-kit/testing';
+import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
 
 let mesh: FakeMesh;
 let sessions: InstanceType<typeof v1.SessionService>;
@@ -44,7 +45,7 @@ interface Created {
   tokenExpiresAtMs: number;
 }
 
-test('SessionService does what REST does', async () => {
+test('SessionService has the same operations as REST', async () => {
   const created = await call<Created>('createSession', { avatar: 'bo', seed: 9 });
   const { id } = created.session;
   assert.equal(created.session.state, 'SESSION_STATE_OPEN');
@@ -69,7 +70,7 @@ test('SessionService does what REST does', async () => {
   await refused(call('saySession', { sessionId: id, text: 'hi' }), 'SESSION_ENDED');
 });
 
-test('gRPC refuses what REST refuses', async () => {
+test('gRPC refuses the same requests as REST', async () => {
   const { session, token } = await mesh.session();
   await refused(callUnary(sessions, 'listSessions', {}, { deadlineMs: 5000 }), 'TOKEN_MISSING');
   await refused(call('listSessions', {}, 'not-a-key-of-this-one'), 'TOKEN_INVALID');
@@ -82,13 +83,13 @@ test('gRPC refuses what REST refuses', async () => {
   }
   await refused(call('getSession', { sessionId: newSessionId() }), 'SESSION_NOT_FOUND');
   await refused(call('getSession', { sessionId: '>' }), 'SESSION_ID_INVALID');
-  await refused(call('createSession', { avatar: 'nobody' }), 'AVATAR_NOT_FOUND');
+  await refused(call('createSession', { avatar: 'unknown' }), 'AVATAR_NOT_FOUND');
   await refused(call('createSession', {}), 'ARGUMENT_INVALID');
   await refused(call('saySession', { sessionId: session, text: '' }), 'ARGUMENT_INVALID');
   await call('endSession', { sessionId: session });
 });
 
-test('WatchEvents streams the events and ends with the session', async () => {
+test('WatchEvents streams the events and closes at the end of the session', async () => {
   const { session, token } = await mesh.session();
   const stream = sessions.watchEvents({ sessionId: session }, as(token));
   const seen: { type: string; dataJson: string; turn: number }[] = [];
@@ -101,19 +102,50 @@ test('WatchEvents streams the events and ends with the session', async () => {
     over = error;
   });
   const { bus } = mesh.workers['audio-llm-bridge'];
-  await until('it is watched', () => {
-    bus.publishEvent({ sid: session, epoch: 3, turn: 4, type: 'turn.started', source: 'text' });
-    return seen.length > 0;
-  });
+  await until('the snapshot', () => seen.length > 0);
+  bus.publishEvent({ sessionId: session, epoch: 3, turn: 4, type: 'turn.started', source: 'text' });
+  await until('the event', () => seen.length > 1);
   await call('endSession', { sessionId: session });
   await until('the end', () => over !== undefined);
   assert.equal(over, 'ended');
-  assert.deepEqual([seen[0]?.type, seen[0]?.turn], ['turn.started', 4]);
-  assert.deepEqual(JSON.parse(seen[0]?.dataJson ?? ''), { source: 'text' });
+  assert.equal(seen[0]?.type, 'session.snapshot');
+  assert.deepEqual([seen[1]?.type, seen[1]?.turn], ['turn.started', 4]);
+  assert.deepEqual(JSON.parse(seen[1]?.dataJson ?? ''), { source: 'text' });
   assert.equal(seen.at(-1)?.type, 'session.ended');
   const late = sessions.watchEvents({ sessionId: session }, as(token));
   const error = await new Promise<unknown>((resolve) => late.on('error', resolve).resume());
   assert.equal(fromServiceError(error).reason, 'SESSION_ENDED');
+});
+
+test('the streams of WatchEvents are bounded per session; a cancelled one makes room', async () => {
+  const { session, token } = await mesh.session();
+  const watch = () => sessions.watchEvents({ sessionId: session }, as(token));
+  const errorOf = (stream: ReturnType<typeof watch>) =>
+    new Promise<unknown>((resolve) => stream.on('error', resolve).resume());
+  const open = Array.from({ length: 8 }, watch);
+  for (const stream of open) stream.on('error', () => undefined).resume();
+  const { bus } = mesh.workers['audio-llm-bridge'];
+  let seen = 0;
+  for (const stream of open) stream.once('data', () => (seen += 1));
+  await until('all are open', () => {
+    bus.publishEvent({ sessionId: session, epoch: 3, turn: 4, type: 'turn.started', source: 'text' });
+    return seen === open.length;
+  });
+  assert.equal(fromServiceError(await errorOf(watch())).reason, 'RATE_LIMITED');
+  open[0]?.cancel();
+  await until('there is room', async () => {
+    const stream = watch();
+    const event = new Promise<'event'>((resolve) => stream.once('data', () => resolve('event')));
+    const publishing = setInterval(() => {
+      bus.publishEvent({ sessionId: session, epoch: 3, turn: 4, type: 'turn.started', source: 'text' });
+    }, 20);
+    const outcome = await Promise.race([errorOf(stream), event]);
+    clearInterval(publishing);
+    stream.cancel();
+    return outcome === 'event';
+  });
+  for (const stream of open) stream.cancel();
+  await call('endSession', { sessionId: session });
 });
 
 function upload(bearer: string | undefined) {
@@ -128,7 +160,7 @@ function upload(bearer: string | undefined) {
   return { stream, answer };
 }
 
-test('audio is passed on to the worker of the session and its answer comes back', async () => {
+test('audio is forwarded to the worker of the session and its answer is returned', async () => {
   const { session, token } = await mesh.session({ provider: 'external' });
   const { stream, answer } = upload(token);
   stream.write({ sessionId: session, sampleRateHz: 24_000, channels: 1, pcm: Buffer.alloc(960) });
@@ -138,11 +170,11 @@ test('audio is passed on to the worker of the session and its answer comes back'
   await call('endSession', { sessionId: session });
 });
 
-test('a worker that is slow to listen slows the caller down', async () => {
+test('a worker that reads audio slowly exerts backpressure on the caller', async () => {
   const { session, token } = await mesh.session();
   const ingest = mesh.workers['audio-ingest'];
-  const before = ingest.heard;
-  ingest.deaf = true;
+  const before = ingest.receivedBytes;
+  ingest.isAudioBlocked = true;
   const { stream, answer } = upload(token);
   stream.write({ sessionId: session, sampleRateHz: 24_000, channels: 1, pcm: Buffer.alloc(60_000) });
   let waiting = 0;
@@ -159,14 +191,14 @@ test('a worker that is slow to listen slows the caller down', async () => {
   }
   assert.equal(waiting, 1, `the caller wrote ${written} messages without being slowed down`);
   assert.ok(written < 200, `${written} messages fitted between`);
-  assert.ok(ingest.heard - before < 400_000);
+  assert.ok(ingest.receivedBytes - before < 400_000);
   stream.cancel();
   assert.equal(((await answer) as MeshError).reason, 'CANCELLED');
-  ingest.deaf = false;
+  ingest.isAudioBlocked = false;
   await call('endSession', { sessionId: session });
 });
 
-test('audio without a session, with a foreign token, too large or refused by the worker', async () => {
+test('audio without a session, with the token of another session, too large or refused by the worker is an error', async () => {
   const { session, token } = await mesh.session();
   const other = await mesh.session();
   const empty = upload(token);
@@ -186,7 +218,7 @@ test('audio without a session, with a foreign token, too large or refused by the
   for (const id of [session, other.session]) await call('endSession', { sessionId: id });
 });
 
-test('frames of a recording pass unchanged, at the pace of their reader', async () => {
+test('frames of a recording are forwarded unchanged, with backpressure from the reader', async () => {
   const { session, token } = await mesh.session({ output: 'record' });
   const egress = mesh.workers['webrtc-egress'];
   egress.framesSent = 0;
@@ -204,7 +236,7 @@ test('frames of a recording pass unchanged, at the pace of their reader', async 
   await until('the first frame', () => frames.length > 0);
   await new Promise((resolve) => setTimeout(resolve, 400));
   const ahead = egress.framesSent;
-  assert.ok(ahead < 100, `${ahead} frames left the worker while nobody read`);
+  assert.ok(ahead < 100, `${ahead} frames left the worker while the reader was stopped`);
   stream.resume();
   await until('all frames', () => over);
   assert.deepEqual(
@@ -216,7 +248,7 @@ test('frames of a recording pass unchanged, at the pace of their reader', async 
   await call('endSession', { sessionId: session });
 });
 
-test('a reader that goes away before the end ends the recording', async () => {
+test('a reader that disconnects early ends the recording', async () => {
   const { session, token } = await mesh.session({ output: 'record' });
   const egress = mesh.workers['webrtc-egress'];
   egress.framesSent = 0;
@@ -233,7 +265,7 @@ test('a reader that goes away before the end ends the recording', async () => {
   assert.deepEqual(egress.closed.at(-1), { sessionId: session, reason: 'viewer-gone' });
 });
 
-test('what the worker says about a recording reaches the reader', async () => {
+test('errors of the worker during a recording reach the reader', async () => {
   const { session, token } = await mesh.session({ output: 'record' });
   const fail = async (request: object, bearer: string): Promise<string> => {
     const stream = recorder.record(request, as(bearer));

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createServer, type Server as TcpServer } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { MeshError, type MeshEvent, type WorkerName } from '@talkmesh/contracts';
-import { FakeMesh, until } from './testing/fake-mesh.js';
+import { until } from '@talkmesh/service-kit/testing';
+import { FakeMesh } from './testing/fake-mesh.js';
 import type { FakeWorker } from './testing/fake-worker.js';
 
 const ENV = {
@@ -45,7 +46,7 @@ async function hear(id: string): Promise<MeshEvent[]> {
 const moves = (events: readonly MeshEvent[]) =>
   events.flatMap((event) => (event.type === 'stage.moved' ? [`${event.service} ${event.cause}`] : []));
 
-/** A worker that gets every session of its service for as long as the work lasts, and the sessions' placement on it. */
+/** Creates sessions while one worker is the only candidate of its service, so that all are placed on it. */
 async function second(service: WorkerName, capacity = 8): Promise<FakeWorker> {
   return mesh.addWorker({ service, capacity });
 }
@@ -58,7 +59,7 @@ const samples = async (metric: string): Promise<number> => {
     .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 };
 
-test('a killed worker: its sessions open again on another one from what is retained, the rest is left alone', async () => {
+test('when a worker is killed, another one takes over its sessions; other stages are not touched', async () => {
   const spare = await second('score-model');
   await mesh.workers['score-model'].register({ state: 'draining' });
   const ids = [await session({ seed: 5 }), await session(), await session()];
@@ -69,18 +70,18 @@ test('a killed worker: its sessions open again on another one from what is retai
   spare.kill();
   await until('all moved', () => ids.every((id) => mesh.workers['score-model'].opened.has(id)));
   const reopened = mesh.workers['score-model'].opened.get(first);
-  assert.equal(reopened?.resume, true);
+  assert.equal(reopened?.takeOver, true);
   assert.deepEqual(reopened?.score, { avatar: 'ada', seed: 5, unpaced: false });
   assert.equal((await get(first)).placement['score-model'], mesh.workers['score-model'].id);
   await until('the event', () => moves(events).length > 0);
   assert.deepEqual(moves(events), ['score-model died']);
   assert.equal(mesh.workers['vae-decode'].opened.get(first), untouched);
-  assert.equal(untouched?.resume, false);
+  assert.equal(untouched?.takeOver, false);
   assert.ok((await samples('talkmesh_handover_seconds_count')) >= 3);
   await spare.leaveRegistry();
 });
 
-test('three gateways see the same loss: every session moves once', async () => {
+test('when three gateways notice the same loss, every session moves once', async () => {
   const others = [await mesh.addGateway(ENV), await mesh.addGateway(ENV)];
   const spare = await second('vae-decode');
   const main = mesh.workers['vae-decode'];
@@ -89,7 +90,7 @@ test('three gateways see the same loss: every session moves once', async () => {
   await main.register({ state: 'ready' });
   const heard = await Promise.all(ids.map(hear));
   const opens: string[] = [];
-  main.onOpen = async ({ sessionId, resume }) => void (resume && opens.push(sessionId));
+  main.onOpen = async ({ sessionId, takeOver }) => void (takeOver && opens.push(sessionId));
   spare.kill();
   await until('all moved', () => ids.every((id) => main.opened.has(id)));
   await until('the events', () => heard.every((events) => moves(events).length > 0));
@@ -101,7 +102,7 @@ test('three gateways see the same loss: every session moves once', async () => {
   for (const gateway of others) await gateway[Symbol.asyncDispose]();
 });
 
-test('broken connections to a worker that is well move nothing', async () => {
+test('broken connections to a healthy worker move nothing', async () => {
   const spare = await second('score-model');
   await mesh.workers['score-model'].register({ state: 'draining' });
   const id = await session();
@@ -114,35 +115,35 @@ test('broken connections to a worker that is well move nothing', async () => {
     });
   }
   assert.equal((await get(id)).placement['score-model'], spare.id);
-  assert.equal(spare.opened.get(id)?.resume, false);
+  assert.equal(spare.opened.get(id)?.takeOver, false);
   await mesh.call('DELETE', `/v1/sessions/${id}`);
   await spare.die();
 });
 
-test('without a free worker the session waits, and goes on with the process that comes back under a new name', async () => {
+test('without a free worker the session waits, and a restarted process with a new instance id takes it over', async () => {
   const main = mesh.workers['audio-llm-bridge'];
   const id = await session();
   const events = await hear(id);
   const before = main.id;
   main.kill();
-  await until('it is told', () => events.some((event) => event.type === 'stage.recovering'));
+  await until('the recovering event', () => events.some((event) => event.type === 'stage.recovering'));
   assert.equal((await get(id)).state, 'open');
   await main.comeBack(`${before}-next`);
-  await until('it took over', () => main.opened.get(id)?.resume === true);
+  await until('it took over', () => main.opened.get(id)?.takeOver === true);
   await until('the event', () => moves(events).length > 0);
   assert.deepEqual(moves(events), ['audio-llm-bridge died']);
 });
 
-test('a process that comes back under its old name gets its sessions again', async () => {
+test('a restarted process with its old instance id takes over its sessions', async () => {
   const main = mesh.workers['audio-ingest'];
   const id = await session();
   main.kill();
   await main.comeBack();
-  await until('it took over', () => main.opened.get(id)?.resume === true);
+  await until('it took over', () => main.opened.get(id)?.takeOver === true);
   assert.equal((await get(id)).placement['audio-ingest'], main.id);
 });
 
-test('a draining worker lets go of each session before another takes it; without another it keeps them', async () => {
+test('a draining worker closes each session before another one takes it over; without another worker it keeps them', async () => {
   const main = mesh.workers['score-model'];
   const ids = [await session(), await session()];
   const [first] = ids as [string];
@@ -150,7 +151,7 @@ test('a draining worker lets go of each session before another takes it; without
   const closedBefore = main.closed.length;
   await main.drain();
   await new Promise((resolve) => setTimeout(resolve, 300));
-  assert.equal(main.closed.length, closedBefore, 'nobody could take them');
+  assert.equal(main.closed.length, closedBefore, 'no worker could take them over');
   assert.equal(events.length, 0);
   const order: string[] = [];
   const spare = await second('score-model');
@@ -158,7 +159,7 @@ test('a draining worker lets go of each session before another takes it; without
   await until('all moved', () => ids.every((id) => spare.opened.has(id)));
   for (const id of ids) {
     assert.equal(order[order.indexOf(`open ${id}`) + 1], 'held false');
-    assert.equal(spare.opened.get(id)?.resume, true);
+    assert.equal(spare.opened.get(id)?.takeOver, true);
   }
   assert.deepEqual(
     main.closed.slice(closedBefore).map(({ reason }) => reason),
@@ -173,26 +174,26 @@ test('a draining worker lets go of each session before another takes it; without
   await spare.die();
 });
 
-test('a worker that lost NATS for a moment keeps its sessions, one that stays without it gives them up', async () => {
+test('a worker that loses NATS for a moment keeps its sessions; after a longer loss they move', async () => {
   const spare = await second('vae-decode');
   await mesh.workers['vae-decode'].register({ state: 'draining' });
   const id = await session();
   await mesh.workers['vae-decode'].register({ state: 'ready' });
   const events = await hear(id);
-  spare.says(false);
+  spare.reportHealth(false);
   await new Promise((resolve) => setTimeout(resolve, 50));
-  spare.says(true);
+  spare.reportHealth(true);
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal((await get(id)).placement['vae-decode'], spare.id);
-  spare.says(false);
-  await until('it moved', () => mesh.workers['vae-decode'].opened.get(id)?.resume === true);
+  spare.reportHealth(false);
+  await until('it moved', () => mesh.workers['vae-decode'].opened.get(id)?.takeOver === true);
   assert.deepEqual(spare.closed.at(-1), { sessionId: id, reason: 'moved' });
   await until('the event', () => moves(events).length > 0);
   assert.deepEqual(moves(events), ['vae-decode cut-off']);
   await spare.die();
 });
 
-test('a full or broken candidate hands over to the next', async () => {
+test('after a full or broken candidate the next one is tried', async () => {
   const [lost, full, broken] = [await second('score-model'), await second('score-model'), await second('score-model')];
   await mesh.workers['score-model'].register({ state: 'draining' });
   for (const other of [full, broken]) await other.register({ state: 'draining' });
@@ -202,12 +203,12 @@ test('a full or broken candidate hands over to the next', async () => {
   full.onOpen = async () => Promise.reject(new MeshError('SESSION_LIMIT', 'full'));
   broken.onOpen = async () => Promise.reject(new Error('a bug'));
   lost.kill();
-  await until('it moved', () => mesh.workers['score-model'].opened.get(id)?.resume === true);
+  await until('it moved', () => mesh.workers['score-model'].opened.get(id)?.takeOver === true);
   for (const worker of [lost, full, broken]) await worker.die();
   await mesh.workers['score-model'].register();
 });
 
-test('a worker that still holds a session from before lets go of it first', async () => {
+test('a candidate that still holds the session from earlier closes it before it takes over', async () => {
   const main = mesh.workers['vae-decode'];
   const spare = await second('vae-decode');
   await main.register({ state: 'draining' });
@@ -220,14 +221,14 @@ test('a worker that still holds a session from before lets go of it first', asyn
     throw new MeshError('SESSION_EXISTS', 'open here with other options');
   };
   spare.kill();
-  await until('it moved', () => main.opened.get(id)?.resume === true);
+  await until('it moved', () => main.opened.get(id)?.takeOver === true);
   main.onOpen = async () => undefined;
   assert.equal(refusals, 1);
   assert.deepEqual(main.closed.at(-1), { sessionId: id, reason: 'moved' });
   await spare.leaveRegistry();
 });
 
-test('two stages of one session are lost at the same moment', async () => {
+test('two stages of one session that are lost at the same moment both move', async () => {
   const [score, vae] = [await second('score-model'), await second('vae-decode')];
   for (const service of ['score-model', 'vae-decode'] as const)
     await mesh.workers[service].register({ state: 'draining' });
@@ -244,11 +245,11 @@ test('two stages of one session are lost at the same moment', async () => {
     );
   });
   for (const service of ['score-model', 'vae-decode'] as const)
-    await until(service, () => mesh.workers[service].opened.get(id)?.resume === true);
+    await until(service, () => mesh.workers[service].opened.get(id)?.takeOver === true);
   for (const worker of [score, vae]) await worker.leaveRegistry();
 });
 
-test('a recording ends with its sink', async () => {
+test('a recording ends when the worker that writes it is lost', async () => {
   const spare = await second('webrtc-egress');
   await mesh.workers['webrtc-egress'].register({ state: 'draining' });
   const id = await session({ output: 'record' });
@@ -256,7 +257,7 @@ test('a recording ends with its sink', async () => {
   const events = await hear(id);
   await spare.drain();
   await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal((await get(id)).placement['webrtc-egress'], spare.id, 'a draining one goes on recording');
+  assert.equal((await get(id)).placement['webrtc-egress'], spare.id, 'a draining worker continues to record');
   spare.kill();
   await until('the end', async () => (await get(id)).state === 'ended');
   await until('the reason', () => events.some((event) => event.type === 'error' && event.reason === 'PEER_LOST'));
@@ -264,7 +265,7 @@ test('a recording ends with its sink', async () => {
   await spare.leaveRegistry();
 });
 
-test('silence is no proof: a worker that answers nobody keeps its sessions until the registry forgets it', async () => {
+test('a worker that does not answer keeps its sessions until its registry entry expires', async () => {
   const spare = await second('score-model');
   await mesh.workers['score-model'].register({ state: 'draining' });
   const id = await session();
@@ -277,11 +278,11 @@ test('silence is no proof: a worker that answers nobody keeps its sessions until
   await new Promise((resolve) => setTimeout(resolve, 1500));
   assert.equal((await get(id)).placement['score-model'], spare.id);
   await spare.leaveRegistry();
-  await until('the registry has the last word', () => mesh.workers['score-model'].opened.get(id)?.resume === true);
+  await until('the registry has the last word', () => mesh.workers['score-model'].opened.get(id)?.takeOver === true);
   await new Promise((resolve) => hole.close(resolve));
 });
 
-/** Takes connections of a port and never says a word. */
+/** Accepts connections on a port and never answers. */
 async function occupy(port: number): Promise<TcpServer> {
   const sockets = new Set<{ destroy(): void }>();
   const server = createServer((socket) => void sockets.add(socket.on('error', () => undefined)));

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { after, before, test } from 'node:test';
-import { newSessionId, type Reason } from '@talkmesh/contracts';
+import { AT_REST } from '@talkmesh/client';
+import { type EventBody, newSessionId, type Reason } from '@talkmesh/contracts';
+import { until } from '@talkmesh/service-kit/testing';
 import { Auth } from './auth.js';
-import { API_KEY, FakeMesh, offer, TOKEN_SECRET, until } from './testing/fake-mesh.js';
+import { API_KEY, FakeMesh, offer, TOKEN_SECRET } from './testing/fake-mesh.js';
 
 let mesh: FakeMesh;
 let session: { session: string; token: string };
@@ -17,6 +19,11 @@ before(async () => {
 });
 after(() => mesh[Symbol.asyncDispose]());
 
+const signedWith = (secret: string, tokenTtlMs = 60_000) => ({
+  secrets: { apiKeys: [], tokenSecrets: [secret] },
+  tokenTtlMs,
+});
+
 type Problem = { reason: string; status: number; detail: string };
 
 async function refuses(
@@ -28,23 +35,15 @@ async function refuses(
   assert.deepEqual([got, (body as Problem).reason, (body as Problem).status], [status, reason, status]);
 }
 
-test('every operation of a session asks for its token, and only its own', async () => {
+test('every operation of a session requires the token of that session', async () => {
   const document = await mesh.call<{ paths: Record<string, Record<string, { security?: unknown[] }>> }>(
     'GET',
     '/openapi.json',
     { bearer: undefined },
   );
-  const expired = (
-    await new Auth({ apiKeys: [], tokenSecret: TOKEN_SECRET, tokenTtlMs: 1000 }).issue(
-      session.session,
-      Date.now() - 5000,
-    )
-  ).token;
-  const forged = (
-    await new Auth({ apiKeys: [], tokenSecret: `${TOKEN_SECRET}!`, tokenTtlMs: 60_000 }).issue(session.session)
-  ).token;
-  const other = (await new Auth({ apiKeys: [], tokenSecret: TOKEN_SECRET, tokenTtlMs: 60_000 }).issue(newSessionId()))
-    .token;
+  const expired = (await new Auth(signedWith(TOKEN_SECRET, 1000)).issue(session.session, [], Date.now() - 5000)).token;
+  const forged = (await new Auth(signedWith(`${TOKEN_SECRET}!`)).issue(session.session)).token;
+  const other = (await new Auth(signedWith(TOKEN_SECRET)).issue(newSessionId())).token;
   let checked = 0;
   for (const [path, methods] of Object.entries(document.body.paths))
     for (const [method, { security }] of Object.entries(methods)) {
@@ -65,7 +64,7 @@ test('every operation of a session asks for its token, and only its own', async 
   assert.match(unauthorised.headers.get('www-authenticate') ?? '', /^Bearer/);
 });
 
-test('ids that are none and sessions that are not there', async () => {
+test('invalid ids and unknown sessions are refused', async () => {
   await refuses(mesh.call('GET', '/v1/sessions/not-an-id'), 400, 'SESSION_ID_INVALID');
   await refuses(mesh.call('GET', '/v1/sessions/%2A'), 400, 'SESSION_ID_INVALID');
   const unknown = newSessionId();
@@ -83,7 +82,7 @@ test('ids that are none and sessions that are not there', async () => {
   await refuses(mesh.call('GET', '/nothing'), 404, 'NOT_FOUND');
 });
 
-test('a token is renewed with itself while the session lives', async () => {
+test('a token can renew itself until the session ends', async () => {
   const renewed = await mesh.call<{ token: string; tokenExpiresAtMs: number }>(
     'POST',
     `/v1/sessions/${session.session}/token`,
@@ -95,7 +94,7 @@ test('a token is renewed with itself while the session lives', async () => {
   session = { ...session, token: renewed.body.token };
 });
 
-test('WHIP and WHEP reach the pod that holds the session and name the connection', async () => {
+test('WHIP and WHEP reach the worker that holds the session, and the Location names the connection', async () => {
   for (const [name, service, kinds] of [
     ['whip', 'audio-ingest', ['audio']],
     ['whep', 'webrtc-egress', ['video', 'audio']],
@@ -118,7 +117,7 @@ test('WHIP and WHEP reach the pod that holds the session and name the connection
   );
 });
 
-test('SDP that is none, too large or of another type never reaches a pod', async () => {
+test('SDP that is invalid, too large or of another content type never reaches a worker', async () => {
   const path = `/v1/whep/${session.session}`;
   const post = (body: string, type = 'application/sdp') =>
     mesh.call('POST', path, { body, type, bearer: session.token });
@@ -132,10 +131,10 @@ test('SDP that is none, too large or of another type never reaches a pod', async
   await refuses(mesh.call('POST', path, { bearer: session.token }), 415, 'ARGUMENT_INVALID');
   assert.equal(mesh.workers['webrtc-egress'].offers.length, before);
   const patch = await mesh.call('PATCH', `${path}/r-1`, { bearer: session.token });
-  assert.deepEqual([patch.status, patch.headers.get('allow')], [405, 'DELETE']);
+  assert.deepEqual([patch.status, patch.headers.get('allow')], [405, 'DELETE, OPTIONS']);
 });
 
-test('bodies over 64 KiB are refused, also when their length is not said', async () => {
+test('bodies over 64 KiB are refused, also without Content-Length', async () => {
   const big = { text: 'x'.repeat(70_000) };
   await refuses(
     mesh.call('POST', `/v1/sessions/${session.session}/say`, { body: big, bearer: session.token }),
@@ -159,7 +158,7 @@ test('bodies over 64 KiB are refused, also when their length is not said', async
   assert.equal(status, 413);
 });
 
-test('other origins get in by the list only', async () => {
+test('only listed origins are allowed', async () => {
   const allowed = await mesh.call('OPTIONS', '/v1/sessions', {
     bearer: undefined,
     headers: { origin: 'https://shop.test', 'access-control-request-method': 'POST' },
@@ -176,7 +175,7 @@ test('other origins get in by the list only', async () => {
   }
 });
 
-test('avatars are listed for callers, their pictures for everybody, with a cache', async () => {
+test('avatars are listed for authenticated callers; their pictures are public and cacheable', async () => {
   const { body } = await mesh.call<{ avatars: { id: string; name: string; image: string }[]; fps: number }>(
     'GET',
     '/v1/avatars',
@@ -196,10 +195,10 @@ test('avatars are listed for callers, their pictures for everybody, with a cache
     headers: { 'if-none-match': picture.headers.get('etag') ?? '' },
   });
   assert.equal(again.status, 304);
-  await refuses(mesh.call('GET', '/v1/avatars/nobody/image'), 404, 'AVATAR_NOT_FOUND');
+  await refuses(mesh.call('GET', '/v1/avatars/unknown/image'), 404, 'AVATAR_NOT_FOUND');
 });
 
-test('the page is served with a policy that lets nothing foreign in', async () => {
+test('the page is served with a content security policy without foreign sources', async () => {
   const page = await mesh.call<string>('GET', '/', { bearer: undefined });
   assert.match(page.body, /data-testid="call"/);
   const policy = page.headers.get('content-security-policy') ?? '';
@@ -213,7 +212,7 @@ test('the page is served with a policy that lets nothing foreign in', async () =
   assert.equal((await mesh.call('GET', '/page.css', { bearer: undefined })).status, 200);
 });
 
-/** Reads a stream of events until it ends. */
+/** Reads an event stream until it is closed. */
 async function listen(path: string, headers: Record<string, string> = {}) {
   const response = await fetch(`${mesh.gateway.url}${path}`, { headers });
   const seen = { status: response.status, text: '', ended: false };
@@ -225,7 +224,22 @@ async function listen(path: string, headers: Record<string, string> = {}) {
   return seen;
 }
 
-test('events stream with heartbeats and end with the session; the token may be in the query', async () => {
+interface Sent {
+  readonly id: string;
+  readonly type: string;
+  readonly turn: number;
+  readonly [field: string]: unknown;
+}
+
+/** The events of a stream's text; each has its id on a line of its own. */
+const eventsOf = (text: string): Sent[] =>
+  [...text.matchAll(/^id: (.*)\nevent: (.*)\ndata: (.*)$/gm)].map(([, id, type, data]) => {
+    const event = JSON.parse(data ?? '') as Sent;
+    assert.deepEqual([event.id, event.type], [id, type]);
+    return event;
+  });
+
+test('the event stream has heartbeats and closes at the end of the session; the token may be in the query', async () => {
   const own = await mesh.session();
   const path = `/v1/sessions/${own.session}/events`;
   const byHeader = await listen(path, { authorization: `Bearer ${own.token}` });
@@ -233,7 +247,7 @@ test('events stream with heartbeats and end with the session; the token may be i
   assert.deepEqual([byHeader.status, byQuery.status], [200, 200]);
   const bridge = mesh.workers['audio-llm-bridge'].bus;
   bridge.publishEvent({
-    sid: own.session,
+    sessionId: own.session,
     epoch: 1,
     turn: 2,
     type: 'transcript',
@@ -241,14 +255,14 @@ test('events stream with heartbeats and end with the session; the token may be i
     text: 'line\nbreak',
     final: true,
   });
-  bridge.publish('event', own.session, new TextEncoder().encode('{"v":1,"type":"garbage"}'));
+  bridge.publish('event', own.session, new TextEncoder().encode('{"v":2,"type":"garbage"}'));
   await until(
     'the event and a heartbeat',
     () => byHeader.text.includes('transcript') && byHeader.text.includes(': heartbeat'),
   );
-  const data = /^data: (.*)$/m.exec(byHeader.text)?.[1] ?? '';
-  const { v, sid, epoch, turn, type, text } = JSON.parse(data) as Record<string, unknown>;
-  assert.deepEqual([v, sid, epoch, turn, type, text], [1, own.session, 1, 2, 'transcript', 'line\nbreak']);
+  const data = /^event: transcript\ndata: (.*)$/m.exec(byHeader.text)?.[1] ?? '';
+  const { v, sessionId, epoch, turn, type, text } = JSON.parse(data) as Record<string, unknown>;
+  assert.deepEqual([v, sessionId, epoch, turn, type, text], [2, own.session, 1, 2, 'transcript', 'line\nbreak']);
   assert.doesNotMatch(byHeader.text, /garbage/);
   await mesh.call('DELETE', `/v1/sessions/${own.session}`, { bearer: own.token });
   await until('both ends', () => byHeader.ended && byQuery.ended);
@@ -257,7 +271,41 @@ test('events stream with heartbeats and end with the session; the token may be i
   await refuses(mesh.call('GET', `${path}?token=${own.token}`, { bearer: undefined }), 410, 'SESSION_ENDED');
 });
 
-test('a session has a bounded number of listeners; those that left make room', async () => {
+test('a stream begins with a snapshot, and continues after the event of Last-Event-ID when there is one', async () => {
+  const own = await mesh.session();
+  const path = `/v1/sessions/${own.session}/events`;
+  const bearer = { authorization: `Bearer ${own.token}` };
+  const bridge = mesh.workers['audio-llm-bridge'].bus;
+  const publish = (turn: number, body: EventBody): void =>
+    bridge.publishEvent({ sessionId: own.session, epoch: 0, turn, ...body });
+  const listened = await listen(path, bearer);
+  publish(1, { type: 'turn.queued', source: 'text' });
+  publish(1, { type: 'turn.started', source: 'text' });
+  publish(2, { type: 'turn.queued', source: 'text' });
+  await until('three events', () => eventsOf(listened.text).length === 4);
+  const [first, , started] = eventsOf(listened.text);
+  assert.deepEqual([first?.type, first?.['progress']], ['session.snapshot', AT_REST]);
+  const missed = await listen(path, { ...bearer, 'last-event-id': started?.id ?? '' });
+  const later = await listen(path, { ...bearer, 'last-event-id': 'an-event-that-was-never-sent' });
+  await until('one event each', () => eventsOf(missed.text).length === 1 && eventsOf(later.text).length === 1);
+  publish(1, { type: 'turn.finished', interrupted: false, speechMs: 10, heardMs: 10 });
+  await until('the live event', () => [missed, later].every(({ text }) => eventsOf(text).length === 2));
+  assert.deepEqual(
+    eventsOf(missed.text).map(({ type, turn }) => [type, turn]),
+    [
+      ['turn.queued', 2],
+      ['turn.finished', 1],
+    ],
+  );
+  const turns = [
+    { turn: 1, source: 'text', audible: true },
+    { turn: 2, source: 'text', audible: false },
+  ];
+  assert.deepEqual(eventsOf(later.text)[0]?.['progress'], { ...AT_REST, turns });
+  await mesh.call('DELETE', `/v1/sessions/${own.session}`);
+});
+
+test('the number of subscribers of a session is bounded; a closed stream makes room', async () => {
   const own = await mesh.session();
   const path = `/v1/sessions/${own.session}/events`;
   const stop = new AbortController();
@@ -270,7 +318,7 @@ test('a session has a bounded number of listeners; those that left make room', a
   await mesh.call('DELETE', `/v1/sessions/${own.session}`);
 });
 
-test('a beacon ends the session of its token and no other', async () => {
+test('a beacon ends the session of its token and no other one', async () => {
   const own = await mesh.session();
   const beacon = (body: unknown, id = own.session, type = 'text/plain;charset=UTF-8') =>
     mesh.call('POST', `/v1/sessions/${id}/beacon`, { body: JSON.stringify(body), type, bearer: undefined });
@@ -287,7 +335,7 @@ test('a beacon ends the session of its token and no other', async () => {
   assert.equal((await mesh.call('GET', `/v1/sessions/${own.session}`)).body['state'], 'ended');
 });
 
-test('too many requests are RATE_LIMITED, each caller for itself; guessing keys is limited by address', async () => {
+test('the rate is limited per caller; attempts with unknown keys are limited per address', async () => {
   const strict = await mesh.addGateway({ TALKMESH_RATE_LIMIT_PER_SECOND: '0.5', TALKMESH_RATE_LIMIT_BURST: '3' });
   const get = (bearer: string) => mesh.call('GET', `/v1/sessions/${session.session}`, { bearer, gateway: strict });
   for (let i = 0; i < 3; i += 1) assert.equal((await get(session.token)).status, 200);
@@ -300,7 +348,7 @@ test('too many requests are RATE_LIMITED, each caller for itself; guessing keys 
   assert.equal((await get(API_KEY)).status, 200);
 });
 
-test('a pod that is gone is PEER_LOST, to be tried again', async () => {
+test('a lost worker is PEER_LOST and retryable', async () => {
   const own = await mesh.session();
   const egress = mesh.workers['webrtc-egress'];
   await egress.die();

@@ -1,34 +1,34 @@
 import { OPEN_ORDER } from '@talkmesh/contracts';
+import type { HealthWatch } from './health-watch.js';
 import type { WorkerDirectory } from './worker-directory.js';
-import type { WorkerWatch } from './worker-watch.js';
 
 export interface MeshReadinessOptions {
   readonly directory: Pick<WorkerDirectory, 'read'>;
-  readonly watch: Pick<WorkerWatch, 'follow' | 'stateOf'>;
+  readonly watch: Pick<HealthWatch, 'follow' | 'stateOf'>;
   /** `name@version` */
   readonly model: string;
 }
 
 /**
- * Whether calls can be opened: of every kind of worker this gateway has reached one that serves. Once that was so it stays ready, and
- * `missing` says what is not there at the moment: new calls wait for it, running ones still need their gateway.
+ * Whether sessions can be opened: this gateway has reached a healthy worker of every service. It stays ready from then on, because
+ * open sessions still need their gateway; `missing` lists the services without a worker, for which new sessions wait.
  */
 export class MeshReadiness {
-  private readonly o: MeshReadinessOptions;
-  private complete = false;
+  readonly #options: MeshReadinessOptions;
+  #complete = false;
 
   constructor(options: MeshReadinessOptions) {
-    this.o = options;
+    this.#options = options;
   }
 
-  async ask(): Promise<{ ready: boolean; details: { missing: string[] } }> {
-    const { directory, watch, model } = this.o;
+  async check(): Promise<{ ready: boolean; details: { missing: string[] } }> {
+    const { directory, watch, model } = this.#options;
     const workers = await directory.read().catch(() => undefined);
     for (const worker of workers?.all ?? []) watch.follow(worker);
     const missing = OPEN_ORDER.filter(
       (service) => !workers?.candidates(service, model).some(({ instanceId }) => watch.stateOf(instanceId) === 'up'),
     );
-    this.complete ||= missing.length === 0;
-    return { ready: this.complete, details: { missing } };
+    this.#complete ||= missing.length === 0;
+    return { ready: this.#complete, details: { missing } };
   }
 }

@@ -19,7 +19,7 @@ const operation = (change: Partial<Operation>): Operation => ({
 // biome-ignore lint/suspicious/noExplicitAny: a JSON document is read here
 const documentOf = (...operations: Operation[]): any => openApi(operations, '1');
 
-test('what checks a request describes it', () => {
+test('the document contains the schemas that validate the requests', () => {
   const schema = z.strictObject({ name: z.string().min(1).max(9), count: z.number().int().default(3) });
   const { post } = documentOf(operation({ body: { schema } })).paths['/v1/things/{id}'];
   const body = post.requestBody.content['application/json'].schema;
@@ -32,7 +32,7 @@ test('what checks a request describes it', () => {
   );
 });
 
-test('every refusal is listed by status', () => {
+test('every error is listed by its status', () => {
   const { responses } = documentOf(operation({})).paths['/v1/things/{id}'].post;
   assert.deepEqual(Object.keys(responses).sort(), ['201', '401', '403', '404', '410', '429']);
   assert.equal(responses['401'].description, 'TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED');

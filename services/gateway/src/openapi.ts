@@ -6,8 +6,8 @@ import { problem, sessionId } from './schemas.js';
 type Json = Record<string, unknown>;
 
 const PROBLEM = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
-/** What every operation that is not public may answer besides its own errors. */
-const OF_ACCESS: readonly Reason[] = ['TOKEN_MISSING', 'TOKEN_INVALID', 'TOKEN_EXPIRED', 'RATE_LIMITED'];
+/** Errors of every operation that is not public, besides its own. */
+const ACCESS_ERRORS: readonly Reason[] = ['TOKEN_MISSING', 'TOKEN_INVALID', 'TOKEN_EXPIRED', 'RATE_LIMITED'];
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
   const { $schema: _, ...json } = z.toJSONSchema(schema, { io }) as Json;
@@ -24,13 +24,13 @@ function parametersOf(operation: Operation): Json[] {
       name === 'id' && !operation.path.startsWith('/v1/avatars') ? schemaOf(sessionId, 'input') : { type: 'string' },
   }));
   if (operation.tokenInQuery !== true) return path;
-  const description = 'Session token, for EventSource, which cannot set headers';
+  const description = 'Session token; for EventSource, which cannot set headers';
   return [...path, { name: 'token', in: 'query', required: false, schema: { type: 'string' }, description }];
 }
 
 function errorsOf(operation: Operation): Json {
   const reasons = [...operation.errors];
-  if (operation.access !== 'public') reasons.push(...OF_ACCESS);
+  if (operation.access !== 'public') reasons.push(...ACCESS_ERRORS);
   if (operation.access === 'session') reasons.push('TOKEN_WRONG_SESSION');
   if (operation.access === 'key') reasons.push('PERMISSION_DENIED');
   const byStatus = new Map<number, Reason[]>();
@@ -79,7 +79,7 @@ function describe(operation: Operation): Json {
   };
 }
 
-/** OpenAPI 3.1 of the operations, from the schemas that check the requests. */
+/** Generates the OpenAPI 3.1 document from the schemas that validate the requests. */
 export function openApi(operations: readonly Operation[], version: string): Json {
   const paths: Record<string, Json> = {};
   for (const operation of operations) {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { ownPictures } from '@talkmesh/chunk-worker';
 import { AVATARS_BUCKET, MAX_AVATAR_TTL_MS, MeshError, PICTURES_BUCKET } from '@talkmesh/contracts';
-import { ownPictures } from '@talkmesh/service-kit';
 import { type NewOwnAvatar, OwnAvatars } from './own-avatars.js';
 import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
+import { findFace } from './testing/fake-worker.js';
 import { CMYK_JPEG, jpg, plainPng, png } from './testing/pictures.js';
 
 const OTHER_KEY = 'another-key-of-the-test-987654';
@@ -26,21 +27,14 @@ before(async () => {
     TALKMESH_MAX_PICTURE_BYTES: '200000',
     TALKMESH_MAX_PICTURE_PIXELS: '1000000',
     TALKMESH_MAX_AVATARS: '3',
+    TALKMESH_PICTURE_DEADLINE_MS: '60000',
   });
 });
 after(() => mesh[Symbol.asyncDispose]());
 
 const decoder = () => mesh.workers['vae-decode'];
-const seen = async ({ landmarks }: { landmarks: number[] }): Promise<object> => ({
-  landmarks: landmarks.length === 6 ? landmarks : [32, 40, 24, 28, 40, 28],
-  confidence: [0.9, 0.9, 0.9],
-  kinds: { fits: 1 },
-  found: true,
-  fits: true,
-  reasons: [],
-});
 beforeEach(async () => {
-  decoder().onInspect = seen;
+  decoder().onInspect = findFace;
   decoder().inspected.length = 0;
   for (const bearer of [API_KEY, OTHER_KEY])
     for (const { id, style } of await list(bearer))
@@ -67,7 +61,7 @@ const json = (file: Buffer, more: object = {}, bearer = API_KEY) =>
   mesh.call<Made>('POST', '/v1/avatars', { body: { image: file.toString('base64'), ...more }, bearer });
 const photo = (): Buffer => plainPng(200, 100);
 
-test('a picture becomes an avatar: shown, listed, used in a session, deleted for good', async () => {
+test('an uploaded picture is listed, served, usable in a session, and deletable', async () => {
   const made = await upload(photo(), 'image/png');
   assert.equal(made.status, 201, made.body.detail);
   const { id, image, verdict, source } = made.body;
@@ -97,7 +91,7 @@ test('a picture becomes an avatar: shown, listed, used in a session, deleted for
   assert.equal((await mesh.call('DELETE', `/v1/avatars/${id}`)).status, 404);
 });
 
-/** Sees a red mouth, a green left eye and a blue right eye. */
+/** Finds a red mouth, a green left eye and a blue right eye. */
 function dotsIn(rgb: Buffer): number[] {
   const sums = [0, 1, 2].map(() => ({ x: 0, y: 0, weight: 0 }));
   for (let i = 0; i < rgb.length / 3; i++) {
@@ -112,8 +106,8 @@ function dotsIn(rgb: Buffer): number[] {
   return sums.flatMap(({ x, y, weight }) => [x / weight, y / weight]);
 }
 
-test('the square is put where the model is used to eyes and mouth, and looked at until it settles', async () => {
-  decoder().onInspect = async ({ rgb }) => seen({ landmarks: dotsIn(rgb) });
+test('the square is refined until eyes and mouth are where the model expects them', async () => {
+  decoder().onInspect = async ({ rgb }) => findFace({ landmarks: dotsIn(rgb) });
   const dots = [
     { x: 280, y: 150, colour: [255, 0, 0] },
     { x: 260, y: 120, colour: [0, 255, 0] },
@@ -123,7 +117,7 @@ test('the square is put where the model is used to eyes and mouth, and looked at
   assert.equal(status, 201, body.detail);
   const looks = decoder().inspected.length;
   assert.ok(looks >= 2 && looks <= 4, `${looks} looks`);
-  // the test's model has 16 of 64 pixels between the eyes, and 12 from them to the mouth
+  // The test model has 16 of 64 pixels between the eyes, and 12 from the eyes to the mouth.
   const { crop } = body.source;
   assert.ok(Math.abs(crop.side - 160) < 4, `${crop.side}`);
   const usual = { mouth: [32, 40], leftEye: [24, 28], rightEye: [40, 28] };
@@ -133,9 +127,9 @@ test('the square is put where the model is used to eyes and mouth, and looked at
   }
 });
 
-test('given landmarks win, boxes too; the verdict is told all the same', async () => {
+test('landmarks or boxes of the caller replace detected ones; the verdict is still returned', async () => {
   decoder().onInspect = async ({ landmarks }) => ({
-    ...(await seen({ landmarks })),
+    ...(await findFace({ landmarks })),
     landmarks: [1, 1, 2, 2, 3, 3],
     fits: false,
     reasons: [{ code: 'landmarks-moved', text: 'elsewhere' }],
@@ -167,19 +161,19 @@ test('given landmarks win, boxes too; the verdict is told all the same', async (
     assert.equal((await json(photo(), wrong)).status, 400, JSON.stringify(wrong));
 });
 
-test('no face, several faces: refused in words, with what to do', async () => {
+test('a picture without a face or with several is refused with advice', async () => {
   decoder().onInspect = async () => ({
-    ...(await seen({ landmarks: [] })),
+    ...(await findFace({ landmarks: [] })),
     found: false,
     fits: false,
     reasons: [{ code: 'no-face', text: 'no face was found' }],
   });
   const none = await upload(photo(), 'image/png');
   assert.deepEqual([none.status, none.body.reason], [422, 'FACE_NOT_FOUND']);
-  assert.match(none.body.detail ?? '', /no face was found.*landmarks/);
+  assert.match(none.body.detail ?? '', /No face was found.*landmarks/);
   assert.ok(decoder().inspected.length >= 4, 'parts of the picture were looked at too');
   decoder().onInspect = async () => ({
-    ...(await seen({ landmarks: [] })),
+    ...(await findFace({ landmarks: [] })),
     found: false,
     reasons: [{ code: 'several-faces', text: 'there is more than one face' }],
   });
@@ -191,7 +185,7 @@ test('no face, several faces: refused in words, with what to do', async () => {
   );
 });
 
-test('a model that cannot look needs landmarks and says that it did not check', async () => {
+test('a model without a landmark detector requires landmarks and reports that it did not check', async () => {
   decoder().onInspect = async () => {
     throw new MeshError('TOOL_MISSING', 'no finder');
   };
@@ -201,7 +195,7 @@ test('a model that cannot look needs landmarks and says that it did not check', 
   assert.deepEqual([body.verdict.fits, body.verdict.reasons[0]?.code], [false, 'not-checked']);
 });
 
-test('a busy or broken decoder is told as such', async () => {
+test('a busy or broken decoder is reported as such', async () => {
   decoder().onInspect = async () => {
     throw new MeshError('RATE_LIMITED', 'busy');
   };
@@ -212,7 +206,7 @@ test('a busy or broken decoder is told as such', async () => {
   assert.deepEqual((await upload(photo(), 'image/png')).body.reason, 'NO_WORKER');
 });
 
-test('files of every readable kind are taken, all others refused by the right status', async () => {
+test('files of every supported kind are accepted, all others refused with the right status', async () => {
   for (const [file, type] of [
     [png({ depth: 16 }), 'image/png'],
     [png({ colour: 6, transparentFrom: 5 }), 'image/png'],
@@ -240,7 +234,7 @@ test('files of every readable kind are taken, all others refused by the right st
   assert.equal((await upload(Buffer.alloc(400_000), 'image/jpeg')).status, 413);
 });
 
-test('pictures belong to their API key; session tokens own none; there is a limit', async () => {
+test('pictures belong to an API key, never to a session token; their number is limited', async () => {
   const mine = (await upload(photo(), 'image/png')).body;
   assert.equal((await mesh.call('GET', `/v1/avatars/${mine.id}`)).status, 200);
   assert.equal((await mesh.call('GET', `/v1/avatars/${mine.id}`, { bearer: OTHER_KEY })).status, 404);
@@ -252,7 +246,7 @@ test('pictures belong to their API key; session tokens own none; there is a limi
   assert.equal(forbidden.status, 403);
 
   const theirs = (await upload(photo(), 'image/png', OTHER_KEY)).body;
-  assert.notEqual(theirs.id, mine.id, 'the same picture of somebody else is another avatar');
+  assert.notEqual(theirs.id, mine.id, 'the same picture of another owner is another avatar');
   assert.equal((await upload(photo(), 'image/png')).body.id, mine.id, 'and of the same one the same');
   assert.equal((await upload(plainPng(200, 100, { shade: 90 }), 'image/png')).status, 201);
   const over = await upload(plainPng(200, 100, { shade: 50 }), 'image/png');
@@ -260,15 +254,15 @@ test('pictures belong to their API key; session tokens own none; there is a limi
   assert.match(over.body.detail ?? '', /TALKMESH_MAX_AVATARS/);
 });
 
-test('what has expired is gone for everybody, and swept from NATS', async () => {
+test('an expired picture is not found by any caller and is removed from NATS', async () => {
   const { bus, log } = mesh.gateway.context;
   const [pictures, records] = await Promise.all(
     [PICTURES_BUCKET, AVATARS_BUCKET].map((name) => bus.kv(name as 'talkmesh_pictures', { ttlMs: MAX_AVATAR_TTL_MS })),
   );
   assert.ok(pictures !== undefined && records !== undefined);
-  const own = new OwnAvatars({ pictures, records, ttlMs: 60_000, maxAvatars: 9, log });
+  const own = new OwnAvatars({ idKey: 'k', pictures, records, ttlMs: 60_000, maxAvatars: 9, log });
   const avatar: NewOwnAvatar = {
-    owner: 'somebody',
+    owner: 'owner-1',
     name: 'x',
     png: png(),
     landmarks: [
@@ -282,7 +276,7 @@ test('what has expired is gone for everybody, and swept from NATS', async () => 
   };
   const longAgo = Date.now() - 120_000;
   const { id } = await own.create(avatar, longAgo);
-  assert.equal((await own.get(id, 'somebody', longAgo + 59_000)).id, id);
+  assert.equal((await own.get(id, 'owner-1', longAgo + 59_000)).id, id);
   await assert.rejects(own.get(id), { reason: 'AVATAR_NOT_FOUND', message: /expired/ });
   await assert.rejects(own.png(id), { reason: 'AVATAR_NOT_FOUND' });
   assert.equal(await ownPictures(bus)(id), undefined);
@@ -293,7 +287,7 @@ test('what has expired is gone for everybody, and swept from NATS', async () => 
   own.stop();
 });
 
-test('the document describes it', async () => {
+test('the OpenAPI document describes own pictures', async () => {
   const { body } = await mesh.call<{ paths: Record<string, Record<string, { requestBody: { content: object } }>> }>(
     'GET',
     '/openapi.json',

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import {
   isOwnAvatar,
   type Landmarks,
@@ -11,10 +11,10 @@ import {
 import type { KvBucket, Logger } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
-/** What the edge remembers of an own picture besides its pixels. */
+/** Everything about an own picture except its pixels. */
 export const ownAvatarRecord = z.object({
   id: z.string(),
-  /** Name of the API key it came with: who may list, use and delete it. */
+  /** Owner id of the API key that uploaded it; only this key and admin keys may read, delete and use it. */
   owner: z.string(),
   name: z.string(),
   landmarks: landmarkPoints,
@@ -44,41 +44,43 @@ export interface OwnAvatarsOptions {
   readonly pictures: KvBucket;
   readonly records: KvBucket;
   readonly ttlMs: number;
-  /** Own pictures the mesh keeps at once, of everybody. */
+  /** Makes ids that cannot be guessed, not even by someone who has the picture. */
+  readonly idKey: string;
+  /** Own pictures that the mesh keeps at once, of all API keys together. */
   readonly maxAvatars: number;
   readonly log: Logger;
 }
 
 const SWEEP_MS = 60_000;
-const gone = (): MeshError =>
+const notFound = (): MeshError =>
   new MeshError(
     'AVATAR_NOT_FOUND',
     'there is no such picture: it was deleted, has expired, or belongs to another API key',
   );
 
-/** People's own pictures in NATS: pixels for the workers, records for the edge. Personal data: kept for a while, never logged. */
+/** Own pictures of users in NATS: pixels for the workers, records for the gateway. They are personal data: they expire and are never logged. */
 export class OwnAvatars {
-  private readonly o: OwnAvatarsOptions;
-  private readonly timer: NodeJS.Timeout;
+  readonly #options: OwnAvatarsOptions;
+  readonly #timer: NodeJS.Timeout;
 
   constructor(options: OwnAvatarsOptions) {
     if (options.ttlMs > MAX_AVATAR_TTL_MS) throw new RangeError('pictures are not kept longer than MAX_AVATAR_TTL_MS');
-    this.o = options;
-    this.timer = setInterval(() => void this.sweep(), SWEEP_MS);
-    this.timer.unref();
+    this.#options = options;
+    this.#timer = setInterval(() => void this.sweep(), SWEEP_MS);
+    this.#timer.unref();
   }
 
-  /** The same picture with the same landmarks of the same owner is the same avatar, its time begins anew. @throws MeshError AVATAR_LIMIT, NATS_UNAVAILABLE */
+  /** Idempotent: the same picture with the same landmarks of the same owner is the same avatar, and its lifetime starts again. @throws MeshError AVATAR_LIMIT, NATS_UNAVAILABLE */
   async create(avatar: NewOwnAvatar, nowMs = Date.now()): Promise<OwnAvatarRecord> {
     const { png, ...rest } = avatar;
-    const id = idOf(avatar);
-    const known = (await this.all(nowMs)).filter((record) => record.id !== id).length;
-    if (known >= this.o.maxAvatars)
+    const id = idOf(avatar, this.#options.idKey);
+    const known = (await this.#all(nowMs)).filter((record) => record.id !== id).length;
+    if (known >= this.#options.maxAvatars)
       throw new MeshError(
         'AVATAR_LIMIT',
-        `${this.o.maxAvatars} pictures are kept, as many as TALKMESH_MAX_AVATARS allows: delete some with DELETE /v1/avatars/{id}`,
+        `${this.#options.maxAvatars} pictures are kept, the limit of TALKMESH_MAX_AVATARS: delete some with DELETE /v1/avatars/{id}`,
       );
-    const expiresAtMs = nowMs + this.o.ttlMs;
+    const expiresAtMs = nowMs + this.#options.ttlMs;
     const stored = {
       v: 1,
       png: Buffer.from(png).toString('base64'),
@@ -86,72 +88,79 @@ export class OwnAvatars {
       expiresAtMs,
     } as const;
     if (!ownPicture.safeParse(stored).success)
-      throw new MeshError('PICTURE_INVALID', 'the picture is too large even after it was made smaller');
+      throw new MeshError(
+        'PICTURE_INVALID',
+        'the picture is too large even at the size of the model: send a simpler one',
+      );
     const record: OwnAvatarRecord = { id, ...rest, landmarks: avatar.landmarks, createdAtMs: nowMs, expiresAtMs };
-    await this.o.pictures.put(id, stored satisfies OwnPicture);
-    await this.o.records.put(id, record);
+    await this.#options.pictures.put(id, stored satisfies OwnPicture);
+    await this.#options.records.put(id, record);
     return record;
   }
 
-  /** @param owner whose it must be; undefined for whoever knows the id. @throws MeshError AVATAR_NOT_FOUND */
+  /** @param owner the required owner; undefined skips this check. @throws MeshError AVATAR_NOT_FOUND */
   async get(id: string, owner?: string, nowMs = Date.now()): Promise<OwnAvatarRecord> {
-    if (!isOwnAvatar(id)) throw gone();
-    const parsed = ownAvatarRecord.safeParse((await this.o.records.get(id))?.value);
-    if (!parsed.success || parsed.data.expiresAtMs <= nowMs) throw gone();
-    if (owner !== undefined && parsed.data.owner !== owner) throw gone();
+    if (!isOwnAvatar(id)) throw notFound();
+    const parsed = ownAvatarRecord.safeParse((await this.#options.records.get(id))?.value);
+    if (!parsed.success || parsed.data.expiresAtMs <= nowMs) throw notFound();
+    if (owner !== undefined && parsed.data.owner !== owner) throw notFound();
     return parsed.data;
   }
 
   /** The PNG. @throws MeshError AVATAR_NOT_FOUND */
   async png(id: string, nowMs = Date.now()): Promise<Buffer> {
-    const parsed = ownPicture.safeParse((await this.o.pictures.get(id))?.value);
-    if (!parsed.success || parsed.data.expiresAtMs <= nowMs) throw gone();
+    const parsed = ownPicture.safeParse((await this.#options.pictures.get(id))?.value);
+    if (!parsed.success || parsed.data.expiresAtMs <= nowMs) throw notFound();
     return Buffer.from(parsed.data.png, 'base64');
   }
 
-  /** Of one owner, oldest first. */
+  /** Pictures of one owner, oldest first. */
   async list(owner: string, nowMs = Date.now()): Promise<OwnAvatarRecord[]> {
-    return (await this.all(nowMs))
+    return (await this.#all(nowMs))
       .filter((record) => record.owner === owner)
       .sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
-  /** Removes pixels and record. @throws MeshError AVATAR_NOT_FOUND when it is not the owner's, NATS_UNAVAILABLE */
-  async delete(id: string, owner: string): Promise<void> {
-    await this.get(id, owner);
-    await this.remove(id);
+  /**
+   * Removes pixels and record.
+   * @param owner the required owner; undefined skips this check. @throws MeshError AVATAR_NOT_FOUND, NATS_UNAVAILABLE
+   */
+  async delete(id: string, owner?: string): Promise<OwnAvatarRecord> {
+    const record = await this.get(id, owner);
+    await this.#remove(id);
+    return record;
   }
 
-  /** Removes what has expired. Every gateway may do it. */
+  /** Removes expired pictures. Several gateways may do so at the same time. */
   async sweep(nowMs = Date.now()): Promise<void> {
     try {
-      for (const { key, value } of await this.o.records.list()) {
+      for (const { key, value } of await this.#options.records.list()) {
         const parsed = ownAvatarRecord.safeParse(value);
-        if (!parsed.success || parsed.data.expiresAtMs <= nowMs) await this.remove(key);
+        if (!parsed.success || parsed.data.expiresAtMs <= nowMs) await this.#remove(key);
       }
     } catch (error) {
-      this.o.log.warn({ err: error }, 'expired pictures were not removed; the next sweep tries again');
+      this.#options.log.warn({ err: error }, 'expired pictures could not be removed; the next sweep tries again');
     }
   }
 
   stop(): void {
-    clearInterval(this.timer);
+    clearInterval(this.#timer);
   }
 
-  /** Pixels go first: a record without them is swept, the reverse would stay. */
-  private async remove(id: string): Promise<void> {
-    await this.o.pictures.delete(id);
-    await this.o.records.delete(id);
+  /** Deletes the pixels first: the sweep finds a record without pixels, but not pixels without a record. */
+  async #remove(id: string): Promise<void> {
+    await this.#options.pictures.delete(id);
+    await this.#options.records.delete(id);
   }
 
-  private async all(nowMs: number): Promise<OwnAvatarRecord[]> {
-    const parsed = (await this.o.records.list()).map((entry) => ownAvatarRecord.safeParse(entry.value));
+  async #all(nowMs: number): Promise<OwnAvatarRecord[]> {
+    const parsed = (await this.#options.records.list()).map((entry) => ownAvatarRecord.safeParse(entry.value));
     return parsed.flatMap((result) => (result.success && result.data.expiresAtMs > nowMs ? [result.data] : []));
   }
 }
 
-function idOf({ owner, png, landmarks }: NewOwnAvatar): string {
-  const digest = createHash('sha256')
+function idOf({ owner, png, landmarks }: NewOwnAvatar, idKey: string): string {
+  const digest = createHmac('sha256', idKey)
     .update(owner)
     .update('\n')
     .update(JSON.stringify(landmarks))

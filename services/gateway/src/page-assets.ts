@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { z } from 'zod';
 import type { Operation } from './http/routes.js';
+import type { ScriptName } from './page/bundle.js';
 
 export interface Asset {
   readonly type: string;
@@ -15,6 +15,8 @@ export interface PageAssets {
   readonly html: Asset;
   readonly css: Asset;
   readonly js: Asset;
+  /** The component `<talk-mesh>`, for pages of other origins. */
+  readonly component: Asset;
 }
 
 const FOLDER = fileURLToPath(new URL('./page/', import.meta.url));
@@ -40,52 +42,57 @@ const asset = (type: string, body: Buffer): Asset => ({
   etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
 });
 
-/** Bundles the demo page with the browser SDK. Rejects when it cannot be built: a gateway never serves half a page. */
-export async function buildPage(): Promise<PageAssets> {
-  const bundle = await build({
-    entryPoints: [`${FOLDER}main.ts`],
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    conditions: ['source'],
-    minify: true,
-    write: false,
-    logLevel: 'silent',
-  });
-  const script = bundle.outputFiles[0]?.contents ?? new Uint8Array();
-  const html = await readFile(`${FOLDER}index.html`);
-  const css = Buffer.concat(await Promise.all(STYLES.map((name) => readFile(`${FOLDER}${name}`))));
+/** Reads the demo page. Rejects when a part is missing: a gateway never serves half a page. */
+export async function loadPage(): Promise<PageAssets> {
+  const [script, component, html, ...css] = await Promise.all([
+    readScript('page.js'),
+    readScript('talk-mesh.js'),
+    readFile(`${FOLDER}index.html`),
+    ...STYLES.map((name) => readFile(`${FOLDER}${name}`)),
+  ]);
   return {
     html: asset('text/html; charset=utf-8', html),
-    css: asset('text/css; charset=utf-8', css),
+    css: asset('text/css; charset=utf-8', Buffer.concat(css)),
     js: asset('text/javascript; charset=utf-8', Buffer.from(script)),
+    component: asset('text/javascript; charset=utf-8', Buffer.from(component)),
   };
 }
 
-/** Paths of the page; they are not part of the API and not in its document. */
+/** `npm run build` bundles the scripts once. From sources they are bundled at every start; the bundler is not installed in production. */
+async function readScript(name: ScriptName): Promise<Uint8Array> {
+  if (!import.meta.url.endsWith('.ts')) return readFile(`${FOLDER}${name}`);
+  const { bundleScript } = await import('./page/bundle.js');
+  return bundleScript(name);
+}
+
+const PAGE_HEADERS = {
+  'content-security-policy': PAGE_POLICY,
+  'permissions-policy': 'microphone=(self), camera=(), geolocation=()',
+  'cross-origin-opener-policy': 'same-origin',
+};
+
+/** The component is public, so that a page whose origin may not call the gateway can at least say so; what it calls needs a token. */
+const COMPONENT_HEADERS = { 'access-control-allow-origin': '*', 'cross-origin-resource-policy': 'cross-origin' };
+
+/** Paths of the page and of the component; they are not part of the API and not in its document. */
 export function pageOperations(assets: PageAssets): Operation[] {
-  const paths: [string, Asset][] = [
-    ['/', assets.html],
-    ['/page.css', assets.css],
-    ['/page.js', assets.js],
+  const paths: [string, Asset, Readonly<Record<string, string>>][] = [
+    ['/', assets.html, PAGE_HEADERS],
+    ['/page.css', assets.css, PAGE_HEADERS],
+    ['/page.js', assets.js, PAGE_HEADERS],
+    ['/talk-mesh.js', assets.component, COMPONENT_HEADERS],
   ];
-  return paths.map(([path, { type, body, etag }]) => ({
+  return paths.map(([path, { type, body, etag }, headers]) => ({
     method: 'GET',
     path,
     id: `page ${path}`,
-    summary: 'The demo page',
+    summary: 'The demo page and the component <talk-mesh>',
     access: 'public',
     status: 200,
     answer: { schema: z.string(), type },
     errors: [],
     handle: async (request, reply) => {
-      reply.headers({
-        etag,
-        'cache-control': 'no-cache',
-        'content-security-policy': PAGE_POLICY,
-        'permissions-policy': 'microphone=(self), camera=(), geolocation=()',
-        'cross-origin-opener-policy': 'same-origin',
-      });
+      reply.headers({ etag, 'cache-control': 'no-cache', ...headers });
       if (request.headers['if-none-match'] === etag) return reply.code(304).send();
       reply.type(type);
       return body;

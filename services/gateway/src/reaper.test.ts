@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type MeshEvent, newSessionId, SESSIONS_BUCKET } from '@talkmesh/contracts';
+import { until } from '@talkmesh/service-kit/testing';
+import { parseApiKeys } from './api-keys.js';
 import { SESSION_TTL_MS } from './session-store.js';
-import { FakeMesh, until } from './testing/fake-mesh.js';
+import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
 
 let mesh: FakeMesh;
 before(async () => {
@@ -20,22 +22,22 @@ after(() => mesh[Symbol.asyncDispose]());
 const stateOf = async (id: string): Promise<unknown> => (await mesh.call('GET', `/v1/sessions/${id}`)).body['state'];
 const ended = (id: string): Promise<void> => until('the end', async () => (await stateOf(id)) === 'ended');
 
-/** Events of a session as a bridge would hear them. */
+/** Collects the events of a session. */
 function hear(id: string): MeshEvent[] {
   const events: MeshEvent[] = [];
   mesh.workers['audio-llm-bridge'].bus.subscribeEvents(id, (event) => events.push(event));
   return events;
 }
 
-test('a viewer that left ends its session with that cause, once, however many gateways there are', async () => {
+test('a session ends once when its viewer leaves, also with several gateways', async () => {
   await mesh.addGateway({ TALKMESH_SWEEP_MS: '40', TALKMESH_WORKER_LOST_MS: '2000' });
   await mesh.addGateway({ TALKMESH_SWEEP_MS: '40', TALKMESH_WORKER_LOST_MS: '2000' });
   const [left, stays] = [await mesh.session(), await mesh.session()];
   const events = hear(left.session);
   await mesh.workers['audio-llm-bridge'].bus.flush();
   const { bus } = mesh.workers['webrtc-egress'];
-  bus.publishEvent({ sid: left.session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'connection closed' });
-  bus.publishEvent({ sid: left.session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'connection closed' });
+  bus.publishEvent({ sessionId: left.session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'connection closed' });
+  bus.publishEvent({ sessionId: left.session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'connection closed' });
   await ended(left.session);
   await until('the event', () => events.some((event) => event.type === 'session.ended'));
   await bus.flush();
@@ -50,19 +52,19 @@ test('a viewer that left ends its session with that cause, once, however many ga
   await mesh.call('DELETE', `/v1/sessions/${stays.session}`);
 });
 
-test('a viewer.gone that names another session than its subject, or none there is, does nothing', async () => {
+test('a viewer.gone event with a wrong or unknown session is ignored', async () => {
   const { session } = await mesh.session();
   const { bus } = mesh.workers['webrtc-egress'];
-  const lie = { v: 1, atMs: 1, sid: session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'lie' };
+  const lie = { v: 2, atMs: 1, sessionId: session, epoch: 0, turn: 0, type: 'viewer.gone', cause: 'lie' };
   bus.publish('event', newSessionId(), new TextEncoder().encode(JSON.stringify(lie)));
-  bus.publishEvent({ sid: newSessionId(), epoch: 0, turn: 0, type: 'viewer.gone', cause: 'unknown' });
+  bus.publishEvent({ sessionId: newSessionId(), epoch: 0, turn: 0, type: 'viewer.gone', cause: 'unknown' });
   await bus.flush();
   await new Promise((resolve) => setTimeout(resolve, 150));
   assert.equal(await stateOf(session), 'open');
   await mesh.call('DELETE', `/v1/sessions/${session}`);
 });
 
-test('when a worker is gone and no other takes its sessions they end with PEER_LOST and the other stages are closed', async () => {
+test('sessions of a lost worker that no other takes over end with PEER_LOST, and their other stages are closed', async () => {
   const spare = await mesh.addWorker({ service: 'vae-decode' });
   await mesh.workers['vae-decode'].register({ state: 'draining' });
   const { session } = await mesh.session();
@@ -72,10 +74,10 @@ test('when a worker is gone and no other takes its sessions they end with PEER_L
   await spare.die();
   await ended(session);
   await until('the event', () => events.some((event) => event.type === 'session.ended'));
-  const told = events.map((event) =>
+  const published = events.map((event) =>
     event.type === 'error' ? `${event.type} ${event.service} ${event.reason}` : event.type,
   );
-  assert.deepEqual([...new Set(told)], ['stage.recovering', 'error vae-decode PEER_LOST', 'session.ended']);
+  assert.deepEqual([...new Set(published)], ['stage.recovering', 'error vae-decode PEER_LOST', 'session.ended']);
   for (const service of ['webrtc-egress', 'score-model', 'audio-ingest'] as const)
     assert.deepEqual(mesh.workers[service].closed.at(-1), { sessionId: session, reason: 'failed' });
   await until('the record forgets the lost one', async () => {
@@ -85,7 +87,7 @@ test('when a worker is gone and no other takes its sessions they end with PEER_L
   await mesh.workers['vae-decode'].register({ state: 'ready' });
 });
 
-test('a worker that is missing for one moment only, as when NATS starts again, costs nothing', async () => {
+test('a worker that is missing from the registry for a moment, as when NATS restarts, keeps its sessions', async () => {
   const { session } = await mesh.session();
   await mesh.nats.kill();
   await mesh.nats.start();
@@ -109,11 +111,30 @@ test('a worker that is missing for one moment only, as when NATS starts again, c
     assert.equal(worker.opened.has(session), false, worker.record.service);
 });
 
-test('a session ends when its time is over', async () => {
+test('a clock that is set forward by ninety minutes ends no session', async () => {
+  const { session } = await mesh.session();
+  const own = await mesh.addGateway({ TALKMESH_SWEEP_MS: '40', TALKMESH_MAX_SESSION_MS: '3600000' });
+  const sweeps = own.context.metrics;
+  await until('a sweep has seen the session', async () => /state="open"} [1-9]/.test(await sweeps.registry.metrics()));
+  const now = Date.now;
+  Date.now = () => now() + 90 * 60_000;
+  try {
+    const second = await mesh.session();
+    await until('later sweeps have run', async () => /state="open"} [2-9]/.test(await sweeps.registry.metrics()));
+    await mesh.call('DELETE', `/v1/sessions/${second.session}`);
+    await until('one more sweep has run', async () => /state="open"} 1$/m.test(await sweeps.registry.metrics()));
+    assert.equal(await stateOf(session), 'open');
+  } finally {
+    Date.now = now;
+  }
+  await mesh.call('DELETE', `/v1/sessions/${session}`);
+});
+
+test('a session ends at its time limit', async () => {
   const brief = await mesh.addGateway({
     TALKMESH_SWEEP_MS: '40',
     TALKMESH_WORKER_LOST_MS: '2000',
-    TALKMESH_MAX_SESSION_MS: '1000',
+    TALKMESH_MAX_SESSION_MS: '3000',
   });
   const {
     body: {
@@ -124,7 +145,6 @@ test('a session ends when its time is over', async () => {
     gateway: brief,
   });
   const events = hear(id);
-  assert.equal(await stateOf(id), 'open');
   await ended(id);
   await until('the event', () =>
     events.some((event) => event.type === 'session.ended' && event.cause === 'max-duration'),
@@ -132,13 +152,14 @@ test('a session ends when its time is over', async () => {
   await brief[Symbol.asyncDispose]();
 });
 
-test('what a gateway that died left behind is cleaned up', async () => {
+test('the remains of a gateway that exited are cleaned up', async () => {
   const { bus } = mesh.gateway.context;
   const bucket = await bus.kv(SESSIONS_BUCKET, { ttlMs: SESSION_TTL_MS });
   const worker = mesh.workers['score-model'];
   const place = { instanceId: worker.id, grpcAddress: worker.address };
   const record = (state: string) => ({
     id: newSessionId(),
+    owner: parseApiKeys(API_KEY).keys[0]?.owner,
     state,
     avatar: 'ada',
     provider: 'parrot',
@@ -153,7 +174,7 @@ test('what a gateway that died left behind is cleaned up', async () => {
     [halfOpen, halfClosed].every(({ id }) => worker.closed.some((close) => close.sessionId === id)),
   );
   await ended(halfOpen.id);
-  await until('the records name nobody', async () => {
+  await until('the records have no placement', async () => {
     const { body } = await mesh.call<{ placement: object }>('GET', `/v1/sessions/${halfClosed.id}`);
     return Object.keys(body.placement).length === 0;
   });

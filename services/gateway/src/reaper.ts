@@ -1,21 +1,22 @@
-import { decodeEvent, MeshError, parseSubject, type SessionRecord, type WorkerName } from '@talkmesh/contracts';
-import type { Bus, Logger, Metrics, Subscription } from '@talkmesh/service-kit';
+import { MeshError, type MeshEvent, type SessionRecord, type WorkerName } from '@talkmesh/contracts';
+import type { Logger, Metrics } from '@talkmesh/service-kit';
 import type { HandOver } from './handover.js';
+import type { IdleWatch } from './idle-watch.js';
 import { SESSION_TTL_MS, type SessionStore, type StoredSession } from './session-store.js';
 import type { Sessions } from './sessions.js';
-import type { Stages } from './stages.js';
-import type { WatchState, WorkerPlace } from './watched-worker.js';
+import type { StageClient } from './stage-client.js';
 import type { WorkerDirectory, WorkerSnapshot } from './worker-directory.js';
+import type { WorkerHealth, WorkerPlace } from './worker-monitor.js';
 
 export interface ReaperOptions {
-  readonly bus: Pick<Bus, 'subscribeAll'>;
   readonly store: SessionStore;
   readonly sessions: Sessions;
   readonly directory: WorkerDirectory;
-  readonly stages: Pick<Stages, 'held'>;
+  readonly stages: Pick<StageClient, 'heldSessions'>;
   readonly handOver: Pick<HandOver, 'move'>;
-  /** What the watch knows of a worker. */
-  readonly stateOf: (instanceId: string) => WatchState | undefined;
+  /** Health of a worker; undefined while it is not monitored. */
+  readonly stateOf: (instanceId: string) => WorkerHealth | undefined;
+  readonly idle: IdleWatch;
   readonly sweepMs: number;
   readonly workerLostMs: number;
   readonly maxSessionMs: number;
@@ -28,154 +29,174 @@ export interface ReaperOptions {
   readonly metrics: Metrics;
 }
 
-interface Watched {
-  revision: number;
-  sinceMs: number;
+/** Since when a record has had its revision, and when its session was created, on the monotonic clock of this process. */
+interface Observed {
+  readonly revision: number;
+  readonly sinceMs: number;
+  readonly createdAtMs: number;
 }
 
 /**
- * Ends sessions whose viewer left or whose time is over; finds stages whose worker is gone or does not know them, should the
- * watch have missed it. Every gateway may run one.
+ * Ends sessions whose viewer left or whose time limit has passed, and finds stages whose worker is lost or does not hold them, in
+ * case the health watch missed it. Every gateway runs one.
  */
 export class Reaper {
-  private readonly o: ReaperOptions;
-  private readonly gauge;
-  private readonly subscription: Subscription;
-  private readonly timer: NodeJS.Timeout;
-  private readonly watched = new Map<string, Watched>();
-  private readonly missingSince = new Map<string, number>();
-  private sweeping: Promise<void> | undefined;
+  readonly #options: ReaperOptions;
+  readonly #gauge;
+  readonly #timer: NodeJS.Timeout;
+  readonly #observed = new Map<string, Observed>();
+  readonly #missingSince = new Map<string, number>();
+  #sweeping: Promise<void> | undefined;
 
   constructor(options: ReaperOptions) {
-    this.o = options;
-    this.gauge = options.metrics.gauge('talkmesh_mesh_sessions', 'Sessions of the whole mesh at the last sweep', [
-      'state',
-    ]);
-    this.subscription = options.bus.subscribeAll('event', (payload, { subject }) => this.look(payload, subject), {
-      queue: 'gateway',
-    });
-    this.timer = setInterval(() => void this.sweep(), options.sweepMs);
+    this.#options = options;
+    this.#gauge = options.metrics.gauge('talkmesh_mesh_sessions', 'Sessions of the mesh at the last sweep', ['state']);
+    this.#timer = setInterval(() => void this.sweep(), options.sweepMs);
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.timer);
-    this.subscription.unsubscribe();
-    await this.sweeping;
+    clearInterval(this.#timer);
+    await this.#sweeping;
   }
 
   /** One pass over all sessions; never throws. */
   sweep(): Promise<void> {
-    this.sweeping ??= this.pass()
+    this.#sweeping ??= this.#pass()
       .catch((thrown: unknown) => {
         const error = MeshError.from(thrown);
-        this.o.log.warn({ err: error, reason: error.reason }, 'the sweep failed, the next one tries again');
+        this.#options.log.warn({ err: error, reason: error.reason }, 'the sweep failed; the next one tries again');
       })
       .finally(() => {
-        this.sweeping = undefined;
+        this.#sweeping = undefined;
       });
-    return this.sweeping;
+    return this.#sweeping;
   }
 
-  private look(payload: Uint8Array, subject: string): void {
-    const event = decodeEvent(payload);
+  /** Ends the session of a viewer that left. */
+  onEvent(event: MeshEvent): void {
     if (event.type !== 'viewer.gone') return;
-    if (parseSubject(subject)?.sessionId !== event.sid)
-      throw new MeshError('MESSAGE_MALFORMED', "the event's sid is not its subject's");
-    this.o.sessions.end(event.sid, { reason: 'viewer-gone', cause: event.cause }).catch((thrown: unknown) => {
-      const error = MeshError.from(thrown);
-      if (error.reason !== 'SESSION_NOT_FOUND')
-        this.o.log.error({ err: error, sessionId: event.sid }, 'a left session was not ended');
-    });
+    this.#options.sessions
+      .end(event.sessionId, { reason: 'viewer-gone', cause: event.cause })
+      .catch((thrown: unknown) => {
+        const error = MeshError.from(thrown);
+        if (error.reason !== 'SESSION_NOT_FOUND')
+          this.#options.log.error(
+            { err: error, sessionId: event.sessionId },
+            'a session whose viewer left could not be ended; the time limit will end it',
+          );
+      });
   }
 
-  private async pass(): Promise<void> {
-    const [workers, all] = await Promise.all([this.o.directory.read(), this.o.store.list()]);
-    for (const sessionId of await this.o.store.restore(all))
-      this.o.log.warn({ sessionId }, 'a session was missing from the store and was written again');
-    const living = all.filter(({ record }) => record.state !== 'ended');
+  async #pass(): Promise<void> {
+    const [workers, all] = await Promise.all([this.#options.directory.read(), this.#options.store.list()]);
+    for (const sessionId of await this.#options.store.restore(all))
+      this.#options.log.warn({ sessionId }, 'a session record was missing from NATS and was restored');
+    const live = all.filter(({ record }) => record.state !== 'ended');
     for (const state of ['opening', 'open'] as const)
-      this.gauge.set({ state }, living.filter(({ record }) => record.state === state).length);
-    for (const stored of all) await this.treat(stored, workers);
-    const settled = living.filter((stored) => this.unchangedMs(stored) > this.o.openDeadlineMs + this.o.sweepMs);
-    const open = settled.flatMap(({ record }) => (record.state === 'open' ? [record] : []));
-    await this.findStrays(open, workers);
-    this.forget(all);
-    const placed = living.flatMap(({ record }) => Object.values(record.placement).map((place) => place.grpcAddress));
-    this.o.directory.prune(new Set([...workers.addresses, ...placed]));
+      this.#gauge.set({ state }, live.filter(({ record }) => record.state === state).length);
+    this.#observe(all);
+    for (const stored of all) await this.#checkSession(stored, workers);
+    const unchanged = live.filter(
+      (stored) => this.#unchangedMs(stored) > this.#options.openDeadlineMs + this.#options.sweepMs,
+    );
+    const open = unchanged.flatMap(({ record }) => (record.state === 'open' ? [record] : []));
+    await this.#moveUnheldStages(open, workers);
+    this.#forgetRemoved(all);
+    const placed = live.flatMap(({ record }) => Object.values(record.placement).map((place) => place.grpcAddress));
+    this.#options.directory.prune(new Set([...workers.addresses, ...placed]));
   }
 
-  private async treat(stored: StoredSession, workers: WorkerSnapshot): Promise<void> {
+  async #checkSession(stored: StoredSession, workers: WorkerSnapshot): Promise<void> {
     const { record } = stored;
-    const stillMs = this.unchangedMs(stored);
-    const { sessions, store, maxSessionMs, createDeadlineMs, closeDeadlineMs } = this.o;
+    const unchangedMs = this.#unchangedMs(stored);
+    const { sessions, store, maxSessionMs, createDeadlineMs, closeDeadlineMs } = this.#options;
     if (record.state === 'ended') {
       const held = Object.keys(record.placement).length > 0;
-      if (held && stillMs > closeDeadlineMs * 2) await this.finish(record, workers);
+      if (held && unchangedMs > closeDeadlineMs * 2) await this.#closeLeftStages(record, workers);
       return;
     }
-    for (const place of this.lostStages(record, workers)) void this.o.handOver.move(record.id, place, 'unregistered');
-    if (Date.now() - record.createdAtMs > maxSessionMs)
+    for (const place of this.#stagesToMove(record, workers))
+      void this.#options.handOver.move(record.id, place, 'unregistered');
+    const ageMs = this.#ageMs(stored);
+    if (ageMs > Math.min(maxSessionMs, record.limits?.maxMs ?? Number.POSITIVE_INFINITY))
       await sessions.end(record.id, { reason: 'ended', cause: 'max-duration' });
-    else if (record.state === 'opening' && stillMs > createDeadlineMs + closeDeadlineMs)
+    else if (await this.#options.idle.isIdle(record, ageMs))
+      await sessions.end(record.id, { reason: 'ended', cause: 'idle' });
+    else if (record.state === 'opening' && unchangedMs > createDeadlineMs + closeDeadlineMs)
       await sessions.end(record.id, { reason: 'failed', cause: 'not-opened' });
-    else if (stillMs > SESSION_TTL_MS / 4) await store.update(stored, {}).catch(() => undefined);
+    else if (unchangedMs > SESSION_TTL_MS / 4) await store.update(stored, {}).catch(() => undefined);
   }
 
-  private unchangedMs({ record, revision }: StoredSession): number {
-    const known = this.watched.get(record.id);
-    if (known?.revision === revision) return performance.now() - known.sinceMs;
-    this.watched.set(record.id, { revision, sinceMs: performance.now() });
-    return 0;
+  #observe(all: readonly StoredSession[]): void {
+    const nowMs = performance.now();
+    for (const { record, revision } of all) {
+      const known = this.#observed.get(record.id);
+      if (known?.revision === revision) continue;
+      // Only the age at first sight is taken from the wall clock: when that is set forward later, no session grows older by it.
+      const createdAtMs = known?.createdAtMs ?? nowMs - Math.max(0, Date.now() - record.createdAtMs);
+      this.#observed.set(record.id, { revision, sinceMs: nowMs, createdAtMs });
+    }
   }
 
-  /** Stages whose worker has been missing long enough: a moment may be a restart of NATS, and one that answers is there. */
-  private lostStages(record: SessionRecord, workers: WorkerSnapshot): WorkerPlace[] {
+  #ageMs({ record }: StoredSession): number {
+    const { createdAtMs } = this.#observed.get(record.id) ?? {};
+    return createdAtMs === undefined ? 0 : performance.now() - createdAtMs;
+  }
+
+  #unchangedMs({ record }: StoredSession): number {
+    const sinceMs = this.#observed.get(record.id)?.sinceMs;
+    return sinceMs === undefined ? 0 : performance.now() - sinceMs;
+  }
+
+  /** Updates since when a session misses workers, and returns its lost stages once that has lasted `workerLostMs`: a restart of NATS is shorter. */
+  #stagesToMove(record: SessionRecord, workers: WorkerSnapshot): WorkerPlace[] {
     if (record.state !== 'open') return [];
     const isLost = ({ service, instanceId }: WorkerPlace): boolean => {
-      const state = this.o.stateOf(instanceId);
+      const state = this.#options.stateOf(instanceId);
       return state === 'lost' || (state !== 'up' && state !== 'cut-off' && !workers.has(service, instanceId));
     };
     const lost = placesOf(record).filter(isLost);
     if (lost.length === 0) {
-      this.missingSince.delete(record.id);
+      this.#missingSince.delete(record.id);
       return [];
     }
     const nowMs = performance.now();
-    const sinceMs = this.missingSince.get(record.id) ?? nowMs;
-    this.missingSince.set(record.id, sinceMs);
-    return nowMs - sinceMs >= this.o.workerLostMs ? lost : [];
+    const sinceMs = this.#missingSince.get(record.id) ?? nowMs;
+    this.#missingSince.set(record.id, sinceMs);
+    return nowMs - sinceMs >= this.#options.workerLostMs ? lost : [];
   }
 
-  /** A worker that is well may not know a session: a gateway died between placing and opening it, or the worker dropped it. */
-  private async findStrays(open: readonly SessionRecord[], workers: WorkerSnapshot): Promise<void> {
+  /** A healthy worker may not hold a session placed on it: a gateway exited between placing and opening it, or the worker dropped it. */
+  async #moveUnheldStages(open: readonly SessionRecord[], workers: WorkerSnapshot): Promise<void> {
     const placed = new Map<string, WorkerPlace & { ids: string[] }>();
     for (const record of open)
       for (const place of placesOf(record)) {
-        if (!workers.has(place.service, place.instanceId) || this.o.stateOf(place.instanceId) !== 'up') continue;
+        if (!workers.has(place.service, place.instanceId) || this.#options.stateOf(place.instanceId) !== 'up') continue;
         const known = placed.get(place.instanceId) ?? { ...place, ids: [] };
         known.ids.push(record.id);
         placed.set(place.instanceId, known);
       }
     await Promise.all(
       [...placed.values()].map(async ({ ids, ...place }) => {
-        const held = await this.o.stages.held(place.grpcAddress).catch(() => undefined);
-        for (const id of ids) if (held?.has(id) === false) void this.o.handOver.move(id, place, 'missing');
+        const held = await this.#options.stages.heldSessions(place.grpcAddress).catch(() => undefined);
+        for (const id of ids) if (held?.has(id) === false) void this.#options.handOver.move(id, place, 'missing');
       }),
     );
   }
 
-  /** Somebody ended the session and died, or a worker did not answer: those still in the registry are asked again. */
-  private async finish(record: SessionRecord, workers: WorkerSnapshot): Promise<void> {
+  /** Closes stages that are left of an ended session, because a gateway exited or a worker did not answer. */
+  async #closeLeftStages(record: SessionRecord, workers: WorkerSnapshot): Promise<void> {
     const entries = Object.entries(record.placement) as [WorkerName, { instanceId: string }][];
     const placement = Object.fromEntries(
       entries.filter(([service, { instanceId }]) => workers.has(service, instanceId)),
     );
-    await this.o.sessions.release(record.id, placement, 'failed');
+    await this.#options.sessions.release(record.id, placement, 'failed');
   }
 
-  private forget(all: readonly StoredSession[]): void {
+  #forgetRemoved(all: readonly StoredSession[]): void {
     const present = new Set(all.map(({ record }) => record.id));
-    for (const map of [this.watched, this.missingSince])
+    this.#options.idle.forget(present);
+    for (const map of [this.#observed, this.#missingSince])
       for (const id of map.keys()) if (!present.has(id)) map.delete(id);
   }
 }

@@ -1,8 +1,9 @@
-import { OPEN_ORDER, REASONS, SESSION_ID_LENGTH } from '@talkmesh/contracts';
+import { OPEN_ORDER, REASONS, SESSION_ID_LENGTH, sessionChoices } from '@talkmesh/contracts';
 import { z } from 'zod';
+import { limitsShape } from './grants.js';
 import { pictureHints } from './picture/picture-hints.js';
 
-/** Longest line the avatar says at once, characters. */
+/** Longest text of one `say` request, characters. */
 export const MAX_TEXT_CHARACTERS = 2_000;
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'has 1 to 41 characters of a-z, 0-9 and -');
@@ -13,17 +14,70 @@ export const sessionId = z
   .regex(/^[0-9a-hjkmnp-tv-z]+$/, 'is 20 characters of 0-9 and a-z without i, l, o, u')
   .describe('Session id');
 
+const livekitName = z.string().min(1).max(200);
+
+/** A LiveKit room that shows the avatar. */
+export const livekitTransport = z
+  .strictObject({
+    url: z
+      .string()
+      .max(500)
+      .optional()
+      .describe('ws:// or wss:// URL of an allowed server; the first one when left out'),
+    token: z
+      .string()
+      .max(8192)
+      .optional()
+      .describe("LiveKit access token of the avatar's participant; for a deployment without a key for that server"),
+    room: livekitName.optional().describe('Name of the room, when the deployment makes the token'),
+    identity: livekitName.optional().describe('Of the avatar in the room; avatar-<session id> when left out'),
+    agent: livekitName
+      .optional()
+      .describe('Identity of the LiveKit agent on whose behalf the avatar publishes (lk.publish_on_behalf)'),
+  })
+  .refine(({ token, room }) => (token === undefined) !== (room === undefined), {
+    message: 'needs either token or room',
+  })
+  .refine(({ token, identity }) => token === undefined || identity === undefined, {
+    message: 'has the identity in its token: leave identity out',
+  });
+
 export const createSessionBody = z.strictObject({
-  avatar: name.describe('Id of one of GET /v1/avatars'),
-  provider: name.default('parrot').describe('Who decides what the avatar says'),
-  output: z.enum(['webrtc', 'record']).default('webrtc').describe('A live call, or frames for RecordService'),
+  avatar: name.describe('Id of an avatar from GET /v1/avatars'),
+  provider: name
+    .optional()
+    .describe(
+      'The conversation provider, which decides what the avatar says; the default of the deployment when left out',
+    ),
+  output: z
+    .enum(['webrtc', 'record'])
+    .default('webrtc')
+    .describe('webrtc: a live talk in the browser; record: frames for RecordService'),
   seed: z
     .number()
     .int()
     .min(0)
     .max(Number.MAX_SAFE_INTEGER)
     .optional()
-    .describe('Seed of the noise; random when left out'),
+    .describe('Seed of the noise of the model; random when left out'),
+  transport: z
+    .strictObject({ livekit: livekitTransport })
+    .optional()
+    .describe('Where the avatar is shown; WHEP when left out'),
+  ...sessionChoices.shape,
+  ...limitsShape,
+  providerKey: z
+    .string()
+    .max(4096)
+    .regex(/^[\x21-\x7e]*$/, 'has no spaces and only ASCII characters')
+    .optional()
+    .describe('A key of this session for the provider; it is neither stored nor logged'),
+});
+
+/** What the model reads as the result of its call: text, or JSON. */
+export const toolResultBody = z.strictObject({
+  callId: z.string().min(1).max(200).describe('From the event tool.call'),
+  output: z.union([z.string().max(20_000), z.record(z.string(), z.unknown()), z.array(z.unknown())]),
 });
 
 export const session = z.object({
@@ -31,12 +85,16 @@ export const session = z.object({
   state: z.enum(['opening', 'open', 'ended']),
   avatar: z.string(),
   provider: z.string(),
+  voice: z.string(),
+  language: z.string(),
   output: z.enum(['webrtc', 'record']),
   seed: z.number().int(),
+  transport: z
+    .object({ livekit: z.object({ url: z.string(), room: z.string(), identity: z.string() }) })
+    .optional()
+    .describe('The LiveKit room that shows the avatar'),
   createdAtMs: z.number().describe('Unix milliseconds'),
-  placement: z
-    .partialRecord(z.enum(OPEN_ORDER), z.string())
-    .describe('Service name to the instance that holds the session'),
+  placement: z.partialRecord(z.enum(OPEN_ORDER), z.string()).describe('Instance that holds the session, by service'),
 });
 export const createdSession = z.object({
   session,
@@ -60,18 +118,27 @@ export const sessionStats = z.object({
       itemsOut: count,
       dropped: count,
       late: count,
-      paused: z.boolean().optional().describe('The call is paused; told by score-model'),
-      p50Ms: z.number().describe('Compute time of the stage per chunk (per frame at the edges), milliseconds'),
+      streamSamples: z
+        .number()
+        .optional()
+        .describe('Samples per channel accepted of the running or last StreamAudio; reported by audio-ingest only'),
+      paused: z.boolean().optional().describe('Whether the session is paused; reported by score-model only'),
+      p50Ms: z
+        .number()
+        .describe('Median compute time per chunk (per frame in audio-ingest and webrtc-egress), milliseconds'),
       p95Ms: z.number(),
     }),
   ),
 });
 
 export const sayBody = z.strictObject({ text: z.string().trim().min(1).max(MAX_TEXT_CHARACTERS) });
-export const said = z.object({ turn: z.number().int() });
+export const said = z.object({
+  turn: z.number().int(),
+  cancelled: z.boolean().describe('True when an interrupt came before the first sound: nothing of the line is spoken'),
+});
 export const interrupted = z.object({ interrupted: z.boolean().describe('False when nothing was being said') });
-export const paused = z.object({ paused: z.boolean().describe('False when it was paused already') });
-export const resumed = z.object({ resumed: z.boolean().describe('False when it was not paused') });
+export const paused = z.object({ paused: z.boolean().describe('False when the session was paused already') });
+export const resumed = z.object({ resumed: z.boolean().describe('False when the session was not paused') });
 export const beaconBody = z.strictObject({ token: z.string().max(4096) });
 export const issuedToken = z.object({ token: z.string(), tokenExpiresAtMs: z.number().int() });
 
@@ -84,14 +151,14 @@ export const avatarList = z.object({
     z.object({
       id: name,
       name: z.string(),
-      style: z.string().describe('"own" for a picture of the caller, which is deleted after a while'),
+      style: z.string().describe('"own" for a picture that the caller uploaded, which expires'),
       image: z.string().describe('Path of the picture, PNG'),
       expiresAtMs: z.number().optional().describe('Unix milliseconds; own pictures only'),
     }),
   ),
 });
 
-/** The style of people's own pictures in lists. */
+/** The style of own pictures in lists. */
 export const OWN_STYLE = 'own';
 
 export const createAvatarBody = pictureHints.extend({
@@ -106,8 +173,8 @@ export const ownAvatar = z.object({
   name: z.string(),
   style: z.string(),
   image: z.string().describe('Path of the picture as the model uses it, PNG'),
-  landmarks: ofFace(at).describe('Pixels of that picture; left and right are the viewer\u2019s'),
-  boxes: ofFace(around).optional().describe('What moves'),
+  landmarks: ofFace(at).describe('Pixels of that picture; left and right as seen by the viewer'),
+  boxes: ofFace(around).optional().describe('The rectangles that the model animates'),
   source: z
     .object({
       width: z.number().int(),
@@ -115,15 +182,17 @@ export const ownAvatar = z.object({
       crop: z.object({ left: z.number(), top: z.number(), side: z.number() }),
       landmarks: ofFace(at),
     })
-    .describe('The picture that was sent, turned upright, and what was taken of it'),
+    .describe('Size of the uploaded picture after it was turned upright, and the part of it that is used'),
   verdict: z
     .object({
-      fits: z.boolean().describe('Whether the model was trained for such a picture'),
-      reasons: z.array(z.object({ code: z.string(), text: z.string() })).describe('Why not, gravest first'),
+      fits: z.boolean().describe('Whether the model was trained for pictures like this one'),
+      reasons: z
+        .array(z.object({ code: z.string(), text: z.string() }))
+        .describe('Reasons against it, most severe first'),
     })
-    .describe('What to expect'),
+    .describe('How well the picture suits the model'),
   createdAtMs: z.number(),
-  expiresAtMs: z.number().describe('Unix milliseconds; then the picture is deleted'),
+  expiresAtMs: z.number().describe('Unix milliseconds; the picture is deleted then'),
 });
 
 export const problem = z
@@ -131,8 +200,8 @@ export const problem = z
     type: z.string(),
     title: z.string(),
     status: z.number().int(),
-    detail: z.string().describe('What to do about it'),
-    reason: z.enum(Object.keys(REASONS) as [string, ...string[]]).describe('The stable name programs match on'),
+    detail: z.string().describe('What happened and what to do'),
+    reason: z.enum(Object.keys(REASONS) as [string, ...string[]]).describe('Stable name for programs to match'),
     retryable: z.boolean(),
     retryAfterMs: z.number().optional(),
   })

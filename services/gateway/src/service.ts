@@ -5,55 +5,87 @@ import {
   MeshError,
   PICTURES_BUCKET,
   SESSIONS_BUCKET,
+  type SessionRecord,
   WORKERS_BUCKET,
 } from '@talkmesh/contracts';
 import { envName, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
+import { IceServers } from '@talkmesh/webrtc';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { Audit } from './audit.js';
 import { Auth } from './auth.js';
-import { AvatarCatalogue } from './avatars.js';
+import { AvatarCatalogue } from './avatar-catalogue.js';
 import type { Config } from './config.js';
 import { GrpcAccess } from './grpc/access.js';
 import { audioProxy, recordProxy } from './grpc/proxies.js';
 import { sessionService } from './grpc/session-service.js';
 import { HandOver } from './handover.js';
+import { HealthWatch } from './health-watch.js';
 import { avatarOperations } from './http/avatar-routes.js';
 import { eventOperations } from './http/event-routes.js';
+import { grantOperations } from './http/grant-routes.js';
 import { ownAvatarOperations } from './http/own-avatar-routes.js';
+import { realtimeOperations } from './http/realtime-routes.js';
 import type { Operation } from './http/routes.js';
 import { createHttp } from './http/server.js';
 import { sessionOperations } from './http/session-routes.js';
 import { signallingOperations } from './http/signalling-routes.js';
+import { IdleWatch } from './idle-watch.js';
+import { LivekitRooms } from './livekit-rooms.js';
+import { followMeshEvents } from './mesh-events.js';
 import { MeshReadiness } from './mesh-readiness.js';
 import { openApi } from './openapi.js';
 import { OwnAvatars } from './own-avatars.js';
-import { buildPage, pageOperations } from './page-assets.js';
-import { workerInspector } from './picture/inspect.js';
+import { loadPage, pageOperations } from './page-assets.js';
+import { workerInspector } from './picture/face-inspector.js';
 import { RateLimit } from './rate-limit.js';
+import type { RealtimeConnection } from './realtime/realtime-connection.js';
 import { Reaper } from './reaper.js';
+import { watchSecrets } from './secrets.js';
+import { SessionAccess } from './session-access.js';
 import { SESSION_TTL_MS, SessionStore } from './session-store.js';
 import { Sessions } from './sessions.js';
-import { Stages } from './stages.js';
-import { WorkerDirectory } from './worker-directory.js';
-import { WorkerWatch } from './worker-watch.js';
+import { StageClient } from './stage-client.js';
+import { StreamLimits } from './stream-limits.js';
+import { Webhooks } from './webhooks/webhooks.js';
+import { WorkerDirectory, WorkerRegistry } from './worker-directory.js';
 
 const API_VERSION = '1';
+/** An event stream checks its session once in this many heartbeats. */
+const CHECK_HEARTBEATS = 15;
 const FIRST_MESSAGE_MS = 10_000;
 
-/** Wires the edge: store and registry in NATS, stages over gRPC, REST and gRPC in front of the same sessions. */
+/** Wires the gateway: session store and worker registry in NATS, stages over gRPC, and one `Sessions` behind REST and gRPC. */
 export async function startGateway(context: ServiceContext<Config>): Promise<RunningService> {
-  const { config, log, metrics, bus, signal: draining } = context;
-  const [avatars, page] = await Promise.all([AvatarCatalogue.load(config.model), buildPage()]);
-  const store = new SessionStore(await bus.kv(SESSIONS_BUCKET, { ttlMs: SESSION_TTL_MS }));
-  const directory = new WorkerDirectory(await bus.kv(WORKERS_BUCKET, { ttlMs: config.registryTtlMs }));
+  const { config, log, metrics, bus, peerSecurity, signal: draining } = context;
   const own = await openOwnAvatars(context);
-  avatars.own = own;
+  const [avatars, page] = await Promise.all([AvatarCatalogue.load(config.model, own), loadPage()]);
+  const ice = IceServers.load(config);
+  const store = new SessionStore(await bus.kv(SESSIONS_BUCKET, { ttlMs: SESSION_TTL_MS }));
+  const registry = new WorkerRegistry(await bus.kv(WORKERS_BUCKET, { ttlMs: config.registryTtlMs }));
+  const watch = new HealthWatch({
+    ...config,
+    cutOffMs: config.workerCutOffMs,
+    registry,
+    bus,
+    peerSecurity,
+    log,
+    metrics,
+  });
+  const directory = new WorkerDirectory(registry, watch.eligibilityOf, peerSecurity);
   const auth = new Auth(config);
+  const audit = new Audit(log);
+  const sessionAccess = new SessionAccess(store, audit);
+  const limits = new StreamLimits();
   const rateLimit = new RateLimit({ perSecond: config.rateLimitPerSecond, burst: config.rateLimitBurst });
-  const stages = new Stages({ ...config, directory, store, manifest: avatars.manifest, log, metrics });
-  const sessions = new Sessions({ store, directory, stages, avatars, bus, limits: config, log, metrics, draining });
-  const watch = new WorkerWatch({ ...config, cutOffMs: config.workerCutOffMs, directory, bus, log, metrics });
-  directory.standingOf = watch.standingOf;
+  const stopWatching = watchSecrets(config.secretSettings, (secrets) => auth.replaceSecrets(secrets), log);
+  const rooms = new LivekitRooms({ ...config, tokenSecrets: () => auth.tokenSecrets });
+  const stages = new StageClient({ ...config, directory, store, manifest: avatars.manifest, rooms, log, metrics });
+  const { defaultProvider } = config;
+  const session = { store, directory, stages, avatars, rooms, bus, limits: config, defaultProvider };
+  const webhooks = new Webhooks({ ...config, ownerOf: (id) => store.ownerOf(id), log, metrics });
+  const onOpened = (record: SessionRecord): void => webhooks.onOpened(record);
+  const sessions = new Sessions({ ...session, log, metrics, draining, onOpened });
   const isBack = (instanceId: string): boolean => watch.stateOf(instanceId) === 'up';
   const handOver = new HandOver({ ...config, store, stages, sessions, bus, isBack, log, metrics });
   watch.start({
@@ -63,27 +95,51 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   });
   const readiness = new MeshReadiness({ directory, watch, model: avatars.model });
   const stateOf = (instanceId: string) => watch.stateOf(instanceId);
-  const reaper = new Reaper({ ...config, bus, store, sessions, directory, stages, handOver, stateOf, log, metrics });
-  const listeners = metrics.gauge('talkmesh_event_listeners', 'Open streams of server-sent events');
+  const reaper = new Reaper({
+    ...config,
+    store,
+    idle: new IdleWatch(bus),
+    sessions,
+    directory,
+    stages,
+    handOver,
+    stateOf,
+    log,
+    metrics,
+  });
+  const events = followMeshEvents(bus, (event) => {
+    reaper.onEvent(event);
+    webhooks.onEvent(event);
+  });
+  const subscribers = metrics.gauge('talkmesh_event_listeners', 'Open streams of server-sent events');
   const heartbeatMs = config.eventHeartbeatMs;
+  const checkMs = CHECK_HEARTBEATS * heartbeatMs;
+  const connections = new Set<RealtimeConnection>();
 
   const api = [
     ...sessionOperations(sessions, auth),
-    ...eventOperations({ sessions, heartbeatMs, draining, listeners }),
-    ...signallingOperations(sessions),
+    ...grantOperations(auth),
+    ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
+    ...signallingOperations({ sessions, ice, auth }),
+    ...realtimeOperations({
+      ...{ sessions, directory, bus, ice, limits, checkMs, draining, connections, log },
+      ...{ corsOrigins: config.corsOrigins, maxSessionMs: config.maxSessionMs },
+      defaultAvatar: avatars.all[0]?.id ?? '',
+    }),
     ...avatarOperations(avatars),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,
+      audit,
       inspect: workerInspector({ ...config, directory, model: avatars.model, log }),
       ...config,
     }),
   ];
   const operations = [...api, documentOperation(api), ...pageOperations(page)];
-  const http = createHttp({ ...config, operations, auth, rateLimit, log, metrics });
+  const http = createHttp({ ...config, operations, auth, access: sessionAccess, rateLimit, log, metrics });
   const httpAddress = await listen(http, config);
 
-  const access = new GrpcAccess(auth, rateLimit);
+  const access = new GrpcAccess(auth, sessionAccess, rateLimit);
   const proxied = {
     sessions,
     directory,
@@ -94,16 +150,20 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   };
   return {
     grpc: [
-      sessionService({ sessions, auth, access, heartbeatMs, draining }),
+      sessionService({ sessions, auth, access, limits, checkMs, draining }),
       audioProxy(proxied),
       recordProxy(proxied),
     ],
     ready: { httpAddress },
-    readiness: () => readiness.ask(),
+    readiness: () => readiness.check(),
     async [Symbol.asyncDispose]() {
+      stopWatching();
       watch.stop();
+      events.unsubscribe();
+      webhooks.stop();
       await reaper.stop();
       await handOver.stop();
+      for (const connection of connections) await connection.drain();
       await http.close();
       own.stop();
       directory.close();
@@ -117,7 +177,8 @@ async function openOwnAvatars({ bus, config, log }: ServiceContext<Config>): Pro
     bus.kv(AVATARS_BUCKET, { ttlMs: MAX_AVATAR_TTL_MS }),
   ]);
   const ttlMs = config.avatarTtlHours * 3_600_000;
-  return new OwnAvatars({ pictures, records, ttlMs, maxAvatars: config.maxAvatars, log });
+  const [idKey = ''] = config.secrets.tokenSecrets;
+  return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars: config.maxAvatars, log });
 }
 
 function documentOperation(api: readonly Operation[]): Operation {

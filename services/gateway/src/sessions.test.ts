@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { MeshError, OPEN_ORDER } from '@talkmesh/contracts';
-import { API_KEY, FakeMesh, until } from './testing/fake-mesh.js';
+import { until } from '@talkmesh/service-kit/testing';
+import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
 
 let mesh: FakeMesh;
 before(async () => {
@@ -15,7 +16,7 @@ after(() => mesh[Symbol.asyncDispose]());
 
 type Problem = { reason: string; detail: string; retryable: boolean; retryAfterMs?: number; status: number };
 
-/** Makes one worker behave for the length of a test. */
+/** Replaces the behaviour of one worker during a test. */
 async function during<K extends keyof T, T extends object>(
   target: T,
   key: K,
@@ -34,7 +35,7 @@ async function during<K extends keyof T, T extends object>(
 const create = (body: object = { avatar: 'ada' }) => mesh.call<Problem>('POST', '/v1/sessions', { body });
 const heldAnywhere = (): number => OPEN_ORDER.reduce((sum, service) => sum + mesh.workers[service].opened.size, 0);
 
-test('a session opens every stage once, consumers first, with the numbers of the manifest', async () => {
+test('a session opens every stage once, consumers first, with sizes and rates of the manifest', async () => {
   const order: string[] = [];
   for (const service of OPEN_ORDER)
     mesh.workers[service].onOpen = async () => {
@@ -50,7 +51,13 @@ test('a session opens every stage once, consumers first, with the numbers of the
   );
   assert.deepEqual(order, [...OPEN_ORDER]);
   const opened = (service: (typeof OPEN_ORDER)[number]) => mesh.workers[service].opened.get(id);
-  assert.deepEqual(opened('webrtc-egress')?.egress, { sink: 'SINK_WEBRTC', width: 64, height: 64, fps: 25 });
+  assert.deepEqual(opened('webrtc-egress')?.egress, {
+    sink: 'SINK_WEBRTC',
+    width: 64,
+    height: 64,
+    fps: 25,
+    livekit: null,
+  });
   assert.deepEqual(opened('score-model')?.score, { avatar: 'ada', seed: 5, unpaced: false });
   assert.deepEqual(opened('vae-decode')?.decode, { avatar: 'ada' });
   assert.equal(opened('audio-llm-bridge')?.bridge?.provider, 'parrot');
@@ -79,7 +86,7 @@ test('a session opens every stage once, consumers first, with the numbers of the
   assert.deepEqual([say.status, say.body.reason], [410, 'SESSION_ENDED']);
 });
 
-test('a recording is unpaced, an external provider needs no voice detection, seeds differ', async () => {
+test('a recording is unpaced, an external provider disables voice detection, and seeds differ', async () => {
   const first = await mesh.session({ output: 'record', provider: 'external' });
   const second = await mesh.session();
   const { 'score-model': score, 'webrtc-egress': egress, 'audio-ingest': ingest } = mesh.workers;
@@ -92,16 +99,16 @@ test('a recording is unpaced, an external provider needs no voice detection, see
   for (const { session } of [first, second]) await mesh.call('DELETE', `/v1/sessions/${session}`);
 });
 
-test('what is wrong with a request is said field by field', async () => {
-  for (const [body, status, reason, says] of [
-    [{ avatar: 'nobody' }, 404, 'AVATAR_NOT_FOUND', /ada, bo/],
+test('the error of an invalid request names every wrong field', async () => {
+  for (const [body, status, reason, expected] of [
+    [{ avatar: 'unknown' }, 404, 'AVATAR_NOT_FOUND', /ada, bo/],
     [{}, 400, 'ARGUMENT_INVALID', /avatar/],
     [{ avatar: 'ada', seed: -1, output: 'fax', more: 1 }, 400, 'ARGUMENT_INVALID', /seed.*output|output.*seed/],
     [{ avatar: '../etc' }, 400, 'ARGUMENT_INVALID', /avatar/],
   ] as const) {
     const answer = await create(body);
     assert.deepEqual([answer.status, answer.body.reason, answer.body.retryable], [status, reason, false]);
-    assert.match(answer.body.detail, says);
+    assert.match(answer.body.detail, expected);
     assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/);
   }
   const text = await mesh.call<Problem>('POST', '/v1/sessions', { body: '{"avatar":' });
@@ -109,7 +116,7 @@ test('what is wrong with a request is said field by field', async () => {
   assert.equal(heldAnywhere(), 0);
 });
 
-test('without a ready worker there is NO_WORKER with the time to wait, and what was opened is closed', async () => {
+test('without a ready worker the error is NO_WORKER with retryAfterMs, and opened stages are closed', async () => {
   await mesh.workers['vae-decode'].register({ state: 'draining' });
   const answer = await create();
   await mesh.workers['vae-decode'].register({ state: 'ready' });
@@ -120,20 +127,20 @@ test('without a ready worker there is NO_WORKER with the time to wait, and what 
   assert.equal(mesh.workers['webrtc-egress'].closed.at(-1)?.reason, 'failed');
 });
 
-test('a worker of another model is not asked', async () => {
+test('a worker of another model is not called', async () => {
   await mesh.workers['score-model'].register({ model: 'other@1' });
   const answer = await create();
   await mesh.workers['score-model'].register({ model: 'nano@9' });
   assert.equal(answer.body.reason, 'NO_WORKER');
 });
 
-test('the least loaded worker is asked first, a full one hands over to the next, all full is SESSION_LIMIT', async () => {
+test('the least loaded worker is tried first, then the next; SESSION_LIMIT when all are full', async () => {
   const second = await mesh.addWorker({ service: 'score-model', capacity: 1 });
   const first = mesh.workers['score-model'];
   await first.register({ sessions: 3, capacity: 4 });
   const a = await mesh.session();
   assert.ok(second.opened.has(a.session), 'the empty one');
-  // The registry still says that it is empty: only its refusal tells.
+  // The registry still reports it as empty; only its refusal shows that it is full.
   const b = await mesh.session();
   assert.ok(first.opened.has(b.session), 'the next one');
   await during(
@@ -152,7 +159,7 @@ test('the least loaded worker is asked first, a full one hands over to the next,
   assert.equal(heldAnywhere() + second.opened.size, 0);
 });
 
-test('a dead worker hands over to the next', async () => {
+test('after a dead worker the next one is tried', async () => {
   const dead = await mesh.addWorker({ service: 'audio-ingest' });
   await dead.die();
   await dead.register();
@@ -164,7 +171,7 @@ test('a dead worker hands over to the next', async () => {
   await mesh.workers['audio-ingest'].register();
 });
 
-test('a worker that hangs is left behind and told to close in case it opened after all', async () => {
+test('after a worker that hangs the next one is tried, and the first is asked to close what it may have opened', async () => {
   const slow = await mesh.addWorker({ service: 'vae-decode' });
   slow.onOpen = () => new Promise((resolve) => setTimeout(resolve, 600));
   await mesh.workers['vae-decode'].register({ sessions: 3 });
@@ -176,7 +183,7 @@ test('a worker that hangs is left behind and told to close in case it opened aft
   await mesh.workers['vae-decode'].register();
 });
 
-test('a refusal that is the request’s fault is passed on at once and rolled back', async () => {
+test('a refusal of an invalid request is returned at once and opened stages are closed', async () => {
   const bridge = mesh.workers['audio-llm-bridge'];
   await during(
     bridge,
@@ -193,7 +200,7 @@ test('a refusal that is the request’s fault is passed on at once and rolled ba
   assert.deepEqual(list.body.sessions, []);
 });
 
-test('a broken worker does not leak what broke it', async () => {
+test('details of a broken worker are not disclosed to the caller', async () => {
   await during(
     mesh.workers['score-model'],
     'onOpen',
@@ -207,7 +214,7 @@ test('a broken worker does not leak what broke it', async () => {
   assert.equal(heldAnywhere(), 0);
 });
 
-test('a session that is ended while it opens is closed everywhere', async () => {
+test('a session that is ended while it opens is closed on every worker', async () => {
   let reached: (id: string) => void = () => undefined;
   const opening = new Promise<string>((resolve) => {
     reached = resolve;
@@ -232,7 +239,7 @@ test('a session that is ended while it opens is closed everywhere', async () => 
   assert.equal(heldAnywhere(), 0);
 });
 
-test('a caller that goes away while the session opens leaves nothing behind', async () => {
+test('when the caller disconnects while the session opens, every stage is closed', async () => {
   const stop = new AbortController();
   const egress = mesh.workers['vae-decode'];
   const slowly = (): Promise<void> => {
@@ -254,7 +261,7 @@ test('a caller that goes away while the session opens leaves nothing behind', as
   });
 });
 
-test('a stage that does not close in time does not hold up the others', async () => {
+test('a stage that does not close in time does not delay the others', async () => {
   const { session } = await mesh.session();
   await during(
     mesh.workers['score-model'],
@@ -269,10 +276,10 @@ test('a stage that does not close in time does not hold up the others', async ()
   await until('closed late', () => heldAnywhere() === 0);
 });
 
-test('text is said, speech interrupted, paused and resumed by the bridge of the session', async () => {
+test('say, interrupt, pause and resume reach the bridge of the session', async () => {
   const { session, token } = await mesh.session();
   const say = await mesh.call('POST', `/v1/sessions/${session}/say`, { body: { text: ' hello ' }, bearer: token });
-  assert.deepEqual([say.status, say.body], [200, { turn: 7 }]);
+  assert.deepEqual([say.status, say.body], [200, { turn: 7, cancelled: false }]);
   assert.deepEqual(mesh.workers['audio-llm-bridge'].said.at(-1), { sessionId: session, text: 'hello' });
   const interrupt = await mesh.call('POST', `/v1/sessions/${session}/interrupt`, { bearer: token });
   assert.deepEqual([interrupt.status, interrupt.body], [200, { interrupted: true }]);
@@ -298,21 +305,25 @@ test('text is said, speech interrupted, paused and resumed by the bridge of the 
       });
       assert.deepEqual(
         [refused.status, refused.body.reason, refused.body.detail],
-        [424, 'TTS_UNAVAILABLE', 'install espeak-ng'],
+        [424, 'TTS_UNAVAILABLE', 'Install espeak-ng.'],
       );
     },
   );
   await mesh.call('DELETE', `/v1/sessions/${session}`, { bearer: token });
 });
 
-test('a gateway that drains refuses new sessions and serves the others', async () => {
+test('a draining gateway refuses new sessions and serves open ones', async () => {
   const leaving = await mesh.addGateway();
   const { session } = await mesh.session();
   const events = await fetch(`${leaving.url}/v1/sessions/${session}/events`, {
     headers: { authorization: `Bearer ${API_KEY}` },
   });
   leaving.context.drain();
-  assert.match(await events.text(), /^retry: 1000/, 'listeners are let go, to listen elsewhere');
+  assert.match(
+    await events.text(),
+    /^retry: 1000/,
+    'event streams are closed, so that subscribers reconnect to another gateway',
+  );
   const refused = await mesh.call<Problem>('POST', '/v1/sessions', { body: { avatar: 'ada' }, gateway: leaving });
   assert.deepEqual([refused.status, refused.body.reason, refused.body.retryable], [503, 'DRAINING', true]);
   assert.ok(refused.headers.get('retry-after'));
@@ -322,7 +333,7 @@ test('a gateway that drains refuses new sessions and serves the others', async (
   assert.equal(heldAnywhere(), 0);
 });
 
-test('the limit of sessions holds for gateways that create at the same moment', async () => {
+test('the session limit holds when several gateways create sessions at the same moment', async () => {
   const [one, two] = [
     await mesh.addGateway({ TALKMESH_MAX_SESSIONS: '2' }),
     await mesh.addGateway({ TALKMESH_MAX_SESSIONS: '2' }),
@@ -341,7 +352,7 @@ test('the limit of sessions holds for gateways that create at the same moment', 
   assert.equal(heldAnywhere(), 0);
 });
 
-test('the stages tell how a session is going; one that does not answer is left out', async () => {
+test('statistics come from every stage; one that does not answer is left out', async () => {
   const [one, two] = [await mesh.session(), await mesh.session()];
   const stats = () =>
     mesh.call<{ stages: Record<string, { chunk: number; p50Ms: number }> }>(

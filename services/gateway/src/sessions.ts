@@ -1,185 +1,245 @@
 import { randomInt } from 'node:crypto';
 import {
+  EVENT_VERSION,
   MeshError,
-  type MeshEvent,
   newSessionId,
   OPEN_ORDER,
   type Reason,
+  type SessionChoices,
+  type SessionLimits,
   type SessionRecord,
   type WorkerName,
 } from '@talkmesh/contracts';
 import { type Bus, callUnary, type Logger, type Metrics } from '@talkmesh/service-kit';
-import type { AvatarCatalogue } from './avatars.js';
+import type { z } from 'zod';
+import type { KeyPrincipal } from './auth.js';
+import type { AvatarCatalogue } from './avatar-catalogue.js';
+import { type StreamedEvent, streamEvents } from './event-stream.js';
+import { limitsOf } from './grants.js';
+import type { LivekitRooms } from './livekit-rooms.js';
+import type { createSessionBody } from './schemas.js';
 import type { SessionStore, StoredSession } from './session-store.js';
-import type { StageStats, Stages } from './stages.js';
+import type { StageClient, StageStats } from './stage-client.js';
 import type { WorkerDirectory } from './worker-directory.js';
 
 export interface NewSession {
+  /** The caller's API key. */
+  readonly owner: string;
+  /** May use own pictures of every key. */
+  readonly isAdmin: boolean;
   readonly avatar: string;
-  readonly provider: string;
+  /** Undefined: the deployment's default. */
+  readonly provider: string | undefined;
+  readonly choices: SessionChoices;
+  /** Given to the bridge and kept nowhere else. */
+  readonly providerKey: string | undefined;
   readonly output: 'webrtc' | 'record';
+  /** Undefined: viewers come over WHEP. */
+  readonly transport: z.output<typeof createSessionBody>['transport'];
   readonly seed: number | undefined;
+  readonly limits: SessionLimits;
 }
 
-export interface SessionLimits {
+/** A checked request of REST or gRPC, and the API key that makes it. */
+export function newSession(
+  body: z.output<typeof createSessionBody>,
+  { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
+): NewSession {
+  const { avatar, provider, output, transport, seed, providerKey, maxSeconds, idleSeconds, origins, ...choices } = body;
+  if (transport !== undefined && output === 'record')
+    throw new MeshError('ARGUMENT_INVALID', 'output "record" has no transport: leave transport out');
+  const limits = limitsOf({ maxSeconds, idleSeconds, origins });
+  return { owner, isAdmin, avatar, provider, output, transport, seed, providerKey, choices, limits };
+}
+
+export interface MeshLimits {
   readonly maxSessions: number;
   readonly createDeadlineMs: number;
-  /** How long all stages of a call together may wait for workers that are not there yet, milliseconds. */
+  /** How long the opening of a session may wait for workers that are not ready yet, all stages together, milliseconds. */
   readonly placementWaitMs: number;
   readonly callDeadlineMs: number;
 }
 
+export interface WatchOptions {
+  /** How often the session's record is read. */
+  readonly checkMs: number;
+  /** The last event that the caller received; undefined: it has none. */
+  readonly lastEventId: string | undefined;
+}
+
+interface CommandAnswers {
+  readonly interrupt: { readonly interrupted: boolean };
+  readonly pause: { readonly paused: boolean };
+  readonly resume: { readonly resumed: boolean };
+}
+export type ConversationCommand = keyof CommandAnswers;
+
 export interface SessionsOptions {
   readonly store: SessionStore;
   readonly directory: WorkerDirectory;
-  readonly stages: Stages;
+  readonly stages: StageClient;
   readonly avatars: AvatarCatalogue;
-  readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'forgetRetained'>;
-  readonly limits: SessionLimits;
+  readonly rooms: Pick<LivekitRooms, 'admit'>;
+  readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'readBack' | 'flush' | 'deleteRetained'>;
+  readonly limits: MeshLimits;
+  readonly defaultProvider: string;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Aborted when this gateway drains: sessions go on, new ones are refused. */
+  /** Aborted when this gateway drains: open sessions continue, new ones are refused. */
   readonly draining: AbortSignal;
+  /** Called when a session was opened. */
+  readonly onOpened: (record: SessionRecord) => void;
 }
 
-/** Why a session ended: a word for workers and metrics, and what listeners are told. */
+/** Why a session ended: `reason` for workers and metrics, `cause` for the `session.ended` event. */
 export interface Ending {
   readonly reason: 'ended' | 'viewer-gone' | 'failed';
   readonly cause: string;
-  /** Told as an `error` event first. */
+  /** Published as an `error` event before `session.ended`. */
   readonly failure?: { readonly service: WorkerName; readonly reason: Reason; readonly message: string };
 }
 
-/** The life of sessions, for REST and gRPC alike. Holds nothing: the KV bucket is the truth. */
+/** Life cycle of sessions for REST and gRPC. Stateless: the KV bucket in NATS is the only record, so any gateway can serve any session. */
 export class Sessions {
-  private readonly o: SessionsOptions;
-  private readonly created;
-  private readonly endings;
-  private readonly openSeconds;
+  readonly #options: SessionsOptions;
+  readonly #created;
+  readonly #endings;
+  readonly #openSeconds;
 
   constructor(options: SessionsOptions) {
-    this.o = options;
+    this.#options = options;
     const { metrics } = options;
-    this.created = metrics.counter('talkmesh_sessions_created_total', 'Sessions asked for', ['outcome']);
-    this.endings = metrics.counter('talkmesh_sessions_ended_total', 'Sessions ended', ['reason']);
-    this.openSeconds = metrics.histogram('talkmesh_session_open_seconds', 'Time to open all stages of a session');
+    this.#created = metrics.counter('talkmesh_sessions_created_total', 'Requests to create a session', ['outcome']);
+    this.#endings = metrics.counter('talkmesh_sessions_ended_total', 'Sessions ended', ['reason']);
+    this.#openSeconds = metrics.histogram('talkmesh_session_open_seconds', 'Time to open all stages of a session');
   }
 
   /**
-   * Places and opens a session; when it fails, whatever was opened is closed again.
-   * @throws MeshError AVATAR_NOT_FOUND, PROVIDER_UNKNOWN, DRAINING, SESSION_LIMIT, NO_WORKER, NATS_UNAVAILABLE, CANCELLED
+   * Places and opens a session. On failure the stages that were opened are closed again.
+   * @throws MeshError AVATAR_NOT_FOUND, PROVIDER_UNKNOWN, PROVIDER_FAILED, PERMISSION_DENIED, ROOM_REFUSED, ROOM_UNREACHABLE, DRAINING, SESSION_LIMIT, NO_WORKER, NATS_UNAVAILABLE, CANCELLED
    */
   async create(request: NewSession, signal: AbortSignal): Promise<SessionRecord> {
-    const stop = this.openSeconds.startTimer();
+    const stop = this.#openSeconds.startTimer();
     try {
-      const record = await this.place(request, signal);
-      this.created.inc({ outcome: 'ok' });
+      const record = await this.#place(request, signal);
+      this.#created.inc({ outcome: 'ok' });
       stop();
-      this.o.log.info({ sessionId: record.id, avatar: record.avatar, output: record.output }, 'session opened');
+      this.#options.log.info({ sessionId: record.id, avatar: record.avatar, output: record.output }, 'session opened');
+      this.#options.onOpened(record);
       return record;
     } catch (thrown) {
       const error = MeshError.from(thrown);
-      this.created.inc({ outcome: error.reason });
+      this.#created.inc({ outcome: error.reason });
       throw error;
     }
   }
 
   async get(id: string): Promise<SessionRecord> {
-    return (await this.o.store.get(id)).record;
+    return (await this.#options.store.get(id)).record;
+  }
+
+  /** @throws MeshError SESSION_NOT_FOUND */
+  ownerOf(id: string): Promise<string> {
+    return this.#options.store.ownerOf(id);
   }
 
   /** @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
   getLive(id: string): Promise<SessionRecord> {
-    return this.o.store.getLive(id);
+    return this.#options.store.getLive(id);
   }
 
-  /** Sessions that have not ended, oldest first. */
-  async list(): Promise<SessionRecord[]> {
-    const records = (await this.o.store.list()).map(({ record }) => record);
-    return records.filter((record) => record.state !== 'ended').sort((a, b) => a.createdAtMs - b.createdAtMs);
+  /** Sessions that have not ended, oldest first; only those of one owner when it is given. */
+  async list(owner?: string): Promise<SessionRecord[]> {
+    const records = (await this.#options.store.list()).map(({ record }) => record);
+    return records
+      .filter((record) => record.state !== 'ended' && (owner === undefined || record.owner === owner))
+      .sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
   /**
-   * Ends a session once, whoever asks first: closes every stage, then tells the listeners.
-   * @returns false when it had ended before. @throws MeshError SESSION_NOT_FOUND
+   * Ends a session: closes every stage, then publishes `session.ended`. Only the first of several requests does it.
+   * @returns false when it had already ended. @throws MeshError SESSION_NOT_FOUND
    */
   async end(id: string, ending: Ending): Promise<boolean> {
-    const ended = await this.o.store.modify(id, (record) =>
+    const ended = await this.#options.store.modify(id, (record) =>
       record.state === 'ended' ? undefined : { state: 'ended' },
     );
     if (ended === undefined) {
-      await this.o.store.get(id);
+      await this.#options.store.get(id);
       return false;
     }
-    const head = { sid: id, epoch: 0, turn: 0 };
-    if (ending.failure !== undefined) this.o.bus.publishEvent({ ...head, type: 'error', ...ending.failure });
+    const head = { sessionId: id, epoch: 0, turn: 0 };
+    if (ending.failure !== undefined) this.#options.bus.publishEvent({ ...head, type: 'error', ...ending.failure });
     await this.release(id, ended.record.placement, ending.reason);
-    this.endings.inc({ reason: ending.reason });
-    this.o.bus.publishEvent({ ...head, type: 'session.ended', cause: ending.cause });
-    this.o.log.info({ sessionId: id, reason: ending.reason, cause: ending.cause }, 'session ended');
-    this.o.bus.forgetRetained(id).catch((thrown: unknown) => {
-      this.o.log.warn({ err: thrown, sessionId: id }, 'what NATS retains of an ended session stays until it is old');
+    this.#endings.inc({ reason: ending.reason });
+    this.#options.bus.publishEvent({ ...head, type: 'session.ended', cause: ending.cause });
+    this.#options.log.info({ sessionId: id, reason: ending.reason, cause: ending.cause }, 'session ended');
+    this.#options.bus.deleteRetained(id).catch((thrown: unknown) => {
+      this.#options.log.warn(
+        { err: thrown, sessionId: id },
+        'retained messages of an ended session could not be deleted; NATS removes them when they expire',
+      );
     });
     return true;
   }
 
-  /** Closes stages of an ended session; the record keeps those that did not answer. */
+  /** Closes stages of an ended session. Stages that did not answer stay in the record, and the reaper closes them later. */
   async release(id: string, placement: SessionRecord['placement'], reason: string): Promise<void> {
-    const left = await this.o.stages.close(id, placement, reason);
-    await this.o.store.modify(id, () => ({ placement: left }));
+    const left = await this.#options.stages.close(id, placement, reason);
+    await this.#options.store.modify(id, () => ({ placement: left }));
   }
 
-  /** @throws MeshError TTS_UNAVAILABLE, ... of the bridge */
-  say(id: string, text: string, signal: AbortSignal): Promise<{ turn: number }> {
-    return this.call(id, 'audio-llm-bridge', 'conversation', 'say', { text }, signal);
+  /** @throws MeshError TTS_UNAVAILABLE and other errors of the bridge */
+  say(id: string, text: string, signal: AbortSignal): Promise<{ turn: number; cancelled: boolean }> {
+    return this.#call(id, 'audio-llm-bridge', 'conversation', 'say', { text }, signal);
   }
 
-  interrupt(id: string, signal: AbortSignal): Promise<{ interrupted: boolean }> {
-    return this.call(id, 'audio-llm-bridge', 'conversation', 'interrupt', {}, signal);
+  /**
+   * Interrupts, pauses or resumes the speech of the avatar.
+   * @returns one boolean: false when nothing was being said, it was paused already, or it was not paused
+   */
+  command<C extends ConversationCommand>(id: string, command: C, signal: AbortSignal): Promise<CommandAnswers[C]> {
+    return this.#call(id, 'audio-llm-bridge', 'conversation', command, {}, signal);
   }
 
-  /** Silence that keeps what is left to be said; false: it was paused already. */
-  pause(id: string, signal: AbortSignal): Promise<{ paused: boolean }> {
-    return this.call(id, 'audio-llm-bridge', 'conversation', 'pause', {}, signal);
+  /** Answers a tool call of the model. @throws MeshError NOT_FOUND when no call waits for it */
+  async answerTool(id: string, callId: string, output: unknown, signal: AbortSignal): Promise<void> {
+    const text = typeof output === 'string' ? output : JSON.stringify(output);
+    await this.#call(id, 'audio-llm-bridge', 'conversation', 'answerTool', { callId, output: text }, signal);
   }
 
-  /** Goes on where the listener stopped hearing; false: it was not paused. */
-  resume(id: string, signal: AbortSignal): Promise<{ resumed: boolean }> {
-    return this.call(id, 'audio-llm-bridge', 'conversation', 'resume', {}, signal);
-  }
-
-  /** Hands an offer to the pod that holds the peer connection: WHIP to audio-ingest, WHEP to webrtc-egress. */
+  /** Forwards an SDP offer to the worker that holds the peer connection: WHIP to audio-ingest, WHEP to webrtc-egress. */
   offer(
     id: string,
     service: 'audio-ingest' | 'webrtc-egress',
     sdp: string,
     signal: AbortSignal,
   ): Promise<{ sdp: string; resourceId: string }> {
-    return this.call(id, service, 'signalling', 'offer', { sdp }, signal);
+    return this.#call(id, service, 'signalling', 'offer', { sdp }, signal);
   }
 
-  /** Closes one connection; one that is closed already, with its session or without, is no error. */
+  /** Closes one peer connection. Idempotent: a connection or session that has ended already is no error. */
   async hangUp(
     id: string,
     service: 'audio-ingest' | 'webrtc-egress',
     resourceId: string,
     signal: AbortSignal,
   ): Promise<void> {
-    const { record } = await this.o.store.get(id);
+    const { record } = await this.#options.store.get(id);
     if (record.state === 'ended') return;
-    await this.call(id, service, 'signalling', 'hangup', { resourceId }, signal).catch((thrown: unknown) => {
+    await this.#call(id, service, 'signalling', 'hangup', { resourceId }, signal).catch((thrown: unknown) => {
       const error = MeshError.from(thrown);
       const unknown = MeshError.from(error.cause).reason === 'SESSION_NOT_FOUND';
       if (error.reason !== 'SESSION_ENDED' && !unknown) throw error;
     });
   }
 
-  /** What the stages say of a live session. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
+  /** Statistics of the stages of a session that has not ended. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED */
   async stats(id: string, signal: AbortSignal): Promise<Partial<Record<WorkerName, StageStats>>> {
-    return this.o.stages.stats(id, (await this.getLive(id)).placement, signal);
+    return this.#options.stages.stats(id, (await this.getLive(id)).placement, signal);
   }
 
-  /** Where a stage of a live session is. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED, NO_WORKER */
+  /** Address of the worker that holds a stage of a session that has not ended. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED, NO_WORKER */
   async addressOf(id: string, service: WorkerName): Promise<string> {
     const place = (await this.getLive(id)).placement[service];
     if (place === undefined)
@@ -188,46 +248,54 @@ export class Sessions {
   }
 
   /**
-   * Events of a session from now on. Also looks at the record from time to time, because events travel at most once:
-   * a missed end is told all the same.
-   * @returns what stops it. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED
+   * Delivers the events of a session, see `streamEvents`. Live events are delivered at most once, so the record is also polled: a lost
+   * `session.ended` is replaced.
+   * @returns a function that stops the delivery. @throws MeshError SESSION_NOT_FOUND, SESSION_ENDED, NATS_UNAVAILABLE
    */
-  async watch(id: string, checkMs: number, onEvent: (event: MeshEvent) => void): Promise<() => void> {
-    const subscription = this.o.bus.subscribeEvents(id, onEvent);
+  async watch(
+    id: string,
+    { checkMs, lastEventId }: WatchOptions,
+    onEvent: (event: StreamedEvent) => void,
+  ): Promise<() => void> {
+    await this.getLive(id);
+    const stopEvents = await streamEvents(this.#options.bus, id, lastEventId, onEvent);
     let endedChecks = 0;
     const check = setInterval(() => {
       this.getLive(id).catch((thrown: unknown) => {
         const { reason } = MeshError.from(thrown);
         if (reason !== 'SESSION_ENDED' && reason !== 'SESSION_NOT_FOUND') return;
-        // Ended at the first check may mean that the stages are being closed and the event is about to come.
+        // At the first check the stages may still be closing and the event still on its way.
         endedChecks += 1;
         if (endedChecks === 2)
-          onEvent({ v: 1, sid: id, epoch: 0, turn: 0, atMs: Date.now(), type: 'session.ended', cause: 'ended' });
+          onEvent({
+            ...{ v: EVENT_VERSION, id: 'session.ended', sessionId: id, epoch: 0, turn: 0, atMs: Date.now() },
+            ...{ type: 'session.ended', cause: 'ended' },
+          });
       });
     }, checkMs);
     const stop = (): void => {
       clearInterval(check);
-      subscription.unsubscribe();
+      stopEvents();
     };
-    await this.getLive(id).catch((error: unknown) => {
-      stop();
-      throw error;
-    });
     return stop;
   }
 
-  private async place(request: NewSession, signal: AbortSignal): Promise<SessionRecord> {
-    const { store, stages, directory, limits, avatars } = this.o;
-    if (this.o.draining.aborted)
-      throw new MeshError('DRAINING', 'this gateway is going away; another one takes new sessions');
-    await avatars.check(request.avatar);
-    const deadlineAtMs = Date.now() + limits.createDeadlineMs;
-    const waitUntilMs = Math.min(deadlineAtMs, Date.now() + limits.placementWaitMs);
-    const { avatar, provider, output, seed = randomInt(2 ** 32) } = request;
+  async #place(request: NewSession, signal: AbortSignal): Promise<SessionRecord> {
+    const { store, stages, directory, limits, avatars } = this.#options;
+    if (this.#options.draining.aborted)
+      throw new MeshError('DRAINING', 'this gateway is shutting down; try again to reach another one');
+    await avatars.check(request.avatar, request.isAdmin ? undefined : request.owner);
+    const deadlineAtMs = performance.now() + limits.createDeadlineMs;
+    const waitUntilMs = Math.min(deadlineAtMs, performance.now() + limits.placementWaitMs);
+    const { owner, avatar, output, choices, limits: own, providerKey = '', seed = randomInt(2 ** 32) } = request;
+    const provider = request.provider ?? this.#options.defaultProvider;
+    const id = newSessionId();
+    const livekit = request.transport && (await this.#options.rooms.admit(request.transport.livekit, id));
     let stored = await store.create({
-      id: newSessionId(),
+      id,
       state: 'opening',
-      ...{ avatar, provider, output, seed },
+      ...{ owner, avatar, provider, choices, limits: own, output, seed, ownKey: providerKey !== '' },
+      ...(livekit && { livekit }),
       createdAtMs: Date.now(),
       placement: {},
     });
@@ -235,42 +303,52 @@ export class Sessions {
       stored = next;
     };
     try {
-      await this.admit();
+      await this.#admit(own);
       const workers = await directory.read();
       for (const service of OPEN_ORDER)
-        await stages.open(stored, service, workers, { signal, deadlineAtMs, waitUntilMs, onChange });
+        await stages.open(stored, service, workers, { signal, deadlineAtMs, waitUntilMs, providerKey, onChange });
       onChange(await store.update(stored, { state: 'open' }));
       return stored.record;
     } catch (thrown) {
-      throw await this.rollBack(stored, MeshError.from(thrown));
+      throw await this.#rollBack(stored, MeshError.from(thrown));
     }
   }
 
-  /** Counted after the record was written, so that gateways that create at the same moment never admit one too many. */
-  private async admit(): Promise<void> {
-    const { maxSessions } = this.o.limits;
-    if ((await this.list()).length > maxSessions)
+  /** Counts after the record was written: gateways that create sessions at the same moment count each other's and never exceed the limit. */
+  async #admit({ grantId, maxOfGrant = 1 }: SessionLimits): Promise<void> {
+    const { maxSessions } = this.#options.limits;
+    const live = await this.list();
+    if (grantId !== undefined && live.filter(({ limits }) => limits?.grantId === grantId).length > maxOfGrant)
+      throw new MeshError('SESSION_LIMIT', `the grant allows ${maxOfGrant} open sessions; end one first`, {
+        retryAfterMs: 2000,
+      });
+    if (live.length > maxSessions)
       throw new MeshError(
         'SESSION_LIMIT',
-        `${maxSessions} sessions are open, as many as TALKMESH_MAX_SESSIONS allows`,
+        `${maxSessions} sessions are open, the limit of TALKMESH_MAX_SESSIONS; end one or try again later`,
         { retryAfterMs: 2000 },
       );
   }
 
-  private async rollBack(stored: StoredSession, error: MeshError): Promise<MeshError> {
+  async #rollBack(stored: StoredSession, error: MeshError): Promise<MeshError> {
     const { id } = stored.record;
-    const { stages, store, log } = this.o;
+    const { stages, store, log } = this.#options;
     try {
       const left = await stages.close(id, stored.record.placement, 'failed');
       await store.modify(id, () => ({ state: 'ended', placement: left }));
     } catch (cause) {
-      log.error({ err: cause, sessionId: id }, 'a failed session was not rolled back; the reaper will');
+      log.error(
+        { err: cause, sessionId: id },
+        'the stages of a failed session could not be closed; the reaper closes them',
+      );
     }
     if (error.reason !== 'SESSION_EXISTS') return error;
-    return new MeshError('SESSION_ENDED', 'the session was ended while it was opened', { cause: error });
+    return new MeshError('SESSION_ENDED', 'the session was ended while it was being opened; create a new one', {
+      cause: error,
+    });
   }
 
-  private async call<T>(
+  async #call<T>(
     id: string,
     service: WorkerName,
     client: 'conversation' | 'signalling',
@@ -278,13 +356,13 @@ export class Sessions {
     request: object,
     signal: AbortSignal,
   ): Promise<T> {
-    const target = this.o.directory.at(await this.addressOf(id, service))[client];
-    const { callDeadlineMs: deadlineMs } = this.o.limits;
+    const target = this.#options.directory.clientsAt(await this.addressOf(id, service))[client];
+    const { callDeadlineMs: deadlineMs } = this.#options.limits;
     return callUnary<object, T>(target, method, { sessionId: id, ...request }, { deadlineMs, signal }).catch(
       (thrown: unknown) => {
         const error = MeshError.from(thrown);
         if (error.reason !== 'SESSION_NOT_FOUND') throw error;
-        // The session lives: its new worker is placed already and about to open it.
+        // The placement names the new worker before that worker has opened the session.
         throw new MeshError('PEER_LOST', `the ${service} of this session is being taken over; try again in a moment`, {
           cause: error,
           retryAfterMs: 300,

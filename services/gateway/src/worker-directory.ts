@@ -1,51 +1,51 @@
 import { type ServiceName, v1, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
-import { type KvBucket, PeerConnection } from '@talkmesh/service-kit';
+import { type ClientSecurity, type KvBucket, PeerConnection, PLAIN_CLIENT } from '@talkmesh/service-kit';
 
-/** What is known of a worker beyond the registry, which remembers the dead until its TTL. */
-export type Standing = 'fit' | 'doubtful' | 'unfit';
-export type StandingOf = (instanceId: string) => Standing;
-const ALL_FIT: StandingOf = () => 'fit';
+/** Whether new sessions may go to a worker. The registry alone does not show it: it keeps the entry of a dead worker until the TTL. */
+export type Eligibility = 'eligible' | 'last-resort' | 'excluded';
+export type EligibilityOf = (instanceId: string) => Eligibility;
+const ALL_ELIGIBLE: EligibilityOf = () => 'eligible';
 
-/** The workers of one moment. */
+/** The registry as it was read once. */
 export class WorkerSnapshot {
-  private readonly workers: readonly WorkerRecord[];
-  private readonly standingOf: StandingOf;
+  readonly #workers: readonly WorkerRecord[];
+  readonly #eligibilityOf: EligibilityOf;
 
-  constructor(workers: readonly WorkerRecord[], standingOf: StandingOf = ALL_FIT) {
-    this.workers = workers;
-    this.standingOf = standingOf;
+  constructor(workers: readonly WorkerRecord[], eligibilityOf: EligibilityOf = ALL_ELIGIBLE) {
+    this.#workers = workers;
+    this.#eligibilityOf = eligibilityOf;
   }
 
   get all(): readonly WorkerRecord[] {
-    return this.workers;
+    return this.#workers;
   }
 
   has(service: ServiceName, instanceId: string): boolean {
-    return this.workers.some((worker) => worker.service === service && worker.instanceId === instanceId);
+    return this.#workers.some((worker) => worker.service === service && worker.instanceId === instanceId);
   }
 
   /**
-   * Ready workers of a service for a model (or without one), least loaded first, equals in random order. Doubtful ones come last: better
-   * to ask one than to refuse a call that it could have taken.
+   * Ready workers of a service for a model (or for services without one), least loaded first and equally loaded ones in random order.
+   * `last-resort` workers follow: one of them may still accept a session that would otherwise be refused.
    */
   candidates(service: WorkerName, model: string): WorkerRecord[] {
-    return this.workers
+    return this.#workers
       .filter((worker) => worker.service === service && worker.state === 'ready')
       .filter((worker) => worker.model === '' || worker.model === model)
-      .map((worker) => ({ worker, standing: this.standingOf(worker.instanceId) }))
-      .filter(({ standing }) => standing !== 'unfit')
-      .map(({ worker, standing }) => ({
+      .map((worker) => ({ worker, eligibility: this.#eligibilityOf(worker.instanceId) }))
+      .filter(({ eligibility }) => eligibility !== 'excluded')
+      .map(({ worker, eligibility }) => ({
         worker,
-        doubt: standing === 'fit' ? 0 : 1,
+        rank: eligibility === 'eligible' ? 0 : 1,
         load: worker.sessions / worker.capacity,
         tie: Math.random(),
       }))
-      .sort((a, b) => a.doubt - b.doubt || a.load - b.load || a.tie - b.tie)
+      .sort((a, b) => a.rank - b.rank || a.load - b.load || a.tie - b.tie)
       .map(({ worker }) => worker);
   }
 
   get addresses(): ReadonlySet<string> {
-    return new Set(this.workers.map((worker) => worker.grpcAddress));
+    return new Set(this.#workers.map((worker) => worker.grpcAddress));
   }
 }
 
@@ -62,30 +62,52 @@ interface Peer {
   readonly clients: Clients;
 }
 
-/** Reads the registry and keeps one connection and its gRPC clients per worker address. */
-export class WorkerDirectory {
-  private readonly bucket: KvBucket;
-  private readonly peers = new Map<string, Peer>();
-  standingOf: StandingOf = ALL_FIT;
+/** Reads the worker entries in NATS. */
+export class WorkerRegistry {
+  readonly #bucket: KvBucket;
 
   constructor(bucket: KvBucket) {
-    this.bucket = bucket;
+    this.#bucket = bucket;
   }
 
-  /** Entries that are no worker records are left out. @throws MeshError NATS_UNAVAILABLE */
-  async read(): Promise<WorkerSnapshot> {
-    const entries = await this.bucket.list();
+  /** Skips entries that are not valid worker records. @throws MeshError NATS_UNAVAILABLE */
+  async read(eligibilityOf?: EligibilityOf): Promise<WorkerSnapshot> {
+    const entries = await this.#bucket.list();
     const parsed = entries.map(({ value, revision }) => ({ ...workerRecord.safeParse(value), revision }));
     const workers = parsed.flatMap(({ data, revision }) => (data === undefined ? [] : [{ ...data, revision }]));
-    return new WorkerSnapshot(withoutDead(workers), this.standingOf);
+    return new WorkerSnapshot(lastOwners(workers), eligibilityOf);
+  }
+}
+
+/** The registry joined with what the health watch knows, and one connection with its gRPC clients per worker address. */
+export class WorkerDirectory {
+  readonly #registry: WorkerRegistry;
+  readonly #eligibilityOf: EligibilityOf;
+  readonly #peers = new Map<string, Peer>();
+
+  readonly #security: ClientSecurity;
+
+  constructor(
+    registry: WorkerRegistry,
+    eligibilityOf: EligibilityOf = ALL_ELIGIBLE,
+    security: ClientSecurity = PLAIN_CLIENT,
+  ) {
+    this.#registry = registry;
+    this.#security = security;
+    this.#eligibilityOf = eligibilityOf;
   }
 
-  /** The clients of a worker. Whose connection failed is tried at once, not after a pause: somebody else may listen there by now. */
-  at(address: string): Clients {
-    const known = this.peers.get(address);
+  /** @throws MeshError NATS_UNAVAILABLE */
+  read(): Promise<WorkerSnapshot> {
+    return this.#registry.read(this.#eligibilityOf);
+  }
+
+  /** The clients of a worker. A failed connection is replaced instead of waiting for its back-off: a new worker may listen there by now. */
+  clientsAt(address: string): Clients {
+    const known = this.#peers.get(address);
     if (known !== undefined && !known.connection.failed) return known.clients;
     known?.connection.close();
-    const connection = new PeerConnection(address);
+    const connection = new PeerConnection(address, this.#security);
     const clients: Clients = {
       stage: connection.client(v1.StageService),
       signalling: connection.client(v1.SignallingService),
@@ -93,15 +115,15 @@ export class WorkerDirectory {
       audio: connection.client(v1.AudioIngest),
       pictures: connection.client(v1.PictureService),
     };
-    this.peers.set(address, { connection, clients });
+    this.#peers.set(address, { connection, clients });
     return clients;
   }
 
-  /** Closes the connections to addresses nobody needs any more. */
+  /** Closes the connections to all other addresses. */
   prune(needed: ReadonlySet<string>): void {
-    for (const [address, { connection }] of this.peers)
+    for (const [address, { connection }] of this.#peers)
       if (!needed.has(address)) {
-        this.peers.delete(address);
+        this.#peers.delete(address);
         connection.close();
       }
   }
@@ -111,8 +133,8 @@ export class WorkerDirectory {
   }
 }
 
-/** An address has one owner, the one that wrote last: whoever had it before is dead, though the registry remembers it until its TTL. */
-function withoutDead(workers: readonly (WorkerRecord & { revision: number })[]): WorkerRecord[] {
+/** An address belongs to the worker that registered last; earlier owners are dead, although their entries stay until the TTL. */
+function lastOwners(workers: readonly (WorkerRecord & { revision: number })[]): WorkerRecord[] {
   const owners = new Map<string, WorkerRecord>();
   for (const { revision: _, ...worker } of workers.toSorted((a, b) => a.revision - b.revision))
     owners.set(worker.grpcAddress, worker);

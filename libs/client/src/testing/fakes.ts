@@ -5,7 +5,7 @@ export const SESSION = '0123456789abcdefghjk';
 
 const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** An unsigned JWT: the client reads claims, it does not verify them. */
+/** An unsigned JWT, which is enough because the client does not verify tokens. */
 export function fakeToken(lifeS: number, sub = SESSION, name = ''): string {
   const iat = 1_800_000_000;
   return `${encoded({ alg: 'HS256' })}.${encoded({ sub, iat, exp: iat + lifeS, name })}.x`;
@@ -23,15 +23,17 @@ export interface Seen {
   readonly path: string;
   readonly bearer: string | undefined;
   readonly body: string | undefined;
+  readonly lastEventId: string | undefined;
 }
 
 type Handler = (seen: Seen) => Response | Promise<Response>;
 
-/** A gateway in memory: routes by "METHOD /path", requests recorded, events pushed by the test. */
+/** A gateway in memory. Routes are keyed by "METHOD /path", requests are recorded, and the test sends the events. */
 export class FakeGateway {
   readonly seen: Seen[] = [];
   readonly routes = new Map<string, Handler>();
-  private readonly feeds = new Set<ReadableStreamDefaultController<Uint8Array>>();
+  readonly #feeds = new Set<ReadableStreamDefaultController<Uint8Array>>();
+  #events = 0;
 
   constructor() {
     const sdp = (location: string) => () =>
@@ -41,7 +43,7 @@ export class FakeGateway {
     );
     this.routes.set(`POST /v1/whep/${SESSION}`, sdp(`/v1/whep/${SESSION}/r1`));
     this.routes.set(`POST /v1/whip/${SESSION}`, sdp(`/v1/whip/${SESSION}/r2`));
-    this.routes.set(`GET /v1/sessions/${SESSION}/events`, () => this.openFeed());
+    this.routes.set(`GET /v1/sessions/${SESSION}/events`, () => this.#openFeed());
     for (const path of [`sessions/${SESSION}`, `whep/${SESSION}/r1`, `whip/${SESSION}/r2`])
       this.routes.set(`DELETE /v1/${path}`, () => new Response(null, { status: 204 }));
   }
@@ -54,6 +56,7 @@ export class FakeGateway {
       path: url.pathname,
       bearer: headers.get('authorization')?.replace('Bearer ', ''),
       body: typeof init?.body === 'string' ? init.body : undefined,
+      lastEventId: headers.get('last-event-id') ?? undefined,
     };
     this.seen.push(seen);
     const route = this.routes.get(`${seen.method} ${seen.path}`);
@@ -64,7 +67,7 @@ export class FakeGateway {
     const aborted = new Promise<never>((_, reject) => {
       if (signal.aborted) reject(signal.reason);
       signal.addEventListener('abort', () => {
-        for (const feed of this.feeds) this.drop(feed);
+        for (const feed of this.#feeds) this.#drop(feed);
         reject(signal.reason);
       });
     });
@@ -77,26 +80,28 @@ export class FakeGateway {
 
   /** Sends an event on every open feed. */
   event(event: { type: string } & Record<string, unknown>): void {
-    const full = { v: 1, sid: SESSION, epoch: 0, turn: 1, atMs: 1, ...event } as unknown as CallEvent;
+    this.#events += 1;
+    const envelope = { v: 2, id: `fake.${this.#events}`, sessionId: SESSION, epoch: 0, turn: 1, atMs: 1 };
+    const full = { ...envelope, ...event } as unknown as CallEvent;
     const bytes = new TextEncoder().encode(`event: ${event.type}\ndata: ${JSON.stringify(full)}\n\n: heartbeat\n\n`);
-    for (const feed of this.feeds) feed.enqueue(bytes);
+    for (const feed of this.#feeds) feed.enqueue(bytes);
   }
 
   get openFeeds(): number {
-    return this.feeds.size;
+    return this.#feeds.size;
   }
 
   breakFeeds(): void {
-    for (const feed of this.feeds) this.drop(feed);
+    for (const feed of this.#feeds) this.#drop(feed);
   }
 
-  private drop(feed: ReadableStreamDefaultController<Uint8Array>): void {
-    this.feeds.delete(feed);
+  #drop(feed: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#feeds.delete(feed);
     feed.close();
   }
 
-  private openFeed(): Response {
-    const body = new ReadableStream<Uint8Array>({ start: (feed) => void this.feeds.add(feed) });
+  #openFeed(): Response {
+    const body = new ReadableStream<Uint8Array>({ start: (feed) => void this.#feeds.add(feed) });
     return new Response(body, { status: 200, headers: { 'content-type': 'text/event-stream' } });
   }
 }
@@ -136,7 +141,7 @@ export class FakeStream {
   }
 }
 
-/** RTCPeerConnection without a network: connects when the answer is set, unless told otherwise. */
+/** An RTCPeerConnection without a network. It connects when the answer is set, unless `connects` is false. */
 export class FakePeer extends EventTarget {
   static made: FakePeer[] = [];
   static connects = true;
@@ -192,11 +197,11 @@ export class FakePeer extends EventTarget {
   }
 }
 
-/** Waits for something to become true; the test fails after two seconds. */
+/** Waits until `isTrue` returns true. @throws Error after two seconds */
 export async function until(what: string, isTrue: () => boolean): Promise<void> {
   for (let i = 0; i < 400; i += 1) {
     if (isTrue()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  throw new Error(`waited in vain for: ${what}`);
+  throw new Error(`not reached within two seconds: ${what}`);
 }

@@ -1,36 +1,44 @@
 import type { Metadata } from '@grpc/grpc-js';
-import { assertSessionId } from '@talkmesh/contracts';
-import { type Auth, type Principal, requireKey, requireSession } from '../auth.js';
+import { type Auth, type KeyPrincipal, type Principal, requireKey } from '../auth.js';
 import type { RateLimit } from '../rate-limit.js';
+import type { SessionAccess } from '../session-access.js';
 
-/** The gRPC door: API key or session token in `authorization` metadata, the same rules as over HTTP. */
+/** Access control of gRPC: API key or session token in `authorization` metadata, with the same rules as HTTP. */
 export class GrpcAccess {
-  private readonly auth: Auth;
-  private readonly rateLimit: RateLimit;
+  readonly #auth: Auth;
+  readonly #sessions: SessionAccess;
+  readonly #rateLimit: RateLimit;
 
-  constructor(auth: Auth, rateLimit: RateLimit) {
-    this.auth = auth;
-    this.rateLimit = rateLimit;
+  constructor(auth: Auth, sessions: SessionAccess, rateLimit: RateLimit) {
+    this.#auth = auth;
+    this.#sessions = sessions;
+    this.#rateLimit = rateLimit;
   }
 
   /** @throws MeshError TOKEN_*, PERMISSION_DENIED, RATE_LIMITED */
-  async key(metadata: Metadata): Promise<void> {
-    requireKey(await this.identify(metadata));
+  async requireKey(metadata: Metadata): Promise<KeyPrincipal> {
+    return requireKey(await this.identify(metadata));
   }
 
-  /** @throws MeshError SESSION_ID_INVALID, TOKEN_*, RATE_LIMITED */
-  async session(metadata: Metadata, sessionId: string): Promise<void> {
-    requireSession(await this.identify(metadata), assertSessionId(sessionId));
+  /** @throws MeshError SESSION_ID_INVALID, SESSION_NOT_FOUND, TOKEN_*, RATE_LIMITED */
+  async requireSession(metadata: Metadata, sessionId: string, operation: string): Promise<void> {
+    await this.requireSessionOf(await this.identify(metadata), sessionId, operation);
   }
 
-  private async identify(metadata: Metadata): Promise<Principal> {
+  /** For streams whose first message names the session. @throws MeshError SESSION_ID_INVALID, SESSION_NOT_FOUND, TOKEN_WRONG_SESSION */
+  requireSessionOf(principal: Principal, sessionId: string, operation: string): Promise<void> {
+    return this.#sessions.require(principal, sessionId, operation);
+  }
+
+  /** @throws MeshError TOKEN_*, RATE_LIMITED */
+  async identify(metadata: Metadata): Promise<Principal> {
     const [header] = metadata.get('authorization');
     try {
-      const principal = await this.auth.identify(header?.toString());
-      this.rateLimit.take(principal.name);
+      const principal = await this.#auth.identify(header?.toString());
+      this.#rateLimit.take(principal.name);
       return principal;
     } catch (error) {
-      this.rateLimit.take('grpc:unknown');
+      this.#rateLimit.take('grpc:unknown');
       throw error;
     }
   }

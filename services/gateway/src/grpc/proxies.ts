@@ -8,7 +8,13 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { MeshError, v1 } from '@talkmesh/contracts';
-import { fromServiceError, type GrpcServiceImpl, type Logger, toServiceError } from '@talkmesh/service-kit';
+import {
+  afterSilence,
+  fromServiceError,
+  type GrpcServiceImpl,
+  type Logger,
+  toServiceError,
+} from '@talkmesh/service-kit';
 import type { Sessions } from '../sessions.js';
 import type { WorkerDirectory } from '../worker-directory.js';
 import type { GrpcAccess } from './access.js';
@@ -17,7 +23,7 @@ export interface ProxyOptions {
   readonly sessions: Sessions;
   readonly directory: WorkerDirectory;
   readonly access: GrpcAccess;
-  /** A stream lives no longer than a session may, milliseconds. */
+  /** Deadline of a stream: the longest time a session may last, milliseconds. */
   readonly maxSessionMs: number;
   readonly firstMessageMs: number;
   readonly log: Logger;
@@ -31,26 +37,28 @@ type AudioAnswer = { samples: number; seconds: number };
 type AudioUpload = ServerReadableStream<AudioChunk, AudioAnswer>;
 type RecordRequest = { readonly sessionId: string };
 
-/** Frames pass as bytes: nothing here reads them, so nothing is decoded and encoded again. */
+/** Frames pass as serialized bytes, because decoding and encoding them here would only cost time. */
 const asBytes = (bytes: Buffer): Buffer => bytes;
 
-/** talkmesh.v1.RecordService, passed on to the webrtc-egress that holds the session. */
-export function recordProxy(o: ProxyOptions): GrpcServiceImpl {
+/** talkmesh.v1.RecordService, forwarded to the webrtc-egress that holds the session. */
+export function recordProxy(options: ProxyOptions): GrpcServiceImpl {
   const { service } = v1.RecordService;
   return {
     definition: { ...service, Record: { ...service.Record, responseSerialize: asBytes } },
     implementation: {
       record: (call: ServerWritableStream<RecordRequest, Buffer>) => {
-        record(call, o).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
+        record(call, options).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
       },
     },
   };
 }
 
-async function record(call: ServerWritableStream<RecordRequest, Buffer>, o: ProxyOptions): Promise<void> {
+async function record(call: ServerWritableStream<RecordRequest, Buffer>, options: ProxyOptions): Promise<void> {
   const { sessionId } = call.request;
-  await o.access.session(call.metadata, sessionId);
-  const client: Client = o.directory.at(await o.sessions.addressOf(sessionId, 'webrtc-egress')).stage;
+  await options.access.requireSession(call.metadata, sessionId, 'record');
+  const client: Client = options.directory.clientsAt(
+    await options.sessions.addressOf(sessionId, 'webrtc-egress'),
+  ).stage;
   const { path, requestSerialize } = v1.RecordService.service.Record;
   const upstream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
     path,
@@ -58,39 +66,44 @@ async function record(call: ServerWritableStream<RecordRequest, Buffer>, o: Prox
     asBytes,
     call.request,
     new Metadata(),
-    { deadline: Date.now() + o.maxSessionMs },
+    { deadline: Date.now() + options.maxSessionMs },
   );
-  let over = false;
+  let isOver = false;
   call.on('cancelled', () => {
-    if (over) return;
-    over = true;
+    if (isOver) return;
+    isOver = true;
     upstream.cancel();
-    // The one reader of a recording went away before its end: nobody will read the rest.
-    o.sessions
+    // A recording has exactly one reader. Without it the remaining frames have no use, so the session ends.
+    options.sessions
       .end(sessionId, { reason: 'viewer-gone', cause: 'reader-gone' })
-      .catch((err: unknown) => o.log.warn({ err, sessionId }, 'a left recording was not ended'));
+      .catch((err: unknown) =>
+        options.log.warn(
+          { err, sessionId },
+          'the session of a cancelled recording could not be ended; the reaper ends it at its time limit',
+        ),
+      );
   });
   upstream.on('data', (frame: Buffer) => {
     if (!call.write(frame)) upstream.pause();
   });
   call.on('drain', () => upstream.resume());
   upstream.on('error', (error) => {
-    if (!over) call.emit('error', toServiceError(fromServiceError(error)));
-    over = true;
+    if (!isOver) call.emit('error', toServiceError(fromServiceError(error)));
+    isOver = true;
   });
   upstream.on('end', () => {
-    if (!over) call.end();
-    over = true;
+    if (!isOver) call.end();
+    isOver = true;
   });
 }
 
-/** talkmesh.v1.AudioIngest, passed on to the audio-ingest that holds the session. */
-export function audioProxy(o: ProxyOptions): GrpcServiceImpl {
+/** talkmesh.v1.AudioIngest, forwarded to the audio-ingest that holds the session. */
+export function audioProxy(options: ProxyOptions): GrpcServiceImpl {
   return {
     definition: v1.AudioIngest.service,
     implementation: {
       streamAudio: (call: AudioUpload, done: sendUnaryData<AudioAnswer>) => {
-        streamAudio(call, o).then(
+        streamAudio(call, options).then(
           (answer) => done(null, answer),
           (thrown: unknown) => done(toServiceError(thrown)),
         );
@@ -99,14 +112,16 @@ export function audioProxy(o: ProxyOptions): GrpcServiceImpl {
   };
 }
 
-async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAnswer> {
-  const first = await firstMessage(call, o.firstMessageMs);
-  await o.access.session(call.metadata, first.sessionId);
-  const client = o.directory.at(await o.sessions.addressOf(first.sessionId, 'audio-ingest')).audio;
+async function streamAudio(call: AudioUpload, options: ProxyOptions): Promise<AudioAnswer> {
+  // Before the first message is read: a stream without a valid credential costs nothing but its headers.
+  const principal = await options.access.identify(call.metadata);
+  const first = await firstMessage(call, options.firstMessageMs);
+  await options.access.requireSessionOf(principal, first.sessionId, 'streamAudio');
+  const client = options.directory.clientsAt(await options.sessions.addressOf(first.sessionId, 'audio-ingest')).audio;
   return new Promise((resolve, reject) => {
-    const upstream = client.streamAudio({ deadline: Date.now() + o.maxSessionMs }, (error, answer) => {
+    const upstream = client.streamAudio({ deadline: Date.now() + options.maxSessionMs }, (error, answer) => {
       if (error === null) resolve(answer as AudioAnswer);
-      else reject(withPassed(takenOver(fromServiceError(error)), passedBytes));
+      else reject(withPassedBytes(asTakeover(fromServiceError(error)), passedBytes));
     }) as ClientWritableStream<AudioChunk>;
     const fail = (error: MeshError): void => {
       upstream.cancel();
@@ -116,7 +131,12 @@ async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAns
     const pass = (chunk: AudioChunk): void => {
       passedBytes += chunk.pcm.length;
       if (chunk.pcm.length > MAX_PCM_BYTES)
-        fail(new MeshError('BODY_TOO_LARGE', `a message has at most ${MAX_PCM_BYTES} bytes of audio`));
+        fail(
+          new MeshError(
+            'BODY_TOO_LARGE',
+            `a message has more than ${MAX_PCM_BYTES} bytes of audio; send smaller messages`,
+          ),
+        );
       else if (upstream.write(chunk)) call.resume();
       else call.pause();
     };
@@ -128,15 +148,18 @@ async function streamAudio(call: AudioUpload, o: ProxyOptions): Promise<AudioAns
   });
 }
 
-/** The session lives: its new worker is placed already and about to open it; it took nothing. */
-function takenOver(error: MeshError): MeshError {
+/** During a takeover the placement names the new worker before it has opened the session; it has received no samples yet. */
+function asTakeover(error: MeshError): MeshError {
   if (error.reason !== 'SESSION_NOT_FOUND') return error;
   const message = 'the audio-ingest of this session is being taken over; stream again in a moment';
   return new MeshError('PEER_LOST', message, { cause: error, retryAfterMs: 300, metadata: { samples_received: '0' } });
 }
 
-/** A caller that may try again is told how far it came: the worker counts what it received, a dead one leaves what was sent to it. */
-function withPassed(error: MeshError, bytes: number): MeshError {
+/**
+ * Adds how much audio was forwarded, so that a caller that streams again knows where to continue. A live worker reports
+ * `samples_received` itself; for a lost one only the number of forwarded bytes is known.
+ */
+function withPassedBytes(error: MeshError, bytes: number): MeshError {
   if (!error.retryable || error.metadata['samples_received'] !== undefined) return error;
   const metadata = { ...error.metadata, bytes_passed: String(bytes) };
   return new MeshError(error.reason, error.message, { cause: error, metadata });
@@ -144,14 +167,21 @@ function withPassed(error: MeshError, bytes: number): MeshError {
 
 function firstMessage(call: AudioUpload, limitMs: number): Promise<AudioChunk> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new MeshError('DEADLINE_EXCEEDED', 'no first message came')), limitMs);
+    const timer = afterSilence(limitMs, () =>
+      reject(
+        new MeshError(
+          'DEADLINE_EXCEEDED',
+          'the first message did not arrive in time; send audio right after opening the stream',
+        ),
+      ),
+    );
     const settle = (): void => {
-      clearTimeout(timer);
+      timer.cancel();
       call.off('end', onEnd);
     };
     const onEnd = (): void => {
       settle();
-      reject(new MeshError('AUDIO_EMPTY', 'the stream ended before its first message'));
+      reject(new MeshError('AUDIO_EMPTY', 'the stream ended before its first message; send at least one message'));
     };
     call.once('data', (chunk: AudioChunk) => {
       call.pause();

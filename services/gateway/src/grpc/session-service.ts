@@ -1,92 +1,128 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { MeshError, type MeshEvent, type SessionRecord, v1 } from '@talkmesh/contracts';
+import { MeshError, type SessionRecord, v1 } from '@talkmesh/contracts';
 import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
-import type { Auth } from '../auth.js';
+import { type Auth, ownerFilter } from '../auth.js';
+import type { StreamedEvent } from '../event-stream.js';
 import { check, publicSession } from '../http/problems.js';
-import { createSessionBody, sayBody } from '../schemas.js';
-import type { Sessions } from '../sessions.js';
+import { createSessionBody, sayBody, toolResultBody } from '../schemas.js';
+import { type ConversationCommand, newSession, type Sessions } from '../sessions.js';
+import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
 
-interface OfSession {
+interface SessionRef {
   readonly sessionId: string;
+}
+
+interface WatchRequest extends SessionRef {
+  readonly lastEventId: string;
 }
 
 export interface SessionServiceOptions {
   readonly sessions: Sessions;
   readonly auth: Auth;
   readonly access: GrpcAccess;
-  readonly heartbeatMs: number;
+  readonly limits: StreamLimits;
+  /** How often a stream checks that its session still exists. */
+  readonly checkMs: number;
   readonly draining: AbortSignal;
 }
 
-/** Events a slow caller may leave unread before its stream is ended. */
+/** Events that a slow caller may leave unread before its stream is closed. */
 const MAX_UNREAD_EVENTS = 256;
 
 const STATES = { opening: 'SESSION_STATE_OPENING', open: 'SESSION_STATE_OPEN', ended: 'SESSION_STATE_ENDED' } as const;
 
 function toMessage(record: SessionRecord) {
-  const { id, avatar, provider, createdAtMs, placement } = publicSession(record);
-  return { id, state: STATES[record.state], avatar, provider, createdAtMs, placement };
+  const { id, avatar, provider, createdAtMs, placement, transport } = publicSession(record);
+  return { id, state: STATES[record.state], avatar, provider, createdAtMs, placement, livekit: transport?.livekit };
 }
 
-function toEventMessage({ type, sid, epoch, turn, atMs, v: _, ...data }: MeshEvent) {
-  return { type, sessionId: sid, epoch, turn, atMs, dataJson: JSON.stringify(data) };
+function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data }: StreamedEvent) {
+  return { type, id, sessionId, epoch, turn, atMs, dataJson: JSON.stringify(data) };
 }
 
-/** talkmesh.v1.SessionService: the same operations as REST, an unset field being a default. */
-export function sessionService(o: SessionServiceOptions): GrpcServiceImpl {
-  const { sessions, auth, access } = o;
+interface CreateRequest {
+  readonly livekit: Readonly<Record<string, string>> | null;
+  readonly tools: readonly { readonly name: string; readonly description: string; readonly parametersJson: string }[];
+  readonly [field: string]: unknown;
+}
+
+/** proto3 sends no empty fields, so empty means left out. */
+const setFields = (message: object) =>
+  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== '' && value !== 0));
+
+function toTool({ name, description, parametersJson }: CreateRequest['tools'][number]) {
+  if (parametersJson === '') return { name, description };
+  try {
+    return { name, description, parameters: JSON.parse(parametersJson) as unknown };
+  } catch {
+    throw new MeshError('ARGUMENT_INVALID', `tools: parameters_json of ${name.slice(0, 64)} is not valid JSON`);
+  }
+}
+
+/** talkmesh.v1.SessionService: the same operations as REST. An unset field means its default. */
+export function sessionService(options: SessionServiceOptions): GrpcServiceImpl {
+  const { sessions, auth, access } = options;
+  const command = (name: ConversationCommand) =>
+    unary(async ({ sessionId }: SessionRef, { signal, metadata }) => {
+      await access.requireSession(metadata, sessionId, name);
+      return sessions.command(sessionId, name, signal);
+    });
   return {
     definition: v1.SessionService.service,
     implementation: {
-      createSession: unary(
-        async (request: { avatar: string; provider: string; seed: number; output: string }, { signal, metadata }) => {
-          await access.key(metadata);
-          const given = Object.entries(request).filter(([, value]) => value !== '' && value !== 0);
-          const { avatar, provider, output, seed } = check(createSessionBody, Object.fromEntries(given));
-          const record = await sessions.create({ avatar, provider, output, seed }, signal);
-          return { session: toMessage(record), ...(await auth.issue(record.id)) };
-        },
-      ),
-      getSession: unary(async ({ sessionId }: OfSession, { metadata }) => {
-        await access.session(metadata, sessionId);
+      createSession: unary(async ({ tools, livekit, ...request }: CreateRequest, { signal, metadata }) => {
+        const key = await access.requireKey(metadata);
+        const wanted = check(createSessionBody, {
+          ...setFields(request),
+          tools: tools.map(toTool),
+          ...(livekit !== null && { transport: { livekit: setFields(livekit) } }),
+        });
+        const record = await sessions.create(newSession(wanted, key), signal);
+        return { session: toMessage(record), ...(await auth.issue(record.id, record.limits?.origins)) };
+      }),
+      getSession: unary(async ({ sessionId }: SessionRef, { metadata }) => {
+        await access.requireSession(metadata, sessionId, 'getSession');
         return toMessage(await sessions.get(sessionId));
       }),
       listSessions: unary(async (_: object, { metadata }) => {
-        await access.key(metadata);
-        return { sessions: (await sessions.list()).map(toMessage) };
+        const owner = ownerFilter(await access.requireKey(metadata));
+        return { sessions: (await sessions.list(owner)).map(toMessage) };
       }),
-      endSession: unary(async ({ sessionId }: OfSession, { metadata }) => {
-        await access.session(metadata, sessionId);
+      endSession: unary(async ({ sessionId }: SessionRef, { metadata }) => {
+        await access.requireSession(metadata, sessionId, 'endSession');
         await sessions.end(sessionId, { reason: 'ended', cause: 'hung-up' });
         return {};
       }),
-      saySession: unary(async ({ sessionId, text }: OfSession & { text: string }, { signal, metadata }) => {
-        await access.session(metadata, sessionId);
+      saySession: unary(async ({ sessionId, text }: SessionRef & { text: string }, { signal, metadata }) => {
+        await access.requireSession(metadata, sessionId, 'say');
         return sessions.say(sessionId, check(sayBody, { text }).text, signal);
       }),
-      interruptSession: unary(async ({ sessionId }: OfSession, { signal, metadata }) => {
-        await access.session(metadata, sessionId);
-        return sessions.interrupt(sessionId, signal);
-      }),
-      pauseSession: unary(async ({ sessionId }: OfSession, { signal, metadata }) => {
-        await access.session(metadata, sessionId);
-        return sessions.pause(sessionId, signal);
-      }),
-      resumeSession: unary(async ({ sessionId }: OfSession, { signal, metadata }) => {
-        await access.session(metadata, sessionId);
-        return sessions.resume(sessionId, signal);
-      }),
-      watchEvents: (call: ServerWritableStream<OfSession, object>) => {
-        watch(call, o).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
+      answerTool: unary(
+        async (
+          { sessionId, callId, output }: SessionRef & { callId: string; output: string },
+          { signal, metadata },
+        ) => {
+          await access.requireSession(metadata, sessionId, 'answerTool');
+          const checked = check(toolResultBody, { callId, output });
+          await sessions.answerTool(sessionId, checked.callId, checked.output, signal);
+          return {};
+        },
+      ),
+      interruptSession: command('interrupt'),
+      pauseSession: command('pause'),
+      resumeSession: command('resume'),
+      watchEvents: (call: ServerWritableStream<WatchRequest, object>) => {
+        watch(call, options).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
       },
     },
   };
 }
 
-async function watch(call: ServerWritableStream<OfSession, object>, o: SessionServiceOptions): Promise<void> {
-  const { sessionId } = call.request;
-  await o.access.session(call.metadata, sessionId);
+async function watch(call: ServerWritableStream<WatchRequest, object>, options: SessionServiceOptions): Promise<void> {
+  const { sessionId, lastEventId } = call.request;
+  await options.access.requireSession(call.metadata, sessionId, 'watchEvents');
+  const close = options.limits.open(sessionId, await options.sessions.ownerOf(sessionId));
   let unread = 0;
   let over = false;
   const finish = (error?: MeshError): void => {
@@ -95,7 +131,7 @@ async function watch(call: ServerWritableStream<OfSession, object>, o: SessionSe
     if (error === undefined) call.end();
     else call.emit('error', toServiceError(error));
   };
-  const stop = await o.sessions.watch(sessionId, o.heartbeatMs, (event) => {
+  const onEvent = (event: StreamedEvent): void => {
     if (over) return;
     unread += 1;
     call.write(toEventMessage(event), () => {
@@ -103,16 +139,28 @@ async function watch(call: ServerWritableStream<OfSession, object>, o: SessionSe
     });
     if (event.type === 'session.ended') finish();
     else if (unread > MAX_UNREAD_EVENTS)
-      finish(new MeshError('RATE_LIMITED', 'events were not read in time; watch again'));
-  });
-  const leave = (): void => finish(new MeshError('DRAINING', 'this gateway is going away; watch again'));
-  o.draining.addEventListener('abort', leave, { once: true });
-  const clean = (): void => {
-    over = true;
-    o.draining.removeEventListener('abort', leave);
-    stop();
+      finish(
+        new MeshError(
+          'RATE_LIMITED',
+          'the caller read events too slowly, so the stream was closed; call WatchEvents again',
+        ),
+      );
   };
-  call.once('close', clean);
-  if (call.cancelled) clean();
-  else if (o.draining.aborted) leave();
+  const watched = { checkMs: options.checkMs, lastEventId };
+  const stop = await options.sessions.watch(sessionId, watched, onEvent).catch((thrown: unknown) => {
+    close();
+    throw thrown;
+  });
+  const onDraining = (): void =>
+    finish(new MeshError('DRAINING', 'this gateway is shutting down; call WatchEvents again to reach another one'));
+  options.draining.addEventListener('abort', onDraining, { once: true });
+  const onClose = (): void => {
+    over = true;
+    options.draining.removeEventListener('abort', onDraining);
+    stop();
+    close();
+  };
+  call.once('close', onClose);
+  if (call.cancelled) onClose();
+  else if (options.draining.aborted) onDraining();
 }

@@ -1,19 +1,19 @@
 import { isOwnAvatar } from '@talkmesh/contracts';
 import { z } from 'zod';
-import type { AvatarCatalogue } from '../avatars.js';
+import type { AvatarCatalogue } from '../avatar-catalogue.js';
 import { avatarList, OWN_STYLE } from '../schemas.js';
 import { type Operation, param } from './routes.js';
 
 const imageOf = (id: string): string => `/v1/avatars/${id}/image`;
 
-/** The avatars of the model. Pictures are public, so that an `<img>` can show them. */
+/** The avatars of the model. Their pictures are public, because an `<img>` cannot send a token. */
 export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
   return [
     {
       method: 'GET',
       path: '/v1/avatars',
       id: 'listAvatars',
-      summary: 'The avatars there are, own pictures of the caller last, and the size and rate of their picture',
+      summary: 'Lists the avatars of the model, then the own pictures of the caller, with frame size and frame rate',
       access: 'any',
       status: 200,
       answer: { schema: avatarList, type: 'application/json' },
@@ -33,7 +33,7 @@ export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
       method: 'GET',
       path: '/v1/avatars/{id}/image',
       id: 'getAvatarImage',
-      summary: 'The picture of an avatar; of an own picture, for whoever knows its id',
+      summary: 'The picture of an avatar; own pictures are readable by every caller that knows the id',
       access: 'public',
       status: 200,
       answer: { schema: z.string(), type: 'image/png' },

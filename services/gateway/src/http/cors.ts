@@ -1,20 +1,19 @@
 import type { FastifyInstance } from 'fastify';
 
 const HEADERS = {
-  'access-control-allow-methods': 'GET, POST, DELETE',
-  'access-control-allow-headers': 'authorization, content-type',
-  'access-control-expose-headers': 'location, retry-after',
+  'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+  'access-control-allow-headers': 'authorization, content-type, if-match, last-event-id',
+  'access-control-expose-headers': 'accept-patch, etag, link, location, retry-after',
   'access-control-max-age': '600',
 };
 
-/** Cross-origin requests (Fetch, 3.2) of the listed origins; without a list browsers keep other origins out. */
+/** Allows cross-origin requests (Fetch, section 3.2) from the listed origins; browsers block all others. OPTIONS is answered by each path. */
 export function allowOrigins(app: FastifyInstance, origins: readonly string[]): void {
-  const every = origins.includes('*');
+  const allowsAll = origins.includes('*');
   app.addHook('onRequest', async (request, reply) => {
     const { origin } = request.headers;
-    if (origin === undefined || !(every || origins.includes(origin))) return;
-    reply.headers({ ...HEADERS, 'access-control-allow-origin': every ? '*' : origin });
-    if (!every) reply.header('vary', 'origin');
-    if (request.method === 'OPTIONS') await reply.code(204).send();
+    if (origin === undefined || !(allowsAll || origins.includes(origin))) return;
+    reply.headers({ ...HEADERS, 'access-control-allow-origin': allowsAll ? '*' : origin });
+    if (!allowsAll) reply.header('vary', 'origin');
   });
 }

@@ -1,31 +1,38 @@
 import type { ServerResponse } from 'node:http';
-import { MeshError, type MeshEvent } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
 import type { Gauge } from '@talkmesh/service-kit';
 import { z } from 'zod';
+import type { StreamedEvent } from '../event-stream.js';
 import type { Sessions } from '../sessions.js';
+import type { StreamLimits } from '../stream-limits.js';
 import { type Operation, param } from './routes.js';
 
 export interface EventRouteOptions {
   readonly sessions: Sessions;
+  readonly limits: StreamLimits;
   readonly heartbeatMs: number;
-  /** Aborted when this gateway drains: listeners connect to another one. */
+  /** How often a stream checks that its session still exists. */
+  readonly checkMs: number;
+  /** Aborted when this gateway drains: subscribers reconnect to another one. */
   readonly draining: AbortSignal;
-  readonly listeners: Gauge;
+  readonly subscribers: Gauge;
 }
 
-const MAX_LISTENERS_PER_SESSION = 8;
-/** A listener that leaves this much unread is cut off; it may connect again. */
+/** A subscriber that leaves more than this unread is disconnected; it may reconnect. */
 const MAX_UNREAD_BYTES = 262_144;
 
-/** Events of a session as server-sent events (WHATWG HTML, 9.2): one per event of the mesh, ending with the session. */
-export function eventOperations(o: EventRouteOptions): Operation[] {
-  const listening = new Map<string, number>();
+/**
+ * Events of a session as server-sent events (WHATWG HTML, 9.2): one per event of the mesh, ending with the session. A stream continues
+ * after the event of its `Last-Event-ID` header; without one it begins with a snapshot.
+ */
+export function eventOperations(options: EventRouteOptions): Operation[] {
   return [
     {
       method: 'GET',
       path: '/v1/sessions/{id}/events',
       id: 'watchEvents',
-      summary: 'Events of a session from now on; the stream ends with the session',
+      summary:
+        'Events of a session: those after the header Last-Event-ID, or a snapshot of the present state, then live ones; the stream ends with the session',
       access: 'session',
       tokenInQuery: true,
       status: 200,
@@ -33,25 +40,17 @@ export function eventOperations(o: EventRouteOptions): Operation[] {
       errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'RATE_LIMITED', 'DRAINING'],
       handle: async (request, reply) => {
         const id = param(request, 'id');
-        const count = listening.get(id) ?? 0;
-        if (o.draining.aborted) throw new MeshError('DRAINING', 'this gateway is going away; connect again');
-        if (count >= MAX_LISTENERS_PER_SESSION)
-          throw new MeshError(
-            'RATE_LIMITED',
-            `a session has at most ${MAX_LISTENERS_PER_SESSION} listeners on one gateway`,
-          );
-        listening.set(id, count + 1);
-        o.listeners.inc();
-        const forget = (): void => {
-          const left = (listening.get(id) ?? 1) - 1;
-          if (left === 0) listening.delete(id);
-          else listening.set(id, left);
-          o.listeners.dec();
-        };
+        if (options.draining.aborted)
+          throw new MeshError('DRAINING', 'this gateway is shutting down; connect again to reach another one');
+        const close = options.limits.open(id, await options.sessions.ownerOf(id));
+        options.subscribers.inc();
         try {
-          await stream(o, id, reply.raw, () => reply.hijack(), reply.getHeaders());
+          const lastEventId = request.headers['last-event-id'];
+          const watched = { id, lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined };
+          await stream(options, watched, reply.raw, () => reply.hijack(), reply.getHeaders());
         } finally {
-          forget();
+          close();
+          options.subscribers.dec();
         }
         return reply;
       },
@@ -59,18 +58,19 @@ export function eventOperations(o: EventRouteOptions): Operation[] {
   ];
 }
 
-/** Resolves when the stream is over. @throws MeshError before the first byte only */
+/** Resolves when the stream is closed. @throws MeshError only before the first byte is sent */
 async function stream(
-  o: EventRouteOptions,
-  id: string,
+  options: EventRouteOptions,
+  { id, lastEventId }: { readonly id: string; readonly lastEventId: string | undefined },
   raw: ServerResponse,
-  takeOver: () => void,
+  hijack: () => void,
   headers: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const early: MeshEvent[] = [];
-  let send = (event: MeshEvent): void => void early.push(event);
-  const stop = await o.sessions.watch(id, o.heartbeatMs, (event) => send(event));
-  takeOver();
+  const early: StreamedEvent[] = [];
+  let send = (event: StreamedEvent): void => void early.push(event);
+  const watch = { checkMs: options.checkMs, lastEventId };
+  const stop = await options.sessions.watch(id, watch, (event) => send(event));
+  hijack();
   raw.writeHead(200, {
     ...(headers as Record<string, string>),
     'content-type': 'text/event-stream; charset=utf-8',
@@ -78,18 +78,18 @@ async function stream(
     'x-accel-buffering': 'no',
   });
   raw.write('retry: 1000\n\n');
-  const heartbeat = setInterval(() => raw.write(': heartbeat\n\n'), o.heartbeatMs);
+  const heartbeat = setInterval(() => raw.write(': heartbeat\n\n'), options.heartbeatMs);
   const end = (): void => void raw.end();
-  o.draining.addEventListener('abort', end, { once: true });
+  options.draining.addEventListener('abort', end, { once: true });
   send = (event) => {
     if (raw.writableEnded || raw.destroyed) return;
-    raw.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    raw.write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     if (event.type === 'session.ended') raw.end();
     else if (raw.writableLength > MAX_UNREAD_BYTES) raw.destroy();
   };
   early.forEach(send);
   await new Promise<void>((resolve) => raw.once('close', resolve));
-  o.draining.removeEventListener('abort', end);
+  options.draining.removeEventListener('abort', end);
   clearInterval(heartbeat);
   stop();
 }

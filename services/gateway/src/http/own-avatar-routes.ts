@@ -1,43 +1,60 @@
 import { type Landmarks, MeshError } from '@talkmesh/contracts';
 import type { FastifyRequest } from 'fastify';
-import type { AvatarCatalogue } from '../avatars.js';
+import type { Audit } from '../audit.js';
+import { ownerFilter } from '../auth.js';
+import type { AvatarCatalogue } from '../avatar-catalogue.js';
+import { FairQueue } from '../fair-queue.js';
 import type { OwnAvatarRecord, OwnAvatars } from '../own-avatars.js';
 import { type Inspect, makeAvatar } from '../picture/make-avatar.js';
 import { typeOf } from '../picture/picture-header.js';
 import type { PictureHints } from '../picture/picture-hints.js';
-import { Turnstile } from '../picture/turnstile.js';
+import type { PictureLimits } from '../picture/picture-process.js';
 import * as schemas from '../schemas.js';
 import { check, HttpRefusal } from './problems.js';
-import { callerSignal, type Operation, ownerOf, param } from './routes.js';
+import { callerSignal, keyOf, type Operation, param } from './routes.js';
 
 export interface OwnAvatarRoutes {
   readonly own: OwnAvatars;
   readonly catalogue: AvatarCatalogue;
   readonly inspect: Inspect;
+  readonly audit: Audit;
   readonly maxPictureBytes: number;
   readonly maxPicturePixels: number;
   readonly pictureDeadlineMs: number;
 }
 
 export const PICTURE_TYPES = ['image/png', 'image/jpeg'] as const;
-const AT_ONCE = 2;
-const MAY_WAIT = 8;
+const MAX_PICTURES_AT_ONCE = 2;
+/** One key leaves a place for the others. */
+const MAX_PICTURES_PER_KEY = 1;
+const MAX_WAITING_PER_KEY = 4;
+const MAX_WAITING = 16;
 const UNNAMED = 'Your picture';
 
-/** People's own pictures: made fit for the model, kept for a while, used like any avatar. */
-export function ownAvatarOperations(o: OwnAvatarRoutes): Operation[] {
-  const turnstile = new Turnstile(AT_ONCE, MAY_WAIT);
-  const { manifest } = o.catalogue;
+/** Own pictures: a user uploads one, it is cropped for the model, kept until it expires, and used like any other avatar. */
+export function ownAvatarOperations(options: OwnAvatarRoutes): Operation[] {
+  const queue = new FairQueue({
+    permits: MAX_PICTURES_AT_ONCE,
+    permitsPerKey: MAX_PICTURES_PER_KEY,
+    waitingPerKey: MAX_WAITING_PER_KEY,
+    waiting: MAX_WAITING,
+    refusal: () =>
+      new MeshError('RATE_LIMITED', 'too many pictures are being processed; try again in a few seconds', {
+        retryAfterMs: 5000,
+      }),
+  });
+  const limits = pictureLimits(options);
+  const { manifest } = options.catalogue;
   return [
     {
       method: 'POST',
       path: '/v1/avatars',
       id: 'createAvatar',
-      summary: 'Makes an avatar of a picture: finds mouth and eyes, says how well it fits the model',
+      summary: 'Makes an avatar from a picture: finds mouth and eyes and reports how well the picture suits the model',
       access: 'key',
       body: { schema: schemas.createAvatarBody, types: ['application/json'], files: PICTURE_TYPES },
-      // base64 takes 4 bytes for 3; the rest of the JSON is short
-      bodyLimitBytes: Math.ceil(o.maxPictureBytes / 3) * 4 + 4096,
+      // base64 needs 4 characters for 3 bytes; 4096 bytes are enough for the other fields.
+      bodyLimitBytes: Math.ceil(options.maxPictureBytes / 3) * 4 + 4096,
       status: 201,
       answer: { schema: schemas.ownAvatar, type: 'application/json', headers: { Location: 'Path of the avatar' } },
       errors: [
@@ -51,49 +68,70 @@ export function ownAvatarOperations(o: OwnAvatarRoutes): Operation[] {
         'NATS_UNAVAILABLE',
       ],
       handle: async (request, reply) => {
-        const { file, hints } = pictureOf(request, o.maxPictureBytes);
-        const signal = AbortSignal.any([callerSignal(reply), AbortSignal.timeout(o.pictureDeadlineMs)]);
-        const options = { manifest, inspect: o.inspect, maxPixels: o.maxPicturePixels };
-        const { png, landmarks, ...made } = await turnstile.run(() => makeAvatar(file, hints, options, signal));
-        const owner = ownerOf(request);
-        const record = await o.own.create({
+        const { file, hints } = pictureOf(request, options.maxPictureBytes);
+        const signal = AbortSignal.any([callerSignal(reply), AbortSignal.timeout(options.pictureDeadlineMs)]);
+        const make = () => makeAvatar(file, hints, { manifest, inspect: options.inspect, limits }, signal);
+        const key = keyOf(request);
+        const { owner } = key;
+        const { png, landmarks, ...rest } = await queue.run(owner, make, signal);
+        const record = await options.own.create({
           owner,
           name: hints.name ?? UNNAMED,
           png,
-          landmarks: tidy(landmarks),
-          ...made,
+          landmarks: rounded(landmarks),
+          ...rest,
         });
+        options.audit.record(key, 'createAvatar', { avatarId: record.id, owner, expiresAtMs: record.expiresAtMs });
         reply.header('location', `/v1/avatars/${record.id}`);
-        return publicAvatar(record, o.catalogue);
+        return publicAvatar(record, options.catalogue);
       },
     },
     {
       method: 'GET',
       path: '/v1/avatars/{id}',
       id: 'getAvatar',
-      summary: 'One own picture: where mouth and eyes are, and the verdict',
+      summary: 'One own picture: positions of mouth and eyes, and the verdict',
       access: 'key',
       status: 200,
       answer: { schema: schemas.ownAvatar, type: 'application/json' },
       errors: ['AVATAR_NOT_FOUND', 'NATS_UNAVAILABLE'],
-      handle: async (request) => publicAvatar(await o.own.get(param(request, 'id'), ownerOf(request)), o.catalogue),
+      handle: async (request) => {
+        const key = keyOf(request);
+        const record = await options.own.get(param(request, 'id'), ownerFilter(key));
+        options.audit.record(key, 'getAvatar', { avatarId: record.id, owner: record.owner });
+        return publicAvatar(record, options.catalogue);
+      },
     },
     {
       method: 'DELETE',
       path: '/v1/avatars/{id}',
       id: 'deleteAvatar',
-      summary: 'Removes an own picture for good; calls that are open go on',
+      summary: 'Deletes an own picture; sessions that already use it continue',
       access: 'key',
       status: 204,
       errors: ['AVATAR_NOT_FOUND', 'NATS_UNAVAILABLE'],
       handle: async (request) => {
-        await o.own.delete(param(request, 'id'), ownerOf(request));
+        const key = keyOf(request);
+        const { id, owner } = await options.own.delete(param(request, 'id'), ownerFilter(key));
+        options.audit.record(key, 'deleteAvatar', { avatarId: id, owner });
       },
     },
   ];
 }
 
-/** The file of a request, as it is or as base64 in JSON. @throws MeshError ARGUMENT_INVALID (400, 415), BODY_TOO_LARGE */
+/** Room for the largest picture in every encoding: pixels as bytes, as samples of 16 bits, and as blocks of a JPEG. */
+const MEMORY_BYTES_PER_PIXEL = 32;
+const BASE_MEMORY_MB = 160;
+
+function pictureLimits({ maxPicturePixels, pictureDeadlineMs }: OwnAvatarRoutes): PictureLimits {
+  return {
+    maxPixels: maxPicturePixels,
+    memoryMb: BASE_MEMORY_MB + Math.ceil((maxPicturePixels * MEMORY_BYTES_PER_PIXEL) / 2 ** 20),
+    cpuSeconds: Math.ceil(pictureDeadlineMs / 1000),
+  };
+}
+
+/** The picture file of a request, sent as the body itself or as base64 in JSON. @throws MeshError ARGUMENT_INVALID (400, 415), BODY_TOO_LARGE */
 function pictureOf(request: FastifyRequest, maxBytes: number): { file: Uint8Array; hints: PictureHints } {
   let file: Uint8Array;
   let hints: PictureHints = {};
@@ -106,16 +144,16 @@ function pictureOf(request: FastifyRequest, maxBytes: number): { file: Uint8Arra
   if (file.byteLength > maxBytes)
     throw new MeshError(
       'BODY_TOO_LARGE',
-      `the picture has more than ${Math.floor(maxBytes / 1e6)} MB: make it smaller`,
+      `the picture has more than ${Math.floor(maxBytes / 1e6)} MB: send a smaller file`,
     );
-  if (typeOf(file) === undefined) throw new HttpRefusal(415, 'send a PNG or a JPEG file');
+  if (typeOf(file) === undefined) throw new HttpRefusal(415, 'the file is neither PNG nor JPEG: send one of these');
   return { file, hints };
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100;
-const tidy = (landmarks: Landmarks): Landmarks => landmarks.map(([x, y]) => [round(x), round(y)]) as Landmarks;
+const rounded = (landmarks: Landmarks): Landmarks => landmarks.map(([x, y]) => [round(x), round(y)]) as Landmarks;
 
-/** What the owner is told: no owner in it. */
+/** The answer to the owner; the owner's name is left out. */
 function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
   const { id, name, landmarks, picture, crop, verdict, createdAtMs, expiresAtMs } = record;
   const [mouth, leftEye, rightEye] = landmarks;
@@ -141,7 +179,7 @@ function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
 
 type Portrait = AvatarCatalogue['manifest']['portrait'];
 
-/** What the decoder redraws around each landmark. */
+/** The rectangle that the decoder redraws around each landmark. */
 function boxesOf({ landmarks }: OwnAvatarRecord, portrait: Portrait) {
   if (portrait === undefined) return {};
   const [mouth, leftEye, rightEye] = landmarks;

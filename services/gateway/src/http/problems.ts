@@ -1,26 +1,32 @@
-import { MeshError, type Reason, type SessionRecord } from '@talkmesh/contracts';
+import { MeshError, type Reason, type SessionRecord, sentence } from '@talkmesh/contracts';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 
-/** Errors of fastify itself, as the mesh names them. */
+/** Maps fastify's own error codes to reasons of the mesh. */
 const OF_FASTIFY: Readonly<Record<string, { reason: Reason; status?: number; detail: string }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { reason: 'BODY_TOO_LARGE', detail: 'the body is larger than this path takes' },
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    reason: 'BODY_TOO_LARGE',
+    detail: 'the body is larger than this path accepts; send less',
+  },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     reason: 'ARGUMENT_INVALID',
     status: 415,
-    detail: 'the content type is not one this path takes',
+    detail: 'this path does not accept the content type; GET /openapi.json lists those it accepts',
   },
   FST_ERR_CTP_EMPTY_JSON_BODY: { reason: 'ARGUMENT_INVALID', detail: 'the body is empty; send JSON' },
-  FST_ERR_CTP_INVALID_JSON_BODY: { reason: 'ARGUMENT_INVALID', detail: 'the body is not JSON' },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { reason: 'ARGUMENT_INVALID', detail: 'Content-Length and the body differ' },
+  FST_ERR_CTP_INVALID_JSON_BODY: { reason: 'ARGUMENT_INVALID', detail: 'the body is not valid JSON' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    reason: 'ARGUMENT_INVALID',
+    detail: 'Content-Length differs from the length of the body',
+  },
 };
 
-/** A refusal that HTTP has a status for and the mesh has none: 405, 415. */
+/** A refusal with a status that no reason of the mesh has: 405, 408, 412, 415, 428, 501. */
 export class HttpRefusal extends MeshError {
   readonly status: number;
 
-  constructor(status: number, message: string) {
-    super('ARGUMENT_INVALID', message);
+  constructor(status: number, message: string, reason: Reason = 'ARGUMENT_INVALID') {
+    super(reason, message);
     this.status = status;
   }
 }
@@ -31,21 +37,26 @@ const TITLES: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not found',
   405: 'Method not allowed',
+  406: 'Not acceptable',
+  408: 'Request timeout',
   409: 'Conflict',
   410: 'Gone',
+  412: 'Precondition failed',
   413: 'Content too large',
   415: 'Unsupported media type',
   422: 'Unprocessable content',
   424: 'Failed dependency',
+  428: 'Precondition required',
   429: 'Too many requests',
   499: 'Client closed request',
   500: 'Internal server error',
+  501: 'Not implemented',
   502: 'Bad gateway',
   503: 'Service unavailable',
   504: 'Gateway timeout',
 };
 
-/** What a thrown value means to an HTTP caller; nothing of an unknown error leaks. */
+/** Maps a thrown value to an error for the caller. Details of unknown errors are not disclosed. */
 function translate(thrown: unknown): { error: MeshError; status: number } {
   const fastify = thrown as Partial<FastifyError>;
   const known = typeof fastify?.code === 'string' ? OF_FASTIFY[fastify.code] : undefined;
@@ -62,7 +73,7 @@ function translate(thrown: unknown): { error: MeshError; status: number } {
   return { error, status: error.httpStatus };
 }
 
-/** Answers with application/problem+json (RFC 9457): reason, whether and when to try again. */
+/** Answers with application/problem+json (RFC 9457): the reason, and whether and when to try again. */
 export function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const { error, status } = translate(thrown);
   if (status >= 500 && !error.retryable)
@@ -70,6 +81,8 @@ export function sendProblem(thrown: unknown, request: FastifyRequest, reply: Fas
       { err: error.cause ?? error, reason: error.reason, route: request.routeOptions.url },
       'request failed',
     );
+  // The rest of the body is still to come, and would be read as the next request.
+  if (status === 408) reply.header('connection', 'close');
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="talkmesh"');
   if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
   reply
@@ -80,7 +93,7 @@ export function sendProblem(thrown: unknown, request: FastifyRequest, reply: Fas
         type: `urn:talkmesh:reason:${error.reason}`,
         title: TITLES[status] ?? 'Error',
         status,
-        detail: error.message,
+        detail: sentence(error.message),
         reason: error.reason,
         retryable: error.retryable,
         ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
@@ -93,11 +106,25 @@ export function check<S extends z.ZodType>(schema: S, value: unknown): z.output<
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
-  throw new MeshError('ARGUMENT_INVALID', issues.join('; '));
+  throw new MeshError('ARGUMENT_INVALID', `the request is not valid: ${issues.join('; ')}`);
 }
 
-/** A session as callers see it: instances by name, no addresses. */
-export function publicSession(record: SessionRecord) {
+/** The public part of a session record: names of instances without their addresses, no owner, and nothing that only the model should read. */
+export function publicSession({
+  choices,
+  limits: _limits,
+  ownKey: _key,
+  owner: _owner,
+  livekit,
+  ...record
+}: SessionRecord) {
   const placed = Object.entries(record.placement).map(([service, place]) => [service, place.instanceId]);
-  return { ...record, placement: Object.fromEntries(placed) as Record<string, string> };
+  const { voice = '', language = '' } = choices ?? {};
+  const transport = livekit && {
+    livekit: { url: livekit.url, room: livekit.room, identity: livekit.identity },
+  };
+  return {
+    ...{ ...record, voice, language, placement: Object.fromEntries(placed) as Record<string, string> },
+    ...(transport && { transport }),
+  };
 }

@@ -1,15 +1,15 @@
 import { MeshError, type Reason } from '@talkmesh/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import type { Principal } from '../auth.js';
+import { type KeyPrincipal, type Principal, requireKey } from '../auth.js';
 import { HttpRefusal } from './problems.js';
 
-/** Who may call: `key` an API key, `session` an API key or the token of the session in the path, `any` either, `public` everybody. */
-export type Access = 'key' | 'session' | 'any' | 'public';
+/** Who may call: `key` an API key, `session` an API key or the token of the session in the path, `any` either of them or a grant, `opener` a key or a grant, `public` needs no credential. */
+export type Access = 'key' | 'opener' | 'session' | 'any' | 'public';
 
-/** One operation: fastify serves it, the OpenAPI document describes it, from the same lines. */
+/** One operation: fastify serves it and the OpenAPI document describes it from the same declaration. */
 export interface Operation {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** With OpenAPI's braces: `/v1/sessions/{id}`. */
   readonly path: string;
   readonly id: string;
@@ -18,10 +18,10 @@ export interface Operation {
   readonly body?: {
     readonly schema: z.ZodType;
     readonly types?: readonly string[];
-    /** Types of files that may be sent as they are, instead. */
+    /** Media types of files that may be sent as the body instead. */
     readonly files?: readonly string[];
   };
-  /** For bodies larger than the gateway takes elsewhere. */
+  /** Where larger bodies than BODY_LIMIT_BYTES are accepted. */
   readonly bodyLimitBytes?: number;
   readonly status: number;
   readonly answer?: {
@@ -30,23 +30,28 @@ export interface Operation {
     readonly headers?: Readonly<Record<string, string>>;
   };
   readonly errors: readonly Reason[];
-  /** The token may come as `?token=`, for EventSource. */
+  /** The token may be sent as `?token=`, because EventSource cannot set headers. */
   readonly tokenInQuery?: boolean;
+  /** Adds headers to the answer to OPTIONS. */
+  describe?(request: FastifyRequest, reply: FastifyReply): Promise<void>;
   handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown>;
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
+    /** Id of the operation, for the audit log. */
+    operation?: string;
     tokenInQuery?: boolean;
   }
   interface FastifyRequest {
-    /** Who asks; undefined where everybody may. */
+    /** The authenticated caller; undefined for public operations. */
     principal: Principal | undefined;
   }
 }
 
-const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+/** Methods that some path may have; any other is not implemented at all. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE'] as const;
 
 export function serve(app: FastifyInstance, operations: readonly Operation[]): void {
   const toUrl = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1');
@@ -54,7 +59,11 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
     app.route({
       method: operation.method,
       url: toUrl(operation.path),
-      config: { access: operation.access, tokenInQuery: operation.tokenInQuery === true },
+      config: {
+        access: operation.access,
+        operation: operation.id,
+        tokenInQuery: operation.tokenInQuery === true,
+      },
       ...(operation.bodyLimitBytes === undefined ? {} : { bodyLimit: operation.bodyLimitBytes }),
       handler: async (request, reply) => {
         const answer = await operation.handle(request, reply);
@@ -62,35 +71,64 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
         return reply.code(operation.status).send(answer);
       },
     });
-  for (const path of new Set(operations.map((operation) => operation.path))) {
-    const allowed = operations.filter((operation) => operation.path === path).map(({ method }) => method as string);
-    app.route({
-      method: METHODS.filter((method) => !allowed.includes(method)),
-      url: toUrl(path),
-      config: { access: 'public' },
-      handler: async (_request, reply) => {
-        reply.header('allow', allowed.join(', '));
-        throw new HttpRefusal(405, `this path takes ${allowed.join(', ')} only`);
-      },
-    });
-  }
+  for (const path of new Set(operations.map((operation) => operation.path)))
+    serveOtherMethods(
+      app,
+      toUrl(path),
+      operations.filter((operation) => operation.path === path),
+    );
+}
+
+/** OPTIONS says what a path takes (RFC 9110, 9.3.7), and every method that it does not have is refused before its body is read. */
+function serveOtherMethods(app: FastifyInstance, url: string, operations: readonly Operation[]): void {
+  const own = operations.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method as string]));
+  const allow = [...own, 'OPTIONS'].join(', ');
+  app.route({
+    method: METHODS.filter((method) => !own.includes(method)),
+    url,
+    config: { access: 'public' },
+    onRequest: async (_request, reply) => {
+      reply.header('allow', allow);
+      throw new HttpRefusal(405, `this path takes only ${allow}; use one of them`);
+    },
+    handler: async () => undefined,
+  });
+  const accepted = operations.find(({ method }) => method === 'POST')?.body;
+  app.route({
+    method: 'OPTIONS',
+    url,
+    config: { access: 'public' },
+    // A body is of no use here; it is not read, so that no content type is refused.
+    onRequest: async (request, reply) => {
+      reply.header('allow', allow);
+      if (accepted !== undefined) reply.header('accept-post', acceptedTypes(accepted).join(', '));
+      for (const operation of operations) await operation.describe?.(request, reply);
+      return reply.code(204).send();
+    },
+    handler: async () => undefined,
+  });
+}
+
+/** Media types of the body of an operation. */
+export function acceptedTypes({ types, files }: NonNullable<Operation['body']>): string[] {
+  return [...(types ?? ['application/json']), ...(files ?? [])];
 }
 
 export function param(request: FastifyRequest, name: string): string {
   return (request.params as Record<string, string>)[name] ?? '';
 }
 
-/** To whom a request's pictures belong. @throws MeshError PERMISSION_DENIED without an API key */
-export function ownerOf({ principal }: FastifyRequest): string {
-  if (principal?.kind === 'key') return principal.owner;
-  throw new MeshError('PERMISSION_DENIED', 'own pictures belong to API keys: send one');
+/** The API key of a request to an operation with the access `key`. */
+export function keyOf({ principal }: FastifyRequest): KeyPrincipal {
+  if (principal === undefined) throw new MeshError('TOKEN_MISSING', 'this operation needs an API key; send one');
+  return requireKey(principal);
 }
 
-/** Aborted when the caller goes away before the answer; `request.signal` would abort as soon as the body was read. */
+/** Aborted when the caller disconnects before the answer. `request.signal` is no use: it aborts as soon as the body was read. */
 export function callerSignal(reply: FastifyReply): AbortSignal {
   const abort = new AbortController();
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) abort.abort(new DOMException('the caller went away', 'AbortError'));
+    if (!reply.raw.writableFinished) abort.abort(new DOMException('the caller disconnected', 'AbortError'));
   });
   return abort.signal;
 }

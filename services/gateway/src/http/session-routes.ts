@@ -1,11 +1,13 @@
 import { MeshError } from '@talkmesh/contracts';
-import { type Auth, requireSession } from '../auth.js';
+import type { z } from 'zod';
+import { type Auth, ownerFilter, requireSession } from '../auth.js';
+import { withinGrant } from '../grants.js';
 import * as schemas from '../schemas.js';
-import type { Sessions } from '../sessions.js';
+import { type ConversationCommand, newSession, type Sessions } from '../sessions.js';
 import { check, publicSession } from './problems.js';
-import { callerSignal, type Operation, param } from './routes.js';
+import { callerSignal, keyOf, type Operation, param } from './routes.js';
 
-/** Sessions over REST: the same operations as gRPC SessionService. */
+/** Sessions over REST; gRPC SessionService has the same operations. */
 export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
   const one = { path: '/v1/sessions/{id}', access: 'session' } as const;
   return [
@@ -13,8 +15,8 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       method: 'POST',
       path: '/v1/sessions',
       id: 'createSession',
-      summary: 'Creates a session: one call with one avatar',
-      access: 'key',
+      summary: 'Creates a session: one talk with one avatar',
+      access: 'opener',
       body: { schema: schemas.createSessionBody },
       status: 201,
       answer: {
@@ -26,36 +28,47 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
         'ARGUMENT_INVALID',
         'AVATAR_NOT_FOUND',
         'PROVIDER_UNKNOWN',
+        'PROVIDER_FAILED',
+        'PERMISSION_DENIED',
+        'ROOM_REFUSED',
+        'ROOM_UNREACHABLE',
         'SESSION_LIMIT',
         'NO_WORKER',
         'DRAINING',
         'NATS_UNAVAILABLE',
       ],
       handle: async (request, reply) => {
-        const { avatar, provider, output, seed } = check(schemas.createSessionBody, request.body ?? {});
-        const record = await sessions.create({ avatar, provider, output, seed }, callerSignal(reply));
+        const body = check(schemas.createSessionBody, request.body ?? {});
+        const { principal } = request;
+        const wanted =
+          principal?.kind === 'grant'
+            ? withinGrant(newSession(body, { owner: principal.owner, isAdmin: false }), principal)
+            : newSession(body, keyOf(request));
+        const record = await sessions.create(wanted, callerSignal(reply));
         const { id } = record;
         reply.header('location', `/v1/sessions/${id}`);
         const paths = { whip: `/v1/whip/${id}`, whep: `/v1/whep/${id}`, events: `/v1/sessions/${id}/events` };
-        return { session: publicSession(record), ...(await auth.issue(id)), ...paths };
+        return { session: publicSession(record), ...(await auth.issue(id, record.limits?.origins)), ...paths };
       },
     },
     {
       method: 'GET',
       path: '/v1/sessions',
       id: 'listSessions',
-      summary: 'Sessions that have not ended, oldest first',
+      summary: 'Sessions of the caller that have not ended, oldest first; an admin key sees those of every key',
       access: 'key',
       status: 200,
       answer: { schema: schemas.sessionList, type: 'application/json' },
       errors: ['NATS_UNAVAILABLE'],
-      handle: async () => ({ sessions: (await sessions.list()).map(publicSession) }),
+      handle: async (request) => ({
+        sessions: (await sessions.list(ownerFilter(keyOf(request)))).map(publicSession),
+      }),
     },
     {
       method: 'GET',
       ...one,
       id: 'getSession',
-      summary: 'One session; an ended one is known for about an hour',
+      summary: 'One session; an ended one remains readable for about an hour',
       status: 200,
       answer: { schema: schemas.session, type: 'application/json' },
       errors: ['SESSION_NOT_FOUND'],
@@ -78,7 +91,7 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       method: 'DELETE',
       ...one,
       id: 'endSession',
-      summary: 'Ends a session; ending it again succeeds',
+      summary: 'Ends a session; idempotent',
       status: 204,
       errors: ['SESSION_NOT_FOUND'],
       handle: async (request) => {
@@ -90,71 +103,44 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       path: `${one.path}/say`,
       access: one.access,
       id: 'say',
-      summary: 'The avatar says a line',
+      summary: 'Makes the avatar say a text',
       body: { schema: schemas.sayBody },
       status: 200,
       answer: { schema: schemas.said, type: 'application/json' },
       errors: ['ARGUMENT_INVALID', 'SESSION_NOT_FOUND', 'SESSION_ENDED', 'TTS_UNAVAILABLE', 'PEER_LOST'],
       handle: async (request, reply) => {
         const { text } = check(schemas.sayBody, request.body ?? {});
-        const { turn } = await sessions.say(param(request, 'id'), text, callerSignal(reply));
-        return { turn };
+        const { turn, cancelled } = await sessions.say(param(request, 'id'), text, callerSignal(reply));
+        return { turn, cancelled };
       },
     },
     {
       method: 'POST',
-      path: `${one.path}/interrupt`,
+      path: `${one.path}/tool-results`,
       access: one.access,
-      id: 'interrupt',
-      summary: 'Stops what the avatar is saying, at once',
-      status: 200,
-      answer: { schema: schemas.interrupted, type: 'application/json' },
-      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
+      id: 'answerTool',
+      summary: 'Answers a tool call of the model, which is an event of type tool.call',
+      body: { schema: schemas.toolResultBody },
+      status: 204,
+      errors: ['ARGUMENT_INVALID', 'SESSION_NOT_FOUND', 'SESSION_ENDED', 'NOT_FOUND', 'PEER_LOST'],
       handle: async (request, reply) => {
-        const { interrupted } = await sessions.interrupt(param(request, 'id'), callerSignal(reply));
-        return { interrupted };
+        const { callId, output } = check(schemas.toolResultBody, request.body ?? {});
+        await sessions.answerTool(param(request, 'id'), callId, output, callerSignal(reply));
       },
     },
-    {
-      method: 'POST',
-      path: `${one.path}/pause`,
-      access: one.access,
-      id: 'pause',
-      summary: 'The avatar stops speaking at once and goes on living; nothing that is left to be said is lost',
-      status: 200,
-      answer: { schema: schemas.paused, type: 'application/json' },
-      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
-      handle: async (request, reply) => {
-        const { paused } = await sessions.pause(param(request, 'id'), callerSignal(reply));
-        return { paused };
-      },
-    },
-    {
-      method: 'POST',
-      path: `${one.path}/resume`,
-      access: one.access,
-      id: 'resume',
-      summary: 'Ends a pause: speech goes on with the sample where the listener stopped hearing it',
-      status: 200,
-      answer: { schema: schemas.resumed, type: 'application/json' },
-      errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
-      handle: async (request, reply) => {
-        const { resumed } = await sessions.resume(param(request, 'id'), callerSignal(reply));
-        return { resumed };
-      },
-    },
+    ...conversationOperations(sessions),
     {
       method: 'POST',
       path: `${one.path}/token`,
       access: one.access,
       id: 'renewToken',
-      summary: 'A fresh token for a session that goes on',
+      summary: 'Issues a new token for a session that has not ended',
       status: 201,
       answer: { schema: schemas.issuedToken, type: 'application/json' },
       errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED'],
       handle: async (request) => {
-        const { id } = await sessions.getLive(param(request, 'id'));
-        return auth.issue(id);
+        const { id, limits } = await sessions.getLive(param(request, 'id'));
+        return auth.issue(id, limits?.origins);
       },
     },
     {
@@ -164,6 +150,7 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       id: 'beacon',
       summary: 'Ends a session from navigator.sendBeacon, which cannot set headers: the token is in the body',
       body: { schema: schemas.beaconBody, types: ['application/json', 'text/plain'] },
+      bodyLimitBytes: 8192,
       status: 204,
       errors: ['ARGUMENT_INVALID', 'TOKEN_INVALID', 'TOKEN_EXPIRED', 'TOKEN_WRONG_SESSION', 'SESSION_NOT_FOUND'],
       handle: async (request) => {
@@ -181,6 +168,34 @@ function parseBeacon(body: unknown): unknown {
   try {
     return JSON.parse(body);
   } catch (cause) {
-    throw new MeshError('ARGUMENT_INVALID', 'the body is not JSON', { cause });
+    throw new MeshError('ARGUMENT_INVALID', 'the body is not valid JSON', { cause });
   }
+}
+
+const CONVERSATION_COMMANDS = {
+  interrupt: { summary: 'Stops what the avatar is saying and discards the rest of it', answer: schemas.interrupted },
+  pause: { summary: 'Silences the avatar at once and keeps the rest of its speech', answer: schemas.paused },
+  resume: {
+    summary: 'Ends a pause: speech continues from the sample that the viewer heard last',
+    answer: schemas.resumed,
+  },
+} as const;
+
+/** Interrupt, pause and resume differ only in name, summary and answer. */
+function conversationOperations(sessions: Sessions): Operation[] {
+  const commands = Object.entries(CONVERSATION_COMMANDS) as [
+    ConversationCommand,
+    { summary: string; answer: z.ZodType },
+  ][];
+  return commands.map(([command, { summary, answer }]) => ({
+    method: 'POST',
+    path: `/v1/sessions/{id}/${command}`,
+    access: 'session',
+    id: command,
+    summary,
+    status: 200,
+    answer: { schema: answer, type: 'application/json' },
+    errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
+    handle: (request, reply) => sessions.command(param(request, 'id'), command, callerSignal(reply)),
+  }));
 }

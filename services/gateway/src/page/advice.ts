@@ -2,69 +2,74 @@ import type { TalkMeshError } from '@talkmesh/client';
 
 export interface Advice {
   readonly title: string;
-  /** What the person in front of the page can do. */
+  /** What the user can do. */
   readonly text: string;
-  /** The call goes on. */
+  /** True when the call continues; the banner then looks less alarming. */
   readonly mild: boolean;
 }
 
-type Known = Pick<TalkMeshError, 'reason' | 'message' | 'retryAfterMs'>;
+type ErrorDetails = Pick<TalkMeshError, 'reason' | 'message' | 'retryAfterMs'>;
 
-const soon = (error: Known): string => `Try again in ${Math.max(1, Math.ceil((error.retryAfterMs ?? 1000) / 1000))} s.`;
+const tryAgainIn = (error: ErrorDetails): string =>
+  `Try again in ${Math.max(1, Math.ceil((error.retryAfterMs ?? 1000) / 1000))} s.`;
 
-const ADVICE: Readonly<Record<string, (error: Known) => Advice>> = {
+const KEY_NEEDED: Advice = {
+  title: 'The API key is missing or not valid.',
+  text: 'Open the link that was printed when talkmesh started, or enter the key.',
+  mild: false,
+};
+
+const CALL_ENDED: Advice = { title: 'The call has ended.', text: 'Press Call to start a new one.', mild: false };
+
+const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Advice>> = {
   MIC_DENIED: () => ({
     title: 'The microphone is blocked.',
-    text: 'Allow it beside the address bar and call again. You can still type a line below.',
+    text: 'Allow it in the address bar and call again. You can still type a line below.',
     mild: true,
   }),
   MIC_MISSING: (error) => ({
-    title: 'No microphone.',
+    title: 'The microphone cannot be used.',
     text: `${error.message} You can still type a line below.`,
     mild: true,
   }),
-  TTS_UNAVAILABLE: (error) => ({ title: 'Typed lines cannot be spoken yet.', text: error.message, mild: true }),
+  TTS_UNAVAILABLE: (error) => ({ title: 'Typed lines cannot be spoken.', text: error.message, mild: true }),
   NETWORK: () => ({
     title: 'The server cannot be reached.',
-    text: 'Is talkmesh still running? This page keeps your choice; try again.',
+    text: 'Check that talkmesh is running, then try again. Your choice on this page is kept.',
     mild: false,
   }),
-  SESSION_LIMIT: (error) => ({ title: 'Every line is busy.', text: soon(error), mild: false }),
-  RATE_LIMITED: (error) => ({ title: 'Too many requests.', text: soon(error), mild: false }),
+  SESSION_LIMIT: (error) => ({ title: 'All sessions are in use.', text: tryAgainIn(error), mild: false }),
+  RATE_LIMITED: (error) => ({ title: 'Too many requests.', text: tryAgainIn(error), mild: false }),
   NO_WORKER: (error) => ({
-    title: 'A part of the mesh is not ready.',
-    text: `${error.message}. ${soon(error)}`,
+    title: 'A service is not ready.',
+    text: `${error.message} ${tryAgainIn(error)}`,
     mild: false,
   }),
-  DRAINING: () => ({ title: 'The server is being renewed.', text: 'Call again in a moment.', mild: false }),
+  DRAINING: () => ({ title: 'The server is shutting down.', text: 'Call again in a moment.', mild: false }),
   PEER_LOST: (error) => ({
     title: 'The connection to the avatar was lost.',
-    text: `${error.message}.`.replace(/\.+$/, '.'),
+    text: error.message,
     mild: false,
   }),
-  SDP_TIMEOUT: (error) => ({ title: 'Picture and sound cannot get through.', text: error.message, mild: false }),
-  TOKEN_INVALID: () => ({
-    title: 'The API key is not valid.',
-    text: 'Open the link that was printed when talkmesh started.',
+  SDP_TIMEOUT: (error) => ({ title: 'Video and sound cannot be received.', text: error.message, mild: false }),
+  TOKEN_INVALID: () => KEY_NEEDED,
+  TOKEN_MISSING: () => KEY_NEEDED,
+  TOKEN_EXPIRED: () => ({
+    title: 'The session token has expired.',
+    text: 'Press Call to start a new call.',
     mild: false,
   }),
-  TOKEN_MISSING: () => ({
-    title: 'An API key is needed.',
-    text: 'Open the link that was printed when talkmesh started.',
-    mild: false,
-  }),
-  TOKEN_EXPIRED: () => ({ title: 'This call has expired.', text: 'Call again.', mild: false }),
-  SESSION_ENDED: () => ({ title: 'The call has ended.', text: 'Call again.', mild: false }),
-  SESSION_NOT_FOUND: () => ({ title: 'The call has ended.', text: 'Call again.', mild: false }),
+  SESSION_ENDED: () => CALL_ENDED,
+  SESSION_NOT_FOUND: () => CALL_ENDED,
   PROVIDER_FAILED: (error) => ({ title: 'The conversation provider failed.', text: error.message, mild: true }),
 };
 
-/** A failure in words: what happened and what to do. */
-export function adviceFor(error: Known): Advice {
+/** Explains an error to the user: what happened, then what to do. An unknown reason is shown with the message of the server. */
+export function adviceFor(error: ErrorDetails): Advice {
   return (
     ADVICE[error.reason]?.(error) ?? {
-      title: 'That did not work.',
-      text: `${error.message} (${error.reason})`,
+      title: 'An unexpected error occurred.',
+      text: error.message,
       mild: false,
     }
   );

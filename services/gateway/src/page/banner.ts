@@ -7,12 +7,12 @@ export interface BannerAction {
   run(): void;
 }
 
-/** The one place for what went wrong and what to do about it. */
+/** The message area of the page: what happened and what the user can do. */
 export class Banner {
-  private readonly root = byId('banner');
-  private readonly title = byId('banner-title');
-  private readonly text = byId('banner-advice');
-  private readonly action = byId<HTMLButtonElement>('banner-action');
+  readonly #root = byId('banner');
+  readonly #title = byId('banner-title');
+  readonly #text = byId('banner-advice');
+  readonly #action = byId<HTMLButtonElement>('banner-action');
 
   constructor() {
     byId('banner-close').addEventListener('click', () => this.hide());
@@ -23,19 +23,19 @@ export class Banner {
   }
 
   show(advice: Advice, action?: BannerAction): void {
-    this.title.textContent = advice.title;
-    this.text.textContent = ` ${advice.text}`;
-    this.root.classList.toggle('mild', advice.mild);
-    show(this.action, action !== undefined);
-    this.action.textContent = action?.label ?? '';
-    this.action.onclick = (): void => {
+    this.#title.textContent = advice.title;
+    this.#text.textContent = ` ${advice.text}`;
+    this.#root.classList.toggle('mild', advice.mild);
+    show(this.#action, action !== undefined);
+    this.#action.textContent = action?.label ?? '';
+    this.#action.onclick = (): void => {
       this.hide();
       action?.run();
     };
-    show(this.root, true);
+    show(this.#root, true);
   }
 
   hide(): void {
-    show(this.root, false);
+    show(this.#root, false);
   }
 }

@@ -1,4 +1,4 @@
-/** The element of an id that index.html is known to have. */
+/** The element with this id. @throws Error when index.html has no such element */
 export function byId<T extends HTMLElement>(id: string): T {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`index.html has no #${id}`);

@@ -1,7 +1,7 @@
 import type { OfFace, Point } from '@talkmesh/client';
 
-/** The square of a picture that is shown, in the picture's pixels. */
-export interface Shown {
+/** The square of the picture that is shown, in pixels of the picture. */
+export interface PictureArea {
   readonly left: number;
   readonly top: number;
   readonly side: number;
@@ -14,9 +14,9 @@ const NAMES: OfFace<string> = {
   leftEye: 'Left eye, as you see it',
   rightEye: 'Right eye, as you see it',
 };
-/** Shares of what is shown: one press of an arrow key, and with Shift. */
+/** How far an arrow key moves a handle, without and with Shift, as shares of the shown square. */
 const STEP = 0.005;
-const LEAP = 0.04;
+const SHIFT_STEP = 0.04;
 const KEYS: Readonly<Record<string, Point>> = {
   ArrowLeft: [-1, 0],
   ArrowRight: [1, 0],
@@ -24,81 +24,85 @@ const KEYS: Readonly<Record<string, Point>> = {
   ArrowDown: [0, 1],
 };
 
-/** Where a face usually is, as shares of the square. */
-export const USUAL: OfFace<Point> = { mouth: [0.5, 0.66], leftEye: [0.39, 0.475], rightEye: [0.61, 0.475] };
+/** Where mouth and eyes usually are, as shares of the square. */
+export const DEFAULT_MARKS: OfFace<Point> = { mouth: [0.5, 0.66], leftEye: [0.39, 0.475], rightEye: [0.61, 0.475] };
 
-const within = (share: number): number => Math.min(Math.max(share, 0), 1);
+const clampToUnit = (share: number): number => Math.min(Math.max(share, 0), 1);
 
-/** Three handles over a picture, moved by pointer or arrow keys; they speak pixels of the picture. */
+/** Three handles over a picture, moved by pointer or arrow keys. Positions go in and out in pixels of the picture. */
 export class FaceHandles {
-  private readonly root: HTMLElement;
-  private readonly onMoved: () => void;
-  private readonly handles: Readonly<Record<Part, HTMLButtonElement>>;
-  private readonly places: Record<Part, Point> = { ...USUAL };
-  private shown: Shown = { left: 0, top: 0, side: 1 };
+  readonly #root: HTMLElement;
+  readonly #onMoved: () => void;
+  readonly #handles: Readonly<Record<Part, HTMLButtonElement>>;
+  readonly #places: Record<Part, Point> = { ...DEFAULT_MARKS };
+  #shown: PictureArea = { left: 0, top: 0, side: 1 };
 
   constructor(root: HTMLElement, onMoved: () => void) {
-    this.root = root;
-    this.onMoved = onMoved;
-    this.handles = { mouth: this.handle('mouth'), leftEye: this.handle('leftEye'), rightEye: this.handle('rightEye') };
+    this.#root = root;
+    this.#onMoved = onMoved;
+    this.#handles = {
+      mouth: this.#createHandle('mouth'),
+      leftEye: this.#createHandle('leftEye'),
+      rightEye: this.#createHandle('rightEye'),
+    };
   }
 
-  /** @param at in pixels of the picture; the usual places when they are not known */
-  place(shown: Shown, at: OfFace<Point> | undefined): void {
-    this.shown = shown;
+  /** @param at in pixels of the picture; a handle goes to its usual place when this is undefined */
+  place(shown: PictureArea, at: OfFace<Point> | undefined): void {
+    this.#shown = shown;
     for (const part of PARTS) {
       const [x, y] = at?.[part] ?? [];
-      this.places[part] =
+      this.#places[part] =
         x === undefined || y === undefined
-          ? USUAL[part]
+          ? DEFAULT_MARKS[part]
           : [(x - shown.left) / shown.side, (y - shown.top) / shown.side];
-      this.draw(part);
+      this.#draw(part);
     }
   }
 
-  /** Pixels of the picture. */
+  /** Positions of the handles, in pixels of the picture. */
   get landmarks(): OfFace<Point> {
-    const { left, top, side } = this.shown;
-    const at = (part: Part): Point => [left + this.places[part][0] * side, top + this.places[part][1] * side];
+    const { left, top, side } = this.#shown;
+    const at = (part: Part): Point => [left + this.#places[part][0] * side, top + this.#places[part][1] * side];
     return { mouth: at('mouth'), leftEye: at('leftEye'), rightEye: at('rightEye') };
   }
 
   enable(enabled: boolean): void {
-    for (const part of PARTS) this.handles[part].disabled = !enabled;
+    for (const part of PARTS) this.#handles[part].disabled = !enabled;
   }
 
-  private handle(part: Part): HTMLButtonElement {
+  #createHandle(part: Part): HTMLButtonElement {
     const handle = document.createElement('button');
     handle.type = 'button';
     handle.className = `handle ${part === 'mouth' ? 'wide' : ''}`.trim();
     handle.dataset['testid'] = `handle-${part}`;
     handle.setAttribute('aria-describedby', 'picture-help');
-    handle.addEventListener('keydown', (event) => this.nudge(part, event));
-    handle.addEventListener('pointerdown', (event) => this.drag(part, event));
-    this.root.append(handle);
+    handle.addEventListener('keydown', (event) => this.#onKey(part, event));
+    handle.addEventListener('pointerdown', (event) => this.#drag(part, event));
+    this.#root.append(handle);
     return handle;
   }
 
-  private nudge(part: Part, event: KeyboardEvent): void {
+  #onKey(part: Part, event: KeyboardEvent): void {
     const direction = KEYS[event.key];
     if (direction === undefined) return;
     event.preventDefault();
-    const step = event.shiftKey ? LEAP : STEP;
-    const [x, y] = this.places[part];
-    this.move(part, [x + direction[0] * step, y + direction[1] * step]);
+    const step = event.shiftKey ? SHIFT_STEP : STEP;
+    const [x, y] = this.#places[part];
+    this.#move(part, [x + direction[0] * step, y + direction[1] * step]);
   }
 
-  private drag(part: Part, event: PointerEvent): void {
-    const handle = this.handles[part];
+  #drag(part: Part, event: PointerEvent): void {
+    const handle = this.#handles[part];
     if (event.button !== 0 || handle.disabled) return;
     event.preventDefault();
     handle.focus();
     handle.setPointerCapture(event.pointerId);
-    const box = this.root.getBoundingClientRect();
-    const [x, y] = this.places[part];
+    const box = this.#root.getBoundingClientRect();
+    const [x, y] = this.#places[part];
     const grip: Point = [event.clientX - box.left - x * box.width, event.clientY - box.top - y * box.height];
     const follow = ({ clientX, clientY }: PointerEvent): void =>
-      this.move(part, [(clientX - box.left - grip[0]) / box.width, (clientY - box.top - grip[1]) / box.height]);
+      this.#move(part, [(clientX - box.left - grip[0]) / box.width, (clientY - box.top - grip[1]) / box.height]);
     const drop = (): void => {
       handle.removeEventListener('pointermove', follow);
       handle.removeEventListener('pointerup', drop);
@@ -109,18 +113,21 @@ export class FaceHandles {
     handle.addEventListener('pointercancel', drop);
   }
 
-  private move(part: Part, [x, y]: Point): void {
-    this.places[part] = [within(x), within(y)];
-    this.draw(part);
-    this.onMoved();
+  #move(part: Part, [x, y]: Point): void {
+    this.#places[part] = [clampToUnit(x), clampToUnit(y)];
+    this.#draw(part);
+    this.#onMoved();
   }
 
-  private draw(part: Part): void {
-    const [x, y] = this.places[part];
-    const { style } = this.handles[part];
+  #draw(part: Part): void {
+    const [x, y] = this.#places[part];
+    const { style } = this.#handles[part];
     style.left = `${100 * x}%`;
     style.top = `${100 * y}%`;
-    const say = (share: number): string => `${Math.round(100 * share)} %`;
-    this.handles[part].setAttribute('aria-label', `${NAMES[part]}: ${say(x)} from the left, ${say(y)} from the top`);
+    const percent = (share: number): string => `${Math.round(100 * share)} %`;
+    this.#handles[part].setAttribute(
+      'aria-label',
+      `${NAMES[part]}: ${percent(x)} from the left, ${percent(y)} from the top`,
+    );
   }
 }

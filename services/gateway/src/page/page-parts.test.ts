@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallEvent } from '@talkmesh/client';
+import type { CallEvent, SessionEvent } from '@talkmesh/client';
 import { type MeshEvent, newSessionId, REASONS } from '@talkmesh/contracts';
 import { adviceFor } from './advice.js';
-import { forgetKey, takeKey } from './key.js';
+import { forgetKey, loadKey } from './key.js';
 import { Transcript } from './transcript.js';
 
-/** The client keeps its own copy of the event types, because it has no dependencies: both ways assignable, or this does not compile. */
-export const sameEvents: [(event: MeshEvent) => CallEvent, (event: CallEvent) => MeshEvent] = [(e) => e, (e) => e];
+/** The client has its own copy of the event types, because it has no dependencies. This compiles only while each is assignable to the other. */
+export const sameEvents: [(event: MeshEvent) => SessionEvent, (event: SessionEvent) => MeshEvent] = [
+  (e) => e,
+  (e) => e,
+];
 
 const event = (body: object, turn = 1): CallEvent =>
-  ({ v: 1, sid: newSessionId(), epoch: 0, turn, atMs: 0, ...body }) as CallEvent;
+  ({ v: 2, id: 'test.1', sessionId: newSessionId(), epoch: 0, turn, atMs: 0, ...body }) as CallEvent;
 
-test('the key moves from the address bar into the tab', () => {
+test('the API key is moved from the address bar to the storage of the tab', () => {
   const stored = new Map<string, string>();
   const storage = {
     getItem: (name: string) => stored.get(name) ?? null,
@@ -21,7 +24,7 @@ test('the key moves from the address bar into the tab', () => {
   };
   const shown: string[] = [];
   const history = { replaceState: (_: unknown, __: string, url?: string | URL | null) => void shown.push(String(url)) };
-  const at = (hash: string) => takeKey({ location: { hash, pathname: '/', search: '?a=1' }, storage, history });
+  const at = (hash: string) => loadKey({ location: { hash, pathname: '/', search: '?a=1' }, storage, history });
   assert.equal(at(''), undefined);
   assert.equal(at('#key='), undefined);
   assert.equal(at('#key=abc%2Fd'), 'abc/d');
@@ -32,14 +35,41 @@ test('the key moves from the address bar into the tab', () => {
   assert.equal(at(''), undefined);
 });
 
-test('partial transcripts grow in place, interrupted turns are marked', () => {
+test('a line of the avatar appears when it is heard, and keeps only what was heard of it', () => {
+  const transcript = new Transcript();
+  const shown = () => transcript.lines.map(({ text, cut }) => [text, cut]);
+  const said = (text: string, turn: number) => event({ type: 'transcript', role: 'avatar', text, final: true }, turn);
+  assert.equal(transcript.apply(said('First line.', 1)), false);
+  transcript.apply(said('Second line.', 2));
+  transcript.apply(said('Third line.', 3));
+  assert.deepEqual(shown(), []);
+  assert.equal(transcript.apply(event({ type: 'turn.started', source: 'text' }, 1)), true);
+  assert.deepEqual(shown(), [['First line.', false]]);
+  const over = { type: 'turn.finished', speechMs: 900, heardMs: 300 };
+  transcript.apply(event({ ...over, interrupted: false }, 1));
+  transcript.apply(event({ type: 'turn.started', source: 'text' }, 2));
+  transcript.apply(event({ ...over, interrupted: true, heardText: 'Second' }, 2));
+  transcript.apply(event({ type: 'turn.cancelled' }, 3));
+  assert.deepEqual(shown(), [
+    ['First line.', false],
+    ['Second', true],
+  ]);
+});
+
+test('a partial transcript is updated in place; interrupted turns are marked', () => {
   const transcript = new Transcript();
   transcript.apply(event({ type: 'transcript', role: 'user', text: 'what is', final: false }));
   transcript.apply(event({ type: 'transcript', role: 'user', text: 'what is this', final: true }));
+  transcript.apply(event({ type: 'transcript', role: 'avatar', text: 'this', final: false }));
+  transcript.apply(event({ type: 'turn.started', source: 'voice' }));
   transcript.apply(event({ type: 'transcript', role: 'avatar', text: 'this is', final: false }));
-  assert.equal(transcript.apply(event({ type: 'turn.finished', interrupted: true, speechMs: 5 })), true);
+  assert.equal(transcript.apply(event({ type: 'turn.finished', interrupted: true, speechMs: 5, heardMs: 3 })), true);
+  transcript.apply(event({ type: 'turn.started', source: 'voice' }, 2));
   transcript.apply(event({ type: 'transcript', role: 'avatar', text: 'next', final: true }, 2));
-  assert.equal(transcript.apply(event({ type: 'turn.finished', interrupted: false, speechMs: 5 }, 2)), false);
+  assert.equal(
+    transcript.apply(event({ type: 'turn.finished', interrupted: false, speechMs: 5, heardMs: 5 }, 2)),
+    false,
+  );
   assert.equal(transcript.apply(event({ type: 'transcript', role: 'user', text: '  ', final: true })), false);
   assert.equal(transcript.apply(event({ type: 'speech.started' })), false);
   assert.deepEqual(
@@ -52,14 +82,14 @@ test('partial transcripts grow in place, interrupted turns are marked', () => {
   );
 });
 
-test('a long call does not fill the page', () => {
+test('the transcript of a long call keeps the last 200 lines', () => {
   const transcript = new Transcript();
   for (let i = 0; i < 500; i += 1) transcript.add('user', `line ${i}`);
   assert.equal(transcript.lines.length, 200);
   assert.equal(transcript.lines.at(-1)?.text, 'line 499');
 });
 
-test('every failure is told with what to do', () => {
+test('every error reason has a title and a text that says what to do', () => {
   const local = ['NETWORK', 'MIC_DENIED', 'MIC_MISSING'];
   for (const reason of [...Object.keys(REASONS), ...local]) {
     const { title, text } = adviceFor({ reason, message: 'details', retryAfterMs: 2500 });

@@ -1,56 +1,46 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { API_KEY, FakeMesh, until } from '../testing/fake-mesh.js';
+import { until } from '@talkmesh/service-kit/testing';
+import type { Browser, Page } from 'playwright-core';
+import { collectErrors, launchChromium } from '../testing/browser.js';
+import { API_KEY, FakeMesh } from '../testing/fake-mesh.js';
 
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--use-fake-ui-for-media-stream',
-  '--use-fake-device-for-media-stream',
-];
+const FAKE_MICROPHONE = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'];
 
 let mesh: FakeMesh;
 let browser: Browser;
 before(async () => {
   mesh = await FakeMesh.start({ TALKMESH_CALL_DEADLINE_MS: '60000' });
-  browser = await chromium.launch({
-    executablePath: process.env['TALKMESH_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: FLAGS,
-  });
+  browser = await launchChromium(FAKE_MICROPHONE);
 });
 after(async () => {
   await browser.close();
   await mesh[Symbol.asyncDispose]();
 });
 
-/** A fresh tab; complaints of the browser, such as a breach of the content security policy, are collected. */
+/** Opens a new tab. */
 async function openPage(
   hash: string,
-  o: { width?: number; height?: number; denyMicrophone?: boolean } = {},
-): Promise<{ page: Page; complaints: string[] }> {
-  const context = await browser.newContext({ viewport: { width: o.width ?? 1280, height: o.height ?? 800 } });
-  if (o.denyMicrophone === true)
+  options: { width?: number; height?: number; denyMicrophone?: boolean } = {},
+): Promise<{ page: Page; browserErrors: string[] }> {
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
+  });
+  if (options.denyMicrophone === true)
     await context.addInitScript(() => {
       navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
     });
   const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('Failed to load resource'))
-      complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
+  const browserErrors = collectErrors(page);
   await page.goto(`${mesh.gateway.url}/${hash}`);
-  return { page, complaints };
+  return { page, browserErrors };
 }
 
 const withKey = `#key=${API_KEY}`;
 const error = (page: Page) => page.getByTestId('error');
 
-test('the key leaves the address bar; every avatar is a card; arrow keys choose', async () => {
-  const { page, complaints } = await openPage(withKey);
+test('the key is removed from the address bar; every avatar has a card; arrow keys choose one', async () => {
+  const { page, browserErrors } = await openPage(withKey);
   await page.getByTestId('avatar-ada').waitFor();
   assert.equal(page.url(), `${mesh.gateway.url}/`);
   assert.equal(await page.getByTestId('avatar-ada').getAttribute('aria-checked'), 'true');
@@ -62,7 +52,7 @@ test('the key leaves the address bar; every avatar is a card; arrow keys choose'
   assert.equal(await page.getByTestId('avatar-ada').getAttribute('aria-checked'), 'true');
   await page.reload();
   await page.getByTestId('avatar-bo').waitFor();
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(browserErrors, []);
   await page.context().close();
 });
 
@@ -71,7 +61,7 @@ for (const [width, height] of [
   [390, 844],
   [844, 390],
 ] as const)
-  test(`nothing sticks out at ${width}x${height}; the main controls can be reached`, async () => {
+  test(`at ${width}x${height} the page does not scroll sideways and the main controls can be reached`, async () => {
     const { page } = await openPage(withKey, { width, height });
     await page.getByTestId('avatar-ada').waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
@@ -86,13 +76,13 @@ for (const [width, height] of [
     await page.context().close();
   });
 
-test('without a key the page asks for one; a wrong one is told and another may be entered', async () => {
+test('without a key the page asks for one; a wrong key is reported and another can be entered', async () => {
   const { page } = await openPage('');
   const input = page.getByLabel('API key', { exact: true });
   await input.fill('not-the-key-of-this-gateway');
   await page.keyboard.press('Enter');
   await error(page).waitFor();
-  assert.match((await error(page).textContent()) ?? '', /key is not valid/);
+  assert.match((await error(page).textContent()) ?? '', /API key is missing or not valid/);
   await page.getByRole('button', { name: 'Enter a key' }).click();
   await input.fill(API_KEY);
   await page.keyboard.press('Enter');
@@ -101,7 +91,7 @@ test('without a key the page asks for one; a wrong one is told and another may b
   await page.context().close();
 });
 
-test('a mesh that is not ready is told with what to do, and the page is ready for the next try', async () => {
+test('when a service is not ready the page says what to do and lets the user call again', async () => {
   const { page } = await openPage(withKey);
   await mesh.workers['vae-decode'].register({ state: 'draining' });
   await page.getByTestId('call').click();
@@ -113,17 +103,17 @@ test('a mesh that is not ready is told with what to do, and the page is ready fo
   await page.context().close();
 });
 
-test('an answer the browser cannot use ends the session again', async () => {
+test('an SDP answer that the browser cannot use ends the session', async () => {
   const { page } = await openPage(withKey);
   const closed = mesh.workers['webrtc-egress'].closed.length;
   await page.getByTestId('call').click();
   await error(page).waitFor();
-  await until('closed', () => mesh.workers['webrtc-egress'].closed.length > closed);
+  await until('the session to be closed', () => mesh.workers['webrtc-egress'].closed.length > closed);
   assert.equal(await page.getByTestId('status').textContent(), 'Call ended');
   await page.context().close();
 });
 
-test('a typed line starts a call without asking for the microphone; closing the tab ends it', async () => {
+test('a typed line starts a call without asking for the microphone; leaving the page ends the call', async () => {
   const egress = mesh.workers['webrtc-egress'];
   const answer = egress.onOffer;
   egress.onOffer = () => new Promise(() => undefined);
@@ -137,12 +127,12 @@ test('a typed line starts a call without asking for the microphone; closing the 
   const sessionId = egress.offers.at(-1)?.sessionId ?? '';
   assert.ok(egress.opened.has(sessionId));
   await page.goto('about:blank');
-  await until('the end', () => egress.closed.some((close) => close.sessionId === sessionId));
+  await until('the session to be closed', () => egress.closed.some((close) => close.sessionId === sessionId));
   egress.onOffer = answer;
   await page.context().close();
 });
 
-test('hanging up while it connects ends the session', async () => {
+test('hanging up while the call connects ends the session', async () => {
   const egress = mesh.workers['webrtc-egress'];
   const answer = egress.onOffer;
   egress.onOffer = () => new Promise(() => undefined);
@@ -152,7 +142,7 @@ test('hanging up while it connects ends the session', async () => {
   await until('an offer', () => egress.offers.length > before);
   const sessionId = egress.offers.at(-1)?.sessionId ?? '';
   await page.getByTestId('hangup').click();
-  await until('the end', () => egress.closed.some((close) => close.sessionId === sessionId));
+  await until('the session to be closed', () => egress.closed.some((close) => close.sessionId === sessionId));
   assert.equal(await page.getByTestId('status').textContent(), 'Call ended');
   assert.equal(await error(page).isVisible(), false);
   assert.ok(await page.getByTestId('call').isVisible());

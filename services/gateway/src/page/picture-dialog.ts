@@ -1,64 +1,64 @@
 import type { OfFace, OwnAvatar, Point, TalkMeshClient, TalkMeshError } from '@talkmesh/client';
 import { byId, show } from './elements.js';
-import { FaceHandles, type Shown } from './face-handles.js';
+import { FaceHandles, type PictureArea } from './face-handles.js';
 
 export interface PictureDialogOptions {
   client(): TalkMeshClient | undefined;
-  /** A picture became an avatar and was taken. */
+  /** The user accepted the avatar that was made from a picture. */
   onTaken(avatar: OwnAvatar): void;
-  /** An avatar that was made here is there no more. */
+  /** An avatar that was made from a picture has been deleted. */
   onGone(): void;
 }
 
 const TYPES: readonly string[] = ['image/png', 'image/jpeg'];
 
-/** "Your picture": choose or drop a file, see what was found, put it right, take it. */
+/** The dialog "Your picture": choose or drop a file, check where eyes and mouth were found, correct it, use it. */
 export class PictureDialog {
-  private readonly o: PictureDialogOptions;
-  private readonly dialog = byId<HTMLDialogElement>('picture-dialog');
-  private readonly input = byId<HTMLInputElement>('picture-file');
-  private readonly image = byId<HTMLImageElement>('picture-image');
-  private readonly view = byId('picture-view');
-  private readonly verdict = byId('picture-verdict');
-  private readonly buttons = {
+  readonly #options: PictureDialogOptions;
+  readonly #dialog = byId<HTMLDialogElement>('picture-dialog');
+  readonly #input = byId<HTMLInputElement>('picture-file');
+  readonly #image = byId<HTMLImageElement>('picture-image');
+  readonly #view = byId('picture-view');
+  readonly #verdict = byId('picture-verdict');
+  readonly #buttons = {
     again: byId<HTMLButtonElement>('picture-again'),
     take: byId<HTMLButtonElement>('picture-take'),
     remove: byId<HTMLButtonElement>('picture-remove'),
   };
-  private readonly handles = new FaceHandles(byId('picture-handles'), () => this.moved());
-  private file: File | undefined;
-  private avatar: OwnAvatar | undefined;
-  private taken = false;
-  private sending: AbortController | undefined;
+  readonly #handles = new FaceHandles(byId('picture-handles'), () => this.#onHandleMoved());
+  #file: File | undefined;
+  #avatar: OwnAvatar | undefined;
+  #isAccepted = false;
+  #sending: AbortController | undefined;
 
   constructor(options: PictureDialogOptions) {
-    this.o = options;
-    byId('picture-open').addEventListener('click', () => this.open());
-    this.input.addEventListener('change', () => this.choose(this.input.files?.[0]));
-    this.buttons.again.addEventListener('click', () => void this.send(this.handles.landmarks));
-    this.buttons.take.addEventListener('click', () => this.take());
-    this.buttons.remove.addEventListener('click', () => void this.discard().then(() => this.reset()));
-    byId('picture-close').addEventListener('click', () => this.dialog.close());
-    this.dialog.addEventListener('close', () => void this.closed());
-    this.acceptDrops();
+    this.#options = options;
+    byId('picture-open').addEventListener('click', () => this.#open());
+    this.#input.addEventListener('change', () => this.#choose(this.#input.files?.[0]));
+    this.#buttons.again.addEventListener('click', () => void this.#send(this.#handles.landmarks));
+    this.#buttons.take.addEventListener('click', () => this.#accept());
+    this.#buttons.remove.addEventListener('click', () => void this.#discard().then(() => this.#reset()));
+    byId('picture-close').addEventListener('click', () => this.#dialog.close());
+    this.#dialog.addEventListener('close', () => void this.#onClosed());
+    this.#acceptDrops();
   }
 
-  /** Called for a picture that is not wanted any more. */
+  /** Deletes the avatar of an own picture on the server. @throws TalkMeshError */
   async delete(id: string): Promise<void> {
-    await this.o.client()?.deleteAvatar(id);
-    this.o.onGone();
+    await this.#options.client()?.deleteAvatar(id);
+    this.#options.onGone();
   }
 
-  private open(file?: File): void {
-    if (!this.dialog.open) {
-      this.reset();
-      this.dialog.showModal();
+  #open(file?: File): void {
+    if (!this.#dialog.open) {
+      this.#reset();
+      this.#dialog.showModal();
     }
-    if (file !== undefined) this.choose(file);
+    if (file !== undefined) this.#choose(file);
   }
 
-  /** A file dropped anywhere on the page is a picture. */
-  private acceptDrops(): void {
+  /** A file can be dropped anywhere on the page, except during a call. */
+  #acceptDrops(): void {
     const hasFile = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') === true;
     const inCall = (): boolean => document.body.dataset['phase'] !== 'choose';
     document.addEventListener('dragover', (event) => {
@@ -67,134 +67,137 @@ export class PictureDialog {
     document.addEventListener('drop', (event) => {
       if (!hasFile(event) || inCall()) return;
       event.preventDefault();
-      this.open(event.dataTransfer?.files[0]);
+      this.#open(event.dataTransfer?.files[0]);
     });
   }
 
-  private choose(file: File | undefined): void {
+  #choose(file: File | undefined): void {
     if (file === undefined) return;
-    this.input.value = '';
+    this.#input.value = '';
     if (!TYPES.includes(file.type)) {
-      this.tell('bad', ['That is neither a PNG nor a JPEG file. Save it as one of them first.']);
+      this.#showVerdict('bad', [
+        'This file is neither a PNG nor a JPEG. Save the picture as PNG or JPEG and choose it again.',
+      ]);
       return;
     }
-    // the one before is gone first: the same file again would be the same avatar
-    void this.discard().then(() => {
-      this.file = file;
-      return this.send();
+    // The earlier avatar is deleted first: the same file yields the same avatar id, so a later delete would remove the new one.
+    void this.#discard().then(() => {
+      this.#file = file;
+      return this.#send();
     });
   }
 
-  /** Lets the gateway make an avatar of the file; the one made before is deleted. */
-  private async send(landmarks?: OfFace<Point>): Promise<void> {
-    const [client, file] = [this.o.client(), this.file];
+  /** Asks the gateway to make an avatar of the file, and deletes the avatar that was made before. */
+  async #send(landmarks?: OfFace<Point>): Promise<void> {
+    const [client, file] = [this.#options.client(), this.#file];
     if (client === undefined || file === undefined) return;
-    this.sending?.abort();
+    this.#sending?.abort();
     const sending = new AbortController();
-    this.sending = sending;
-    this.tell('busy', ['Looking for eyes and mouth…']);
-    this.enable(false);
+    this.#sending = sending;
+    this.#showVerdict('busy', ['Looking for eyes and mouth…']);
+    this.#enable(false);
     try {
       const options = landmarks === undefined ? {} : { landmarks };
       const avatar = await client.createAvatar(file, { name: nameOf(file), ...options }, sending.signal);
-      const before = this.avatar;
-      this.avatar = avatar;
-      if (before !== undefined && before.id !== avatar.id) void client.deleteAvatar(before.id).catch(() => undefined);
-      if (sending.signal.aborted) await this.discard();
-      else await this.showFound(avatar);
+      const previous = this.#avatar;
+      this.#avatar = avatar;
+      if (previous !== undefined && previous.id !== avatar.id)
+        void client.deleteAvatar(previous.id).catch(() => undefined);
+      if (sending.signal.aborted) await this.#discard();
+      else await this.#showFound(avatar);
     } catch (thrown) {
-      if (!sending.signal.aborted) await this.showRefusal(file, thrown as TalkMeshError, landmarks);
+      if (!sending.signal.aborted) await this.#showRefusal(file, thrown as TalkMeshError, landmarks);
     } finally {
-      if (this.sending === sending) this.sending = undefined;
+      if (this.#sending === sending) this.#sending = undefined;
     }
   }
 
-  private async showFound(avatar: OwnAvatar): Promise<void> {
-    await this.showImage(avatar.image);
-    this.handles.place(avatar.source.crop, avatar.source.landmarks);
+  async #showFound(avatar: OwnAvatar): Promise<void> {
+    await this.#showImage(avatar.image);
+    this.#handles.place(avatar.source.crop, avatar.source.landmarks);
     const { fits, reasons } = avatar.verdict;
-    if (fits) this.tell('good', ['Eyes and mouth were found, and the picture suits the model.']);
-    else this.tell('mild', ['It can talk, but:', ...reasons.map(({ text }) => `${sentence(text)}`)]);
-    this.enable(true);
+    if (fits) this.#showVerdict('good', ['Eyes and mouth were found, and the picture suits the model.']);
+    else this.#showVerdict('mild', ['This picture can be used, but:', ...reasons.map(({ text }) => sentence(text))]);
+    this.#enable(true);
   }
 
-  /** Where nothing was found the handles are put by hand, on the whole picture. */
-  private async showRefusal(file: File, error: TalkMeshError, tried: OfFace<Point> | undefined): Promise<void> {
+  /** When no face was found, the user puts the handles on the whole picture by hand. */
+  async #showRefusal(file: File, error: TalkMeshError, tried: OfFace<Point> | undefined): Promise<void> {
     const byHand = error.reason === 'FACE_NOT_FOUND' || error.reason === 'ARGUMENT_INVALID';
-    // what follows the semicolon is for programs: here the marks say it
+    // The text after the semicolon explains the `landmarks` parameter of the API; on this page the handles replace it.
     const lines = [sentence(error.message.split(';')[0] ?? '')];
-    if (byHand) lines.push('Put the three marks on mouth and eyes, then press “Use these places”.');
-    show(this.view, byHand);
+    if (byHand) lines.push('Put the three handles on mouth and eyes, then press “Check again”.');
+    show(this.#view, byHand);
     if (byHand) {
-      await this.showImage(await dataUrl(file));
-      this.handles.place(wholeOf(this.image), tried);
+      await this.#showImage(await dataUrl(file));
+      this.#handles.place(wholeOf(this.#image), tried);
     }
-    this.tell('bad', lines);
-    this.enable(true);
-    show(this.buttons.take, false);
-    show(this.buttons.again, byHand);
+    this.#showVerdict('bad', lines);
+    this.#enable(true);
+    show(this.#buttons.take, false);
+    show(this.#buttons.again, byHand);
   }
 
-  private moved(): void {
-    show(this.buttons.again, true);
+  #onHandleMoved(): void {
+    show(this.#buttons.again, true);
   }
 
-  private take(): void {
-    if (this.avatar === undefined) return;
-    this.taken = true;
-    this.dialog.close();
-    this.o.onTaken(this.avatar);
+  #accept(): void {
+    if (this.#avatar === undefined) return;
+    this.#isAccepted = true;
+    this.#dialog.close();
+    this.#options.onTaken(this.#avatar);
   }
 
-  /** What was made and not taken is not left behind. */
-  private async closed(): Promise<void> {
-    this.sending?.abort();
-    if (!this.taken) await this.discard();
-    this.avatar = undefined;
-    this.file = undefined;
+  /** An avatar that the user did not accept is deleted. */
+  async #onClosed(): Promise<void> {
+    this.#sending?.abort();
+    if (!this.#isAccepted) await this.#discard();
+    this.#avatar = undefined;
+    this.#file = undefined;
   }
 
-  private async discard(): Promise<void> {
-    const { avatar } = this;
-    this.avatar = undefined;
+  async #discard(): Promise<void> {
+    const avatar = this.#avatar;
+    this.#avatar = undefined;
     if (avatar !== undefined) await this.delete(avatar.id).catch(() => undefined);
   }
 
-  private reset(): void {
-    this.taken = false;
-    this.avatar = undefined;
-    this.file = undefined;
-    show(this.view, false);
-    this.tell('idle', []);
-    for (const button of Object.values(this.buttons)) show(button, false);
+  #reset(): void {
+    this.#isAccepted = false;
+    this.#avatar = undefined;
+    this.#file = undefined;
+    show(this.#view, false);
+    this.#showVerdict('idle', []);
+    for (const button of Object.values(this.#buttons)) show(button, false);
   }
 
-  private enable(enabled: boolean): void {
-    this.handles.enable(enabled);
-    show(this.buttons.again, false);
-    show(this.buttons.take, enabled && this.avatar !== undefined);
-    show(this.buttons.remove, enabled && this.avatar !== undefined);
+  #enable(enabled: boolean): void {
+    this.#handles.enable(enabled);
+    show(this.#buttons.again, false);
+    show(this.#buttons.take, enabled && this.#avatar !== undefined);
+    show(this.#buttons.remove, enabled && this.#avatar !== undefined);
   }
 
-  private async showImage(url: string): Promise<void> {
-    this.image.src = url;
-    await this.image.decode().catch(() => undefined);
-    show(this.view, true);
+  async #showImage(url: string): Promise<void> {
+    this.#image.src = url;
+    await this.#image.decode().catch(() => undefined);
+    show(this.#view, true);
   }
 
-  private tell(mood: 'idle' | 'busy' | 'good' | 'mild' | 'bad', lines: readonly string[]): void {
-    this.verdict.dataset['mood'] = mood;
+  #showVerdict(mood: 'idle' | 'busy' | 'good' | 'mild' | 'bad', lines: readonly string[]): void {
+    this.#verdict.dataset['mood'] = mood;
     const paragraphs = lines.map((line) => {
       const paragraph = document.createElement('p');
       paragraph.textContent = line;
       return paragraph;
     });
-    this.verdict.replaceChildren(...paragraphs);
+    this.#verdict.replaceChildren(...paragraphs);
   }
 }
 
-/** The square that holds the whole picture, as the page shows it. */
-function wholeOf({ naturalWidth: width, naturalHeight: height }: HTMLImageElement): Shown {
+/** The smallest square that holds the whole picture, centred as the page shows it. */
+function wholeOf({ naturalWidth: width, naturalHeight: height }: HTMLImageElement): PictureArea {
   const side = Math.max(width, height, 1);
   return { left: (width - side) / 2, top: (height - side) / 2, side };
 }

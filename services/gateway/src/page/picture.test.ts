@@ -1,45 +1,39 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { API_KEY, FakeMesh, until } from '../testing/fake-mesh.js';
+import { until } from '@talkmesh/service-kit/testing';
+import type { Browser, Page } from 'playwright-core';
+import { collectErrors, launchChromium } from '../testing/browser.js';
+import { API_KEY, FakeMesh } from '../testing/fake-mesh.js';
 import type { InspectRequest } from '../testing/fake-worker.js';
 import { plainPng } from '../testing/pictures.js';
 
 let mesh: FakeMesh;
 let browser: Browser;
-let usual: (request: InspectRequest) => Promise<object>;
+let inspectAsUsual: (request: InspectRequest) => Promise<object>;
 before(async () => {
   mesh = await FakeMesh.start({ TALKMESH_CALL_DEADLINE_MS: '60000' });
-  usual = mesh.workers['vae-decode'].onInspect;
-  browser = await chromium.launch({
-    executablePath: process.env['TALKMESH_CHROMIUM'] ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic'],
-  });
+  inspectAsUsual = mesh.workers['vae-decode'].onInspect;
+  browser = await launchChromium();
 });
 after(async () => {
   await browser.close();
   await mesh[Symbol.asyncDispose]();
 });
 beforeEach(() => {
-  mesh.workers['vae-decode'].onInspect = usual;
+  mesh.workers['vae-decode'].onInspect = inspectAsUsual;
   mesh.workers['vae-decode'].inspected.length = 0;
 });
 
 const file = (name: string, buffer = plainPng(400, 300), mimeType = 'image/png') => ({ name, mimeType, buffer });
 const verdict = (page: Page) => page.getByTestId('picture-verdict');
 
-async function openDialog(width = 1280, height = 800): Promise<{ page: Page; complaints: string[] }> {
+async function openDialog(width = 1280, height = 800): Promise<{ page: Page; browserErrors: string[] }> {
   const context = await browser.newContext({ viewport: { width, height } });
   const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('Failed to load resource'))
-      complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
+  const browserErrors = collectErrors(page);
   await page.goto(`${mesh.gateway.url}/#key=${API_KEY}`);
   await page.getByTestId('picture-open').click();
-  return { page, complaints };
+  return { page, browserErrors };
 }
 
 async function ownPictures(): Promise<string[]> {
@@ -47,8 +41,8 @@ async function ownPictures(): Promise<string[]> {
   return body.avatars.filter(({ style }) => style === 'own').map(({ id }) => id);
 }
 
-test('choose a picture, see what was found, move a mark by keyboard and by pointer, take it, delete it', async () => {
-  const { page, complaints } = await openDialog();
+test('a picture is chosen, its handles are moved by keyboard and by pointer, it is used, then deleted', async () => {
+  const { page, browserErrors } = await openDialog();
   await page.getByTestId('picture-file').setInputFiles(file('me.png'));
   await page.getByTestId('picture-take').waitFor();
   assert.match((await verdict(page).textContent()) ?? '', /found.*suits/);
@@ -68,13 +62,13 @@ test('choose a picture, see what was found, move a mark by keyboard and by point
   await page.mouse.down();
   await page.mouse.move(x - 20, y + 4, { steps: 3 });
   await page.mouse.up();
-  const looks = mesh.workers['vae-decode'].inspected.length;
+  const inspectionsBefore = mesh.workers['vae-decode'].inspected.length;
   await page.getByTestId('picture-again').click();
-  await until('another look', () => mesh.workers['vae-decode'].inspected.length > looks);
+  await until('another inspection', () => mesh.workers['vae-decode'].inspected.length > inspectionsBefore);
   const given = mesh.workers['vae-decode'].inspected.at(-1)?.landmarks ?? [];
   assert.equal(given.length, 6);
   await page.getByTestId('picture-take').waitFor();
-  await until('the first one is deleted', async () => {
+  await until('the first avatar to be deleted', async () => {
     const left = await ownPictures();
     return left.length === 1 && left[0] !== first;
   });
@@ -87,13 +81,13 @@ test('choose a picture, see what was found, move a mark by keyboard and by point
   await page.getByTestId('picture-delete').click();
   await card.waitFor({ state: 'detached' });
   assert.deepEqual(await ownPictures(), []);
-  assert.deepEqual(complaints, []);
+  assert.deepEqual(browserErrors, []);
   await page.context().close();
 });
 
-test('where no face is found the marks are put by hand, and the verdict is told in plain words', async () => {
+test('when no face is found the user places the handles by hand, and the verdict is shown as a sentence', async () => {
   mesh.workers['vae-decode'].onInspect = async (request) => ({
-    ...(await usual(request)),
+    ...(await inspectAsUsual(request)),
     found: false,
     fits: false,
     reasons: [
@@ -102,28 +96,30 @@ test('where no face is found the marks are put by hand, and the verdict is told 
         : { code: 'unlike-training', text: 'this looks like a photograph' },
     ],
   });
-  const { page, complaints } = await openDialog();
+  const { page, browserErrors } = await openDialog();
   await page.getByTestId('picture-file').setInputFiles(file('coffee.png'));
   await page.getByTestId('picture-again').waitFor();
-  assert.match((await verdict(page).textContent()) ?? '', /No face was found.*Put the three marks/s);
+  assert.match((await verdict(page).textContent()) ?? '', /No face was found.*Put the three handles/s);
   assert.equal(await page.getByTestId('picture-take').isVisible(), false);
   await page.getByTestId('handle-mouth').focus();
   await page.keyboard.press('ArrowUp');
   await page.getByTestId('picture-again').click();
   await page.getByTestId('picture-take').waitFor();
-  assert.match((await verdict(page).textContent()) ?? '', /It can talk, but:.*photograph/s);
+  assert.match((await verdict(page).textContent()) ?? '', /can be used, but:.*photograph/s);
   await page.keyboard.press('Escape');
-  await until('nothing is left behind', async () => (await ownPictures()).length === 0);
-  assert.deepEqual(complaints, []);
+  await until('the avatar to be deleted', async () => (await ownPictures()).length === 0);
+  assert.deepEqual(browserErrors, []);
   await page.context().close();
 });
 
-test('a file of another kind, and one that is broken, are refused with what to do', async () => {
+test('a file of another type and a damaged file are refused with a message that says what to do', async () => {
   const { page } = await openDialog();
   await page.getByTestId('picture-file').setInputFiles(file('a.gif', Buffer.from('GIF89a'), 'image/gif'));
   assert.match((await verdict(page).textContent()) ?? '', /neither a PNG nor a JPEG/);
   await page.getByTestId('picture-file').setInputFiles(file('b.png', plainPng(90, 90).subarray(0, 60)));
-  await until('the refusal', async () => /damaged or cut off/.test((await verdict(page).textContent()) ?? ''));
+  await until('the message about the damaged file', async () =>
+    /damaged or cut off/.test((await verdict(page).textContent()) ?? ''),
+  );
   assert.equal(await page.getByTestId('handle-mouth').isVisible(), false);
   await page.context().close();
 });

@@ -1,44 +1,45 @@
-import type { CallEvent } from '@talkmesh/client';
+import type { StageService } from '@talkmesh/client';
 
-/** What was played ahead covers a gap of this length: nobody sees it, so nothing is said, milliseconds. */
-const UNSEEN_MS = 1000;
+/** Frames that were generated ahead cover an interruption of this length, so the user sees nothing of it, milliseconds. */
+const COVERED_MS = 1000;
 
-/** Says that a call is waiting for another machine, only when the wait can be seen, and takes it back when it is over. */
+/** Shows that a call waits for another worker once the user can see the wait, and hides the notice when the wait is over. */
 export class RecoveryNotice {
-  private readonly say: (waiting: boolean) => void;
-  private readonly afterMs: number;
-  private readonly waiting = new Map<string, ReturnType<typeof setTimeout>>();
-  private said = false;
+  readonly #onChange: (waiting: boolean) => void;
+  readonly #afterMs: number;
+  readonly #waiting = new Map<StageService, ReturnType<typeof setTimeout>>();
+  #isShown = false;
 
-  constructor(say: (waiting: boolean) => void, afterMs = UNSEEN_MS) {
-    this.say = say;
-    this.afterMs = afterMs;
+  constructor(onChange: (waiting: boolean) => void, afterMs = COVERED_MS) {
+    this.#onChange = onChange;
+    this.#afterMs = afterMs;
   }
 
-  apply(event: CallEvent): void {
-    if (event.type === 'stage.recovering' && !this.waiting.has(event.service))
-      this.waiting.set(
-        event.service,
-        setTimeout(() => this.tell(true), this.afterMs),
-      );
-    else if (event.type === 'stage.moved') this.settle(event.service);
-    else if (event.type === 'session.ended') this.clear();
+  /** @param recovering the stages that have no worker now */
+  show(recovering: readonly StageService[]): void {
+    for (const service of recovering)
+      if (!this.#waiting.has(service))
+        this.#waiting.set(
+          service,
+          setTimeout(() => this.#setShown(true), this.#afterMs),
+        );
+    for (const service of [...this.#waiting.keys()]) if (!recovering.includes(service)) this.#stopWaiting(service);
   }
 
-  /** The call is over. */
+  /** Called when the call has ended. */
   clear(): void {
-    for (const service of [...this.waiting.keys()]) this.settle(service);
+    this.show([]);
   }
 
-  private settle(service: string): void {
-    clearTimeout(this.waiting.get(service));
-    this.waiting.delete(service);
-    if (this.waiting.size === 0) this.tell(false);
+  #stopWaiting(service: StageService): void {
+    clearTimeout(this.#waiting.get(service));
+    this.#waiting.delete(service);
+    if (this.#waiting.size === 0) this.#setShown(false);
   }
 
-  private tell(waiting: boolean): void {
-    if (this.said === waiting) return;
-    this.said = waiting;
-    this.say(waiting);
+  #setShown(waiting: boolean): void {
+    if (this.#isShown === waiting) return;
+    this.#isShown = waiting;
+    this.#onChange(waiting);
   }
 }

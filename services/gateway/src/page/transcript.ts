@@ -4,50 +4,78 @@ export interface Line {
   readonly role: 'user' | 'avatar' | 'note';
   text: string;
   readonly turn: number;
-  /** Still being said. */
+  /** The text may still grow. */
   open: boolean;
-  /** Interrupted before its end. */
+  /** The turn was interrupted before its end. */
   cut: boolean;
 }
 
 const MAX_LINES = 200;
 
-/** What was said in a call, from its events: partial transcripts grow, final ones stand. */
+/**
+ * The lines of a call, from its events. A partial transcript replaces the text of the open line; a final one closes it. A line of the
+ * avatar appears when its turn begins to be heard, and keeps only what was heard of it.
+ */
 export class Transcript {
   readonly lines: Line[] = [];
+  /** Lines of turns that are not heard yet. */
+  #waiting: Line[] = [];
+  /** The newest turn that was heard. */
+  #heard = 0;
 
   /** @returns whether anything changed */
   apply(event: CallEvent): boolean {
-    if (event.type === 'transcript') return this.speak(event.role, event.turn, event.text, event.final);
-    if (event.type !== 'turn.finished') return false;
-    const line = this.lines.findLast(({ role, turn }) => role === 'avatar' && turn === event.turn);
+    const { type, turn } = event;
+    if (type === 'transcript') return this.#applyTranscript(event.role, turn, event.text, event.final);
+    if (type === 'turn.started') return this.#show(turn);
+    if (type === 'session.snapshot')
+      return event.progress.turns.filter(({ audible }) => audible).some((known) => this.#show(known.turn));
+    if (type === 'turn.cancelled') this.#waiting = this.#waiting.filter((line) => line.turn !== turn);
+    if (type !== 'turn.finished') return false;
+    const line = this.lines.findLast((shown) => shown.role === 'avatar' && shown.turn === turn);
     if (line === undefined || (line.cut === event.interrupted && !line.open)) return false;
+    if (event.interrupted && event.heardText !== undefined) line.text = event.heardText;
     line.cut = event.interrupted;
     line.open = false;
     return true;
   }
 
-  /** What the page itself has to say, or a line that was typed. */
+  /** Adds a note of the page, or a line that the user typed. */
   add(role: Line['role'], text: string): void {
-    this.push({ role, text, turn: -1, open: false, cut: false });
+    this.#push({ role, text, turn: -1, open: false, cut: false });
   }
 
   clear(): void {
     this.lines.length = 0;
+    this.#waiting = [];
+    this.#heard = 0;
   }
 
-  private speak(role: 'user' | 'avatar', turn: number, text: string, final: boolean): boolean {
+  #show(turn: number): boolean {
+    this.#heard = Math.max(this.#heard, turn);
+    const heard = this.#waiting.filter((line) => line.turn === turn);
+    this.#waiting = this.#waiting.filter((line) => line.turn !== turn);
+    for (const line of heard) this.#push(line);
+    return heard.length > 0;
+  }
+
+  #applyTranscript(role: 'user' | 'avatar', turn: number, text: string, final: boolean): boolean {
     if (text.trim() === '') return false;
-    const open = this.lines.findLast((line) => line.role === role && line.turn === turn && line.open);
-    if (open === undefined) this.push({ role, text, turn, open: !final, cut: false });
-    else {
+    const isHeard = role === 'user' || turn <= this.#heard;
+    const among = isHeard ? this.lines : this.#waiting;
+    const open = among.findLast((line) => line.role === role && line.turn === turn && line.open);
+    if (open !== undefined) {
       open.text = text;
       open.open = !final;
+    } else {
+      const line = { role, text, turn, open: !final, cut: false };
+      if (isHeard) this.#push(line);
+      else this.#waiting.push(line);
     }
-    return true;
+    return isHeard;
   }
 
-  private push(line: Line): void {
+  #push(line: Line): void {
     this.lines.push(line);
     if (this.lines.length > MAX_LINES) this.lines.shift();
   }

@@ -1,6 +1,7 @@
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
-import { invalidPicture, readHeader } from './picture-header.js';
+import { checkHeader, invalidPicture } from './picture-header.js';
+import { pixelsOnly } from './png-file.js';
 
 /** An upright picture: 8-bit RGB, three bytes a pixel, rows from the top. */
 export interface Picture {
@@ -9,41 +10,36 @@ export interface Picture {
   readonly rgb: Uint8Array;
 }
 
-/** Bytes that decoding may take for each pixel, the JPEG decoder's tables and planes included. */
+const END_OF_JPEG = Uint8Array.of(0xff, 0xd9);
+/** Memory limit of decoding per pixel, including tables and planes of the JPEG decoder. */
 const MEMORY_BYTES_PER_PIXEL = 24;
 
 /**
- * Decodes a PNG of any depth and colour, or a JPEG in grey, colour or CMYK; turns it upright; lays transparency over white.
- * @throws MeshError PICTURE_INVALID; the size is checked before the first pixel is decoded
+ * Decodes a PNG of any depth and colour, or a JPEG in grey, colour or CMYK; turns it upright; puts transparent pixels on white.
+ * @throws PictureError; the size is checked before the first pixel is decoded
  */
 export function decodePicture(bytes: Uint8Array, maxPixels: number): Picture {
-  const header = readHeader(bytes);
-  const { width, height, type, orientation } = header;
-  if (width * height > maxPixels)
-    throw invalidPicture(
-      `the picture has ${width}x${height} pixels, more than ${Math.floor(maxPixels / 1e6)} million: make it smaller`,
-    );
+  const { width, height, type, orientation } = checkHeader(bytes, maxPixels);
   const rgba = type === 'image/png' ? readPng(bytes) : readJpeg(bytes, width * height);
-  if (rgba.length !== width * height * 4) throw invalidPicture('the picture is not of the size it says');
+  if (rgba.length !== width * height * 4)
+    throw invalidPicture('the picture does not have the size in its header: save it again');
   return upright(overWhite(rgba), width, height, orientation);
 }
 
 function readPng(bytes: Uint8Array): Uint8Array {
+  const file = pixelsOnly(bytes);
   try {
-    return PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)).data;
+    return PNG.sync.read(file).data;
   } catch (cause) {
-    throw invalidPicture('the PNG is damaged or cut off', cause);
+    throw invalidPicture('the PNG is damaged or cut off: save it again', cause);
   }
 }
 
 function readJpeg(bytes: Uint8Array, pixels: number): Uint8Array {
-  if (bytes[bytes.length - 2] !== 0xff || bytes[bytes.length - 1] !== 0xd9) {
-    // padding after the end is common, a missing end is not
-    const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).lastIndexOf(Uint8Array.of(0xff, 0xd9));
-    if (end < 0) throw invalidPicture('the JPEG is cut off');
-  }
+  // A missing end marker is harmless and common; with one, coded data that is cut off ends in an error instead of grey.
+  const file = Buffer.concat([bytes, END_OF_JPEG]);
   try {
-    return jpeg.decode(bytes, {
+    return jpeg.decode(file, {
       useTArray: true,
       formatAsRGBA: true,
       tolerantDecoding: false,
@@ -51,7 +47,7 @@ function readJpeg(bytes: Uint8Array, pixels: number): Uint8Array {
       maxMemoryUsageInMB: (pixels * MEMORY_BYTES_PER_PIXEL) / 1e6 + 64,
     }).data;
   } catch (cause) {
-    throw invalidPicture('the JPEG is damaged, cut off or of a kind that cannot be read', cause);
+    throw invalidPicture('the JPEG is damaged, cut off or of an unsupported kind: save it as PNG', cause);
   }
 }
 
@@ -67,8 +63,8 @@ function overWhite(rgba: Uint8Array): Uint8Array {
   return rgb;
 }
 
-/** For each orientation: whether the axes are swapped, then whether the stored x and y run backwards. */
-const TURNS: readonly (readonly [boolean, boolean, boolean])[] = [
+/** For each EXIF orientation: whether the axes are swapped, and whether the stored x and y are mirrored. */
+const ORIENTATIONS: readonly (readonly [boolean, boolean, boolean])[] = [
   [false, false, false],
   [false, true, false],
   [false, true, true],
@@ -80,7 +76,7 @@ const TURNS: readonly (readonly [boolean, boolean, boolean])[] = [
 ];
 
 function upright(rgb: Uint8Array, width: number, height: number, orientation: number): Picture {
-  const [swapped, backX, backY] = TURNS[orientation - 1] as readonly [boolean, boolean, boolean];
+  const [swapped, backX, backY] = ORIENTATIONS[orientation - 1] as readonly [boolean, boolean, boolean];
   if (orientation === 1) return { width, height, rgb };
   const [outWidth, outHeight] = swapped ? [height, width] : [width, height];
   const out = new Uint8Array(rgb.length);

@@ -1,5 +1,4 @@
 import { type Landmarks, MeshError, type ModelManifest } from '@talkmesh/contracts';
-import { isBox, type PictureHints } from './picture-hints.js';
 import {
   fromPicture,
   meanLandmarks,
@@ -7,17 +6,18 @@ import {
   searchSquares,
   squareAround,
   toPicture,
-} from './picture-place.js';
-import { PictureThread } from './picture-thread.js';
-import type { Square } from './resample.js';
+} from './face-geometry.js';
+import { isBox, type PictureHints } from './picture-hints.js';
+import { type PictureLimits, PictureProcess } from './picture-process.js';
+import type { Square } from './resample-square.js';
 
-/** What the decoder makes of a picture of the model's size. */
+/** What vae-decode reports about a picture of the model's size. */
 export interface Inspection {
   readonly landmarks: Landmarks;
   readonly found: boolean;
   readonly fits: boolean;
   readonly reasons: readonly Reason[];
-  /** 0..1, how surely eyes and mouth were found. */
+  /** Confidence of the least certain landmark, 0..1. */
   readonly confidence: number;
 }
 
@@ -26,19 +26,19 @@ export interface Reason {
   readonly text: string;
 }
 
-/** @returns undefined when the model cannot look at pictures. @throws MeshError NO_WORKER, RATE_LIMITED */
+/** @returns undefined when the model has no landmark detector. @throws MeshError NO_WORKER, RATE_LIMITED */
 export type Inspect = (
   rgb: Uint8Array,
   landmarks: Landmarks | undefined,
   signal: AbortSignal,
 ) => Promise<Inspection | undefined>;
 
-/** A picture made fit for a model. */
+/** A picture cropped and resampled for a model. */
 export interface MadeAvatar {
   readonly png: Uint8Array;
   /** Pixels of the PNG. */
   readonly landmarks: Landmarks;
-  /** The given picture, upright, and what was taken of it. */
+  /** Size of the uploaded picture, turned upright. */
   readonly picture: PictureSize;
   readonly crop: Square;
   readonly verdict: { readonly fits: boolean; readonly reasons: readonly Reason[] };
@@ -47,21 +47,21 @@ export interface MadeAvatar {
 export interface MakeOptions {
   readonly manifest: Pick<ModelManifest, 'width' | 'height' | 'avatars'>;
   readonly inspect: Inspect;
-  readonly maxPixels: number;
+  readonly limits: PictureLimits;
 }
 
-/** Rounds of looking again at the square around what was found. */
+/** Most refinements of the square around a face. */
 const MAX_ROUNDS = 3;
-/** A square that would move by less than this part of its side is good. */
-const SETTLED = 0.01;
-/** Model pixels for each of the picture's, above which it is soft, and above which it is no use. */
-const SOFT = 1.6;
-const MAX_STRETCH = 3.5;
-const UNCHECKED = { code: 'not-checked', text: 'this model cannot tell whether a picture suits it' };
+/** The square has converged when it would move by less than this part of its side. */
+const CONVERGED_RATIO = 0.01;
+/** Enlargement (model pixels per picture pixel) above which the result looks soft, and above which it is not usable. */
+const SOFT_SCALE = 1.6;
+const MAX_SCALE = 3.5;
+const UNCHECKED = { code: 'not-checked', text: 'this model cannot check whether a picture suits it' };
 
 /**
- * Makes an avatar of a PNG or JPEG file: finds the face, cuts the square the model is used to, says how well it fits.
- * What the caller gives wins over what is found.
+ * Makes an avatar from a PNG or JPEG file: finds the face, cuts a square around it as in the training pictures, and evaluates how well it
+ * suits the model. Hints of the caller replace what is detected.
  * @throws MeshError PICTURE_INVALID, FACE_NOT_FOUND, ARGUMENT_INVALID, NO_WORKER, DEADLINE_EXCEEDED
  */
 export async function makeAvatar(
@@ -70,16 +70,16 @@ export async function makeAvatar(
   options: MakeOptions,
   signal: AbortSignal,
 ): Promise<MadeAvatar> {
-  await using thread = await PictureThread.open(file, options.maxPixels, signal);
-  const studio = new Studio(thread, options, signal);
-  const given = givenLandmarks(hints, thread);
-  const view = given === undefined ? await studio.find(hints.crop) : await studio.take(given, hints.crop);
+  await using picture = await PictureProcess.open(file, options.limits, signal);
+  const finder = new FaceFinder(picture, options, signal);
+  const given = givenLandmarks(hints, picture);
+  const view = given === undefined ? await finder.find(hints.crop) : await finder.useLandmarks(given, hints.crop);
   const reasons = [...view.reasons, ...sharpness(view.square, options.manifest.width)];
   const { left, top, side } = view.square;
   return {
-    png: await thread.png(view.rgb, options.manifest.width),
+    png: await picture.png(view.rgb, options.manifest.width),
     landmarks: view.landmarks,
-    picture: { width: thread.width, height: thread.height },
+    picture: { width: picture.width, height: picture.height },
     crop: { left, top, side },
     verdict: { fits: reasons.length === 0, reasons },
   };
@@ -92,111 +92,119 @@ interface View {
   readonly reasons: readonly Reason[];
 }
 
-class Studio {
-  private readonly thread: PictureThread;
-  private readonly o: MakeOptions;
-  private readonly signal: AbortSignal;
-  private readonly usual: Landmarks;
+class FaceFinder {
+  readonly #picture: PictureProcess;
+  readonly #options: MakeOptions;
+  readonly #signal: AbortSignal;
+  readonly #usual: Landmarks;
 
-  constructor(thread: PictureThread, options: MakeOptions, signal: AbortSignal) {
-    this.thread = thread;
-    this.o = options;
-    this.signal = signal;
-    this.usual = meanLandmarks(options.manifest.avatars.map(({ landmarks }) => landmarks));
+  constructor(picture: PictureProcess, options: MakeOptions, signal: AbortSignal) {
+    this.#picture = picture;
+    this.#options = options;
+    this.#signal = signal;
+    this.#usual = meanLandmarks(options.manifest.avatars.map(({ landmarks }) => landmarks));
   }
 
-  private get size(): number {
-    return this.o.manifest.width;
+  get #size(): number {
+    return this.#options.manifest.width;
   }
 
-  /** The picture where the caller says mouth and eyes are. */
-  async take(given: Landmarks, crop: Square | undefined): Promise<View> {
-    const square = crop ?? squareAround(given, this.usual, this.size, this.thread);
-    const landmarks = fromPicture(given, square, this.size);
-    if (landmarks.flat().some((value) => value < 0 || value > this.size))
-      throw new MeshError('ARGUMENT_INVALID', 'mouth and eyes are not inside of the crop');
-    const rgb = await this.thread.square(square, this.size);
-    const inspection = await this.o.inspect(rgb, landmarks, this.signal);
+  /** Uses the landmarks of the caller. */
+  async useLandmarks(given: Landmarks, crop: Square | undefined): Promise<View> {
+    const square = crop ?? squareAround(given, this.#usual, this.#size, this.#picture);
+    const landmarks = fromPicture(given, square, this.#size);
+    if (landmarks.flat().some((value) => value < 0 || value > this.#size))
+      throw new MeshError('ARGUMENT_INVALID', 'mouth and eyes are outside the crop: change "crop" or "landmarks"');
+    const rgb = await this.#picture.square(square, this.#size);
+    const inspection = await this.#options.inspect(rgb, landmarks, this.#signal);
     return { square, rgb, landmarks, reasons: inspection?.reasons ?? [UNCHECKED] };
   }
 
-  /** Looks for a face in the whole picture, then in parts of it, and again around what was found. */
+  /**
+   * Searches for a face in the whole picture and then in parts of it, and refines the square around it. When the whole picture shows
+   * several faces, the caller is asked which: a part of it would show one of them only because of where it was cut.
+   */
   async find(crop: Square | undefined): Promise<View> {
     const refusals: Reason[] = [];
-    for (const square of crop === undefined ? searchSquares(this.thread) : [crop]) {
-      const first = await this.look(square);
-      const small = first.reasons[0]?.code === 'too-small' && first.sure;
-      if (first.found || small) {
-        const view = await this.approach(first, crop !== undefined);
+    for (const square of crop === undefined ? searchSquares(this.#picture) : [crop]) {
+      const first = await this.#inspectSquare(square);
+      const [severest] = first.reasons;
+      if (severest?.code === 'several-faces') throw notFound(severest);
+      const isSmall = first.reasons[0]?.code === 'too-small' && first.isSure;
+      if (first.found || isSmall) {
+        const view = await this.#refine(first, crop !== undefined);
         if (view !== undefined) return view;
       }
       refusals.push(...first.reasons.slice(0, 1));
     }
-    const why = mostSaid(refusals);
-    throw new MeshError(
-      'FACE_NOT_FOUND',
-      `${why?.text ?? 'no face was found'}; to use the picture all the same, say where mouth and eyes are ("landmarks")`,
-      { metadata: { code: why?.code ?? 'no-face' } },
-    );
+    throw notFound(majorityReason(refusals));
   }
 
-  private async approach(first: Look, fixed: boolean): Promise<View | undefined> {
+  async #refine(first: InspectedView, fixed: boolean): Promise<View | undefined> {
     let look = first;
     for (let round = 1; !fixed && round <= MAX_ROUNDS; round++) {
       const wanted = squareAround(
-        toPicture(look.landmarks, look.square, this.size),
-        this.usual,
-        this.size,
-        this.thread,
+        toPicture(look.landmarks, look.square, this.#size),
+        this.#usual,
+        this.#size,
+        this.#picture,
       );
       if (isNear(look.square, wanted)) break;
-      look = await this.look(wanted);
+      look = await this.#inspectSquare(wanted);
       if (!look.found) return undefined;
     }
     const { square, rgb, landmarks, reasons, found } = look;
     return found ? { square, rgb, landmarks, reasons } : undefined;
   }
 
-  private async look(square: Square): Promise<Look> {
-    const rgb = await this.thread.square(square, this.size);
-    const inspection = await this.o.inspect(rgb, undefined, this.signal);
+  async #inspectSquare(square: Square): Promise<InspectedView> {
+    const rgb = await this.#picture.square(square, this.#size);
+    const inspection = await this.#options.inspect(rgb, undefined, this.#signal);
     if (inspection === undefined)
       throw new MeshError(
         'FACE_NOT_FOUND',
-        'this model cannot look for faces: say where mouth and eyes are ("landmarks")',
+        'this model cannot find faces: send the positions of mouth and eyes as "landmarks"',
       );
     const { landmarks, reasons, found, confidence } = inspection;
-    return { square, rgb, landmarks, reasons, found, sure: confidence > SURE };
+    return { square, rgb, landmarks, reasons, found, isSure: confidence > MIN_CONFIDENCE };
   }
 }
 
-/** What at least half of the looks say; one look alone may see a face in anything. */
-function mostSaid(refusals: readonly Reason[]): Reason | undefined {
+function notFound(why: Reason | undefined): MeshError {
+  return new MeshError(
+    'FACE_NOT_FOUND',
+    `${why?.text ?? 'no face was found'}; to use the picture nevertheless, send the positions of mouth and eyes as "landmarks"`,
+    { metadata: { code: why?.code ?? 'no-face' } },
+  );
+}
+
+/** The reason that at least half of the inspections gave: a single one may report a face where there is none. */
+function majorityReason(refusals: readonly Reason[]): Reason | undefined {
   const times = (code: string): number => refusals.filter((reason) => reason.code === code).length;
   const [first] = [...refusals].sort((a, b) => times(b.code) - times(a.code));
   return first !== undefined && times(first.code) * 2 >= refusals.length ? first : undefined;
 }
 
-interface Look extends View {
+interface InspectedView extends View {
   readonly found: boolean;
-  readonly sure: boolean;
+  readonly isSure: boolean;
 }
 
-/** Enough to look closer at a small face. */
-const SURE = 0.3;
+/** Confidence that is enough to refine the square around a small face. */
+const MIN_CONFIDENCE = 0.3;
 
 function isNear(a: Square, b: Square): boolean {
-  const most = SETTLED * b.side;
+  const most = CONVERGED_RATIO * b.side;
   return Math.abs(a.left - b.left) < most && Math.abs(a.top - b.top) < most && Math.abs(a.side - b.side) < 2 * most;
 }
 
 function sharpness({ side }: Square, size: number): Reason[] {
   const stretch = size / side;
-  if (stretch > MAX_STRETCH)
+  if (stretch > MAX_SCALE)
     return [
       { code: 'too-small', text: `the face is only ${Math.round(side)} pixels wide in the picture: use a larger one` },
     ];
-  if (stretch > SOFT)
+  if (stretch > SOFT_SCALE)
     return [{ code: 'too-small', text: 'the face is small in the picture and will look soft: a larger one is better' }];
   return [];
 }
@@ -211,11 +219,8 @@ function givenLandmarks({ landmarks, boxes }: PictureHints, { width, height }: P
   };
   const points: Landmarks = [at(given.mouth), at(given.leftEye), at(given.rightEye)];
   if (points.some(([x, y]) => x < 0 || y < 0 || x > width || y > height))
-    throw new MeshError(
-      'ARGUMENT_INVALID',
-      `mouth and eyes must be inside of the picture, which is ${width}x${height}`,
-    );
+    throw new MeshError('ARGUMENT_INVALID', `mouth and eyes must be inside the picture, which is ${width}x${height}`);
   if (points[2][0] - points[1][0] < 2)
-    throw new MeshError('ARGUMENT_INVALID', 'leftEye is the one on the left as you look at the picture');
+    throw new MeshError('ARGUMENT_INVALID', 'leftEye must be left of rightEye as seen by the viewer: exchange them');
   return points;
 }

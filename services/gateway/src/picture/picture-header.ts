@@ -1,6 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
-
-/** What a file says of itself before anything is decoded. */
+/** Type, size and orientation from the header of a file, before anything is decoded. */
 export interface PictureHeader {
   readonly type: 'image/png' | 'image/jpeg';
   /** As stored: before the orientation is applied. */
@@ -12,31 +10,41 @@ export interface PictureHeader {
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const EXIF = [0x45, 0x78, 0x69, 0x66, 0, 0];
+const START_OF_SCAN = Uint8Array.of(0xff, 0xda);
 const ORIENTATION_TAG = 0x0112;
-/** Frames a decoder of baseline and progressive JPEG can read (ITU-T T.81, table B.1). */
+/** Frame markers of baseline, extended and progressive JPEG, which the decoder supports (ITU-T T.81, table B.1). */
 const READABLE_FRAMES = new Set([0xc0, 0xc1, 0xc2]);
 const OTHER_FRAMES = new Set([0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf]);
 
-/** A refusal whose text names nothing but the format. */
-export const invalidPicture = (why: string, cause?: unknown): MeshError =>
-  new MeshError('PICTURE_INVALID', why, cause === undefined ? {} : { cause });
+/** Why a picture cannot be used. The message describes only the format, because pictures are personal data. */
+export class PictureError extends Error {
+  override readonly name = 'PictureError';
+}
+
+export const invalidPicture = (why: string, cause?: unknown): PictureError =>
+  new PictureError(why, cause === undefined ? {} : { cause });
+
+/** Most times that a picture may be longer than it is high, or higher than long. No face fills such a strip. */
+const MAX_ASPECT = 8;
+/** Progressive JPEGs have about ten scans. Each passes over every block, so thousands of tiny ones would take hours. */
+const MAX_JPEG_SCANS = 100;
 
 const startsWith = (bytes: Uint8Array, start: readonly number[], at = 0): boolean =>
   start.every((value, i) => bytes[at + i] === value);
 
-/** The type of a file by its first bytes; undefined for everything but PNG and JPEG. */
+/** The type of a file by its signature; undefined unless PNG or JPEG. */
 export function typeOf(bytes: Uint8Array): PictureHeader['type'] | undefined {
   if (startsWith(bytes, PNG_SIGNATURE)) return 'image/png';
   return startsWith(bytes, [0xff, 0xd8, 0xff]) ? 'image/jpeg' : undefined;
 }
 
 /**
- * Reads type, size and orientation, nothing else.
- * @throws MeshError PICTURE_INVALID for files that are cut off, animated or of a kind that cannot be read
+ * Reads type, size and orientation.
+ * @throws PictureError for files that are cut off, animated or of an unsupported kind
  */
 export function readHeader(bytes: Uint8Array): PictureHeader {
   const type = typeOf(bytes);
-  if (type === undefined) throw invalidPicture('this is neither a PNG nor a JPEG file');
+  if (type === undefined) throw invalidPicture('the file is neither PNG nor JPEG: send one of these');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
     const header = type === 'image/png' ? readPng(view) : readJpeg(view);
@@ -46,6 +54,34 @@ export function readHeader(bytes: Uint8Array): PictureHeader {
     if (error instanceof RangeError) throw invalidPicture('the file is cut off', error);
     throw error;
   }
+}
+
+/**
+ * Reads the header and refuses, before a pixel is decoded, what would cost too much.
+ * @throws PictureError
+ */
+export function checkHeader(bytes: Uint8Array, maxPixels: number): PictureHeader {
+  const header = readHeader(bytes);
+  const { width, height, type } = header;
+  if (width * height > maxPixels)
+    throw invalidPicture(
+      `the picture has ${width}x${height} pixels, more than ${Math.floor(maxPixels / 1e6)} million: send a smaller one`,
+    );
+  if (Math.max(width, height) > MAX_ASPECT * Math.min(width, height))
+    throw invalidPicture(
+      `the picture has ${width}x${height} pixels, one side more than ${MAX_ASPECT} times the other: cut out the face`,
+    );
+  if (type === 'image/jpeg' && countScans(bytes) > MAX_JPEG_SCANS)
+    throw invalidPicture(`the JPEG has more than ${MAX_JPEG_SCANS} scans: save it again`);
+  return header;
+}
+
+/** Coded data never contains FF DA (ITU-T T.81, B.1.1.5), so this counts start-of-scan markers, and the few in thumbnails. */
+function countScans(bytes: Uint8Array): number {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let scans = 0;
+  for (let at = file.indexOf(START_OF_SCAN); at >= 0; at = file.indexOf(START_OF_SCAN, at + 2)) scans += 1;
+  return scans;
 }
 
 function readPng(view: DataView): PictureHeader {
@@ -76,17 +112,17 @@ function readJpeg(view: DataView): PictureHeader {
     if (marker === 0xe1 && EXIF.every((value, i) => view.getUint8(body + i) === value))
       orientation = readExif(view, body + EXIF.length);
     if (READABLE_FRAMES.has(marker)) {
-      if (view.getUint8(body) !== 8) throw invalidPicture('only JPEG files with 8 bits a sample can be read');
+      if (view.getUint8(body) !== 8) throw invalidPicture('the JPEG does not have 8 bits per sample: save it as PNG');
       return { type: 'image/jpeg', height: view.getUint16(body + 1), width: view.getUint16(body + 3), orientation };
     }
     if (OTHER_FRAMES.has(marker))
-      throw invalidPicture('this kind of JPEG (lossless, hierarchical or arithmetic) cannot be read: save it as PNG');
+      throw invalidPicture('this kind of JPEG (lossless, hierarchical or arithmetic) is not supported: save it as PNG');
     if (marker === 0xda || marker === 0xd9) throw invalidPicture('the JPEG has no picture in it');
     at += 2 + length;
   }
 }
 
-/** The orientation in a TIFF header and its first directory; 1 when there is none or it is nonsense. */
+/** The orientation in a TIFF header and its first directory; 1 (upright) when it is missing or invalid. */
 function readExif(view: DataView, start: number): number {
   try {
     const order = view.getUint16(start);

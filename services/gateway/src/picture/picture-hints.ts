@@ -8,15 +8,15 @@ const box = z
   .describe('left, top, right, bottom');
 const face = <T extends z.ZodType>(part: T) => z.strictObject({ mouth: part, leftEye: part, rightEye: part });
 
-/** What a caller may say about a picture: pixels of the picture, turned upright. Left and right are the viewer's. */
+/** Optional facts about an uploaded picture. Coordinates are pixels of the picture turned upright; left and right as seen by the viewer. */
 export const pictureHints = z.strictObject({
-  name: z.string().trim().min(1).max(40).optional().describe('Shown to people'),
-  landmarks: face(point).optional().describe('Centres of mouth and eyes; they win over what is found'),
-  boxes: face(box).optional().describe('Or boxes around them'),
+  name: z.string().trim().min(1).max(40).optional().describe('Name shown in lists of avatars'),
+  landmarks: face(point).optional().describe('Centres of mouth and eyes; they replace those that are detected'),
+  boxes: face(box).optional().describe('Boxes around mouth and eyes, instead of landmarks'),
   crop: z
     .strictObject({ left: coordinate, top: coordinate, side: coordinate.min(16) })
     .optional()
-    .describe('The square to use; otherwise it is put around the face'),
+    .describe('The square to use; by default one around the face'),
 });
 export type PictureHints = z.infer<typeof pictureHints>;
 

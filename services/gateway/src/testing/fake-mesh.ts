@@ -15,7 +15,7 @@ export interface Gateway extends AsyncDisposable {
   readonly url: string;
   readonly grpcAddress: string;
   readonly context: TestContext<Config>;
-  /** What its `/readyz` says. */
+  /** The result of its `/readyz`. */
   readiness(): ReturnType<NonNullable<RunningService['readiness']>>;
 }
 
@@ -31,7 +31,7 @@ export class FakeMesh implements AsyncDisposable {
   readonly modelFolder: string;
   readonly workers: Record<WorkerName, FakeWorker>;
   readonly gateway: Gateway;
-  private readonly disposables: AsyncDisposable[];
+  readonly #disposables: AsyncDisposable[];
 
   private constructor(
     nats: NatsServer,
@@ -44,37 +44,38 @@ export class FakeMesh implements AsyncDisposable {
     this.modelFolder = modelFolder;
     this.workers = workers;
     this.gateway = gateway;
-    this.disposables = disposables;
+    this.#disposables = disposables;
   }
 
-  static async start(env: Record<string, string> = {}): Promise<FakeMesh> {
+  /** @param logTo receives the log of the gateway, of every level */
+  static async start(env: Record<string, string> = {}, logTo?: (line: string) => void): Promise<FakeMesh> {
     const [nats, folder] = await Promise.all([startNatsServer(), writeModelFolder()]);
     const started = await Promise.all(OPEN_ORDER.map((service) => FakeWorker.start({ service, natsUrl: nats.url })));
     const workers = Object.fromEntries(started.map((worker) => [worker.record.service, worker])) as Record<
       WorkerName,
       FakeWorker
     >;
-    const gateway = await startTestGateway(nats.url, folder.path, env);
+    const gateway = await startTestGateway(nats.url, folder.path, env, logTo);
     return new FakeMesh(nats, folder.path, workers, gateway, [gateway, ...started, nats, folder]);
   }
 
-  async addWorker(o: Omit<FakeWorkerOptions, 'natsUrl'>): Promise<FakeWorker> {
-    const worker = await FakeWorker.start({ ...o, natsUrl: this.nats.url });
-    this.disposables.splice(1, 0, worker);
+  async addWorker(options: Omit<FakeWorkerOptions, 'natsUrl'>): Promise<FakeWorker> {
+    const worker = await FakeWorker.start({ ...options, natsUrl: this.nats.url });
+    this.#disposables.splice(1, 0, worker);
     return worker;
   }
 
   async addGateway(env: Record<string, string> = {}): Promise<Gateway> {
     const gateway = await startTestGateway(this.nats.url, this.modelFolder, env);
-    this.disposables.unshift(gateway);
+    this.#disposables.unshift(gateway);
     return gateway;
   }
 
-  /** A request with the API key unless `bearer` says otherwise; JSON in, JSON out where it is JSON. */
+  /** Sends a request with the API key or the given bearer; bodies are converted from and to JSON. */
   async call<T = Record<string, unknown>>(
     method: string,
     path: string,
-    o: {
+    options: {
       body?: unknown;
       type?: string;
       bearer?: string | undefined;
@@ -82,12 +83,15 @@ export class FakeMesh implements AsyncDisposable {
       gateway?: Gateway;
     } = {},
   ): Promise<Answer<T>> {
-    const bearer = 'bearer' in o ? o.bearer : API_KEY;
-    const headers: Record<string, string> = { ...o.headers };
+    const bearer = 'bearer' in options ? options.bearer : API_KEY;
+    const headers: Record<string, string> = { ...options.headers };
     if (bearer !== undefined) headers['authorization'] = `Bearer ${bearer}`;
-    if (o.body !== undefined) headers['content-type'] = o.type ?? 'application/json';
-    const body = o.body === undefined ? {} : { body: typeof o.body === 'string' ? o.body : JSON.stringify(o.body) };
-    const response = await fetch(`${(o.gateway ?? this.gateway).url}${path}`, { method, headers, ...body });
+    if (options.body !== undefined) headers['content-type'] = options.type ?? 'application/json';
+    const body =
+      options.body === undefined
+        ? {}
+        : { body: typeof options.body === 'string' ? options.body : JSON.stringify(options.body) };
+    const response = await fetch(`${(options.gateway ?? this.gateway).url}${path}`, { method, headers, ...body });
     const text = await response.text();
     const json = /json/.test(response.headers.get('content-type') ?? '') && text !== '';
     return { status: response.status, headers: response.headers, body: (json ? JSON.parse(text) : text) as T };
@@ -107,11 +111,16 @@ export class FakeMesh implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const disposable of this.disposables) await disposable[Symbol.asyncDispose]();
+    for (const disposable of this.#disposables) await disposable[Symbol.asyncDispose]();
   }
 }
 
-async function startTestGateway(natsUrl: string, model: string, env: Record<string, string>): Promise<Gateway> {
+async function startTestGateway(
+  natsUrl: string,
+  model: string,
+  env: Record<string, string>,
+  logTo?: (line: string) => void,
+): Promise<Gateway> {
   const config = parseConfig({
     TALKMESH_MODEL: model,
     TALKMESH_HTTP_PORT: '0',
@@ -122,8 +131,12 @@ async function startTestGateway(natsUrl: string, model: string, env: Record<stri
     ...env,
   });
   const { natsUrl: _, ...own } = config;
-  const context = await createTestContext('gateway', { ...own, natsUrl }, natsUrl);
-  const running = await startGateway(context);
+  const context = await createTestContext('gateway', { ...own, natsUrl }, natsUrl, logTo);
+  await context.retain();
+  const running = await startGateway(context).catch(async (error: unknown) => {
+    await context[Symbol.asyncDispose]();
+    throw error;
+  });
   const server = new Server();
   for (const { definition, implementation } of running.grpc) server.addService(definition, implementation);
   const port = await bind(server);
@@ -148,18 +161,15 @@ function bind(server: Server): Promise<number> {
   });
 }
 
-/** Waits for something to become true; the test fails after fifteen seconds. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1500; i += 1) {
-    if (await isTrue()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`waited in vain for: ${what}`);
-}
-
-/** An offer as a browser makes it, cut to what is looked at. */
+/** The parts of a browser's offer that the gateway checks. */
 export function offer(...kinds: ('audio' | 'video')[]): string {
-  const media = kinds.flatMap((kind) => [`m=${kind} 9 UDP/TLS/RTP/SAVPF 96`, 'c=IN IP4 0.0.0.0', 'a=rtcp-mux']);
+  const codecs = { audio: 'opus/48000/2', video: 'VP8/90000' };
+  const media = kinds.flatMap((kind) => [
+    `m=${kind} 9 UDP/TLS/RTP/SAVPF 96`,
+    'c=IN IP4 0.0.0.0',
+    'a=rtcp-mux',
+    `a=rtpmap:96 ${codecs[kind]}`,
+  ]);
   const session = [
     'v=0',
     'o=- 1 2 IN IP4 127.0.0.1',

@@ -20,6 +20,16 @@ export interface FakeWorkerOptions {
 export type InspectRequest = { rgb: Buffer; landmarks: number[] };
 type Frame = { index: number; i420: Buffer; pcm: Buffer };
 
+/** Finds a face where the avatars of the test model have theirs, or at the given landmarks. */
+export const findFace = async ({ landmarks }: Pick<InspectRequest, 'landmarks'>): Promise<object> => ({
+  landmarks: landmarks.length === 6 ? landmarks : [32, 40, 24, 28, 40, 28],
+  confidence: [0.9, 0.9, 0.9],
+  kinds: { fits: 1 },
+  found: true,
+  fits: true,
+  reasons: [],
+});
+
 /** A worker over real gRPC, in the real registry, whose answers the test decides. */
 export class FakeWorker implements AsyncDisposable {
   readonly opened = new Map<string, OpenRequest>();
@@ -27,14 +37,15 @@ export class FakeWorker implements AsyncDisposable {
   readonly offers: { sessionId: string; sdp: string }[] = [];
   readonly hangups: { sessionId: string; resourceId: string }[] = [];
   readonly said: { sessionId: string; text: string }[] = [];
+  readonly toolResults: { sessionId: string; callId: string; output: string }[] = [];
   readonly paused = new Set<string>();
-  /** Bytes of audio that reached it. */
-  heard = 0;
-  /** Frames it was able to send. */
+  /** Bytes of audio received. */
+  receivedBytes = 0;
+  /** Frames sent so far. */
   framesSent = 0;
   recordCancelled = false;
-  /** Takes less audio than it is given while true. */
-  deaf = false;
+  /** While true it stops reading audio, so that backpressure builds up. */
+  isAudioBlocked = false;
   onOpen: (request: OpenRequest, signal: AbortSignal) => Promise<void> = async () => undefined;
   onClose: () => Promise<void> = async () => undefined;
   onOffer: () => Promise<{ sdp: string; resourceId: string }> = async () => ({
@@ -43,92 +54,84 @@ export class FakeWorker implements AsyncDisposable {
   });
   onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
   readonly inspected: InspectRequest[] = [];
-  /** What it makes of a picture; by default a face where the test's model has one. */
-  onInspect: (request: InspectRequest) => Promise<object> = async ({ landmarks }) => ({
-    landmarks: landmarks.length === 6 ? landmarks : [32, 40, 24, 28, 40, 28],
-    confidence: [0.9, 0.9, 0.9],
-    kinds: { fits: 1 },
-    found: true,
-    fits: true,
-    reasons: [],
-  });
+  onInspect: (request: InspectRequest) => Promise<object> = findFace;
   address = '';
   readonly record: WorkerRecord;
-  private server = new Server();
-  private health = new HealthImplementation();
-  private heartbeat: NodeJS.Timeout | undefined;
-  private context!: TestContext<object>;
-  private registry!: KvBucket;
+  #server = new Server();
+  #health = new HealthImplementation();
+  #heartbeat: NodeJS.Timeout | undefined;
+  #context!: TestContext<object>;
+  #registry!: KvBucket;
 
-  private constructor(o: FakeWorkerOptions) {
+  private constructor(options: FakeWorkerOptions) {
     this.record = {
-      service: o.service,
-      instanceId: o.instanceId ?? `${o.service}-${Math.random().toString(36).slice(2, 10)}`,
+      service: options.service,
+      instanceId: options.instanceId ?? `${options.service}-${Math.random().toString(36).slice(2, 10)}`,
       grpcAddress: '',
       version: '0.1.0',
       state: 'ready',
       sessions: 0,
-      capacity: o.capacity ?? 4,
-      model: o.model ?? (o.service === 'score-model' || o.service === 'vae-decode' ? 'nano@9' : ''),
+      capacity: options.capacity ?? 4,
+      model: options.model ?? (options.service === 'score-model' || options.service === 'vae-decode' ? 'nano@9' : ''),
     };
   }
 
-  static async start(o: FakeWorkerOptions): Promise<FakeWorker> {
-    const worker = new FakeWorker(o);
-    worker.context = await createTestContext(o.service, undefined, o.natsUrl);
-    worker.registry = await worker.context.bus.kv(WORKERS_BUCKET, { ttlMs: 10_000 });
-    await worker.listen(0);
+  static async start(options: FakeWorkerOptions): Promise<FakeWorker> {
+    const worker = new FakeWorker(options);
+    worker.#context = await createTestContext(options.service, undefined, options.natsUrl);
+    worker.#registry = await worker.#context.bus.kv(WORKERS_BUCKET, { ttlMs: 10_000 });
+    await worker.#listen(0);
     await worker.register();
     return worker;
   }
 
-  private async listen(port: number): Promise<void> {
-    this.serve();
+  async #listen(port: number): Promise<void> {
+    this.#serve();
     const bound = await new Promise<number>((resolve, reject) => {
-      this.server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+      this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
         error === null ? resolve(at) : reject(error),
       );
     });
     this.address = `127.0.0.1:${bound}`;
-    this.says(true);
+    this.reportHealth(true);
   }
 
-  /** What its health service says. */
-  says(serving: boolean): void {
-    this.health.setStatus('', serving ? 'SERVING' : 'NOT_SERVING');
+  /** Sets the status that its health service reports. */
+  reportHealth(serving: boolean): void {
+    this.#health.setStatus('', serving ? 'SERVING' : 'NOT_SERVING');
   }
 
-  /** As after SIGTERM: it keeps its sessions, takes no new ones and says so. */
+  /** As after SIGTERM: it keeps its sessions, refuses new ones and announces that it drains. */
   async drain(): Promise<void> {
     await this.register({ state: 'draining' });
   }
 
-  /** As by kill -9: nobody listens any more, the registry still knows it, its sessions are forgotten. */
+  /** As by kill -9: the port is closed, the registry entry remains, and its sessions are lost. */
   kill(): void {
-    clearInterval(this.heartbeat);
-    this.server.forceShutdown();
+    clearInterval(this.#heartbeat);
+    this.#server.forceShutdown();
     this.opened.clear();
   }
 
-  /** The next process at the same address, under the same name or another. */
+  /** Starts the next process at the same address, with the same instance id or another. */
   async comeBack(instanceId = this.record.instanceId): Promise<void> {
     this.record.instanceId = instanceId;
     this.record.state = 'ready';
-    this.server = new Server();
-    this.health = new HealthImplementation();
-    await this.listen(Number(this.address.split(':')[1]));
+    this.#server = new Server();
+    this.#health = new HealthImplementation();
+    await this.#listen(Number(this.address.split(':')[1]));
     await this.register();
   }
 
-  /** Connections break, the worker is well. */
+  /** Breaks all connections while the worker stays healthy. */
   breakConnections(): void {
     type Internals = { http2Servers: Map<unknown, { sessions: Set<{ destroy(): void }> }> };
-    for (const { sessions } of (this.server as unknown as Internals).http2Servers.values())
+    for (const { sessions } of (this.#server as unknown as Internals).http2Servers.values())
       for (const connection of sessions) connection.destroy();
   }
 
   get bus(): TestContext<object>['bus'] {
-    return this.context.bus;
+    return this.#context.bus;
   }
 
   get id(): string {
@@ -139,33 +142,33 @@ export class FakeWorker implements AsyncDisposable {
   async register(change: Partial<WorkerRecord> = {}): Promise<void> {
     Object.assign(this.record, { grpcAddress: this.address, sessions: this.opened.size }, change);
     const put = (): Promise<unknown> =>
-      this.registry.put(`${this.record.service}.${this.record.instanceId}`, this.record);
-    clearInterval(this.heartbeat);
-    this.heartbeat = setInterval(() => void put().catch(() => undefined), 3000);
+      this.#registry.put(`${this.record.service}.${this.record.instanceId}`, this.record);
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = setInterval(() => void put().catch(() => undefined), 3000);
     await put();
-    if (change.state !== undefined) this.says(change.state === 'ready');
+    if (change.state !== undefined) this.reportHealth(change.state === 'ready');
   }
 
   async leaveRegistry(): Promise<void> {
-    clearInterval(this.heartbeat);
-    await this.registry.delete(`${this.record.service}.${this.record.instanceId}`);
+    clearInterval(this.#heartbeat);
+    await this.#registry.delete(`${this.record.service}.${this.record.instanceId}`);
   }
 
-  /** As when its machine dies: no answer and no registry entry. */
+  /** As when its machine fails: it does not answer and its registry entry is gone. */
   async die(): Promise<void> {
     this.kill();
     await this.leaveRegistry();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.heartbeat);
-    this.server.forceShutdown();
-    await this.context[Symbol.asyncDispose]();
+    clearInterval(this.#heartbeat);
+    this.#server.forceShutdown();
+    await this.#context[Symbol.asyncDispose]();
   }
 
-  private serve(): void {
-    this.health.addToServer(this.server);
-    this.server.addService(v1.StageService.service, {
+  #serve(): void {
+    this.#health.addToServer(this.#server);
+    this.#server.addService(v1.StageService.service, {
       describe: unary(async () => ({
         ...this.record,
         state: `WORKER_STATE_${this.record.state.toUpperCase()}`,
@@ -177,7 +180,8 @@ export class FakeWorker implements AsyncDisposable {
       })),
       open: unary(async (request: OpenRequest, { signal }) => {
         if (this.opened.size >= this.record.capacity) throw new MeshError('SESSION_LIMIT', 'full');
-        if (request.instanceId !== this.record.instanceId) throw new MeshError('PEER_LOST', 'that one is gone');
+        if (request.instanceId !== this.record.instanceId)
+          throw new MeshError('PEER_LOST', 'another instance listens here');
         await this.onOpen(request, signal);
         if (signal.aborted) throw MeshError.from(signal.reason);
         this.opened.set(request.sessionId, request);
@@ -190,7 +194,7 @@ export class FakeWorker implements AsyncDisposable {
         return {};
       }),
     });
-    this.server.addService(v1.SignallingService.service, {
+    this.#server.addService(v1.SignallingService.service, {
       offer: unary(async (request: { sessionId: string; sdp: string }) => {
         this.offers.push(request);
         return this.onOffer();
@@ -200,44 +204,49 @@ export class FakeWorker implements AsyncDisposable {
         return {};
       }),
     });
-    this.server.addService(v1.ConversationService.service, {
+    this.#server.addService(v1.ConversationService.service, {
       say: unary(async (request: { sessionId: string; text: string }) => {
         this.said.push(request);
         return this.onSay();
       }),
+      answerTool: unary(async (request: { sessionId: string; callId: string; output: string }) => {
+        if (request.callId !== 'call-1') throw new MeshError('NOT_FOUND', 'no such call');
+        this.toolResults.push(request);
+        return {};
+      }),
       interrupt: unary(async () => ({ interrupted: true })),
-      pause: unary(async ({ sessionId }: { sessionId: string }) => ({ paused: this.setPaused(sessionId, true) })),
-      resume: unary(async ({ sessionId }: { sessionId: string }) => ({ resumed: this.setPaused(sessionId, false) })),
+      pause: unary(async ({ sessionId }: { sessionId: string }) => ({ paused: this.#setPaused(sessionId, true) })),
+      resume: unary(async ({ sessionId }: { sessionId: string }) => ({ resumed: this.#setPaused(sessionId, false) })),
     });
-    this.server.addService(v1.PictureService.service, {
+    this.#server.addService(v1.PictureService.service, {
       inspectPicture: unary(async (request: InspectRequest) => {
         this.inspected.push(request);
         return this.onInspect(request);
       }),
     });
-    this.serveStreams();
+    this.#serveStreams();
   }
 
-  /** @returns whether that was news */
-  private setPaused(sessionId: string, paused: boolean): boolean {
+  /** @returns whether the state changed */
+  #setPaused(sessionId: string, paused: boolean): boolean {
     const was = this.paused.has(sessionId);
     if (paused) this.paused.add(sessionId);
     else this.paused.delete(sessionId);
     return was !== paused;
   }
 
-  private serveStreams(): void {
-    this.server.addService(v1.AudioIngest.service, {
+  #serveStreams(): void {
+    this.#server.addService(v1.AudioIngest.service, {
       streamAudio: (call: ServerReadableStream<{ pcm: Buffer }, object>, done: sendUnaryData<object>) => {
         call.on('data', ({ pcm }) => {
-          this.heard += pcm.length;
+          this.receivedBytes += pcm.length;
           if (pcm.length === 3) return done(toServiceError(new MeshError('AUDIO_FORMAT_INVALID', 'odd')));
-          if (this.deaf) call.pause();
+          if (this.isAudioBlocked) call.pause();
         });
-        call.on('end', () => done(null, { samples: this.heard / 2, seconds: this.heard / 48_000 }));
+        call.on('end', () => done(null, { samples: this.receivedBytes / 2, seconds: this.receivedBytes / 48_000 }));
       },
     });
-    this.server.addService(v1.RecordService.service, {
+    this.#server.addService(v1.RecordService.service, {
       record: (call: ServerWritableStream<{ sessionId: string; stopAfterFrames: number }, Frame>) => {
         if (call.request.stopAfterFrames === 13) {
           call.emit('error', toServiceError(new MeshError('SESSION_NOT_FOUND', 'not here')));

@@ -65,7 +65,7 @@ export function manifest(): ModelManifest {
   };
 }
 
-/** A model folder with a manifest and pictures, without weights: what the edge reads. */
+/** Writes a model folder with manifest and pictures but no weights, as far as the gateway reads it. */
 export async function writeModelFolder(): Promise<AsyncDisposable & { path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'talkmesh-model-'));
   await mkdir(join(path, 'avatars'));

@@ -14,9 +14,9 @@ function rgba(): Buffer {
   return pixels;
 }
 
-/** A PNG of the picture. `transparentFrom`: the column from which on nothing is seen. */
-export function png(o: { depth?: 8 | 16; colour?: 0 | 2 | 6; transparentFrom?: number } = {}): Buffer {
-  const { depth = 8, colour = 2, transparentFrom } = o;
+/** A PNG of the picture. `transparentFrom`: first column of the transparent part. */
+export function png(options: { depth?: 8 | 16; colour?: 0 | 2 | 6; transparentFrom?: number } = {}): Buffer {
+  const { depth = 8, colour = 2, transparentFrom } = options;
   const { width, height } = PICTURE;
   const image = new PNG({ width, height });
   const pixels = rgba();
@@ -33,11 +33,11 @@ export function png(o: { depth?: 8 | 16; colour?: 0 | 2 | 6; transparentFrom?: n
 export function plainPng(
   width: number,
   height: number,
-  o: { shade?: number; dots?: readonly { x: number; y: number; colour: readonly number[] }[] } = {},
+  options: { shade?: number; dots?: readonly { x: number; y: number; colour: readonly number[] }[] } = {},
 ): Buffer {
   const image = new PNG({ width, height });
-  image.data.fill(o.shade ?? 200);
-  for (const { x, y, colour } of o.dots ?? [])
+  image.data.fill(options.shade ?? 200);
+  for (const { x, y, colour } of options.dots ?? [])
     for (let i = 0; i < 25; i++) image.data.set(colour, 4 * ((y - 2 + Math.floor(i / 5)) * width + x - 2 + (i % 5)));
   return PNG.sync.write(image, { colorType: 2 });
 }
@@ -52,7 +52,7 @@ export function jpg(orientation?: number): Buffer {
   return Buffer.concat([data.subarray(0, 2), head, body, data.subarray(2)]);
 }
 
-/** A chunk as PNG has them; the checksum is wrong, readers of the header do not look at it. */
+/** A PNG chunk; its checksum is wrong, which readers of the header ignore. */
 export function chunk(type: string, body: Buffer = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(8);
   head.writeUInt32BE(body.length, 0);

@@ -1,0 +1,27 @@
+/** Compiles the package for publication: ES modules with source maps and type declarations. `npm pack` and `npm publish` run it. */
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const FOLDER = fileURLToPath(new URL('../', import.meta.url));
+
+const config = ts.getParsedCommandLineOfConfigFile(`${FOLDER}tsconfig.json`, undefined, {
+  ...ts.sys,
+  onUnRecoverableConfigFileDiagnostic: (diagnostic) => fail([diagnostic]),
+});
+if (config === undefined) throw new Error(`tsconfig.json of ${dirname(FOLDER)} cannot be read`);
+rmSync(`${FOLDER}dist`, { recursive: true, force: true });
+const program = ts.createProgram(config.fileNames, config.options);
+fail([...config.errors, ...ts.getPreEmitDiagnostics(program), ...program.emit().diagnostics]);
+
+function fail(diagnostics: readonly ts.Diagnostic[]): void {
+  if (diagnostics.length === 0) return;
+  const host = {
+    getCanonicalFileName: (name: string) => name,
+    getCurrentDirectory: () => FOLDER,
+    getNewLine: () => '\n',
+  };
+  process.stderr.write(ts.formatDiagnostics(diagnostics, host));
+  process.exit(1);
+}

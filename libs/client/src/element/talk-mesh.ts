@@ -1,0 +1,250 @@
+import type { Call } from '../call.js';
+import { TalkMeshClient } from '../client.js';
+import { TalkMeshError } from '../http.js';
+import type { CallEvent, CallProgress, CallState, CallStats, SessionOptions } from '../types.js';
+import { fetchTicket } from './fetch-ticket.js';
+import { View } from './view.js';
+
+/** Detail of the component's events, which do not bubble. */
+export interface TalkMeshEvents {
+  /** The call's state. */
+  readonly state: CallState;
+  /** Every event of the session, see docs/events.md. */
+  readonly event: CallEvent;
+  /** The phrase that begins to be heard; undefined when its turn is over. */
+  readonly caption: CallProgress['caption'];
+  /** Every two seconds while the attribute `stats` is set. */
+  readonly stats: CallStats;
+  readonly error: TalkMeshError;
+}
+
+const OBSERVED = ['avatar', 'base-url', 'captions', 'stats'] as const;
+const CHOICES = ['avatar', 'provider', 'language', 'voice'] as const;
+const STATS_INTERVAL_MS = 2_000;
+
+/** Servers render pages without HTMLElement; the class must still be importable there. */
+const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
+
+/**
+ * `<talk-mesh avatar="mia" token-url="/token">`: a call with an avatar. Attributes:
+ * - `token-url`: the page's own server, which mints session tokens (`@talkmesh/client/server`)
+ * - `base-url`: the gateway; by default where the script was loaded from
+ * - `avatar`, `provider`, `language`, `voice`: wishes, which the token server grants or replaces
+ * - `microphone="off"`, `captions="off"`, `stats`
+ *
+ * Slots: `poster`, `controls`. Parts and custom properties are listed in the README.
+ */
+export class TalkMeshElement extends Base {
+  static readonly observedAttributes: readonly string[] = OBSERVED;
+  /** Gateway of elements without `base-url`; empty: the origin of the page. */
+  static defaultBaseUrl = '';
+  readonly #view: View;
+  #call: Call | undefined;
+  #starting: AbortController | undefined;
+  #statsTimer: ReturnType<typeof setInterval> | undefined;
+  #caption: CallProgress['caption'];
+
+  constructor() {
+    super();
+    this.#view = new View(this.attachShadow({ mode: 'open' }));
+    const view = this.#view;
+    view.onPress('call', () => void this.connect().catch(() => undefined));
+    view.onPress('hang-up', () => void this.hangUp());
+    view.onPress('mute', () => this.#call?.mute(!this.#call.muted));
+    view.onPress('mute', () => this.#show());
+    view.onPress('pause', () =>
+      this.#ask((call) => (call.progress.paused ? call.resume() : call.pause()) as Promise<unknown>),
+    );
+    view.onPress('interrupt', () => this.#ask((call) => call.interrupt()));
+    view.onLine((text) => this.#say(text));
+  }
+
+  /** The call that goes on, with everything that it can do; undefined before and after. */
+  get call(): Call | undefined {
+    return this.#call;
+  }
+
+  get state(): CallState {
+    return this.#call?.state ?? 'new';
+  }
+
+  connectedCallback(): void {
+    globalThis.addEventListener('pagehide', this.#onPageHide);
+    this.#showPoster();
+    this.#show();
+  }
+
+  /** Moving an element within the page also disconnects it, for a moment. */
+  disconnectedCallback(): void {
+    globalThis.removeEventListener('pagehide', this.#onPageHide);
+    queueMicrotask(() => {
+      if (!this.isConnected) void this.hangUp();
+    });
+  }
+
+  attributeChangedCallback(name: (typeof OBSERVED)[number]): void {
+    if (name === 'avatar' || name === 'base-url') this.#showPoster();
+    else if (name === 'captions') this.#showCaption();
+    else this.#followStats();
+  }
+
+  /**
+   * Gets a token from `token-url` and connects. Does nothing during a call.
+   * @throws TalkMeshError, after it was shown and dispatched as `error`
+   */
+  async connect(options: { readonly microphone?: MediaStream | boolean } = {}): Promise<void> {
+    if (this.#call !== undefined || this.#starting !== undefined) return;
+    const starting = new AbortController();
+    this.#starting = starting;
+    this.#view.showError('');
+    this.#show('connecting');
+    try {
+      const call = await this.#join(starting.signal);
+      this.#attach(call);
+      void this.#view.play(call.stream);
+      await call.connect({ microphone: options.microphone ?? this.getAttribute('microphone') !== 'off' });
+    } catch (thrown) {
+      await this.#abandon();
+      if (starting.signal.aborted) return;
+      const error = TalkMeshError.from(thrown);
+      this.#report(error);
+      throw error;
+    } finally {
+      if (this.#starting === starting) this.#starting = undefined;
+      this.#show();
+    }
+  }
+
+  /** Ends the call. Never throws. */
+  async hangUp(): Promise<void> {
+    this.#starting?.abort();
+    this.#starting = undefined;
+    await this.#abandon();
+  }
+
+  readonly #onPageHide = (): void => void this.#call?.hangUpNow();
+
+  get #baseUrl(): string {
+    return this.getAttribute('base-url') ?? TalkMeshElement.defaultBaseUrl;
+  }
+
+  async #join(signal: AbortSignal): Promise<Call> {
+    const url = this.getAttribute('token-url');
+    if (url === null)
+      throw new TalkMeshError('TOKEN_MISSING', 'The attribute token-url is missing. Name the path that mints tokens.');
+    const wanted: Partial<Record<(typeof CHOICES)[number], string>> = {};
+    for (const name of CHOICES) if (this.hasAttribute(name)) wanted[name] = this.getAttribute(name) ?? '';
+    const { token } = await fetchTicket(url, wanted satisfies Partial<SessionOptions>, signal);
+    const client = new TalkMeshClient({ baseUrl: this.#baseUrl, token });
+    const call = client.join();
+    if (!signal.aborted) return call;
+    await call.hangUp();
+    throw new TalkMeshError('CANCELLED', 'The call was cancelled.');
+  }
+
+  #attach(call: Call): void {
+    this.#call = call;
+    call.on('state', (state) => {
+      if (call !== this.#call) return;
+      if (state === 'ended') this.#forget();
+      else {
+        if (state !== 'connecting' && state !== 'reconnecting') this.#view.showError('');
+        this.#show();
+        this.#dispatch('state', state);
+      }
+    });
+    call.on('event', (event) => {
+      this.#dispatch('event', event);
+      this.#showCaption();
+    });
+    call.on('error', (error) => {
+      if (call === this.#call) this.#report(error);
+    });
+    this.#followStats();
+  }
+
+  async #abandon(): Promise<void> {
+    const call = this.#call;
+    this.#forget();
+    await call?.hangUp();
+  }
+
+  /** Back to how it was before the call. */
+  #forget(): void {
+    const hadCall = this.#call !== undefined;
+    this.#call = undefined;
+    this.#followStats();
+    this.#showCaption();
+    this.#view.stop();
+    this.#show();
+    if (hadCall) this.#dispatch('state', 'ended');
+  }
+
+  #ask(request: (call: Call) => Promise<unknown>): void {
+    const call = this.#call;
+    if (call !== undefined) request(call).catch((error: unknown) => this.#report(TalkMeshError.from(error)));
+  }
+
+  /** @returns whether the line was accepted */
+  async #say(text: string): Promise<boolean> {
+    try {
+      if (this.#call === undefined) await this.connect({ microphone: false });
+    } catch {
+      return false;
+    }
+    const call = this.#call;
+    if (call === undefined) return false;
+    this.#ask(() => call.say(text));
+    return true;
+  }
+
+  #showPoster(): void {
+    const avatar = this.getAttribute('avatar') ?? '';
+    const path = `/v1/avatars/${encodeURIComponent(avatar)}/image`;
+    this.#view.showPoster(avatar === '' ? undefined : `${this.#baseUrl.replace(/\/+$/, '')}${path}`, avatar);
+  }
+
+  #showCaption(): void {
+    const caption = this.#call?.progress.caption;
+    this.#view.showCaption(this.getAttribute('captions') === 'off' ? '' : (caption?.text ?? ''));
+    if (caption === this.#caption) return;
+    this.#caption = caption;
+    this.#dispatch('caption', caption);
+  }
+
+  #followStats(): void {
+    clearInterval(this.#statsTimer);
+    this.#view.showStats(undefined);
+    const call = this.#call;
+    if (call === undefined || !this.hasAttribute('stats')) return;
+    this.#statsTimer = setInterval(() => {
+      // While the call reconnects there is nothing to measure.
+      call.stats().then(
+        (stats) => {
+          if (call !== this.#call) return;
+          this.#view.showStats(stats);
+          this.#dispatch('stats', stats);
+        },
+        () => undefined,
+      );
+    }, STATS_INTERVAL_MS);
+  }
+
+  #show(state: CallState = this.state === 'new' && this.#starting !== undefined ? 'connecting' : this.state): void {
+    this.#view.show({
+      state,
+      inCall: this.#call !== undefined || this.#starting !== undefined,
+      hasMicrophone: this.#call?.hasMicrophone === true,
+      muted: this.#call?.muted === true,
+    });
+  }
+
+  #report(error: TalkMeshError): void {
+    this.#view.showError(error.message);
+    this.#dispatch('error', error);
+  }
+
+  #dispatch<K extends keyof TalkMeshEvents>(type: K, detail: TalkMeshEvents[K]): void {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,160 @@
+import { isLive, playAudibly } from '../playback.js';
+import type { CallState, CallStats } from '../types.js';
+import { STYLE } from './style.js';
+
+const MARKUP = `
+<div part="stage">
+  <slot name="poster"><img part="poster" alt="" hidden></slot>
+  <video part="video" playsinline></video>
+  <p part="status" role="status" hidden></p>
+  <p part="caption" aria-live="polite" hidden></p>
+  <button part="unmute" type="button" hidden>Turn on sound</button>
+</div>
+<p part="error" role="alert" hidden></p>
+<slot name="controls">
+  <div part="controls" role="group" aria-label="Call">
+    <button part="call" type="button" class="primary">Call</button>
+    <button part="mute" type="button" aria-pressed="false" hidden>Mute</button>
+    <button part="pause" type="button" aria-pressed="false" hidden>Pause</button>
+    <button part="interrupt" type="button" hidden>Interrupt</button>
+    <button part="hang-up" type="button" class="danger" hidden>Hang up</button>
+  </div>
+  <form part="line">
+    <input part="input" aria-label="A line for the avatar" placeholder="Type a line" maxlength="2000" autocomplete="off">
+    <button part="say" type="submit">Say</button>
+  </form>
+</slot>
+<p part="stats" hidden></p>
+`;
+
+const LABELS: Readonly<Record<CallState, string>> = {
+  new: '',
+  connecting: 'Connecting…',
+  reconnecting: 'Reconnecting…',
+  listening: 'Listening',
+  thinking: 'Thinking…',
+  speaking: 'Speaking',
+  paused: 'Paused',
+  ended: '',
+};
+
+export type ButtonName = 'call' | 'mute' | 'pause' | 'interrupt' | 'hang-up' | 'unmute';
+
+export interface Shown {
+  readonly state: CallState;
+  /** Whether a call exists or is being created. */
+  readonly inCall: boolean;
+  readonly hasMicrophone: boolean;
+  readonly muted: boolean;
+}
+
+/** The shadow tree of the component: what is shown, and what the user presses. It knows no call. */
+export class View {
+  readonly #root: ShadowRoot;
+  readonly #video: HTMLVideoElement;
+
+  constructor(root: ShadowRoot) {
+    this.#root = root;
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    // A <style> element would need 'unsafe-inline' in the content security policy of the page.
+    root.adoptedStyleSheets = [sheet];
+    root.innerHTML = MARKUP;
+    this.#video = this.#part<HTMLVideoElement>('video');
+    this.#video.addEventListener('playing', () => this.#video.classList.add('live'));
+    this.onPress('unmute', () => {
+      this.#video.muted = false;
+      this.#part('unmute').hidden = true;
+    });
+  }
+
+  onPress(name: ButtonName, action: () => void): void {
+    this.#part(name).addEventListener('click', action);
+  }
+
+  /** @param action gets the trimmed line; the field is emptied when it resolves to true */
+  onLine(action: (text: string) => Promise<boolean>): void {
+    const input = this.#part<HTMLInputElement>('input');
+    this.#part('line').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const text = input.value.trim();
+      if (text === '') return;
+      void action(text).then((accepted) => {
+        if (accepted && input.value.trim() === text) input.value = '';
+      });
+    });
+  }
+
+  /** @param picture URL of the avatar's picture; undefined: none is known */
+  showPoster(picture: string | undefined, name: string): void {
+    const poster = this.#part<HTMLImageElement>('poster');
+    poster.hidden = picture === undefined;
+    poster.alt = name === '' ? '' : `Picture of ${name}`;
+    if (picture === undefined) poster.removeAttribute('src');
+    else if (poster.getAttribute('src') !== picture) poster.src = picture;
+    this.#video.setAttribute('aria-label', `Live video of ${name || 'the avatar'}`);
+  }
+
+  /** Plays with sound; when the browser blocks sound, plays muted and offers a button. */
+  play(stream: MediaStream): Promise<void> {
+    return playAudibly(this.#video, stream, () => {
+      this.#part('unmute').hidden = this.#video.srcObject !== stream;
+    });
+  }
+
+  stop(): void {
+    this.#video.srcObject = null;
+    this.#video.classList.remove('live');
+    this.#part('unmute').hidden = true;
+    this.showCaption('');
+    this.showStats(undefined);
+  }
+
+  show({ state, inCall, hasMicrophone, muted }: Shown): void {
+    const live = isLive(state);
+    this.#text('status', LABELS[state]);
+    this.#part('call').hidden = inCall;
+    for (const name of ['mute', 'pause', 'interrupt', 'hang-up']) this.#part(name).hidden = !inCall;
+    this.#part<HTMLButtonElement>('mute').disabled = !hasMicrophone;
+    this.#toggle('mute', muted, 'Unmute', 'Mute');
+    this.#part<HTMLButtonElement>('pause').disabled = !live;
+    this.#toggle('pause', state === 'paused', 'Resume', 'Pause');
+    this.#part<HTMLButtonElement>('interrupt').disabled =
+      state !== 'speaking' && state !== 'thinking' && state !== 'paused';
+    this.#part<HTMLButtonElement>('say').disabled = inCall && !live;
+  }
+
+  showCaption(text: string): void {
+    this.#text('caption', text);
+  }
+
+  showError(text: string): void {
+    this.#text('error', text);
+  }
+
+  showStats(stats: CallStats | undefined): void {
+    const parts = [
+      stats?.framesPerSecond === undefined ? '' : `${Math.round(stats.framesPerSecond)} frames/s`,
+      stats?.roundTripMs === undefined ? '' : `round trip ${Math.round(stats.roundTripMs)} ms`,
+      stats?.jitterBufferMs === undefined ? '' : `buffer ${Math.round(stats.jitterBufferMs)} ms`,
+      stats?.packetsLost === undefined ? '' : `lost ${stats.packetsLost} packets`,
+    ];
+    this.#text('stats', parts.filter((part) => part !== '').join(' · '));
+  }
+
+  #toggle(name: string, on: boolean, whenOn: string, whenOff: string): void {
+    const button = this.#part(name);
+    button.setAttribute('aria-pressed', String(on));
+    button.textContent = on ? whenOn : whenOff;
+  }
+
+  #text(name: string, text: string): void {
+    const element = this.#part(name);
+    if (element.textContent !== text) element.textContent = text;
+    element.hidden = text === '';
+  }
+
+  #part<T extends HTMLElement>(name: string): T {
+    return this.#root.querySelector(`[part=${name}]`) as T;
+  }
+}

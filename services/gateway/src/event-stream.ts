@@ -1,0 +1,56 @@
+import { AT_REST, progressAfter, type SessionSnapshot } from '@talkmesh/client';
+import { decodeEvent, EVENT_VERSION, MeshError, type MeshEvent } from '@talkmesh/contracts';
+import type { Bus } from '@talkmesh/service-kit';
+
+/** An event of the mesh, or the state with which a stream of events begins. */
+export type StreamedEvent = MeshEvent | SessionSnapshot;
+
+const READ_BACK_DEADLINE_MS = 3000;
+
+/**
+ * Passes a session's events on, each once: first those after `lastEventId`, then live ones. Without `lastEventId`, or when NATS retains
+ * that event no longer, a snapshot comes first.
+ * @returns a function that ends it
+ * @throws MeshError NATS_UNAVAILABLE
+ */
+export async function streamEvents(
+  bus: Pick<Bus, 'subscribeEvents' | 'readBack' | 'flush'>,
+  sessionId: string,
+  lastEventId: string | undefined,
+  onEvent: (event: StreamedEvent) => void,
+): Promise<() => void> {
+  const early: MeshEvent[] = [];
+  let deliver = (event: MeshEvent): void => void early.push(event);
+  const subscription = bus.subscribeEvents(sessionId, (event) => deliver(event));
+  try {
+    await bus.flush();
+    const payloads = await bus.readBack('event', sessionId, { deadlineMs: READ_BACK_DEADLINE_MS });
+    const retained = payloads.flatMap(({ payload }) => decodedEvents(payload));
+    const last = retained.findLastIndex(({ id }) => id === lastEventId);
+    if (last < 0) onEvent(snapshotOf(sessionId, retained));
+    else retained.slice(last + 1).forEach(onEvent);
+    const known = new Set(retained.map(({ id }) => id));
+    early.filter(({ id }) => !known.has(id)).forEach(onEvent);
+    deliver = onEvent;
+  } catch (error) {
+    subscription.unsubscribe();
+    throw error;
+  }
+  return () => subscription.unsubscribe();
+}
+
+/** As for live events, a malformed one is left out. */
+export function decodedEvents(payload: Uint8Array): MeshEvent[] {
+  try {
+    return [decodeEvent(payload)];
+  } catch (error) {
+    if (error instanceof MeshError) return [];
+    throw error;
+  }
+}
+
+function snapshotOf(sessionId: string, retained: readonly MeshEvent[]): SessionSnapshot {
+  const { id, epoch, turn } = retained.at(-1) ?? { id: 'none', epoch: 0, turn: 0 };
+  const progress = retained.reduce(progressAfter, AT_REST);
+  return { v: EVENT_VERSION, id, sessionId, epoch, turn, atMs: Date.now(), type: 'session.snapshot', progress };
+}

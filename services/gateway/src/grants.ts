@@ -1,0 +1,89 @@
+import { MeshError, type SessionLimits } from '@talkmesh/contracts';
+import { z } from 'zod';
+import type { GrantPrincipal } from './auth.js';
+import type { NewSession } from './sessions.js';
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'has 1 to 41 characters of a-z, 0-9 and -');
+
+/** Limits that any session may have. */
+export const limitsShape = {
+  maxSeconds: z.number().int().min(10).max(86_400).optional().describe('Longest time of the session'),
+  idleSeconds: z
+    .number()
+    .int()
+    .min(5)
+    .max(3_600)
+    .optional()
+    .describe('The session ends when neither side has spoken for this time'),
+  origins: z
+    .array(z.string().regex(/^https?:\/\/[^/\s]{1,200}$/, 'is an origin such as https://shop.example.com'))
+    .max(20)
+    .optional()
+    .describe(
+      'Pages that may use the token of the session; without the list pages of all origins that the gateway allows',
+    ),
+};
+
+export const grantBody = z.strictObject({
+  avatars: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
+  providers: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
+  ...limitsShape,
+  maxSessions: z
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(1)
+    .describe('Sessions of this grant that may be open at a time'),
+  ttlSeconds: z.number().int().min(10).max(3_600).default(600).describe('Lifetime of the grant, not of its sessions'),
+});
+/** What the bearer of a grant may do: open sessions within these bounds. */
+export type Grant = Omit<z.output<typeof grantBody>, 'ttlSeconds'>;
+
+export const issuedGrant = z.object({
+  grant: z.string().describe('Bearer token (JWT) for POST /v1/sessions only'),
+  grantExpiresAtMs: z.number().int(),
+});
+
+/** @returns undefined when there is none */
+export function limitsOf(
+  { maxSeconds, idleSeconds, origins = [] }: Pick<Grant, 'maxSeconds' | 'idleSeconds' | 'origins'>,
+  grant?: { readonly id: string; readonly maxSessions: number },
+): SessionLimits {
+  return {
+    ...(maxSeconds !== undefined && { maxMs: maxSeconds * 1000 }),
+    ...(idleSeconds !== undefined && { idleMs: idleSeconds * 1000 }),
+    origins,
+    ...(grant !== undefined && { grantId: grant.id, maxOfGrant: grant.maxSessions }),
+  };
+}
+
+/**
+ * The session that a grant allows: what was left out is filled in, what is tighter is kept.
+ * @throws MeshError PERMISSION_DENIED naming what the grant does not allow
+ */
+export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrincipal): NewSession {
+  const refuse = (what: string): never => {
+    throw new MeshError(
+      'PERMISSION_DENIED',
+      `the grant does not allow ${what}; ask the server of this product for another one`,
+    );
+  };
+  const { avatars, providers } = grant;
+  const provider = wanted.provider ?? providers?.[0];
+  if (avatars !== undefined && !avatars.includes(wanted.avatar)) refuse(`the avatar ${wanted.avatar}`);
+  if (providers !== undefined && !providers.includes(provider ?? '')) refuse(`the provider ${provider}`);
+  if (wanted.choices.instructions !== '' || wanted.choices.tools.length > 0) refuse('instructions and tools');
+  if (wanted.providerKey !== undefined) refuse('a provider key');
+  if (wanted.output !== 'webrtc') refuse('recordings');
+  if (wanted.transport !== undefined) refuse('rooms');
+  const least = (a: number | undefined, b: number | undefined): number | undefined =>
+    a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+  const granted = limitsOf(grant, { id, maxSessions: grant.maxSessions });
+  const maxMs = least(wanted.limits.maxMs, granted.maxMs);
+  const idleMs = least(wanted.limits.idleMs, granted.idleMs);
+  return {
+    ...{ ...wanted, owner, isAdmin: false, provider },
+    limits: { ...granted, ...(maxMs !== undefined && { maxMs }), ...(idleMs !== undefined && { idleMs }) },
+  };
+}

@@ -1,0 +1,182 @@
+/** Sessions that play into a LiveKit room: which servers are allowed, and what the worker is told. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { Metadata } from '@grpc/grpc-js';
+import { MeshError, SESSIONS_BUCKET, v1 } from '@talkmesh/contracts';
+import { callUnary, connectClient } from '@talkmesh/service-kit';
+import { decodeJwt, jwtVerify, SignJWT } from 'jose';
+import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
+
+const URL_OWN = 'wss://rooms.example.com';
+const URL_OTHER = 'ws://127.0.0.1:7880';
+const SECRET = 'the secret of the LiveKit key, as long as it should be';
+const encode = (text: string) => new TextEncoder().encode(text);
+
+let mesh: FakeMesh;
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'talkmesh-livekit-'));
+  const file = join(folder, 'secret');
+  await writeFile(file, SECRET, { mode: 0o600 });
+  mesh = await FakeMesh.start({
+    TALKMESH_LIVEKIT_URLS: `${URL_OWN},${URL_OTHER}`,
+    TALKMESH_LIVEKIT_API_KEY: 'apikey',
+    TALKMESH_LIVEKIT_API_SECRET_FILE: file,
+  });
+});
+after(async () => {
+  await mesh?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+afterEach(async () => {
+  const { body } = await mesh.call<{ sessions: { id: string }[] }>('GET', '/v1/sessions');
+  for (const { id } of body.sessions) await mesh.call('DELETE', `/v1/sessions/${id}`);
+});
+
+interface Created {
+  readonly session: { readonly id: string; readonly transport?: object };
+  readonly detail?: string;
+  readonly reason?: string;
+}
+
+const create = (livekit: object, more: object = {}) =>
+  mesh.call<Created>('POST', '/v1/sessions', { body: { avatar: 'ada', transport: { livekit }, ...more } });
+const egressOf = (id: string) => mesh.workers['webrtc-egress'].opened.get(id)?.egress;
+
+/** A token as a customer's server makes it. */
+const bring = (claims: object = { video: { room: 'lobby', roomJoin: true } }, exp = '1h') =>
+  new SignJWT({ ...claims })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuer('their-key')
+    .setSubject('mia')
+    .setExpirationTime(exp)
+    .sign(encode('a secret that only they and their server know'));
+
+test('a token is minted with the least that an avatar needs, and the answer says who is where', async () => {
+  const { status, body } = await create({ room: 'lobby', agent: 'agent-7' });
+  assert.equal(status, 201, body.detail);
+  const identity = `avatar-${body.session.id}`;
+  assert.deepEqual(body.session.transport, { livekit: { url: URL_OWN, room: 'lobby', identity } });
+  const egress = egressOf(body.session.id);
+  assert.equal(egress?.sink, 'SINK_LIVEKIT');
+  assert.equal(egress?.livekit?.url, URL_OWN);
+  const { payload } = await jwtVerify(egress?.livekit?.token ?? '', encode(SECRET));
+  const { exp = 0, nbf = 0, ...claims } = payload;
+  assert.deepEqual(claims, {
+    iss: 'apikey',
+    sub: identity,
+    name: identity,
+    kind: 'agent',
+    attributes: { 'lk.publish_on_behalf': 'agent-7' },
+    roomConfig: { syncStreams: true },
+    video: {
+      room: 'lobby',
+      roomJoin: true,
+      canSubscribe: false,
+      canPublishData: true,
+      canPublish: true,
+      canPublishSources: ['camera', 'microphone'],
+    },
+  });
+  assert.ok(exp - nbf <= 700, 'it lives for minutes');
+});
+
+test('a token that the caller brings reaches the worker unchanged, and the record holds it only encrypted', async () => {
+  const token = await bring();
+  const { status, body } = await create({ url: `${URL_OTHER}/`, token });
+  assert.equal(status, 201, body.detail);
+  assert.deepEqual(body.session.transport, { livekit: { url: URL_OTHER, room: 'lobby', identity: 'mia' } });
+  assert.deepEqual({ ...egressOf(body.session.id)?.livekit }, { url: URL_OTHER, token });
+  const bucket = await mesh.gateway.context.bus.kv(SESSIONS_BUCKET, { ttlMs: 60_000 });
+  const records = JSON.stringify(await bucket.list());
+  assert.ok(records.includes(body.session.id) && !records.includes(token) && !records.includes(SECRET));
+});
+
+test('the same over gRPC', async () => {
+  const client = connectClient(v1.SessionService, mesh.gateway.grpcAddress);
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${API_KEY}`);
+  const options = { deadlineMs: 5000, metadata };
+  type Answer = { session: { id: string; livekit: object } };
+  const wanted = { avatar: 'ada', livekit: { room: 'lobby', identity: 'mia' } };
+  const { session } = await callUnary<object, Answer>(client, 'createSession', wanted, options);
+  assert.deepEqual({ ...session.livekit }, { url: URL_OWN, room: 'lobby', identity: 'mia' });
+  const plain = await callUnary<object, Answer>(client, 'createSession', { avatar: 'ada' }, options);
+  assert.equal(plain.session.livekit, null);
+  const foreign = callUnary(
+    client,
+    'createSession',
+    { avatar: 'ada', livekit: { url: 'ws://evil', room: 'x' } },
+    options,
+  );
+  await assert.rejects(foreign, (error) => error instanceof MeshError && error.reason === 'ARGUMENT_INVALID');
+  client.close();
+});
+
+test('what cannot work is refused before a worker is asked, with what to do', async () => {
+  const before = mesh.workers['webrtc-egress'].opened.size;
+  const cases: [RegExp, object, object?][] = [
+    [/not among the LiveKit servers/, { url: 'wss://169.254.169.254', room: 'lobby' }],
+    [/not among the LiveKit servers/, { url: 'http://rooms.example.com', room: 'lobby' }],
+    [/no key for that LiveKit server/, { url: URL_OTHER, room: 'lobby' }],
+    [/needs either token or room/, {}],
+    [/needs either token or room/, { room: 'lobby', token: await bring() }],
+    [/leave identity out/, { token: await bring(), identity: 'x' }],
+    [/must be a LiveKit access token/, { token: 'nonsense' }],
+    [/must be a LiveKit access token/, { token: await bring({}) }],
+    [/must be a LiveKit access token/, { token: await bring({ video: { room: 'lobby', roomJoin: true } }, '-1h') }],
+    [/leave transport out/, { room: 'lobby' }, { output: 'record' }],
+  ];
+  for (const [detail, livekit, more] of cases) {
+    const { status, body } = await create(livekit, more);
+    assert.deepEqual([status, body.reason], [400, 'ARGUMENT_INVALID'], JSON.stringify(livekit));
+    assert.match(body.detail ?? '', detail);
+  }
+  assert.equal(mesh.workers['webrtc-egress'].opened.size, before);
+});
+
+test('a room that refuses the avatar is reported as that, and no other worker is asked', async () => {
+  const worker = mesh.workers['webrtc-egress'];
+  const message = 'the LiveKit server ended the join';
+  for (const [reason, status] of [
+    ['ROOM_REFUSED', 403],
+    ['ROOM_UNREACHABLE', 502],
+  ] as const) {
+    worker.onOpen = async () => {
+      throw new MeshError(reason, message);
+    };
+    const answer = await create({ room: 'lobby' });
+    assert.deepEqual([answer.status, answer.body.reason], [status, reason]);
+  }
+  worker.onOpen = async () => undefined;
+});
+
+test('a deployment without LiveKit servers says which setting is missing', async () => {
+  const plain = await mesh.addGateway();
+  const body = { avatar: 'ada', transport: { livekit: { room: 'lobby' } } };
+  const answer = await mesh.call<Created>('POST', '/v1/sessions', { body, gateway: plain });
+  assert.deepEqual([answer.status, answer.body.reason], [400, 'ARGUMENT_INVALID']);
+  assert.match(answer.body.detail ?? '', /TALKMESH_LIVEKIT_URLS/);
+});
+
+test('another worker that takes the session over gets a token for the same identity', async () => {
+  const second = await mesh.addWorker({ service: 'webrtc-egress' });
+  const tokens = [
+    await create({ token: await bring(), url: URL_OTHER }),
+    await create({ room: 'lobby', identity: 'mia' }),
+  ];
+  const first = mesh.workers['webrtc-egress'];
+  for (const { body } of tokens) assert.ok(first.opened.has(body.session.id) || second.opened.has(body.session.id));
+  await first.drain();
+  for (const { body } of tokens) {
+    const { id } = body.session;
+    const deadline = Date.now() + 20_000;
+    while (!second.opened.has(id) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(decodeJwt(second.opened.get(id)?.egress?.livekit?.token ?? '').sub, 'mia');
+  }
+  await first.register({ state: 'ready' });
+});

@@ -1,0 +1,90 @@
+import { type Avatar, type CallState, isLive, playAudibly } from '@talkmesh/client';
+import { byId, show } from './elements.js';
+
+const STATE_LABELS: Readonly<Record<CallState, string>> = {
+  new: 'Ready',
+  connecting: 'Connecting…',
+  reconnecting: 'Reconnecting…',
+  listening: 'Listening',
+  thinking: 'Thinking…',
+  speaking: 'Speaking',
+  paused: 'Paused',
+  ended: 'Call ended',
+};
+
+const clockText = (seconds: number): string => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+
+/** Shows the call: the still image of the chosen avatar, the live video over it, its name, the state and the call time. */
+export class CallView {
+  readonly #video = byId<HTMLVideoElement>('video');
+  readonly #portrait = byId<HTMLImageElement>('portrait');
+  readonly #ambient = byId<HTMLImageElement>('ambient');
+  readonly #name = byId('name');
+  readonly #caption = byId('caption');
+  readonly #status = byId('status');
+  readonly #clock = byId('clock');
+  readonly #unmute = byId<HTMLButtonElement>('unmute');
+  #ticking: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    this.#video.addEventListener('playing', () => this.#video.classList.add('live'));
+    this.#ambient.addEventListener('load', () => this.#ambient.classList.add('on'));
+    this.#unmute.addEventListener('click', () => {
+      this.#video.muted = false;
+      show(this.#unmute, false);
+    });
+  }
+
+  choose(avatar: Avatar): void {
+    this.#portrait.src = avatar.image;
+    this.#portrait.alt = `Picture of ${avatar.name}`;
+    this.#video.setAttribute('aria-label', `Live video of ${avatar.name}`);
+    if (this.#ambient.src !== avatar.image) this.#ambient.classList.remove('on');
+    this.#ambient.src = avatar.image;
+    this.#name.textContent = avatar.name;
+    show(this.#portrait, true);
+    show(this.#name, true);
+  }
+
+  /** Plays the stream with sound. If the browser blocks sound, plays it muted and shows the unmute button. */
+  play(stream: MediaStream): Promise<void> {
+    return playAudibly(this.#video, stream, () => show(this.#unmute, true));
+  }
+
+  stop(): void {
+    this.#video.srcObject = null;
+    this.#video.classList.remove('live');
+    this.showCaption('');
+    show(this.#unmute, false);
+  }
+
+  enter(state: CallState): void {
+    document.body.dataset['state'] = state;
+    this.#status.dataset['state'] = state;
+    this.#status.textContent = STATE_LABELS[state];
+    const live = isLive(state);
+    if (live && this.#ticking === undefined) this.#startClock();
+    if (state === 'ended' || state === 'new') this.#stopClock();
+  }
+
+  showCaption(text: string): void {
+    this.#caption.textContent = text;
+    show(this.#name, text === '');
+  }
+
+  #startClock(): void {
+    const startedAtMs = performance.now();
+    const tick = (): void => {
+      this.#clock.textContent = clockText(Math.floor((performance.now() - startedAtMs) / 1000));
+    };
+    tick();
+    show(this.#clock, true);
+    this.#ticking = setInterval(tick, 1000);
+  }
+
+  #stopClock(): void {
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
+    show(this.#clock, false);
+  }
+}
