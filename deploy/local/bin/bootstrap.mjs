@@ -1,18 +1,21 @@
-// `npm run demo | test | bench | eval` on a fresh clone: checks Node, installs the packages, starts the TypeScript entry.
+// `npm run demo | build | test | bench | images | eval | livekit-tests` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
 import { checkNode, ensureInstalled, fail, runTypeScript } from './launch.mjs';
 
 const ENTRIES = {
   demo: ['deploy/local/src/cli.ts', 'demo'],
+  build: ['deploy/docker/build-command.ts'],
   test: ['test/run.ts'],
   bench: ['test/bench/bench.ts'],
+  images: ['deploy/docker/proof/images.ts'],
   eval: ['test/eval/eval.ts'],
+  'livekit-tests': ['test/livekit/run.ts'],
 };
 
 const [name, ...args] = process.argv.slice(2);
 const entry = Object.hasOwn(ENTRIES, name ?? '')
   ? ENTRIES[name]
-  : fail(`use: bootstrap.mjs ${Object.keys(ENTRIES).join(' | ')}`);
+  : fail(`usage: bootstrap.mjs ${Object.keys(ENTRIES).join(' | ')}`);
 checkNode();
 await ensureInstalled();
-const [path, ...first] = entry;
-runTypeScript(path, [...first, ...args]);
+const [path, ...entryArgs] = entry;
+runTypeScript(path, [...entryArgs, ...args]);

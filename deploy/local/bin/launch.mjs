@@ -1,45 +1,48 @@
-// Plain Node without dependencies: it runs on a fresh clone, before anything is installed.
+// Has no dependencies, because it runs on a fresh clone before any package is installed.
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
-const OLDEST = [20, 11];
-const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const OLDEST_NODE = [20, 11];
+const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 export function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return;
-  fail(`talkmesh needs Node ${OLDEST.join('.')} or newer; this is ${process.versions.node}. See https://nodejs.org`);
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return;
+  fail(
+    `talkmesh needs Node ${OLDEST_NODE.join('.')} or newer; this is ${process.versions.node}. Install it from https://nodejs.org`,
+  );
 }
 
-/** Installs the packages of package-lock.json unless exactly they are there. */
+/** Installs the packages of package-lock.json unless exactly those are installed. */
 export async function ensureInstalled() {
-  const why = whatIsMissing();
-  if (why === undefined) return;
-  say(`Installing packages (${why}); the first time this takes about a minute.`);
+  const reason = reasonToInstall();
+  if (reason === undefined) return;
+  print(`Installing packages (${reason}); the first time this takes about a minute.`);
   const begin = Date.now();
-  const beat = setInterval(() => say(`  still installing, ${Math.round((Date.now() - begin) / 1000)} s`), 10_000);
+  const progress = setInterval(() => print(`  still installing, ${Math.round((Date.now() - begin) / 1000)} s`), 10_000);
   const { code, output } = await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
-  clearInterval(beat);
-  if (code === 0) say(`Packages are installed, ${Math.round((Date.now() - begin) / 1000)} s.`);
+  clearInterval(progress);
+  if (code === 0) print(`Packages are installed after ${Math.round((Date.now() - begin) / 1000)} s.`);
   else
     fail(
-      `${output.slice(-4000)}\nnpm ci failed (code ${code}). Is there a network or an npm mirror? Then run this again.`,
+      `${output.slice(-4000)}\nnpm ci failed (code ${code}). Check that the npm registry or a mirror can be reached, then run this command again.`,
     );
 }
 
-/** Compares what npm wrote down about node_modules with the lockfile. Undefined: nothing is missing. */
-function whatIsMissing() {
+/** Compares npm's own record of node_modules with the lockfile. @returns why packages must be installed; undefined when all are present */
+function reasonToInstall() {
   const wanted = readJson('package-lock.json');
   const present = readJson('node_modules/.package-lock.json');
-  if (wanted === undefined) fail('package-lock.json is missing: clone the repository again');
+  if (wanted === undefined) fail('package-lock.json is missing; clone the repository again');
   if (present === undefined) return 'node_modules is not there';
   for (const [path, entry] of Object.entries(wanted.packages)) {
     if (!path.startsWith('node_modules/') || entry.optional || entry.peer) continue;
     const found = present.packages[path];
-    if (found === undefined || found.version !== entry.version) return 'package-lock.json changed';
+    // Some packages call their version v1.0.0, which npm's record keeps and its lockfile does not.
+    if (found === undefined || found.version?.replace(/^v/, '') !== entry.version) return 'package-lock.json changed';
   }
   return undefined;
 }
@@ -69,8 +72,8 @@ function npm(args) {
 }
 
 /**
- * Runs a TypeScript file of the repository in the current folder and takes over its exit code. It gets its own process group,
- * so that Ctrl-C reaches it once, through here.
+ * Runs a TypeScript file of the repository in the current folder and exits with its exit code. The child has its own process group,
+ * so that it receives Ctrl-C once: this process forwards it.
  */
 export function runTypeScript(path, args) {
   const flags = [
@@ -85,11 +88,11 @@ export function runTypeScript(path, args) {
     stdio: 'inherit',
     detached: true,
   });
-  for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
+  for (const signal of FORWARDED_SIGNALS) process.on(signal, () => child.kill(signal));
   child.once('error', (error) => fail(`${process.execPath} cannot be started: ${error.message}`));
   child.once('exit', (code, signal) => {
     process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
-    for (const forwarded of FORWARDED) process.removeAllListeners(forwarded);
+    for (const forwarded of FORWARDED_SIGNALS) process.removeAllListeners(forwarded);
   });
 }
 
@@ -98,6 +101,6 @@ export function fail(message) {
   process.exit(1);
 }
 
-function say(line) {
+function print(line) {
   process.stderr.write(`${line}\n`);
 }

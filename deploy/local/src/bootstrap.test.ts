@@ -1,11 +1,13 @@
-/** The launcher on a copy of the repository's skeleton, with a stand-in for npm. */
+/** Runs the launcher on a copy of the repository's skeleton, with a fake npm. */
+
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Scratch, until } from './testing.js';
+import { until } from '@talkmesh/service-kit/testing';
+import { Scratch } from './testing.js';
 
 const scratch = new Scratch();
 after(() => scratch[Symbol.dispose]());
@@ -18,6 +20,7 @@ const lockfile = (version: string): string =>
       'libs/a': { version: '1.0.0' },
       'node_modules/a': { link: true },
       'node_modules/thing': { version },
+      'node_modules/thing-with-a-v': { version: '2.0.0' },
       'node_modules/thing-for-another-machine': { version, optional: true },
     },
   });
@@ -35,13 +38,14 @@ if (args[0] === 'wait') { process.on('SIGINT', () => { console.log('interrupted'
 else process.exitCode = Number(args[0] ?? 0);`,
 );
 const tsx = dirname(fileURLToPath(import.meta.resolve('tsx/package.json')));
-/** Writes down how it was called; then node_modules is as after a real installation of the lockfile, without the optional package. */
+/** The fake npm logs its arguments and leaves node_modules as a real installation of the lockfile without the optional package does. */
 const npm = scratch.write(
   'npm.js',
   `const fs = require('node:fs');
 fs.appendFileSync(${JSON.stringify(join(scratch.path, 'npm.log'))}, process.cwd() + ' ' + process.argv.slice(2).join(' ') + '\\n');
 if (process.env.NPM_FAILS) { console.error('npm error network'); process.exit(1); }
 const lock = JSON.parse(fs.readFileSync('package-lock.json', 'utf8'));
+lock.packages['node_modules/thing-with-a-v'].version = 'v2.0.0';
 delete lock.packages['']; delete lock.packages['node_modules/thing-for-another-machine'];
 fs.mkdirSync('node_modules', { recursive: true });
 fs.writeFileSync('node_modules/.package-lock.json', JSON.stringify(lock));
@@ -78,7 +82,7 @@ function bootstrap(
 
 const installs = (): number => scratch.lines('npm.log').length;
 
-test('a fresh clone is installed first, once, by the lockfile and without scripts; then the entry runs in the current folder', async () => {
+test('on a fresh clone the packages of the lockfile are installed once, without scripts, before the entry runs in the current folder', async () => {
   const first = await bootstrap(['test', '0', 'more']);
   assert.equal(first.code, 0, first.output);
   assert.match(first.output, /Installing packages \(node_modules is not there\)/);
@@ -92,7 +96,7 @@ test('a fresh clone is installed first, once, by the lockfile and without script
   assert.equal(installs(), 1);
 });
 
-test('a changed lockfile is installed again; a failed installation says so', async () => {
+test('a changed lockfile is installed again, and a failed installation is reported', async () => {
   writeFileSync(join(repository, 'package-lock.json'), lockfile('2.0.0'));
   const failed = await bootstrap(['test'], { NPM_FAILS: '1' });
   assert.equal(failed.code, 1);
@@ -102,7 +106,7 @@ test('a changed lockfile is installed again; a failed installation says so', asy
   assert.equal(installs(), 3);
 });
 
-test('exit code and Ctrl-C pass through; an unknown entry is refused', async () => {
+test('the exit code and Ctrl-C are passed through, and an unknown entry is refused', async () => {
   assert.equal((await bootstrap(['test', '5'])).code, 5);
   const interrupted = await bootstrap(['test', 'wait'], {}, (pid, said) => {
     void until('it runs', () => said().includes('ran')).then(() => process.kill(pid, 'SIGINT'));
@@ -111,10 +115,10 @@ test('exit code and Ctrl-C pass through; an unknown entry is refused', async () 
   assert.equal(interrupted.output.match(/interrupted/g)?.length, 1);
   const unknown = await bootstrap(['dance']);
   assert.equal(unknown.code, 1);
-  assert.match(unknown.output, /demo \| test \| bench/);
+  assert.match(unknown.output, /demo \| build \| test \| bench/);
 });
 
-test('without npm the message says what is missing', async () => {
+test('without npm the message names what is missing', async () => {
   rmSync(join(repository, 'node_modules'), { recursive: true });
   const { code, output } = await bootstrap(['test'], { npm_execpath: '', PATH: scratch.path });
   assert.equal(code, 1);

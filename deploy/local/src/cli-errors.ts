@@ -2,7 +2,7 @@ import { MeshError, type Reason } from '@talkmesh/contracts';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
-/** What the user typed cannot work: exit code 2. */
+/** Invalid command line; the exit code is 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
@@ -15,9 +15,9 @@ const BAD_INPUT: ReadonlySet<Reason> = new Set([
   'AVATAR_NOT_FOUND',
 ]);
 
-/** Message for the user and exit code of whatever went wrong. */
+/** Message for the user and exit code of an error. A stack is shown only for unexpected errors. */
 export function explain(thrown: unknown): { message: string; exitCode: number } {
-  if (thrown instanceof UsageError) return { message: thrown.message, exitCode: EXIT.usage };
+  if (thrown instanceof UsageError || isBadFlag(thrown)) return { message: thrown.message, exitCode: EXIT.usage };
   if (thrown instanceof MeshError && thrown.reason !== 'INTERNAL')
     return { message: thrown.message, exitCode: BAD_INPUT.has(thrown.reason) ? EXIT.usage : EXIT.failure };
   if (thrown instanceof MeshError && thrown.cause === undefined)
@@ -25,3 +25,7 @@ export function explain(thrown: unknown): { message: string; exitCode: number } 
   const cause = thrown instanceof MeshError ? thrown.cause : thrown;
   return { message: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause), exitCode: EXIT.failure };
 }
+
+/** What `parseArgs` of Node throws. */
+const isBadFlag = (thrown: unknown): thrown is Error =>
+  thrown instanceof Error && ((thrown as NodeJS.ErrnoException).code ?? '').startsWith('ERR_PARSE_ARGS');

@@ -2,17 +2,26 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT, explain, UsageError } from './cli-errors.js';
 import { DEMO_HELP, demo } from './demo.js';
+import { DOCTOR_HELP, doctor } from './doctor.js';
 import { ROOT } from './mesh.js';
+import { MODELS_HELP, models } from './models.js';
 import { RENDER_HELP, render } from './render/render.js';
+import { SMOKE_HELP, smoke } from './smoke.js';
 
-const HELP = `talkmesh makes a picture talk, live.
+const HELP = `talkmesh animates a portrait from speech in real time.
 
 ${DEMO_HELP}
 
 ${RENDER_HELP}
 
+${SMOKE_HELP}
+
+${DOCTOR_HELP}
+
+${MODELS_HELP}
+
 talkmesh bench
-  Measures what this machine holds: chunk times, sessions, latency.
+  Measures chunk times, the number of sessions and the latency on this machine.
 
 talkmesh --help | --version`;
 
@@ -30,14 +39,18 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   const asksHelp = args.includes('--help') || args.includes('-h');
   if (command === 'demo') return asksHelp ? print(DEMO_HELP) : demo(args);
   if (command === 'render') return asksHelp ? print(RENDER_HELP) : render(args);
-  throw new UsageError(`there is no command "${command}"; use demo, render, bench, --help or --version`);
+  if (command === 'doctor') return asksHelp ? print(DOCTOR_HELP) : doctor(args);
+  if (command === 'models') return asksHelp ? print(MODELS_HELP) : models(args);
+  if (command === 'smoke') return asksHelp ? print(SMOKE_HELP) : smoke(args);
+  throw new UsageError(
+    `there is no command "${command}"; use demo, render, smoke, doctor, models, bench, --help or --version`,
+  );
 }
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (thrown) {
-  const isBadFlag = (thrown as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-  const { message, exitCode } = explain(isBadFlag ? new UsageError((thrown as Error).message) : thrown);
+  const { message, exitCode } = explain(thrown);
   process.stderr.write(`talkmesh: ${message}\n`);
   process.exitCode = exitCode;
 }

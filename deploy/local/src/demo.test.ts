@@ -1,11 +1,13 @@
-/** `talkmesh demo` as a user runs it: the link works, and however it ends, no process stays. */
+/** Runs `talkmesh demo` as a user does: the link works, and no process is left however the demo ends. */
+
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { isRunning, until } from './testing.js';
+import { until } from '@talkmesh/service-kit/testing';
+import { isRunning } from './testing.js';
 
 const TALKMESH = fileURLToPath(new URL('../bin/talkmesh.mjs', import.meta.url));
 const START_BUDGET_MS = 120_000;
@@ -25,7 +27,7 @@ function startDemo(): Demo {
   return { process: child, said: () => output };
 }
 
-/** All processes below one, from /proc. */
+/** All descendants of a process, read from /proc. */
 function descendants(pid: number): number[] {
   const parentOf = new Map<number, number>();
   for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
@@ -33,7 +35,7 @@ function descendants(pid: number): number[] {
       const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
       parentOf.set(Number(entry), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
     } catch {
-      // It ended between the listing and the reading.
+      // The process exited between the listing and the reading.
     }
   const below = [pid];
   for (const parent of below) for (const [child, of] of parentOf) if (of === parent) below.push(child);
@@ -48,7 +50,9 @@ async function ready(demo: Demo): Promise<number[]> {
   return pids;
 }
 
-test('the demo says how it gets on, serves its page, and Ctrl-C ends everything', { timeout: 240_000 }, async () => {
+test('the demo reports its progress and serves its page, and Ctrl-C ends all processes', {
+  timeout: 240_000,
+}, async () => {
   const demo = startDemo();
   try {
     const pids = await ready(demo);
@@ -78,7 +82,7 @@ test('the demo says how it gets on, serves its page, and Ctrl-C ends everything'
   }
 });
 
-test('a demo that is killed while it runs, or while it starts, leaves no process behind', {
+test('a demo that is killed while it runs or interrupted while it starts leaves no process behind', {
   timeout: 240_000,
 }, async () => {
   const running = startDemo();

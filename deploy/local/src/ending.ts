@@ -1,12 +1,12 @@
-/** How a command of the CLI is ended from outside. */
+/** Requests from outside to end a command of the CLI. */
 export interface Ending extends Disposable {
-  /** Aborted by the first Ctrl-C (or SIGTERM, SIGHUP), and when the process that started this one is gone. */
+  /** Aborted by the first Ctrl-C (or SIGTERM, SIGHUP), and when the parent process has exited. */
   readonly signal: AbortSignal;
 }
 
 const PARENT_POLL_MS = 500;
 
-/** @param onSecond what to do when the user asks again: no more waiting */
+/** @param onSecond called at a second signal, when the user does not want to wait for an orderly stop */
 export function listenForEnd(onSecond: () => void): Ending {
   const abort = new AbortController();
   const onSignal = (): void => {

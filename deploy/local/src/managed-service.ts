@@ -7,50 +7,49 @@ import { killGroup } from './process-group.js';
 
 export interface ServiceSpec {
   readonly name: string;
-  /** Tells replicas of one service apart; the name when there is one. */
+  /** Distinguishes replicas of one service; the service's name by default. */
   readonly label?: string;
-  /** TypeScript entry, absolute. */
+  /** Absolute path of the TypeScript entry. */
   readonly entry: string;
   readonly env: NodeJS.ProcessEnv;
   readonly logFile: string;
 }
 
-/** Facts of the service's `ready` line. */
+/** Fields of the service's `ready` log line. */
 export interface ReadyFacts {
   readonly grpcAddress: string;
   readonly instanceId: string;
-  /** Where `/readyz` is. */
+  /** Address that serves `/readyz`. */
   readonly adminAddress?: string;
   readonly httpAddress?: string;
 }
 
 export interface ManagedServiceOptions {
-  /** For the first start, milliseconds. */
+  /** Longest time until the first `ready` line, milliseconds. */
   readonly readyDeadlineMs?: number;
-  /** Waits before a restart after the first, second... crash in a row, milliseconds. */
+  /** Back-off before a restart after the first, second, ... crash in a row, milliseconds; the last value is used for all further crashes. */
   readonly backoffMs?: readonly number[];
 }
 
-/** Configuration or model are not valid: starting again does not help (sysexits EX_CONFIG). */
+/** The configuration or the model is invalid, so a restart cannot help (EX_CONFIG of sysexits.h). */
 const EXIT_CONFIG = 78;
 const READY_DEADLINE_MS = 60_000;
 const BACKOFF_MS = [500, 1000, 2000, 5000, 10_000];
-/** A service that ran this long before it crashed starts with a short wait again. */
+/** A service that ran this long before a crash begins again with the shortest back-off. */
 const STABLE_MS = 60_000;
 const LAST_LINES = 12;
-const TSX = import.meta.resolve('tsx');
 
 interface Events {
   ready: [ReadyFacts];
-  /** Warnings and errors of the service's log, what it wrote to stderr, and what happens to its process. */
+  /** Warnings and errors in the service's log, its stderr output, and changes of its process. */
   notice: [string];
-  /** It will not come back. */
+  /** The service failed for good and is not restarted. */
   failed: [MeshError];
-  /** It was told to stop. */
+  /** `stop` or `kill` was called. */
   stopped: [];
 }
 
-/** A service as a child process of its own group: waits for its `ready` line, keeps its log, starts it again when it crashes. */
+/** Runs a service as a child process in its own process group: waits for its `ready` line, writes its log, restarts it after a crash. */
 export class ManagedService extends EventEmitter<Events> {
   readonly spec: ServiceSpec;
   readonly #options: Required<ManagedServiceOptions>;
@@ -58,7 +57,7 @@ export class ManagedService extends EventEmitter<Events> {
   #ready: ReadyFacts | undefined;
   #log: WriteStream;
   #lastLines: string[] = [];
-  /** A service that starts again keeps its addresses: others hold them. */
+  /** A restarted service keeps its ports, because other services know its addresses. */
   #ports: NodeJS.ProcessEnv = {};
   #crashes = 0;
   #startedAtMs = 0;
@@ -84,7 +83,7 @@ export class ManagedService extends EventEmitter<Events> {
     return this.#ready;
   }
 
-  /** Settles when it is ready the first time. @throws MeshError INTERNAL or CONFIG_INVALID with the last it said */
+  /** Resolves when the service is ready for the first time. @throws MeshError INTERNAL or CONFIG_INVALID with its last output */
   start(): Promise<ReadyFacts> {
     return new Promise((resolve, reject) => {
       this.once('ready', resolve);
@@ -94,28 +93,28 @@ export class ManagedService extends EventEmitter<Events> {
     });
   }
 
-  /** SIGTERM, and SIGKILL for its whole group when it is still there after `graceMs`. */
+  /** Sends SIGTERM, and SIGKILL to the whole group when the service has not exited after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
-    this.#giveUp();
+    this.#beginStop();
     const child = this.#child;
     if (child !== undefined && child.exitCode === null && child.signalCode === null) {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
+      const exited = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
       const timer = setTimeout(() => killGroup(child), graceMs);
-      await gone;
+      await exited;
       clearTimeout(timer);
     }
-    // A native child of the service may have outlived it.
+    // Native child processes of the service may still run.
     if (child !== undefined) killGroup(child);
     this.#log.end();
   }
 
   kill(): void {
-    this.#giveUp();
+    this.#beginStop();
     if (this.#child !== undefined) killGroup(this.#child);
   }
 
-  #giveUp(): void {
+  #beginStop(): void {
     this.#stopping = true;
     clearTimeout(this.#restart);
     clearTimeout(this.#readyTimer);
@@ -125,7 +124,8 @@ export class ManagedService extends EventEmitter<Events> {
   #spawn(): void {
     this.#startedAtMs = performance.now();
     const env = { ...this.spec.env, ...this.#ports };
-    const args = ['--import', TSX, '--conditions=source', '--disable-warning=ExperimentalWarning', this.spec.entry];
+    const tsx = import.meta.resolve('tsx');
+    const args = ['--import', tsx, '--conditions=source', '--disable-warning=ExperimentalWarning', this.spec.entry];
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     this.#child = child;
     createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));
@@ -143,10 +143,10 @@ export class ManagedService extends EventEmitter<Events> {
     const entry = parseLine(line);
     if (entry === undefined) this.#remember(line);
     else if (entry.msg === 'ready' && entry.grpcAddress !== undefined) this.#onReady(entry as unknown as ReadyFacts);
-    else if (['warn', 'error', 'fatal'].includes(entry.level ?? '')) this.#onComplaint(entry);
+    else if (['warn', 'error', 'fatal'].includes(entry.level ?? '')) this.#onWarning(entry);
   }
 
-  #onComplaint(entry: LogLine): void {
+  #onWarning(entry: LogLine): void {
     const why = entry.err?.message ?? entry.reason;
     const text = why === undefined || entry.msg?.includes(why) ? `${entry.msg}` : `${entry.msg}: ${why}`;
     this.#remember(text);
@@ -190,13 +190,13 @@ export class ManagedService extends EventEmitter<Events> {
   #fail(how: string): void {
     if (this.#stopping) return;
     this.#stopping = true;
-    const said = this.#lastLines.length === 0 ? '' : `; the last it said:\n  ${this.#lastLines.join('\n  ')}`;
+    const output = this.#lastLines.length === 0 ? '' : `; its last output:\n  ${this.#lastLines.join('\n  ')}`;
     const reason = this.#child?.exitCode === EXIT_CONFIG ? 'CONFIG_INVALID' : 'INTERNAL';
-    this.emit('failed', new MeshError(reason, `${this.spec.name} ${how}${said}`));
+    this.emit('failed', new MeshError(reason, `${this.spec.name} ${how}${output}`));
   }
 
   #remember(line: string): void {
-    // A stack is in the log; the lines before it say what happened.
+    // Stack traces stay in the log; the line before them names the error.
     if (/^\s+at |^\s*$/.test(line)) return;
     this.#lastLines = [...this.#lastLines, line].slice(-LAST_LINES);
   }

@@ -1,40 +1,42 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MeshError, OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
+import { envName } from '@talkmesh/service-kit';
 import type { ServiceSpec } from './managed-service.js';
 import { type LocalNats, startNats } from './nats.js';
 import { parseReplicas, type Replicas } from './replicas.js';
 import { readyLine, Supervisor } from './supervisor.js';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-/** Consumers before producers; the edge last, when there is something behind it. */
+/** Consumers start before producers; the gateway starts last, when it has workers to find. */
 const START_ORDER: readonly ServiceName[] = [...OPEN_ORDER, 'gateway'];
-/** A call that is running when the mesh is stopped gets this long, milliseconds. */
+/** Sessions that run when the mesh is stopped may continue for this long, milliseconds. */
 const DRAIN_DEADLINE_MS = 500;
-const PORTS_TRIED = 20;
-/** The gateway finds workers that are ready within this time, milliseconds, and is asked this often. */
-const FOUND_MS = 20_000;
-const FOUND_PAUSE_MS = 50;
+const MAX_PORTS_TRIED = 20;
+/** Longest time for the gateway to find the ready workers, and the interval at which it is polled, milliseconds. */
+const DISCOVERY_DEADLINE_MS = 20_000;
+const DISCOVERY_POLL_MS = 50;
 
 export interface MeshOptions {
   /** Model folder; TALKMESH_MODEL or the nano model by default. */
   readonly model?: string;
-  /** Processes of a service, 1 by default; TALKMESH_REPLICAS (`score-model=2,vae-decode=2`) sets them too. One gateway only. */
+  /** Number of processes per worker service, 1 by default. It overrides TALKMESH_REPLICAS (`score-model=2,vae-decode=2`). */
   readonly replicas?: Replicas;
-  /** Waits before a crashed service starts again, milliseconds; the last one is for every further crash. */
+  /** Back-off before restarts of a crashed service, milliseconds; the last value is used for all further crashes. */
   readonly restartMs?: readonly number[];
-  /** More environment for single services. */
+  /** Additional environment variables of single services. */
   readonly env?: Partial<Record<ServiceName, NodeJS.ProcessEnv>>;
-  /** Says nothing but failures. */
+  /** Suppresses progress lines and warnings. */
   readonly quiet?: boolean;
-  /** Progress and warnings, a line each; stderr by default. */
+  /** Receives progress and warnings, one line each; writes to stderr by default. */
   readonly say?: (line: string) => void;
-  /** First HTTP port tried; 0 (default): any free one. */
+  /** First HTTP port to try; 0 (the default) takes any free port. */
   readonly httpPort?: number;
   readonly signal?: AbortSignal;
 }
@@ -48,47 +50,77 @@ export interface MeshService {
 
 export interface Mesh {
   readonly httpUrl: string;
-  /** Public gRPC endpoint. */
+  /** Address of the gateway's public gRPC endpoint. */
   readonly grpcAddress: string;
   readonly apiKey: string;
   readonly natsUrl: string;
-  /** TALKMESH_NATS_* with which a program of one's own connects. */
-  readonly natsEnv: Readonly<Record<string, string>>;
+  /** TALKMESH_NATS_* variables with which another program can connect to this mesh as one of its services. */
+  natsEnvOf(service: ServiceName): Readonly<NodeJS.ProcessEnv>;
+  /** File with the secret with which the gateway calls the workers. */
+  readonly grpcSecretFile: string;
   readonly services: readonly MeshService[];
   readonly logFolder: string;
-  /** Settles when the mesh cannot go on: a service that does not come back, NATS gone. */
+  /** Resolves when the mesh can no longer work: a service failed for good, or NATS exited. */
   readonly failed: Promise<MeshError>;
   stop(): Promise<void>;
-  /** SIGKILL for everything, at once. */
+  /** Kills all processes with SIGKILL. */
   kill(): void;
-  /** After `stop`, when nobody will want to read them. The user's own folder (TALKMESH_LOG_DIR) stays. */
+  /** Deletes the logs; call it after `stop`. A folder that the user chose with TALKMESH_LOG_DIR is kept. */
   removeLogs(): Promise<void>;
 }
 
-/** The nano model unless TALKMESH_MODEL names another. */
+/** Folder of the model that TALKMESH_MODEL names, or of the nano model. */
 export function modelFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env['TALKMESH_MODEL'] || join(ROOT, 'models/nano');
 }
 
-/** Starts NATS and the six services as real processes on this machine. @throws MeshError that says what to do */
+/** Starts NATS and the six services as real processes on this machine. @throws MeshError with what to do */
 export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
-  const tell = options.say ?? ((line: string) => void process.stderr.write(`${line}\n`));
-  const say = options.quiet ? () => {} : tell;
+  const print = options.say ?? ((line: string) => void process.stderr.write(`${line}\n`));
+  const say = options.quiet ? () => {} : print;
   const begin = performance.now();
   const nats = await startNats(process.env, say);
   say(readyLine('nats-server', performance.now() - begin));
+  const secret = await GrpcSecret.create();
   try {
-    return await startServices(nats, options, say);
+    return await startServices(nats, secret, options, say);
   } catch (error) {
+    secret.remove();
     await nats.stop();
     throw error;
   }
 }
 
-async function startServices(nats: LocalNats, options: MeshOptions, say: (line: string) => void): Promise<Mesh> {
+/** The secret with which the gateway calls the workers of this mesh, new for each run, in a file that only this user can read. */
+class GrpcSecret {
+  readonly file: string;
+  readonly remove: () => void;
+
+  private constructor(folder: string) {
+    this.file = join(folder, 'secret');
+    this.remove = () => {
+      process.removeListener('exit', this.remove);
+      rmSync(folder, { recursive: true, force: true });
+    };
+    process.once('exit', this.remove);
+  }
+
+  static async create(): Promise<GrpcSecret> {
+    const secret = new GrpcSecret(await mkdtemp(join(tmpdir(), 'talkmesh-secret-')));
+    await writeFile(secret.file, randomBytes(32).toString('hex'), { mode: 0o600 });
+    return secret;
+  }
+}
+
+async function startServices(
+  nats: LocalNats,
+  secret: GrpcSecret,
+  options: MeshOptions,
+  say: (line: string) => void,
+): Promise<Mesh> {
   const logFolder = await makeLogFolder();
   const apiKey = randomBytes(24).toString('hex');
-  const common = commonEnv(nats, options.model ?? modelFolder());
+  const common = commonEnv(options.model ?? modelFolder());
   const gateway = {
     TALKMESH_API_KEYS: apiKey,
     TALKMESH_TOKEN_SECRET: randomBytes(32).toString('hex'),
@@ -96,7 +128,13 @@ async function startServices(nats: LocalNats, options: MeshOptions, say: (line: 
   };
   const replicas = { ...parseReplicas(process.env['TALKMESH_REPLICAS'] ?? ''), ...options.replicas };
   const specs = START_ORDER.flatMap((name): ServiceSpec[] => {
-    const env = { ...common, ...(name === 'gateway' && gateway), ...options.env?.[name] };
+    const env = {
+      ...common,
+      ...nats.envOf(name),
+      TALKMESH_GRPC_SECRET_FILE: secret.file,
+      ...(name === 'gateway' && gateway),
+      ...options.env?.[name],
+    };
     const entry = join(ROOT, 'services', name, 'src/main.ts');
     return Array.from({ length: name === 'gateway' ? 1 : (replicas[name] ?? 1) }, (_, index) => {
       const label = index === 0 ? name : `${name}-${index + 1}`;
@@ -115,8 +153,8 @@ async function startServices(nats: LocalNats, options: MeshOptions, say: (line: 
   });
   void nats.lost.then((why) => fail(new MeshError('NATS_UNAVAILABLE', why)));
   await startUnlessAborted(supervisor, options.signal);
-  await untilCallsCanBeOpened(supervisor, options.signal);
-  return describe(supervisor, nats, { apiKey, logFolder, failed });
+  await waitForGateway(supervisor, options.signal);
+  return describe(supervisor, nats, secret, { apiKey, logFolder, failed });
 }
 
 async function makeLogFolder(): Promise<string> {
@@ -126,23 +164,26 @@ async function makeLogFolder(): Promise<string> {
   return resolve(named);
 }
 
-/** Every process is ready; now the gateway has to have found them. @throws MeshError NO_WORKER naming what it did not find */
-async function untilCallsCanBeOpened(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {
+/** Waits until the gateway has found the workers, so that sessions can be opened. @throws MeshError NO_WORKER naming what it did not find */
+async function waitForGateway(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {
   const admin = supervisor.services.find(({ spec }) => spec.name === 'gateway')?.facts?.adminAddress;
   let missing: readonly string[] = [];
   for (
-    const end = performance.now() + FOUND_MS;
+    const end = performance.now() + DISCOVERY_DEADLINE_MS;
     performance.now() < end && !signal?.aborted;
-    await sleep(FOUND_PAUSE_MS)
+    await sleep(DISCOVERY_POLL_MS)
   ) {
-    // The gateway itself may have crashed and be starting again: it is asked until it answers.
+    // A failed request is retried, because the gateway itself may be restarting after a crash.
     const answer = await fetch(`http://${admin}/readyz`).catch(() => undefined);
     if (answer?.ok) return;
     ({ missing = [] } = ((await answer?.json().catch(() => undefined)) ?? {}) as { missing?: string[] });
   }
   await supervisor.stop();
   signal?.throwIfAborted();
-  throw new MeshError('NO_WORKER', `the gateway did not find ${missing.join(', ') || 'its workers'}; look at the logs`);
+  throw new MeshError(
+    'NO_WORKER',
+    `the gateway did not find ${missing.join(', ') || 'its workers'}; read the logs of these services`,
+  );
 }
 
 async function startUnlessAborted(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {
@@ -158,15 +199,25 @@ async function startUnlessAborted(supervisor: Supervisor, signal: AbortSignal | 
   }
 }
 
-function describe(supervisor: Supervisor, nats: LocalNats, rest: Pick<Mesh, 'apiKey' | 'logFolder' | 'failed'>): Mesh {
-  const edge = supervisor.services.find((service) => service.spec.name === 'gateway')?.facts;
-  if (edge?.httpAddress === undefined) throw new MeshError('INTERNAL', 'the gateway did not say its HTTP address');
+function describe(
+  supervisor: Supervisor,
+  nats: LocalNats,
+  secret: GrpcSecret,
+  rest: Pick<Mesh, 'apiKey' | 'logFolder' | 'failed'>,
+): Mesh {
+  const gateway = supervisor.services.find((service) => service.spec.name === 'gateway')?.facts;
+  if (gateway?.httpAddress === undefined)
+    throw new MeshError('INTERNAL', 'the ready line of the gateway has no HTTP address');
   return {
     ...rest,
-    httpUrl: `http://${edge.httpAddress.replace(/^https?:\/\//, '')}`,
-    grpcAddress: edge.grpcAddress,
+    httpUrl: `http://${gateway.httpAddress.replace(/^https?:\/\//, '')}`,
+    grpcAddress: gateway.grpcAddress,
     natsUrl: nats.url,
-    natsEnv: nats.env,
+    natsEnvOf(service) {
+      const env = supervisor.services.find(({ spec }) => spec.name === service)?.spec.env ?? {};
+      return Object.fromEntries(Object.entries(env).filter(([name]) => name.startsWith(envName('nats'))));
+    },
+    grpcSecretFile: secret.file,
     get services() {
       return supervisor.services.map(({ spec, pid = 0, facts }) => ({
         name: spec.name as ServiceName,
@@ -179,11 +230,13 @@ function describe(supervisor: Supervisor, nats: LocalNats, rest: Pick<Mesh, 'api
       try {
         await supervisor.stop();
       } finally {
+        secret.remove();
         await nats.stop();
       }
     },
     kill() {
       supervisor.kill();
+      secret.remove();
       void nats.stop();
     },
     async removeLogs() {
@@ -192,14 +245,13 @@ function describe(supervisor: Supervisor, nats: LocalNats, rest: Pick<Mesh, 'api
   };
 }
 
-/** Settings of every service; what the user set in the environment comes first, except what belongs to one process. */
-function commonEnv(nats: LocalNats, model: string): NodeJS.ProcessEnv {
+/** Environment of every service. The user's variables override the defaults, except those that must differ between processes. */
+function commonEnv(model: string): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _options, TALKMESH_HTTP_PORT: _http, TALKMESH_API_KEYS: _keys, ...inherited } = process.env;
   return {
     TALKMESH_LOG_LEVEL: 'info',
     TALKMESH_DRAIN_DEADLINE_MS: String(DRAIN_DEADLINE_MS),
     ...inherited,
-    ...nats.env,
     TALKMESH_MODEL: model,
     TALKMESH_GRPC_HOST: '127.0.0.1',
     TALKMESH_GRPC_PORT: '0',
@@ -210,9 +262,9 @@ function commonEnv(nats: LocalNats, model: string): NodeJS.ProcessEnv {
   };
 }
 
-/** The first free port of a few from `first` on, else 0. */
+/** @returns the first free port from `first` on, or 0 (any port) when the next ones are all taken */
 async function freePort(first: number): Promise<number> {
-  for (let port = first; port < first + PORTS_TRIED && port < 65_536; port++) if (await isFree(port)) return port;
+  for (let port = first; port < first + MAX_PORTS_TRIED && port < 65_536; port++) if (await isFree(port)) return port;
   return 0;
 }
 

@@ -1,141 +1,127 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, type ServiceName } from '@talkmesh/contracts';
+import { envName, type NatsUserFiles, writeNatsUsers } from '@talkmesh/service-kit';
 import { killGroup } from './process-group.js';
-import { findProgram, isExecutable } from './tools.js';
+import { findOrInstall } from './system-package.js';
+import { type findProgram, isExecutable } from './tools.js';
 
-const START_BUDGET_MS = 15_000;
-const REACH_BUDGET_MS = 3000;
-const STOP_BUDGET_MS = 5000;
-const INSTALL = 'apt-get install -y --no-install-recommends nats-server';
+const ANY_PORT = -1;
+const START_DEADLINE_MS = 15_000;
+const CONNECT_DEADLINE_MS = 3000;
+const STOP_DEADLINE_MS = 5000;
 const WATCHDOG = fileURLToPath(new URL('./watchdog.mjs', import.meta.url));
 
-/** The NATS server of a local mesh: one that was given, or one of its own. */
+/** The NATS server of a local mesh: an existing one, or one that the mesh started. */
 export interface LocalNats {
   readonly url: string;
-  /** Environment with which services connect. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Settles when a server of our own ended without being told to. */
+  /** Environment variables with which a service connects: its own user, with the permissions of the pipeline table. */
+  envOf(service: ServiceName): Readonly<Record<string, string>>;
+  /** Resolves with the reason when a server that the mesh started exits before `stop` and cannot be started again. */
   readonly lost: Promise<string>;
   stop(): Promise<void>;
 }
 
 /**
- * TALKMESH_NATS_URL when it is set; else a nats-server of PATH or of the distribution's package, on a random loopback port with
- * JetStream and a password of its own.
- * @throws MeshError NATS_UNAVAILABLE, TOOL_MISSING: both say what to do
+ * Uses the server of TALKMESH_NATS_URL when that is set. Otherwise starts the nats-server on PATH, or of the distribution's package,
+ * with JetStream, a random loopback port, and one user with a random password per service.
+ * @throws MeshError NATS_UNAVAILABLE, TOOL_MISSING; the message says what to do
  */
 export async function startNats(
   env: NodeJS.ProcessEnv,
   say: (line: string) => void,
-  find: typeof findProgram = findProgram,
+  find?: typeof findProgram,
 ): Promise<LocalNats> {
-  const given = env['TALKMESH_NATS_URL'];
-  if (given) return useGiven(given, env);
-  const program = findServer(env, find) ?? (await install(env, say, find));
-  return OwnNats.start(program);
+  const url = env['TALKMESH_NATS_URL'];
+  if (url) return useExisting(url, env);
+  const program = namedServer(env) ?? (await findOrInstall(NATS_SERVER, env, say, find));
+  return OwnNats.start(program, say);
 }
 
-async function useGiven(url: string, env: NodeJS.ProcessEnv): Promise<LocalNats> {
+async function useExisting(url: string, env: NodeJS.ProcessEnv): Promise<LocalNats> {
   const [first = ''] = url.split(',');
   if (!URL.canParse(first))
-    throw new MeshError('NATS_UNAVAILABLE', `TALKMESH_NATS_URL=${first} is not nats://host:port`);
+    throw new MeshError('NATS_UNAVAILABLE', `TALKMESH_NATS_URL=${first} must have the form nats://host:port`);
   const { hostname, port } = new URL(first);
-  if (!(await reaches(hostname, Number(port || 4222))))
+  if (!(await canConnect(hostname, Number(port || 4222))))
     throw new MeshError(
       'NATS_UNAVAILABLE',
       `no NATS server answers at TALKMESH_NATS_URL=${first}; start it, or unset the variable`,
     );
-  const names = ['TALKMESH_NATS_URL', 'TALKMESH_NATS_USER', 'TALKMESH_NATS_PASSWORD_FILE'];
-  const passed = names.flatMap((name) => (env[name] ? [[name, env[name]] as const] : []));
-  return { url, env: Object.fromEntries(passed), lost: new Promise(() => {}), stop: async () => {} };
+  const passed = Object.entries(env).filter(([name, value]) => name.startsWith(envName('nats')) && value !== '');
+  const given = Object.fromEntries(passed) as Record<string, string>;
+  return { url, envOf: () => given, lost: new Promise(() => {}), stop: async () => {} };
 }
 
-function reaches(host: string, port: number): Promise<boolean> {
+function canConnect(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: REACH_BUDGET_MS });
-    const answer = (reached: boolean) => () => {
+    const socket = connect({ host, port, timeout: CONNECT_DEADLINE_MS });
+    const finish = (reached: boolean) => () => {
       socket.destroy();
       resolve(reached);
     };
-    socket.once('connect', answer(true)).once('timeout', answer(false)).once('error', answer(false));
+    socket.once('connect', finish(true)).once('timeout', finish(false)).once('error', finish(false));
   });
 }
 
-function findServer(env: NodeJS.ProcessEnv, find: typeof findProgram): string | undefined {
+function namedServer(env: NodeJS.ProcessEnv): string | undefined {
   const named = env['TALKMESH_NATS_SERVER'];
-  if (!named) return find('nats-server', env);
+  if (!named) return undefined;
   if (isExecutable(named)) return named;
-  throw new MeshError('TOOL_MISSING', `TALKMESH_NATS_SERVER=${named} is not a program`);
+  throw new MeshError(
+    'TOOL_MISSING',
+    `TALKMESH_NATS_SERVER=${named} is not an executable file; correct it or unset the variable`,
+  );
 }
 
-async function install(env: NodeJS.ProcessEnv, say: (line: string) => void, find: typeof findProgram): Promise<string> {
-  const missing = 'talkmesh needs nats-server (or a running one: TALKMESH_NATS_URL=nats://host:port)';
-  if (find('apt-get', env) === undefined)
-    throw new MeshError('TOOL_MISSING', `${missing}; get it from https://nats.io and put it on PATH`);
-  if (process.getuid?.() !== 0) throw new MeshError('TOOL_MISSING', `${missing}; run: sudo ${INSTALL}`);
-  say('  nats-server       installing the package of this distribution');
-  const output = (await run('apt-get update', env)) + (await run(INSTALL, env));
-  const program = find('nats-server', env);
-  if (program !== undefined) return program;
-  throw new MeshError('TOOL_MISSING', `${output.slice(-2000)}\n${missing}; this failed: ${INSTALL}`);
-}
-
-function run(command: string, env: NodeJS.ProcessEnv): Promise<string> {
-  const [program = '', ...args] = command.split(' ');
-  return new Promise((resolve) => {
-    let output = '';
-    const quiet = { ...env, DEBIAN_FRONTEND: 'noninteractive' };
-    const child = spawn(program, args, { env: quiet, stdio: ['ignore', 'pipe', 'pipe'] });
-    const keep = (part: Buffer): void => {
-      output = (output + part.toString()).slice(-16_384);
-    };
-    child.stdout.on('data', keep);
-    child.stderr.on('data', keep);
-    child.once('error', (error) => resolve(`${program}: ${error.message}`));
-    child.once('close', () => resolve(output));
-  });
-}
+const NATS_SERVER = {
+  program: 'nats-server',
+  missing: 'talkmesh needs the program nats-server (or a running server: TALKMESH_NATS_URL=nats://host:port)',
+  elsewhere: 'download it from https://nats.io and put it on PATH',
+};
 
 class OwnNats implements LocalNats {
   readonly #watchdog: ChildProcess;
   readonly #ended: Promise<string>;
-  readonly #user: Readonly<Record<string, string>>;
+  readonly #users: NatsUserFiles;
   #stopping = false;
   url = '';
 
-  private constructor(watchdog: ChildProcess, user: Readonly<Record<string, string>>) {
+  private constructor(watchdog: ChildProcess, users: NatsUserFiles, say: (line: string) => void) {
     this.#watchdog = watchdog;
-    this.#user = user;
-    let complaint = '';
+    this.#users = users;
+    let stderrText = '';
     watchdog.stderr?.on('data', (part: Buffer) => {
-      complaint = (complaint + part.toString()).slice(-4096);
+      const text = part.toString();
+      stderrText = (stderrText + text).slice(-4096);
+      if (text.includes('watchdog:')) say('  nats-server       ended and is started again; sessions continue');
     });
     this.#ended = new Promise((resolve) => {
-      watchdog.once('exit', (code) => resolve(`nats-server ended with code ${code}: ${complaint.slice(-1000)}`));
+      watchdog.once('exit', (code) => resolve(`nats-server ended with code ${code}: ${stderrText.slice(-1000)}`));
       watchdog.once('error', (error) => resolve(error.message));
     });
   }
 
-  static async start(program: string): Promise<OwnNats> {
+  static async start(program: string, say: (line: string) => void): Promise<OwnNats> {
     const folder = await mkdtemp(join(tmpdir(), 'talkmesh-nats-'));
-    const [config, passwordFile] = [join(folder, 'nats.conf'), join(folder, 'password')];
-    const password = randomBytes(24).toString('hex');
-    await writeFile(passwordFile, password, { mode: 0o600 });
-    await writeFile(config, configText(folder, password), { mode: 0o600 });
+    const config = join(folder, 'nats.conf');
+    const users = await writeNatsUsers(folder);
+    const writeConfig = (port: number): Promise<void> =>
+      writeFile(config, configText(folder, port) + users.serverConfig, { mode: 0o600 });
+    await writeConfig(ANY_PORT);
     const args = [WATCHDOG, folder, program, '-c', config];
-    // The pipe on stdin is the lifeline: when this process is gone, however it went, it closes and the watchdog ends the server.
+    // The pipe on stdin closes when this process exits, even by SIGKILL; the watchdog then stops the server.
     const watchdog = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'pipe'], detached: true });
-    const user = { TALKMESH_NATS_USER: 'talkmesh', TALKMESH_NATS_PASSWORD_FILE: passwordFile };
-    const nats = new OwnNats(watchdog, user);
+    const nats = new OwnNats(watchdog, users, say);
     try {
       nats.url = await nats.#waitForPort(folder);
+      // A server that the watchdog starts again must be where the services look for it.
+      await writeConfig(Number(new URL(nats.url).port));
     } catch (error) {
       await nats.stop();
       throw error;
@@ -143,8 +129,13 @@ class OwnNats implements LocalNats {
     return nats;
   }
 
-  get env(): Readonly<Record<string, string>> {
-    return { ...this.#user, TALKMESH_NATS_URL: this.url };
+  envOf(service: ServiceName): Readonly<Record<string, string>> {
+    const { natsUser, natsPasswordFile } = this.#users.settingsOf(service);
+    return {
+      TALKMESH_NATS_URL: this.url,
+      TALKMESH_NATS_USER: natsUser,
+      TALKMESH_NATS_PASSWORD_FILE: natsPasswordFile,
+    };
   }
 
   get lost(): Promise<string> {
@@ -154,10 +145,10 @@ class OwnNats implements LocalNats {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#watchdog.stdin?.end();
-    const giveUp = new AbortController();
-    const late = sleep(STOP_BUDGET_MS, 'late', { signal: giveUp.signal }).catch(() => 'ended');
-    if ((await Promise.race([this.#ended, late])) === 'late') killGroup(this.#watchdog);
-    giveUp.abort();
+    const deadlineAbort = new AbortController();
+    const deadline = sleep(STOP_DEADLINE_MS, 'late', { signal: deadlineAbort.signal }).catch(() => 'ended');
+    if ((await Promise.race([this.#ended, deadline])) === 'late') killGroup(this.#watchdog);
+    deadlineAbort.abort();
   }
 
   async #waitForPort(folder: string): Promise<string> {
@@ -165,12 +156,16 @@ class OwnNats implements LocalNats {
     void this.#ended.then((why) => {
       ended = why;
     });
-    for (const until = Date.now() + START_BUDGET_MS; Date.now() < until && ended === undefined; await sleep(20)) {
+    for (
+      const until = performance.now() + START_DEADLINE_MS;
+      performance.now() < until && ended === undefined;
+      await sleep(20)
+    ) {
       const name = (await readdir(folder)).find((file) => file.endsWith('.ports'));
       const url = name === undefined ? undefined : portOf(await readFile(join(folder, name), 'utf8'));
       if (url !== undefined) return url;
     }
-    throw new MeshError('NATS_UNAVAILABLE', ended ?? `nats-server did not start within ${START_BUDGET_MS / 1000} s`);
+    throw new MeshError('NATS_UNAVAILABLE', ended ?? `nats-server did not start within ${START_DEADLINE_MS / 1000} s`);
   }
 }
 
@@ -182,11 +177,10 @@ function portOf(json: string): string | undefined {
   }
 }
 
-const configText = (folder: string, password: string): string => `
+const configText = (folder: string, port: number): string => `
 host: "127.0.0.1"
-port: -1
+port: ${port}
 ports_file_dir: ${JSON.stringify(folder)}
 jetstream { store_dir: ${JSON.stringify(join(folder, 'jetstream'))} }
-authorization { user: "talkmesh", password: "${password}" }
 max_pending: 64MB
 `;

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 
-/** SIGKILL for a detached child and everything it started. */
+/** Sends SIGKILL to a detached child process and all processes it started. */
 export function killGroup(child: ChildProcess): void {
   signalGroup(child, 'SIGKILL');
 }

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { MeshError } from '@talkmesh/contracts';
 import { parseReplicas } from './replicas.js';
 
-test('names and numbers are read, nothing means one of each', () => {
+test('service names and numbers are parsed, and an empty text sets none', () => {
   assert.deepEqual(parseReplicas(''), {});
   assert.deepEqual(parseReplicas('score-model=2, vae-decode=3'), { 'score-model': 2, 'vae-decode': 3 });
 });
 
-test('what is wrong is named', () => {
+test('the error message contains the invalid part', () => {
   for (const text of ['score-model', 'score=2', 'gateway=2', 'score-model=0', 'score-model=17', 'score-model=two'])
     assert.throws(
       () => parseReplicas(`vae-decode=2,${text}`),

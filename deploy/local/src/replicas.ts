@@ -1,13 +1,13 @@
 import { MeshError, OPEN_ORDER, type WorkerName } from '@talkmesh/contracts';
 
-/** How many processes of each worker service run. */
+/** Number of processes per worker service; 1 where none is given. */
 export type Replicas = Partial<Record<WorkerName, number>>;
 
 export const MAX_REPLICAS = 16;
 
 /**
- * `score-model=2,vae-decode=2` as numbers; empty: one of each.
- * @throws MeshError CONFIG_INVALID naming what is wrong
+ * Parses a text such as `score-model=2,vae-decode=2`; an empty text means one process of each service.
+ * @throws MeshError CONFIG_INVALID naming the invalid part
  */
 export function parseReplicas(text: string): Replicas {
   const replicas: Replicas = {};
@@ -19,7 +19,7 @@ export function parseReplicas(text: string): Replicas {
     if (service === undefined || number < 1 || number > MAX_REPLICAS)
       throw new MeshError(
         'CONFIG_INVALID',
-        `TALKMESH_REPLICAS: "${part}" is not <service>=<1 to ${MAX_REPLICAS}>; services are ${OPEN_ORDER.join(', ')}`,
+        `TALKMESH_REPLICAS: "${part}" must have the form <service>=<1 to ${MAX_REPLICAS}>; the services are ${OPEN_ORDER.join(', ')}`,
       );
     replicas[service] = number;
   }

@@ -4,54 +4,55 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MeshError } from '@talkmesh/contracts';
+import { until } from '@talkmesh/service-kit/testing';
 import type { ServiceSpec } from './managed-service.js';
 import { Supervisor, type SupervisorOptions } from './supervisor.js';
-import { isRunning, Scratch, until } from './testing.js';
+import { isRunning, Scratch } from './testing.js';
 
 const scratch = new Scratch();
 after(() => scratch[Symbol.dispose]());
 
 /**
- * A service as the supervisor sees one: a `ready` line, an end on SIGTERM. It writes what happens to it into `journal`, has a child
- * process of its own, and does what its MOOD says.
+ * A fake service: it prints a `ready` line and exits on SIGTERM. It appends its starts and ends to JOURNAL, starts a child process, and
+ * misbehaves as FAULT demands.
  */
 const fake = scratch.write(
   'fake.mjs',
   `import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
-const { NAME, MOOD, JOURNAL, TALKMESH_PARENT_PID, TALKMESH_GRPC_PORT = '0' } = process.env;
+const { NAME, FAULT, JOURNAL, TALKMESH_PARENT_PID, TALKMESH_GRPC_PORT = '0' } = process.env;
 const journal = (what) => appendFileSync(JOURNAL, what + ' ' + NAME + '\\n');
 journal('start');
 appendFileSync(JOURNAL + '.pids', process.pid + '\\n');
-if (MOOD === 'bad-config') { console.error('TALKMESH_X=1: is not so'); process.exit(78); }
-if (MOOD === 'broken') { console.log(JSON.stringify({ level: 'fatal', msg: 'no model', err: { message: 'no such file' } })); process.exit(1); }
+if (FAULT === 'bad-config') { console.error('TALKMESH_X=1: is not valid'); process.exit(78); }
+if (FAULT === 'broken') { console.log(JSON.stringify({ level: 'fatal', msg: 'no model', err: { message: 'no such file' } })); process.exit(1); }
 const child = spawn('sleep', ['600'], { stdio: 'ignore' });
 appendFileSync(JOURNAL + '.pids', child.pid + '\\n');
 const again = existsSync(JOURNAL + '.' + NAME);
 writeFileSync(JOURNAL + '.' + NAME, '');
-if (MOOD !== 'stubborn') process.on('SIGTERM', () => { journal('end'); process.exit(0); });
+if (FAULT !== 'stubborn') process.on('SIGTERM', () => { journal('end'); process.exit(0); });
 else process.on('SIGTERM', () => {});
 setInterval(() => { try { process.kill(Number(TALKMESH_PARENT_PID), 0); } catch { child.kill(); process.exit(1); } }, 100);
-if (MOOD === 'never-ready') await new Promise(() => {});
+if (FAULT === 'never-ready') await new Promise(() => {});
 console.log(JSON.stringify({ level: 'info', msg: 'ready', grpcAddress: '127.0.0.1:4' + (again ? TALKMESH_GRPC_PORT : '321'), instanceId: NAME }));
-if (MOOD === 'crash-once' && !again) setTimeout(() => process.kill(process.pid, 'SIGSEGV'), 100);
-if (MOOD === 'warns') console.log(JSON.stringify({ level: 'warn', msg: 'it is warm' }));
+if (FAULT === 'crash-once' && !again) setTimeout(() => process.kill(process.pid, 'SIGSEGV'), 100);
+if (FAULT === 'warns') console.log(JSON.stringify({ level: 'warn', msg: 'it is warm' }));
 `,
 );
 
 let journals = 0;
-function setUp(moods: Record<string, string>, options: Partial<SupervisorOptions> = {}) {
+function setUp(faults: Record<string, string>, options: Partial<SupervisorOptions> = {}) {
   const journal = `journal-${++journals}`;
   const said: string[] = [];
   const failures: MeshError[] = [];
-  const specs = Object.entries(moods).map(
-    ([name, mood]): ServiceSpec => ({
+  const specs = Object.entries(faults).map(
+    ([name, fault]): ServiceSpec => ({
       name,
       entry: fake,
       env: {
         PATH: process.env['PATH'],
         NAME: name,
-        MOOD: mood,
+        FAULT: fault,
         JOURNAL: join(scratch.path, journal),
         TALKMESH_PARENT_PID: String(process.pid),
       },
@@ -69,7 +70,7 @@ function setUp(moods: Record<string, string>, options: Partial<SupervisorOptions
   return { supervisor, said, failures, pids, journal: () => scratch.lines(journal) };
 }
 
-test('services start in order and end in reverse, the edge first; their children end with them', async () => {
+test('services start in order and stop in reverse order, the last one first, with their child processes', async () => {
   const { supervisor, said, journal, pids } = setUp({ a: '', b: 'warns', c: '' });
   await supervisor.start();
   assert.deepEqual(journal(), ['start a', 'start b', 'start c']);
@@ -85,24 +86,24 @@ test('services start in order and end in reverse, the edge first; their children
   await until('every process gone', () => !pids().some(isRunning));
 });
 
-test('a service that crashes is started again, on the same port; the mesh goes on', async () => {
+test('a crashed service is restarted on the same port without a failure of the mesh', async () => {
   const { supervisor, said, failures, journal, pids } = setUp({ a: 'crash-once' });
   await supervisor.start();
   await until('ready again', () => said.some((line) => line.includes('is ready again')));
   assert.ok(said.some((line) => /ended by SIGSEGV; starting it again in 0\.05 s/.test(line)));
   assert.deepEqual(journal(), ['start a', 'start a']);
-  assert.equal(supervisor.services[0]?.facts?.grpcAddress, '127.0.0.1:44321', 'it was told the port it had');
+  assert.equal(supervisor.services[0]?.facts?.grpcAddress, '127.0.0.1:44321', 'the restarted service got its old port');
   assert.deepEqual(failures, []);
-  assert.equal(pids().filter(isRunning).length, 2, 'the first one left nothing');
+  assert.equal(pids().filter(isRunning).length, 2, 'no process of the crashed service is left');
   await supervisor.stop();
 });
 
-test('a service that cannot start ends the others and says what it said', async () => {
-  for (const [mood, reason, message] of [
-    ['bad-config', 'CONFIG_INVALID', /b ended with code 78; the last it said:\n {2}TALKMESH_X=1: is not so/],
-    ['broken', 'INTERNAL', /b ended with code 1; the last it said:\n {2}no model: no such file/],
+test('when a service cannot start, the others are stopped and the error contains its last output', async () => {
+  for (const [fault, reason, message] of [
+    ['bad-config', 'CONFIG_INVALID', /b ended with code 78; its last output:\n {2}TALKMESH_X=1: is not valid/],
+    ['broken', 'INTERNAL', /b ended with code 1; its last output:\n {2}no model: no such file/],
   ] as const) {
-    const { supervisor, pids } = setUp({ a: '', b: mood });
+    const { supervisor, pids } = setUp({ a: '', b: fault });
     await assert.rejects(supervisor.start(), (error) => {
       assert.ok(error instanceof MeshError);
       assert.equal(error.reason, reason);
@@ -113,7 +114,7 @@ test('a service that cannot start ends the others and says what it said', async 
   }
 });
 
-test('a service that is never ready is given up; stopping while it starts waits for nothing', async () => {
+test('a service that is never ready fails at its deadline, and a stop during the start does not wait for it', async () => {
   const slow = setUp({ a: 'never-ready' }, { readyDeadlineMs: 1500 });
   await assert.rejects(slow.supervisor.start(), /a is not ready after 1\.5 s/);
   await until('it is gone', () => !slow.pids().some(isRunning));
@@ -125,7 +126,7 @@ test('a service that is never ready is given up; stopping while it starts waits 
   await until('all are gone', () => !stopped.pids().some(isRunning));
 });
 
-test('kill ends even a service that does not listen, with its children', async () => {
+test('kill ends even a service that ignores SIGTERM, with its child processes', async () => {
   const { supervisor, pids } = setUp({ a: 'stubborn', b: '' });
   await supervisor.start();
   supervisor.kill();
@@ -137,7 +138,7 @@ test('a supervisor that is killed leaves no process behind', async () => {
   const main = scratch.write(
     'main.mts',
     `import { Supervisor } from ${JSON.stringify(fileURLToPath(new URL('./supervisor.ts', import.meta.url)))};
-const env = { PATH: process.env.PATH, NAME: 'a', MOOD: '', JOURNAL: ${JSON.stringify(journal)}, TALKMESH_PARENT_PID: String(process.pid) };
+const env = { PATH: process.env.PATH, NAME: 'a', FAULT: '', JOURNAL: ${JSON.stringify(journal)}, TALKMESH_PARENT_PID: String(process.pid) };
 const spec = { name: 'a', entry: ${JSON.stringify(fake)}, env, logFile: ${JSON.stringify(`${journal}.log`)} };
 await new Supervisor([spec], { say: () => {}, onFailed: () => {}, parallel: 1 }).start();
 console.log('up');`,

@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A temporary folder for one test file. */
 export class Scratch implements Disposable {
@@ -30,7 +29,7 @@ export class Scratch implements Disposable {
   }
 }
 
-/** True for a process that runs; a zombie does not. */
+/** Whether a process runs. A zombie counts as exited. */
 export function isRunning(pid: number): boolean {
   try {
     const state = /^State:\s+(\S)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
@@ -38,10 +37,4 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** Waits until something is so. @throws Error naming it */
-export async function until(what: string, isSo: () => boolean, limitMs = 20_000): Promise<void> {
-  for (const end = Date.now() + limitMs; Date.now() < end; await sleep(20)) if (isSo()) return;
-  throw new Error(`not within ${limitMs} ms: ${what}`);
 }

@@ -1,10 +1,10 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Where Debian puts daemons that are not on a user's PATH. */
+/** Debian installs daemons in folders that are not on a normal user's PATH. */
 const MORE_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin'];
 
-/** Absolute path of an executable on PATH, or in the usual folders beside it. */
+/** @returns absolute path of an executable on PATH or in MORE_FOLDERS */
 export function findProgram(name: string, env: NodeJS.ProcessEnv = process.env): string | undefined {
   const folders = [...(env['PATH'] ?? '').split(delimiter), ...MORE_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(isExecutable);

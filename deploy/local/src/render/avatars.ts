@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MeshError, type ModelManifest, modelManifest } from '@talkmesh/contracts';
 
-/** @throws MeshError MODEL_INVALID naming the file and what to do */
+/** @throws MeshError MODEL_INVALID with the file and what to do */
 export function readManifest(folder: string): ModelManifest {
   const path = join(folder, 'model.json');
   const parsed = modelManifest.safeParse(readJson(path));
@@ -22,9 +22,9 @@ function readJson(path: string): unknown {
   }
 }
 
-/** @throws MeshError AVATAR_NOT_FOUND naming those there are */
+/** @throws MeshError AVATAR_NOT_FOUND with the ids of all avatars */
 export function requireAvatar(id: string, avatars: readonly { readonly id: string }[]): void {
   if (avatars.some((avatar) => avatar.id === id)) return;
   const known = avatars.map((avatar) => avatar.id).join(', ');
-  throw new MeshError('AVATAR_NOT_FOUND', `there is no avatar "${id}"; there are: ${known}`);
+  throw new MeshError('AVATAR_NOT_FOUND', `there is no avatar "${id}"; available: ${known}`);
 }

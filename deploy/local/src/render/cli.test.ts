@@ -1,4 +1,4 @@
-/** What `talkmesh render` says before it starts anything: exit codes and messages of the real program. */
+/** Exit codes and messages of `talkmesh render` when it fails before it starts a mesh. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,8 +10,10 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { modelManifest } from '@talkmesh/contracts';
 import { encodeWav } from '@talkmesh/media';
+import { explain } from '../cli-errors.js';
 import { ROOT } from '../mesh.js';
 import { Scratch } from '../testing.js';
+import { render } from './render.js';
 
 const scratch = new Scratch();
 after(() => scratch[Symbol.dispose]());
@@ -49,19 +51,31 @@ function run(args: readonly string[], env: NodeJS.ProcessEnv = {}, program?: str
   });
 }
 
-const render = (flags: Record<string, string | true>, env: NodeJS.ProcessEnv = {}): Promise<Result> => {
-  const all: Record<string, string | true> = { avatar, audio: good, out, ...flags };
-  return run(
-    ['render', ...Object.entries(all).flatMap(([flag, value]) => [`--${flag}`, ...(value === true ? [] : [value])])],
-    env,
-  );
-};
+type Flags = Record<string, string | true>;
 
-async function refuses(code: number, message: RegExp, ...args: Parameters<typeof render>): Promise<void> {
-  const result = await render(...args);
+const argumentsOf = (flags: Flags): string[] =>
+  Object.entries<string | true>({ avatar, audio: good, out, ...flags }).flatMap(([flag, value]) => [
+    `--${flag}`,
+    ...(value === true ? [] : [value]),
+  ]);
+
+/** The program itself refuses, with this exit code and message. */
+async function refuses(code: number, message: RegExp, flags: Flags, env: NodeJS.ProcessEnv = {}): Promise<void> {
+  const result = await run(['render', ...argumentsOf(flags)], env);
   assert.equal(result.code, code, result.stderr);
   assert.match(result.stderr, message);
-  assert.doesNotMatch(result.stderr, /nats-server|\n\s+at /, 'it started something, or showed a stack');
+  assert.doesNotMatch(result.stderr, /nats-server|\n\s+at /, 'it started a service, or printed a stack trace');
+}
+
+/** The same without a process of its own, for many cases. */
+async function refusesInput(message: RegExp, flags: Flags): Promise<void> {
+  const thrown: unknown = await render(argumentsOf(flags)).then(
+    () => assert.fail('it rendered'),
+    (error: unknown) => error,
+  );
+  const explained = explain(thrown);
+  assert.match(explained.message, message);
+  assert.equal(explained.exitCode, 2);
 }
 
 function withHeader(change: (view: DataView) => void): Uint8Array {
@@ -70,7 +84,7 @@ function withHeader(change: (view: DataView) => void): Uint8Array {
   return bytes;
 }
 
-test('audio that cannot be used is refused with exit code 2 and the reason', async () => {
+test('unusable audio is refused with exit code 2 and the reason', async () => {
   const hours = scratch.write(
     'hours.wav',
     withHeader((view) => view.setUint32(40, 2 * 3600 * 48_000, true)),
@@ -86,42 +100,39 @@ test('audio that cannot be used is refused with exit code 2 and the reason', asy
     ['no-samples.wav', wav(0), /no-samples\.wav: .*no samples/],
     ['cut.wav', wav(0.5).subarray(0, 1000), /cut\.wav: .*cut off/],
     ['short-header.wav', wav(0.5).subarray(0, 20), /short-header\.wav: /],
-    ['too-slow.wav', wav(1, 4000), /too-slow\.wav: .*8000 to 48000 Hz/],
-    ['too-fast.wav', wav(0.1, 96_000), /too-fast\.wav: .*8000 to 48000 Hz/],
+    ['too-slow.wav', wav(1, 4000), /too-slow\.wav: .*8000 to 192000 Hz/],
+    ['too-fast.wav', wav(0.1, 200_000), /too-fast\.wav: .*8000 to 192000 Hz/],
     ['surround.wav', withHeader((view) => view.setUint16(22, 6, true)), /surround\.wav: .*mono or stereo/],
     ['mulaw.wav', withHeader((view) => view.setUint16(20, 7, true)), /mulaw\.wav: .*format 7/],
     ['missing.wav', undefined, /missing\.wav: there is no such file/],
     ['hours.wav', undefined, /hours\.wav: .*7200\.0 s.*raise --max-minutes/],
   ];
-  for (let at = 0; at < cases.length; at += 3)
-    await Promise.all(
-      cases.slice(at, at + 3).map(([name, content, message]) => {
-        const audio = content === undefined ? join(scratch.path, name) : scratch.write(name, content);
-        return refuses(2, message, { audio });
-      }),
-    );
+  for (const [name, content, message] of cases) {
+    const audio = content === undefined ? join(scratch.path, name) : scratch.write(name, content);
+    await refusesInput(message, { audio });
+  }
+  await refuses(2, /text\.wav: .*not a RIFF\/WAVE/, { audio: join(scratch.path, 'text.wav') });
 });
 
-test('flags that make no sense are refused with exit code 2', async () => {
+test('invalid flags are refused with exit code 2', async () => {
   const cases: readonly [flags: Record<string, string | true>, message: RegExp][] = [
-    [{ avatar: 'nobody' }, new RegExp(`no avatar "nobody"; there are: .*${avatar}`)],
+    [{ avatar: 'unknown' }, new RegExp(`no avatar "unknown"; available: .*${avatar}`)],
     [{ avatar: '' }, /--avatar is missing/],
-    [{ picture: out }, /--avatar and --picture are two ways/],
-    [{ landmarks: '1,2 3,4 5,6' }, /--landmarks goes with --picture/],
-    [{ out: join(scratch.path, 'talk.avi') }, /--out is the name of an \.mp4 file/],
+    [{ picture: out }, /--avatar and --picture exclude each other/],
+    [{ landmarks: '1,2 3,4 5,6' }, /--landmarks can only be used with --picture/],
+    [{ out: join(scratch.path, 'talk.avi') }, /--out must name an \.mp4 file/],
     [{ out: join(scratch.path, 'no/such/folder/talk.mp4') }, /--out: .*cannot be written to \(ENOENT\)/],
     [{ seed: '-1' }, /--seed/],
     [{ 'max-minutes': '0' }, /--max-minutes/],
     [{ 'max-minutes': '0.005' }, /good\.wav: .*raise --max-minutes/],
     [{ url: 'http://127.0.0.1:1' }, /--url needs --grpc/],
-    [{ url: 'ftp://x', grpc: '127.0.0.1:1', key: 'k' }, /--url is http/],
-    [{ fast: true }, /--fast/],
+    [{ url: 'ftp://x', grpc: '127.0.0.1:1', key: 'k' }, /--url must be the http/],
   ];
-  for (let at = 0; at < cases.length; at += 3)
-    await Promise.all(cases.slice(at, at + 3).map(([flags, message]) => refuses(2, message, flags)));
+  for (const [flags, message] of cases) await refusesInput(message, flags);
+  await refuses(2, /--fast/, { fast: true });
 });
 
-test('a missing program, model or gateway is a failure: exit code 1', async () => {
+test('a missing program, model or gateway is a failure with exit code 1', async () => {
   await refuses(1, /apt-get install ffmpeg/, {}, { PATH: scratch.path });
   await refuses(1, /model\.json cannot be read .*TALKMESH_MODEL/, {}, { TALKMESH_MODEL: scratch.path });
   scratch.write('model.json', '{"schema": "talkmesh.model/1"}');
@@ -134,7 +145,7 @@ test('a missing program, model or gateway is a failure: exit code 1', async () =
   await refuses(1, /http:\/\/127\.0\.0\.1:\d+\/v1\/avatars does not answer .*ECONNREFUSED/, remote);
 });
 
-test('the refusals of a gateway are told in its words', async () => {
+test('the refusals of a gateway are shown with its message', async () => {
   const server = createServer((request, response) => {
     const known = request.headers.authorization === 'Bearer right-key';
     response.writeHead(known ? 200 : 401, { 'content-type': known ? 'application/json' : 'application/problem+json' });
@@ -146,13 +157,13 @@ test('the refusals of a gateway are told in its words', async () => {
     const { port } = server.address() as AddressInfo;
     const remote = { url: `http://127.0.0.1:${port}`, grpc: `127.0.0.1:${port}` };
     await refuses(1, /this API key is not known here/, { ...remote, key: 'wrong-key' });
-    await refuses(2, /no avatar "zoe"; there are: mia/, { ...remote, key: 'right-key', avatar: 'zoe' });
+    await refuses(2, /no avatar "zoe"; available: mia/, { ...remote, key: 'right-key', avatar: 'zoe' });
   } finally {
     server.close();
   }
 });
 
-test('the program itself: help, version, unknown commands', async () => {
+test('the program prints its help and version, and refuses unknown commands', async () => {
   const [help, version, unknown, none, renderHelp] = await Promise.all([
     run(['--help'], {}, TALKMESH),
     run(['--version'], {}, TALKMESH),
@@ -160,10 +171,10 @@ test('the program itself: help, version, unknown commands', async () => {
     run([], {}, TALKMESH),
     run(['render', '--help'], {}, TALKMESH),
   ]);
-  assert.match(help.stdout, /talkmesh demo[\s\S]*talkmesh render[\s\S]*talkmesh bench/);
+  assert.match(help.stdout, /talkmesh demo[\s\S]*talkmesh render[\s\S]*talkmesh smoke[\s\S]*talkmesh bench/);
   assert.deepEqual([help.code, none.code, none.stdout], [0, 0, help.stdout]);
   assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
   assert.equal(unknown.code, 2);
-  assert.match(unknown.stderr, /no command "dance"; use demo, render, bench/);
+  assert.match(unknown.stderr, /no command "dance"; use demo, render, smoke, doctor, models, bench/);
   assert.match(renderHelp.stdout, /--seed/);
 });

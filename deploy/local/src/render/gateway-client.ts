@@ -9,7 +9,7 @@ export interface AvatarList {
   readonly avatars: readonly { readonly id: string; readonly name: string }[];
 }
 
-/** An avatar made of a picture. */
+/** An avatar made of an uploaded picture. */
 export interface OwnAvatar {
   readonly id: string;
   readonly source: { readonly width: number; readonly height: number; readonly landmarks: PictureLandmarks };
@@ -77,7 +77,7 @@ export class GatewayClient implements Disposable {
     await this.#rest('DELETE', `/v1/sessions/${session.id}`, undefined, AbortSignal.timeout(REST_DEADLINE_MS));
   }
 
-  /** Sends the audio as fast as the mesh takes it. Settles when all of it was taken. */
+  /** Sends the audio as fast as the mesh accepts it. Resolves when all of it was accepted. */
   async streamAudio(session: RenderSession, pcm: Int16Array, signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const call = this.#ingest.streamAudio(metadataOf(session), (error) => {
@@ -100,24 +100,24 @@ export class GatewayClient implements Disposable {
         call.end();
       };
       call.on('drain', pump);
-      // The callback above tells what happened; without a listener the event would end the process.
+      // The callback above reports the error; without this listener the event would crash the process.
       call.on('error', () => {});
       pump();
     });
   }
 
-  /** Frames from the first on, as fast as they are taken; leaving the loop ends the call. @throws MeshError PEER_LOST after `idleMs` without a frame */
+  /** Yields all frames as fast as they are consumed; leaving the loop cancels the call. @throws MeshError PEER_LOST after `idleMs` without a frame */
   async *record(session: RenderSession, idleMs: number, signal: AbortSignal): AsyncIterable<RecordedFrame> {
     const call = this.#recorder.record({ sessionId: session.id, stopAfterFrames: 0 }, metadataOf(session));
     const cancel = (): void => call.cancel();
     signal.addEventListener('abort', cancel, { once: true });
-    let idle = false;
+    let isIdle = false;
     const watch = (): NodeJS.Timeout =>
       setTimeout(() => {
-        idle = true;
+        isIdle = true;
         call.cancel();
       }, idleMs);
-    // Runs while a frame is awaited, not while one is being used.
+    // The timer runs only while a frame is awaited, not while the consumer works on one.
     let timer = watch();
     try {
       for await (const frame of call) {
@@ -127,10 +127,10 @@ export class GatewayClient implements Disposable {
       }
     } catch (error) {
       signal.throwIfAborted();
-      if (!idle) throw fromServiceError(error);
+      if (!isIdle) throw fromServiceError(error);
       throw new MeshError(
         'PEER_LOST',
-        `no frame came for ${idleMs / 1000} s: look into the logs of score-model and vae-decode`,
+        `no frame arrived for ${idleMs / 1000} s; read the logs of score-model and vae-decode`,
       );
     } finally {
       clearTimeout(timer);
@@ -174,11 +174,11 @@ function metadataOf(session: RenderSession): Metadata {
   return metadata;
 }
 
-/** The gateway's problem+json (RFC 9457) as the error it stands for. */
+/** Converts the gateway's problem+json (RFC 9457) into the MeshError it was made of. */
 function problemOf(url: string, status: number, text: string): MeshError {
   try {
     const { reason, detail } = JSON.parse(text) as { reason?: string; detail?: string };
     if (reason !== undefined && isReason(reason)) return new MeshError(reason, detail ?? reason);
   } catch {}
-  return new MeshError('PEER_LOST', `${url} answered ${status}; is this a talkmesh gateway?`);
+  return new MeshError('PEER_LOST', `${url} answered with status ${status}; check that it is a talkmesh gateway`);
 }

@@ -12,7 +12,7 @@ writeFileSync(picture, 'anything');
 const parse = (...args: string[]) =>
   parseRenderArgs(['--audio', 'a.wav', '--out', join(folder, 'a.mp4'), ...args], {}).avatar;
 
-test('who speaks is an avatar, or a picture with or without landmarks', () => {
+test('the avatar is a known one, or a picture with or without landmarks', () => {
   assert.equal(parse('--avatar', 'mia'), 'mia');
   assert.deepEqual(parse('--picture', picture), { path: picture, landmarks: undefined });
   const landmarks = { mouth: [10, 20.5], leftEye: [5, 6], rightEye: [15, 6] };
@@ -20,12 +20,12 @@ test('who speaks is an avatar, or a picture with or without landmarks', () => {
   assert.deepEqual(parse('--picture', picture, '--landmarks', ' 10,20.5;5,6  15,6 '), { path: picture, landmarks });
 });
 
-test('what is missing, twice or no place is refused', () => {
+test('missing, contradictory and malformed avatar flags are refused', () => {
   assert.throws(() => parse(), /--avatar is missing/);
   assert.throws(() => parse('--picture', join(folder, 'no.png')), /there is no file .*no\.png/);
   assert.throws(() => parse('--picture', folder), /there is no file/);
-  assert.throws(() => parse('--avatar', 'mia', '--picture', picture), /give one/);
-  assert.throws(() => parse('--avatar', 'mia', '--landmarks', '1,2 3,4 5,6'), /goes with --picture/);
+  assert.throws(() => parse('--avatar', 'mia', '--picture', picture), /give one of them/);
+  assert.throws(() => parse('--avatar', 'mia', '--landmarks', '1,2 3,4 5,6'), /can only be used with --picture/);
   for (const wrong of ['1,2 3,4', '1,2 3,4 5,6 7,8', '1 2 3', 'a,b c,d e,f'])
     assert.throws(() => parse('--picture', picture, '--landmarks', wrong), /mouth, left eye, right eye/, wrong);
 });

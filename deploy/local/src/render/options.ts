@@ -4,15 +4,16 @@ import { parseArgs } from 'node:util';
 import { UsageError } from '../cli-errors.js';
 
 export const RENDER_HELP = `talkmesh render --avatar NAME | --picture FILE  --audio speech.wav --out talk.mp4
-  Makes a video of the avatar speaking a WAV file (8 to 48 kHz, mono or stereo, 16/24/32-bit or float).
-  --picture FILE      a PNG or JPEG picture of yours instead of an avatar; it is deleted from the mesh afterwards
+  Makes a video of the avatar speaking a WAV file (8 to 192 kHz, mono or stereo; integers, floats, mu-law, A-law).
+  --picture FILE      a PNG or JPEG picture to use instead of an avatar; it is deleted from the mesh afterwards
   --landmarks "X,Y X,Y X,Y"
-                      mouth, left eye and right eye (as you see them) in the picture's pixels, when they are not found
+                      mouth, left eye and right eye (left and right as you see them), in pixels of the picture;
+                      needed when they are not found automatically
   --seed N            the same seed and audio give the same frames (default 0)
   --max-minutes N     longest audio accepted (default 30)
-  --json              a summary as JSON on stdout, no progress
+  --json              print a summary as JSON on stdout instead of progress
   --url http://HOST:PORT --grpc HOST:PORT --key KEY
-                      render on a mesh that runs already (the key may also come from TALKMESH_API_KEY)`;
+                      render on a mesh that is already running (the key may also come from TALKMESH_API_KEY)`;
 
 export interface RemoteMesh {
   readonly httpUrl: string;
@@ -22,7 +23,7 @@ export interface RemoteMesh {
 
 export interface OwnPicture {
   readonly path: string;
-  /** Mouth, left eye, right eye; undefined to look for them. */
+  /** Undefined lets the mesh detect them. */
   readonly landmarks: PictureLandmarks | undefined;
 }
 
@@ -33,20 +34,20 @@ export interface PictureLandmarks {
 }
 
 export interface RenderOptions {
-  /** Of the model, or made of the picture. */
+  /** Id of an avatar of the model, or a picture to make an avatar of. */
   readonly avatar: string | OwnPicture;
   readonly audioPath: string;
   readonly outPath: string;
   readonly seed: number;
   readonly maxSeconds: number;
   readonly json: boolean;
-  /** Undefined: a mesh of its own, for this render only. */
+  /** The mesh to render on; undefined starts one for this render only. */
   readonly remote: RemoteMesh | undefined;
 }
 
 const MAX_MINUTES = 24 * 60;
 
-/** @throws UsageError, and node's ERR_PARSE_ARGS_* for flags that do not exist */
+/** @throws UsageError, and Node's ERR_PARSE_ARGS_* for unknown flags */
 export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv): RenderOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -65,7 +66,7 @@ export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv)
     },
   });
   return {
-    avatar: whoSpeaks(values.avatar, values.picture, values.landmarks),
+    avatar: avatarOf(values.avatar, values.picture, values.landmarks),
     audioPath: resolve(required('--audio', values.audio)),
     outPath: checkOutput(resolve(required('--out', values.out))),
     seed: wholeNumber('--seed', values.seed, Number.MAX_SAFE_INTEGER),
@@ -75,16 +76,16 @@ export function parseRenderArgs(args: readonly string[], env: NodeJS.ProcessEnv)
   };
 }
 
-function whoSpeaks(
+function avatarOf(
   avatar: string | undefined,
   picture: string | undefined,
   landmarks: string | undefined,
 ): RenderOptions['avatar'] {
   if (picture === undefined) {
-    if (landmarks !== undefined) throw new UsageError('--landmarks goes with --picture');
+    if (landmarks !== undefined) throw new UsageError('--landmarks can only be used with --picture');
     return required('--avatar', avatar);
   }
-  if (avatar !== undefined) throw new UsageError('--avatar and --picture are two ways to say who speaks: give one');
+  if (avatar !== undefined) throw new UsageError('--avatar and --picture exclude each other; give one of them');
   const path = resolve(required('--picture', picture));
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw new UsageError(`--picture: there is no file ${path}`);
   return { path, landmarks: landmarks === undefined ? undefined : parseLandmarks(landmarks) };
@@ -96,7 +97,9 @@ function parseLandmarks(text: string): PictureLandmarks {
     .split(/[\s;]+/)
     .map((point) => point.split(',').map(Number) as [number, number]);
   if (points.length !== 3 || points.some((point) => point.length !== 2 || !point.every((n) => n >= 0)))
-    throw new UsageError('--landmarks are "X,Y X,Y X,Y": mouth, left eye, right eye in pixels of the picture');
+    throw new UsageError(
+      '--landmarks must have the form "X,Y X,Y X,Y": mouth, left eye, right eye in pixels of the picture',
+    );
   const [mouth, leftEye, rightEye] = points as [[number, number], [number, number], [number, number]];
   return { mouth, leftEye, rightEye };
 }
@@ -106,21 +109,22 @@ function required(flag: string, value: string | undefined): string {
   throw new UsageError(`${flag} is missing\n\n${RENDER_HELP}`);
 }
 
-function wholeNumber(flag: string, text: string, max: number): number {
+/** @throws UsageError */
+export function wholeNumber(flag: string, text: string, max: number): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value <= max) return value;
-  throw new UsageError(`${flag} is a whole number from 0 to ${max}, not ${text}`);
+  throw new UsageError(`${flag} must be a whole number from 0 to ${max}, not ${text}`);
 }
 
 function positive(flag: string, text: string, max: number): number {
   const value = Number(text);
   if (value > 0 && value <= max) return value;
-  throw new UsageError(`${flag} is a number above 0 and at most ${max}, not ${text}`);
+  throw new UsageError(`${flag} must be a number above 0 and at most ${max}, not ${text}`);
 }
 
-/** Refuses early what would fail after minutes of work. */
+/** Checks the output path before the render, which may take minutes. */
 function checkOutput(path: string): string {
-  if (!path.endsWith('.mp4')) throw new UsageError(`--out is the name of an .mp4 file, not ${path}`);
+  if (!path.endsWith('.mp4')) throw new UsageError(`--out must name an .mp4 file, not ${path}`);
   const folder = dirname(path);
   try {
     if (!statSync(folder).isDirectory()) throw new UsageError(`--out: ${folder} is not a folder`);
@@ -133,17 +137,18 @@ function checkOutput(path: string): string {
   return path;
 }
 
-function remoteMesh(
+/** @returns undefined without --url. @throws UsageError */
+export function remoteMesh(
   url: string | undefined,
   grpc: string | undefined,
   key: string | undefined,
 ): RemoteMesh | undefined {
   if (url === undefined) {
-    if (grpc !== undefined) throw new UsageError('--grpc goes with --url');
+    if (grpc !== undefined) throw new UsageError('--grpc can only be used with --url');
     return undefined;
   }
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    throw new UsageError(`--url is http://HOST:PORT of a gateway, not ${url}`);
+    throw new UsageError(`--url must be the http://HOST:PORT of a gateway, not ${url}`);
   if (grpc === undefined || !/^[^\s:/]+:\d+$/.test(grpc))
     throw new UsageError('--url needs --grpc HOST:PORT, the gRPC endpoint of the same gateway');
   if (!key) throw new UsageError('--url needs --key KEY (or TALKMESH_API_KEY)');

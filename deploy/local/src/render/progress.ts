@@ -1,7 +1,7 @@
 const BAR_WIDTH = 28;
 const REDRAW_MS = 100;
 
-/** A progress line on a terminal; on anything else a line at every tenth. */
+/** Redraws one progress line on a terminal; writes a line at every 10 % to any other output. */
 export class Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #totalSeconds: number;
@@ -14,7 +14,7 @@ export class Progress {
     this.#totalSeconds = totalSeconds;
   }
 
-  /** @param seconds of video that are done */
+  /** @param seconds of video that are written */
   update(seconds: number): void {
     const done = Math.min(1, seconds / this.#totalSeconds);
     const now = performance.now();

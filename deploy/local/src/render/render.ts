@@ -12,15 +12,15 @@ import { findEncoder } from './video-file.js';
 
 export { RENDER_HELP } from './options.js';
 
-/** `talkmesh render`. @returns the exit code. @throws UsageError, MeshError */
+/** Runs `talkmesh render`. @returns the exit code @throws UsageError, MeshError */
 export async function render(args: readonly string[]): Promise<number> {
   const options = parseRenderArgs(args, process.env);
   const say = options.json ? () => {} : (line: string): void => void process.stderr.write(`${line}\n`);
   if (options.remote === undefined && typeof options.avatar === 'string')
     requireAvatar(options.avatar, readManifest(modelFolder()).avatars);
   const speech = await loadSpeech(options.audioPath, options.maxSeconds);
-  const encoder = await findEncoder();
-  if (encoder.codec === 'mpeg4') say('This ffmpeg has no libx264; the video is MPEG-4 instead of H.264.');
+  const encoder = await findEncoder(say);
+  if (encoder.codec === 'mpeg4') say('This ffmpeg has no libx264, so the video is encoded as MPEG-4 instead of H.264.');
 
   let mesh: Mesh | undefined;
   using ending = listenForEnd(() => {
@@ -40,7 +40,7 @@ export async function render(args: readonly string[]): Promise<number> {
     report(options, { ...summary, startupSeconds });
     return EXIT.ok;
   } catch (error) {
-    if (ending.signal.aborted) throw new MeshError('CANCELLED', 'stopped; nothing was written');
+    if (ending.signal.aborted) throw new MeshError('CANCELLED', 'stopped by the user; no file was written');
     if (mesh !== undefined) say(`The logs of the services are in ${mesh.logFolder}`);
     throw error;
   } finally {
@@ -48,37 +48,39 @@ export async function render(args: readonly string[]): Promise<number> {
   }
 }
 
-type Checked = Pick<RecordingOptions, 'speech' | 'encoder' | 'signal'> & { say(line: string): void };
-type OnePicture = { readonly picture?: Omit<OwnAvatar, 'id'> };
+type RenderContext = Pick<RecordingOptions, 'speech' | 'encoder' | 'signal'> & { say(line: string): void };
+type PictureResult = { readonly picture?: Omit<OwnAvatar, 'id'> };
 
-/** @param mesh undefined: options.remote */
+/** @param mesh undefined to use options.remote */
 async function renderOn(
   mesh: Mesh | undefined,
   options: RenderOptions,
-  checked: Checked,
-): Promise<RecordingSummary & OnePicture> {
+  context: RenderContext,
+): Promise<RecordingSummary & PictureResult> {
   using client = new GatewayClient(options.remote ?? (mesh as Mesh));
-  const broken = new AbortController();
-  void mesh?.failed.then((error) => broken.abort(error));
-  const signal = AbortSignal.any([checked.signal, broken.signal]);
+  const meshFailure = new AbortController();
+  void mesh?.failed.then((error) => meshFailure.abort(error));
+  const signal = AbortSignal.any([context.signal, meshFailure.signal]);
   const record = (avatar: string): Promise<RecordingSummary> => {
-    const progress = options.json ? undefined : new Progress(process.stderr, checked.speech.seconds);
+    const progress = options.json ? undefined : new Progress(process.stderr, context.speech.seconds);
     const onProgress = (seconds: number): void => progress?.update(seconds);
-    return recordTo({ ...options, ...checked, avatar, client, signal, onProgress });
+    return recordTo({ ...options, ...context, avatar, client, signal, onProgress });
   };
   if (typeof options.avatar === 'string') return await record(options.avatar);
   const { id, source, verdict } = await client.createAvatar(options.avatar, signal);
   try {
     const { mouth, leftEye, rightEye } = source.landmarks;
-    checked.say(`Found: mouth ${mouth}, left eye ${leftEye}, right eye ${rightEye}`);
-    for (const { text } of verdict.reasons) checked.say(`Note: ${text}`);
+    context.say(`Found: mouth ${mouth}, left eye ${leftEye}, right eye ${rightEye}`);
+    for (const { text } of verdict.reasons) context.say(`Note: ${text}`);
     return { ...(await record(id)), picture: { source, verdict } };
   } finally {
-    await client.deleteAvatar(id).catch(() => checked.say('The picture was not deleted; it expires by itself.'));
+    await client
+      .deleteAvatar(id)
+      .catch(() => context.say('The uploaded picture could not be deleted; the gateway deletes it when it expires.'));
   }
 }
 
-type Summary = RecordingSummary & OnePicture & { readonly startupSeconds: number };
+type Summary = RecordingSummary & PictureResult & { readonly startupSeconds: number };
 
 function report(options: RenderOptions, summary: Summary): void {
   if (options.json) {
@@ -88,6 +90,6 @@ function report(options: RenderOptions, summary: Summary): void {
   const { seconds, frames, wallSeconds } = summary;
   const speed = (seconds / wallSeconds).toFixed(1);
   process.stderr.write(
-    `Wrote ${options.outPath}: ${seconds.toFixed(2)} s, ${frames} frames, made in ${wallSeconds.toFixed(1)} s (${speed}x real time)\n`,
+    `Wrote ${options.outPath}: ${seconds.toFixed(2)} s, ${frames} frames, rendered in ${wallSeconds.toFixed(1)} s (${speed}x real time)\n`,
   );
 }

@@ -27,9 +27,9 @@ function probe(path: string): Probe {
   ) as Probe;
 }
 
-test('every frame and its sound are in the file, however slowly they come; the name appears at the end', async () => {
+test('all frames and their audio are in the file, however slowly they arrive, and the file name appears at the end', async () => {
   const path = join(scratch.path, 'slow.mp4');
-  await using file = new VideoFile(path, await findEncoder(), FORMAT, never);
+  await using file = new VideoFile(path, await findEncoder(() => undefined), FORMAT, never);
   for (let frame = 0; frame < 30; frame++) {
     await file.write(picture(16 + 7 * frame), hum(frame));
     if (frame < 5) await sleep(100);
@@ -45,7 +45,7 @@ test('every frame and its sound are in the file, however slowly they come; the n
     assert.ok(Math.abs((yuv[frame * 64 * 48 * 1.5 + 1000] ?? 0) - (16 + 7 * frame)) <= 3, `frame ${frame}`);
 });
 
-test('an abort ends what waits for ffmpeg, and nothing stays', async () => {
+test('an abort rejects pending writes and leaves no file', async () => {
   const abort = new AbortController();
   const stuck: Encoder = { ffmpeg: scratch.program('stuck-ffmpeg', 'exec sleep 60'), codec: 'libx264' };
   const path = join(scratch.path, 'aborted.mp4');
@@ -61,7 +61,7 @@ test('an abort ends what waits for ffmpeg, and nothing stays', async () => {
   );
 });
 
-test('what ffmpeg complains about is told', async () => {
+test('the error output of ffmpeg is part of the error message', async () => {
   const broken: Encoder = {
     ffmpeg: scratch.program('broken-ffmpeg', 'echo "No space left on device" >&2; exit 1'),
     codec: 'libx264',
@@ -73,7 +73,7 @@ test('what ffmpeg complains about is told', async () => {
   }, /ffmpeg ended early \(1\): No space left on device/);
 });
 
-test('without H.264 it is MPEG-4; without ffmpeg, or AAC, the message says what to install', async () => {
+test('without H.264 the video is MPEG-4; without ffmpeg or AAC the message names what to install', async () => {
   const path = process.env['PATH'];
   const encoders = (list: string): string => scratch.program('ffmpeg', `printf '${list}'`);
   const refused = (message: RegExp) => (error: unknown) => {
@@ -83,17 +83,26 @@ test('without H.264 it is MPEG-4; without ffmpeg, or AAC, the message says what 
   };
   process.env['PATH'] = scratch.path;
   try {
-    await assert.rejects(findEncoder(), refused(/needs the program ffmpeg.*apt-get install ffmpeg/));
+    await assert.rejects(
+      findEncoder(() => undefined),
+      refused(/needs the program ffmpeg.*apt-get install ffmpeg/),
+    );
     encoders(' V....D mpeg4                MPEG-4 part 2\\n A....D aac                  AAC\\n');
-    assert.equal((await findEncoder()).codec, 'mpeg4');
+    assert.equal((await findEncoder(() => undefined)).codec, 'mpeg4');
     encoders(' V....D mpeg4                MPEG-4 part 2\\n');
-    await assert.rejects(findEncoder(), refused(/AAC.*apt-get install ffmpeg/));
+    await assert.rejects(
+      findEncoder(() => undefined),
+      refused(/AAC.*apt-get install ffmpeg/),
+    );
     encoders(' A....D aac                  AAC\\n');
-    await assert.rejects(findEncoder(), refused(/neither H\.264 nor MPEG-4/));
+    await assert.rejects(
+      findEncoder(() => undefined),
+      refused(/neither H\.264 nor MPEG-4/),
+    );
   } finally {
     process.env['PATH'] = path;
   }
-  const mpeg4: Encoder = { ffmpeg: (await findEncoder()).ffmpeg, codec: 'mpeg4' };
+  const mpeg4: Encoder = { ffmpeg: (await findEncoder(() => undefined)).ffmpeg, codec: 'mpeg4' };
   const out = join(scratch.path, 'mpeg4.mp4');
   await using file = new VideoFile(out, mpeg4, FORMAT, never);
   for (let frame = 0; frame < 5; frame++) await file.write(picture(100), hum(frame));

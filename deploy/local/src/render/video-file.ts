@@ -4,21 +4,22 @@ import { rename, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { findProgram } from '../tools.js';
+import { findOrInstall } from '../system-package.js';
 
 export interface Encoder {
   readonly ffmpeg: string;
   readonly codec: 'libx264' | 'mpeg4';
 }
 
-/** @throws MeshError TOOL_MISSING that says what to install */
-export async function findEncoder(): Promise<Encoder> {
-  const ffmpeg = findProgram('ffmpeg');
-  if (ffmpeg === undefined)
-    throw new MeshError(
-      'TOOL_MISSING',
-      'writing video needs the program ffmpeg; install it, for example: apt-get install ffmpeg',
-    );
+const FFMPEG = {
+  program: 'ffmpeg',
+  missing: 'writing video needs the program ffmpeg',
+  elsewhere: 'install it, for example: apt-get install ffmpeg',
+};
+
+/** Installs ffmpeg where the distribution's package can be. @throws MeshError TOOL_MISSING with what to install */
+export async function findEncoder(say: (line: string) => void): Promise<Encoder> {
+  const ffmpeg = await findOrInstall(FFMPEG, process.env, say);
   const { stdout } = await promisify(execFile)(ffmpeg, ['-hide_banner', '-encoders'], { maxBuffer: 1 << 22 });
   const has = (name: string): boolean => new RegExp(`^ [VAS.][A-Z.]{5} ${name} `, 'm').test(stdout);
   if (!has('aac'))
@@ -45,25 +46,25 @@ const QUALITY = {
   mpeg4: ['-q:v', '3'],
 } as const;
 /**
- * Both pipes are fed in step, so ffmpeg must never wait for one of them while the other is full: it does not look ahead to guess the format,
- * and takes what comes into queues (packets) longer than its own look-ahead.
+ * Video and audio are written alternately to two pipes. If ffmpeg waited for one pipe while the other is full, both sides would block.
+ * So it must not read ahead to detect formats, and its packet queues must be longer than its look-ahead.
  */
-const READ_EAGERLY = ['-probesize', '32', '-analyzeduration', '0', '-thread_queue_size', '512'];
-const MAX_COMPLAINT_BYTES = 4000;
-/** ffmpeg takes less than this for a frame even on a busy machine. */
+const NO_READ_AHEAD = ['-probesize', '32', '-analyzeduration', '0', '-thread_queue_size', '512'];
+const MAX_STDERR_CHARACTERS = 4000;
+/** Even on a busy machine ffmpeg accepts a frame within this time. */
 const STALL_MS = 60_000;
 
-/** An MP4 that comes into being frame by frame. It has its name only once it is complete; disposed before that, nothing stays. */
+/** Writes an MP4 frame by frame. The file gets its final name when it is complete; disposing earlier deletes it. */
 export class VideoFile implements AsyncDisposable {
   readonly #path: string;
   readonly #partial: string;
   readonly #ffmpeg: ChildProcess;
   readonly #ended: Promise<number | null>;
-  #complaint = '';
+  #stderrText = '';
   #closed = false;
   #finished = false;
 
-  /** @param signal ends ffmpeg at once: what waits for it rejects */
+  /** @param signal kills ffmpeg at once; pending writes reject */
   constructor(path: string, encoder: Encoder, format: VideoFormat, signal: AbortSignal) {
     this.#path = path;
     this.#partial = `${path}.${process.pid}.partial`;
@@ -80,15 +81,15 @@ export class VideoFile implements AsyncDisposable {
       this.#ffmpeg.once('error', () => resolve(null));
     });
     this.#ffmpeg.stderr?.on('data', (part: Buffer) => {
-      this.#complaint = (this.#complaint + part.toString()).slice(-MAX_COMPLAINT_BYTES);
+      this.#stderrText = (this.#stderrText + part.toString()).slice(-MAX_STDERR_CHARACTERS);
     });
-    process.once('exit', this.#dropNow);
-    // What went wrong shows in the exit code; a broken pipe is only how it is noticed.
+    process.once('exit', this.#deleteOnExit);
+    // A broken pipe only shows that ffmpeg exited; its exit code and stderr give the reason.
     for (const pipe of this.#pipes) pipe.on('error', () => {});
   }
 
-  /** The process ends without waiting. */
-  readonly #dropNow = (): void => {
+  /** On exit of this process there is no time for an asynchronous clean-up. */
+  readonly #deleteOnExit = (): void => {
     this.#ffmpeg.kill('SIGKILL');
     rmSync(this.#partial, { force: true });
   };
@@ -97,13 +98,13 @@ export class VideoFile implements AsyncDisposable {
     return [this.#ffmpeg.stdin as Writable, this.#ffmpeg.stdio[3] as Writable];
   }
 
-  /** Resolves when ffmpeg can take more. @param i420 planar picture @param pcm its slice of audio, PCM16 24 kHz, bytes */
+  /** Resolves when ffmpeg can take more. @param i420 planar frame @param pcm the frame's audio, PCM16 24 kHz, bytes */
   async write(i420: Uint8Array, pcm: Uint8Array): Promise<void> {
     const [video, audio] = this.#pipes;
     await Promise.all([this.#writeTo(audio, pcm), this.#writeTo(video, i420)]);
   }
 
-  /** Ends the file and gives it its name. @throws MeshError INTERNAL with what ffmpeg said */
+  /** Completes the file and gives it its final name. @throws MeshError INTERNAL with ffmpeg's stderr */
   async finish(): Promise<void> {
     for (const pipe of this.#pipes) pipe.end();
     const code = await this.#ended;
@@ -113,7 +114,7 @@ export class VideoFile implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off('exit', this.#dropNow);
+    process.off('exit', this.#deleteOnExit);
     if (this.#finished) return;
     this.#ffmpeg.kill('SIGKILL');
     await this.#ended;
@@ -137,7 +138,7 @@ export class VideoFile implements AsyncDisposable {
           reject(
             new MeshError(
               'INTERNAL',
-              `ffmpeg took no data for ${STALL_MS / 1000} s; is the disk of ${this.#path} full?`,
+              `ffmpeg accepted no data for ${STALL_MS / 1000} s; check that the disk of ${this.#path} is not full`,
             ),
           ),
         ),
@@ -152,7 +153,7 @@ export class VideoFile implements AsyncDisposable {
     const { exitCode, signalCode } = this.#ffmpeg;
     return new MeshError(
       'INTERNAL',
-      `ffmpeg ended early (${signalCode ?? exitCode}): ${this.#complaint.trim() || 'it said nothing'}`,
+      `ffmpeg ended early (${signalCode ?? exitCode}): ${this.#stderrText.trim() || 'it printed no error message'}`,
     );
   }
 }
@@ -162,9 +163,9 @@ function ffmpegArgs(codec: Encoder['codec'], { width, height, fps }: VideoFormat
   const matrix = 'smpte170m';
   return [
     ...['-hide_banner', '-loglevel', 'error', '-nostats', '-y'],
-    ...[...READ_EAGERLY, '-f', 'rawvideo', '-pixel_format', 'yuv420p', '-video_size', size],
+    ...[...NO_READ_AHEAD, '-f', 'rawvideo', '-pixel_format', 'yuv420p', '-video_size', size],
     ...['-framerate', String(fps), '-i', 'pipe:0'],
-    ...[...READ_EAGERLY, '-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
+    ...[...NO_READ_AHEAD, '-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
     ...['-map', '0:v', '-map', '1:a', '-c:v', codec, ...QUALITY[codec], '-pix_fmt', 'yuv420p'],
     ...['-color_range', 'tv', '-colorspace', matrix, '-color_primaries', matrix, '-color_trc', matrix],
     ...['-c:a', 'aac', '-b:a', '128k', '-movflags', '+faststart', '-f', 'mp4', path],

@@ -1,0 +1,62 @@
+import { resolve } from 'node:path';
+import type { ServiceName } from '@talkmesh/contracts';
+import { UsageError } from './cli-errors.js';
+
+/** Flags that choose the conversation provider, for `parseArgs`. */
+export const PROVIDER_FLAGS = {
+  provider: { type: 'string' },
+  'provider-url': { type: 'string' },
+  'provider-key-file': { type: 'string' },
+  'provider-model': { type: 'string' },
+  'provider-voice': { type: 'string' },
+} as const;
+
+export type ProviderFlags = { readonly [F in keyof typeof PROVIDER_FLAGS]?: string | undefined };
+
+/** Settings of audio-llm-bridge by flag. */
+const SETTINGS: Readonly<Record<string, Partial<Record<keyof typeof PROVIDER_FLAGS, string>>>> = {
+  parrot: {},
+  external: {},
+  'openai-realtime': {
+    'provider-url': 'TALKMESH_OPENAI_REALTIME_URL',
+    'provider-key-file': 'TALKMESH_OPENAI_REALTIME_KEY_FILE',
+    'provider-model': 'TALKMESH_OPENAI_REALTIME_MODEL',
+    'provider-voice': 'TALKMESH_OPENAI_REALTIME_VOICE',
+  },
+  'gemini-live': {
+    'provider-url': 'TALKMESH_GEMINI_LIVE_URL',
+    'provider-key-file': 'TALKMESH_GEMINI_LIVE_KEY_FILE',
+    'provider-model': 'TALKMESH_GEMINI_LIVE_MODEL',
+    'provider-voice': 'TALKMESH_GEMINI_LIVE_VOICE',
+  },
+  cascade: {
+    'provider-url': 'TALKMESH_CASCADE_URL',
+    'provider-key-file': 'TALKMESH_CASCADE_KEY_FILE',
+    'provider-model': 'TALKMESH_CASCADE_CHAT_MODEL',
+    'provider-voice': 'TALKMESH_CASCADE_SPEECH_VOICE',
+  },
+};
+
+/** Environment of the services for the chosen provider. @throws UsageError */
+export function providerEnv({ provider, ...flags }: ProviderFlags): Partial<Record<ServiceName, NodeJS.ProcessEnv>> {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined) as [
+    Exclude<keyof ProviderFlags, 'provider'>,
+    string,
+  ][];
+  if (provider === undefined) {
+    if (given[0] !== undefined) throw new UsageError(`--${given[0][0]} needs --provider, such as openai-realtime`);
+    return {};
+  }
+  const settings = SETTINGS[provider];
+  if (settings === undefined)
+    throw new UsageError(`--provider must be one of ${Object.keys(SETTINGS).join(', ')}, not ${provider}`);
+  const bridge = given.map(([flag, value]) => {
+    const name = settings[flag];
+    if (name === undefined) throw new UsageError(`--${flag} is not an option of ${provider}`);
+    return [name, flag === 'provider-key-file' ? resolve(value) : value];
+  });
+  return {
+    gateway: { TALKMESH_DEFAULT_PROVIDER: provider },
+    'audio-llm-bridge': Object.fromEntries(bridge) as NodeJS.ProcessEnv,
+  };
+}
