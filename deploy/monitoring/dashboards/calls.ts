@@ -1,0 +1,95 @@
+import { AV_SKEW_P95_SECONDS } from '../objectives.js';
+import { curves, dashboard, quantileOf, rateOf } from '../panels.js';
+
+/** What callers and viewers notice: turns, replies, WebRTC, sync. */
+export const calls = dashboard('calls', 'calls: turns and WebRTC', [
+  {
+    title: 'Turns',
+    panels: [
+      curves({
+        title: 'Turns by outcome',
+        help: '`played` to the end, `interrupted` while it was heard, or `cancelled` before.',
+        unit: 'reqps',
+        queries: { '{{provider}} {{outcome}}': rateOf('talkmesh_turns_total', ['provider', 'outcome']) },
+      }),
+      curves({
+        title: 'Reply of the provider',
+        help: 'Time from the end of the user’s speech to the first speech of the reply. This is the provider’s time, not ours.',
+        unit: 's',
+        queries: {
+          '{{provider}} p50': quantileOf(0.5, 'talkmesh_reply_seconds', ['provider']),
+          '{{provider}} p95': quantileOf(0.95, 'talkmesh_reply_seconds', ['provider']),
+        },
+      }),
+      curves({
+        title: 'Wait until a turn is heard',
+        help: 'Time from the first speech of a turn until the listener hears it. This is ours: generation, decoding and playout.',
+        unit: 's',
+        queries: {
+          p50: quantileOf(0.5, 'talkmesh_turn_wait_seconds'),
+          p95: quantileOf(0.95, 'talkmesh_turn_wait_seconds'),
+        },
+      }),
+      curves({
+        title: 'Epochs by cause',
+        help: 'Flushes: chunks that were generated and then dropped, because of an interrupt, a pause, new speech or a takeover.',
+        unit: 'reqps',
+        queries: { '{{cause}}': rateOf('talkmesh_flushes_total', ['cause']) },
+      }),
+    ],
+  },
+  {
+    title: 'WebRTC',
+    panels: [
+      curves({
+        title: 'Picture and sound apart, p95',
+        help: 'Time between handing the video and the audio of a frame to WebRTC. People notice 45 ms.',
+        unit: 's',
+        queries: { p95: quantileOf(0.95, 'talkmesh_av_skew_seconds') },
+        limits: [AV_SKEW_P95_SECONDS / 2, AV_SKEW_P95_SECONDS],
+      }),
+      curves({
+        title: 'First frame',
+        help: 'Time from the viewer’s SDP offer until its first frame is handed to WebRTC.',
+        unit: 's',
+        queries: {
+          p50: quantileOf(0.5, 'talkmesh_first_frame_seconds'),
+          p95: quantileOf(0.95, 'talkmesh_first_frame_seconds'),
+        },
+      }),
+      curves({
+        title: 'Peer connections',
+        help: 'Connections that the WebRTC child processes hold.',
+        unit: 'short',
+        queries: { '{{job}}': 'sum by (job) (talkmesh_peers)' },
+      }),
+      curves({
+        title: 'Child restarts, stalls',
+        help: 'Restarts of child processes, messages they did not take, and playout clocks that had to be restarted.',
+        unit: 'reqps',
+        queries: {
+          'restarts of {{child}}': rateOf('talkmesh_child_restarts_total', ['child']),
+          'refused by {{child}}': rateOf('talkmesh_child_messages_refused_total', ['child']),
+          'playout stalls': rateOf('talkmesh_playout_stalls_total'),
+        },
+      }),
+    ],
+  },
+  {
+    title: 'Edge',
+    panels: [
+      curves({
+        title: 'HTTP requests, p95 by route',
+        help: 'Duration of REST, WHIP and WHEP requests.',
+        unit: 's',
+        queries: { '{{method}} {{route}}': quantileOf(0.95, 'talkmesh_http_request_seconds', ['method', 'route']) },
+      }),
+      curves({
+        title: 'HTTP answers by status',
+        help: '5xx are ours; a rise of 401 or 429 is a wrong key or a client without back-off.',
+        unit: 'reqps',
+        queries: { '{{status}}': rateOf('talkmesh_http_request_seconds_count', ['status']) },
+      }),
+    ],
+  },
+]);

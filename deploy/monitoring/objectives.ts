@@ -1,0 +1,48 @@
+/** Service level objectives. Dashboards, recording rules and alerts take their numbers from here. */
+
+export interface Objective {
+  /** Name in recording rules and alerts. */
+  readonly name: string;
+  readonly title: string;
+  /** Fraction of good events that is promised. */
+  readonly target: number;
+  /** PromQL with `$window`: bad events per second, and all events per second. */
+  readonly bad: string;
+  readonly all: string;
+  /** Fewest events per second that are judged: a single failure of a quiet deployment is no alert. */
+  readonly fewest: number;
+  readonly runbook: string;
+}
+
+export const OBJECTIVES = {
+  frames: {
+    name: 'frames',
+    title: 'Frames on time',
+    target: 0.99,
+    bad: 'sum(rate(talkmesh_frames_total{outcome="held"}[$window]))',
+    all: 'sum(rate(talkmesh_frames_total{outcome=~"played|held"}[$window]))',
+    fewest: 5,
+    runbook: 'frames-late',
+  },
+  sessions: {
+    name: 'sessions',
+    title: 'Sessions opened',
+    target: 0.99,
+    // What the caller asked wrongly, and a deployment that is full on purpose, is no failure of the service.
+    bad: 'sum(rate(talkmesh_sessions_created_total{outcome!~"ok|ARGUMENT_INVALID|AVATAR_NOT_FOUND|PROVIDER_UNKNOWN|CANCELLED|SESSION_LIMIT|RATE_LIMITED"}[$window]))',
+    all: 'sum(rate(talkmesh_sessions_created_total[$window]))',
+    fewest: 0.005,
+    runbook: 'sessions-fail',
+  },
+} as const satisfies Readonly<Record<string, Objective>>;
+
+/** Longest time until the listener hears the first of a turn that the mesh has accepted, and until a viewer sees the first frame, seconds. */
+export const TURN_WAIT_P95_SECONDS = 1.5;
+export const FIRST_FRAME_P95_SECONDS = 2;
+/** Difference between picture and sound that people begin to notice (ITU-R BT.1359: 45 ms when sound leads), seconds. */
+export const AV_SKEW_P95_SECONDS = 0.045;
+/** Share of places that may be taken before a deployment needs more workers. */
+export const CAPACITY_SHARE = 0.85;
+
+export const errorRatio = ({ bad, all }: Objective, window: string): string =>
+  `(${bad.replaceAll('$window', window)}) / (${all.replaceAll('$window', window)})`;
