@@ -1,4 +1,4 @@
-"""The compiler's fixtures still are what PyTorch says, and weights survive their file."""
+"""The compiler's fixtures still equal PyTorch's results, and weights survive their file."""
 import json
 import tempfile
 import unittest
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from talkmesh_nano.compile_fixtures import WAN_HEADS
-from talkmesh_nano.describe import describe, weights
-from talkmesh_nano.safetensors import read_safetensors, write_safetensors
-from talkmesh_nano.score import Score, ScoreConfig
-from talkmesh_nano.wan_reference import WanReference
+from talkmesh_nano.export.compile_fixtures import WAN_HEADS
+from talkmesh_nano.export.safetensors import read_safetensors, write_safetensors
+from talkmesh_nano.export.wan_reference import WanReference
+from talkmesh_nano.score.describe import describe, weights
+from talkmesh_nano.score.model import Score, ScoreConfig
 
 FIXTURES = Path(__file__).resolve().parents[2] / "libs" / "inference" / "src" / "testing" / "fixtures"
 torch.set_num_threads(1)

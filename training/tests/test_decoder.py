@@ -8,17 +8,17 @@ import numpy as np
 import onnx
 import torch
 
-from talkmesh_nano.avatars import designed
-from talkmesh_nano.decoder_config import DecoderConfig, FlowNetSize, load, smoke
-from talkmesh_nano.decoder_data import POSE_NUMBERS, eye_number_rows, patch_box, shard_specs, write_shard
-from talkmesh_nano.decoder_graph import DECODER_INPUTS, DECODER_OUTPUTS, REFERENCE_OUTPUTS, STATE_SHAPE, Composer, decode_chunk, mirrored, packed_feather
-from talkmesh_nano.decoder_net import FlowNet
-from talkmesh_nano.decoder_pixels import i420_to_rgb, pack, to_float, to_rgb
-from talkmesh_nano.decoder_rig import decode_with_border, fit_border
-from talkmesh_nano.export_decoder import build_graphs, export_graphs, motion_tracks
-from talkmesh_nano.render import Avatar
-from talkmesh_nano.rig import INDEX, NEUTRAL, decode_rig, encode_rig
-from talkmesh_nano.train_decoder import STAGES, rate_at, stage_trainer
+from talkmesh_nano.decoder.config import DecoderConfig, FlowNetSize, load, smoke
+from talkmesh_nano.decoder.data import POSE_NUMBERS, eye_number_rows, patch_box, shard_specs, write_shard
+from talkmesh_nano.decoder.export import build_graphs, export_graphs, motion_tracks
+from talkmesh_nano.decoder.graph import DECODER_INPUTS, DECODER_OUTPUTS, REFERENCE_OUTPUTS, STATE_SHAPE, Composer, decode_chunk, mirrored, packed_feather
+from talkmesh_nano.decoder.net import FlowNet
+from talkmesh_nano.decoder.pixels import i420_to_rgb, pack, to_float, to_rgb
+from talkmesh_nano.decoder.rig_matrices import decode_with_border, fit_border
+from talkmesh_nano.decoder.train import STAGES, rate_at, stage_trainer
+from talkmesh_nano.motion.rig import INDEX, NEUTRAL, decode_rig, encode_rig
+from talkmesh_nano.render.avatar import Avatar
+from talkmesh_nano.render.avatars import designed
 
 
 class PixelsTest(unittest.TestCase):

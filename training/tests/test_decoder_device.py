@@ -11,16 +11,16 @@ import torch
 from far_device import FAR, far_device
 from torch import Tensor, nn
 
-from talkmesh_nano import portrait_config, portrait_data
-from talkmesh_nano.decoder_config import smoke
-from talkmesh_nano.decoder_data import write_shard
-from talkmesh_nano.portrait import PortraitNet
-from talkmesh_nano.portrait_data import Portraits
-from talkmesh_nano.portrait_scenes import Scenes
-from talkmesh_nano.train_decoder import CPU, STAGES, Average, make_optimizer, make_stage
-from talkmesh_nano.train_encoder import Trainer as EncoderTrainer
-from talkmesh_nano.train_plain_vae import UNSEEN, VaeStage
-from talkmesh_nano.train_portrait import losses
+from talkmesh_nano.baselines.train_plain_vae import UNSEEN, VaeStage
+from talkmesh_nano.decoder.config import smoke
+from talkmesh_nano.decoder.data import write_shard
+from talkmesh_nano.decoder.train import CPU, STAGES, Average, make_optimizer, make_stage
+from talkmesh_nano.pixel_encoder.train import Trainer as EncoderTrainer
+from talkmesh_nano.portrait import config as portrait_config, data as portrait_data
+from talkmesh_nano.portrait.data import Portraits
+from talkmesh_nano.portrait.net import PortraitNet
+from talkmesh_nano.portrait.scenes import Scenes
+from talkmesh_nano.portrait.train import losses
 
 Task = tuple[nn.Module, Callable[[], Tensor], Callable[[], dict[str, float]]]
 

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import torch
 
-from talkmesh_nano.decoder_config import DecoderConfig
-from talkmesh_nano.decoder_graph import DecoderGraph, ReferenceGraph
-from talkmesh_nano.decoder_rig import neutral_latent
-from talkmesh_nano.export_decoder import build_graphs, export_graphs, fresh_nets
-from talkmesh_nano.restore_decoder import named_weights, restored_nets, write_checkpoints
+from talkmesh_nano.decoder.config import DecoderConfig
+from talkmesh_nano.decoder.export import build_graphs, export_graphs, fresh_nets
+from talkmesh_nano.decoder.graph import DecoderGraph, ReferenceGraph
+from talkmesh_nano.decoder.restore import named_weights, restored_nets, write_checkpoints
+from talkmesh_nano.decoder.rig_matrices import neutral_latent
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models/nano"
 FILES = ("reference.onnx", "decoder.onnx")

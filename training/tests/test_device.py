@@ -12,13 +12,13 @@ import torch
 from far_device import FAR, far_device
 from test_stages import SETTINGS, material, vector
 
-from talkmesh_nano.audio_encoder import AudioEncoder
-from talkmesh_nano.cache import Cache
-from talkmesh_nano.common import Run, load_weights
-from talkmesh_nano.score import Score, ScoreConfig
-from talkmesh_nano.sequences import Sequences, encode_windows
-from talkmesh_nano.train_audio import correlations, loss_of
-from talkmesh_nano.train_score import loss_of as stage_loss
+from talkmesh_nano.dataset.cache import Cache
+from talkmesh_nano.dataset.sequences import Sequences, encode_windows
+from talkmesh_nano.runs.run import Run, load_weights
+from talkmesh_nano.score.audio_encoder import AudioEncoder
+from talkmesh_nano.score.model import Score, ScoreConfig
+from talkmesh_nano.score.train import loss_of as stage_loss
+from talkmesh_nano.score.train_audio import correlations, loss_of
 
 torch.set_num_threads(1)
 SMALL = {"dim": 32, "layers": 2, "heads": 2, "mlp": 64}
@@ -84,24 +84,24 @@ class DeviceTest(unittest.TestCase):
         losses, state = self.train("warmup", FAR, resume=True)
         self.assertEqual((state["step"], len(losses), state["optimizer"]["steps"]), (4, 2, 4))
 
-    def test_the_ears_learn_there_too(self):
+    def test_the_audio_encoder_trains_on_another_device(self):
         rng = np.random.default_rng(4)
         np.save(self.folder / "train1" / "pcm.npy", rng.integers(-9000, 9000, (2, 600 * 960)).astype(np.int16))
-        cache, seen = Cache(self.folder), []
+        cache, results = Cache(self.folder), []
         for device in (CPU, FAR):
             torch.manual_seed(5)
             with far_device() if device == FAR else nullcontext():
                 encoder = AudioEncoder().to(device)
-                run = Run(self.arguments(device, f"ears-{device.type}"), encoder, encoder.parameters())
+                run = Run(self.arguments(device, f"audio-encoder-{device.type}"), encoder, encoder.parameters())
                 run.update(loss_of(encoder, *cache.windows(run.rngs(2))))
                 windows = np.zeros((3, 23040), np.float32)
-                seen.append((vector(run.averaged()), encode_windows(encoder, windows), correlations(encoder, cache, batches=1)))
-        seen[1] = (seen[1][0].to(CPU), *seen[1][1:])
-        torch.testing.assert_close(seen[1][0], seen[0][0], rtol=0, atol=1e-6)
-        np.testing.assert_allclose(seen[1][1], seen[0][1], atol=1e-5)
+                results.append((vector(run.averaged()), encode_windows(encoder, windows), correlations(encoder, cache, batches=1)))
+        results[1] = (results[1][0].to(CPU), *results[1][1:])
+        torch.testing.assert_close(results[1][0], results[0][0], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(results[1][1], results[0][1], atol=1e-5)
 
-    def test_a_device_that_is_not_there_is_told_before_anything_else(self):
-        command = [sys.executable, "-m", "talkmesh_nano.train_score", "warmup", "--data", self.folder, "--out", self.folder / "x", "--device", "cuda:7"]
+    def test_a_missing_device_is_reported_first(self):
+        command = [sys.executable, "-m", "talkmesh_nano.score.train", "warmup", "--data", self.folder, "--out", self.folder / "x", "--device", "cuda:7"]
         if torch.cuda.is_available() and torch.cuda.device_count() > 7:
             command[-1] = "cuda:99"
         done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)

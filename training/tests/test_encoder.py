@@ -8,12 +8,14 @@ import numpy as np
 import onnx
 import torch
 
-from talkmesh_nano.decoder_config import smoke
-from talkmesh_nano.decoder_data import write_shard
-from talkmesh_nano.decoder_pixels import pack
-from talkmesh_nano.encoder import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady, half_yuv
-from talkmesh_nano.rig import NAMES, NEUTRAL, encode_rig
-from talkmesh_nano.train_encoder import Pictures, Trainer, export, latent_correlations, read_clips, steadied
+from support import SmokeDataCase
+
+from talkmesh_nano.decoder.config import smoke
+from talkmesh_nano.decoder.data import write_shard
+from talkmesh_nano.decoder.pixels import pack
+from talkmesh_nano.motion.rig import NAMES, NEUTRAL, encode_rig
+from talkmesh_nano.pixel_encoder.net import FRAMES, POSE, STATE_SHAPE, EncoderGraph, RigReader, best_steady, half_yuv
+from talkmesh_nano.pixel_encoder.train import Pictures, Trainer, export, latent_correlations, read_clips, steadied
 
 
 def i420(packed: np.ndarray) -> torch.Tensor:
@@ -33,25 +35,15 @@ class FixedReader(torch.nn.Module):
         return self.rows[: len(picture)] + 0 * picture.mean()
 
 
-class EncoderTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        torch.set_num_threads(1)
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.config = smoke(cls.temporary.name)
-        for shard in (-1, 0):
-            write_shard(cls.config, shard)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.temporary.cleanup()
+class EncoderTest(SmokeDataCase):
+    smoke, write_shard = staticmethod(smoke), staticmethod(write_shard)
 
     def encode(self, rows: np.ndarray, steady: np.ndarray, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         graph = EncoderGraph(FixedReader(rows), steady)
         frames, reference = torch.zeros(FRAMES, 98304, dtype=torch.uint8), torch.zeros(1, 98304, dtype=torch.uint8)
         return graph(frames, reference, torch.zeros(3, 2), state)
 
-    def test_what_is_read_becomes_the_rig_code(self) -> None:
+    def test_read_rig_rows_become_the_rig_code(self) -> None:
         rows = np.tile(NEUTRAL, (FRAMES, 1))
         rows[:, 0], rows[:, 9] = np.linspace(0, 1, FRAMES), np.linspace(-0.5, 0.5, FRAMES)
         latent, state = self.encode(rows, np.zeros(len(NAMES)), torch.zeros(STATE_SHAPE))
@@ -113,7 +105,7 @@ class EncoderTest(unittest.TestCase):
             self.assertEqual([size.dim_value for size in graph.output[0].type.tensor_type.shape.dim], [3, 8, 2, 2])
             self.assertLess(path.stat().st_size, 2e6)
 
-    def test_clips_of_unseen_avatars_judge_it(self) -> None:
+    def test_it_is_evaluated_on_clips_of_unseen_avatars(self) -> None:
         read, truth = read_clips(RigReader(), 1, FRAMES)
         self.assertEqual(read.shape, truth.shape)
         self.assertLess(latent_correlations(read, truth)["pose"], 0.9)

@@ -3,11 +3,12 @@ import unittest
 
 import numpy as np
 
-from talkmesh_nano.avatars import random_spec
-from talkmesh_nano.decoder_data import HELD_OUT_SEED
-from talkmesh_nano.eval_measures import blinks_a_minute, correlation, frechet, loop_peak, offset_ms, pca, ratio_at
-from talkmesh_nano.eval_probe import Probe, drawn, halved_yuv, lesson, to_i420
-from talkmesh_nano.render import Avatar
+from talkmesh_nano.decoder.data import HELD_OUT_SEED
+from talkmesh_nano.decoder.pixels import to_i420
+from talkmesh_nano.evaluate.measures import blinks_a_minute, correlation, frechet, loop_peak, offset_ms, pca, ratio_at
+from talkmesh_nano.evaluate.pixel_probe import Probe, drawn, halved_yuv, training_rigs
+from talkmesh_nano.render.avatar import Avatar
+from talkmesh_nano.render.avatars import random_spec
 
 
 def wave(count, seed=0):
@@ -48,7 +49,7 @@ class Measures(unittest.TestCase):
         kept = pca(rows, 3)(rows)
         self.assertAlmostEqual(np.linalg.norm(kept[0] - kept[1]) / np.linalg.norm(rows[0] - rows[1]), 1, places=3)
 
-    def test_a_loop_is_seen(self):
+    def test_a_loop_has_a_high_autocorrelation_peak(self):
         once = np.stack([wave(200, k) for k in range(3)], 1)
         self.assertGreater(loop_peak(np.tile(once, (8, 1))), 0.8)
         self.assertLess(loop_peak(np.stack([wave(1600, k) for k in range(3)], 1)), 0.3)
@@ -57,7 +58,7 @@ class Measures(unittest.TestCase):
 class Reading(unittest.TestCase):
     def test_the_probe_reads_drawn_frames_of_an_unseen_avatar_in_any_pose(self):
         avatar = Avatar(random_spec(HELD_OUT_SEED))
-        probe, rig = Probe(avatar, 1, count=160), lesson(99, 60)
+        probe, rig = Probe(avatar, 1, count=160), training_rigs(99, 60)
         read = probe.read(halved_yuv(np.stack([to_i420(avatar.draw(row)) for row in rig])), rig)
         for column, least in enumerate((0.9, 0.75, 0.9)):
             self.assertGreater(correlation(read[:, column], drawn(rig)[:, column]), least)

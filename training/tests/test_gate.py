@@ -1,23 +1,24 @@
-"""What judges the decoder: the mouth probe, the gate, facts about latents, the linear autoencoder."""
+"""The evaluation of the decoder: the mouth probe, the gate, facts about latents, the linear autoencoder."""
 
 import unittest
 
 import numpy as np
 import torch
 
-from talkmesh_nano.avatars import designed
-from talkmesh_nano.decoder_data import random_mouth, random_pose
-from talkmesh_nano.decoder_probe import MouthProbe, targets
-from talkmesh_nano.eval_decoder import correlation, failures, gate_table
-from talkmesh_nano.eval_latent import latent_facts
-from talkmesh_nano.eval_linear import patches, pictures
-from talkmesh_nano.export_decoder import motion_tracks
-from talkmesh_nano.render import Avatar
-from talkmesh_nano.rig import INDEX, NEUTRAL
+from talkmesh_nano.baselines.linear import patches, pictures
+from talkmesh_nano.decoder.data import random_mouth, random_pose
+from talkmesh_nano.decoder.export import motion_tracks
+from talkmesh_nano.evaluate.decoder import failures, gate_table
+from talkmesh_nano.evaluate.latents import latent_facts
+from talkmesh_nano.evaluate.measures import correlation
+from talkmesh_nano.evaluate.mouth_probe import MouthProbe, targets
+from talkmesh_nano.motion.rig import INDEX, NEUTRAL
+from talkmesh_nano.render.avatar import Avatar
+from talkmesh_nano.render.avatars import designed
 
 
 class ProbeTest(unittest.TestCase):
-    def test_it_reads_drawn_mouths_and_not_the_pose_it_is_told(self) -> None:
+    def test_the_probe_reads_the_drawn_mouth_and_not_the_given_pose(self) -> None:
         torch.set_num_threads(1)
         avatar, rng = Avatar(designed("kofi")), np.random.default_rng(9)
         probe = MouthProbe(avatar, count=90)
@@ -36,7 +37,7 @@ class ProbeTest(unittest.TestCase):
 class GateTest(unittest.TestCase):
     good = {"mouth_gain": 4.1, "opening": 0.96, "width": 0.95, "blink_change": 0.9, "flicker_ratio": 1.2, "whole_psnr": 28.5}
 
-    def test_it_names_what_is_missed(self) -> None:
+    def test_failures_name_the_missed_limits(self) -> None:
         self.assertEqual(failures(self.good), [])
         bad = {**self.good, "mouth_gain": 3.9, "flicker_ratio": 1.31}
         self.assertEqual(failures(bad), ["mouth_gain", "flicker_ratio"])
@@ -47,14 +48,14 @@ class GateTest(unittest.TestCase):
 
 class LatentTest(unittest.TestCase):
     def test_dead_and_wild_numbers_are_found(self) -> None:
-        lively = latent_facts(motion_tracks(4, 6, 800))
+        moving = latent_facts(motion_tracks(4, 6, 800))
         still = [np.tile(NEUTRAL, (400, 1)) + 1e-5 * np.random.default_rng(1).normal(size=(400, 15)).astype(np.float32)]
         self.assertEqual(latent_facts(still)["dead_channels"], 32)
-        self.assertLess(lively["dead_channels"], 17)
-        self.assertGreater(lively["correlation_of_neighbours_first_component"]["pose"], 0.8)
+        self.assertLess(moving["dead_channels"], 17)
+        self.assertGreater(moving["correlation_of_neighbours_first_component"]["pose"], 0.8)
         wild = motion_tracks(4, 1, 400)
         wild[0][::7, INDEX["yaw"]] = 40
-        self.assertGreater(latent_facts(wild)["beyond_4"], lively["beyond_4"])
+        self.assertGreater(latent_facts(wild)["beyond_4"], moving["beyond_4"])
 
 
 class LinearTest(unittest.TestCase):

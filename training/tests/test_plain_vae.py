@@ -1,4 +1,4 @@
-"""The plain VAE: starts as the linear optimum, looks at nothing to come, and its training learns and is judged."""
+"""The plain VAE: starts as the linear optimum, uses no later frame, and its training learns and is evaluated."""
 
 import tempfile
 import unittest
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from talkmesh_nano.eval_linear import patches, principal
-from talkmesh_nano.plain_vae import NUMBERS, PlainVae, with_past
-from talkmesh_nano.train_plain_vae import UNSEEN, Clips, picture_loss, trained, vae_trainer
+from talkmesh_nano.baselines.linear import patches, principal
+from talkmesh_nano.baselines.plain_vae import NUMBERS, PlainVae, with_past
+from talkmesh_nano.baselines.train_plain_vae import UNSEEN, Clips, picture_loss, trained, vae_trainer
 
 
 class PlainVaeTest(unittest.TestCase):
@@ -29,7 +29,7 @@ class PlainVaeTest(unittest.TestCase):
             torch.testing.assert_close(net.decoder(first)[:, :8], net.decoder(second)[:, :8])
         self.assertEqual(with_past(first)[0, :NUMBERS].abs().max().item(), 0)
 
-    def test_its_start_is_the_linear_optimum(self) -> None:
+    def test_it_starts_at_the_linear_optimum(self) -> None:
         rng = np.random.default_rng(3)
         modes = rng.normal(size=(4, 24 * 64)) * 12
         rows = 128 + rng.normal(size=(2048, 4)) @ modes
@@ -59,7 +59,7 @@ class PlainVaeTest(unittest.TestCase):
             losses.append(loss.item())
         self.assertLess(losses[-1], losses[0])
 
-    def test_it_trains_for_its_cpu_time_and_goes_on_with_more(self) -> None:
+    def test_it_trains_for_its_cpu_time_and_resumes_with_more(self) -> None:
         rng = np.random.default_rng(7)
         clips, landmarks = rng.integers(0, 256, (UNSEEN + 1, 8, 6, 128, 128), dtype=np.uint8), np.full((UNSEEN + 1, 3, 2), 64.0)
         with tempfile.TemporaryDirectory() as folder:

@@ -6,35 +6,20 @@ import unittest
 import numpy as np
 import torch
 
-from talkmesh_nano.avatars import random_spec
-from talkmesh_nano.portrait import OUTPUTS, PortraitGraph, expected_places
-from talkmesh_nano.portrait_config import load, smoke
-from talkmesh_nano.portrait_data import Portraits, portrait, write_shard
-from talkmesh_nano.portrait_scenes import KINDS, SIDE, WITH_LANDMARKS, Scenes
-from talkmesh_nano.render import Avatar
-from talkmesh_nano.rig import INDEX, NEUTRAL
-from talkmesh_nano.train_portrait import Trainer, averaged
+from support import SmokeDataCase, changed
+
+from talkmesh_nano.motion.rig import NEUTRAL
+from talkmesh_nano.portrait.config import load, smoke
+from talkmesh_nano.portrait.data import Portraits, portrait, write_shard
+from talkmesh_nano.portrait.net import OUTPUTS, PortraitGraph, expected_places
+from talkmesh_nano.portrait.scenes import KINDS, SIDE, WITH_LANDMARKS, Scenes
+from talkmesh_nano.portrait.train import Trainer, averaged
+from talkmesh_nano.render.avatar import Avatar
+from talkmesh_nano.render.avatars import random_spec
 
 
-def changed(**numbers: float) -> np.ndarray:
-    rig = NEUTRAL.copy()
-    for name, value in numbers.items():
-        rig[INDEX[name]] = value
-    return rig
-
-
-class PortraitTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        torch.set_num_threads(1)
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.config = smoke(cls.folder.name)
-        for shard in (-1, 0):
-            write_shard(cls.config, shard)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.folder.cleanup()
+class PortraitTest(SmokeDataCase):
+    smoke, write_shard = staticmethod(smoke), staticmethod(write_shard)
 
     def test_neutral_landmarks_are_the_avatars_own(self) -> None:
         avatar = Avatar(random_spec(31))
@@ -67,7 +52,7 @@ class PortraitTest(unittest.TestCase):
 
     def test_training_runs_saves_and_resumes(self) -> None:
         Trainer(self.config).run()
-        longer = smoke(self.folder.name)
+        longer = smoke(self.temporary.name)
         longer.steps = 5
         again = Trainer(longer)
         again.resume()
@@ -81,8 +66,8 @@ class PortraitTest(unittest.TestCase):
         self.assertAlmostEqual(float(outputs["kinds"].sum()), 1.0, places=4)
         self.assertEqual(outputs["distance"].shape, ())
 
-    def test_shards_are_needed_and_settings_known(self) -> None:
-        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(FileNotFoundError, "portrait_data"):
+    def test_missing_shards_and_unknown_settings_are_errors(self) -> None:
+        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(FileNotFoundError, "portrait.data"):
             Portraits(smoke(folder))
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             file.write('{"stepps": 3}')

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from talkmesh_nano.decoder_config import smoke
-from talkmesh_nano.export_decoder import build_graphs, export_graphs
-from talkmesh_nano.quantize_decoder import Constants, convolutions, quantised, quantised_weights, scale_of
+from talkmesh_nano.decoder.config import smoke
+from talkmesh_nano.decoder.export import build_graphs, export_graphs
+from talkmesh_nano.decoder.quantize import Constants, convolutions, quantised, quantised_weights, scale_of
 
 
 class NumbersTest(unittest.TestCase):

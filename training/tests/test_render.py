@@ -5,18 +5,13 @@ import unittest
 import numpy as np
 import torch
 
-from talkmesh_nano.avatars import DESIGNED, designed, random_spec
-from talkmesh_nano.decoder_stages import posed_picture, warp
-from talkmesh_nano.render import Avatar, premultiplied
-from talkmesh_nano.render_pose import MARGIN, true_flow
-from talkmesh_nano.rig import INDEX, NEUTRAL
+from support import changed
 
-
-def changed(**numbers: float) -> np.ndarray:
-    rig = NEUTRAL.copy()
-    for name, value in numbers.items():
-        rig[INDEX[name]] = value
-    return rig
+from talkmesh_nano.decoder.stages import posed_picture, warp
+from talkmesh_nano.motion.rig import NEUTRAL
+from talkmesh_nano.render.avatar import Avatar, premultiplied
+from talkmesh_nano.render.avatars import DESIGNED, designed, random_spec
+from talkmesh_nano.render.pose import MARGIN, true_flow
 
 
 class RenderTest(unittest.TestCase):
@@ -33,7 +28,7 @@ class RenderTest(unittest.TestCase):
 
     def test_unknown_avatar_names_the_known_ones(self) -> None:
         with self.assertRaisesRegex(KeyError, "mia"):
-            designed("nobody")
+            designed("unknown")
 
     def test_seed_decides_the_picture(self) -> None:
         self.assertEqual(random_spec(7), random_spec(7))

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import torch
 
-from talkmesh_nano.audio_encoder import AudioEncoder
-from talkmesh_nano.common import load_score, load_weights
-from talkmesh_nano.export_score import main as export
-from talkmesh_nano.onnx_files import stored_weights
-from talkmesh_nano.restore_score import fit_head
-from talkmesh_nano.safetensors import read_safetensors
+from talkmesh_nano.export.onnx_files import stored_weights
+from talkmesh_nano.export.safetensors import read_safetensors
+from talkmesh_nano.runs.run import load_score, load_weights
+from talkmesh_nano.score.audio_encoder import AudioEncoder
+from talkmesh_nano.score.export import main as export
+from talkmesh_nano.score.restore import fit_head
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,12 +33,12 @@ class RestoreTest(unittest.TestCase):
         self.folder = Path(folder.name)
 
     def restore(self, model):
-        command = [sys.executable, "-m", "talkmesh_nano.restore_score", "--model", model, "--out", self.folder]
+        command = [sys.executable, "-m", "talkmesh_nano.score.restore", "--model", model, "--out", self.folder]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
     def test_a_shipped_model_goes_through_checkpoints_unchanged(self):
         self.assertEqual(self.restore(SHIPPED).returncode, 0)
-        options = ["export_score", "--encoder", f"{self.folder}/audio.pt", "--score", f"{self.folder}/score.pt", "--out", f"{self.folder}/again", "--check", f"{self.folder}/c"]
+        options = ["score.export", "--encoder", f"{self.folder}/audio.pt", "--score", f"{self.folder}/score.pt", "--out", f"{self.folder}/again", "--check", f"{self.folder}/c"]
         given, sys.argv = sys.argv, options
         try:
             export()
@@ -52,7 +52,7 @@ class RestoreTest(unittest.TestCase):
         facts, manifest = (json.loads(path.read_text()) for path in (self.folder / "again" / "score.json", SHIPPED / "model.json"))
         self.assertEqual(facts["score"], manifest["score"])
 
-    def test_training_takes_it_up(self):
+    def test_training_continues_from_restored_checkpoints(self):
         self.restore(SHIPPED)
         score, state = load_score(self.folder / "score.pt")
         manifest = json.loads((SHIPPED / "model.json").read_text())
@@ -64,7 +64,7 @@ class RestoreTest(unittest.TestCase):
         self.assertTrue(torch.equal(encoder.head.weight, before))
         self.assertFalse(torch.equal(encoder.stem.weight, AudioEncoder().stem.weight))
 
-    def test_the_reading_of_mouth_shapes_is_fitted_again(self):
+    def test_the_linear_layer_for_mouth_shapes_is_fitted_again(self):
         encoder = AudioEncoder().eval()
 
         class Loud:
@@ -79,10 +79,10 @@ class RestoreTest(unittest.TestCase):
         fit_head(encoder, Loud(), batches=1)
         with torch.no_grad():
             pcm, mouth, _ = Loud().windows([np.random.default_rng(k) for k in range(12)])
-            said = encoder.read(encoder(torch.from_numpy(pcm)))[0].numpy()
-        self.assertGreater(np.corrcoef(said.ravel(), mouth.ravel())[0, 1], 0.95)
+            read = encoder.read(encoder(torch.from_numpy(pcm)))[0].numpy()
+        self.assertGreater(np.corrcoef(read.ravel(), mouth.ravel())[0, 1], 0.95)
 
-    def test_a_folder_that_is_no_model_is_named(self):
+    def test_the_error_names_a_folder_without_a_model(self):
         (self.folder / "audio.onnx").write_bytes((SHIPPED / "audio.onnx").read_bytes())
         done = self.restore(self.folder)
         self.assertNotEqual(done.returncode, 0)

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from test_mind import lively_score
+from test_score import random_score
 
-from talkmesh_nano.common import load_score
-from talkmesh_nano.decoder_config import load
-from talkmesh_nano.decoder_graph import DECODER_INPUTS, REFERENCE_OUTPUTS, STATE_SHAPE
-from talkmesh_nano.distill import Matching
-from talkmesh_nano.export_decoder import build_graphs
-from talkmesh_nano.flow import SCHEDULES, TEACHER_TIMES, sample
-from talkmesh_nano.motion import rig_track
-from talkmesh_nano.rig import encode_rig
-from talkmesh_nano.score import Score
-from talkmesh_nano.sequences import Batch, Sequences, teacher_view
-from talkmesh_nano.spread import Spread
+from talkmesh_nano.dataset.sequences import Batch, Sequences, teacher_view
+from talkmesh_nano.decoder.config import load
+from talkmesh_nano.decoder.export import build_graphs
+from talkmesh_nano.decoder.graph import DECODER_INPUTS, REFERENCE_OUTPUTS, STATE_SHAPE
+from talkmesh_nano.motion.rig import encode_rig
+from talkmesh_nano.motion.tracks import rig_track
+from talkmesh_nano.runs.run import load_score
+from talkmesh_nano.score.distill import Matching
+from talkmesh_nano.score.flow import SCHEDULES, TEACHER_TIMES, sample
+from talkmesh_nano.score.model import Score
+from talkmesh_nano.score.spread import Spread
 
 torch.set_num_threads(1)
 SETTINGS = {
@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 def material(folder):
-    """A shard of moving faces with noise for ears: what the stages read, without a synthesiser."""
+    """A shard of moving faces with noise as audio tokens: what the stages read, without a synthesiser."""
     rng = np.random.default_rng(2)
     shard = Path(folder) / "train1"
     shard.mkdir()
@@ -48,7 +48,7 @@ def train(stage, folder, out, *options, **changed):
     """Runs a stage as a user would; returns (model, checkpoint, last line of the curve)."""
     config = Path(folder) / f"{out}.json"
     config.write_text(json.dumps({**SETTINGS, **changed}))
-    command = [sys.executable, "-m", "talkmesh_nano.train_score", stage, "--config", config, "--data", folder, "--out", Path(folder) / out, *options]
+    command = [sys.executable, "-m", "talkmesh_nano.score.train", stage, "--config", config, "--data", folder, "--out", Path(folder) / out, *options]
     environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, env=environment, timeout=400)
     if done.returncode:
@@ -95,7 +95,7 @@ class StagesTest(unittest.TestCase):
         _, state, line = train("distill", name, "c7s4", *base, *size, "--steps", "3", "--resume", bidirectional=False)
         self.assertEqual((state["step"], line["step"]), (3, 3))
 
-    def test_chunks_of_seven_and_of_three_tell_the_same_story(self):
+    def test_chunks_of_seven_and_of_three_hold_the_same_latents(self):
         batch = Sequences(self.folder.name, latents=21, frames=7).draw([np.random.default_rng(5)])
         three = Sequences(self.folder.name, latents=21).draw([np.random.default_rng(5)])
         self.assertEqual(tuple(batch.x0.shape), (1, 4, 7, 8, 2, 2))
@@ -109,7 +109,7 @@ class StagesTest(unittest.TestCase):
 
 class PartsTest(unittest.TestCase):
     def test_activation_checkpointing_keeps_less_and_changes_nothing(self):
-        model, kept, grads = lively_score().train(), [], []
+        model, kept, grads = random_score().train(), [], []
         x, audio, t = torch.randn(2, 5, 3, 8, 2, 2), torch.randn(2, 5, 3, 4, 128), torch.tensor([0.3, 0.8])
         for model.checkpointing in (False, True):
             size = []
@@ -134,17 +134,17 @@ class PartsTest(unittest.TestCase):
         self.assertLess(ends[1], 0.92)
         self.assertTrue(all(t in TEACHER_TIMES for times in SCHEDULES.values() for t in times))
 
-    def test_spread_pulls_a_calm_student_towards_the_data(self):
+    def test_spread_pulls_a_student_with_little_motion_towards_the_data(self):
         rng = np.random.default_rng(4)
         rigs = np.stack([rig_track(rng, np.zeros((600, 4), np.float32), np.zeros(600, np.float32)) for _ in range(6)])
-        lively = torch.from_numpy(encode_rig(rigs.reshape(-1, 15))).reshape(6, 50, 3, 8, 2, 2)
-        calm = (lively * 0.5).requires_grad_()
-        loss = Spread(rigs).loss(calm)
-        self.assertLess(Spread(rigs).loss(lively), 0.1 * loss)
+        full = torch.from_numpy(encode_rig(rigs.reshape(-1, 15))).reshape(6, 50, 3, 8, 2, 2)
+        reduced = (full * 0.5).requires_grad_()
+        loss = Spread(rigs).loss(reduced)
+        self.assertLess(Spread(rigs).loss(full), 0.1 * loss)
         loss.backward()
         # the gradient descends away from rest, and leaves the mouth alone
-        self.assertLess((calm.grad * calm).sum(), 0)
-        self.assertEqual(calm.grad[..., 0, :].abs().max(), 0)
+        self.assertLess((reduced.grad * reduced).sum(), 0)
+        self.assertEqual(reduced.grad[..., 0, :].abs().max(), 0)
 
     def test_the_decoder_draws_the_same_in_chunks_of_seven(self):
         graphs = {f: build_graphs(load(None), trained=False, latent_frames=f) for f in (3, 7)}
@@ -173,7 +173,7 @@ class PartsTest(unittest.TestCase):
         with torch.no_grad():
             matching.fake.leave.bias += 1.0
         matching.direction(batch, made, [np.random.default_rng(k) for k in (1, 2)])[0].backward()
-        # the fake score says "more", so less is wanted; the mouth is left alone
+        # the fake score predicts "more", so less is wanted; the mouth is left alone
         self.assertGreater(made.grad[..., 1, :].min(), 0)
         self.assertEqual(made.grad[..., 0, :].abs().max(), 0)
 

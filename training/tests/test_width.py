@@ -5,14 +5,14 @@ import unittest
 import numpy as np
 import torch
 
-from talkmesh_nano.avatars import DESIGNED, designed
-from talkmesh_nano.budget import Budget
-from talkmesh_nano.decoder_config import DecoderConfig
-from talkmesh_nano.decoder_data import MOUTH_NUMBERS, SWING_OPENINGS, columns, patch_box, width_swing
-from talkmesh_nano.decoder_pixels import pack, to_float
-from talkmesh_nano.decoder_stages import Focus, swing_at, width_loss
-from talkmesh_nano.render import Avatar
-from talkmesh_nano.rig import NEUTRAL
+from talkmesh_nano.decoder.config import DecoderConfig
+from talkmesh_nano.decoder.data import MOUTH_NUMBERS, SWING_OPENINGS, columns, patch_box, width_swing
+from talkmesh_nano.decoder.pixels import pack, to_float
+from talkmesh_nano.decoder.stages import Focus, swing_at, width_loss
+from talkmesh_nano.motion.rig import NEUTRAL
+from talkmesh_nano.render.avatar import Avatar
+from talkmesh_nano.render.avatars import DESIGNED, designed
+from talkmesh_nano.runs.budget import Budget
 
 
 def wide_where_narrow_was_asked(id: str) -> float:

@@ -1,0 +1,1 @@
+"""Plain autoencoders that are measured as the decoder is, for comparison."""

@@ -1,0 +1,1 @@
+"""Cached stretches of speech with motion, and the training sequences cut from them."""

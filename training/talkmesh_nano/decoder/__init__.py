@@ -1,0 +1,1 @@
+"""The decoder: motion latents and a reference picture in, video frames out."""

@@ -1,0 +1,1 @@
+"""The face rig, its codec to motion latents, and motion tracks that follow speech."""

@@ -1,0 +1,1 @@
+"""An experimental encoder from pixels back to motion latents; it does not ship."""

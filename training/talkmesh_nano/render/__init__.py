@@ -1,0 +1,1 @@
+"""Avatars and their frames, drawn in layers; the renderer also knows the true flow and landmarks."""

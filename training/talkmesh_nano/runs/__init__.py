@@ -1,0 +1,1 @@
+"""How a training run goes: arguments, devices, ranks, budgets, curves and checkpoints."""

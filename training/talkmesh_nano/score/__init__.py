@@ -1,0 +1,1 @@
+"""The audio encoder and the score model: audio in, motion latents out."""

@@ -1,0 +1,83 @@
+"""Stages of the score model: python -m talkmesh_nano.score.train STAGE --data DIR --out DIR [--init CKPT] ...
+
+warmup   bidirectional (a chunk also sees the next), motion without audio, all layers
+audio    the new audio layers on top, everything else frozen: with the layers below, the teacher of stage 3
+causal   sparse causal attention, all layers, flow matching: where a student starts, at its chunk size (--frames)
+distill  stage 3: the causal student of --student-steps (--init), by DMD with the bidirectional teacher (--teacher) and regression
+"""
+import sys
+
+import torch
+
+from ..dataset.sequences import Sequences, component_weights
+from ..runs.run import Run, arguments, load_score, load_weights
+from ..sizes import CHUNK_SIZES, LATENT_FRAMES
+from .distill import Distiller
+from .flow import SCHEDULES, flow_loss
+from .model import Score, ScoreConfig
+
+STAGES = ("warmup", "audio", "causal", "distill")
+
+
+def options(parser):
+    parser.add_argument("--frames", type=int, default=LATENT_FRAMES, choices=CHUNK_SIZES, help="latent frames in a chunk (causal, distill)")
+    parser.add_argument("--student-steps", type=int, choices=sorted(SCHEDULES), help="distill: denoising steps of the student")
+    parser.add_argument("--teacher", help="distill: checkpoint of the bidirectional teacher")
+    parser.add_argument("--checkpointing", action="store_true", help="compute activations again in the backward pass: less memory, more time")
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1] not in STAGES:
+        raise SystemExit(__doc__)
+    stage = sys.argv.pop(1)
+    args = arguments(__doc__, f"configs/{stage}.json", options)
+    if not args.init and stage != "warmup":
+        raise SystemExit(f"{stage} starts from the stage before: give --init")
+    if stage in ("warmup", "audio") and args.frames != LATENT_FRAMES:
+        raise SystemExit(f"the bidirectional stages use chunks of {LATENT_FRAMES}; students of every size are matched to that teacher")
+    settings = args.settings
+    if args.student_steps:
+        settings["student_steps"] = args.student_steps
+    data = Sequences(args.data, audio=stage != "warmup", latents=settings["latents"], frames=args.frames, device=args.device)
+    model = Score(ScoreConfig(frames=args.frames))
+    model.checkpointing = args.checkpointing
+    if args.init:
+        load_weights(model, args.init)
+    trained = set(model.audio_parameters()) if stage == "audio" else {n for n, _ in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+    # --resume continues from the folder's checkpoint
+    run = Run(args, model, [p for p in model.parameters() if p.requires_grad])
+    torch.manual_seed(args.seed + run.rank)
+    step = loss_of(stage, args, model, data, run)
+    while run.running():
+        loss, values = step()
+        run.update(loss, **values)
+        if run.step % 100 == 0:
+            data.refresh()
+            run.save()
+    run.save()
+    run.log(state_bytes=run.optimizer.state_bytes())
+
+
+def loss_of(stage, args, model, data, run):
+    """The function of one update's loss: () -> (loss, numbers for the curve)."""
+    batch = 2 if args.smoke else args.settings["batch"]
+    if stage == "distill":
+        if not args.teacher:
+            raise SystemExit("distill needs the bidirectional teacher: give --teacher")
+        teacher = load_score(args.teacher)[0].to(args.device)
+        distiller = Distiller(model, teacher, args.settings, data)
+        return lambda: distiller.loss(run, batch)
+    weights, look_ahead = component_weights().to(args.device), args.settings["bidirectional"]
+
+    def flow():
+        rngs = run.rngs(batch)
+        material = data.draw(rngs)
+        return flow_loss(model, material.x0, material.audio, rngs, weights, look_ahead, stage != "warmup")
+
+    return flow
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Synthetic speech with phoneme times, and what a room and a microphone do to it."""
