@@ -1,7 +1,7 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|mind|plans|loads|simulate|check|soak|handover ...]`: what this machine does, as tables or JSON. Ratios are against the first row or the
- * baseline of the same run; absolute times are this machine's, now. `mind` compares with PyTorch; it and what follows run
- * only when named.
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
+ * and the ones after it run only when named.
  */
 import { loadModel, openTimeline } from '@talkmesh/inference';
 import { installTools } from '../support/tools.js';
@@ -10,18 +10,30 @@ import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
 import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
-import { measureMind } from './mind.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
+import { measureProviders } from './providers.js';
 import { reportScale } from './scale-report.js';
+import { measureScoreTraining } from './score-training.js';
 import { loadRows, measureLoads, predictionRows } from './sessions.js';
 import { checkSimulation } from './simulation/check.js';
 import { runSoak, soakTables } from './soak.js';
+import { measureStartup } from './startup.js';
 import { formatTable, type Row } from './table.js';
 
 const PARTS = ['hops', 'chunks', 'calls', 'compile'] as const;
 type Part = (typeof PARTS)[number];
-/** Run only when named: they take long, or need more than the mesh. */
-const BY_NAME = ['mind', 'plans', 'loads', 'simulate', 'check', 'soak', 'handover'] as const;
+/** These run only when named, because they take long or need more than the mesh. */
+const BY_NAME = [
+  'score-training',
+  'plans',
+  'loads',
+  'simulate',
+  'check',
+  'soak',
+  'handover',
+  'startup',
+  'providers',
+] as const;
 const SOAK_MINUTES = 60;
 
 const args = process.argv.slice(2);
@@ -33,6 +45,9 @@ function numberOf(name: string): number | undefined {
   const at = args.indexOf(name);
   return at < 0 ? undefined : Number(args[at + 1]);
 }
+/** `--provider webgpu,cuda:0` */
+const providersOf = (all: readonly string[]): string[] =>
+  all.includes('--provider') ? (all[all.indexOf('--provider') + 1] ?? '').split(',') : ['webgpu'];
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 await installTools(say);
@@ -42,19 +57,21 @@ const { chunkMs } = model.geometry;
 const tables: Record<string, readonly Row[]> = {};
 const titles: Record<string, string> = {
   hops: 'Hops over NATS, one message in flight',
-  chunks: `One chunk (${chunkMs} ms of video), no mesh around it`,
+  chunks: `One chunk (${chunkMs} ms of video), without the mesh`,
   compile: 'Graph compiler, one denoising pass on one thread; ratios of processor time',
-  mind: 'One chunk on one thread, against PyTorch',
+  'score-training': 'One chunk on one thread, against PyTorch',
   plans: plansTitle(model.manifest.name),
   plansWide: plansTitle('random weights, 192 tokens, 4 steps'),
   sessions: 'Whole mesh, talks of 20 s at once, unpaced',
   stages: 'Stages of the first row',
-  loads: 'Calls at real speed, more than admission lets in',
+  loads: 'Calls at real speed, more than admission accepts',
   predictions: 'The simulation against the same calls',
   capacity: 'What one worker pair holds (simulation)',
-  check: 'The simulation against real services, chunks that wait instead of work',
+  check: 'The simulation against real services, chunks that wait instead of computing',
   scale: 'Many calls (simulation and arithmetic)',
-  handover: 'kill -9 in the middle of speech, another worker goes on',
+  handover: 'kill -9 in the middle of speech, another worker takes over',
+  startup: 'Start of each service alone until it is ready, with its child processes; medians',
+  providers: 'Ways to compute: one chunk, float32, one thread; without a GPU, WebGPU runs on SwiftShader',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
 };
@@ -62,7 +79,7 @@ if (wanted.has('hops')) tables['hops'] = await measureHops(chunkMs, width, heigh
 if (wanted.has('chunks')) tables['chunks'] = await measureChunks(model);
 if (wanted.has('calls')) Object.assign(tables, await measureCalls(model));
 if (wanted.has('compile')) tables['compile'] = await measureCompile(model);
-if (args.includes('mind')) tables['mind'] = await measureMind(model);
+if (args.includes('score-training')) tables['score-training'] = await measureScoreTraining(model);
 if (args.includes('loads')) {
   const loads = await measureLoads(model);
   Object.assign(tables, { loads: loadRows(loads), predictions: predictionRows(loads, model) });
@@ -70,6 +87,8 @@ if (args.includes('loads')) {
 if (args.includes('simulate'))
   Object.assign(tables, reportScale(model, numberOf('--score-ms'), numberOf('--decode-ms')));
 if (args.includes('handover')) tables['handover'] = await measureHandover();
+if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
+if (args.includes('providers')) tables['providers'] = await measureProviders(model, providersOf(args));
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);

@@ -1,9 +1,9 @@
 import type { Model } from '@talkmesh/inference';
+import { until } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar } from '../support/nano.js';
 import { type RecordCall, rest, startRecordCall } from '../support/record-call.js';
 import { concatenate, speak } from '../support/speech.js';
-import { waitUntil } from '../support/waiting.js';
 import type { Row } from './table.js';
 
 const SECONDS = 20;
@@ -21,13 +21,13 @@ interface Run {
   readonly stats: Stats;
 }
 
-/** `sessions` talks of 20 s at the same time through a whole mesh, as fast as it goes. */
+/** `sessions` talks of 20 s at the same time through a whole mesh, without pacing. */
 async function runCalls(mesh: Mesh, pcm: Int16Array, frames: number, sessions: number): Promise<Run> {
   const begin = performance.now();
   const calls: RecordCall[] = await Promise.all(
     Array.from({ length: sessions }, () => startRecordCall(mesh, firstAvatar.id, pcm)),
   );
-  await waitUntil('all frames', () => calls.every((call) => call.frames() >= frames), 180_000);
+  await until('all frames', () => calls.every((call) => call.frames() >= frames), 180_000);
   const wallSeconds = (performance.now() - begin) / 1000;
   const [first] = calls;
   const answer = await rest<{ stages: Stats }>(mesh, 'GET', `/v1/sessions/${first?.sessionId}/stats`);

@@ -9,14 +9,14 @@ const KILLS_EACH = 5;
 
 interface Sample {
   readonly detectMs: number;
-  readonly resumeMs: number;
+  readonly takeOverMs: number;
   readonly firstMs: number;
   readonly gapFrames: number;
 }
 
-/** kill -9 of the score and of the decoder worker of fresh calls in the middle of speech: what each part of the hand-over takes. */
+/** Kills the score and the decoder worker of fresh calls in the middle of speech, and measures each part of the hand-over. */
 export async function measureHandover(): Promise<Row[]> {
-  const speech = speak('One two three four five six seven eight nine ten, and nobody who listens will ever know.');
+  const speech = speak('One two three four five six seven eight nine ten, and no one who listens will ever know.');
   const mesh = await startMesh({
     quiet: true,
     replicas: { 'score-model': 2, 'vae-decode': 2 },
@@ -53,7 +53,7 @@ async function killOnce(spoken: SpokenCall, service: 'score-model' | 'vae-decode
   const first = tap.inOrder().find(isNew);
   return {
     detectMs: event.atMs - killedAtMs - event.tookMs,
-    resumeMs: event.tookMs,
+    takeOverMs: event.tookMs,
     firstMs: (first?.atMs ?? Number.NaN) - killedAtMs,
     gapFrames: call.longestGapFrom(fromTick),
   };
@@ -66,8 +66,8 @@ function rowOf(service: string, samples: readonly Sample[]): Row {
     calls: samples.length,
     'detected p50 ms': median(of('detectMs')),
     'p95 ': percentile(of('detectMs'), 0.95),
-    'placed and resumed p50 ms': median(of('resumeMs')),
-    'p95  ': percentile(of('resumeMs'), 0.95),
+    'placed and taken over p50 ms': median(of('takeOverMs')),
+    'p95  ': percentile(of('takeOverMs'), 0.95),
     'first new frame p50 ms': median(of('firstMs')),
     'p95   ': percentile(of('firstMs'), 0.95),
     'gap p95 frames': percentile(of('gapFrames'), 0.95),

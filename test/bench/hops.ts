@@ -62,7 +62,7 @@ async function way(hop: Hop, sessionId: string, url: string, retained: boolean) 
 
 /**
  * Time from publish to the subscriber's handler through a real nats-server, one message in flight; a copy in memory is the baseline.
- * In turns with a second server that retains what calls need to go on elsewhere: streams without retention show the noise.
+ * Rounds alternate with a second server that retains what a takeover needs. The streams that are not retained show the noise.
  */
 export async function measureHops(chunkMs: number, width: number, height: number): Promise<Row[]> {
   await using server = await startNatsServer();

@@ -2,16 +2,16 @@ import { type Model, sessionStateBytes } from '@talkmesh/inference';
 import { capacityRows, fourteenBillion, measuredShape, scaleRows } from './simulate.js';
 import type { Row } from './table.js';
 
-/** A chunk of the model that ships on one thread of a quiet two-core machine, as `bench chunks` tells; milliseconds. */
+/** A chunk of the model that ships on one thread of a quiet two-core machine, as `bench chunks` prints it; milliseconds. */
 const QUIET = { score: 11, decode: 92 } as const;
 /** p95 over median on the same machine. */
 const SPREAD = 1.2;
-/** What the score service keeps: its lead at most, and what is on its way. */
+/** Chunks that the score service keeps: its largest lead and those under way. */
 const KEPT_CHUNKS = 11;
 /** A lead of three chunks, and one: enough to roll back everything that has not been seen. */
 const FEWEST_KEPT_CHUNKS = 4;
 
-/** @param scoreMs, decodeMs medians of one chunk, as `bench chunks` tells them here */
+/** @param scoreMs, decodeMs medians of one chunk, as `bench chunks` prints them on this machine */
 export function reportScale(
   model: Model,
   scoreMs: number = QUIET.score,

@@ -1,20 +1,21 @@
-/** What 1 to K calls at real speed do to each other on this machine: times of chunks, late, degraded. */
+/** 1 to K calls at real speed on this machine: times of chunks, late and degraded chunks. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Model } from '@talkmesh/inference';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { rest } from '../support/record-call.js';
+import { seededRandom } from '../support/seeded-random.js';
 import { readMetrics, type Samples, total } from '../support/service-metrics.js';
 import { speak } from '../support/speech.js';
-import { sleep } from '../support/waiting.js';
 import { type WatchCall, watchCall } from '../support/watch-call.js';
-import { drawTimes, type QueueResult, seededRandom, simulateQueues } from './simulation/queues.js';
+import { drawTimes, type QueueResult, simulateQueues } from './simulation/queues.js';
 import type { Row } from './table.js';
 
 const SECONDS = 25;
 const SETTLE_SECONDS = 5;
 const MOST = 4;
-/** As the services' settings have it: TALKMESH_DOWNSTREAM_MS. */
+/** The default of TALKMESH_DOWNSTREAM_MS. */
 const SCORE_DOWNSTREAM_MS = 80;
 const DECODE_DOWNSTREAM_MS = 20;
 const HOP_MS = { median: 0.5, p95: 2 } as const;
@@ -39,7 +40,7 @@ interface StageStats {
   readonly p95Ms: number;
 }
 
-/** Calls are not refused here: the table is to show what happens when they are too many. */
+/** Admission is switched off, because the table shows what happens with too many calls. */
 const OPEN_DOOR = {
   TALKMESH_CAPACITY: '64',
   TALKMESH_UTILISATION_MAX: '10',
@@ -47,7 +48,7 @@ const OPEN_DOOR = {
 };
 
 export interface LoadOptions {
-  /** Every denoising step waits so long more, milliseconds: a load whose chunks cost time, but not this machine's. */
+  /** Milliseconds that every denoising step waits in addition. Chunks then cost time, but no processor time. */
   readonly slowScoreMs?: number;
   readonly most?: number;
 }
@@ -172,11 +173,11 @@ export function loadRows(loads: readonly MeasuredLoad[]): Row[] {
     'x first row': load.chunkMs / first,
     'late %': 100 * load.lateShare,
     'degraded %': 100 * load.degradedShare,
-    'pictures waited for %': 100 * load.heldFramesShare,
+    'held frames %': 100 * load.heldFramesShare,
   }));
 }
 
-/** The simulation's word on the same loads, from the measured times of single chunks alone: what it adds is the waiting. */
+/** Predicts the same loads by simulation, from the measured times of single chunks. The simulation adds the waiting. */
 export function predict(load: MeasuredLoad, model: Model, seconds = 600): QueueResult {
   const random = seededRandom(load.sessions);
   return simulateQueues({

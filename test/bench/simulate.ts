@@ -3,7 +3,8 @@
  * numbers come from `bench sessions` on the machine at hand or from a file; those of large models are derived, and say so.
  */
 import { AUDIO_FRAME_MS, HEADER_BYTES, type ModelManifest, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { drawTimes, seededRandom, simulateQueues } from './simulation/queues.js';
+import { seededRandom } from '../support/seeded-random.js';
+import { drawTimes, simulateQueues } from './simulation/queues.js';
 import type { Row } from './table.js';
 
 /** A model and the devices that a worker of it has. */

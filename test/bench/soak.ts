@@ -1,19 +1,20 @@
-/** One call at real speed for a long time: does memory stay flat, do sound and picture stay together, are deadlines met? */
-import { readFileSync } from 'node:fs';
+/** One call at real speed for a long time: is memory constant, do audio and video stay in step, are deadlines met? */
+
 import { loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar } from '../support/nano.js';
+import { processUse } from '../support/process-tree.js';
 import { rest } from '../support/record-call.js';
 import { readMetrics, total } from '../support/service-metrics.js';
 import { speak } from '../support/speech.js';
 import { median } from '../support/statistics.js';
-import { sleep } from '../support/waiting.js';
 import { watchCall } from '../support/watch-call.js';
 import type { Row } from './table.js';
 
 export interface SoakOptions {
   readonly seconds: number;
-  /** Until nothing is allocated for the first time any more. */
+  /** Warm-up, until first-time allocations are over. */
   readonly warmUpSeconds: number;
   readonly everySeconds: number;
   readonly say?: (line: string) => void;
@@ -25,9 +26,9 @@ interface Look {
   readonly rss: Readonly<Record<string, number>>;
   readonly playedFrames: number;
   readonly heldFrames: number;
-  /** Sound that reached the viewer, seconds. */
+  /** Seconds of audio that reached the viewer. */
   readonly soundS: number;
-  /** Since the look before. */
+  /** Since the previous sample. */
   readonly skewMs: number;
   readonly load: number;
 }
@@ -37,13 +38,13 @@ export interface SoakReport {
   readonly memory: readonly Row[];
   /** All processes together, end against beginning after warm-up. */
   readonly memoryGrowth: number;
-  /** Wall minus what was played, pictures held included, end against beginning: milliseconds. */
+  /** Wall time minus playhead, held frames included, end against beginning: milliseconds. */
   readonly playheadDriftMs: number;
-  /** Wall minus sound at the viewer, end against beginning: milliseconds. */
+  /** Wall time minus audio at the viewer, end against beginning: milliseconds. */
   readonly soundDriftMs: number;
-  /** Between handing over picture and sound, mean of the first and of the last part: milliseconds. */
+  /** Milliseconds between handing over a video frame and its audio: means of the first and of the last part. */
   readonly skewMs: { readonly first: number; readonly last: number };
-  /** Share of pictures that were shown when they were due. */
+  /** Share of frames that were shown when they were due. */
   readonly framesOnTime: number;
   readonly chunks: Row;
   readonly load: number;
@@ -71,7 +72,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
       const { itemsOut = 0, late = 0 } = body.stages['webrtc-egress'] ?? {};
       const look: Look = {
         atS: (performance.now() - startMs) / 1000,
-        rss: Object.fromEntries(mesh.services.map(({ name, pid }) => [name, residentBytes(pid)])),
+        rss: Object.fromEntries(mesh.services.map(({ name, pid }) => [name, processUse(pid).residentBytes])),
         playedFrames: itemsOut,
         heldFrames: late,
         soundS: audioBlocks / 100,
@@ -98,7 +99,7 @@ interface Stats {
   readonly stages: Readonly<Record<string, { readonly itemsOut: number; readonly late: number }>>;
 }
 
-/** A sentence, a pause, another sentence, as people do. */
+/** Alternates sentences and pauses, as people do. */
 async function keepTalking(sayIt: (pcm: Int16Array) => Promise<void>, signal: AbortSignal): Promise<void> {
   const sentences = [
     'All the world is a stage, and all the men and women merely players.',
@@ -107,18 +108,6 @@ async function keepTalking(sayIt: (pcm: Int16Array) => Promise<void>, signal: Ab
   for (let turn = 0; !signal.aborted; turn++) {
     await sayIt(sentences[turn % sentences.length] as Int16Array);
     await sleep(2000 + 1500 * (turn % 3));
-  }
-}
-
-/** The process and its children: the WebRTC child belongs to its service. */
-function residentBytes(pid: number): number {
-  try {
-    const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    const below = children === '' ? [] : children.split(' ').map(Number);
-    return Number(kib ?? 0) * 1024 + below.reduce((sum, child) => sum + residentBytes(child), 0);
-  } catch {
-    return 0;
   }
 }
 
@@ -176,7 +165,7 @@ export function soakTables(report: SoakReport): { readonly soak: readonly Row[];
     'frames on time %': 100 * rest_.framesOnTime,
     'memory growth %': 100 * rest_.memoryGrowth,
     'playhead drift ms': rest_.playheadDriftMs,
-    'sound drift ms': rest_.soundDriftMs,
+    'audio drift ms': rest_.soundDriftMs,
     'skew first ms': skewMs.first,
     'skew last ms': skewMs.last,
     'machine load': rest_.load,

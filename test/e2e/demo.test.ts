@@ -1,10 +1,12 @@
-/** The demo, driven as a person would: pick an avatar, call, speak, be answered, type a line, hang up. */
+/** The demo page, operated as a user does: choose an avatar, call, speak, hear the answer, type a line, hang up. */
+
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { encodeWav } from '@talkmesh/media';
+import { until } from '@talkmesh/service-kit/testing';
 import type { Page } from 'playwright-core';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { type ProbeSample, readProbe, startProbe } from '../support/call-probe.js';
@@ -15,9 +17,8 @@ import { ROOMY } from '../support/roomy.js';
 import { concatenate, silence, speak } from '../support/speech.js';
 import { isWhole } from '../support/spoken-call.js';
 import { correlation, mean, percentile, smooth } from '../support/statistics.js';
-import { waitUntil } from '../support/waiting.js';
 
-/** Above what Opus makes of digital silence, far below any speech. */
+/** Audio level above which a sample counts as speech: above the noise that Opus decodes from silence, far below speech. */
 const HEARD = 0.01;
 const out = process.env['TALKMESH_SCREENSHOTS'] ?? join(tmpdir(), 'talkmesh-screenshots');
 
@@ -57,14 +58,17 @@ function fps(samples: readonly ProbeSample[]): number {
 }
 
 /**
- * Correlation of mouth and voice at the lag where it is best, and by how much the mouth leads there, milliseconds. The voice is looked at
- * inside WebAudio, the picture at its presentation: on a busy machine the browser itself sets them apart by more than a frame.
+ * Highest correlation of mouth and voice over all lags, and the lead of the mouth at that lag, milliseconds. The voice is measured in
+ * WebAudio and the mouth when a frame is presented; on a busy machine the browser alone shifts the two by more than a frame.
  */
 function lipSync(mouth: number[], voice: number[], frameMs: number): { lipsWithVoice: number; lipsLeadMs: number } {
-  const most = 12;
+  const maxLagFrames = 12;
   const at = (lag: number): number =>
-    correlation(mouth.slice(most - lag, mouth.length - most - lag), voice.slice(most, -most));
-  const lags = Array.from({ length: 2 * most + 1 }, (_, i) => i - most);
+    correlation(
+      mouth.slice(maxLagFrames - lag, mouth.length - maxLagFrames - lag),
+      voice.slice(maxLagFrames, -maxLagFrames),
+    );
+  const lags = Array.from({ length: 2 * maxLagFrames + 1 }, (_, i) => i - maxLagFrames);
   const best = lags.reduce((a, b) => (at(b) > at(a) ? b : a));
   return { lipsWithVoice: at(best), lipsLeadMs: best * frameMs };
 }
@@ -74,7 +78,7 @@ async function sessionsLeft(): Promise<number> {
   return ((await response.json()) as { sessions: unknown[] }).sessions.length;
 }
 
-/** Process that holds the one call's peer connection. */
+/** Process id of the egress worker that holds the peer connection of the only call. */
 async function egressOfTheCall(): Promise<number> {
   interface Placed {
     readonly sessions: readonly { readonly id: string }[];
@@ -86,7 +90,7 @@ async function egressOfTheCall(): Promise<number> {
   return mesh.services.find(({ instanceId }) => instanceId === placement['webrtc-egress'])?.pid ?? 0;
 }
 
-test('a caller is answered: video at 25 fps, a voice, lips that move with it and close', {
+test('the avatar answers a caller: video at 25 fps, speech, lips that move with the speech and close after it', {
   timeout: 120_000,
 }, async () => {
   const speech = speak('Hello there, how are you doing today? My mother makes wonderful apple pie.');
@@ -94,14 +98,14 @@ test('a caller is answered: video at 25 fps, a voice, lips that move with it and
   await using speaker = await openBrowser({ microphoneWav });
   await call(speaker.page, firstAvatar.id);
   await startProbe(speaker.page, mouthBox);
-  const look = (): Promise<ProbeSample[]> => readProbe(speaker.page);
+  const samplesSoFar = (): Promise<ProbeSample[]> => readProbe(speaker.page);
 
-  await waitUntil('the answer', async () => heard(await look()).length > 25, 40_000);
+  await until('the answer', async () => heard(await samplesSoFar()).length > 25, 40_000);
   await speaker.page.screenshot({ path: join(out, 'call-desktop.png') });
   const silentFor = (samples: ProbeSample[]): number => (samples.at(-1)?.t ?? 0) - (heard(samples).at(-1)?.t ?? 0);
-  await waitUntil('the end of the answer', async () => silentFor(await look()) > 3000, 40_000);
+  await until('the end of the answer', async () => silentFor(await samplesSoFar()) > 3000, 40_000);
 
-  const samples = await look();
+  const samples = await samplesSoFar();
   const [first, last] = [heard(samples)[0]?.t ?? 0, heard(samples).at(-1)?.t ?? 0];
   const speaking = samples.filter(({ t }) => t >= first && t <= last);
   const quiet = samples.filter(({ t }) => t > last + 800);
@@ -115,46 +119,50 @@ test('a caller is answered: video at 25 fps, a voice, lips that move with it and
     closed: mean(quiet.map((s) => s.mouth)),
   };
   writeFileSync(join(out, 'call.json'), JSON.stringify({ facts, samples }, null, 1));
-  const told = JSON.stringify(facts);
-  assert.ok(facts.fps >= 23, told);
-  assert.ok(Math.abs(facts.answerSeconds - facts.spokenSeconds) < 1.5, told);
-  assert.ok(facts.lipsWithVoice > 0.25, told);
-  assert.ok(facts.open > facts.closed + 0.02, told);
+  const details = JSON.stringify(facts);
+  assert.ok(facts.fps >= 23, details);
+  assert.ok(Math.abs(facts.answerSeconds - facts.spokenSeconds) < 1.5, details);
+  assert.ok(facts.lipsWithVoice > 0.25, details);
+  assert.ok(facts.open > facts.closed + 0.02, details);
 
   await speaker.page.getByTestId('hangup').click();
-  await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
+  await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
 });
 
-test('a caller pauses the avatar in the middle of a line: silence and a living picture, then the rest of the line', {
+test('a caller pauses the avatar in the middle of a line: it is silent while the video continues, then says the rest', {
   timeout: 120_000,
 }, async () => {
-  await using caller = await openBrowser({ microphoneWav: writeMicrophone('nobody', silence(120)) });
+  await using caller = await openBrowser({ microphoneWav: writeMicrophone('silent-caller', silence(120)) });
   const { page } = caller;
   await call(page, firstAvatar.id);
   await startProbe(page, mouthBox);
-  const look = (): Promise<ProbeSample[]> => readProbe(page);
+  const samplesSoFar = (): Promise<ProbeSample[]> => readProbe(page);
   const button = page.getByTestId('pause');
   await page.getByTestId('say-input').fill('One two three four five six seven eight nine ten eleven twelve thirteen.');
   await page.getByTestId('say-button').click();
-  await waitUntil('the line', async () => heard(await look()).length > 15, 40_000);
+  await until('the beginning of the line', async () => heard(await samplesSoFar()).length > 15, 40_000);
   await button.press('Enter');
-  await waitUntil('the pause', async () => (await button.getAttribute('aria-pressed')) === 'true', 10_000);
+  await until('the pause', async () => (await button.getAttribute('aria-pressed')) === 'true', 10_000);
   assert.equal((await button.textContent())?.trim(), 'Resume');
-  await waitUntil('silence', async () => heard((await look()).slice(-40)).length === 0, 20_000);
+  await until('silence', async () => heard((await samplesSoFar()).slice(-40)).length === 0, 20_000);
   await page.screenshot({ path: join(out, 'call-paused.png') });
-  const before = await look();
-  await waitUntil('pictures', async () => (await look()).length > before.length + 40, 20_000);
-  assert.equal(heard((await look()).slice(before.length)).length, 0, 'nothing is said in a pause');
+  const before = await samplesSoFar();
+  await until('more frames', async () => (await samplesSoFar()).length > before.length + 40, 20_000);
+  assert.equal(heard((await samplesSoFar()).slice(before.length)).length, 0, 'the avatar was heard during the pause');
   await button.press('Enter');
-  await waitUntil('the rest', async () => heard((await look()).slice(before.length)).length > 15, 20_000);
+  await until(
+    'the rest of the line',
+    async () => heard((await samplesSoFar()).slice(before.length)).length > 15,
+    20_000,
+  );
   assert.equal((await button.textContent())?.trim(), 'Pause');
-  await waitUntil('its end', async () => heard((await look()).slice(-60)).length === 0, 30_000);
-  assert.equal(await page.locator('#transcript .cut').count(), 0, 'the line was not cut');
+  await until('the end of the line', async () => heard((await samplesSoFar()).slice(-60)).length === 0, 30_000);
+  assert.equal(await page.locator('#transcript .cut').count(), 0, 'the transcript marks the line as interrupted');
   await page.getByTestId('hangup').click();
-  await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
+  await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
 });
 
-test('two callers at the same time hear their own avatar only; a closed tab releases its call', {
+test('two callers at the same time hear only their own avatar; closing a tab ends its session', {
   timeout: 120_000,
 }, async () => {
   const microphoneWav = writeMicrophone('silent', silence(120));
@@ -167,15 +175,15 @@ test('two callers at the same time hear their own avatar only; a closed tab rele
   }
   for (const [speaking, other] of [callers, [...callers].reverse()] as [Browser, Browser][]) {
     const before = heard(await readProbe(other.page)).length;
-    // Long enough that a browser which shows few pictures a second, two on one machine, hears it in some of them.
+    // Samples are taken per presented frame. Two browsers on one machine present few, so the line is long.
     const line =
       'Bubbles make me very happy, because they fly away and shine in every colour that there is under the sun.';
     await speaking.page.getByTestId('say-input').fill(line);
     await speaking.page.getByTestId('say-button').click();
     const start = heard(await readProbe(speaking.page)).length;
-    await waitUntil('the typed line', async () => heard(await readProbe(speaking.page)).length > start + 10, 30_000);
+    await until('the typed line', async () => heard(await readProbe(speaking.page)).length > start + 10, 30_000);
     assert.equal(heard(await readProbe(other.page)).length, before, 'the other caller heard it');
-    await waitUntil(
+    await until(
       'the end of the line',
       async () => heard((await readProbe(speaking.page)).slice(-60)).length === 0,
       30_000,
@@ -184,10 +192,10 @@ test('two callers at the same time hear their own avatar only; a closed tab rele
   await two.page.screenshot({ path: join(out, 'call-phone.png') });
   await one.page.getByTestId('hangup').click();
   await two.page.close();
-  await waitUntil('both sessions released', async () => (await sessionsLeft()) === 0, 30_000);
+  await until('both sessions to be released', async () => (await sessionsLeft()) === 0, 30_000);
 });
 
-test('an egress that is drained, then one that is killed: the page offers again, pictures and voice go on', {
+test('after an egress is drained, and after one is killed, the page reconnects and video and speech continue', {
   timeout: 180_000,
 }, async () => {
   const microphoneWav = writeMicrophone('quiet', silence(120));
@@ -195,7 +203,7 @@ test('an egress that is drained, then one that is killed: the page offers again,
   const { page } = caller;
   await call(page, firstAvatar.id);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    await waitUntil('all workers', () => isWhole(mesh), 90_000);
+    await until('all workers to be ready', () => isWhole(mesh), 90_000);
     const track = () =>
       page.evaluate(() => {
         const video = document.querySelector<HTMLVideoElement>('[data-testid=video]');
@@ -203,18 +211,18 @@ test('an egress that is drained, then one that is killed: the page offers again,
       });
     const before = await track();
     process.kill(await egressOfTheCall(), signal);
-    await waitUntil(`a new track after ${signal}`, async () => ![before, undefined].includes(await track()), 60_000);
+    await until(`a new track after ${signal}`, async () => ![before, undefined].includes(await track()), 60_000);
     await startProbe(page, mouthBox);
-    await waitUntil('pictures', async () => fps(await readProbe(page)) > 0, 30_000);
+    await until('more frames', async () => fps(await readProbe(page)) > 0, 30_000);
     await page.getByTestId('say-input').fill('Here I am again.');
     await page.getByTestId('say-button').click();
-    await waitUntil('the typed line', async () => heard(await readProbe(page)).length > 10, 30_000);
+    await until('the typed line', async () => heard(await readProbe(page)).length > 10, 30_000);
   }
   await page.getByTestId('hangup').click();
-  await waitUntil('the session released', async () => (await sessionsLeft()) === 0, 20_000);
+  await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
 });
 
-test('the page looks right on a desktop and on a phone', { timeout: 60_000 }, async () => {
+test('the page fits the screen of a desktop and of a phone', { timeout: 60_000 }, async () => {
   for (const [name, viewport] of [
     ['desktop', { width: 1280, height: 800 }],
     ['phone', { width: 390, height: 844 }],
@@ -225,6 +233,6 @@ test('the page looks right on a desktop and on a phone', { timeout: 60_000 }, as
     await browser.page.screenshot({ path: join(out, `page-${name}.png`) });
     const overflow = await browser.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     assert.ok(overflow <= 0, `${name}: ${overflow} px wider than the screen`);
-    assert.equal(new URL(browser.page.url()).hash, '', 'the key stays in the address bar');
+    assert.equal(new URL(browser.page.url()).hash, '', 'the key is still in the address bar');
   }
 });

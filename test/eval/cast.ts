@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type AvatarManifest, modelManifest } from '@talkmesh/contracts';
 import { loadModel, type Model } from '@talkmesh/inference';
 
-/** An avatar of the evaluation, as `eval_material` writes it. */
+/** An avatar of the evaluation, as `evaluate.clips` writes it. */
 export interface Extra {
   readonly id: string;
   readonly style: string;

@@ -1,32 +1,61 @@
-/**
- * `npm run eval [-- --json] [--model DIR ...] [--minutes N] [--clips N] [--foreign N] [--out DIR]`: judges a model's talking pictures from decoded
- * pixels, on voices, words and avatars that training never had. More than one model makes a study: one table, side by side.
- */
+/** `npm run eval`: evaluates the frames of a model from decoded pixels. Several models give one table with a column each. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { installTools } from '../support/tools.js';
 import { withAvatars } from './cast.js';
-import { formatReport, type Judgement } from './report.js';
+import { type Evaluation, formatReport } from './report.js';
 import { type Clip, Rollout, readPcm } from './rollout.js';
 import { formatText } from './text.js';
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    model: { type: 'string', multiple: true, default: ['models/nano'] },
-    minutes: { type: 'string', default: '60' },
-    clips: { type: 'string', default: '12' },
-    foreign: { type: 'string', default: '6' },
-    out: { type: 'string', default: 'eval-report' },
-  },
-});
+const HELP = `usage: npm run eval -- [options]
+Evaluates a model from decoded pixels, on voices, words and avatars that were not in its training data.
+
+  --model DIR     a model folder, repeated for several in one table (default models/nano)
+  --clips N       clips of speech (default 12)
+  --foreign N     clips of another voice (default 6)
+  --minutes N     length of one long call, 0 to 600 (default 60)
+  --out DIR       folder of the report and its material (default eval-report)
+  --json          print the figures as JSON
+  --help
+`;
+
+function usage(problem: string): never {
+  process.stderr.write(`${problem}\n\n${HELP}`);
+  process.exit(2);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        json: { type: 'boolean', default: false },
+        model: { type: 'string', multiple: true, default: ['models/nano'] },
+        minutes: { type: 'string', default: '60' },
+        clips: { type: 'string', default: '12' },
+        foreign: { type: 'string', default: '6' },
+        out: { type: 'string', default: 'eval-report' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    return usage((error as Error).message);
+  }
+}
+
+const values = readArguments();
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 const out = resolve(values.out);
 const material = join(out, 'material');
 const minutes = Number(values.minutes);
-if (!Number.isFinite(minutes) || minutes < 0 || minutes > 600) throw new Error('--minutes is a number from 0 to 600');
-const say = (line: string): void => void process.stderr.write(`${line}\n`);
+if (!Number.isFinite(minutes) || minutes < 0 || minutes > 600) usage('--minutes is a number from 0 to 600');
+for (const [name, value] of Object.entries({ clips: values.clips, foreign: values.foreign }))
+  if (!/^\d{1,4}$/.test(value)) usage(`--${name} is a number from 0 to 9999`);
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs a module of the training package. @returns its standard output */
 async function python(module: string, ...args: string[]): Promise<string> {
@@ -50,23 +79,23 @@ interface Material {
   readonly clips: Clip[];
 }
 
-/** One model, from sound to judgement. */
-async function judge(folder: string, { avatars, clips }: Material): Promise<Judgement> {
+/** Generates and decodes all clips with one model, then measures the frames. */
+async function evaluate(folder: string, { avatars, clips }: Material): Promise<Evaluation> {
   const run = join(out, 'runs', basename(resolve(folder)));
   await rm(run, { recursive: true, force: true });
   const model = await withAvatars(folder, avatars, join(material, 'avatars'), join(run, 'model'));
   {
     await using rollout = await Rollout.open(model, run);
-    const sounds = new Map<string, Int16Array>();
+    const pcmByClip = new Map<string, Int16Array>();
     for (const [index, clip] of clips.entries()) {
-      say(`${model.label}: ${clip.id} (${index + 1} of ${clips.length})`);
+      log(`${model.label}: ${clip.id} (${index + 1} of ${clips.length})`);
       const pcm = await readPcm(join(material, 'clips', `${clip.id}.pcm`));
-      sounds.set(clip.id, pcm);
+      pcmByClip.set(clip.id, pcm);
       await rollout.clip(clip, pcm, 1000 + index);
     }
     if (minutes > 0) {
-      say(`${model.label}: a call of ${minutes} minutes`);
-      const stretches = [...sounds.values()].flatMap((pcm) => [
+      log(`${model.label}: a call of ${minutes} minutes`);
+      const stretches = [...pcmByClip.values()].flatMap((pcm) => [
         { pcm, silent: false },
         { pcm: new Int16Array(pcm.length), silent: true },
       ]);
@@ -74,26 +103,26 @@ async function judge(folder: string, { avatars, clips }: Material): Promise<Judg
     }
     await rollout.finish();
   }
-  say(`${model.label}: judging`);
-  const report = JSON.parse(await python('eval_judge', '--material', material, '--run', run)) as Omit<
-    Judgement,
+  log(`${model.label}: evaluating`);
+  const report = JSON.parse(await python('evaluate.decoded_frames', '--material', material, '--run', run)) as Omit<
+    Evaluation,
     'folder'
   >;
   return { ...report, folder: run };
 }
 
-await installTools(say);
+await installTools(log);
 await rm(material, { recursive: true, force: true });
 await mkdir(material, { recursive: true });
-say('making speech, avatars and their motion');
-await python('eval_material', '--out', material, '--clips', values.clips, '--foreign', values.foreign);
+log('generating speech, avatars and their motion');
+await python('evaluate.clips', '--out', material, '--clips', values.clips, '--foreign', values.foreign);
 const about = JSON.parse(await readFile(join(material, 'material.json'), 'utf8')) as Material;
-const judgements: Judgement[] = [];
-for (const folder of values.model) judgements.push(await judge(folder, about));
+const evaluations: Evaluation[] = [];
+for (const folder of values.model) evaluations.push(await evaluate(folder, about));
 const page = join(out, 'report.html');
-await writeFile(page, await formatReport(judgements));
-const plain = judgements.map(({ folder: _folder, ...judgement }) => judgement);
+await writeFile(page, await formatReport(evaluations));
+const plain = evaluations.map(({ folder: _folder, ...evaluation }) => evaluation);
 await writeFile(join(out, 'report.json'), `${JSON.stringify(plain, null, 1)}\n`);
-process.stdout.write(values.json ? `${JSON.stringify(plain, null, 1)}\n` : formatText(judgements));
-say(`report: ${page}`);
+process.stdout.write(values.json ? `${JSON.stringify(plain, null, 1)}\n` : formatText(evaluations));
+log(`report: ${page}`);
 process.exit(0);

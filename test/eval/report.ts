@@ -11,15 +11,15 @@ export interface Track {
   readonly read: readonly number[];
 }
 
-/** What `eval_judge` says of one model. */
-export interface Judgement {
+/** What `evaluate.decoded_frames` reports of one model. */
+export interface Evaluation {
   readonly model: string;
   readonly chunk: { readonly latentFrames: number; readonly steps: number; readonly ms: number };
   readonly cost: Readonly<Record<string, number>>;
   readonly 'held-out': Section;
   readonly flite?: Section;
   readonly hour?: Section;
-  /** Where its frames and sheets are. */
+  /** Folder of its frames and contact sheets. */
   readonly folder: string;
 }
 
@@ -35,19 +35,19 @@ const TITLES = {
   hour: 'One long call',
 } as const;
 
-/** The tables of a report: a title and rows with one cell a model. */
-export function tables(judgements: readonly Judgement[]): { title: string; rows: TableRow[] }[] {
+/** The tables of a report: a title and rows with one cell per model. */
+export function tables(evaluations: readonly Evaluation[]): { title: string; rows: TableRow[] }[] {
   const study = {
     title: 'Model',
     rows: [
-      { name: 'chunk, latent frames', cells: judgements.map(({ chunk }) => String(chunk.latentFrames)) },
-      { name: 'steps', cells: judgements.map(({ chunk }) => String(chunk.steps)) },
-      ...rowsOf(judgements.map(({ cost }) => cost)),
+      { name: 'chunk, latent frames', cells: evaluations.map(({ chunk }) => String(chunk.latentFrames)) },
+      { name: 'steps', cells: evaluations.map(({ chunk }) => String(chunk.steps)) },
+      ...rowsOf(evaluations.map(({ cost }) => cost)),
     ],
   };
   const rest = (Object.keys(TITLES) as (keyof typeof TITLES)[])
-    .filter((name) => judgements.some((judgement) => judgement[name] !== undefined))
-    .map((name) => ({ title: TITLES[name], rows: rowsOf(judgements.map((judgement) => judgement[name] ?? {})) }));
+    .filter((name) => evaluations.some((evaluation) => evaluation[name] !== undefined))
+    .map((name) => ({ title: TITLES[name], rows: rowsOf(evaluations.map((evaluation) => evaluation[name] ?? {})) }));
   return [study, ...rest];
 }
 
@@ -73,10 +73,10 @@ function cell(value: Value | undefined): string {
 
 const escaped = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 
-/** One page with tables, tracks and contact sheets; needs no other file. */
-export async function formatReport(judgements: readonly Judgement[]): Promise<string> {
-  const names = judgements.map(({ model, chunk }) => `${model}, ${chunk.latentFrames}x${chunk.steps}`);
-  const parts = tables(judgements).map(
+/** An HTML page with tables, tracks and contact sheets. Everything is embedded, so the file can be moved alone. */
+export async function formatReport(evaluations: readonly Evaluation[]): Promise<string> {
+  const names = evaluations.map(({ model, chunk }) => `${model}, ${chunk.latentFrames}x${chunk.steps}`);
+  const parts = tables(evaluations).map(
     ({ title, rows }) =>
       `<h2>${escaped(title)}</h2><table><tr><th></th>${names.map((name) => `<th>${escaped(name)}</th>`).join('')}</tr>${rows
         .map(
@@ -85,20 +85,20 @@ export async function formatReport(judgements: readonly Judgement[]): Promise<st
         )
         .join('')}</table>`,
   );
-  for (const [index, judgement] of judgements.entries()) {
-    parts.push(`<h2>${escaped(names[index] ?? '')}: pictures and tracks</h2>`);
+  for (const [index, evaluation] of evaluations.entries()) {
+    parts.push(`<h2>${escaped(names[index] ?? '')}: frames and tracks</h2>`);
     for (const set of ['held-out', 'flite'] as const) {
-      const section = judgement[set];
+      const section = evaluation[set];
       if (section === undefined) continue;
       parts.push(`<h3>${escaped(TITLES[set])}</h3>`);
       for (const track of section['tracks'] as readonly Track[]) parts.push(plotTrack(track));
-      const sheet = await readFile(join(judgement.folder, `${set}.png`));
+      const sheet = await readFile(join(evaluation.folder, `${set}.png`));
       parts.push(
-        '<p>Drawn with the true motion above, generated from sound below; frames 0.84 s apart. Eyes and pose are the model’s own.</p>',
+        '<p>Drawn with the true motion above, generated from audio below; frames 0.84 s apart. Eyes and pose are the model’s own.</p>',
       );
       parts.push(`<img alt="contact sheet, ${set}" src="data:image/png;base64,${sheet.toString('base64')}">`);
     }
-    const byMinute = judgement.hour?.['identity by minute'];
+    const byMinute = evaluation.hour?.['identity by minute'];
     if (Array.isArray(byMinute) && byMinute.length > 1) {
       parts.push('<h3>Identity through the call: decoded against drawn in the same pose, dB by minute</h3>');
       parts.push(plot([{ values: byMinute as number[], colour: '#c0392b' }], 20, 40, 900, 160));

@@ -16,12 +16,12 @@ interface Stretch {
   readonly silent: boolean;
 }
 
-/** Chunks decoded in every minute of the long call, for looking at. */
-const CHUNKS_LOOKED_AT = 5;
+/** Chunks decoded per minute of the long call; decoding all of them would take hours. */
+const CHUNKS_DECODED_PER_MINUTE = 5;
 
 /**
- * Plays clips through the engines that the services run, one session each, and leaves frames and latents in `folder` for the judge.
- * One thread per engine, as the budget is stated.
+ * Plays clips through the engines that the services run, one session each, and writes frames and latents to `folder` for the evaluation.
+ * One thread per engine, because the time budget is stated for one thread.
  */
 export class Rollout implements AsyncDisposable {
   readonly #model: Model;
@@ -52,32 +52,35 @@ export class Rollout implements AsyncDisposable {
     return new Rollout(model, folder, executors, score, await DecoderEngine.load(model, executors[1]));
   }
 
-  /** One clip, from silence on; the last chunk that is not whole is left out. */
+  /** Generates and decodes one clip from a fresh session. An incomplete last chunk is left out. */
   async clip(clip: Clip, pcm: Int16Array, seed: number): Promise<void> {
     const frames = createWriteStream(join(this.#folder, `${clip.id}.i420`));
     const latents = createWriteStream(join(this.#folder, `${clip.id}.latents`));
     const { samplesPerChunk } = this.#model.geometry;
-    const talker = await this.#score.openSession({ avatar: clip.avatar, seed, keepChunks: 2 });
-    const painter = await this.#decoder.openSession({ avatar: clip.avatar, keepChunks: 2 });
+    const scoreSession = await this.#score.openSession({ avatar: clip.avatar, seed, keepChunks: 2 });
+    const decoderSession = await this.#decoder.openSession({ avatar: clip.avatar, keepChunks: 2 });
     for (let chunk = 0; (chunk + 1) * samplesPerChunk <= pcm.length; chunk++) {
       const startMs = performance.now();
-      const made = await talker.generate(chunk, pcm.slice(chunk * samplesPerChunk, (chunk + 1) * samplesPerChunk));
-      const madeMs = performance.now();
-      if (made === undefined) throw new Error('a chunk was abandoned');
-      const decoded = await painter.decode(chunk, made.values);
+      const latent = await scoreSession.generate(
+        chunk,
+        pcm.slice(chunk * samplesPerChunk, (chunk + 1) * samplesPerChunk),
+      );
+      const generatedMs = performance.now();
+      if (latent === undefined) throw new Error('a chunk was abandoned');
+      const decoded = await decoderSession.decode(chunk, latent.values);
       if (decoded === undefined) throw new Error('a chunk was abandoned');
-      this.#times.score.push(madeMs - startMs);
-      this.#times.decode.push(performance.now() - madeMs);
-      await append(latents, bytesOf(made.values));
+      this.#times.score.push(generatedMs - startMs);
+      this.#times.decode.push(performance.now() - generatedMs);
+      await append(latents, bytesOf(latent.values));
       for (const frame of decoded.frames) await append(frames, frame);
     }
-    talker.dispose();
-    painter.dispose();
+    scoreSession.dispose();
+    decoderSession.dispose();
     await Promise.all([ended(frames), ended(latents)]);
   }
 
   /**
-   * One call of `minutes`: stretches of speech and of silence by turns. All latents are kept; of every minute a few chunks are decoded, after one
+   * One call of `minutes`: stretches of speech and of silence alternate. All latents are kept; of every minute a few chunks are decoded, after one
    * that gives the decoder its state.
    */
   async hour(avatar: string, stretches: readonly Stretch[], minutes: number, seed: number): Promise<void> {
@@ -85,33 +88,33 @@ export class Rollout implements AsyncDisposable {
     const chunks = Math.floor((minutes * 60_000) / chunkMs);
     const perMinute = Math.floor(60_000 / chunkMs);
     const latents = createWriteStream(join(this.#folder, 'hour.latents'));
-    const talker = await this.#score.openSession({ avatar, seed, keepChunks: 2 });
-    const painter = await this.#decoder.openSession({ avatar, keepChunks: 2 });
-    const sound = endless(stretches, samplesPerChunk);
+    const scoreSession = await this.#score.openSession({ avatar, seed, keepChunks: 2 });
+    const decoderSession = await this.#decoder.openSession({ avatar, keepChunks: 2 });
+    const nextStretch = endless(stretches, samplesPerChunk);
     const silentChunks: number[] = [];
     const windows: { minute: number; firstFrame: number }[] = [];
     let frames: WriteStream | undefined;
     for (let chunk = 0; chunk < chunks; chunk++) {
-      const { pcm, silent } = sound();
-      const made = await talker.generate(chunk, pcm);
-      if (made === undefined) throw new Error('a chunk was abandoned');
+      const { pcm, silent } = nextStretch();
+      const latent = await scoreSession.generate(chunk, pcm);
+      if (latent === undefined) throw new Error('a chunk was abandoned');
       silentChunks.push(silent ? 1 : 0);
-      await append(latents, bytesOf(made.values));
+      await append(latents, bytesOf(latent.values));
       const at = (chunk % perMinute) - (perMinute >> 1);
-      if (at < 0 || at > CHUNKS_LOOKED_AT) continue;
-      const decoded = await painter.decode(chunk, made.values);
+      if (at < 0 || at > CHUNKS_DECODED_PER_MINUTE) continue;
+      const decoded = await decoderSession.decode(chunk, latent.values);
       if (at === 0) {
         const minute = Math.floor(chunk / perMinute);
         frames = createWriteStream(join(this.#folder, 'hour', `${String(minute).padStart(2, '0')}.i420`));
         windows.push({ minute, firstFrame: (chunk + 1) * framesPerChunk });
       } else for (const frame of decoded?.frames ?? []) await append(frames as WriteStream, frame);
-      if (at === CHUNKS_LOOKED_AT) await ended(frames as WriteStream);
+      if (at === CHUNKS_DECODED_PER_MINUTE) await ended(frames as WriteStream);
     }
-    talker.dispose();
-    painter.dispose();
+    scoreSession.dispose();
+    decoderSession.dispose();
     await ended(latents);
     const whole = windows.filter(
-      ({ firstFrame }) => firstFrame + CHUNKS_LOOKED_AT * framesPerChunk <= chunks * framesPerChunk,
+      ({ firstFrame }) => firstFrame + CHUNKS_DECODED_PER_MINUTE * framesPerChunk <= chunks * framesPerChunk,
     );
     await writeFile(
       join(this.#folder, 'hour.json'),
@@ -119,7 +122,7 @@ export class Rollout implements AsyncDisposable {
     );
   }
 
-  /** What the judge must know of the run. */
+  /** Writes the sizes and costs that the evaluation needs. */
   async finish(): Promise<void> {
     const { manifest, geometry, label } = this.#model;
     const [score, decode] = [median(this.#times.score), median(this.#times.decode)];
@@ -149,7 +152,7 @@ export async function readPcm(path: string): Promise<Int16Array> {
   return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
-/** Chunk after chunk of the stretches, over and over. A chunk is silent when all of it is. */
+/** Returns a function that cuts the stretches into chunks, in a loop. A chunk is silent when all its samples are. */
 function endless(stretches: readonly Stretch[], size: number): () => Stretch {
   let stretch = 0;
   let at = 0;

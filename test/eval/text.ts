@@ -1,8 +1,8 @@
-import { type Judgement, tables } from './report.js';
+import { type Evaluation, tables } from './report.js';
 
 /** The report's tables as plain text. */
-export function formatText(judgements: readonly Judgement[]): string {
-  const all = tables(judgements);
+export function formatText(evaluations: readonly Evaluation[]): string {
+  const all = tables(evaluations);
   const width = Math.max(...all.flatMap(({ rows }) => rows.map(({ name }) => name.length)));
   const blocks = all.map(({ title, rows }) =>
     [

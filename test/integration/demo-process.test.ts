@@ -1,9 +1,10 @@
 /** `talkmesh demo` as a process: it prints a link that works, and Ctrl-C leaves nothing behind. */
+
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { until } from '@talkmesh/service-kit/testing';
 import { talkmesh } from '../support/cli.js';
-import { waitUntil } from '../support/waiting.js';
 
 /** Processes whose environment says that they belong to this demo. */
 function processesOf(mark: string): string[] {
@@ -35,12 +36,12 @@ for (const [signal, how] of [
         printed += text;
       },
     });
-    await waitUntil('the link', () => /http:\/\/127\.0\.0\.1:\d+\/#key=\w+/.test(printed), 90_000);
+    await until('the link', () => /http:\/\/127\.0\.0\.1:\d+\/#key=\w+/.test(printed), 90_000);
     assert.ok(processesOf(mark).length >= 8, 'demo, nats-server and six services run');
     const [, url] = /(http:\/\/127\.0\.0\.1:\d+\/)#key=/.exec(printed) ?? [];
     assert.match(await (await fetch(url ?? '')).text(), /<html/i);
     process.kill(pid, signal);
     const result = await running;
     if (signal !== 'SIGKILL') assert.equal(result.code, 0, result.stderr);
-    await waitUntil('no process left', () => processesOf(mark).length === 0, 20_000);
+    await until('no process left', () => processesOf(mark).length === 0, 20_000);
   });

@@ -1,4 +1,4 @@
-/** What belongs to an old epoch is never seen after its flush, and speech is on screen in the very next chunk. */
+/** No frame of an old epoch is shown after its flush, and speech begins in the very next chunk. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Shown, VirtualCall } from '../support/virtual-call.js';
@@ -26,7 +26,7 @@ async function startCall(seed: number, hopMs = 10): Promise<{ call: VirtualCall;
 const chunkAt = (shown: readonly Shown[], atMs: number): number =>
   shown.filter((picture) => picture.atMs <= atMs).at(-1)?.chunk ?? -1;
 
-test('speech that begins while idle chunks wait is on screen and heard in the very next chunk', async () => {
+test('speech that begins while idle chunks wait is played in the very next chunk', async () => {
   let flushes = 0;
   for (let seed = 1; seed <= CALLS; seed++) {
     const { call, next } = await startCall(seed);
@@ -36,12 +36,12 @@ test('speech that begins while idle chunks wait is on screen and heard in the ve
     await call.advance(2500);
     const playing = chunkAt(call.shown, saidAtMs);
     const first = call.shown.find(({ atMs, heard }) => atMs >= saidAtMs && heard > LOUD);
-    assert.ok(first, `seed ${seed}: nothing was heard`);
+    assert.ok(first, `seed ${seed}: no speech was played`);
     const { flush } = call.flushed[0] ?? {};
     flushes += flush === undefined ? 0 : 1;
-    // Without a flush no idle chunk waited: the next one to be made speaks.
+    // Without a flush no idle chunk waited: the next chunk contains speech.
     if (flush !== undefined) assert.deepEqual([flush.cause, flush.fromChunk], ['speech', first.chunk], `seed ${seed}`);
-    // The chunk that plays goes on to its end; the next one too when it was about to begin.
+    // The chunk that is playing is played to its end, and so is the next one if it was about to begin.
     assert.ok(
       first.chunk - playing <= 2 && first.chunk - playing >= 1,
       `seed ${seed}: ${playing}, then ${first.chunk}`,
@@ -50,14 +50,14 @@ test('speech that begins while idle chunks wait is on screen and heard in the ve
     assert.equal(
       first.rollbacks,
       flush === undefined ? 0 : 1,
-      'made after the flush, not an idle picture under speech',
+      'the chunk was generated after the flush, so no idle frames play under speech',
     );
     await call.close();
   }
   assert.ok(flushes > CALLS / 2, `${flushes} flushes`);
 });
 
-/** Nothing that a flush made void is seen once the player knows of it. */
+/** No flushed chunk is shown after the player has received the flush. */
 function assertForgotten(call: VirtualCall, seed: number): void {
   for (const { atMs, flush, rollbacks } of call.flushed) {
     const late = call.shown.filter(
@@ -70,9 +70,9 @@ function assertForgotten(call: VirtualCall, seed: number): void {
 const samplesOf = (blocks: readonly Int16Array[]): number[] =>
   blocks.flatMap((block) => [...block.filter((sample) => sample !== 0)]);
 
-// With 60 ms a hop a flush comes to the player later than the margin allows for: some of what it takes back was heard.
+// With 60 ms a hop a flush reaches the player later than the margin allows, so part of the flushed speech was played.
 for (const hopMs of [10, 60])
-  test(`paused in the middle of a word and resumed, messages up to ${hopMs} ms: silent, alive, nothing twice, nothing lost`, async () => {
+  test(`paused in the middle of a word and resumed, messages up to ${hopMs} ms: idle chunks meanwhile, and no speech twice or lost`, async () => {
     let taken = 0;
     for (let seed = 1; seed <= CALLS / 2; seed++) {
       const { call, next } = await startCall(seed, hopMs);
@@ -86,20 +86,24 @@ for (const hopMs of [10, 60])
         await call.advance(500 + Math.floor(next() * 1000));
         const silent = call.shown.filter(({ atMs }) => atMs > askedAtMs + 480 + 80 + 4 * hopMs + FRAME_MS);
         assert.ok(silent.length >= 12 && silent.every(({ heard }) => heard === 0), `seed ${seed}: silent`);
-        if (hopMs === 10) assert.equal(call.heldFrames, heldFrames, `seed ${seed}: the picture lives`);
+        if (hopMs === 10) assert.equal(call.heldFrames, heldFrames, `seed ${seed}: frames continue`);
         call.pause(false);
         await call.advance(4000);
       }
-      // A chunk that is short of time shows the picture before it again, and that one may have been flushed when it was seen.
+      // A held chunk repeats the previous frame, which may have been flushed after it was shown.
       if (hopMs === 10) assertForgotten(call, seed);
       taken += call.flushed.filter(({ flush }) => flush.cause === 'pause').length;
-      assert.deepEqual(samplesOf(call.sound), samplesOf(call.said), `seed ${seed}: what was heard is what was said`);
+      assert.deepEqual(
+        samplesOf(call.sound),
+        samplesOf(call.said),
+        `seed ${seed}: the speech played equals the speech sent`,
+      );
       await call.close();
     }
     assert.ok(taken > CALLS / 2, `${taken} pauses took speech back`);
   });
 
-test('barge-in, again and again: nothing of an old epoch is seen after its flush, nothing is seen twice, sound stops', async () => {
+test('repeated barge-in: no frame of an old epoch after its flush, no frame twice, and the audio stops', async () => {
   let cut = 0;
   for (let seed = 1; seed <= CALLS; seed++) {
     const { call, next } = await startCall(seed);

@@ -1,4 +1,4 @@
-/** `npm run eval`, short: one clip of each set and one minute of a call, judged from pixels; the report holds tables, tracks and sheets. */
+/** `npm run eval`, short: one clip of each set and one minute of a call, measured from pixels; the report contains tables, tracks and sheets. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import type { Judgement } from '../eval/report.js';
+import type { Evaluation } from '../eval/report.js';
 
 const SHORT = ['--clips', '1', '--foreign', '1', '--minutes', '1', '--json'];
 
-test('the evaluation judges the shipped model from decoded pixels', { timeout: 600_000 }, async (t) => {
+test('the evaluation measures the shipped model from decoded pixels', { timeout: 600_000 }, async (t) => {
   const out = await mkdtemp(join(tmpdir(), 'talkmesh-eval-'));
   t.after(() => rm(out, { recursive: true, force: true }));
   const run = promisify(execFile)(
@@ -18,20 +18,20 @@ test('the evaluation judges the shipped model from decoded pixels', { timeout: 6
     ['--import', 'tsx', '--conditions=source', 'test/eval/eval.ts', ...SHORT, '--out', out],
     { maxBuffer: 16 * 1024 * 1024 },
   );
-  const [judgement] = JSON.parse((await run).stdout) as Judgement[];
-  assert.ok(judgement);
-  const heldOut = judgement['held-out'];
+  const [evaluation] = JSON.parse((await run).stdout) as Evaluation[];
+  assert.ok(evaluation);
+  const heldOut = evaluation['held-out'];
   assert.ok((heldOut['opening correlation'] as number) > 0.7, JSON.stringify(heldOut));
   assert.ok((heldOut["opening correlation of drawn frames (the probe's own limit)"] as number) > 0.9);
   assert.ok(Math.abs(heldOut['lip offset, ms'] as number) <= 60);
-  assert.ok((judgement.flite?.['opening correlation'] as number) > 0.3);
-  assert.ok((judgement.hour?.['silence: mouth closed, %'] as number) > 95);
+  assert.ok((evaluation.flite?.['opening correlation'] as number) > 0.3);
+  assert.ok((evaluation.hour?.['silence: mouth closed, %'] as number) > 95);
   const page = await readFile(join(out, 'report.html'), 'utf8');
   assert.match(page, /Held-out voices.*Flite.*One long call/s);
-  assert.ok(page.includes('data:image/png;base64,'), 'the page carries its pictures');
+  assert.ok(page.includes('data:image/png;base64,'), 'the page embeds its images');
 });
 
-test('the evaluation refuses a length that is no number', async () => {
+test('the evaluation refuses a length that is not a number', async () => {
   const run = promisify(execFile)(process.execPath, [
     ...['--import', 'tsx', '--conditions=source', 'test/eval/eval.ts', '--minutes', 'many'],
   ]);

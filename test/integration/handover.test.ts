@@ -1,26 +1,27 @@
 /**
- * A call outlives its workers: score and VAE processes die by kill -9 in the middle of speech, are drained, lose NATS; the call
- * goes on with another worker, nothing of the speech is lost or said twice, and the picture does not jump.
+ * A call outlives its workers: score and VAE processes die by kill -9 in the middle of speech, are drained, lose NATS; another
+ * worker takes over, no speech is lost or spoken twice, and the video does not jump.
  */
+
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { nano } from '../support/nano.js';
 import { firstDifference, type Seam, seamsOf } from '../support/seams.js';
 import { speak } from '../support/speech.js';
 import { SpokenCall } from '../support/spoken-call.js';
 import { median, percentile } from '../support/statistics.js';
-import { sleep } from '../support/waiting.js';
 
 const KILLS = Number(process.env['TALKMESH_TEST_KILLS'] ?? 20);
-/** Fresh frames may be missing for this long, as frames of media time. */
+/** Longest gap without fresh frames, in frames of media time. */
 const MAX_GAP_FRAMES = 1.5 * nano.fps;
-/** On a machine with other things to do, as long as a fresh call takes to its first frame, times this. */
+/** On a loaded machine the bound is the time to first frame of a fresh call, times this factor. */
 const MAX_GAP_OPENINGS = 1.5;
-/** A seam may change the picture by this much of what the call's other borders of chunks change. */
+/** Largest difference at a seam, relative to that at the call's other borders of chunks. */
 const MAX_SEAM = 2;
 
-const speech = speak('One two three four five six seven eight nine ten, and nobody who listens will ever know.');
+const speech = speak('One two three four five six seven eight nine ten, and no one who listens will ever know.');
 
 let mesh: Mesh;
 before(async () => {
@@ -37,7 +38,7 @@ after(async () => {
   await mesh?.stop();
 });
 
-/** Whatever a failed test leaves behind. */
+/** Calls that a failed test leaves open. */
 const open: AsyncDisposable[] = [];
 afterEach(async () => {
   for (const spoken of open.splice(0)) await spoken[Symbol.asyncDispose]();
@@ -51,7 +52,7 @@ function assertSeams(seams: readonly Seam[], what: string): void {
     );
 }
 
-test(`${KILLS} times kill -9, score and VAE in turn, in the middle of speech: every call goes on`, {
+test(`${KILLS} times kill -9, score and VAE in turn, in the middle of speech: every call continues`, {
   timeout: KILLS * 90_000,
 }, async (t) => {
   const [gaps, openings]: [number[], number[]] = [[], []];

@@ -1,23 +1,27 @@
-/** Workers go one after the other while a call is up: drained, rolled, cut off from NATS, killed at the edges of the pipeline. */
+/** Workers disappear one after the other during a call: drained, restarted, cut off from NATS, killed at the edges of the pipeline. */
+
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Metadata } from '@grpc/grpc-js';
 import { v1, type WorkerName } from '@talkmesh/contracts';
-import { callUnary, closeClient, connectClient } from '@talkmesh/service-kit';
+import { callUnary, closeClient, connectClient, SECRET_KEY } from '@talkmesh/service-kit';
+import { until } from '@talkmesh/service-kit/testing';
 import { firstDifference, firstDifferenceButPauses } from '../support/seams.js';
 import { concatenate, speak } from '../support/speech.js';
 import type { SpeechStream } from '../support/speech-stream.js';
 import { isWhole, PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
 import { DRAIN_DEADLINE_MS, TwinMesh } from '../support/twin-mesh.js';
-import { sleep, waitUntil } from '../support/waiting.js';
 import type { WatchCall } from '../support/watch-call.js';
 
 const INNER = ['score-model', 'vae-decode', 'audio-llm-bridge'] as const;
 const EDGES = ['audio-ingest', 'webrtc-egress'] as const;
 /** Without NATS for this long a worker loses its sessions. */
 const CUT_OFF_MS = 2500;
-/** Longer than a chunk: frames and words of this time reach nobody. */
+/** Longer than a chunk, so that frames and speech of this time reach no subscriber. */
 const MOMENT_MS = 1000;
-const sentence = speak('One two three four five six seven eight nine ten, and nobody who listens will ever know.');
+const sentence = speak('One two three four five six seven eight nine ten, and no one who listens will ever know.');
 const long = concatenate(sentence, sentence, sentence);
 const twice = concatenate(sentence, sentence);
 
@@ -47,31 +51,33 @@ async function watch(speak: (call: WatchCall) => void): Promise<SpokenCall<Watch
 
 type AnyCall = Pick<SpokenCall, 'tap' | 'moves' | 'signal' | 'workerOf' | 'processOf'>;
 
-/** What is done to a worker of the call, and the move that follows. */
+/** Acts on a worker of the call and waits for the move that follows. */
 async function moved(spoken: AnyCall, act: () => Promise<void>): Promise<void> {
   const before = spoken.moves.length;
   await act();
-  await waitUntil('the move', () => spoken.moves.length > before, PATIENCE_MS);
+  await until('the move', () => spoken.moves.length > before, PATIENCE_MS);
 }
 
-/** Tells the call's worker to go, by Drain first or by SIGTERM alone; its process ends well, its successor takes its place. */
+/** Drains the call's worker, by Drain first or by SIGTERM alone. Its process exits with 0 and its successor starts. */
 async function drain(spoken: AnyCall, service: WorkerName, how: 'Drain' | 'SIGTERM'): Promise<void> {
   const before = twins.endings(service).length;
   const { pid, grpcAddress } = await spoken.processOf(service);
   if (how === 'Drain') await moved(spoken, () => askToDrain(grpcAddress));
   const end = async () => void process.kill(pid, 'SIGTERM');
   await (how === 'Drain' ? end() : moved(spoken, end));
-  await waitUntil('its end', () => twins.endings(service).length > before, DRAIN_DEADLINE_MS);
+  await until('its end', () => twins.endings(service).length > before, DRAIN_DEADLINE_MS);
   assert.equal(twins.endings(service).at(-1), 'ended with code 0');
-  await waitUntil('the next process', () => isWhole(twins.mesh), PATIENCE_MS);
+  await until('the next process', () => isWhole(twins.mesh), PATIENCE_MS);
 }
 
-/** As a rollout does that waits for an answer: all of the worker's sessions are elsewhere. */
+/** Drains as a rollout does: returns when all sessions of the worker have moved. */
 async function askToDrain(address: string): Promise<void> {
   const client = connectClient<InstanceType<typeof v1.StageService>>(v1.StageService, address);
   try {
+    const metadata = new Metadata();
+    metadata.set(SECRET_KEY, readFileSync(twins.mesh.grpcSecretFile, 'utf8'));
     const within = { deadlineMs: DRAIN_DEADLINE_MS };
-    const answer = await callUnary<object, { sessionsLeft: number }>(client, 'drain', within, within);
+    const answer = await callUnary<object, { sessionsLeft: number }>(client, 'drain', within, { ...within, metadata });
     assert.equal(answer.sessionsLeft, 0);
   } finally {
     closeClient(client);
@@ -88,10 +94,10 @@ async function cutOff(spoken: AnyCall, service: WorkerName, during: () => Promis
   }
 }
 
-/** Settles when the viewer has seen so many chunks more. */
+/** Resolves when the viewer has seen `chunks` more chunks. */
 async function playsOn({ tap }: AnyCall, chunks: number): Promise<void> {
   const before = tap.playhead?.chunk ?? 0;
-  await waitUntil('the playhead moves', () => (tap.playhead?.chunk ?? 0) >= before + chunks, PATIENCE_MS);
+  await until('the playhead moves', () => (tap.playhead?.chunk ?? 0) >= before + chunks, PATIENCE_MS);
 }
 
 test('every score, decoder and bridge worker is drained while one call speaks; nothing is lost', {
@@ -109,7 +115,7 @@ test('every score, decoder and bridge worker is drained while one call speaks; n
 });
 
 for (const service of INNER)
-  test(`a ${service} worker without NATS for a moment goes on, for long is replaced`, {
+  test(`a ${service} worker without NATS continues after a moment, and is replaced after a long loss`, {
     timeout: 300_000,
   }, async () => {
     const spoken = await start(twice);
@@ -145,7 +151,7 @@ for (const service of EDGES)
     await offersAgain();
     const said = await stream?.finish();
     await spoken.over();
-    await waitUntil('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
+    await until('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
     assert.deepEqual(spoken.moves, [`${service} drained`, `${service} drained`, `${service} cut-off`]);
     assert.deepEqual(spoken.finished, [[1, false]]);
     assert.equal(firstDifferenceButPauses(said ?? new Int16Array(0), spoken.tap.heard(1)), undefined);
@@ -153,7 +159,7 @@ for (const service of EDGES)
     assert.ok((await spoken.call.report()).frames > 0, 'the viewer sees it');
   });
 
-/** Position, credit, epoch and held frames go on as if one worker had played all of it; every frame of the turn is played once. */
+/** Position, credit, epoch and held frames continue as if one worker had played the turn; each of its frames is played once. */
 function assertOneCourse({ tap }: SpokenCall<WatchCall>): void {
   const heads = tap.playheads.map(({ playhead }) => playhead);
   for (const [i, head] of heads.entries()) {
@@ -168,10 +174,10 @@ function assertOneCourse({ tap }: SpokenCall<WatchCall>): void {
   assert.equal(Math.round(playedMs / 40), spokenFrames.length, 'frames of the turn that were played');
 }
 
-test('a gateway that dies between placing a stage and opening it: the sweep of another one finishes the move', {
+test('a gateway that dies between placing a stage and opening it: the sweep of another gateway finishes the move', {
   timeout: 300_000,
 }, async () => {
-  // It moves nothing that lost NATS, so that what is left of a move can only be found by its sweep.
+  // This gateway moves no worker that lost NATS, so only its sweep can find an unfinished move.
   const other = { TALKMESH_WORKER_CUT_OFF_MS: '120000', TALKMESH_SWEEP_MS: '300', TALKMESH_OPEN_DEADLINE_MS: '1000' };
   await using sweeping = await twins.secondGateway(other);
   let sent: Promise<void> | undefined;
@@ -182,31 +188,31 @@ test('a gateway that dies between placing a stage and opening it: the sweep of a
   const { instanceId: worker, pid: workerPid } = await spoken.processOf('score-model');
   const gatewayPid = twins.mesh.services.find(({ name }) => name === 'gateway')?.pid ?? 0;
   twins.proxy.cut(worker);
-  // The gateway has heard that it lost NATS; now the worker stands still, and whoever moves its session waits for it to let go.
+  // The gateway knows that the worker lost NATS. The worker is now stopped, so the gateway that moves its session waits for its Close.
   await sleep(MOMENT_MS);
   process.kill(workerPid, 'SIGSTOP');
   try {
-    await waitUntil('another place', async () => (await spoken.workerOf('score-model')) !== worker, PATIENCE_MS);
+    await until('another place', async () => (await spoken.workerOf('score-model')) !== worker, PATIENCE_MS);
     process.kill(gatewayPid, 'SIGKILL');
   } finally {
     process.kill(workerPid, 'SIGCONT');
     twins.proxy.heal(worker);
   }
-  await waitUntil('the move', () => spoken.moves.length > 0, PATIENCE_MS);
-  await waitUntil('the gateway', () => isWhole(twins.mesh), PATIENCE_MS);
+  await until('the move', () => spoken.moves.length > 0, PATIENCE_MS);
+  await until('the gateway', () => isWhole(twins.mesh), PATIENCE_MS);
   await spoken.over();
   assert.deepEqual(spoken.moves, ['score-model missing']);
-  assert.match(sweeping.log, /"cause":"missing".*a stage moved/);
+  assert.match(sweeping.log, /"cause":"missing".*stage moved/);
   assert.deepEqual(spoken.finished, [[1, false]]);
   assert.equal(firstDifferenceButPauses(twice, spoken.tap.heard(1)), undefined);
 });
 
-test('a bridge that is killed: what was sent is heard, the turn is over, turns go on', {
+test('when a bridge is killed, speech already sent is played, the turn ends and later turns work', {
   timeout: 300_000,
 }, async () => {
   const spoken = await start(sentence);
   await spoken.signal('audio-llm-bridge', 'SIGKILL');
-  await waitUntil('the move', () => spoken.moves.length > 0, PATIENCE_MS);
+  await until('the move', () => spoken.moves.length > 0, PATIENCE_MS);
   await spoken.over();
   const heard = spoken.tap.heard(1);
   assert.equal(firstDifference(sentence.subarray(0, Math.min(heard.length, sentence.length)), heard), undefined);
@@ -218,14 +224,14 @@ test('a bridge that is killed: what was sent is heard, the turn is over, turns g
   assert.equal(firstDifference(sentence, spoken.tap.heard(last)), undefined);
 });
 
-test('an egress that is killed: the viewer offers again and the call plays on where it stopped', {
+test('when an egress is killed, the viewer offers again and the call continues where it stopped', {
   timeout: 300_000,
 }, async () => {
   const spoken = await watch((call) => void call.say(sentence));
   await moved(spoken, () => spoken.signal('webrtc-egress', 'SIGKILL'));
   await spoken.call.watchAgain();
   await spoken.over();
-  await waitUntil('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
+  await until('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
   assert.deepEqual(spoken.moves, ['webrtc-egress died']);
   assert.deepEqual(spoken.finished, [[1, false]]);
   assert.equal(firstDifferenceButPauses(sentence, spoken.tap.heard(1)), undefined);
@@ -233,7 +239,7 @@ test('an egress that is killed: the viewer offers again and the call plays on wh
   assert.ok((await spoken.call.report()).frames > 0, 'the viewer sees it');
 });
 
-test('the microphone offers again after its ingest was drained, then killed, and is heard', {
+test('the microphone offers again after its ingest was drained, then killed, and its audio arrives', {
   timeout: 300_000,
 }, async () => {
   const spoken = await watch((call) => void call.hum());
@@ -241,8 +247,8 @@ test('the microphone offers again after its ingest was drained, then killed, and
     await moved(spoken, () => spoken.signal('audio-ingest', signal));
     const before = loudOf(spoken);
     await spoken.call.hum();
-    await waitUntil('the new microphone', () => loudOf(spoken) > before + 24_000, PATIENCE_MS);
-    await waitUntil('all workers', () => isWhole(twins.mesh), PATIENCE_MS);
+    await until('the new microphone', () => loudOf(spoken) > before + 24_000, PATIENCE_MS);
+    await until('all workers', () => isWhole(twins.mesh), PATIENCE_MS);
   }
   assert.deepEqual(spoken.moves, ['audio-ingest drained', 'audio-ingest died']);
 });

@@ -1,19 +1,20 @@
-/** Three times as many calls as fit: those that are let in stay in real time, the others are told so at once. */
+/** Three times as many calls as fit: admitted calls stay in real time, the others are refused at once. */
+
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { LADDER_DEFAULTS } from '@talkmesh/inference';
+import { LADDER_DEFAULTS } from '@talkmesh/chunk-worker';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
 import { type NatsServer, startNatsServer } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
-import { Peers } from '../../services/vae-decode/src/testing/peers.js';
+import { Peers } from '../../services/vae-decode/src/testing/index.js';
 import { PlayingViewer, type Seen } from '../support/playing-viewer.js';
 import { rest } from '../support/record-call.js';
 import { readMetrics, total } from '../support/service-metrics.js';
 import { median } from '../support/statistics.js';
-import { sleep } from '../support/waiting.js';
 
-/** Two steps of 40 ms and what the rest costs: about three calls fit. They wait, they do not work: the machine stays free. */
+/** Two steps of 40 ms and what the rest costs: about three calls fit. The steps wait instead of computing, so the machine stays free. */
 const SLOW_SCORE_MS = '40';
 const SECONDS = 20;
 const MOST_CALLS = 8;
@@ -39,7 +40,7 @@ before(async () => {
       'audio-ingest': roomy,
       'audio-llm-bridge': roomy,
       'vae-decode': roomy,
-      // The viewers of this test are no peers of the egress: they play by themselves.
+      // The viewers of this test are not WebRTC peers of the egress: they play from NATS.
       'webrtc-egress': { ...roomy, TALKMESH_VIEWER_CONNECT_TIMEOUT_MS: '3600000' },
       'score-model': { ...roomy, SLOW_SCORE_MS, NODE_OPTIONS: preload },
     },
@@ -77,8 +78,8 @@ function assertRefused({ status, body }: Answer): void {
   assert.ok((body.retryAfterMs ?? 0) > 0);
 }
 
-/** On time is what the services mean by it: within the two frames by which they rather make a chunk late than hold it. */
-test('at three times the capacity admitted calls keep time, the others are refused clearly and at once', {
+/** A chunk counts as on time within two frames of its deadline, because services generate it that late rather than hold it. */
+test('at three times the capacity admitted calls meet their deadlines, and the others are refused at once with a reason', {
   timeout: 180_000,
 }, async (context) => {
   const seen: Seen = { latenciesMs: [], late: 0, degraded: 0, toleranceMs: LADDER_DEFAULTS.toleranceMs };
@@ -90,7 +91,7 @@ test('at three times the capacity admitted calls keep time, the others are refus
     else viewers.push(new PlayingViewer(peers, answer.body.session.id, seen, LEAD_CHUNKS));
     assert.ok(viewers.length < MOST_CALLS, 'calls of over 80 ms a chunk cannot be that many');
   }
-  assert.ok(viewers.length >= 2, `${viewers.length} calls were let in`);
+  assert.ok(viewers.length >= 2, `${viewers.length} calls were admitted`);
   for (const refusal of refusals) assertRefused(refusal);
   const score = await readMetrics(mesh, 'score-model');
   assert.ok(total(score, 'talkmesh_admission_refusals_total', 'utilisation') >= refusals.length);
@@ -111,7 +112,7 @@ test('at three times the capacity admitted calls keep time, the others are refus
       assertRefused(answer);
       refusals.push(answer);
     } else {
-      // Chunks turned out to cost less than the first ones did: one call more fits, and must be in time as well.
+      // Chunks may cost less than the first ones did; then one more call fits and must be in time as well.
       const late = new PlayingViewer(peers, answer.body.session.id, seen, LEAD_CHUNKS);
       viewers.push(late);
       assert.ok(viewers.length < MOST_CALLS, 'calls of over 80 ms a chunk cannot be that many');

@@ -1,7 +1,8 @@
 /**
  * Any picture talks: a drawn face that no training saw, off-centre in an 800x1000 JPEG (test/fixtures/unseen-avatar.jpg, drawn by
- * `talkmesh_nano.render` from seed 900501), goes through the real mesh and speaks.
+ * `talkmesh_nano.render.avatar` from seed 900501), goes through the real mesh and speaks.
  */
+
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { encodeWav } from '@talkmesh/media';
+import { until } from '@talkmesh/service-kit/testing';
+import { PNG } from 'pngjs';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { talkmesh } from '../support/cli.js';
 import { nano } from '../support/nano.js';
@@ -17,7 +20,6 @@ import { ROOMY } from '../support/roomy.js';
 import { concatenate, silence, speak, talk } from '../support/speech.js';
 import { mean } from '../support/statistics.js';
 import { mouthOpening, readLuma } from '../support/video.js';
-import { waitUntil } from '../support/waiting.js';
 
 const PICTURE = fileURLToPath(new URL('../fixtures/unseen-avatar.jpg', import.meta.url));
 /** Where the renderer put them, pixels of the picture. */
@@ -91,13 +93,47 @@ test('a call with an own picture goes on when the picture is deleted; a new one 
   const { status, body } = await make({ image });
   assert.equal(status, 201, body.detail);
   const call = await startRecordCall(mesh, body.id, talk(4));
-  await waitUntil('the first frames', () => call.frames() > 5, 30_000);
+  await until('the first frames', () => call.frames() > 5, 30_000);
   assert.equal((await rest(mesh, 'DELETE', `/v1/avatars/${body.id}`)).status, 204);
   const before = call.frames();
-  await waitUntil('frames after the deletion', () => call.frames() > before + 12, 30_000);
+  await until('frames after the deletion', () => call.frames() > before + 12, 30_000);
   await call.hangUp();
   const refused = await rest<Made>(mesh, 'POST', '/v1/sessions', { avatar: body.id, output: 'record' });
   assert.deepEqual([refused.status, refused.body.reason], [404, 'AVATAR_NOT_FOUND']);
+});
+
+test('a photograph of a person: mouth and eyes are found, and that it is a photograph is said', async () => {
+  const photograph = readFileSync(new URL('../fixtures/grace-hopper.jpg', import.meta.url)).toString('base64');
+  const { status, body } = await make({ image: photograph });
+  assert.equal(status, 201, body.detail);
+  const truth = { mouth: [266.3, 277.5], leftEye: [220.6, 190], rightEye: [305, 187.5] } as const;
+  for (const [part, [x, y]] of Object.entries(truth) as [keyof Face, readonly [number, number]][]) {
+    const [foundX, foundY] = body.source.landmarks[part];
+    const off = Math.hypot(foundX - x, foundY - y);
+    assert.ok(off < NEAR * (truth.rightEye[0] - truth.leftEye[0]), `${part} is ${off.toFixed(1)} pixels off`);
+  }
+  assert.deepEqual(
+    body.verdict.reasons.map(({ code }) => code),
+    ['unlike-training'],
+  );
+  await rest(mesh, 'DELETE', `/v1/avatars/${body.id}`);
+});
+
+test('a picture with two faces is refused, whatever its shape', async () => {
+  const face = PNG.sync.read(readFileSync(new URL('../fixtures/grace-hopper-face.png', import.meta.url)));
+  for (const [width, height, right, down] of [
+    [512, 256, 256, 0],
+    [256, 512, 0, 256],
+    [512, 512, 256, 128],
+  ] as const) {
+    const both = new PNG({ width, height });
+    both.data.fill(200);
+    PNG.bitblt(face, both, 0, 0, 256, 256, 0, down === 128 ? 128 : 0);
+    PNG.bitblt(face, both, 0, 0, 256, 256, right, down);
+    const { status, body } = await make({ image: PNG.sync.write(both).toString('base64') });
+    assert.deepEqual([status, body.reason], [422, 'FACE_NOT_FOUND'], `${width}x${height}`);
+    assert.match(body.detail ?? '', /more than one face/);
+  }
 });
 
 test('what nano was not trained for is said: no face, and places that are not those of a face', async () => {

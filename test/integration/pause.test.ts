@@ -1,7 +1,10 @@
-/** A pause in the middle of a word, with real processes: silent and alive, then on with the very next sample. */
+/** A pause in the middle of a word, with real processes: idle chunks meanwhile, then speech continues with the very next sample. */
+
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MeshEvent } from '@talkmesh/contracts';
+import { until } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { CallTap } from '../support/call-tap.js';
 import { firstAvatar } from '../support/nano.js';
@@ -9,7 +12,6 @@ import { rest } from '../support/record-call.js';
 import { ROOMY } from '../support/roomy.js';
 import { firstDifferenceButPauses } from '../support/seams.js';
 import { concatenate, talk } from '../support/speech.js';
-import { sleep, waitUntil } from '../support/waiting.js';
 import { watchCall } from '../support/watch-call.js';
 
 const PATIENCE_MS = 60_000;
@@ -24,19 +26,19 @@ after(async () => {
   await mesh?.stop();
 });
 
-type Told<T extends MeshEvent['type']> = Extract<MeshEvent, { readonly type: T }>;
+type EventOf<T extends MeshEvent['type']> = Extract<MeshEvent, { readonly type: T }>;
 
 async function event<T extends MeshEvent['type']>(
   tap: CallTap,
   type: T,
-  fits: (event: Told<T>) => boolean = () => true,
-): Promise<Told<T>> {
-  const find = () => tap.events.find((told): told is Told<T> => told.type === type && fits(told as Told<T>));
-  await waitUntil(type, () => find() !== undefined, PATIENCE_MS);
-  return find() as Told<T>;
+  fits: (event: EventOf<T>) => boolean = () => true,
+): Promise<EventOf<T>> {
+  const find = () => tap.events.find((event): event is EventOf<T> => event.type === type && fits(event as EventOf<T>));
+  await until(type, () => find() !== undefined, PATIENCE_MS);
+  return find() as EventOf<T>;
 }
 
-test('paused in the middle of a word: silent until the resume, alive all the time, and every sample is heard once', {
+test('paused in the middle of a word: silent until the resume, frames continue, and every sample is played once', {
   timeout: 300_000,
 }, async () => {
   const speech = talk(6);
@@ -49,28 +51,28 @@ test('paused in the middle of a word: silent until the resume, alive all the tim
     (await rest<{ stages: { 'score-model': { paused: boolean } } }>(mesh, 'GET', path)).body.stages['score-model']
       .paused;
 
-  await waitUntil('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
+  await until('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
   assert.deepEqual(await ask('resume'), { resumed: false });
   const sending = call.say(speech);
-  await waitUntil('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 700, PATIENCE_MS);
+  await until('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 700, PATIENCE_MS);
   assert.deepEqual(await ask('pause'), { paused: true });
   assert.deepEqual(await ask('pause'), { paused: false });
   const paused = await event(tap, 'turn.paused');
   assert.ok(paused.turn === 1 && paused.heardMs > 600 && paused.heardMs < 6000, `${paused.heardMs} ms`);
   assert.equal(await isPaused(), true);
 
-  await waitUntil('silence', () => tap.playhead?.turn === 0, PATIENCE_MS);
+  await until('silence', () => tap.playhead?.turn === 0, PATIENCE_MS);
   const silentFrom = tap.playheads.length;
   await sleep(PAUSED_MS);
   const inPause = tap.playheads.slice(silentFrom).map(({ playhead }) => playhead);
   assert.ok(
     inPause.every(({ turn, epoch }) => turn === 0 && epoch >= paused.epoch),
-    'nothing of the turn is played',
+    'no sample of the turn is played',
   );
   const [first, last] = [inPause.at(0), inPause.at(-1)];
   assert.ok(first !== undefined && last !== undefined);
-  assert.ok(last.mediaTimeUs - first.mediaTimeUs > (PAUSED_MS / 3) * 1000, 'the avatar goes on living');
-  assert.equal(tap.events.filter(({ type }) => type === 'turn.finished').length, 0, 'the turn is not over');
+  assert.ok(last.mediaTimeUs - first.mediaTimeUs > (PAUSED_MS / 3) * 1000, 'frames continue');
+  assert.equal(tap.events.filter(({ type }) => type === 'turn.finished').length, 0, 'the turn has not ended');
 
   assert.deepEqual(await ask('resume'), { resumed: true });
   const resumed = await event(tap, 'turn.resumed');
@@ -80,16 +82,16 @@ test('paused in the middle of a word: silent until the resume, alive all the tim
   const finished = await event(tap, 'turn.finished');
   assert.deepEqual([finished.turn, finished.interrupted], [1, false]);
 
-  // What a flush took back too late was heard of the old epoch's frames, and is not in those that were played afterwards.
+  // Speech that was flushed too late was played from frames of the old epoch; the later frames do not repeat it.
   const [from, to] = [paused, resumed].map(({ heardMs }) => Math.round(heardMs * SAMPLES_PER_MS)) as [number, number];
-  assert.ok(to >= from && to - from < 480 * SAMPLES_PER_MS, `${to - from} samples were heard after the flush`);
+  assert.ok(to >= from && to - from < 480 * SAMPLES_PER_MS, `${to - from} samples were played after the flush`);
   const expected = concatenate(speech.subarray(0, from), speech.subarray(to));
   assert.equal(firstDifferenceButPauses(expected, tap.heard(1)), undefined);
   const idle = tap.inOrder().filter(({ frame }) => frame.turn === 0 && frame.chunk > last.chunk - 2);
   assert.ok(idle.length >= 12 && idle.every(({ frame }) => frame.pcm.every((sample) => sample === 0)));
 
   const again = call.say(speech);
-  await waitUntil('the second turn', () => (tap.playhead?.turn ?? 0) === 2, PATIENCE_MS);
+  await until('the second turn', () => (tap.playhead?.turn ?? 0) === 2, PATIENCE_MS);
   await ask('pause');
   await event(tap, 'turn.paused', ({ turn }) => turn === 2);
   assert.deepEqual(await ask('interrupt'), { interrupted: true });

@@ -1,18 +1,17 @@
-/** `talkmesh render` as a user runs it: the whole mesh, real processes, to a file. */
+/** `talkmesh render` as a user runs it: a whole mesh of real processes writes a file. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { encodeWav } from '@talkmesh/media';
 import { talkmesh } from '../support/cli.js';
 import { firstAvatar, mouthBox, nano } from '../support/nano.js';
 import { concatenate, silence, speak, talkWav } from '../support/speech.js';
 import { correlation, mean, smooth } from '../support/statistics.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { loudness, mouthOpening, readLuma, readSound } from '../support/video.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'talkmesh-render-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder('render');
 
 interface Summary {
   readonly frames: number;
@@ -49,7 +48,7 @@ test('a 20 s talk becomes a 20 s video whose lips follow', { timeout: 240_000 },
   const chunkSeconds = (nano.chunk.latentFrames * nano.chunk.temporalCompression) / nano.fps;
   assert.ok(Math.abs(sound.length / 24_000 - 20) < chunkSeconds, `sound lasts ${sound.length / 24_000} s`);
   for (const service of ['score-model', 'vae-decode'])
-    assert.ok((summary.stages[service]?.p95Ms ?? 0) > 0, `${service} says how long it takes`);
+    assert.ok((summary.stages[service]?.p95Ms ?? 0) > 0, `${service} reports how long it takes`);
 
   const mouth = smooth(
     frames.map((luma) => mouthOpening(luma, nano.width, mouthBox)),
@@ -64,7 +63,7 @@ test('a 20 s talk becomes a 20 s video whose lips follow', { timeout: 240_000 },
   assert.ok(Math.abs(best) <= 3, `mouth is ${best} frames behind the voice`);
 });
 
-test('the same seed makes the same frames, another seed others; silence keeps the mouth closed', {
+test('the same seed gives the same frames, another seed gives different ones; silence keeps the mouth closed', {
   timeout: 240_000,
 }, async () => {
   const wav = encodeWav(concatenate(silence(2.4), speak('Apples and bananas.'), silence(2.4)), 24_000);
@@ -104,7 +103,7 @@ test('a stereo float WAV at 48 kHz works', { timeout: 120_000 }, async () => {
   assert.equal(summary.frames, Math.ceil((samples / 48_000) * nano.fps));
 });
 
-test('an interrupted render leaves no process and no half file', { timeout: 120_000 }, async () => {
+test('an interrupted render leaves no process and no incomplete file', { timeout: 120_000 }, async () => {
   const [audio, path] = [join(folder, 'long.wav'), join(folder, 'long.mp4')];
   writeFileSync(audio, talkWav(60));
   const result = await talkmesh(['render', '--avatar', firstAvatar.id, '--audio', audio, '--out', path], {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { runSoak } from '../bench/soak.js';
 
 /**
- * Collections of garbage come minutes apart, so a minute cannot tell 2 % from nothing; a leak of every frame (100 KB, 25 a
+ * Collections of garbage come minutes apart, so a minute does not separate 2 % from nothing; a leak of every frame (100 KB, 25 a
  * second, in three processes) would be over 30 % in this time. The hour of the bench holds the 2 %.
  */
 const MOST_GROWTH = 0.15;

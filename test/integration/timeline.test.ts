@@ -1,18 +1,18 @@
-/** The trace of a real run, as it is loaded into chrome://tracing: later chunks are made while one is decoded and earlier ones are played. */
+/** The trace of a real run, as it is loaded into chrome://tracing: later chunks are generated while one is decoded and an earlier one is played. */
+
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
+import { until } from '@talkmesh/service-kit/testing';
 import { startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar, nano } from '../support/nano.js';
 import { startRecordCall } from '../support/record-call.js';
 import { talk } from '../support/speech.js';
-import { waitUntil } from '../support/waiting.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 
 const SECONDS = 12;
-const folder = mkdtempSync(join(tmpdir(), 'talkmesh-timeline-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder('timeline');
 
 interface Span {
   readonly ph: string;
@@ -25,7 +25,7 @@ interface Span {
 const overlap = (a: Span | undefined, b: Span | undefined): boolean =>
   a !== undefined && b !== undefined && a.ts < b.ts + b.dur && b.ts < a.ts + a.dur;
 
-test('while a chunk is decoded a later one is made and an earlier one is played', {
+test('while a chunk is decoded, a later one is generated and an earlier one is played', {
   timeout: 240_000,
 }, async (context) => {
   const file = join(folder, 'trace.json');
@@ -33,7 +33,7 @@ test('while a chunk is decoded a later one is made and an earlier one is played'
   const mesh = await startMesh({ quiet: true, env: { 'score-model': traced, 'vae-decode': traced } });
   try {
     const call = await startRecordCall(mesh, firstAvatar.id, talk(SECONDS));
-    await waitUntil('all frames', () => call.frames() >= SECONDS * nano.fps, 180_000);
+    await until('all frames', () => call.frames() >= SECONDS * nano.fps, 180_000);
     await call.hangUp();
   } finally {
     await mesh.stop();
@@ -48,21 +48,21 @@ test('while a chunk is decoded a later one is made and an earlier one is played'
         .filter(({ ph, name }) => ph === 'X' && name.startsWith(`${verb} `))
         .map((span) => [Number(span.name.slice(verb.length)), span]),
     );
-  const [made, decoded, played] = [spans('make'), spans('decode'), spans('play')];
+  const [generated, decoded, played] = [spans('generate'), spans('decode'), spans('play')];
   const chunks = Math.floor((SECONDS * nano.fps) / (nano.chunk.latentFrames * nano.chunk.temporalCompression));
   let ahead = 0;
   let all = 0;
   for (let chunk = 1; chunk + 1 < chunks; chunk++) {
     const decode = decoded.get(chunk);
-    assert.ok(decode !== undefined && made.has(chunk), `chunk ${chunk} is in the trace`);
-    // A recording's score may be further ahead than one chunk: four, by its credits.
-    const later = [...made].some(([other, span]) => other > chunk && overlap(span, decode));
+    assert.ok(decode !== undefined && generated.has(chunk), `chunk ${chunk} is in the trace`);
+    // In a recording the score model may be up to four chunks ahead, because of its credits.
+    const later = [...generated].some(([other, span]) => other > chunk && overlap(span, decode));
     const earlier = [...played].some(([other, span]) => other < chunk && overlap(span, decode));
     if (later) ahead += 1;
     if (later && earlier) all += 1;
   }
   context.diagnostic(
-    `${chunks} chunks: a later one was made while ${ahead} of them were decoded, for ${all} an earlier one was played too`,
+    `${chunks} chunks: a later one was generated while ${ahead} of them were decoded, for ${all} an earlier one was played too`,
   );
   assert.ok(ahead > chunks / 3, `${ahead} of ${chunks}`);
   assert.ok(all > chunks / 3, `${all} of ${chunks}`);

@@ -12,7 +12,7 @@ const sourcesOf = (service: ServiceName): string[] =>
 interface Used {
   readonly publishes: Set<string>;
   readonly subscribes: Set<string>;
-  readonly recalls: Set<string>;
+  readonly readsBack: Set<string>;
 }
 
 /** Streams a service's source names in calls of the bus. The bus has no other door: it takes literal stream names only. */
@@ -24,14 +24,14 @@ function streamsUsed(service: ServiceName): Used {
   const subscribes = new Set(calls(/\bbus\.subscribe(?:All)?\(\s*'(\w+)'/g));
   if (/\bbus\.publishEvent\(/.test(source)) publishes.add('event');
   if (/\bbus\.subscribeEvents\(/.test(source)) subscribes.add('event');
-  const recalls = new Set(calls(/\bbus\s*\.recall\(\s*'(\w+)'/g));
-  const calledIndirectly = /\bbus\.(publish|subscribe|subscribeAll|recall)\(\s*[^'\s]/.exec(source);
+  const readsBack = new Set(calls(/\bbus\s*\.readBack\(\s*'(\w+)'/g));
+  const calledIndirectly = /\bbus\.(publish|subscribe|subscribeAll|readBack)\(\s*[^'\s]/.exec(source);
   assert.equal(
     calledIndirectly,
     null,
     `${service} calls the bus with a stream that is not a literal: ${calledIndirectly?.[0]}`,
   );
-  return { publishes, subscribes, recalls };
+  return { publishes, subscribes, readsBack };
 }
 
 for (const service of SERVICES)
@@ -39,7 +39,7 @@ for (const service of SERVICES)
     const used = streamsUsed(service);
     assert.deepEqual([...used.publishes].sort(), [...PIPELINE[service].publishes].sort(), 'publishes');
     assert.deepEqual([...used.subscribes].sort(), [...PIPELINE[service].subscribes].sort(), 'subscribes');
-    assert.deepEqual([...used.recalls].sort(), [...PIPELINE[service].recalls].sort(), 'recalls');
+    assert.deepEqual([...used.readsBack].sort(), [...PIPELINE[service].readsBack].sort(), 'readsBack');
   });
 
 test('every gRPC service of the table is registered by its owner', () => {

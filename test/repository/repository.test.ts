@@ -36,7 +36,7 @@ test('every service folder reads in data order', () => {
   for (const service of SERVICES) {
     const files = globSync([`services/${service}/src`], /\.ts$/).map((path) => path.split('/').slice(3).join('/'));
     const expected = ['main.ts', 'config.ts', 'service.ts'];
-    if (service !== 'gateway') expected.push('inbound.ts', 'stage.ts', 'outbound.ts', 'control.ts');
+    if (service !== 'gateway') expected.push('inbound.ts', 'outbound.ts', 'control.ts');
     for (const name of expected) assert.ok(files.includes(name), `services/${service}/src/${name}`);
     assert.ok(read(`services/${service}/src/main.ts`).trimEnd().split('\n').length <= 15, `${service} main.ts`);
     assert.ok(read(`services/${service}/README.md`).trimEnd().split('\n').length <= 40, `${service} README.md`);

@@ -1,19 +1,19 @@
 import type { Page } from 'playwright-core';
 
-/** One look at the call, taken by the browser for every video frame it presents. */
+/** One measurement of the call, taken in the browser for a video frame that it presents. */
 export interface ProbeSample {
   /** Milliseconds since the probe started. */
   readonly t: number;
   /** Root mean square of the last 43 ms of the answer's audio, 0..1. */
   readonly audio: number;
-  /** How open the mouth looks: share of clearly darker pixels in the mouth box. */
+  /** How far the mouth is open: share of the pixels in the mouth box that are clearly darker than the median. */
   readonly mouth: number;
-  /** Frames presented since the video began, those that no sample looked at included. */
+  /** Frames presented since the video began, including frames without a sample. */
   readonly presented: number;
 }
 
 /**
- * Starts sampling inside the page: audio energy by WebAudio, mouth by a canvas, both at presented video frames.
+ * Starts sampling inside the page at each presented video frame: audio energy with WebAudio, the mouth with a canvas.
  * `mouthBox` is [x, y, width, height] in pixels of the video.
  */
 export async function startProbe(page: Page, mouthBox: readonly [number, number, number, number]): Promise<void> {
@@ -30,7 +30,7 @@ export async function startProbe(page: Page, mouthBox: readonly [number, number,
     const samples: { t: number; audio: number; mouth: number; presented: number }[] = [];
     Object.assign(window, { probe: { samples, context } });
     const started = performance.now();
-    const look = (_now: number, { presentedFrames }: VideoFrameCallbackMetadata): void => {
+    const takeSample = (_now: number, { presentedFrames }: VideoFrameCallbackMetadata): void => {
       analyser.getFloatTimeDomainData(wave);
       const audio = Math.sqrt(wave.reduce((sum, x) => sum + x * x, 0) / wave.length);
       draw.drawImage(video, box[0], box[1], box[2], box[3], 0, 0, box[2], box[3]);
@@ -45,9 +45,9 @@ export async function startProbe(page: Page, mouthBox: readonly [number, number,
         mouth: luma.filter((l) => l < 0.62 * median).length / luma.length,
         presented: presentedFrames,
       });
-      video.requestVideoFrameCallback(look);
+      video.requestVideoFrameCallback(takeSample);
     };
-    video.requestVideoFrameCallback(look);
+    video.requestVideoFrameCallback(takeSample);
   }, mouthBox);
 }
 

@@ -14,15 +14,15 @@ import { concatenate } from './speech.js';
 export interface SeenFrame {
   readonly frame: FrameMessage;
   readonly by: string;
-  /** Unix milliseconds at which it came. */
+  /** Unix milliseconds of its arrival. */
   readonly atMs: number;
 }
 
-/** Listens to everything one call sends over NATS, from the side. */
+/** Subscribes to all streams of one call on NATS, beside its services. */
 export class CallTap implements AsyncDisposable {
-  /** By position: the newest epoch of each, which is the one that is played. */
+  /** Keyed by position; of each position the newest epoch, which is the one that is played. */
   readonly frames = new Map<number, SeenFrame>();
-  /** Chunk to the score worker that made it. */
+  /** Chunk to the score worker that generated it. */
   readonly makers = new Map<number, string>();
   readonly events: MeshEvent[] = [];
   readonly playheads: { readonly atMs: number; readonly playhead: PlayheadMessage }[] = [];
@@ -33,11 +33,12 @@ export class CallTap implements AsyncDisposable {
   }
 
   static async open(mesh: Mesh, sessionId: string): Promise<CallTap> {
-    const nats = {
-      natsUser: mesh.natsEnv['TALKMESH_NATS_USER'] ?? '',
-      natsPasswordFile: mesh.natsEnv['TALKMESH_NATS_PASSWORD_FILE'] ?? '',
+    const as = (name: 'webrtc-egress' | 'vae-decode' | 'audio-ingest') => {
+      const env = mesh.natsEnvOf(name);
+      const natsUser = env['TALKMESH_NATS_USER'] ?? '';
+      const natsPasswordFile = env['TALKMESH_NATS_PASSWORD_FILE'] ?? '';
+      return createTestContext(name, { natsUser, natsPasswordFile }, mesh.natsUrl);
     };
-    const as = (name: 'webrtc-egress' | 'vae-decode' | 'audio-ingest') => createTestContext(name, nats, mesh.natsUrl);
     const [egress, decoder, ingest] = await Promise.all([as('webrtc-egress'), as('vae-decode'), as('audio-ingest')]);
     const tap = new CallTap([egress, decoder, ingest]);
     egress.bus.subscribe('frame', sessionId, (payload, meta) => tap.#take(decodeFrame(payload), meta));
@@ -61,7 +62,7 @@ export class CallTap implements AsyncDisposable {
     return [...this.frames].sort(([a], [b]) => a - b).map(([, seen]) => seen);
   }
 
-  /** The sound of a turn's chunks, as it is heard. */
+  /** The audio of a turn's chunks, as it is played. */
   heard(turn: number): Int16Array {
     return concatenate(...this.inOrder().flatMap(({ frame }) => (frame.turn === turn ? [frame.pcm] : [])));
   }
@@ -73,7 +74,7 @@ export class CallTap implements AsyncDisposable {
   #take(frame: FrameMessage, meta: MessageMeta): void {
     const position = frame.chunk * frame.framesInChunk + frame.frame;
     const known = this.frames.get(position);
-    // Of two frames of one place and epoch the first is played, the other is a duplicate.
+    // Of two frames with one position and epoch the first is played, the other is a duplicate.
     if (known === undefined || frame.epoch > known.frame.epoch)
       this.frames.set(position, { frame, by: senderOf(meta), atMs: Date.now() });
   }

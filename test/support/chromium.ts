@@ -18,7 +18,7 @@ const FLAGS = [
 ];
 
 export interface BrowserOptions {
-  /** WAV played once as the microphone, from the moment it is opened. */
+  /** Path of a WAV file that is the microphone signal; it plays once, from the moment the microphone is opened. */
   readonly microphoneWav?: string;
   readonly viewport?: { readonly width: number; readonly height: number };
   readonly colorScheme?: 'light' | 'dark';
@@ -28,7 +28,7 @@ export interface Browser extends AsyncDisposable {
   readonly page: Page;
 }
 
-/** A headless Chromium of its own (own profile, own fake microphone) with one page. */
+/** Starts a headless Chromium with one page, and with a profile and fake microphone that no other browser shares. */
 export async function openBrowser(options: BrowserOptions = {}): Promise<Browser> {
   const microphone =
     options.microphoneWav === undefined ? [] : [`--use-file-for-fake-audio-capture=${options.microphoneWav}%noloop`];
@@ -42,7 +42,7 @@ export async function openBrowser(options: BrowserOptions = {}): Promise<Browser
       colorScheme: options.colorScheme ?? 'light',
     },
   );
-  // tsx names inner functions by a helper that does not exist in the page.
+  // tsx compiles functions to calls of a helper `__name`, which does not exist in the page.
   await context.addInitScript('globalThis.__name = (target) => target');
   const page = context.pages()[0] ?? (await context.newPage());
   return { page, [Symbol.asyncDispose]: () => context.close() };

@@ -1,22 +1,22 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
 import { v1 } from '@talkmesh/contracts';
 import { connectClient } from '@talkmesh/service-kit';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { rest } from './record-call.js';
-import { sleep } from './waiting.js';
 
 /** A call whose reader takes a frame at each tick of the frame clock, as a viewer would, and counts the ticks that found none. */
 export interface PacedCall extends AsyncDisposable {
   readonly sessionId: string;
-  /** From asking for the session to its first frame, in ticks. */
+  /** From the request for the session to its first frame, in ticks. */
   readonly opening: number;
   /** Ticks since the first frame. */
   readonly ticks: number;
-  /** Of these, without a fresh frame. */
+  /** Number of those ticks without a fresh frame. */
   readonly held: number;
-  /** Longest run of such ticks from a tick on. */
+  /** Longest run of such ticks after the given tick. */
   longestGapFrom(tick: number): number;
-  /** Streams one turn, as fast as it is taken. */
+  /** Streams one turn as fast as the mesh accepts it. */
   say(pcm: Int16Array): void;
 }
 

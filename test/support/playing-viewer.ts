@@ -1,7 +1,7 @@
-/** A viewer without WebRTC: it plays in real time what arrives, and counts what came late. */
+/** A viewer without WebRTC: it plays the received chunks in real time and counts those that were late. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeFrame } from '@talkmesh/contracts';
-import { type Peers, tone } from '../../services/vae-decode/src/testing/peers.js';
-import { sleep } from './waiting.js';
+import { type Peers, tone } from '../../services/vae-decode/src/testing/index.js';
 
 const FRAMES_PER_CHUNK = 12;
 const CHUNK_MS = 480;
@@ -9,7 +9,7 @@ const TURN_EVERY_CHUNKS = 16;
 const TURN_CHUNKS = 12;
 
 export interface Seen {
-  /** From a chunk being wanted until its last frame was there. */
+  /** Time from requesting a chunk until its last frame arrived, one value for each chunk. */
   readonly latenciesMs: number[];
   late: number;
   /** Milliseconds by which a chunk may be late without being counted. */
@@ -17,7 +17,7 @@ export interface Seen {
   degraded: number;
 }
 
-/** Plays a call as the egress does, without pictures: says what plays when it begins, and speaks from time to time. */
+/** Plays a session as the egress does, without showing frames: it reports the playhead and speaks a turn at fixed intervals. */
 export class PlayingViewer {
   readonly sessionId: string;
   readonly #peers: Peers;
@@ -28,7 +28,7 @@ export class PlayingViewer {
   #wantedMs = performance.now();
   #turn = 0;
 
-  /** @param missedChunks chunks that were made before anybody listened: the score service's lead */
+  /** @param missedChunks chunks that were generated before this viewer subscribed, which is the lead of the score model */
   constructor(peers: Peers, sessionId: string, seen: Seen, missedChunks = 0) {
     this.sessionId = sessionId;
     this.#peers = peers;
@@ -49,7 +49,7 @@ export class PlayingViewer {
     });
   }
 
-  /** @param firstWords chunk with which it begins to speak */
+  /** @param firstWords first chunk with speech */
   async watch(untilMs: number, firstWords = 2): Promise<void> {
     for (this.#chunk = 0; performance.now() < untilMs; this.#chunk++) {
       while (!this.#arrived.has(this.#chunk) && performance.now() < untilMs) await sleep(2);

@@ -8,7 +8,7 @@ export interface RecordCall {
   readonly sessionId: string;
   /** Frames received so far. */
   frames(): number;
-  /** Settles when the frame stream ended, with the error's message or undefined. */
+  /** Resolves when the frame stream has ended, with the error's message or undefined. */
   readonly ended: Promise<string | undefined>;
   hangUp(): Promise<void>;
 }

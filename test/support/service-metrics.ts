@@ -10,7 +10,7 @@ export type Samples = ReadonlyMap<string, number>;
 export async function readMetrics(mesh: Mesh, service: ServiceName): Promise<Samples> {
   const lines = readFileSync(join(mesh.logFolder, `${service}.log`), 'utf8').split('\n');
   const ready = lines.filter((line) => line.includes('"msg":"ready"')).at(-1);
-  if (ready === undefined) throw new Error(`${service} has not said that it is ready`);
+  if (ready === undefined) throw new Error(`${service} has not reported that it is ready`);
   const { adminAddress } = JSON.parse(ready) as { adminAddress: string };
   const answer = await fetch(`http://${adminAddress}/metrics`, { signal: AbortSignal.timeout(10_000) });
   const samples = new Map<string, number>();
@@ -21,7 +21,7 @@ export async function readMetrics(mesh: Mesh, service: ServiceName): Promise<Sam
   return samples;
 }
 
-/** Sum of all samples of one metric whose labels hold the given text. */
+/** Sum of all samples of one metric whose labels contain the given text. */
 export function total(samples: Samples, name: string, labels = ''): number {
   let sum = 0;
   for (const [key, value] of samples)

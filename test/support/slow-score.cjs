@@ -1,4 +1,4 @@
-// Preloaded into a service under test: every denoising step takes SLOW_SCORE_MS longer, by waiting, not by work, so that
+// Preloaded into a service under test: every denoising step takes SLOW_SCORE_MS longer, by waiting instead of computing, so that
 // the load on the machine stays small and the cost of a chunk is known.
 const { isMainThread } = require('node:worker_threads');
 

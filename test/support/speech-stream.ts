@@ -1,7 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
 import type { v1 } from '@talkmesh/contracts';
 import { fromServiceError } from '@talkmesh/service-kit';
-import { sleep } from './waiting.js';
 
 type Ingest = InstanceType<typeof v1.AudioIngest>;
 type Upload = Pick<ReturnType<Ingest['StreamAudio']>, 'write' | 'end'>;
@@ -10,28 +10,28 @@ export interface SpeechStreamOptions {
   readonly ingest: Ingest;
   readonly sessionId: string;
   readonly token: string;
-  /** Said from the beginning again when it is over, until `finish`. */
+  /** Repeated from the beginning until `finish`. */
   readonly words: Int16Array;
-  /** How much faster than it is heard it is sent. */
+  /** Sending speed relative to playing speed. */
   readonly speed: number;
-  /** Ends by itself after this many samples. */
+  /** Ends after this many samples. */
   readonly samples?: number;
 }
 
 const RATE_HZ = 24_000;
-/** No whole number of the mesh's 20 ms: what is left over at a seam must not be lost. */
+/** Not a multiple of the mesh's 20 ms, so that a remainder is left at a seam and must not be lost. */
 const BLOCK_SAMPLES = 2300;
 const RETRY_MS = 50;
 
 /** One turn sent as a language model sends it. When the session moves, the rest goes to the next worker in a stream of its own. */
 export class SpeechStream {
-  /** Streams it took. */
+  /** Number of gRPC streams used. */
   streams = 0;
-  /** Settles when all of it was received. Rejects with the mesh's MeshError. */
+  /** Resolves when all of it was received. Rejects with the mesh's MeshError. */
   readonly over: Promise<void>;
   readonly #options: SpeechStreamOptions;
   readonly #startMs = performance.now();
-  /** Samples the mesh says it has. */
+  /** Samples that the mesh has acknowledged. */
   #received = 0;
   #finishing = false;
 
@@ -41,7 +41,7 @@ export class SpeechStream {
     this.over.catch(() => undefined);
   }
 
-  /** Ends the turn as soon as it may. @returns what was said. @throws MeshError of the mesh */
+  /** Ends the turn as soon as allowed. @returns the speech that was sent. @throws MeshError of the mesh */
   async finish(): Promise<Int16Array> {
     this.#finishing = true;
     await this.over;
@@ -59,7 +59,7 @@ export class SpeechStream {
     }
   }
 
-  /** One stream; over when its worker is told to let go. */
+  /** Runs one stream, until it is finished or its worker ends it because the session moves. */
   #stream(from: number): Promise<{ received: number; done: boolean }> {
     const { ingest, sessionId, token } = this.#options;
     const metadata = new Metadata();

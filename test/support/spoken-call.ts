@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import type { WorkerName } from '@talkmesh/contracts';
+import { until } from '@talkmesh/service-kit/testing';
 import type { Mesh, MeshService } from '../../deploy/local/src/mesh.js';
 import { CallTap } from './call-tap.js';
 import { firstAvatar, nano } from './nano.js';
 import { type PacedCall, startPacedCall } from './paced-call.js';
 import { rest } from './record-call.js';
-import { waitUntil } from './waiting.js';
 import { type WatchCall, watchCall } from './watch-call.js';
 
 export const PATIENCE_MS = 90_000;
 
-interface Told {
+interface SessionState {
   readonly state: string;
   readonly placement: Readonly<Record<WorkerName, string>>;
 }
 
 type Callable = AsyncDisposable & { readonly sessionId: string };
 
-/** A fresh call that speaks its first turn, with everything it sends seen from the side. */
+/** A fresh call that speaks its first turn, with a tap on all its streams. */
 export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposable {
   readonly call: C;
   readonly tap: CallTap;
@@ -29,13 +29,13 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
     this.tap = tap;
   }
 
-  /** Recorded at the pace of time, all of the speech sent at once. Settles when a second of the turn was heard. */
+  /** Recorded in real time, with all of the speech sent at once. Resolves when a second of the turn was played. */
   static start(mesh: Mesh, speech: Int16Array): Promise<SpokenCall> {
     const open = () => startPacedCall(mesh, firstAvatar.id, nano.fps);
     return SpokenCall.#begin(mesh, open, (call) => call.say(speech));
   }
 
-  /** Watched over WebRTC, `speak` says something. Settles when a second of it was heard. */
+  /** Watched over WebRTC; `speak` sends the speech. Resolves when a second of it was played. */
   static watch(mesh: Mesh, speak: (call: WatchCall) => void): Promise<SpokenCall<WatchCall>> {
     return SpokenCall.#begin(mesh, () => watchCall(mesh, firstAvatar.id), speak);
   }
@@ -45,12 +45,12 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
     open: () => Promise<C>,
     speak: (call: C) => void,
   ): Promise<SpokenCall<C>> {
-    await waitUntil('all workers', () => isWhole(mesh), PATIENCE_MS);
+    await until('all workers', () => isWhole(mesh), PATIENCE_MS);
     const call = await open();
     const spoken = new SpokenCall(mesh, call, await CallTap.open(mesh, call.sessionId));
     try {
       speak(call);
-      await waitUntil('the voice', () => (spoken.tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
+      await until('the voice', () => (spoken.tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
     } catch (error) {
       await spoken[Symbol.asyncDispose]();
       throw error;
@@ -58,8 +58,8 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
     return spoken;
   }
 
-  async look(): Promise<Told> {
-    return (await rest<Told>(this.#mesh, 'GET', `/v1/sessions/${this.call.sessionId}`)).body;
+  async look(): Promise<SessionState> {
+    return (await rest<SessionState>(this.#mesh, 'GET', `/v1/sessions/${this.call.sessionId}`)).body;
   }
 
   async workerOf(service: WorkerName): Promise<string> {
@@ -83,7 +83,7 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
     );
   }
 
-  /** Turns that were told to be over, with whether they were cut. */
+  /** Turns that were reported as ended, with whether they were cut. */
   get finished(): [turn: number, interrupted: boolean][] {
     return this.tap.events.flatMap((event) =>
       event.type === 'turn.finished' ? [[event.turn, event.interrupted] as [number, boolean]] : [],
@@ -93,7 +93,7 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
   async over(turns = 1): Promise<void> {
     const isOver = (): boolean =>
       this.finished.length >= turns || this.tap.events.some(({ type }) => type === 'session.ended');
-    await waitUntil('the end of the turn', isOver, PATIENCE_MS);
+    await until('the end of the turn', isOver, PATIENCE_MS);
     assert.equal((await this.look()).state, 'open', JSON.stringify(this.tap.events));
   }
 

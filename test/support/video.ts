@@ -16,7 +16,7 @@ export function readLuma(path: string, width: number, height: number): Uint8Arra
   return frames;
 }
 
-/** The sound of a video as PCM16 mono at 24 kHz. */
+/** The audio of a video as PCM16 mono at 24 kHz. */
 export function readSound(path: string): Int16Array {
   const raw = execFileSync(
     requireTool('ffmpeg'),
@@ -26,7 +26,7 @@ export function readSound(path: string): Int16Array {
   return new Int16Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength - (raw.byteLength % 2)));
 }
 
-/** How open a mouth looks: share of pixels in the box clearly darker than its median. */
+/** Measures how open a mouth looks: share of pixels in the box clearly darker than its median. */
 export function mouthOpening(luma: Uint8Array, width: number, box: readonly [number, number, number, number]): number {
   const [x0, y0, w, h] = box;
   const pixels: number[] = [];
@@ -35,7 +35,7 @@ export function mouthOpening(luma: Uint8Array, width: number, box: readonly [num
   return pixels.filter((value) => value < 0.62 * median).length / pixels.length;
 }
 
-/** Root mean square of the sound under each video frame, 0..1. */
+/** Root mean square of the audio under each video frame, 0..1. */
 export function loudness(pcm: Int16Array, fps: number, frames: number): number[] {
   const samples = 24_000 / fps;
   return Array.from({ length: frames }, (_, frame) => {

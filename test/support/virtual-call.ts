@@ -17,21 +17,24 @@ import {
 import type { DecodedChunk, GeneratedChunk } from '@talkmesh/inference';
 import { type Bus, createLogger, createMetrics, RollingPercentiles } from '@talkmesh/service-kit';
 import type { PeerListener } from '@talkmesh/webrtc';
-import type { Flush } from '../../services/score-model/src/call.js';
-import { ScoreStage } from '../../services/score-model/src/stage.js';
-import { DecodeStage } from '../../services/vae-decode/src/stage.js';
-import { Playout } from '../../services/webrtc-egress/src/child/playout.js';
-import { createEgressMetrics } from '../../services/webrtc-egress/src/metrics.js';
-import { EgressSession } from '../../services/webrtc-egress/src/session.js';
-import type { FromViewer } from '../../services/webrtc-egress/src/viewer-messages.js';
-import { type ViewerHost, WebrtcSink } from '../../services/webrtc-egress/src/webrtc-sink.js';
+import { type Flush, ScoreScheduler } from '../../services/score-model/src/testing/index.js';
+import { DecodeScheduler } from '../../services/vae-decode/src/testing/index.js';
+import {
+  createEgressMetrics,
+  EgressSession,
+  type FromViewer,
+  Playout,
+  type ViewerHost,
+  WebrtcSink,
+} from '../../services/webrtc-egress/src/testing/index.js';
 
 const SIDE = 4;
 const PICTURE_BYTES = (SIDE * SIDE * 3) / 2;
 const PATIENCE_MS = 3_600_000;
 const START_US = 1_800_000_000_000_000;
 const OFFER =
-  'v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=recvonly\r\na=ice-ufrag:a\r\na=ice-pwd:b\r\na=fingerprint:c\r\n';
+  'v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=recvonly\r\n' +
+  `a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=fingerprint:sha-256 ${'AB:'.repeat(31)}AB\r\n`;
 
 export const geometry = chunkGeometry({
   fps: 25,
@@ -67,8 +70,8 @@ export class VirtualCall {
   readonly flushed: { readonly atMs: number; readonly flush: Flush; readonly rollbacks: number }[] = [];
   heldFrames = 0;
   readonly #options: VirtualCallOptions;
-  readonly #score: ScoreStage;
-  readonly #decode: DecodeStage;
+  readonly #score: ScoreScheduler;
+  readonly #decode: DecodeScheduler;
   readonly #egress: EgressSession;
   readonly #sink: WebrtcSink;
   readonly #playout: Playout;
@@ -86,10 +89,11 @@ export class VirtualCall {
     const clock = {
       nowMs: () => this.#nowMs,
       wallUs: () => START_US + this.#nowMs * 1000,
+      traceUs: () => this.#nowMs * 1000,
       sleep: () => new Promise<void>(() => {}),
     };
-    this.#score = new ScoreStage({ geometry, steps: 2, clock, downstreamMs: options.decodeMs + 2 * options.hopMs });
-    this.#decode = new DecodeStage({
+    this.#score = new ScoreScheduler({ geometry, steps: 2, clock, downstreamMs: options.decodeMs + 2 * options.hopMs });
+    this.#decode = new DecodeScheduler({
       geometry,
       width: SIDE,
       height: SIDE,
@@ -261,7 +265,15 @@ export class VirtualCall {
   #flush(flush: Flush | undefined): void {
     if (flush === undefined) return;
     const { epoch, turn, fromChunk, cause } = flush;
-    const bytes = encodeEvent({ sid: this.sessionId, epoch, turn, type: 'flush', fromChunk, cause });
+    const bytes = encodeEvent({
+      id: `virtual.${epoch}`,
+      sessionId: this.sessionId,
+      epoch,
+      turn,
+      type: 'flush',
+      fromChunk,
+      cause,
+    });
     this.#send('score>decode', () => void this.#decode.flush(this.sessionId, epoch, fromChunk));
     const rollbacks = this.#rollbacks;
     this.#send('score>egress', () => {

@@ -5,17 +5,17 @@ import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { rest } from './record-call.js';
 import { SpeechStream, type SpeechStreamOptions } from './speech-stream.js';
 
-/** A call at real speed without a browser: a WebRTC viewer in a process of its own, speech sent as a language model does. */
+/** A call in real time without a browser: a WebRTC viewer in another process, and speech sent as a language model sends it. */
 export interface WatchCall extends AsyncDisposable {
   readonly sessionId: string;
   report(): Promise<PeerReport>;
-  /** Says something as one turn, sent twice as fast as it is heard; settles when all of it was sent or the call is over. */
+  /** Sends speech as one turn, at twice real time. Resolves when all of it has been sent or the call has ended. */
   say(pcm: Int16Array): Promise<void>;
-  /** Says words over and over as one turn, as fast as they are heard. */
+  /** Sends the words repeatedly as one turn, in real time, until it is stopped. */
   talk(words: Int16Array): SpeechStream;
-  /** Offers again, as a browser does whose connection broke; what was seen before is forgotten. */
+  /** Connects again, as a browser does after its connection broke. The report starts from zero. */
   watchAgain(): Promise<void>;
-  /** Sends a tone as the microphone; instead of the one before, when there is one. */
+  /** Sends a tone as the microphone, over a new connection that replaces an earlier one. */
   hum(): Promise<void>;
 }
 
@@ -44,8 +44,9 @@ async function connectPeer(mesh: Mesh, created: Created, protocol: 'whep' | 'whi
   }
 }
 
-export async function watchCall(mesh: Mesh, avatar: string): Promise<WatchCall> {
-  const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1 };
+/** @param options further fields of the request that creates the session */
+export async function watchCall(mesh: Mesh, avatar: string, options: object = {}): Promise<WatchCall> {
+  const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1, ...options };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify({ status, body })}`);
   return new Watched(mesh, await connectPeer(mesh, body, 'whep'), body);
@@ -72,7 +73,7 @@ class Watched implements WatchCall {
   }
 
   async say(pcm: Int16Array): Promise<void> {
-    // What was refused shows in what is heard.
+    // A refused stream needs no error here: the tests measure which speech was heard.
     await this.#stream({ words: pcm, speed: 2, samples: pcm.length }).over.catch(() => undefined);
   }
 

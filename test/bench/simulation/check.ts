@@ -3,18 +3,18 @@
  * real time. Chunks cost time by waiting, not by work, so that what is compared is the queueing and not this machine's other
  * load.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { newSessionId } from '@talkmesh/contracts';
 import { loadModel } from '@talkmesh/inference';
 import { createFixtureModel } from '@talkmesh/inference/testing';
-import { startNatsServer } from '@talkmesh/service-kit/testing';
-import { Peers } from '../../../services/vae-decode/src/testing/peers.js';
-import { WorkerProcess } from '../../../services/vae-decode/src/testing/worker-process.js';
+import { ServiceProcess, startNatsServer } from '@talkmesh/service-kit/testing';
+import { Peers } from '../../../services/vae-decode/src/testing/index.js';
 import { PlayingViewer, type Seen } from '../../support/playing-viewer.js';
+import { seededRandom } from '../../support/seeded-random.js';
 import { mean, median, percentile } from '../../support/statistics.js';
-import { sleep } from '../../support/waiting.js';
 import type { Row } from '../table.js';
-import { drawTimes, seededRandom, simulateQueues } from './queues.js';
+import { drawTimes, simulateQueues } from './queues.js';
 
 const STEP_MS = 55;
 const SECONDS = 24;
@@ -31,8 +31,8 @@ export async function checkSimulation(most = MOST): Promise<Row[]> {
   const door = { TALKMESH_CAPACITY: '64', TALKMESH_UTILISATION_MAX: '10' };
   const common = { ...door, TALKMESH_NATS_URL: nats.url, TALKMESH_MODEL: fixture.folder };
   const slowly = { NODE_OPTIONS: `--require=${slow}`, SLOW_SCORE_MS: String(STEP_MS) };
-  await using score = new WorkerProcess('score-model', { ...common, ...slowly });
-  await using decode = new WorkerProcess('vae-decode', common);
+  await using score = new ServiceProcess(mainOf('score-model'), { ...common, ...slowly });
+  await using decode = new ServiceProcess(mainOf('vae-decode'), common);
   await Promise.all([score.ready(), decode.ready()]);
   await using peers = await Peers.connect(nats.url);
   const rows: Row[] = [];
@@ -67,8 +67,10 @@ interface Times {
   readonly p95Ms: number;
 }
 
+const mainOf = (service: string): URL => new URL(`../../../services/${service}/src/main.ts`, import.meta.url);
+
 /** Medians over the sessions of what whole chunks took, without waiting. */
-async function singleChunks(worker: WorkerProcess): Promise<Times> {
+async function singleChunks(worker: ServiceProcess): Promise<Times> {
   const { sessions } = await worker.call<{ sessions: Times[] }>('stats');
   return { p50Ms: median(sessions.map(({ p50Ms }) => p50Ms)), p95Ms: median(sessions.map(({ p95Ms }) => p95Ms)) };
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '../../support/seeded-random.js';
 import { fourteenBillion, simulateWorker, trafficOfCall } from '../simulate.js';
-import { drawTimes, type QueueModel, seededRandom, simulateQueues } from './queues.js';
+import { drawTimes, type QueueModel, simulateQueues } from './queues.js';
 
 const model = (changes: Partial<QueueModel>): QueueModel => ({
   sessions: 1,

@@ -1,4 +1,4 @@
-import { ChunkCost, CLOCKLESS_EVERY_CHUNKS, DegradeLadder, LADDER_DEFAULTS, pickNext } from '@talkmesh/inference';
+import { ChunkCost, CLOCKLESS_EVERY_CHUNKS, DegradeLadder, LADDER_DEFAULTS, pickNext } from '@talkmesh/chunk-worker';
 
 /** How long things take, milliseconds: what one draw gives. */
 export type Draw = () => number;
@@ -168,22 +168,11 @@ export function simulateQueues(model: QueueModel): QueueResult {
   };
 }
 
-/** Draws around a median with the spread that a p95 tells: log-normal, as compute times on shared machines are. */
+/** Draws around a median with the spread that a p95 implies: log-normal, as compute times on shared machines are. */
 export function drawTimes(medianMs: number, p95Ms: number, random: () => number): Draw {
   const sigma = Math.max(0, Math.log(Math.max(p95Ms, medianMs) / medianMs)) / 1.645;
   return () => {
     const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
     return medianMs * Math.exp(sigma * normal);
-  };
-}
-
-/** Small and seeded, so that a simulation can be repeated. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }

@@ -16,27 +16,25 @@ interface Torch {
   readonly torch: string;
 }
 
-/** The same chunk in PyTorch, one thread. Throws with the program's own words when the distribution has no PyTorch. */
+/** Times the same chunk in PyTorch on one thread. Throws with the program's error output when PyTorch is not installed. */
 async function timeTorch(folder: string): Promise<Torch> {
-  const args = ['-m', 'talkmesh_nano.bench_torch', '--model', folder, '--repeats', String(REPEATS)];
+  const args = ['-m', 'talkmesh_nano.evaluate.bench_torch', '--model', folder, '--repeats', String(REPEATS)];
   const env = { ...process.env, OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1' };
   const python = spawn(PYTHON, args, { cwd: 'training', env, signal: AbortSignal.timeout(DEADLINE_MS) });
-  const [said, complaint]: [Buffer[], Buffer[]] = [[], []];
-  python.stdout.on('data', (part: Buffer) => said.push(part));
-  python.stderr.on('data', (part: Buffer) => complaint.push(part));
+  const [output, errors]: [Buffer[], Buffer[]] = [[], []];
+  python.stdout.on('data', (part: Buffer) => output.push(part));
+  python.stderr.on('data', (part: Buffer) => errors.push(part));
   const [code] = (await once(python, 'close')) as [number | null];
   if (code !== 0)
-    throw new Error(
-      `${PYTHON} ${args.join(' ')} ended with ${code}: ${Buffer.concat(complaint).toString().slice(-800)}`,
-    );
-  return JSON.parse(Buffer.concat(said).toString()) as Torch;
+    throw new Error(`${PYTHON} ${args.join(' ')} ended with ${code}: ${Buffer.concat(errors).toString().slice(-800)}`);
+  return JSON.parse(Buffer.concat(output).toString()) as Torch;
 }
 
 /**
- * One chunk (ears, all steps, decoder) on one thread: PyTorch first, then the services' engines. Rounds alternate, so that both meet the
- * same machine; the last column is how much faster than PyTorch, from medians over all rounds.
+ * Times one chunk (audio encoder, all steps, decoder) on one thread, in PyTorch and in the services' engines. Rounds alternate, so that
+ * both run under the same load; the last column is the speed relative to PyTorch, from medians over all rounds.
  */
-export async function measureMind(model: Model): Promise<Row[]> {
+export async function measureScoreTraining(model: Model): Promise<Row[]> {
   const torch = { score: [] as number[], decode: [] as number[], version: '' };
   const ours = { score: [] as number[], decode: [] as number[] };
   for (let round = 0; round < ROUNDS; round++) {

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import type { ServiceName } from '@talkmesh/contracts';
+import { ServiceProcess, startNatsServer } from '@talkmesh/service-kit/testing';
+import { buildPackages } from '../../deploy/docker/build.js';
+
+const PACKAGES = ['libs', 'services'].flatMap((root) => readdirSync(root).map((name) => `${root}/${name}`));
+
+interface Manifest {
+  readonly exports?: Readonly<Record<string, { readonly source: string; readonly default?: string }>>;
+  readonly dependencies: Readonly<Record<string, string>>;
+  /** What the program that uses the package brings along, such as React. */
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+}
+
+const manifestOf = (folder: string): Manifest => JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as Manifest;
+const compiledFiles = (folder: string): string[] =>
+  readdirSync(`${folder}/dist`, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.js') && !path.startsWith('page/'))
+    .map((path) => `${folder}/dist/${path}`);
+/** Static and dynamic imports of other packages. */
+const packagesImportedBy = (file: string): string[] =>
+  [...readFileSync(file, 'utf8').matchAll(/(?:^|\s)(?:from|import) "([^"]+)"|\bimport\("([^"]+)"\)/gm)]
+    .map((match) => (match[1] ?? match[2]) as string)
+    .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
+    .map((name) =>
+      name
+        .split('/')
+        .slice(0, name.startsWith('@') ? 2 : 1)
+        .join('/'),
+    );
+
+before(async () => {
+  assert.ok((await buildPackages()) > 100);
+});
+
+test('every entry that a package exports is compiled', () => {
+  for (const folder of PACKAGES)
+    for (const [name, entry] of Object.entries(manifestOf(folder).exports ?? {})) {
+      assert.ok(existsSync(join(folder, entry.source)), `${folder} ${name} has no source`);
+      if (entry.default !== undefined) assert.ok(existsSync(join(folder, entry.default)), `${folder} ${name}`);
+      else assert.equal(name, './testing', `${folder} ${name} exists only as source`);
+    }
+});
+
+test('compiled code imports only packages that a production install has', () => {
+  let seen = 0;
+  for (const folder of PACKAGES) {
+    const manifest = manifestOf(folder);
+    const dependencies = { ...manifest.dependencies, ...manifest.peerDependencies };
+    for (const file of compiledFiles(folder))
+      for (const name of packagesImportedBy(file)) {
+        seen++;
+        assert.ok(name in dependencies, `${file} imports ${name}, which is no dependency of ${folder}`);
+      }
+  }
+  assert.ok(seen > 100, 'the imports were found');
+});
+
+test('compiled code has source maps, and no test of ours', () => {
+  for (const folder of PACKAGES)
+    for (const file of compiledFiles(folder)) {
+      assert.ok(existsSync(`${file}.map`), file);
+      assert.doesNotMatch(file, /testing|test-fixtures|\.test\./);
+    }
+});
+
+const mainOf = (service: ServiceName): URL => pathToFileURL(`services/${service}/dist/main.js`);
+
+test('compiled services run their threads and child processes without TypeScript', async () => {
+  await using nats = await startNatsServer();
+  const env = { TALKMESH_NATS_URL: nats.url, TALKMESH_MODEL: 'models/nano', TALKMESH_DRAIN_DEADLINE_MS: '0' };
+  // audio-ingest has a WebRTC child and an inference thread, score-model the threads of its ranks.
+  await using ingest = await ServiceProcess.start(mainOf('audio-ingest'), env);
+  await using score = await ServiceProcess.start(mainOf('score-model'), { ...env, TALKMESH_SEQUENCE_RANKS: '2' });
+  const children = await readFile(`/proc/${ingest.pid}/task/${ingest.pid}/children`, 'utf8');
+  const commands = await Promise.all(
+    [ingest.pid, score.pid, ...children.trim().split(' ').map(Number)].map((pid) =>
+      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+    ),
+  );
+  assert.equal(commands.length, 3, 'audio-ingest has one child');
+  for (const command of commands) assert.match(command.replaceAll('\0', ' '), /dist\/\S+\.js $/);
+  assert.doesNotMatch(commands.join(), /tsx|--conditions/);
+});
+
+test('the compiled gateway serves the page that the build bundled', async () => {
+  await using nats = await startNatsServer();
+  await using gateway = await ServiceProcess.start(mainOf('gateway'), {
+    TALKMESH_NATS_URL: nats.url,
+    TALKMESH_MODEL: 'models/nano',
+    TALKMESH_API_KEYS: 'a-key-of-this-test-only',
+    TALKMESH_TOKEN_SECRET: 'a secret of this test only, long enough',
+    TALKMESH_HTTP_PORT: '0',
+  });
+  const ready = gateway.log.split('\n').find((line) => line.includes('"msg":"ready"')) as string;
+  const { httpAddress } = JSON.parse(ready) as { httpAddress: string };
+  const read = async (path: string): Promise<string> => (await fetch(`${httpAddress}${path}`)).text();
+  assert.equal(await read('/page.js'), readFileSync('services/gateway/dist/page/page.js', 'utf8'));
+  assert.equal(await read('/talk-mesh.js'), readFileSync('services/gateway/dist/page/talk-mesh.js', 'utf8'));
+  assert.match(await read('/'), /<html/);
+  assert.match(await read('/page.css'), /\{/);
+});

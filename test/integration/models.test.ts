@@ -1,0 +1,70 @@
+/** `talkmesh models check` on files of full shape. They are sparse: their headers are real, their values take no space. */
+import assert from 'node:assert/strict';
+import { truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { checkpoint } from '@talkmesh/inference';
+import { talkmesh } from '../support/cli.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
+
+type Shapes = readonly (readonly [name: string, dims: readonly number[]])[];
+
+/** A bfloat16 `.safetensors` file whose values are a hole in the file. */
+async function writeSparse(path: string, shapes: Shapes): Promise<void> {
+  let at = 0;
+  const entries = shapes.map(([name, shape]) => {
+    const from = at;
+    at += shape.reduce((product, dim) => product * dim, 2);
+    return [name, { dtype: 'BF16', shape, data_offsets: [from, at] }] as const;
+  });
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  await writeFile(path, Buffer.concat([length, header]));
+  await truncate(path, 8 + header.length + at);
+}
+
+const shapesOf = (name: 'livetalk' | 'wan-t2v-1.3b'): Shapes =>
+  [...checkpoint(name).tensors].map(([tensor, { dims }]) => [tensor, dims]);
+
+test('the published shapes have the published numbers of tensors and parameters', () => {
+  assert.equal(checkpoint('wan-t2v-1.3b').tensors.size, 825);
+  assert.equal(checkpoint('wan-t2v-14b').tensors.size, 1095);
+  assert.equal(checkpoint('wan-i2v-14b').tensors.size, 1303);
+  assert.equal(checkpoint('livetalk').tensors.size, 825 + 32);
+});
+
+test('a complete checkpoint is found under a prefix, in several files', async () => {
+  const folder = temporaryFolder('models');
+  const shapes = shapesOf('livetalk').map(([name, dims]) => [`model.${name}`, dims] as const);
+  await writeSparse(join(folder, 'a.safetensors'), shapes.slice(0, 400));
+  await writeSparse(join(folder, 'b.safetensors'), [...shapes.slice(400), ['extra.bias', [3]]]);
+  const { code, stdout, stderr } = await talkmesh(['models', 'check', 'livetalk', '--from', folder]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /857 of 857 tensors in a\.safetensors, b\.safetensors, names begin with "model\."/);
+  assert.match(stdout, /^1\.421 billion parameters, 2\.84 GB \(BF16 857\)$/m);
+  assert.match(stdout, /1 not needed:\n {2}extra\.bias\nComplete/);
+});
+
+test('what is missing or of another shape is named with the file; other checkpoints and files are refused', async () => {
+  const folder = temporaryFolder('models');
+  const shapes = shapesOf('wan-t2v-1.3b').filter(([name]) => name !== 'blocks.7.ffn.2.bias');
+  const turned = shapes.map(
+    ([name, dims]) => [name, name === 'blocks.3.ffn.0.weight' ? dims.toReversed() : dims] as const,
+  );
+  await writeSparse(join(folder, 'wan.safetensors'), turned);
+  const check = (name: string) => talkmesh(['models', 'check', name, '--from', folder]);
+  const plain = await check('wan-t2v-1.3b');
+  assert.equal(plain.code, 1);
+  assert.match(plain.stdout, /2 wrong or missing:/);
+  assert.match(plain.stdout, /blocks\.7\.ffn\.2\.bias is missing; it has \[1536\]/);
+  assert.match(plain.stdout, /wan\.safetensors: blocks\.3\.ffn\.0\.weight is \[1536,8960\], not \[8960,1536\]/);
+  assert.match((await check('livetalk')).stdout, /patch_embedding\.weight is \[1536,64\], not \[1536,132\]/);
+  await truncate(join(folder, 'wan.safetensors'), 100_000);
+  const damaged = await check('wan-t2v-1.3b');
+  assert.equal(damaged.code, 1);
+  assert.match(damaged.stderr, /wan\.safetensors .*it was cut off; fetch the file again/);
+  const none = await talkmesh(['models', 'check', 'livetalk', '--from', join(folder, 'nothing')]);
+  assert.match(none.stderr, /cannot be read; name the folder/);
+  assert.equal((await talkmesh(['models', 'check', 'other', '--from', '.'])).code, 2);
+});

@@ -1,0 +1,52 @@
+import { execFile } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+export interface PackedClient {
+  /** Path of the tarball. */
+  readonly tarball: string;
+  /** Paths of its files, relative to the package. */
+  readonly files: readonly string[];
+}
+
+interface PackReport {
+  readonly filename: string;
+  readonly files: readonly { readonly path: string }[];
+}
+
+/** Builds `@talkmesh/client` and packs it as `npm publish` would, in a copy: other tests use `libs/client/dist` at the same time. */
+export async function packClient(target: string): Promise<PackedClient> {
+  const root = join(target, 'source');
+  const folder = join(root, 'libs/client');
+  cpSync('libs/client', folder, { recursive: true, filter: (path) => !/\/(dist|node_modules)$/.test(path) });
+  cpSync('tsconfig.json', join(root, 'tsconfig.json'));
+  symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { scripts: { prepack: string } };
+  const [command, ...args] = manifest.scripts.prepack.split(' ') as [string, ...string[]];
+  // The user's settings may forbid scripts, so the script that npm would run is run here.
+  await execute(command, args, { cwd: folder });
+  const { stdout } = await execute('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', target], {
+    cwd: folder,
+  });
+  const [report] = JSON.parse(stdout) as [PackReport];
+  return { tarball: join(target, report.filename), files: report.files.map(({ path }) => path) };
+}
+
+/** Installs the packed client into `folder/node_modules`, beside packages of this repository. */
+export async function installClient(
+  folder: string,
+  { tarball }: PackedClient,
+  others: readonly string[] = [],
+): Promise<void> {
+  const target = join(folder, 'node_modules/@talkmesh/client');
+  mkdirSync(target, { recursive: true });
+  await execute('tar', ['-xzf', tarball, '--strip-components=1', '-C', target]);
+  for (const name of others) {
+    const link = join(folder, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(resolve('node_modules', name), link);
+  }
+}

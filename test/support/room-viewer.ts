@@ -1,0 +1,85 @@
+import {
+  type AudioFrame,
+  AudioStream,
+  dispose,
+  type RemoteParticipant,
+  type RemoteTrack,
+  type RemoteTrackPublication,
+  Room,
+  RoomEvent,
+  TrackKind,
+  type VideoFrameEvent,
+  VideoStream,
+} from '@livekit/rtc-node';
+import { until } from '@talkmesh/service-kit/testing';
+
+const LOUD = 1000;
+const BRIGHT = 120;
+
+/** The DOM's type of streams, which the compiler takes, does not know that they can be iterated. */
+const valuesOf = <T>(stream: unknown): AsyncIterable<T> => stream as AsyncIterable<T>;
+
+/** Ends the library's threads, which keep the process alive. To be called when all viewers have left. */
+export const endRoomLibrary = (): Promise<void> => dispose();
+
+/** A participant that watches a LiveKit room with LiveKit's own library and measures what it receives. */
+export class RoomViewer implements AsyncDisposable {
+  readonly room = new Room();
+  /** When frames arrived and how bright each is in the middle, by performance.now(). */
+  readonly frames: { readonly atMs: number; readonly bright: boolean }[] = [];
+  /** When 10 ms blocks of audio arrived and whether they are loud. */
+  readonly blocks: { readonly atMs: number; readonly loud: boolean }[] = [];
+  readonly sizes = new Set<string>();
+  /** What happened to other participants and their tracks, oldest first. */
+  readonly happened: string[] = [];
+
+  static async join(url: string, token: string): Promise<RoomViewer> {
+    const viewer = new RoomViewer();
+    await viewer.room.connect(url, token, { autoSubscribe: true, dynacast: true });
+    return viewer;
+  }
+
+  private constructor() {
+    this.room
+      .on(
+        RoomEvent.TrackSubscribed,
+        (track: RemoteTrack, publication: RemoteTrackPublication, participant: RemoteParticipant) => {
+          this.happened.push(`subscribed ${publication.name} of ${participant.identity}`);
+          void (track.kind === TrackKind.KIND_VIDEO ? this.#watch(track) : this.#listen(track));
+        },
+      )
+      .on(RoomEvent.TrackUnsubscribed, () => this.happened.push('unsubscribed'))
+      .on(RoomEvent.ParticipantConnected, ({ identity }) => this.happened.push(`joined ${identity}`))
+      .on(RoomEvent.ParticipantDisconnected, ({ identity }) => this.happened.push(`left ${identity}`));
+  }
+
+  /** Frames per second over the last `n` frames. */
+  fps(n: number): number {
+    const last = this.frames.slice(-n);
+    return ((last.length - 1) * 1000) / ((last.at(-1)?.atMs ?? 0) - (last[0]?.atMs ?? 0));
+  }
+
+  /** Resolves when `n` more frames have arrived. */
+  async more(n: number, timeoutMs = 30_000): Promise<void> {
+    const wanted = this.frames.length + n;
+    await until(`${n} more frames in the room`, () => this.frames.length >= wanted, timeoutMs);
+  }
+
+  async #watch(track: RemoteTrack): Promise<void> {
+    for await (const { frame } of valuesOf<VideoFrameEvent>(new VideoStream(track))) {
+      this.sizes.add(`${frame.width}x${frame.height}`);
+      const middle = frame.data[(frame.height >> 1) * frame.width + (frame.width >> 1)] ?? 0;
+      this.frames.push({ atMs: performance.now(), bright: middle > BRIGHT });
+    }
+  }
+
+  async #listen(track: RemoteTrack): Promise<void> {
+    const stream = new AudioStream(track, { sampleRate: 24_000, numChannels: 1 });
+    for await (const { data } of valuesOf<AudioFrame>(stream))
+      this.blocks.push({ atMs: performance.now(), loud: data.some((sample) => Math.abs(sample) > LOUD) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.room.disconnect();
+  }
+}
