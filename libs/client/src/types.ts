@@ -183,6 +183,7 @@ export type SessionEvent = EventEnvelope &
     | { readonly type: 'turn.truncated'; readonly speechMs: number }
     | { readonly type: 'turn.cancelled' }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
+    | { readonly type: 'clear' }
     | { readonly type: 'pause' }
     | { readonly type: 'resume' }
     | { readonly type: 'turn.paused'; readonly heardMs: number }
