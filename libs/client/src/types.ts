@@ -89,7 +89,7 @@ export interface LivekitTransport {
   readonly room?: string;
   /** Of the avatar in the room; `avatar-<session id>` when left out. */
   readonly identity?: string;
-  /** Identity of the LiveKit agent on whose behalf the avatar publishes. */
+  /** Identity of the LiveKit agent that speaks through the avatar; `token` may name it too (`lk.publish_on_behalf`). */
   readonly agent?: string;
 }
 
