@@ -192,10 +192,8 @@ test('a paused call stays paused where it was, by its events or, when those are 
 });
 
 test('a paused call of which no chunk is retained goes on where the last reported pause is', () => {
-  const events = [
-    event({ type: 'pause', cause: 'command' }),
-    event({ type: 'turn.paused', heardMs: 1234.5, cause: 'command' }, { turn: 3 }),
-  ];
+  const cause = 'command';
+  const events = [event({ type: 'pause', cause }), event({ type: 'turn.paused', heardMs: 1234.5, cause }, { turn: 3 })];
   const { position, outcome } = planTakeover(retained({ events, playhead: playhead(9) }), options);
   assert.deepEqual([outcome, position.paused], ['silence', 'command']);
   assert.deepEqual(position.spoken, { closedTurn: 2, turn: 3, turnSamples: 1234.5 * 24 });
@@ -318,10 +316,7 @@ class FakeWorker {
     change?: PauseChange | undefined;
   }): void {
     const { events } = this.#log;
-    if (flush !== undefined) {
-      const { epoch, fromChunk, cause } = flush;
-      events.push(event({ type: 'flush', fromChunk, cause }, { epoch }));
-    }
+    if (flush !== undefined) events.push(event({ type: 'flush', ...flush }, { epoch: flush.epoch }));
     if (change?.type === 'paused') events.push(event({ ...change, type: 'turn.paused' }));
     if (change?.type === 'resumed') events.push(event({ ...change, type: 'turn.resumed' }));
     while (events.length > 64) events.shift();
