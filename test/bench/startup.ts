@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { SERVICES, type ServiceName } from '@talkmesh/contracts';
 import { startNatsServer } from '@talkmesh/service-kit/testing';
-import { buildPackages } from '../../deploy/docker/build.js';
+import { buildPackages } from '../../deploy/local/src/build.js';
 import { type ProcessUse, processUse } from '../support/process-tree.js';
 import { median } from '../support/statistics.js';
 import type { Row } from './table.js';
