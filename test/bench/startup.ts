@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 const ROUNDS = 5;
 const READY_MS = 60_000;
 
-/** How a service is started: from TypeScript as in the demo, or from compiled JavaScript as in the images. */
+/** How a service is started: from TypeScript, or from compiled JavaScript as in a mesh. */
 const WAYS = {
   source: (service: ServiceName) => ['--import', 'tsx', '--conditions=source', `services/${service}/src/main.ts`],
   compiled: (service: ServiceName) => ['--enable-source-maps', `services/${service}/dist/main.js`],
