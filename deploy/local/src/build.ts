@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -10,6 +10,8 @@ const PACKAGE_ROOTS = ['libs', 'services'];
 /** Tests and their helpers, which production does not have, and the browser's code, which is bundled instead. */
 const LEFT_OUT = /(^|\/)(testing|test-fixtures|page)(\/|\.ts$)|\.test\.ts$/;
 const SOURCE = /\.ts$/;
+/** File systems and `utimes` round times. */
+const TIME_TOLERANCE_MS = 1;
 const PAGE_ASSET = /\.(html|css)$/;
 
 export interface Built {
@@ -21,8 +23,9 @@ export interface Built {
 
 /**
  * Compiles every package to JavaScript: one file of `dist` for each file of `src`, with its source map. Packages, worker threads and
- * child processes therefore remain files of their own, as they are in the sources. Files that are newer than their sources stay, and
- * files are replaced as a whole, so several processes may build at the same time. Types are checked by `npm run types`.
+ * child processes therefore remain files of their own, as they are in the sources. A compiled file gets its source's time and is
+ * compiled again when the two differ. Files are replaced as a whole, so several processes may build at the same time. Types are
+ * checked by `npm run types`.
  */
 export async function buildPackages(): Promise<Built> {
   const packages = await Promise.all(
@@ -45,14 +48,16 @@ async function buildPackage(folder: string): Promise<Built> {
   const left = (await filesIn(target)).filter((name) => !name.startsWith('page/') && !outputs.has(name));
   await Promise.all(left.map((name) => rm(join(target, name), { force: true, recursive: true })));
   const outdated: string[] = [];
-  for (const name of names)
-    if ((await changedAtMs(join(target, outputOf(name)))) < (await changedAtMs(join(source, name))))
-      outdated.push(name);
+  for (const name of names) {
+    const differenceMs = (await changedAtMs(join(target, outputOf(name)))) - (await changedAtMs(join(source, name)));
+    if (Math.abs(differenceMs) >= TIME_TOLERANCE_MS) outdated.push(name);
+  }
   if (outdated.length > 0) await compile(source, target, outdated);
   return { files: names.length, compiled: outdated.length };
 }
 
 async function compile(source: string, target: string, names: readonly string[]): Promise<void> {
+  const times = await Promise.all(names.map((name) => changedAtMs(join(source, name))));
   const { outputFiles } = await build({
     entryPoints: names.map((name) => join(source, name)),
     outdir: target,
@@ -64,10 +69,13 @@ async function compile(source: string, target: string, names: readonly string[])
     write: false,
     logLevel: 'error',
   });
-  // The source map comes before its file, whose time tells whether both are there.
-  const maps = outputFiles.filter(({ path }) => path.endsWith('.map'));
-  for (const files of [maps, outputFiles.filter((file) => !maps.includes(file))])
-    await Promise.all(files.map(({ path, contents }) => replace(path, contents)));
+  const contentsOf = new Map(outputFiles.map(({ path, contents }) => [path, contents]));
+  for (const [i, name] of names.entries()) {
+    const path = join(target, outputOf(name));
+    // The source map comes before its file, whose time tells whether both are there.
+    await replace(`${path}.map`, contentsOf.get(`${path}.map`));
+    await replace(path, contentsOf.get(path), times[i]);
+  }
 }
 
 /** Bundles the page again when any source is newer, since it contains other packages. */
@@ -98,9 +106,12 @@ const changedAtMs = async (path: string): Promise<number> =>
 const newestIn = async (folder: string): Promise<number> =>
   Math.max(...(await Promise.all((await filesIn(folder)).map((name) => changedAtMs(join(folder, name))))));
 
-async function replace(path: string, contents: Uint8Array): Promise<void> {
+/** @param changedAtMs the file's time, now by default */
+async function replace(path: string, contents: Uint8Array | undefined, changedAtMs?: number): Promise<void> {
+  if (contents === undefined) throw new Error(`esbuild wrote no ${path}`);
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.tmp`;
   await writeFile(temporary, contents);
+  if (changedAtMs !== undefined) await utimes(temporary, changedAtMs / 1000, changedAtMs / 1000);
   await rename(temporary, path);
 }
