@@ -1,8 +1,8 @@
 import { cp, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleScript, SCRIPTS } from '@talkmesh/gateway/page-bundle';
 import { build } from 'esbuild';
-import { bundleScript, SCRIPTS } from '../../../services/gateway/src/page/bundle.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Folders of packages that run in production. */
