@@ -187,7 +187,7 @@ test('a stream that breaks, or is followed by another one while open, is cut', (
   assert.deepEqual(take(), ['clear', 'end', 'finished 0 cut']);
 });
 
-test('an interrupt by somebody else is reported, and so is a turn that the bridge refuses or loses', () => {
+test('an interrupt that the agent did not ask for is reported, and so is a turn that the bridge refuses or loses', () => {
   const { open, audio, queued, play, flush, finished, event, take } = setUp();
   open('a');
   audio('a', 4800);

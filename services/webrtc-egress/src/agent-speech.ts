@@ -239,7 +239,7 @@ export class AgentSpeech {
       return;
     }
     if (interrupted && !segment.isTruncated) {
-      // Somebody else interrupted the avatar. Its last chunk is still being played.
+      // Not the agent but a client interrupted the avatar. Its last chunk is still being played.
       if (segment.cut === undefined && !part.isOver) this.#cut(segment, false);
       return;
     }

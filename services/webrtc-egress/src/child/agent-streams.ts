@@ -24,7 +24,7 @@ export class AgentStreams {
   /** Called before the join: the agent may send at once. */
   listen(room: Room): void {
     room.registerByteStreamHandler(AUDIO_TOPIC, (reader, { identity }) => {
-      // A stream that nobody reads would stay in memory.
+      // A stream that is not read would stay in memory.
       if (identity === this.#agent) void this.#read(reader);
       else void reader.close();
     });
