@@ -16,9 +16,19 @@ function setUp({ canDelay = true } = {}) {
       seconds += 1;
       bufferedS += 48_000 * (sound.ms / 1000);
       const rows = [
-        { type: 'inbound-rtp', kind: 'audio', jitterBufferDelay: bufferedS, jitterBufferEmittedCount: 48_000 * seconds },
+        {
+          type: 'inbound-rtp',
+          kind: 'audio',
+          jitterBufferDelay: bufferedS,
+          jitterBufferEmittedCount: 48_000 * seconds,
+        },
         { type: 'inbound-rtp', kind: 'video', freezeCount: 1, totalFreezesDuration: frozenS },
-        { type: 'media-playout', kind: 'audio', totalPlayoutDelay: 1440 * seconds, totalSamplesCount: 48_000 * seconds },
+        {
+          type: 'media-playout',
+          kind: 'audio',
+          totalPlayoutDelay: 1440 * seconds,
+          totalSamplesCount: 48_000 * seconds,
+        },
       ];
       return new Map(rows.map((row, i) => [String(i), row]));
     },

@@ -6,7 +6,10 @@ import type { CallStats } from './types.js';
 function setUp() {
   const sent: QualityReport[] = [];
   const clock = { ms: 0 };
-  const reports = new QualityReports((report) => void sent.push(report), () => clock.ms);
+  const reports = new QualityReports(
+    (report) => void sent.push(report),
+    () => clock.ms,
+  );
   const add = (stats: Partial<CallStats>): void => {
     clock.ms += 1000;
     reports.add(stats as CallStats);

@@ -63,7 +63,10 @@ export class ViewerQuality {
       FIRST_FRAME_BUCKETS,
     );
     this.#watched = metrics.counter('talkmesh_viewer_watched_seconds_total', 'Time that viewers reported on');
-    this.#frozen = metrics.counter('talkmesh_viewer_frozen_seconds_total', 'Of it, time in which the picture stood still');
+    this.#frozen = metrics.counter(
+      'talkmesh_viewer_frozen_seconds_total',
+      'Of it, time in which the picture stood still',
+    );
     this.#freezes = metrics.counter('talkmesh_viewer_freezes_total', 'Times the picture stood still');
   }
 

@@ -48,9 +48,7 @@ export async function measureLipSync({ speech, seconds, mayDelayPicture }: LipSy
 
 async function call(page: Page): Promise<void> {
   await page.waitForFunction(() => customElements.get('talk-mesh') !== undefined);
-  await page.evaluate(() =>
-    (document.querySelector('talk-mesh') as unknown as { connect(): Promise<void> }).connect(),
-  );
+  await page.evaluate(() => (document.querySelector('talk-mesh') as unknown as { connect(): Promise<void> }).connect());
   await page.waitForFunction(
     () => (document.querySelector('talk-mesh')?.shadowRoot?.querySelector('video')?.currentTime ?? 0) > 0,
     undefined,
@@ -99,6 +97,9 @@ async function record(page: Page): Promise<void> {
       for (const [contextMs, , value] of data) heard.push({ atMs: contextMs + offset, value });
       offsets.splice(0, offsets.length - 2000);
     };
-    context.createMediaStreamSource(video.srcObject as MediaStream).connect(node).connect(context.destination);
+    context
+      .createMediaStreamSource(video.srcObject as MediaStream)
+      .connect(node)
+      .connect(context.destination);
   }, MOUTH_BOX);
 }

@@ -1,5 +1,5 @@
 import type { FrameMessage } from '@talkmesh/contracts';
-import { type MakeFrame } from '../../../services/webrtc-egress/src/testing/bench.js';
+import type { MakeFrame } from '../../../services/webrtc-egress/src/testing/bench.js';
 import { FRAMES_PER_CHUNK, testFrame } from '../../../services/webrtc-egress/src/testing/frames.js';
 
 export const FPS = 25;

@@ -49,14 +49,21 @@ export function skewWindows(sent: SentSignals, shown: readonly Sample[], heard: 
   const endMs = Math.min(shown.at(-1)?.atMs ?? 0, heard.at(-1)?.atMs ?? 0);
   const windows: SkewWindow[] = [];
   let startMs = startOf(sent, shown);
-  for (let frame = firstFrame(startMs, shown, frameMs); frame + WINDOW_FRAMES <= sent.openings.length; frame += STEP_FRAMES) {
+  for (
+    let frame = firstFrame(startMs, shown, frameMs);
+    frame + WINDOW_FRAMES <= sent.openings.length;
+    frame += STEP_FRAMES
+  ) {
     const dueMs = startMs + frame * frameMs;
     if (dueMs + WINDOW_FRAMES * frameMs + FAR_MS / 10 > endMs) break;
     const hops = Array.from({ length: WINDOW_FRAMES * sent.hops }, (_, i) => (i + 0.5) * hopMs);
     const openings = hops.map((_, i) => sent.openings[frame + Math.floor(i / sent.hops)] ?? 0);
     const levels = hops.map((_, i) => level(sent.loudness[frame * sent.hops + i] ?? 0));
     const at = (steps: Steps, ms: number) => (values: readonly number[], lagMs: number) =>
-      correlation(values, hops.map((hop) => steps(ms + hop + lagMs)));
+      correlation(
+        values,
+        hops.map((hop) => steps(ms + hop + lagMs)),
+      );
     let picture = bestLag(openings, at(seen, dueMs), 0, NEAR_MS);
     if (picture.correlation < LEAST_CORRELATION) picture = bestLag(openings, at(seen, dueMs), 0, FAR_MS);
     if (picture.correlation < LEAST_CORRELATION) continue;

@@ -9,7 +9,8 @@ export function qualityOperations(quality: ViewerQuality): Operation[] {
       method: 'POST',
       path: '/v1/sessions/{id}/quality',
       id: 'reportQuality',
-      summary: 'Reports how the call plays at the viewer: lip sync, freezes, delays; the client SDK sends it every 10 s',
+      summary:
+        'Reports how the call plays at the viewer: lip sync, freezes, delays; the client SDK sends it every 10 s',
       access: 'session',
       body: { schema: qualityBody },
       bodyLimitBytes: 8192,

@@ -1,4 +1,12 @@
-import { type Avatar, type Call, type CallState, type CallStats, describeStats, isLive, playAudibly } from '@talkmesh/client';
+import {
+  type Avatar,
+  type Call,
+  type CallState,
+  type CallStats,
+  describeStats,
+  isLive,
+  playAudibly,
+} from '@talkmesh/client';
 import { byId, show } from './elements.js';
 
 const STATE_LABELS: Readonly<Record<CallState, string>> = {
