@@ -103,6 +103,26 @@ for (const hopMs of [10, 60])
     assert.ok(taken > CALLS / 2, `${taken} pauses took speech back`);
   });
 
+test('the pause that begins when the user speaks silences the avatar as soon as an interrupt', async () => {
+  const silentAfterMs = async (seed: number, stop: (call: VirtualCall) => void): Promise<number> => {
+    const { call, next } = await startCall(seed);
+    call.speak(1, 6);
+    await call.advance(800 + Math.floor(next() * 1000));
+    const askedAtMs = call.nowMs;
+    stop(call);
+    await call.advance(1500);
+    await call.close();
+    return (call.shown.findLast(({ heard }) => heard > 0)?.atMs ?? 0) - askedAtMs;
+  };
+  const pauses: number[] = [];
+  for (let seed = 1; seed <= CALLS / 2; seed++) {
+    pauses.push(await silentAfterMs(seed, (call) => call.pause(true)));
+    const interrupted = await silentAfterMs(seed, (call) => call.interrupt(1));
+    assert.equal(pauses.at(-1), interrupted, `seed ${seed}`);
+  }
+  assert.ok(Math.max(...pauses) <= 480 + 80 + 2 * 10 + FRAME_MS, `${pauses.join(', ')} ms`);
+});
+
 test('repeated barge-in: no frame of an old epoch after its flush, no frame twice, and the audio stops', async () => {
   let cut = 0;
   for (let seed = 1; seed <= CALLS; seed++) {

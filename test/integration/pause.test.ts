@@ -1,4 +1,4 @@
-/** A pause in the middle of a word, with real processes: idle chunks meanwhile, then speech continues with the very next sample. */
+/** A pause by a command or while the user speaks, with real processes: idle chunks meanwhile, then speech continues with the very next sample. */
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -99,4 +99,55 @@ test('paused in the middle of a word: silent until the resume, frames continue, 
   const cut = await event(tap, 'turn.finished', ({ turn }) => turn === 2);
   assert.ok(cut.interrupted && !(await isPaused()));
   await again;
+});
+
+test('the user speaks over the avatar: silent at once; after a cough the same turn continues, and real speech cuts it', {
+  timeout: 300_000,
+}, async (context) => {
+  const line = 'The quick brown fox jumps over the lazy dog, and my mother bought some more blue bottles.';
+  await using call = await watchCall(mesh, firstAvatar.id, { provider: 'parrot' });
+  await using tap = await CallTap.open(mesh, call.sessionId);
+  const ask = (verb: string, body?: object) => rest(mesh, 'POST', `/v1/sessions/${call.sessionId}/${verb}`, body);
+  /** @returns how long speech was still played, milliseconds of media */
+  const silenceAfter = async (stop: () => unknown): Promise<number> => {
+    const turn = tap.playhead?.turn ?? 0;
+    const from = tap.playhead?.mediaTimeUs ?? 0;
+    await stop();
+    await until('silence', () => tap.playhead?.turn !== turn, PATIENCE_MS);
+    return ((tap.playhead?.mediaTimeUs ?? 0) - from) / 1000;
+  };
+  const heard = (turn: number) =>
+    until(`turn ${turn}`, () => tap.playhead?.turn === turn && tap.playhead.turnPlayedMs > 700, PATIENCE_MS);
+
+  await until('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
+  await ask('say', { text: line });
+  await heard(1);
+  const alarmMs = await silenceAfter(() => tap.hear({ type: 'speech.started' }));
+  const paused = await event(tap, 'turn.paused');
+  assert.equal(paused.cause, 'user-speech');
+  tap.hear({ type: 'speech.stopped', durationMs: 150 });
+  const resumed = await event(tap, 'turn.resumed');
+  assert.equal(resumed.cause, 'too-short');
+  const finished = await event(tap, 'turn.finished');
+  assert.deepEqual([finished.turn, finished.interrupted], [1, false]);
+  assert.equal(finished.heardMs, finished.speechMs);
+
+  await ask('say', { text: line });
+  await event(tap, 'turn.finished', ({ turn, interrupted }) => turn === 2 && !interrupted);
+  const whole = tap.heard(2);
+  const [from, to] = [paused, resumed].map(({ heardMs }) => Math.round(heardMs * SAMPLES_PER_MS)) as [number, number];
+  const expected = concatenate(whole.subarray(0, from), whole.subarray(to));
+  assert.equal(firstDifferenceButPauses(expected, tap.heard(1)), undefined, 'nothing lost, nothing twice');
+
+  await ask('say', { text: line });
+  await heard(3);
+  const bargeInMs = await silenceAfter(() => tap.hear({ type: 'speech.started' }));
+  const cut = await event(tap, 'turn.finished', ({ turn }) => turn === 3);
+  assert.ok(cut.interrupted && cut.heardMs < cut.speechMs);
+
+  tap.hear({ type: 'speech.stopped', durationMs: 2000 });
+  await ask('say', { text: line });
+  await heard(4);
+  const commandMs = await silenceAfter(() => ask('interrupt'));
+  context.diagnostic(`media until silence: false alarm ${alarmMs}, barge-in ${bargeInMs}, interrupt ${commandMs} ms`);
 });

@@ -2,6 +2,7 @@ import {
   decodeFrame,
   decodeLatent,
   decodePlayhead,
+  type EventBody,
   type FrameMessage,
   type MeshEvent,
   type PlayheadMessage,
@@ -26,9 +27,11 @@ export class CallTap implements AsyncDisposable {
   readonly makers = new Map<number, string>();
   readonly events: MeshEvent[] = [];
   readonly playheads: { readonly atMs: number; readonly playhead: PlayheadMessage }[] = [];
+  readonly #sessionId: string;
   readonly #contexts: TestContext<object>[];
 
-  private constructor(contexts: TestContext<object>[]) {
+  private constructor(sessionId: string, contexts: TestContext<object>[]) {
+    this.#sessionId = sessionId;
     this.#contexts = contexts;
   }
 
@@ -40,7 +43,7 @@ export class CallTap implements AsyncDisposable {
       return createTestContext(name, { natsUser, natsPasswordFile }, mesh.natsUrl);
     };
     const [egress, decoder, ingest] = await Promise.all([as('webrtc-egress'), as('vae-decode'), as('audio-ingest')]);
-    const tap = new CallTap([egress, decoder, ingest]);
+    const tap = new CallTap(sessionId, [egress, decoder, ingest]);
     egress.bus.subscribe('frame', sessionId, (payload, meta) => tap.#take(decodeFrame(payload), meta));
     egress.bus.subscribeEvents(sessionId, (event) => void tap.events.push(event));
     decoder.bus.subscribe('latent', sessionId, (payload, meta) => {
@@ -55,6 +58,12 @@ export class CallTap implements AsyncDisposable {
 
   get playhead(): PlayheadMessage | undefined {
     return this.playheads.at(-1)?.playhead;
+  }
+
+  /** Reports voice activity as audio-ingest does. */
+  hear(activity: Extract<EventBody, { readonly type: 'speech.started' | 'speech.stopped' }>): void {
+    const [, , ingest] = this.#contexts;
+    ingest?.bus.publishEvent({ sessionId: this.#sessionId, epoch: 0, turn: 0, ...activity });
   }
 
   /** Frames in the order they are played. */

@@ -144,7 +144,9 @@ export class VirtualCall {
   }
 
   pause(paused: boolean): void {
-    this.#send('bridge', () => this.#flush(this.#score.pause(this.sessionId, paused).flush));
+    this.#send('bridge', () =>
+      this.#flush(this.#score.pause(this.sessionId, { type: paused ? 'pause' : 'resume', cause: 'command' }).flush),
+    );
   }
 
   async advance(ms: number): Promise<void> {

@@ -33,9 +33,9 @@ writeFileSync(join(repository, 'package-lock.json'), lockfile('1.0.0'));
 writeFileSync(
   join(repository, 'test/run.ts'),
   `const args: readonly string[] = process.argv.slice(2);
-console.log('ran', process.cwd() === ${JSON.stringify(scratch.path)}, ...args);
 if (args[0] === 'wait') { process.on('SIGINT', () => { console.log('interrupted'); process.exit(7); }); setInterval(() => {}, 1000); }
-else process.exitCode = Number(args[0] ?? 0);`,
+else process.exitCode = Number(args[0] ?? 0);
+console.log('ran', process.cwd() === ${JSON.stringify(scratch.path)}, ...args);`,
 );
 const tsx = dirname(fileURLToPath(import.meta.resolve('tsx/package.json')));
 /** The fake npm logs its arguments and leaves node_modules as a real installation of the lockfile without the optional package does. */

@@ -22,7 +22,7 @@ export function progressAfter(progress: CallProgress, event: CallEvent): CallPro
       return withoutTurn(progress, event.turn);
     case 'turn.paused':
     case 'turn.resumed':
-      return { ...progress, paused: event.type === 'turn.paused' };
+      return { ...progress, paused: event.type === 'turn.paused' && event.cause === 'command' };
     case 'speech.started':
     case 'speech.stopped':
       return { ...progress, userSpeaking: event.type === 'speech.started' };

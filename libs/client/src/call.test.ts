@@ -159,7 +159,7 @@ test('the state stays paused while turns start and finish and while the video re
   gateway.event({ type: 'turn.started', source: 'text' });
   await until('the turn', () => call.state === 'speaking');
   assert.deepEqual(await call.pause(), { paused: true });
-  gateway.event({ type: 'turn.paused', heardMs: 480 });
+  gateway.event({ type: 'turn.paused', heardMs: 480, cause: 'command' });
   await until('the pause', () => call.state === 'paused');
   gateway.event({ type: 'speech.stopped', durationMs: 100 });
   gateway.event({ type: 'turn.queued', source: 'text', turn: 2 });
@@ -169,7 +169,7 @@ test('the state stays paused while turns start and finish and while the video re
   assert.deepEqual(await call.resume(), { resumed: true });
   gateway.event({ type: 'turn.resumed', heardMs: 480, cause: 'command' });
   await until('speech', () => call.state === 'speaking');
-  gateway.event({ type: 'turn.paused', heardMs: 900 });
+  gateway.event({ type: 'turn.paused', heardMs: 900, cause: 'command' });
   gateway.event({ type: 'turn.finished', interrupted: true, speechMs: 1000, heardMs: 900 });
   await until('the second pause', () => call.state === 'paused');
   gateway.event({ type: 'turn.resumed', heardMs: 900, cause: 'interrupt' });

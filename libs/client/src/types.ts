@@ -152,6 +152,7 @@ export interface TurnProgress {
 export interface CallProgress {
   /** Turns that wait or are heard, oldest first. */
   readonly turns: readonly TurnProgress[];
+  /** Whether a program asked for the pause. The avatar also stops for a moment while the user's speech may be an interruption. */
   readonly paused: boolean;
   readonly userSpeaking: boolean;
   /** The phrase that is being heard. */
@@ -164,6 +165,12 @@ export interface CallProgress {
 export type SessionSnapshot = EventEnvelope & { readonly type: 'session.snapshot'; readonly progress: CallProgress };
 
 export type CallEvent = SessionEvent | SessionSnapshot;
+
+/** `user-speech`: the user speaks, and it is not decided yet whether that interrupts the avatar. */
+export type PauseCause = 'command' | 'user-speech';
+
+/** All but `command` say why the user's speech was no interruption. */
+export type ResumeCause = 'command' | 'too-short' | 'no-words' | 'back-channel';
 
 /** An event of a session. `libs/contracts/src/events.ts` defines the events; this copy keeps the client free of dependencies. */
 export type SessionEvent = EventEnvelope &
@@ -183,10 +190,10 @@ export type SessionEvent = EventEnvelope &
     | { readonly type: 'turn.truncated'; readonly speechMs: number }
     | { readonly type: 'turn.cancelled' }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
-    | { readonly type: 'pause' }
-    | { readonly type: 'resume' }
-    | { readonly type: 'turn.paused'; readonly heardMs: number }
-    | { readonly type: 'turn.resumed'; readonly heardMs: number; readonly cause: 'command' | 'interrupt' }
+    | { readonly type: 'pause'; readonly cause: PauseCause }
+    | { readonly type: 'resume'; readonly cause: ResumeCause }
+    | { readonly type: 'turn.paused'; readonly heardMs: number; readonly cause: PauseCause }
+    | { readonly type: 'turn.resumed'; readonly heardMs: number; readonly cause: ResumeCause | 'interrupt' }
     | {
         readonly type: 'flush';
         readonly fromChunk: number;

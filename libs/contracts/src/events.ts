@@ -39,19 +39,23 @@ const turnTruncated = z.object({ type: z.literal('turn.truncated'), speechMs: z.
 const turnCancelled = z.object({ type: z.literal('turn.cancelled') });
 /** The bridge asks score-model to cut the running turn; score-model answers with `flush`. It also ends a pause. */
 const interrupt = z.object({ type: z.literal('interrupt'), cause: z.enum(['barge-in', 'command']) });
+const PAUSE_CAUSES = ['command', 'user-speech'] as const;
+const RESUME_CAUSES = ['command', 'too-short', 'no-words', 'back-channel'] as const;
+/** Older senders name no cause: all their pauses are commands. */
+const pauseCause = z.enum(PAUSE_CAUSES).default('command');
 /**
  * The bridge asks score-model to stop speech and keep what is left of it (`pause`), or to continue (`resume`). score-model does not answer
- * when the session already is in that state.
+ * when the session already is in that state for the same cause.
  */
-const pause = z.object({ type: z.literal('pause') });
-const resume = z.object({ type: z.literal('resume') });
+const pause = z.object({ type: z.literal('pause'), cause: pauseCause });
+const resume = z.object({ type: z.literal('resume'), cause: z.enum(RESUME_CAUSES).default('command') });
 /** Speech has stopped after `heardMs` of the turn were played. Turn 0: no speech was left. */
-const turnPaused = z.object({ type: z.literal('turn.paused'), heardMs: z.number().nonnegative() });
-/** A pause is over. `command`: the turn continues at the first sample that was not played; `interrupt`: the turn was cut. */
+const turnPaused = z.object({ type: z.literal('turn.paused'), heardMs: z.number().nonnegative(), cause: pauseCause });
+/** A pause is over. `interrupt`: the turn was cut; else it continues at the first sample that was not played. */
 const turnResumed = z.object({
   type: z.literal('turn.resumed'),
   heardMs: z.number().nonnegative(),
-  cause: z.enum(['command', 'interrupt']),
+  cause: z.enum([...RESUME_CAUSES, 'interrupt']),
 });
 const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'resume', 'takeover'] as const;
 /** A new epoch: chunks >= fromChunk of older epochs are dropped everywhere. `epoch` in the envelope is the new one. */
@@ -166,6 +170,17 @@ export type EventType = EventBody['type'];
  * later. `resume`: a pause ends while idle chunks wait to be played. `takeover`: another worker continues the session.
  */
 export type FlushCause = (typeof FLUSH_CAUSES)[number];
+/**
+ * Why speech stopped and is kept.
+ * `command`: a program asked for it. `user-speech`: the user speaks, and it is not decided yet whether that interrupts the avatar.
+ */
+export type PauseCause = (typeof PAUSE_CAUSES)[number];
+/**
+ * Why speech continues after a pause.
+ * `command`: a program asked for it. The others say why the user's speech was no interruption. `too-short`: a sound such as a cough.
+ * `no-words`: nothing was understood. `back-channel`: a sign of listening, such as "mhm".
+ */
+export type ResumeCause = (typeof RESUME_CAUSES)[number];
 /**
  * Why a stage moved.
  * `died`: the worker's process has exited. `unregistered`: the worker is not in the registry and does not answer. `cut-off`: the worker lost

@@ -211,9 +211,12 @@ test('a lost part drops its own chunk only', () => {
 test('the events of pause and resume are encoded to the golden JSON', () => {
   const head = { id: 'gateway-1.1', sessionId: SID, epoch: 1, turn: 2 } as const;
   const expected = [
-    [{ ...head, type: 'pause' }, '"type":"pause"'],
-    [{ ...head, type: 'resume' }, '"type":"resume"'],
-    [{ ...head, type: 'turn.paused', heardMs: 480 }, '"type":"turn.paused","heardMs":480'],
+    [{ ...head, type: 'pause', cause: 'user-speech' }, '"type":"pause","cause":"user-speech"'],
+    [{ ...head, type: 'resume', cause: 'too-short' }, '"type":"resume","cause":"too-short"'],
+    [
+      { ...head, type: 'turn.paused', heardMs: 480, cause: 'command' },
+      '"type":"turn.paused","heardMs":480,"cause":"command"',
+    ],
     [
       { ...head, type: 'turn.resumed', heardMs: 500.5, cause: 'command' },
       '"type":"turn.resumed","heardMs":500.5,"cause":"command"',
@@ -227,6 +230,14 @@ test('the events of pause and resume are encoded to the golden JSON', () => {
       `{"v":2,"atMs":5,"id":"gateway-1.1","sessionId":"${SID}","epoch":1,"turn":2,${json}}`,
     );
     assert.deepEqual(decodeEvent(bytes), { v: 2, atMs: 5, ...event });
+  }
+});
+
+test('a pause or resume without a cause, as older services send it, is a command', () => {
+  for (const type of ['pause', 'resume']) {
+    const json = { v: 2, atMs: 5, id: 'a.1', sessionId: SID, epoch: 1, turn: 2, type };
+    const event = decodeEvent(new TextEncoder().encode(JSON.stringify(json)));
+    assert.ok((event.type === 'pause' || event.type === 'resume') && event.cause === 'command');
   }
 });
 

@@ -32,6 +32,10 @@ export const parseConfig = defineConfig(
     bargeIn: z.stringbool().default(true),
     /** User speech that begins within this time after a turn became audible is treated as its echo, milliseconds. */
     bargeInGuardMs: ms(300, 0, 5000),
+    /** Shorter user speech, such as a cough, does not interrupt the avatar: it continues where it stopped, milliseconds. */
+    bargeInSpeechMs: ms(300, 0, 1500),
+    /** User speech that goes on for this long interrupts, milliseconds. Longer than TALKMESH_VAD_STOP_MS of audio-ingest and the setting above together. */
+    bargeInHoldMs: ms(1500, 100, 1700),
     /** Longest turn, seconds; 0 means the provider's own limit. */
     maxTurnSeconds: z.coerce.number().min(0).max(36_000).default(0),
     /** Largest amount of speech that is sent and not yet played, milliseconds. */

@@ -12,6 +12,7 @@ const event = (body: EventBody, epoch = 0): { kind: 'event'; event: MeshEvent } 
 });
 const started = event({ type: 'speech.started' });
 const stopped = event({ type: 'speech.stopped', durationMs: 1000 });
+const cough = event({ type: 'speech.stopped', durationMs: 200 });
 const playhead = (
   turn: number,
   turnPlayedMs: number,
@@ -37,7 +38,15 @@ const end = (response: string) => ({ kind: 'output', output: { kind: 'end', resp
 const parrot: Pick<Provider, 'name' | 'vad' | 'source'> = { name: 'parrot', vad: 'mesh', source: 'voice' };
 
 function talk(options: Partial<ConversationOptions> = {}): Conversation {
-  const defaults = { provider: parrot, bargeIn: true, bargeInGuardMs: 300, aheadMs: 10_000, maxTurnMs: 60_000 };
+  const defaults = {
+    provider: parrot,
+    bargeIn: true,
+    bargeInGuardMs: 300,
+    bargeInSpeechMs: 300,
+    bargeInHoldMs: 1500,
+    aheadMs: 10_000,
+    maxTurnMs: 60_000,
+  };
   return new Conversation({ ...defaults, ...options }, 0);
 }
 
@@ -69,25 +78,91 @@ test('a reply is queued with its first speech, starts when it is heard and is fi
   });
 });
 
-test('barge-in cuts the turn at the position the listener heard, and later speech of that turn is dropped', () => {
+test('speech stops at once when the user speaks; barge-in cuts the turn at the position the listener heard, and later speech of that turn is dropped', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
   conversation.handle(playhead(1, 1240), 1500);
-  assert.deepEqual(summary(conversation.handle(started, 1600)), [
+  assert.deepEqual(summary(conversation.handle(started, 1600)), ['pause 0']);
+  conversation.handle(playhead(1, 1280), 1700);
+  assert.deepEqual(summary(conversation.handle(stopped, 2700)), [
     'interrupt 1',
-    'cancel r at 1240',
+    'cancel r at 1280',
     'turn.finished 1',
-    'user.started 300',
+    'user.started 1400',
+    'user.stopped',
   ]);
-  assert.deepEqual(summary(conversation.handle(speech('r', 100), 1610)), []);
-  assert.deepEqual(summary(conversation.handle(end('r'), 1620)), []);
-  assert.deepEqual(summary(conversation.handle(speech('next', 100), 1700)), ['turn.queued 2', 'speech 2']);
+  assert.deepEqual(summary(conversation.handle(speech('r', 100), 2710)), []);
+  assert.deepEqual(summary(conversation.handle(end('r'), 2720)), []);
+  assert.deepEqual(summary(conversation.handle(speech('next', 100), 2800)), ['turn.queued 2', 'speech 2']);
+});
+
+test('a false alarm: speech stops and continues, the provider hears nothing of it, and the turn ends as any other', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 1000), 0);
+  conversation.handle(end('r'), 0);
+  conversation.handle(playhead(1, 480), 500);
+  assert.deepEqual(summary(conversation.handle(started, 500)), ['pause 0']);
+  assert.deepEqual([conversation.silent, conversation.paused], [true, false]);
+  for (let ms = 520; ms < 1200; ms += 20)
+    assert.deepEqual(summary(conversation.handle(playhead(0, 0, ms), ms)), [], `after ${ms} ms`);
+  const [resume, ...rest] = conversation.handle(cough, 1200);
+  assert.ok(resume?.kind === 'event' && resume.body.type === 'resume' && resume.body.cause === 'too-short');
+  assert.deepEqual(rest, []);
+  assert.deepEqual(summary(conversation.handle(playhead(1, 1000), 2000)), ['turn.finished 1']);
+});
+
+test('user speech that goes on cuts the turn after the hold, even when nothing else happens', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1240), 1500);
+  conversation.handle(started, 1600);
+  assert.equal(conversation.decidesAtMs, 3100);
+  assert.deepEqual(summary(conversation.handle({ kind: 'time' }, 3099)), []);
+  assert.deepEqual(summary(conversation.handle({ kind: 'time' }, 3100)).slice(0, 1), ['interrupt 1']);
+  assert.equal(conversation.decidesAtMs, undefined);
+});
+
+test('a false alarm in a pause does not end it; a pause that is requested meanwhile outlasts the false alarm', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1000), 1000);
+  conversation.pause(true);
+  assert.deepEqual(summary(conversation.handle(started, 1100)), []);
+  assert.deepEqual(summary(conversation.handle(cough, 1900)), []);
+  assert.deepEqual([conversation.paused, conversation.running.length], [true, 1]);
+
+  const other = talk();
+  other.handle(speech('r', 5000), 0);
+  other.handle(playhead(1, 1000), 1000);
+  other.handle(started, 1100);
+  assert.deepEqual(summary(other.pause(true)), ['pause 0']);
+  assert.deepEqual(summary(other.handle(cough, 1900)), []);
+  assert.equal(other.paused, true);
+});
+
+test('an interrupt command while the user speaks cuts the turn, and the provider hears the user from the start', () => {
+  const conversation = talk();
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1000), 1000);
+  conversation.handle(started, 1100);
+  assert.ok(summary(conversation.interrupt('command')).includes('turn.finished 1'));
+  assert.deepEqual(summary(conversation.handle(playhead(0, 0, 1200), 1200)), ['user.started 400']);
+  assert.deepEqual(summary(conversation.handle(cough, 1900)), ['user.stopped']);
+});
+
+test('a provider that detects speech itself cuts the turn at once', () => {
+  const conversation = talk({ provider: { ...parrot, vad: 'provider' } });
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1000), 1000);
+  const user = { kind: 'output', output: { kind: 'user', activity: 'started' } } as const;
+  assert.ok(summary(conversation.handle(user, 1100)).includes('interrupt 1'));
 });
 
 test('an answer of which nothing was heard yet is cut without waiting for the echo guard', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
-  assert.ok(summary(conversation.handle(started, 100)).includes('interrupt 1'));
+  assert.deepEqual(summary(conversation.handle(started, 100)), ['pause 0']);
+  assert.ok(summary(conversation.handle(stopped, 1700)).includes('interrupt 1'));
 });
 
 test('user speech at the beginning of a turn is treated as echo unless it outlasts the guard', () => {
@@ -189,12 +264,13 @@ test('an interrupt ends a pause with and without a turn to cut; a typed line wai
   assert.equal(conversation.paused, false);
 });
 
-test('user speech in a pause cuts the turn at once, because a silent avatar makes no echo', () => {
+test('user speech in a pause is never treated as echo, because a silent avatar makes none', () => {
   const conversation = talk();
   conversation.handle(speech('r', 5000), 0);
   conversation.handle(playhead(1, 200, 200), 200);
   conversation.pause(true);
-  assert.ok(summary(conversation.handle(started, 900)).includes('interrupt 1'));
+  conversation.handle(started, 900);
+  assert.ok(summary(conversation.handle(stopped, 2500)).includes('interrupt 1'));
   assert.equal(conversation.paused, false);
 
   const other = talk();

@@ -1,14 +1,12 @@
-import type { EventBody, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
+import type { EventBody, MeshEvent, PlayheadMessage, ResumeCause } from '@talkmesh/contracts';
 import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Cut, Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
 import type { ConversationState } from './takeover.js';
 import { type PlayedTurn, type Turn, TurnQueue, type TurnSource } from './turns.js';
+import { type RunningTurn, type SpeechStep, UserSpeech, type UserSpeechOptions } from './user-speech.js';
 
-export interface ConversationOptions {
+export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided'> {
   readonly provider: Pick<Provider, 'name' | 'vad' | 'source'>;
-  readonly bargeIn: boolean;
-  /** User speech that begins within this time after a turn became audible is treated as the echo of that turn. */
-  readonly bargeInGuardMs: number;
   /** Largest amount of speech that is sent and not yet played. */
   readonly aheadMs: number;
   readonly maxTurnMs: number;
@@ -18,7 +16,9 @@ export type ConversationInput =
   | { readonly kind: 'mic'; readonly pcm: Int16Array; readonly endOfTurn: boolean }
   | { readonly kind: 'event'; readonly event: MeshEvent }
   | { readonly kind: 'playhead'; readonly playhead: PlayheadMessage }
-  | { readonly kind: 'output'; readonly output: ProviderOutput };
+  | { readonly kind: 'output'; readonly output: ProviderOutput }
+  /** The time of `decidesAtMs` has come. */
+  | { readonly kind: 'time' };
 
 export interface SpeechPiece {
   readonly kind: 'speech';
@@ -39,14 +39,6 @@ export type ConversationOutput =
 
 /** Turns that may be queued; one more is refused. */
 export const MAX_RUNNING_TURNS = 8;
-/** Audio before the detected start of user speech that also belongs to it: detection takes some time. */
-const PRE_ROLL_MS = 300;
-const LONGEST_PRE_ROLL_MS = 2000;
-/** Speech that began inside the echo guard and lasts this much longer than the guard comes from the user: an echo would have ended. */
-const GUARD_RECHECK_MS = 700;
-
-/** Speech on the microphone: `pending` while it may be echo, or waits for the turn to end because barge-in is off; `forwarded` to the provider. */
-type UserSpeech = 'none' | 'pending' | 'forwarded';
 
 /**
  * The conversation of one session as a pure state machine: who speaks, what was sent and heard, when a turn is cut. It has no clock and
@@ -59,15 +51,20 @@ export class Conversation {
   #epoch: number;
   #sequence = 0;
   #sentSamples = 0;
-  #userSpeech: UserSpeech = 'none';
-  #userSpeechSinceMs = 0;
+  readonly #userSpeech: UserSpeech;
+  /** Whether a command paused the session; undefined before the first such command. */
   #paused: boolean | undefined;
+  /** Whether speech waits until it is decided what the user's speech means. */
+  #held = false;
+  /** Why speech continued last. */
+  #resumeCause: ResumeCause = 'command';
   /** Number of the turn that answers what the user said last; 0 before the user spoke. */
   #answeringTurn = 0;
 
   constructor(options: ConversationOptions, epoch: number) {
     this.#options = options;
     this.#epoch = epoch;
+    this.#userSpeech = new UserSpeech({ ...options, isDecided: options.provider.vad === 'mesh' });
   }
 
   get running(): readonly Turn[] {
@@ -78,9 +75,19 @@ export class Conversation {
     return this.#epoch;
   }
 
-  /** Whether the avatar is silent until a resume or an interrupt. */
+  /** Whether a command paused the session. */
   get paused(): boolean {
     return this.#paused === true;
+  }
+
+  /** Whether the avatar is silent until a resume or an interrupt. */
+  get silent(): boolean {
+    return this.paused || this.#held;
+  }
+
+  /** When an input of kind `time` is due, on the clock of `nowMs`; undefined: nothing waits. */
+  get decidesAtMs(): number | undefined {
+    return this.#userSpeech.decidesAtMs;
   }
 
   /**
@@ -94,9 +101,11 @@ export class Conversation {
     sentSamples,
     unfinished,
     unspoken,
-    paused,
+    pause,
   }: ConversationState): ConversationOutput[] {
-    this.#paused = paused;
+    this.#paused = pause === undefined ? undefined : pause === 'command';
+    // The other bridge knew what the user was saying, this one does not.
+    if (pause === 'user-speech') this.#resume('no-words');
     this.#epoch = Math.max(this.#epoch, epoch);
     this.#sequence = sequence;
     this.#sentSamples = sentSamples;
@@ -126,8 +135,9 @@ export class Conversation {
     if (input.kind === 'mic')
       this.#emitInput({ kind: 'audio', pcm: input.pcm, endOfTurn: input.endOfTurn, atMs: nowMs });
     else if (input.kind === 'event') this.#onEvent(input.event, nowMs);
-    else if (input.kind === 'playhead') this.#onPlayhead(input.playhead, nowMs);
-    else this.#onOutput(input.output, nowMs);
+    else if (input.kind === 'playhead') this.#onPlayhead(input.playhead);
+    else if (input.kind === 'output') this.#onOutput(input.output, nowMs);
+    if (input.kind !== 'output') this.#follow(this.#userSpeech.check(this.#turn, nowMs));
     this.#send();
     return this.#take();
   }
@@ -141,35 +151,27 @@ export class Conversation {
   /** Requests a pause (turns keep the rest of their speech) or its end. The score service ignores a repeated request. */
   pause(paused: boolean): ConversationOutput[] {
     this.#paused = paused;
+    this.#resumeCause = 'command';
     return this.repeatPauseOrResume();
   }
 
   /** Sends the last pause or resume request once more, in case it did not arrive. */
   repeatPauseOrResume(): ConversationOutput[] {
-    if (this.#paused !== undefined) this.#emitEvent(0, { type: this.#paused ? 'pause' : 'resume' });
+    if (this.silent) this.#emitEvent(0, { type: 'pause', cause: this.paused ? 'command' : 'user-speech' });
+    else if (this.#paused !== undefined) this.#emitEvent(0, { type: 'resume', cause: this.#resumeCause });
     return this.#take();
   }
 
   #onEvent(event: MeshEvent, nowMs: number): void {
     if (event.type === 'flush') this.#epoch = Math.max(this.#epoch, event.epoch);
     if (this.#options.provider.vad !== 'mesh') return;
-    if (event.type === 'speech.started') this.#onActivity('started', nowMs);
-    else if (event.type === 'speech.stopped') this.#onActivity('stopped', nowMs);
+    if (event.type === 'speech.started') this.#userStarted(nowMs);
+    else if (event.type === 'speech.stopped') this.#userStopped(event.durationMs, nowMs);
   }
 
-  #onActivity(activity: 'started' | 'stopped', nowMs: number): void {
-    if (activity === 'started') this.#userStarted(nowMs);
-    else this.#userStopped();
-  }
-
-  #onPlayhead(playhead: PlayheadMessage, nowMs: number): void {
+  #onPlayhead(playhead: PlayheadMessage): void {
     this.#epoch = Math.max(this.#epoch, playhead.epoch);
-    for (const played of this.#turns.played(playhead, this.paused)) this.#onPlayed(played);
-    if (this.#userSpeech !== 'pending') return;
-    const current = this.running[0];
-    if (current === undefined) this.#forwardUserSpeech(PRE_ROLL_MS);
-    else if (this.#options.bargeIn && this.#speechBeyondGuardMs(current, nowMs) >= GUARD_RECHECK_MS)
-      this.#bargeIn(nowMs);
+    for (const played of this.#turns.played(playhead, this.silent)) this.#onPlayed(played);
   }
 
   #onPlayed({ turn, end }: PlayedTurn): void {
@@ -192,47 +194,62 @@ export class Conversation {
       this.#emitEvent(turn.number, { type: 'caption', text, fromMs });
   }
 
-  /** How long the user has spoken beyond the echo guard. The guard does not apply in a pause, where the avatar makes no sound. */
-  #speechBeyondGuardMs(current: Turn, nowMs: number): number {
-    return this.paused ? nowMs - this.#userSpeechSinceMs : current.playedMs - this.#options.bargeInGuardMs;
+  get #turn(): RunningTurn | undefined {
+    const [turn] = this.running;
+    return turn && { playedMs: turn.playedMs, isPaused: this.paused };
   }
 
   #userStarted(nowMs: number): void {
-    if (this.#userSpeech !== 'none') return;
-    this.#userSpeechSinceMs = nowMs;
-    const current = this.running[0];
-    if (current === undefined) {
-      this.#forwardUserSpeech(PRE_ROLL_MS);
-      return;
-    }
-    const isEcho = !this.paused && current.playedMs > 0 && current.playedMs < this.#options.bargeInGuardMs;
-    if (this.#options.bargeIn && !isEcho) this.#bargeIn(nowMs);
-    else this.#userSpeech = 'pending';
+    this.#follow(this.#userSpeech.started(this.#turn, nowMs));
   }
 
-  #userStopped(): void {
+  #userStopped(durationMs: number | undefined, nowMs: number): void {
     this.#answeringTurn = this.#turns.nextNumber;
-    if (this.#userSpeech === 'forwarded') this.#emitInput({ kind: 'user.stopped' });
-    this.#userSpeech = 'none';
+    this.#follow(this.#userSpeech.stopped(durationMs, nowMs));
   }
 
-  #bargeIn(nowMs: number): void {
-    this.#interrupt('barge-in');
-    this.#forwardUserSpeech(Math.min(LONGEST_PRE_ROLL_MS, PRE_ROLL_MS + nowMs - this.#userSpeechSinceMs));
+  #follow(steps: readonly SpeechStep[]): void {
+    for (const step of steps)
+      switch (step.kind) {
+        case 'hold':
+          this.#hold();
+          break;
+        case 'continue':
+          this.#resume(step.cause);
+          break;
+        case 'cut':
+          this.#interrupt('barge-in');
+          break;
+        case 'begin':
+          this.#emitInput({ kind: 'user.started', preRollMs: step.preRollMs });
+          break;
+        case 'end':
+          this.#emitInput({ kind: 'user.stopped' });
+          break;
+      }
   }
 
-  #forwardUserSpeech(preRollMs: number): void {
-    this.#userSpeech = 'forwarded';
-    this.#emitInput({ kind: 'user.started', preRollMs });
+  #hold(): void {
+    this.#held = true;
+    if (!this.paused) this.#emitEvent(0, { type: 'pause', cause: 'user-speech' });
+  }
+
+  /** Ends what the user's speech held; a pause by a command goes on. */
+  #resume(cause: ResumeCause): void {
+    this.#held = false;
+    if (this.paused) return;
+    this.#resumeCause = cause;
+    this.#emitEvent(0, { type: 'resume', cause });
   }
 
   #interrupt(cause: 'barge-in' | 'command'): void {
     const cut = this.#turns.cut();
     const newest = cut.at(-1);
-    const { paused } = this;
+    const { silent } = this;
     this.#paused &&= false;
+    this.#held = false;
     if (newest === undefined) {
-      if (paused) this.#emitEvent(0, { type: 'resume' });
+      if (silent) this.#resume('command');
       return;
     }
     // One event is enough: the score service cuts the named turn and all turns before it.
@@ -264,7 +281,9 @@ export class Conversation {
         break;
       }
       case 'user':
-        if (this.#options.provider.vad === 'provider') this.#onActivity(output.activity, nowMs);
+        if (this.#options.provider.vad !== 'provider') break;
+        if (output.activity === 'started') this.#userStarted(nowMs);
+        else this.#userStopped(undefined, nowMs);
         break;
       case 'failed':
         this.#error(output.error.reason, output.error.message);

@@ -13,7 +13,14 @@ const sessionId = newSessionId();
 const FRAME_MS = 40;
 const OPTIONS = {
   provider: { name: 'external', vad: 'none', source: 'external' },
-  ...{ bargeIn: true, bargeInGuardMs: 300, aheadMs: 2000, maxTurnMs: 60_000 },
+  ...{
+    bargeIn: true,
+    bargeInGuardMs: 300,
+    bargeInSpeechMs: 300,
+    bargeInHoldMs: 1500,
+    aheadMs: 2000,
+    maxTurnMs: 60_000,
+  },
 } as const;
 
 /** Random numbers below `n` from a seed (Park and Miller, 1988). */
@@ -102,11 +109,13 @@ class World {
     if (this.isConnected) this.receive();
   }
 
-  #report({ type }: MeshEvent): void {
+  #report(event: Extract<MeshEvent, { readonly type: 'pause' | 'resume' | 'interrupt' }>): void {
     const envelope = { v: 2, id: `score.${this.events.length}`, sessionId, epoch: 0, turn: 0, atMs: 0 } as const;
-    const cause = type === 'resume' ? 'command' : 'interrupt';
-    if (type === 'pause') this.events.push({ ...envelope, type: 'turn.paused', heardMs: 0 });
-    else this.events.push({ ...envelope, type: 'turn.resumed', heardMs: 0, cause });
+    if (event.type === 'pause') this.events.push({ ...envelope, type: 'turn.paused', heardMs: 0, cause: event.cause });
+    else {
+      const cause = event.type === 'resume' ? event.cause : 'interrupt';
+      this.events.push({ ...envelope, type: 'turn.resumed', heardMs: 0, cause });
+    }
   }
 
   /** The client receives what it missed. */

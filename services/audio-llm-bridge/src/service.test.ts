@@ -214,7 +214,7 @@ test('speech is not sent further ahead of the playhead than allowed', async () =
   assert.equal((await session.untilEndOfSpeech()).length, 15_000 * 24);
 });
 
-test('a user who speaks over the avatar interrupts it', async () => {
+test('a user who speaks over the avatar stops it at once; a cough interrupts nothing, speech that goes on does', async () => {
   const session = await Session.open('parrot');
   const { turn } = await session.say(
     'This is a rather long sentence that the user does not want to hear to its very end.',
@@ -222,6 +222,12 @@ test('a user who speaks over the avatar interrupts it', async () => {
   assert.equal(turn, 1);
   session.played(1, 800);
   await session.until('turn.started', 1);
+  session.activity({ type: 'speech.started' });
+  const pause = await session.until('pause');
+  assert.ok(pause.type === 'pause' && pause.cause === 'user-speech');
+  session.activity({ type: 'speech.stopped', durationMs: 200 });
+  const resume = await session.until('resume');
+  assert.ok(resume.type === 'resume' && resume.cause === 'too-short');
   session.activity({ type: 'speech.started' });
   const interrupt = await session.until('interrupt', 1);
   assert.ok(interrupt.type === 'interrupt' && interrupt.cause === 'barge-in');

@@ -64,6 +64,7 @@ export class BridgeSession implements AsyncDisposable {
   #reconnection: Subscription | undefined;
   #queue: ConversationInput[] = [];
   #isHandling = false;
+  #decision: NodeJS.Timeout | undefined;
   #userStoppedAtMs: number | undefined;
   readonly #wait = new TurnWait();
   #textCount = 0;
@@ -205,6 +206,7 @@ export class BridgeSession implements AsyncDisposable {
     this.#reconnection?.unsubscribe();
     this.#inbound?.[Symbol.dispose]();
     this.#abort.abort();
+    clearTimeout(this.#decision);
     this.#tools[Symbol.dispose]();
     await this.#speaker[Symbol.asyncDispose]();
     await this.#provider?.[Symbol.asyncDispose]();
@@ -232,11 +234,20 @@ export class BridgeSession implements AsyncDisposable {
         if (next.kind === 'mic') this.#counts.in += 1;
         if (next.kind === 'playhead') this.#outbound.heard(next.playhead);
         for (const output of this.#conversation.handle(next, performance.now())) this.#carryOut(output);
-        if (isTakeover(next) && this.#conversation.paused) this.#republish();
+        if (isTakeover(next) && this.#conversation.silent) this.#republish();
       }
+      this.#waitForDecision();
     } finally {
       this.#isHandling = false;
     }
+  }
+
+  /** The conversation decides even when neither audio nor playheads arrive. */
+  #waitForDecision(): void {
+    clearTimeout(this.#decision);
+    const { decidesAtMs } = this.#conversation;
+    if (decidesAtMs === undefined || this.#abort.signal.aborted) return;
+    this.#decision = setTimeout(() => this.#handle({ kind: 'time' }), Math.max(1, decidesAtMs - performance.now() + 1));
   }
 
   #carryOut(output: ConversationOutput): void {

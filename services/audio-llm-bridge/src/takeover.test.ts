@@ -40,7 +40,14 @@ const playhead = (turn: number, turnPlayedMs: number, mediaTimeUs = 0): Playhead
 });
 const options = {
   provider: { name: 'external', vad: 'none', source: 'external' },
-  ...{ bargeIn: true, bargeInGuardMs: 300, aheadMs: 30_000, maxTurnMs: 60_000 },
+  ...{
+    bargeIn: true,
+    bargeInGuardMs: 300,
+    bargeInSpeechMs: 300,
+    bargeInHoldMs: 1500,
+    aheadMs: 30_000,
+    maxTurnMs: 60_000,
+  },
 } as const;
 const heard = (turn: number, ms: number, us = 0): ConversationInput => ({
   kind: 'playhead',
@@ -58,7 +65,7 @@ test('the retained messages give the newest turn, the unfinished turns, and how 
     turns: 6,
     sequence: 46,
     sentSamples: 240,
-    paused: undefined,
+    pause: undefined,
     history: [],
     unfinished: [
       { number: 4, source: 'text', sentMs: 40, playedMs: 30, ended: true, started: true, text: '', lastCaption: '' },
@@ -93,12 +100,12 @@ test('an interrupted republication of speech does not reduce how far its turn co
 test('the next bridge knows a pause and how far the paused turn was heard', () => {
   const events = [
     started(4),
-    event(0, { type: 'pause' }),
-    event(4, { type: 'turn.paused', heardMs: 15 }),
+    event(0, { type: 'pause', cause: 'command' }),
+    event(4, { type: 'turn.paused', heardMs: 15, cause: 'command' }),
     event(0, { type: 'speech.started' }),
   ];
   const state = stateOfConversation([speech(4, 0, 480, true)], events, playhead(0, 0, 9e6));
-  assert.deepEqual([state.paused, state.unfinished[0]?.playedMs], [true, 15]);
+  assert.deepEqual([state.pause, state.unfinished[0]?.playedMs], ['command', 15]);
   const conversation = new Conversation(options, 0);
   conversation.takeOver(state);
   assert.equal(conversation.paused, true);
@@ -108,9 +115,18 @@ test('the next bridge knows a pause and how far the paused turn was heard', () =
     ['pause'],
   );
   for (const type of ['resume', 'interrupt'] as const) {
-    const body: EventBody = type === 'resume' ? { type } : { type, cause: 'command' };
-    assert.equal(stateOfConversation([], [...events, event(4, body)], undefined).paused, false);
+    const body: EventBody = { type, cause: 'command' };
+    assert.equal(stateOfConversation([], [...events, event(4, body)], undefined).pause, 'over');
   }
+});
+
+test('speech that waited for the lost bridge to judge what the user said continues at the takeover', () => {
+  const events = [started(4), event(0, { type: 'speech.started' }), event(0, { type: 'pause', cause: 'user-speech' })];
+  const state = stateOfConversation([speech(4, 0, 480, true)], events, playhead(0, 0, 9e6));
+  const conversation = new Conversation(options, 0);
+  const [resume] = conversation.takeOver(state);
+  assert.ok(resume?.kind === 'event' && resume.body.type === 'resume' && resume.body.cause === 'no-words');
+  assert.equal(conversation.silent, false);
 });
 
 test('a turn the lost bridge did not end is ended where its speech stops and finished when heard; turn numbers continue', () => {

@@ -5,6 +5,7 @@ import {
   decodePlayhead,
   type EventType,
   type MeshEvent,
+  type PauseCause,
   type PlayheadMessage,
   SPEECH_RATE_HZ,
 } from '@talkmesh/contracts';
@@ -20,8 +21,8 @@ export interface ConversationState {
   readonly turns: number;
   readonly sequence: number;
   readonly sentSamples: number;
-  /** Whether the session is paused; undefined when neither a pause nor a resume was ever requested. */
-  readonly paused: boolean | undefined;
+  /** Why the session is paused, or that its last pause is over; undefined: there was none. */
+  readonly pause: PauseCause | 'over' | undefined;
   /** What both sides said, oldest first. */
   readonly history: readonly Utterance[];
   /** Oldest first. */
@@ -86,7 +87,7 @@ export function stateOfConversation(
     turns: Math.max(0, ...messages.map(({ turn }) => turn)),
     sequence: last === undefined ? 0 : last.sequence + 1,
     sentSamples: last === undefined ? 0 : Math.round((last.mediaTimeUs * SPEECH_RATE_HZ) / 1e6) + last.pcm.length,
-    paused: lastRequest === undefined ? undefined : lastRequest.type === 'pause',
+    pause: lastRequest?.type === 'pause' ? lastRequest.cause : lastRequest && 'over',
     history: events.flatMap((event) =>
       event.type === 'transcript' && event.final ? [{ role: event.role, text: event.text }] : [],
     ),

@@ -1,5 +1,5 @@
 import type { Clock } from '@talkmesh/chunk-worker';
-import type { ChunkGeometry, FlushCause, PlayheadMessage } from '@talkmesh/contracts';
+import type { ChunkGeometry, FlushCause, PauseCause, PlayheadMessage, ResumeCause } from '@talkmesh/contracts';
 import { type ChunkSpeech, Pause, type PauseChange } from './pause.js';
 import { PlayheadPosition } from './playhead-position.js';
 import { type Piece, type PushResult, SpeechQueue, type SpokenPosition } from './speech-queue.js';
@@ -30,7 +30,8 @@ export interface StartPosition {
   /** The speech in each chunk that may still be flushed. */
   readonly chunkSpeech: ReadonlyMap<number, ChunkSpeech>;
   readonly spoken: SpokenPosition;
-  readonly paused: boolean;
+  /** Undefined when the session is not paused. */
+  readonly paused: PauseCause | undefined;
   /** The last known playhead and its age. */
   readonly playhead?: { readonly message: PlayheadMessage; readonly ageMs: number };
 }
@@ -81,7 +82,7 @@ export class ChunkPlanner {
     this.#chunkSpeech = new Map(from?.chunkSpeech);
     const { samplesPerChunk } = geometry;
     this.#speech = new SpeechQueue({ samplesPerChunk, maxSamples, ...(from !== undefined && { from: from.spoken }) });
-    this.#pause = new Pause(this.#speech, geometry.samplesPerFrame, clock, from?.paused ?? false);
+    this.#pause = new Pause(this.#speech, geometry.samplesPerFrame, clock, from?.paused);
     this.position = new PlayheadPosition({
       clock,
       chunkUs: geometry.chunkMs * 1000,
@@ -128,21 +129,24 @@ export class ChunkPlanner {
     return { result, ...(flush !== undefined && { flush }) };
   }
 
-  /** Flushes from the first replaceable chunk of speech on and returns the speech to the queue. @returns undefined when already paused */
-  onPause(): { change: PauseChange; flush?: Flush } | undefined {
-    if (this.isPaused) return undefined;
+  /** Flushes from the first replaceable chunk of speech on and returns the speech to the queue. @returns undefined when already paused for this cause */
+  onPause(cause: PauseCause): { change: PauseChange; flush?: Flush } | undefined {
+    if (this.isPaused) {
+      const change = this.#pause.changeCause(cause);
+      return change && { change };
+    }
     this.#starvingSinceMs = undefined;
     let fromChunk = this.#firstReplaceable();
     while (fromChunk < this.#next && !this.#chunkSpeech.get(fromChunk)?.turn) fromChunk++;
     const back = [...this.#chunkSpeech].filter(([chunk]) => chunk >= fromChunk);
     const { turn } = back[0]?.[1] ?? { turn: 0 };
     const flush = fromChunk < this.#next ? this.#flush(fromChunk, turn, 'pause') : undefined;
-    return { change: this.#pause.begin(new Map(back)), ...(flush !== undefined && { flush }) };
+    return { change: this.#pause.begin(new Map(back), cause), ...(flush !== undefined && { flush }) };
   }
 
   /** Flushes the idle chunks of the pause; speech continues with the sample after the last one played. @returns undefined when not paused */
-  onResume(): { change: PauseChange; flush?: Flush } | undefined {
-    const change = this.#pause.end('command');
+  onResume(cause: ResumeCause): { change: PauseChange; flush?: Flush } | undefined {
+    const change = this.#pause.end(cause);
     if (change === undefined) return undefined;
     const flush = this.#speech.hasSpeech ? this.#flushIdle(change.turn, 'resume') : undefined;
     return { change, ...(flush !== undefined && { flush }) };

@@ -7,12 +7,13 @@ import {
   SPEECH_RATE_HZ,
 } from '@talkmesh/contracts';
 import { type Bus, INSTANCE_HEADER } from '@talkmesh/service-kit';
+import type { PauseRequest } from './pause.js';
 
 export interface InboundHandlers {
   onSpeech(message: AudioMessage): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
-  onPause(paused: boolean): void;
+  onPause(request: PauseRequest): void;
   /** A flush published by another worker; `instance` is its id. */
   onFlush(epoch: number, instance: string): void;
 }
@@ -32,7 +33,7 @@ export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): 
     }),
     bus.subscribeEvents(sessionId, (event, { headers }) => {
       if (event.type === 'interrupt') handlers.onInterrupt(event.turn);
-      else if (event.type === 'pause' || event.type === 'resume') handlers.onPause(event.type === 'pause');
+      else if (event.type === 'pause' || event.type === 'resume') handlers.onPause(event);
       else if (event.type === 'flush') handlers.onFlush(event.epoch, headers?.get(INSTANCE_HEADER) ?? '');
     }),
   ];

@@ -65,8 +65,10 @@ export class Outbound {
 
   #changed(sessionId: string, epoch: number, change: PauseChange): void {
     const head = { sessionId, epoch, turn: change.turn };
-    if (change.type === 'paused') this.#bus.publishEvent({ ...head, type: 'turn.paused', heardMs: change.heardMs });
-    else {
+    if (change.type === 'paused') {
+      const { heardMs, cause } = change;
+      this.#bus.publishEvent({ ...head, type: 'turn.paused', heardMs, cause });
+    } else {
       const { heardMs, cause, pausedMs } = change;
       this.#bus.publishEvent({ ...head, type: 'turn.resumed', heardMs, cause });
       this.#metrics.pauseSeconds.observe({ ended: cause }, pausedMs / 1000);

@@ -29,8 +29,8 @@ test('a pause silences the first unplayed chunk; a resume continues with its fir
   call.onSpeech(1, counted(2.5 * samplesPerChunk), true);
   const before = make(call, 3);
   call.onPlayhead(playheadAt(0, 4, 4));
-  assert.deepEqual(call.onPause(), {
-    change: { type: 'paused', turn: 1, heardMs: CHUNK_MS },
+  assert.deepEqual(call.onPause('command'), {
+    change: { type: 'paused', turn: 1, heardMs: CHUNK_MS, cause: 'command' },
     flush: { epoch: 1, turn: 1, fromChunk: 1, cause: 'pause' },
   });
   assert.ok(call.isPaused && !call.isNextSpeech);
@@ -42,7 +42,7 @@ test('a pause silences the first unplayed chunk; a resume continues with its fir
   }
   clock.advance(400);
   call.onPlayhead({ ...playheadAt(1, 2, 4), epoch: 1 });
-  assert.deepEqual(call.onResume(), {
+  assert.deepEqual(call.onResume('command'), {
     change: { type: 'resumed', turn: 1, heardMs: CHUNK_MS, cause: 'command', pausedMs: 400 },
     flush: { epoch: 2, turn: 1, fromChunk: 2, cause: 'resume' },
   });
@@ -64,31 +64,46 @@ test('pause and resume are idempotent', () => {
   const call = start();
   call.onSpeech(1, chunks(4), false);
   make(call, 3);
-  assert.equal(call.onResume(), undefined);
-  call.onPause();
+  assert.equal(call.onResume('command'), undefined);
+  call.onPause('command');
   const { epoch } = call;
-  assert.equal(call.onPause(), undefined);
-  call.onResume();
-  assert.equal(call.onResume(), undefined);
+  assert.equal(call.onPause('command'), undefined);
+  call.onResume('command');
+  assert.equal(call.onResume('command'), undefined);
   assert.equal(call.epoch, epoch, 'no idle chunk waited');
+});
+
+test('a pause goes on when another cause replaces its own, and tells why it ends', () => {
+  const call = start();
+  call.onSpeech(1, chunks(4), false);
+  make(call, 3);
+  assert.ok(call.onPause('user-speech')?.flush);
+  const { epoch } = call;
+  assert.equal(call.onPause('user-speech'), undefined);
+  const changed = call.onPause('command');
+  assert.ok(changed?.change.type === 'paused' && changed.change.cause === 'command');
+  assert.equal(changed.flush, undefined);
+  assert.equal(call.epoch, epoch);
+  const resumed = call.onResume('back-channel')?.change;
+  assert.ok(resumed?.type === 'resumed' && resumed.cause === 'back-channel');
 });
 
 test('a pause in silence takes nothing back; speech waits for the resume, then it is in the very next chunk', () => {
   const call = start();
   make(call, 4);
   call.onPlayhead(playheadAt(0, 2, 5));
-  assert.deepEqual(call.onPause(), { change: { type: 'paused', turn: 0, heardMs: 0 } });
+  assert.deepEqual(call.onPause('command'), { change: { type: 'paused', turn: 0, heardMs: 0, cause: 'command' } });
   assert.equal(call.onSpeech(3, chunks(1), true).flush, undefined);
   assert.equal(make(call, 1)[0]?.turn, 0);
-  assert.deepEqual(call.onResume()?.flush, { epoch: 1, turn: 3, fromChunk: 1, cause: 'resume' });
+  assert.deepEqual(call.onResume('command')?.flush, { epoch: 1, turn: 3, fromChunk: 1, cause: 'resume' });
   assert.equal(make(call, 1)[0]?.turn, 3);
 });
 
 test('a resume without queued speech leaves the idle chunks as they are', () => {
   const call = start();
-  call.onPause();
+  call.onPause('command');
   make(call, 4);
-  assert.equal(call.onResume()?.flush, undefined);
+  assert.equal(call.onResume('command')?.flush, undefined);
   assert.equal(call.epoch, 0);
 });
 
@@ -108,10 +123,10 @@ test('the end of one turn and the beginning of the next are taken back in order;
     ],
   );
   make(call, 1);
-  assert.deepEqual(call.onPause()?.flush, { epoch: 2, turn: 1, fromChunk: 1, cause: 'pause' });
+  assert.deepEqual(call.onPause('command')?.flush, { epoch: 2, turn: 1, fromChunk: 1, cause: 'pause' });
   const [idle] = make(call, 1);
   assert.deepEqual([idle?.turnSamples, idle?.closedTurn], [0, 0]);
-  call.onResume();
+  call.onResume('command');
   const again = make(call, 3);
   assert.deepEqual(
     again.map(({ pcm, turn, endOfTurn, turnSamples, closedTurn }) => ({
@@ -141,8 +156,8 @@ test('padding is not speech: only speech is taken back, and lost samples stay co
   call.onSpeech(1, counted(samplesPerChunk, 500), true, samplesPerChunk + 300);
   const [last] = make(call, 1);
   assert.equal(last?.turnSamples, 2 * samplesPerChunk + 300, '200 samples never came');
-  assert.deepEqual(call.onPause()?.change, { type: 'paused', turn: 1, heardMs: CHUNK_MS });
-  call.onResume();
+  assert.deepEqual(call.onPause('command')?.change, { type: 'paused', turn: 1, heardMs: CHUNK_MS, cause: 'command' });
+  call.onResume('command');
   const [first, second] = make(call, 2);
   assert.deepEqual(first?.pcm.subarray(0, 101), Int16Array.of(...counted(100, samplesPerChunk), 501));
   assert.equal(
@@ -156,18 +171,18 @@ test('an interrupt ends a pause: nothing is left to resume, and the next turn is
   const call = start();
   call.onSpeech(1, chunks(5), true);
   make(call, 3);
-  call.onPause();
+  call.onPause('command');
   clock.advance(1000);
   const { change, flush, droppedSamples } = call.onInterrupt(1);
   assert.deepEqual(change, { type: 'resumed', turn: 1, heardMs: CHUNK_MS, cause: 'interrupt', pausedMs: 1000 });
   assert.equal(flush?.cause, 'interrupt');
   assert.equal(droppedSamples, 4 * samplesPerChunk);
-  assert.equal(call.onResume(), undefined);
+  assert.equal(call.onResume('command'), undefined);
   assert.equal(make(call, 1)[0]?.turn, 0);
   call.onSpeech(2, chunks(1), true);
   assert.equal(make(call, 1)[0]?.turn, 2);
   assert.deepEqual(call.onInterrupt(1), { droppedSamples: 0 }, 'the same interrupt once more');
-  call.onPause();
+  call.onPause('command');
   assert.deepEqual(call.onInterrupt(1), { droppedSamples: 0 });
   assert.ok(call.isPaused);
 });
@@ -176,7 +191,7 @@ test('speech that arrives in a pause waits, up to the capacity of the queue', ()
   const call = start({ maxSpeechSamples: 6 * samplesPerChunk });
   call.onSpeech(1, chunks(4), false);
   make(call, 3);
-  call.onPause();
+  call.onPause('command');
   assert.equal(call.onSpeech(1, chunks(2), false).result, 'queued');
   assert.equal(call.onSpeech(1, chunks(1.5), false).result, 'full', 'what came back counts too');
 });
@@ -185,10 +200,10 @@ test('a paused recording generates nothing, then continues unchanged', () => {
   const call = start({ unpaced: true });
   call.onSpeech(1, counted(3 * samplesPerChunk), true);
   const before = make(call, 3);
-  assert.equal(call.onPause()?.flush?.fromChunk, 1);
+  assert.equal(call.onPause('command')?.flush?.fromChunk, 1);
   call.updateGrace();
   assert.equal(call.readyAtMs(), NEVER);
-  assert.equal(call.onResume()?.flush, undefined);
+  assert.equal(call.onResume('command')?.flush, undefined);
   assert.deepEqual(
     make(call, 2).map(({ pcm, chunk }) => [pcm, chunk]),
     before.slice(1).map(({ pcm, chunk }) => [pcm, chunk]),
@@ -200,14 +215,14 @@ test('speech that was heard before the flush reached the egress is not repeated'
   call.onSpeech(1, counted(3 * samplesPerChunk), true);
   make(call, 3);
   call.onPlayhead(playheadAt(0, 9, 4));
-  const { epoch, fromChunk } = call.onPause()?.flush ?? {};
+  const { epoch, fromChunk } = call.onPause('command')?.flush ?? {};
   assert.deepEqual([epoch, fromChunk], [1, 1]);
   const late = { ...playheadAt(1, 2, 4), turn: 1 };
   call.onPlayhead(late);
   call.onPlayhead(late);
   call.onPlayhead({ ...playheadAt(1, 6, 4), epoch: 1 });
   const heard = samplesPerChunk + 3 * geometry.samplesPerFrame;
-  const resumed = call.onResume();
+  const resumed = call.onResume('command');
   assert.equal(resumed?.change.heardMs, (heard * 1000) / SPEECH_RATE_HZ);
   assert.equal(make(call, 1)[0]?.pcm[0], heard + 1);
   call.onPlayhead({ ...playheadAt(1, 11, 4), turn: 1 });

@@ -1,17 +1,22 @@
 import type { Clock } from '@talkmesh/chunk-worker';
-import { type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { type PauseCause, type PlayheadMessage, type ResumeCause, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { SpeechQueue, Taken } from './speech-queue.js';
 
 /** A pause began or ended: `heardMs` of `turn` had been heard. Turn 0: no speech was left. */
 export type PauseChange =
-  | { readonly type: 'paused'; readonly turn: number; readonly heardMs: number }
+  | { readonly type: 'paused'; readonly turn: number; readonly heardMs: number; readonly cause: PauseCause }
   | {
       readonly type: 'resumed';
       readonly turn: number;
       readonly heardMs: number;
-      readonly cause: 'command' | 'interrupt';
+      readonly cause: ResumeCause | 'interrupt';
       readonly pausedMs: number;
     };
+
+/** The request to begin or to end a pause. */
+export type PauseRequest =
+  | { readonly type: 'pause'; readonly cause: PauseCause }
+  | { readonly type: 'resume'; readonly cause: ResumeCause };
 
 /** The speech in one chunk, and the epoch it was generated in. */
 export interface ChunkSpeech extends Taken {
@@ -24,14 +29,16 @@ export class Pause {
   readonly #samplesPerFrame: number;
   readonly #clock: Clock;
   #sinceMs: number | undefined;
+  #cause: PauseCause;
   /** Speech that was taken back, by chunk. */
   #takenBack: ReadonlyMap<number, ChunkSpeech> = new Map();
 
-  constructor(speech: SpeechQueue, samplesPerFrame: number, clock: Clock, paused: boolean) {
+  constructor(speech: SpeechQueue, samplesPerFrame: number, clock: Clock, paused: PauseCause | undefined) {
     this.#speech = speech;
     this.#samplesPerFrame = samplesPerFrame;
     this.#clock = clock;
-    this.#sinceMs = paused ? clock.nowMs() : undefined;
+    this.#sinceMs = paused === undefined ? undefined : clock.nowMs();
+    this.#cause = paused ?? 'command';
   }
 
   get isOn(): boolean {
@@ -39,14 +46,22 @@ export class Pause {
   }
 
   /** @param back the speech in the chunks that this pause flushes */
-  begin(back: ReadonlyMap<number, ChunkSpeech>): PauseChange {
+  begin(back: ReadonlyMap<number, ChunkSpeech>, cause: PauseCause): PauseChange {
+    this.#cause = cause;
     this.#sinceMs = this.#clock.nowMs();
     this.#speech.takeBack([...back.values()].filter(({ turn }) => turn > 0));
     this.#takenBack = back;
-    return { type: 'paused', ...this.#position() };
+    return { type: 'paused', ...this.#position(), cause };
   }
 
-  end(cause: 'command' | 'interrupt'): PauseChange | undefined {
+  /** The pause goes on for another cause. @returns undefined when it is the same one */
+  changeCause(cause: PauseCause): PauseChange | undefined {
+    if (cause === this.#cause) return undefined;
+    this.#cause = cause;
+    return { type: 'paused', ...this.#position(), cause };
+  }
+
+  end(cause: ResumeCause | 'interrupt'): PauseChange | undefined {
     if (this.#sinceMs === undefined) return undefined;
     const pausedMs = this.#clock.nowMs() - this.#sinceMs;
     this.#sinceMs = undefined;

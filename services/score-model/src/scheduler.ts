@@ -14,7 +14,7 @@ import {
 import type { ChunkGeometry, LatentMessage, PlayheadMessage } from '@talkmesh/contracts';
 import { type GeneratedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/inference';
 import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from './chunk-planner.js';
-import type { PauseChange } from './pause.js';
+import type { PauseChange, PauseRequest } from './pause.js';
 import { RegenerationCheck } from './regeneration-check.js';
 
 /** Generates the chunks of one session, see ScoreSession of the inference library. */
@@ -158,9 +158,11 @@ export class ScoreScheduler {
     return this.#command(sessionId, (call) => call.onInterrupt(turn));
   }
 
-  /** Idempotent. @param paused true: pause; false: resume */
-  pause(sessionId: string, paused: boolean): CommandResult {
-    return this.#command(sessionId, (call) => (paused ? call.onPause() : call.onResume()));
+  /** Idempotent. */
+  pause(sessionId: string, request: PauseRequest): CommandResult {
+    return this.#command(sessionId, (call) =>
+      request.type === 'pause' ? call.onPause(request.cause) : call.onResume(request.cause),
+    );
   }
 
   #command(sessionId: string, ask: (call: ChunkPlanner) => Omit<CommandResult, 'epoch'> | undefined): CommandResult {

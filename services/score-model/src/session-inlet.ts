@@ -1,6 +1,7 @@
 import type { AudioMessage, PlayheadMessage } from '@talkmesh/contracts';
 import { type Bus, HeldInlet } from '@talkmesh/service-kit';
 import { listen } from './inbound.js';
+import type { PauseRequest } from './pause.js';
 import { type GapReport, SpeechGapFiller } from './speech-gap-filler.js';
 import type { SpokenPosition } from './speech-queue.js';
 
@@ -8,7 +9,7 @@ export interface InletHandlers {
   onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean, fromSample: number): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
-  onPause(paused: boolean): void;
+  onPause(request: PauseRequest): void;
   onFlush(epoch: number, instance: string): void;
   onGap(report: GapReport): void;
   readBackSpeech(): Promise<readonly AudioMessage[]>;
@@ -29,7 +30,7 @@ export class SessionInlet {
       onSpeech: this.#inlet.hold((message: AudioMessage) => this.#speech?.push(message)),
       onPlayhead: this.#inlet.hold((playhead: PlayheadMessage) => handlers.onPlayhead(playhead)),
       onInterrupt: this.#inlet.hold((turn: number) => this.interrupt(turn)),
-      onPause: this.#inlet.hold((paused: boolean) => handlers.onPause(paused)),
+      onPause: this.#inlet.hold((request: PauseRequest) => handlers.onPause(request)),
       onFlush: this.#inlet.hold((epoch: number, instance: string) => handlers.onFlush(epoch, instance)),
     });
   }

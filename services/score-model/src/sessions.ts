@@ -154,7 +154,7 @@ export class Sessions implements ChunkSessions {
         outbound.played(sessionId, playhead.chunk);
       },
       onInterrupt: (turn) => outbound.commandResult(sessionId, scheduler.interrupt(sessionId, turn)),
-      onPause: (paused) => outbound.commandResult(sessionId, scheduler.pause(sessionId, paused)),
+      onPause: (request) => outbound.commandResult(sessionId, scheduler.pause(sessionId, request)),
       onFlush: (epoch, instance) => this.#fence(sessionId, epoch, instance),
       onGap: (gap) => this.#reportGap(sessionId, gap),
       readBackSpeech: () => this.#retained.speech(sessionId),
@@ -193,8 +193,8 @@ export class Sessions implements ChunkSessions {
     const events = await this.#retained.events(sessionId);
     for (const { message, atMs } of events)
       if (message.type === 'interrupt' && atMs >= sinceMs) this.#table.inlet(sessionId)?.interrupt(message.turn);
-    const paused = requestedPause(events);
-    if (paused !== undefined) outbound.commandResult(sessionId, scheduler.pause(sessionId, paused));
+    const request = requestedPause(events);
+    if (request !== undefined) outbound.commandResult(sessionId, scheduler.pause(sessionId, request));
     const gap = await this.#table.inlet(sessionId)?.fillGaps();
     if (gap !== undefined && (gap.lost > 0 || gap.readBack > 0)) this.#reportGap(sessionId, gap);
   }

@@ -23,7 +23,7 @@ test('a worker dies in a pause: its successor generates idle chunks, and after t
   const { samplesPerChunk } = model.geometry;
   const speech = tone(Math.round(samplesPerChunk * 7.3));
   const ask = (type: 'pause' | 'resume'): void =>
-    peer.bus.publishEvent({ type, sessionId: call.sessionId, epoch: 0, turn: 0 });
+    peer.bus.publishEvent({ type, cause: 'command', sessionId: call.sessionId, epoch: 0, turn: 0 });
   const reported = (): string[] => call.events.flatMap(({ type }) => (type.startsWith('turn.') ? [type] : []));
   await using first = await startWorker();
   await openOn(first, call.sessionId, false, false);
@@ -77,7 +77,7 @@ test('a worker is disconnected from NATS while a pause ends: it reads the resume
   await using worker = await startWorker(proxy.url);
   await openOn(worker, call.sessionId);
   const ask = (type: 'pause' | 'resume'): void =>
-    peer.bus.publishEvent({ type, sessionId: call.sessionId, epoch: 0, turn: 0 });
+    peer.bus.publishEvent({ type, cause: 'command', sessionId: call.sessionId, epoch: 0, turn: 0 });
   ask('pause');
   await until('the pause', () => call.events.some(({ type }) => type === 'turn.paused'), PATIENCE_MS);
   proxy.cut(worker.context.config.instanceId);

@@ -150,36 +150,36 @@ test('an interrupt of whatever is being said cuts what had been heard of by then
 
 test('a pause that was never carried out is carried out at the takeover: silence after the chunk being played, no speech is lost', () => {
   const latents = [0, 1, 2, 3, 4].map((chunk) => latent(chunk, { turn: 1, turnSamples: SAMPLES * (chunk + 1) }));
-  const asked = [event({ type: 'pause' })];
+  const asked = [event({ type: 'pause', cause: 'command' })];
   const plan = planTakeover(retained({ latents, events: asked, playhead: playhead(2) }), options);
-  assert.deepEqual([plan.position.chunk, plan.position.paused], [3, true]);
+  assert.deepEqual([plan.position.chunk, plan.position.paused], [3, 'command']);
   assert.deepEqual(plan.position.spoken, { closedTurn: 0, turn: 1, turnSamples: 3 * SAMPLES });
-  assert.deepEqual(plan.change, { type: 'paused', turn: 1, heardMs: 3 });
+  assert.deepEqual(plan.change, { type: 'paused', turn: 1, heardMs: 3, cause: 'command' });
   const ended = planTakeover(
-    retained({ latents, events: [...asked, event({ type: 'resume' })], playhead: playhead(2) }),
+    retained({ latents, events: [...asked, event({ type: 'resume', cause: 'command' })], playhead: playhead(2) }),
     options,
   );
-  assert.deepEqual([ended.position.chunk, ended.position.paused, ended.change], [5, false, undefined]);
+  assert.deepEqual([ended.position.chunk, ended.position.paused, ended.change], [5, undefined, undefined]);
 });
 
 test('a paused call stays paused where it was, by its events or, when those are gone, by its idle chunks', () => {
   const idle = { closedTurn: 1, turnSamples: 100 };
   const latents = [latent(0, { turn: 2, ...idle }), latent(1, idle), latent(2, idle)];
   const reported = [
-    event({ type: 'pause' }),
+    event({ type: 'pause', cause: 'command' }),
     event({ type: 'flush', fromChunk: 1, cause: 'pause' }, { epoch: 0 }),
-    event({ type: 'turn.paused', heardMs: 100 / 24 }, { turn: 2 }),
+    event({ type: 'turn.paused', heardMs: 100 / 24, cause: 'command' }, { turn: 2 }),
     event({ type: 'speech.started' }),
   ];
   for (const events of [reported, []]) {
     const { position, change } = planTakeover(retained({ latents, events, playhead: playhead(1) }), options);
-    assert.deepEqual([position.chunk, position.paused], [3, true]);
+    assert.deepEqual([position.chunk, position.paused], [3, 'command']);
     assert.deepEqual(position.spoken, { closedTurn: 1, turn: 2, turnSamples: 100 });
     assert.equal(change?.type, events.length > 0 ? undefined : 'paused');
   }
-  const asked = [...reported, event({ type: 'resume' })];
+  const asked = [...reported, event({ type: 'resume', cause: 'command' })];
   const after = planTakeover(retained({ latents, events: asked, playhead: playhead(1) }), options);
-  assert.equal(after.position.paused, false);
+  assert.equal(after.position.paused, undefined);
   assert.deepEqual(after.position.spoken, { closedTurn: 1, turn: 2, turnSamples: 100 });
   const resumed = { type: 'resumed', turn: 2, heardMs: 100 / 24, cause: 'command', pausedMs: 500 };
   assert.deepEqual(after.change, resumed);
@@ -187,14 +187,15 @@ test('a paused call stays paused where it was, by its events or, when those are 
     retained({ latents, events: [...reported, event({ type: 'interrupt', cause: 'command' }, { turn: 2 })] }),
     options,
   );
-  assert.deepEqual([cut.position.paused, cut.position.spoken.closedTurn], [false, 2]);
+  assert.deepEqual([cut.position.paused, cut.position.spoken.closedTurn], [undefined, 2]);
   assert.deepEqual(cut.change, { ...resumed, turn: 0, heardMs: 0, cause: 'interrupt' });
 });
 
 test('a paused call of which no chunk is retained goes on where the last reported pause is', () => {
-  const events = [event({ type: 'pause' }), event({ type: 'turn.paused', heardMs: 1234.5 }, { turn: 3 })];
+  const cause = 'command';
+  const events = [event({ type: 'pause', cause }), event({ type: 'turn.paused', heardMs: 1234.5, cause }, { turn: 3 })];
   const { position, outcome } = planTakeover(retained({ events, playhead: playhead(9) }), options);
-  assert.deepEqual([outcome, position.paused], ['silence', true]);
+  assert.deepEqual([outcome, position.paused], ['silence', 'command']);
   assert.deepEqual(position.spoken, { closedTurn: 2, turn: 3, turnSamples: 1234.5 * 24 });
 });
 
@@ -214,8 +215,8 @@ test('what a chunk of another worker says can be taken back', () => {
     ],
   );
   const call = new ChunkPlanner(callOptions(EPOCH_STRIDE, position), GEOMETRY, clock);
-  assert.equal(call.onPause()?.flush?.fromChunk, 5);
-  call.onResume();
+  assert.equal(call.onPause('command')?.flush?.fromChunk, 5);
+  call.onResume('command');
   call.onSpeech(2, new Int16Array(18).fill(99), true);
   const said = [call.takeNext(), call.takeNext()];
   assert.deepEqual(
@@ -278,7 +279,7 @@ class FakeWorker {
     );
     const from = log.latents.length > 0 ? plan.position : undefined;
     this.call = new ChunkPlanner(callOptions(plan.epoch, from), GEOMETRY, clock);
-    if (from === undefined && plan.position.paused) this.call.onPause();
+    if (from === undefined && plan.position.paused) this.call.onPause('command');
     if (from !== undefined)
       this.#report({ flush: { ...plan, fromChunk: from.chunk, cause: 'takeover' }, change: plan.change });
     this.feed = new SpeechGapFiller({
@@ -303,8 +304,8 @@ class FakeWorker {
 
   /** @param deaf the request is retained, but this worker dies before it hears it */
   pause(paused: boolean, deaf: boolean): void {
-    this.#log.events.push(event({ type: paused ? 'pause' : 'resume' }));
-    if (!deaf) this.#report((paused ? this.call.onPause() : this.call.onResume()) ?? {});
+    this.#log.events.push(event({ type: paused ? 'pause' : 'resume', cause: 'command' }));
+    if (!deaf) this.#report((paused ? this.call.onPause('command') : this.call.onResume('command')) ?? {});
   }
 
   #report({
@@ -315,10 +316,7 @@ class FakeWorker {
     change?: PauseChange | undefined;
   }): void {
     const { events } = this.#log;
-    if (flush !== undefined) {
-      const { epoch, fromChunk, cause } = flush;
-      events.push(event({ type: 'flush', fromChunk, cause }, { epoch }));
-    }
+    if (flush !== undefined) events.push(event({ type: 'flush', ...flush }, { epoch: flush.epoch }));
     if (change?.type === 'paused') events.push(event({ ...change, type: 'turn.paused' }));
     if (change?.type === 'resumed') events.push(event({ ...change, type: 'turn.resumed' }));
     while (events.length > 64) events.shift();

@@ -1,8 +1,8 @@
 import type { Dated } from '@talkmesh/chunk-worker';
-import type { AudioMessage, LatentMessage, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
+import type { AudioMessage, LatentMessage, MeshEvent, PauseCause, PlayheadMessage } from '@talkmesh/contracts';
 import { currentChunks, type EpochStart, epochStarts, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { StartPosition } from './chunk-planner.js';
-import type { ChunkSpeech, PauseChange } from './pause.js';
+import type { ChunkSpeech, PauseChange, PauseRequest } from './pause.js';
 import { firstUnplayedChunk } from './playhead-position.js';
 import type { SpokenPosition } from './speech-queue.js';
 
@@ -75,10 +75,11 @@ export function planTakeover(retained: Retained, options: TakeoverOptions): Take
   const last = highest([...chunks.keys(), -1]);
   if (last < played || last < 0) return fromSilence(retained, options, epoch + EPOCH_STRIDE, flushes);
   const cut = openInterrupt(retained);
-  const paused = requestedPause(retained.events) ?? isPause(chunks.get(last));
-  const chunk = paused
-    ? afterPause(chunks, last + 1, retained.playhead, options)
-    : afterCut(chunks, last + 1, cut, retained.playhead, options);
+  const paused = pausedBy(requestedPause(retained.events), chunks.get(last));
+  const chunk =
+    paused !== undefined
+      ? afterPause(chunks, last + 1, retained.playhead, options)
+      : afterCut(chunks, last + 1, cut, retained.playhead, options);
   const replay = replayOf(chunks, chunk, options);
   const spoken = spokenOf(chunks.get(chunk - 1), Math.max(cut, turnsCut(retained)));
   const first = replay.chunks[0]?.chunk ?? chunk;
@@ -114,12 +115,20 @@ function openInterrupt({ events, speech, latents }: Retained): number {
   ]);
 }
 
-/** Whether the last retained request was a pause; undefined when no request is retained. */
-export function requestedPause(events: Retained['events']): boolean | undefined {
-  const asked = events.findLast(
-    ({ message: { type } }) => type === 'pause' || type === 'resume' || type === 'interrupt',
-  );
-  return asked === undefined ? undefined : asked.message.type === 'pause';
+/** The last retained request to begin or end a pause, which an interrupt does too; undefined when none is retained. */
+export function requestedPause(events: Retained['events']): PauseRequest | undefined {
+  for (const { message } of events.toReversed()) {
+    if (message.type === 'pause') return { type: 'pause', cause: message.cause };
+    if (message.type === 'resume') return { type: 'resume', cause: message.cause };
+    if (message.type === 'interrupt') return { type: 'resume', cause: 'command' };
+  }
+  return undefined;
+}
+
+/** Why the session is paused; undefined: it is not. Where no request is retained, the last chunk tells. */
+function pausedBy(request: PauseRequest | undefined, last: LatentMessage | undefined): PauseCause | undefined {
+  if (request === undefined) return isPause(last) ? 'command' : undefined;
+  return request.type === 'pause' ? request.cause : undefined;
 }
 
 /** The current pause as it was reported to the listeners. */
@@ -130,18 +139,17 @@ function reportedPause({ events }: Retained): (TurnPaused & { readonly atMs: num
 
 function unreportedChange(
   retained: Retained,
-  paused: boolean,
+  paused: PauseCause | undefined,
   { turn, turnSamples, closedTurn }: SpokenPosition,
   { nowMs }: TakeoverOptions,
 ): PauseChange | undefined {
   const reported = reportedPause(retained);
-  if (paused === (reported !== undefined)) return undefined;
+  if (paused === reported?.cause) return undefined;
   const at = turn > closedTurn ? { turn, heardMs: (turnSamples * 1000) / SPEECH_RATE_HZ } : { turn: 0, heardMs: 0 };
-  if (reported === undefined) return { type: 'paused', ...at };
-  const interrupted = retained.events.findLast(
-    ({ message }) => message.type === 'resume' || message.type === 'interrupt',
-  );
-  const cause = interrupted?.message.type === 'interrupt' ? 'interrupt' : 'command';
+  if (paused !== undefined) return { type: 'paused', ...at, cause: paused };
+  if (reported === undefined) return undefined;
+  const ended = retained.events.findLast(({ message }) => message.type === 'resume' || message.type === 'interrupt');
+  const cause = ended?.message.type === 'resume' ? ended.message.cause : 'interrupt';
   return { type: 'resumed', ...at, cause, pausedMs: Math.max(0, nowMs - reported.atMs) };
 }
 
@@ -264,11 +272,11 @@ function fromSilence(
 ): TakeoverPlan {
   const at = retained.playhead?.message;
   const chunk = at === undefined ? highest([0, ...flushes.map((flush) => flush.fromChunk)]) : at.chunk + 1;
-  const paused = requestedPause(retained.events) ?? false;
+  const paused = pausedBy(requestedPause(retained.events), undefined);
   const finished = retained.events.flatMap(({ message }) =>
     message.type === 'turn.finished' || message.type === 'turn.cancelled' ? [message.turn] : [],
   );
-  const reported = paused ? reportedPause(retained) : undefined;
+  const reported = paused === undefined ? undefined : reportedPause(retained);
   const turn = reported?.turn ?? at?.turn ?? 0;
   const leftMs = at === undefined ? 0 : Math.max(0, chunk * options.chunkMs - at.mediaTimeUs / 1000);
   const heardMs = reported?.heardMs ?? (at?.turnPlayedMs ?? 0) + leftMs;

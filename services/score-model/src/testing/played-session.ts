@@ -126,7 +126,7 @@ export class PlayedSession {
   }
 
   #pause(): void {
-    const answer = this.#call.onPause();
+    const answer = this.#call.onPause('command');
     if (answer === undefined) return;
     this.pauses += 1;
     this.#pausedAt = this.#now;
@@ -137,7 +137,7 @@ export class PlayedSession {
   #resume(): void {
     if (this.#now - this.#pausedAt < SHORTEST_PAUSE) return;
     this.#silentFrom = undefined;
-    this.#flushed(this.#call.onResume()?.flush);
+    this.#flushed(this.#call.onResume('command')?.flush);
   }
 
   #interrupt(): void {
