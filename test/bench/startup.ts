@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { SERVICES, type ServiceName } from '@talkmesh/contracts';
 import { startNatsServer } from '@talkmesh/service-kit/testing';
-import { buildPackages } from '../../deploy/docker/build.js';
+import { buildPackages } from '../../deploy/local/src/build.js';
 import { type ProcessUse, processUse } from '../support/process-tree.js';
 import { median } from '../support/statistics.js';
 import type { Row } from './table.js';
@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 const ROUNDS = 5;
 const READY_MS = 60_000;
 
-/** How a service is started: from TypeScript as in the demo, or from compiled JavaScript as in the images. */
+/** How a service is started: from TypeScript, or from compiled JavaScript as in a mesh. */
 const WAYS = {
   source: (service: ServiceName) => ['--import', 'tsx', '--conditions=source', `services/${service}/src/main.ts`],
   compiled: (service: ServiceName) => ['--enable-source-maps', `services/${service}/dist/main.js`],

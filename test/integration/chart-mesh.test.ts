@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
 import { startNatsServer } from '@talkmesh/service-kit/testing';
+import { buildPackages } from '../../deploy/local/src/build.js';
 import type { ServiceSpec } from '../../deploy/local/src/managed-service.js';
 import { Supervisor } from '../../deploy/local/src/supervisor.js';
 import { CHART, type KubernetesObject, ofKind, podsOf, render } from '../deploy/chart.js';
@@ -65,6 +66,7 @@ function environmentOf(service: ServiceName, natsUrl: string): NodeJS.ProcessEnv
 }
 
 test('a call goes through services and NATS that are configured by the chart', { timeout: 180_000 }, async () => {
+  await buildPackages();
   const users = secretOf('talkmesh-nats-users');
   for (const { name, valueFrom } of podOf('nats').containers[0].env)
     process.env[name] = valueFrom.secretKeyRef === undefined ? 'talkmesh-nats-0' : users[valueFrom.secretKeyRef.key];
@@ -77,7 +79,7 @@ test('a call goes through services and NATS that are configured by the chart', {
   const specs = [...OPEN_ORDER, 'gateway' as const].map(
     (name): ServiceSpec => ({
       name,
-      entry: resolve(`services/${name}/src/main.ts`),
+      entry: resolve(`services/${name}/dist/main.js`),
       env: environmentOf(name, nats.url),
       logFile: join(folder, `${name}.log`),
     }),

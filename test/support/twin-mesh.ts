@@ -54,7 +54,7 @@ export class TwinMesh implements AsyncDisposable {
   /** Starts a second gateway. @param env its additional environment */
   secondGateway(env: Record<string, string>): Promise<ServiceProcess> {
     const own = { TALKMESH_API_KEYS: this.mesh.apiKey, TALKMESH_TOKEN_SECRET: TOKEN_SECRET, TALKMESH_HTTP_PORT: '0' };
-    const main = new URL('../../services/gateway/src/main.ts', import.meta.url);
+    const main = new URL('../../services/gateway/dist/main.js', import.meta.url);
     return ServiceProcess.start(main, {
       ...this.mesh.natsEnvOf('gateway'),
       TALKMESH_GRPC_SECRET_FILE: this.mesh.grpcSecretFile,

@@ -3,7 +3,7 @@ import { checkNode, ensureInstalled, fail, runTypeScript } from './launch.mjs';
 
 const ENTRIES = {
   demo: ['deploy/local/src/cli.ts', 'demo'],
-  build: ['deploy/docker/build-command.ts'],
+  build: ['deploy/local/src/build-command.ts'],
   test: ['test/run.ts'],
   bench: ['test/bench/bench.ts'],
   images: ['deploy/docker/proof/images.ts'],

@@ -9,7 +9,7 @@ export interface ServiceSpec {
   readonly name: string;
   /** Distinguishes replicas of one service; the service's name by default. */
   readonly label?: string;
-  /** Absolute path of the TypeScript entry. */
+  /** Absolute path of the JavaScript file that is started. */
   readonly entry: string;
   readonly env: NodeJS.ProcessEnv;
   readonly logFile: string;
@@ -124,8 +124,7 @@ export class ManagedService extends EventEmitter<Events> {
   #spawn(): void {
     this.#startedAtMs = performance.now();
     const env = { ...this.spec.env, ...this.#ports };
-    const tsx = import.meta.resolve('tsx');
-    const args = ['--import', tsx, '--conditions=source', '--disable-warning=ExperimentalWarning', this.spec.entry];
+    const args = ['--enable-source-maps', '--disable-warning=ExperimentalWarning', this.spec.entry];
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     this.#child = child;
     createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));

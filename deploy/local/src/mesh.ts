@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MeshError, OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
 import { envName } from '@talkmesh/service-kit';
+import { buildPackages } from './build.js';
 import type { ServiceSpec } from './managed-service.js';
 import { type LocalNats, startNats } from './nats.js';
 import { parseReplicas, type Replicas } from './replicas.js';
@@ -78,7 +79,10 @@ export function modelFolder(env: NodeJS.ProcessEnv = process.env): string {
 export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
   const print = options.say ?? ((line: string) => void process.stderr.write(`${line}\n`));
   const say = options.quiet ? () => {} : print;
-  const begin = performance.now();
+  let begin = performance.now();
+  const { compiled } = await buildPackages();
+  if (compiled > 0) say(readyLine('compiled code', performance.now() - begin));
+  begin = performance.now();
   const nats = await startNats(process.env, say);
   say(readyLine('nats-server', performance.now() - begin));
   const secret = await GrpcSecret.create();
@@ -135,7 +139,7 @@ async function startServices(
       ...(name === 'gateway' && gateway),
       ...options.env?.[name],
     };
-    const entry = join(ROOT, 'services', name, 'src/main.ts');
+    const entry = join(ROOT, 'services', name, 'dist/main.js');
     return Array.from({ length: name === 'gateway' ? 1 : (replicas[name] ?? 1) }, (_, index) => {
       const label = index === 0 ? name : `${name}-${index + 1}`;
       return { name, label, entry, env, logFile: join(logFolder, `${label}.log`) };

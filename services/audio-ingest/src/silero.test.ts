@@ -4,9 +4,11 @@ import { after, before, test } from 'node:test';
 import { MeshError } from '@talkmesh/contracts';
 import { mixDown, parseWav, Resampler, SpeechGate, toPcm16 } from '@talkmesh/media';
 import { createLogger } from '@talkmesh/service-kit';
+import { until } from '@talkmesh/service-kit/testing';
 import { parseConfig } from './config.js';
 import { SileroModel, WINDOW_MS } from './silero.js';
 import { sine } from './testing/tones.js';
+import { VoiceWatch } from './voice.js';
 
 const log = createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false });
 let model: SileroModel;
@@ -65,6 +67,27 @@ test('with the default gate one sentence is one stretch of speech', async () => 
   const pcm = new Int16Array([...new Int16Array(12_000), ...(await speech()), ...new Int16Array(24_000)]);
   const changes = (await probabilities(pcm)).flatMap((value) => gate.push(value, WINDOW_MS) ?? []);
   assert.deepEqual(changes, ['start', 'stop']);
+});
+
+test('the duration that the end of speech reports is that of the words, so short sounds can be told from turns', async () => {
+  const words = await speech();
+  for (const ms of [150, 300, 500, 900]) {
+    const events: (number | 'start')[] = [];
+    const watch = new VoiceWatch({
+      ...{ detector: model.detector(), log },
+      gate: { startThreshold: 0.5, stopThreshold: 0.35, startMs: 96, stopMs: 608 },
+      onStart: () => events.push('start'),
+      onStop: (durationMs) => events.push(durationMs),
+    });
+    const sound = words.subarray(24 * 200, 24 * (200 + ms));
+    const pcm = new Int16Array([...new Int16Array(12_000), ...sound, ...new Int16Array(24_000)]);
+    for (let at = 0; at < pcm.length; at += 480) watch.push(pcm.subarray(at, at + 480), false);
+    await until(`the end of ${ms} ms of speech`, () => events.length === 2, 60_000);
+    await watch.close();
+    const [start, durationMs] = events;
+    assert.ok(start === 'start' && typeof durationMs === 'number');
+    assert.ok(Math.abs(durationMs - ms) <= 3 * WINDOW_MS, `${durationMs} for ${ms} ms`);
+  }
 });
 
 test('the states of two detectors are independent', async () => {

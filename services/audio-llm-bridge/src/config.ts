@@ -36,6 +36,8 @@ export const parseConfig = defineConfig(
     bargeInSpeechMs: ms(300, 0, 1500),
     /** User speech that goes on for this long interrupts, milliseconds. Longer than TALKMESH_VAD_STOP_MS of audio-ingest and the setting above together. */
     bargeInHoldMs: ms(1500, 100, 1700),
+    /** Whether words that only show that the user listens, such as "mhm", interrupt, where the provider tells the words before it answers. */
+    backChannel: z.enum(['ignore', 'interrupt']).default('ignore'),
     /** Longest turn, seconds; 0 means the provider's own limit. */
     maxTurnSeconds: z.coerce.number().min(0).max(36_000).default(0),
     /** Largest amount of speech that is sent and not yet played, milliseconds. */

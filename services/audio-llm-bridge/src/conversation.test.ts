@@ -44,6 +44,8 @@ function talk(options: Partial<ConversationOptions> = {}): Conversation {
     bargeInGuardMs: 300,
     bargeInSpeechMs: 300,
     bargeInHoldMs: 1500,
+    backChannel: 'ignore' as const,
+    language: 'en',
     aheadMs: 10_000,
     maxTurnMs: 60_000,
   };
@@ -148,6 +150,21 @@ test('an interrupt command while the user speaks cuts the turn, and the provider
   assert.ok(summary(conversation.interrupt('command')).includes('turn.finished 1'));
   assert.deepEqual(summary(conversation.handle(playhead(0, 0, 1200), 1200)), ['user.started 400']);
   assert.deepEqual(summary(conversation.handle(cough, 1900)), ['user.stopped']);
+});
+
+test('a provider that transcribes first is asked for the words; "mhm" lets the turn continue, others cut it', () => {
+  const heard = (text: string) => ({ kind: 'output', output: { kind: 'heard', text } }) as const;
+  const conversation = talk({ provider: { ...parrot, transcribesFirst: true } });
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1000), 1000);
+  assert.deepEqual(summary(conversation.handle(started, 1100)), ['pause 0']);
+  assert.deepEqual(summary(conversation.handle(stopped, 2200)), ['user.spoke']);
+  assert.deepEqual(summary(conversation.handle(heard('Mhm.'), 2500)), ['user.withdrawn', 'resume 0']);
+  conversation.handle(started, 3100);
+  conversation.handle(stopped, 4200);
+  const cut = ['interrupt 1', 'cancel r at 1000', 'turn.finished 1', 'user.accepted'];
+  assert.deepEqual(summary(conversation.handle(heard('Wait.'), 4500)), cut);
+  assert.equal(conversation.silent, false);
 });
 
 test('a provider that detects speech itself cuts the turn at once', () => {

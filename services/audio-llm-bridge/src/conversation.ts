@@ -5,8 +5,8 @@ import type { ConversationState } from './takeover.js';
 import { type PlayedTurn, type Turn, TurnQueue, type TurnSource } from './turns.js';
 import { type RunningTurn, type SpeechStep, UserSpeech, type UserSpeechOptions } from './user-speech.js';
 
-export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided'> {
-  readonly provider: Pick<Provider, 'name' | 'vad' | 'source'>;
+export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided' | 'transcribesFirst'> {
+  readonly provider: Pick<Provider, 'name' | 'vad' | 'source' | 'transcribesFirst'>;
   /** Largest amount of speech that is sent and not yet played. */
   readonly aheadMs: number;
   readonly maxTurnMs: number;
@@ -64,7 +64,8 @@ export class Conversation {
   constructor(options: ConversationOptions, epoch: number) {
     this.#options = options;
     this.#epoch = epoch;
-    this.#userSpeech = new UserSpeech({ ...options, isDecided: options.provider.vad === 'mesh' });
+    const { vad, transcribesFirst = false } = options.provider;
+    this.#userSpeech = new UserSpeech({ ...options, isDecided: vad === 'mesh', transcribesFirst });
   }
 
   get running(): readonly Turn[] {
@@ -195,8 +196,13 @@ export class Conversation {
   }
 
   get #turn(): RunningTurn | undefined {
-    const [turn] = this.running;
-    return turn && { playedMs: turn.playedMs, isPaused: this.paused };
+    const { running } = this;
+    const [turn] = running;
+    const leftMs = running.reduce(
+      (sum, { complete, acceptedMs, playedMs }) => sum + (complete ? acceptedMs - playedMs : Number.POSITIVE_INFINITY),
+      0,
+    );
+    return turn && { playedMs: turn.playedMs, leftMs, isPaused: this.paused };
   }
 
   #userStarted(nowMs: number): void {
@@ -225,6 +231,15 @@ export class Conversation {
           break;
         case 'end':
           this.#emitInput({ kind: 'user.stopped' });
+          break;
+        case 'ask':
+          this.#emitInput({ kind: 'user.spoke', preRollMs: step.preRollMs });
+          break;
+        case 'accept':
+          this.#emitInput({ kind: 'user.accepted' });
+          break;
+        case 'withdraw':
+          this.#emitInput({ kind: 'user.withdrawn' });
           break;
       }
   }
@@ -284,6 +299,9 @@ export class Conversation {
         if (this.#options.provider.vad !== 'provider') break;
         if (output.activity === 'started') this.#userStarted(nowMs);
         else this.#userStopped(undefined, nowMs);
+        break;
+      case 'heard':
+        this.#follow(this.#userSpeech.heard(output.text, this.#turn));
         break;
       case 'failed':
         this.#error(output.error.reason, output.error.message);

@@ -18,6 +18,8 @@ const OPTIONS = {
     bargeInGuardMs: 300,
     bargeInSpeechMs: 300,
     bargeInHoldMs: 1500,
+    backChannel: 'ignore' as const,
+    language: 'en',
     aheadMs: 2000,
     maxTurnMs: 60_000,
   },

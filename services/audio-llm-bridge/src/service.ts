@@ -45,7 +45,7 @@ export async function startBridge({
         const provider = providers.find(bridge?.provider ?? '');
         const { choices, key } = sessionChoicesOf(bridge, config);
         const maxTurnMs = (config.maxTurnSeconds || provider.maxTurnSeconds) * 1000;
-        const conversation = { ...config, aheadMs: config.speechAheadMs, maxTurnMs };
+        const conversation = { ...config, language: choices.language, aheadMs: config.speechAheadMs, maxTurnMs };
         const wiring = { bus, log, metrics, tts, toolDeadlineMs: config.toolDeadlineMs };
         sessions.set(
           sessionId,

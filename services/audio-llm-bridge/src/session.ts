@@ -259,7 +259,9 @@ export class BridgeSession implements AsyncDisposable {
       this.#measure(output);
       this.#outbound.event(output);
     } else if (output.kind === 'input') {
-      if (output.input.kind === 'user.stopped') this.#userStoppedAtMs = performance.now();
+      const { kind } = output.input;
+      if (kind === 'user.stopped' || kind === 'user.spoke') this.#userStoppedAtMs = performance.now();
+      if (kind === 'user.withdrawn') this.#userStoppedAtMs = undefined;
       this.#provider?.push(output.input);
     } else if (output.source === 'text') this.#speaker.cancel(output.cut.response);
     else this.#provider?.cancel(output.cut);

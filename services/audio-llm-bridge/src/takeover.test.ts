@@ -45,6 +45,8 @@ const options = {
     bargeInGuardMs: 300,
     bargeInSpeechMs: 300,
     bargeInHoldMs: 1500,
+    backChannel: 'ignore' as const,
+    language: 'en',
     aheadMs: 30_000,
     maxTurnMs: 60_000,
   },

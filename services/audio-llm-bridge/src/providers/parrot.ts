@@ -31,7 +31,7 @@ class ParrotSession implements ProviderSession {
   push(input: ProviderInput): void {
     if (input.kind === 'audio') this.#memory.push(input.pcm);
     else if (input.kind === 'user.started') this.#memory.begin(input.preRollMs);
-    else this.#answer();
+    else if (input.kind === 'user.stopped') this.#answer();
   }
 
   cancel(cut: Cut): void {

@@ -12,7 +12,16 @@ export type ProviderInput =
   | { readonly kind: 'audio'; readonly pcm: Int16Array; readonly endOfTurn: boolean; readonly atMs: number }
   /** The user began to speak `preRollMs` before the audio pushed from now on. */
   | { readonly kind: 'user.started'; readonly preRollMs: number }
-  | { readonly kind: 'user.stopped' };
+  | { readonly kind: 'user.stopped' }
+  /**
+   * The user spoke within the last `preRollMs`, over the avatar and perhaps without meaning to interrupt. Only providers with
+   * `transcribesFirst` get it. They emit `heard`, and wait for one of the next two.
+   */
+  | { readonly kind: 'user.spoke'; readonly preRollMs: number }
+  /** What `heard` told is the user's turn: answer it. */
+  | { readonly kind: 'user.accepted' }
+  /** What `heard` told, or would have told, is no turn: forget it. */
+  | { readonly kind: 'user.withdrawn' };
 
 /** A function of the embedding product that the model wants to be called. */
 export interface ToolCall {
@@ -37,6 +46,8 @@ export type ProviderOutput =
       readonly final: boolean;
       readonly response?: string;
     }
+  /** The words of `user.spoke`; empty: none were understood. */
+  | { readonly kind: 'heard'; readonly text: string }
   /** Voice activity that the provider detected; ignored unless `vad` is 'provider'. */
   | { readonly kind: 'user'; readonly activity: 'started' | 'stopped' }
   /** Answered by `ProviderSession.answerTool`. */
@@ -93,6 +104,8 @@ export interface Provider {
   readonly name: string;
   /** Which component detects that the user speaks: audio-ingest, the provider, or none (the audio is not a user's). */
   readonly vad: 'mesh' | 'provider' | 'none';
+  /** Whether it tells the words of an utterance before it answers, so that words that do not interrupt can be taken back. */
+  readonly transcribesFirst?: boolean;
   /** The `source` of this provider's turns in `turn.started`. */
   readonly source: 'voice' | 'external';
   /** Whether `choices.voice` names a voice of the provider, or one of the text-to-speech that speaks typed lines. */

@@ -251,3 +251,47 @@ test('a cough is no question', async () => {
   await call.provider.until('end');
   assert.equal(call.server.requests.filter(({ step }) => step === 'transcriptions').length, 1);
 });
+
+test('what the user says over the avatar is written down first, and answered only when it is accepted', async () => {
+  await using call = await talk({
+    transcripts: ['Tell me', 'Mhm.', 'Stop that'],
+    chat: () => ({ text: `${FIRST} ${SECOND}`, paceMs: 5 }),
+  });
+  const { provider, server } = call;
+  ask(provider);
+  await provider.until('speech');
+  provider.hear(tone(200, 600, 6000));
+  provider.session.push({ kind: 'user.spoke', preRollMs: 600 });
+  assert.equal((await provider.until('heard')).text, 'Mhm.');
+  provider.session.push({ kind: 'user.withdrawn' });
+  await provider.until('end');
+  assert.equal(server.chats.length, 1, 'the answer that is heard goes on');
+  provider.hear(tone(200, 600, 6000));
+  provider.session.push({ kind: 'user.spoke', preRollMs: 600 });
+  assert.equal((await provider.until('heard', 2)).text, 'Stop that');
+  const { response } = provider.of('speech')[0] ?? { response: '' };
+  provider.session.cancel({ response, playedMs: FIRST.length * 50 });
+  provider.session.push({ kind: 'user.accepted' });
+  await provider.until('end', 2);
+  assert.deepEqual(
+    server.chats[1]?.messages.map(({ content }) => content),
+    ['Tell me', FIRST, 'Stop that'],
+  );
+  assert.deepEqual(
+    provider.said.filter((line) => line.startsWith('user')),
+    ['user: Tell me', 'user: Stop that'],
+  );
+});
+
+test('a sound over the avatar without words is told at once, and a service that fails tells no words', async () => {
+  await using call = await talk({ chat: () => ({ text: FIRST }) });
+  const { provider, server } = call;
+  provider.hear(new Int16Array(24 * 600));
+  provider.session.push({ kind: 'user.spoke', preRollMs: 600 });
+  assert.equal((await provider.until('heard')).text, '');
+  server.refusals.transcriptions = [{ status: 500, body: {} }];
+  provider.hear(tone(200, 600, 6000));
+  provider.session.push({ kind: 'user.spoke', preRollMs: 600 });
+  await provider.until('heard', 2);
+  assert.equal(server.chats.length, 0);
+});

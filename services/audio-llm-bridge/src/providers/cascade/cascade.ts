@@ -42,11 +42,19 @@ const SHORTEST_QUESTION_MS = 200;
 const MAX_TOOL_ROUNDS = 8;
 const ANSWERS_KEPT = 8;
 
+/** An utterance of which the conversation has not decided yet whether it is a turn. */
+interface Undecided {
+  readonly abort: AbortController;
+  readonly stoppedAtMs: number;
+  readonly decide: (isTurn: boolean) => void;
+}
+
 /** Speech-to-text, a language model and text-to-speech one after the other, each behind an OpenAI-compatible HTTP endpoint. */
 export function cascade(settings: CascadeSettings): Provider {
   return {
     name: 'cascade',
     vad: 'mesh',
+    transcribesFirst: true,
     source: 'voice',
     voices: settings.voices,
     maxTurnSeconds: 900,
@@ -66,6 +74,7 @@ class CascadeSession implements ProviderSession {
   /** The newest answers, of which some may still be playing. */
   #answers: SpokenAnswer[] = [];
   #question: AbortController | undefined;
+  #undecided: Undecided | undefined;
   #count = 0;
   #stoppedAtMs: number | undefined;
 
@@ -86,7 +95,9 @@ class CascadeSession implements ProviderSession {
       this.#memory.begin(input.preRollMs);
       // The bridge cuts what is heard; an answer without sound is given up, because the user goes on.
       this.#question?.abort();
-    } else this.#onUtterance();
+    } else if (input.kind === 'user.stopped') this.#onUtterance();
+    else if (input.kind === 'user.spoke') this.#onUndecided(input.preRollMs);
+    else this.#decide(input.kind === 'user.accepted');
   }
 
   cancel({ response, playedMs }: Cut): void {
@@ -102,27 +113,61 @@ class CascadeSession implements ProviderSession {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#decide(false);
     this.#question?.abort();
     for (const answer of this.#answers) answer.abort.abort();
   }
 
-  #onUtterance(): void {
+  /** @returns the utterance without silence; undefined when it is too short for words */
+  #takeUtterance(): Int16Array | undefined {
     const utterance = this.#memory.utterance;
     this.#memory.forget();
     const pcm = utterance === undefined ? new Int16Array(0) : trimSilence(utterance, SPEECH_RATE_HZ);
-    if (pcm.length < (SHORTEST_QUESTION_MS * SPEECH_RATE_HZ) / 1000) return;
-    this.#question?.abort();
+    return pcm.length < (SHORTEST_QUESTION_MS * SPEECH_RATE_HZ) / 1000 ? undefined : pcm;
+  }
+
+  #onUtterance(): void {
+    const pcm = this.#takeUtterance();
+    if (pcm === undefined) return;
     const question = new AbortController();
-    this.#question = question;
-    this.#stoppedAtMs = performance.now();
+    this.#ask(question, performance.now());
     void this.#answer(pcm, question.signal);
   }
 
-  /** Never rejects. */
-  async #answer(pcm: Int16Array, signal: AbortSignal): Promise<void> {
+  #ask(question: AbortController, stoppedAtMs: number): void {
+    this.#question?.abort();
+    this.#question = question;
+    this.#stoppedAtMs = stoppedAtMs;
+  }
+
+  /** Transcribes the utterance beside whatever is answered now, and answers it when it is accepted. */
+  #onUndecided(preRollMs: number): void {
+    this.#decide(false);
+    this.#memory.begin(preRollMs);
+    const pcm = this.#takeUtterance();
+    const abort = new AbortController();
+    const isTurn = new Promise<boolean>((decide) => {
+      this.#undecided = { abort, stoppedAtMs: performance.now(), decide };
+    });
+    if (pcm === undefined) this.#emit({ kind: 'heard', text: '' });
+    else void this.#answer(pcm, abort.signal, isTurn);
+  }
+
+  #decide(isTurn: boolean): void {
+    const undecided = this.#undecided;
+    this.#undecided = undefined;
+    if (undecided === undefined) return;
+    if (isTurn) this.#ask(undecided.abort, undecided.stoppedAtMs);
+    else undecided.abort.abort();
+    undecided.decide(isTurn);
+  }
+
+  /** Never rejects. @param isTurn when it has to be decided whether the utterance is answered */
+  async #answer(pcm: Int16Array, signal: AbortSignal, isTurn?: Promise<boolean>): Promise<void> {
     const { transcription, chat } = this.#settings;
     const text = await this.#attempt(transcription.names, signal, () => this.#transcribe(pcm, signal));
-    if (text === undefined || text === '' || signal.aborted) return;
+    if (isTurn !== undefined && !signal.aborted) this.#emit({ kind: 'heard', text: text ?? '' });
+    if (text === undefined || text === '' || !((await isTurn) ?? true) || signal.aborted) return;
     this.#count += 1;
     this.#history.say(`user-${this.#count}`, 'user', text);
     this.#emit({ kind: 'transcript', role: 'user', text, final: true });

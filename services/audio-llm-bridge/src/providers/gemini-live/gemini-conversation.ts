@@ -86,7 +86,7 @@ export class GeminiConversation {
       const preRoll = this.#memory.begin(input.preRollMs);
       this.#link?.session.sendRealtimeInput({ activityStart: {} });
       this.#append(preRoll);
-    } else {
+    } else if (input.kind === 'user.stopped') {
       this.#isUserSpeaking = false;
       this.#stoppedAtMs = this.#options.nowMs();
       this.#link?.session.sendRealtimeInput({ activityEnd: {} });

@@ -99,7 +99,7 @@ export class RealtimeConversation {
     else if (!this.#isMeshVad) return;
     else if (input.kind === 'user.started') {
       this.#beginUtterance(input.preRollMs, true);
-    } else {
+    } else if (input.kind === 'user.stopped') {
       this.#isUserSpeaking = false;
       this.#stoppedAtMs = this.#options.nowMs();
       if (this.#send !== undefined) this.#ask();
