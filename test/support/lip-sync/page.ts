@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { bundleScript } from '../../../services/gateway/src/page/bundle.js';
+import { bundleScript } from '../../../services/gateway/src/testing/index.js';
 
 /** Answers an SDP offer of the page. */
 export type AnswerOffer = (sdp: string) => Promise<{ readonly sdp: string; readonly resourceId: string }>;
