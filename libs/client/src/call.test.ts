@@ -145,8 +145,10 @@ test('say sets the state to thinking at once and restores it when the request fa
   assert.deepEqual(states, ['thinking', 'listening']);
   gateway.routes.set(`POST /v1/sessions/${SESSION}/say`, () => Response.json({ turn: 3, cancelled: false }));
   assert.deepEqual(await call.say('hello'), { turn: 3, cancelled: false });
-  gateway.routes.set(`POST /v1/sessions/${SESSION}/interrupt`, () => Response.json({ interrupted: true }));
-  assert.deepEqual(await call.interrupt(), { interrupted: true });
+  const verbs = ['interrupt', 'input/start', 'input/commit', 'input/cancel'];
+  for (const verb of verbs) gateway.routes.set(`POST /v1/sessions/${SESSION}/${verb}`, () => Response.json(verb));
+  const asked = [call.interrupt(), call.startInput(), call.commitInput(), call.cancelInput()];
+  assert.deepEqual(await Promise.all<unknown>(asked), verbs);
   await call.hangUp();
 });
 

@@ -193,6 +193,21 @@ export class Call {
     return this.#command('resume');
   }
 
+  /** Push-to-talk: the user begins to speak, which interrupts the avatar; `started` is false when an input is open already. */
+  startInput(): Promise<{ started: boolean }> {
+    return this.#command('input/start');
+  }
+
+  /** Push-to-talk: the user has spoken, and the provider answers; `committed` is false when no input is open. */
+  commitInput(): Promise<{ committed: boolean }> {
+    return this.#command('input/commit');
+  }
+
+  /** Push-to-talk: drops what the user said; `cancelled` is false when no input is open. */
+  cancelInput(): Promise<{ cancelled: boolean }> {
+    return this.#command('input/cancel');
+  }
+
   /** Sends silence instead of the microphone; the device stays open. */
   mute(silent: boolean): void {
     this.#isMuted = silent;
@@ -253,7 +268,7 @@ export class Call {
     return `/v1/sessions/${this.id}`;
   }
 
-  #command<T>(verb: 'say' | 'interrupt' | 'pause' | 'resume', body: unknown = {}): Promise<T> {
+  #command<T>(verb: 'say' | 'interrupt' | 'pause' | 'resume' | `input/${string}`, body: unknown = {}): Promise<T> {
     return this.#dependencies.http.json<T>('POST', `${this.#path()}/${verb}`, {
       body,
       bearer: this.#tokens.token,
@@ -335,7 +350,7 @@ export class Call {
       this.#end();
     } else if (event.type === 'stage.moved') this.#reconnect(event.service);
     else if (event.type === 'error') this.#report(new TalkMeshError(event.reason, event.message));
-    else if (event.type === 'speech.stopped') this.#awaitAnswer(true);
+    else if (event.type === 'speech.stopped') this.#awaitAnswer(event.cancelled !== true);
     else if (event.type === 'speech.started' || event.type.startsWith('turn.')) this.#awaitAnswer(false);
     else this.#showProgress();
   }

@@ -63,6 +63,8 @@ export interface SessionOptions {
   readonly voice?: string;
   /** BCP 47 tag, such as `de` or `pt-BR`; the provider detects the language when left out. */
   readonly language?: string;
+  /** How the user's turns begin and end: by their voice (default), or by `startInput()` and `commitInput()` of the call. */
+  readonly input?: 'voice-activity' | 'push-to-talk';
   /** `webrtc` (default) for a live call; `record` for a subscriber that reads frames from the bus. */
   readonly output?: 'webrtc' | 'record';
   /**
@@ -176,7 +178,7 @@ export type ResumeCause = 'command' | 'too-short' | 'no-words' | 'back-channel';
 export type SessionEvent = EventEnvelope &
   (
     | { readonly type: 'speech.started' }
-    | { readonly type: 'speech.stopped'; readonly durationMs: number }
+    | { readonly type: 'speech.stopped'; readonly durationMs: number; readonly cancelled?: true | undefined }
     | { readonly type: 'turn.queued'; readonly source: 'voice' | 'text' | 'external' }
     | { readonly type: 'turn.started'; readonly source: 'voice' | 'text' | 'external' }
     | { readonly type: 'caption'; readonly text: string; readonly fromMs: number }

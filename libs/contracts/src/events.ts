@@ -4,7 +4,12 @@ import { isSessionId } from './ids.js';
 import { OPEN_ORDER } from './pipeline.js';
 
 const speechStarted = z.object({ type: z.literal('speech.started') });
-const speechStopped = z.object({ type: z.literal('speech.stopped'), durationMs: z.number().nonnegative() });
+/** `cancelled`: the program withdrew it (push-to-talk), so there is no answer. */
+const speechStopped = z.object({
+  type: z.literal('speech.stopped'),
+  durationMs: z.number().nonnegative(),
+  cancelled: z.literal(true).optional(),
+});
 const turnSource = z.enum(['voice', 'text', 'external']);
 /**
  * The life of a turn: `turn.queued`, then either `turn.started` and `turn.finished`, or `turn.cancelled`. All but the first follow the

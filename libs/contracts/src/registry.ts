@@ -42,6 +42,8 @@ export const sessionChoices = z.object({
     .regex(/^$|^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'is a BCP 47 tag such as de or pt-BR')
     .max(35)
     .default(''),
+  /** How the user's turns begin and end: by their voice, or by commands of the program. */
+  input: z.enum(['voice-activity', 'push-to-talk']).default('voice-activity'),
   tools: z
     .array(toolDefinition)
     .max(MAX_TOOLS)

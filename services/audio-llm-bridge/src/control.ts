@@ -23,6 +23,13 @@ export function conversationService(sessions: ReadonlyMap<string, BridgeSession>
         find(sessions, sessionId).answerTool({ id: callId, output });
         return {};
       }),
+      startInput: unary(async ({ sessionId }: SessionOnly) => ({ started: find(sessions, sessionId).input('start') })),
+      commitInput: unary(async ({ sessionId }: SessionOnly) => ({
+        committed: find(sessions, sessionId).input('commit'),
+      })),
+      cancelInput: unary(async ({ sessionId }: SessionOnly) => ({
+        cancelled: find(sessions, sessionId).input('cancel'),
+      })),
       resume: unary(async ({ sessionId }: SessionOnly) => ({ resumed: find(sessions, sessionId).resume() })),
     },
   };

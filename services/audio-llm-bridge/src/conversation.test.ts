@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type EventBody, MeshError, type MeshEvent, newSessionId, type PlayheadMessage } from '@talkmesh/contracts';
-import { Conversation, type ConversationOptions, type ConversationOutput, MAX_RUNNING_TURNS } from './conversation.js';
+import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS } from './conversation.js';
+import type { ConversationOutput } from './conversation-messages.js';
 import type { Provider } from './providers/provider.js';
 
 const sessionId = newSessionId();
@@ -45,6 +46,7 @@ function talk(options: Partial<ConversationOptions> = {}): Conversation {
     bargeInSpeechMs: 300,
     bargeInHoldMs: 1500,
     backChannel: 'ignore' as const,
+    input: 'voice-activity' as const,
     language: 'en',
     aheadMs: 10_000,
     maxTurnMs: 60_000,
@@ -165,6 +167,24 @@ test('a provider that transcribes first is asked for the words; "mhm" lets the t
   const cut = ['interrupt 1', 'cancel r at 1000', 'turn.finished 1', 'user.accepted'];
   assert.deepEqual(summary(conversation.handle(heard('Wait.'), 4500)), cut);
   assert.equal(conversation.silent, false);
+});
+
+test('push-to-talk: the command interrupts, what was said is answered or dropped, and voice activity is ignored', () => {
+  const conversation = talk({ input: 'push-to-talk' });
+  conversation.handle(speech('r', 5000), 0);
+  conversation.handle(playhead(1, 1000), 1000);
+  assert.deepEqual(summary(conversation.handle(started, 1100)), []);
+  const begun = conversation.input('start', 1200);
+  const cut = ['interrupt 1', 'cancel r at 1000', 'turn.finished 1'];
+  assert.deepEqual([begun.done, summary(begun.outputs)], [true, ['speech.started 0', ...cut, 'user.started 100']]);
+  assert.equal(conversation.input('start', 1300).done, false);
+  assert.deepEqual(summary(conversation.input('commit', 2200).outputs), ['speech.stopped 0']);
+  assert.deepEqual(summary(conversation.handle({ kind: 'time' }, 2400)), ['user.stopped']);
+  assert.deepEqual(conversation.input('commit', 2500), { done: false, outputs: [] });
+  conversation.input('start', 3000);
+  const dropped = conversation.input('cancel', 4000);
+  assert.deepEqual([dropped.done, summary(dropped.outputs)], [true, ['speech.stopped 0', 'user.withdrawn']]);
+  assert.throws(() => talk().input('start', 0), { reason: 'ARGUMENT_INVALID', message: /push-to-talk/ });
 });
 
 test('a provider that detects speech itself cuts the turn at once', () => {

@@ -1,41 +1,20 @@
-import type { EventBody, MeshEvent, PlayheadMessage, ResumeCause } from '@talkmesh/contracts';
-import { SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import type { Cut, Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
+import type { EventBody, MeshEvent, PlayheadMessage, SessionChoices } from '@talkmesh/contracts';
+import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { ConversationInput, ConversationOutput, InputCommand, SpeechPiece } from './conversation-messages.js';
+import type { Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
+import { PushToTalk } from './push-to-talk.js';
+import { Silence } from './silence.js';
 import type { ConversationState } from './takeover.js';
 import { type PlayedTurn, type Turn, TurnQueue, type TurnSource } from './turns.js';
 import { type RunningTurn, type SpeechStep, UserSpeech, type UserSpeechOptions } from './user-speech.js';
 
 export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided' | 'transcribesFirst'> {
   readonly provider: Pick<Provider, 'name' | 'vad' | 'source' | 'transcribesFirst'>;
+  readonly input: SessionChoices['input'];
   /** Largest amount of speech that is sent and not yet played. */
   readonly aheadMs: number;
   readonly maxTurnMs: number;
 }
-
-export type ConversationInput =
-  | { readonly kind: 'mic'; readonly pcm: Int16Array; readonly endOfTurn: boolean }
-  | { readonly kind: 'event'; readonly event: MeshEvent }
-  | { readonly kind: 'playhead'; readonly playhead: PlayheadMessage }
-  | { readonly kind: 'output'; readonly output: ProviderOutput }
-  /** The time of `decidesAtMs` has come. */
-  | { readonly kind: 'time' };
-
-export interface SpeechPiece {
-  readonly kind: 'speech';
-  readonly epoch: number;
-  readonly turn: number;
-  readonly sequence: number;
-  readonly mediaTimeUs: number;
-  readonly pcm: Int16Array;
-  readonly fromSample: number;
-  readonly endOfTurn: boolean;
-}
-
-export type ConversationOutput =
-  | SpeechPiece
-  | { readonly kind: 'event'; readonly epoch: number; readonly turn: number; readonly body: EventBody }
-  | { readonly kind: 'input'; readonly input: ProviderInput }
-  | { readonly kind: 'cancel'; readonly source: TurnSource; readonly cut: Cut };
 
 /** Turns that may be queued; one more is refused. */
 export const MAX_RUNNING_TURNS = 8;
@@ -52,12 +31,8 @@ export class Conversation {
   #sequence = 0;
   #sentSamples = 0;
   readonly #userSpeech: UserSpeech;
-  /** Whether a command paused the session; undefined before the first such command. */
-  #paused: boolean | undefined;
-  /** Whether speech waits until it is decided what the user's speech means. */
-  #held = false;
-  /** Why speech continued last. */
-  #resumeCause: ResumeCause = 'command';
+  readonly #talk = new PushToTalk();
+  readonly #silence = new Silence();
   /** Number of the turn that answers what the user said last; 0 before the user spoke. */
   #answeringTurn = 0;
 
@@ -78,17 +53,17 @@ export class Conversation {
 
   /** Whether a command paused the session. */
   get paused(): boolean {
-    return this.#paused === true;
+    return this.#silence.isPaused;
   }
 
   /** Whether the avatar is silent until a resume or an interrupt. */
   get silent(): boolean {
-    return this.paused || this.#held;
+    return this.#silence.isSilent;
   }
 
   /** When an input of kind `time` is due, on the clock of `nowMs`; undefined: nothing waits. */
   get decidesAtMs(): number | undefined {
-    return this.#userSpeech.decidesAtMs;
+    return this.#isPushToTalk ? this.#talk.decidesAtMs : this.#userSpeech.decidesAtMs;
   }
 
   /**
@@ -104,9 +79,7 @@ export class Conversation {
     unspoken,
     pause,
   }: ConversationState): ConversationOutput[] {
-    this.#paused = pause === undefined ? undefined : pause === 'command';
-    // The other bridge knew what the user was saying, this one does not.
-    if (pause === 'user-speech') this.#resume('no-words');
+    this.#emitEvents(this.#silence.adopt(pause));
     this.#epoch = Math.max(this.#epoch, epoch);
     this.#sequence = sequence;
     this.#sentSamples = sentSamples;
@@ -138,7 +111,7 @@ export class Conversation {
     else if (input.kind === 'event') this.#onEvent(input.event, nowMs);
     else if (input.kind === 'playhead') this.#onPlayhead(input.playhead);
     else if (input.kind === 'output') this.#onOutput(input.output, nowMs);
-    if (input.kind !== 'output') this.#follow(this.#userSpeech.check(this.#turn, nowMs));
+    if (input.kind !== 'output') this.#check(nowMs);
     this.#send();
     return this.#take();
   }
@@ -151,21 +124,59 @@ export class Conversation {
 
   /** Requests a pause (turns keep the rest of their speech) or its end. The score service ignores a repeated request. */
   pause(paused: boolean): ConversationOutput[] {
-    this.#paused = paused;
-    this.#resumeCause = 'command';
-    return this.repeatPauseOrResume();
+    this.#emitEvents(this.#silence.pause(paused));
+    return this.#take();
   }
 
   /** Sends the last pause or resume request once more, in case it did not arrive. */
   repeatPauseOrResume(): ConversationOutput[] {
-    if (this.silent) this.#emitEvent(0, { type: 'pause', cause: this.paused ? 'command' : 'user-speech' });
-    else if (this.#paused !== undefined) this.#emitEvent(0, { type: 'resume', cause: this.#resumeCause });
+    this.#emitEvents(this.#silence.repeat());
     return this.#take();
+  }
+
+  /** A command of push-to-talk. `done` is false when an input is open already, or none is. @throws MeshError ARGUMENT_INVALID in other sessions */
+  input(command: InputCommand, nowMs: number): { done: boolean; outputs: ConversationOutput[] } {
+    if (!this.#isPushToTalk)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'this session hears when the user speaks; create it with input "push-to-talk"',
+      );
+    const done = this.#onInputCommand(command, nowMs);
+    return { done, outputs: this.#take() };
+  }
+
+  get #isPushToTalk(): boolean {
+    return this.#options.input === 'push-to-talk';
+  }
+
+  #onInputCommand(command: InputCommand, nowMs: number): boolean {
+    if (command === 'commit') {
+      const durationMs = this.#talk.commit(nowMs);
+      if (durationMs !== undefined) this.#emitEvent(0, { type: 'speech.stopped', durationMs });
+      return durationMs !== undefined;
+    }
+    const steps = command === 'start' ? this.#talk.start(this.running.length > 0, nowMs) : this.#talk.cancel();
+    if (steps === undefined) return false;
+    if (command === 'start') this.#emitEvent(0, { type: 'speech.started' });
+    else this.#emitEvent(0, { type: 'speech.stopped', durationMs: 0, cancelled: true });
+    this.#follow(steps);
+    return true;
+  }
+
+  /** Decides what only time or the playhead can tell. */
+  #check(nowMs: number): void {
+    if (!this.#isPushToTalk) {
+      this.#follow(this.#userSpeech.check(this.#turn, nowMs));
+      return;
+    }
+    const { steps, isLost } = this.#talk.check(nowMs);
+    if (isLost) this.#emitEvent(0, { type: 'speech.stopped', durationMs: 0 });
+    this.#follow(steps);
   }
 
   #onEvent(event: MeshEvent, nowMs: number): void {
     if (event.type === 'flush') this.#epoch = Math.max(this.#epoch, event.epoch);
-    if (this.#options.provider.vad !== 'mesh') return;
+    if (this.#options.provider.vad !== 'mesh' || this.#isPushToTalk) return;
     if (event.type === 'speech.started') this.#userStarted(nowMs);
     else if (event.type === 'speech.stopped') this.#userStopped(event.durationMs, nowMs);
   }
@@ -210,7 +221,6 @@ export class Conversation {
   }
 
   #userStopped(durationMs: number | undefined, nowMs: number): void {
-    this.#answeringTurn = this.#turns.nextNumber;
     this.#follow(this.#userSpeech.stopped(durationMs, nowMs));
   }
 
@@ -218,10 +228,10 @@ export class Conversation {
     for (const step of steps)
       switch (step.kind) {
         case 'hold':
-          this.#hold();
+          this.#emitEvents(this.#silence.hold());
           break;
         case 'continue':
-          this.#resume(step.cause);
+          this.#emitEvents(this.#silence.release(step.cause));
           break;
         case 'cut':
           this.#interrupt('barge-in');
@@ -230,12 +240,14 @@ export class Conversation {
           this.#emitInput({ kind: 'user.started', preRollMs: step.preRollMs });
           break;
         case 'end':
+          this.#answeringTurn = this.#turns.nextNumber;
           this.#emitInput({ kind: 'user.stopped' });
           break;
         case 'ask':
           this.#emitInput({ kind: 'user.spoke', preRollMs: step.preRollMs });
           break;
         case 'accept':
+          this.#answeringTurn = this.#turns.nextNumber;
           this.#emitInput({ kind: 'user.accepted' });
           break;
         case 'withdraw':
@@ -244,29 +256,11 @@ export class Conversation {
       }
   }
 
-  #hold(): void {
-    this.#held = true;
-    if (!this.paused) this.#emitEvent(0, { type: 'pause', cause: 'user-speech' });
-  }
-
-  /** Ends what the user's speech held; a pause by a command goes on. */
-  #resume(cause: ResumeCause): void {
-    this.#held = false;
-    if (this.paused) return;
-    this.#resumeCause = cause;
-    this.#emitEvent(0, { type: 'resume', cause });
-  }
-
   #interrupt(cause: 'barge-in' | 'command'): void {
     const cut = this.#turns.cut();
     const newest = cut.at(-1);
-    const { silent } = this;
-    this.#paused &&= false;
-    this.#held = false;
-    if (newest === undefined) {
-      if (silent) this.#resume('command');
-      return;
-    }
+    this.#emitEvents(this.#silence.interrupt(newest !== undefined));
+    if (newest === undefined) return;
     // One event is enough: the score service cuts the named turn and all turns before it.
     this.#emitEvent(newest.number, { type: 'interrupt', cause });
     for (const turn of cut) {
@@ -296,7 +290,7 @@ export class Conversation {
         break;
       }
       case 'user':
-        if (this.#options.provider.vad !== 'provider') break;
+        if (this.#options.provider.vad !== 'provider' || this.#isPushToTalk) break;
         if (output.activity === 'started') this.#userStarted(nowMs);
         else this.#userStopped(undefined, nowMs);
         break;
@@ -381,6 +375,10 @@ export class Conversation {
 
   #emitEvent(turn: number, body: EventBody): void {
     this.#outputs.push({ kind: 'event', epoch: this.#epoch, turn, body });
+  }
+
+  #emitEvents(bodies: readonly EventBody[]): void {
+    for (const body of bodies) this.#emitEvent(0, body);
   }
 
   #emitInput(input: ProviderInput): void {

@@ -1,6 +1,6 @@
 import { decodeAudio, decodePlayhead, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
-import type { ConversationInput } from './conversation.js';
+import type { ConversationInput } from './conversation-messages.js';
 
 /** A sequence number further behind than this is no duplicate: the counter has wrapped around. */
 const MAX_DUPLICATE_DISTANCE = 3000;

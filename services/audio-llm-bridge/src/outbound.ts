@@ -1,6 +1,6 @@
 import { encodeAudio, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
-import type { ConversationOutput, SpeechPiece } from './conversation.js';
+import type { ConversationOutput, SpeechPiece } from './conversation-messages.js';
 
 /** One minute of 20 ms messages, more than is ever sent ahead of the playhead. */
 const MAX_UNHEARD_MESSAGES = 3000;

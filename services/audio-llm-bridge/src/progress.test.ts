@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AT_REST, type CallEvent, type CallProgress, progressAfter } from '@talkmesh/client';
 import { type AudioMessage, type MeshEvent, newSessionId, type PlayheadMessage } from '@talkmesh/contracts';
-import { Conversation, type ConversationOutput } from './conversation.js';
+import { Conversation } from './conversation.js';
+import type { ConversationOutput } from './conversation-messages.js';
 import { stateOfConversation } from './takeover.js';
 
 const sessionId = newSessionId();
@@ -19,6 +20,7 @@ const OPTIONS = {
     bargeInSpeechMs: 300,
     bargeInHoldMs: 1500,
     backChannel: 'ignore' as const,
+    input: 'voice-activity' as const,
     language: 'en',
     aheadMs: 2000,
     maxTurnMs: 60_000,

@@ -104,13 +104,13 @@ class Session {
     this.bridge = on;
   }
 
-  static async open(provider: string, on: Bridge = bridge): Promise<Session> {
+  static async open(provider: string, on: Bridge = bridge, input = ''): Promise<Session> {
     const session = new Session(on);
     const { bus } = neighbours['score-model'];
     bus.subscribe('speech', session.id, (payload) => session.speech.push(decodeAudio(payload)));
     bus.subscribeEvents(session.id, (event) => session.events.push(event));
     await bus.flush();
-    await callUnary(on.stage, 'open', { sessionId: session.id, bridge: { provider } }, { deadlineMs: 5000 });
+    await callUnary(on.stage, 'open', { sessionId: session.id, bridge: { provider, input } }, { deadlineMs: 5000 });
     return session;
   }
 
@@ -122,7 +122,7 @@ class Session {
     return callUnary(this.bridge.conversation, 'interrupt', { sessionId: this.id }, { deadlineMs: 5000 });
   }
 
-  command(name: 'pause' | 'resume'): Promise<object> {
+  command(name: 'pause' | 'resume' | 'startInput' | 'commitInput' | 'cancelInput'): Promise<object> {
     return callUnary(this.bridge.conversation, name, { sessionId: this.id }, { deadlineMs: 5000 });
   }
 
@@ -278,6 +278,21 @@ test('a pause reaches the score service, and after its takeover is sent again wi
   assert.deepEqual(await session.command('resume'), { resumed: true });
   await session.until('resume');
   assert.deepEqual(await session.interrupt(), { interrupted: true }, 'the turn was still unfinished');
+});
+
+test('push-to-talk: what is said between the commands is answered, without any voice activity', async () => {
+  const session = await Session.open('parrot', bridge, 'push-to-talk');
+  assert.deepEqual(await session.command('commitInput'), { committed: false });
+  assert.deepEqual(await session.command('startInput'), { started: true });
+  await session.until('speech.started');
+  session.hear(tone(200, 1000, 5000));
+  assert.deepEqual(await session.command('commitInput'), { committed: true });
+  assert.ok((await session.untilEndOfSpeech()).length > 0);
+  assert.deepEqual(await session.command('startInput'), { started: true });
+  assert.deepEqual(await session.command('cancelInput'), { cancelled: true });
+  const listening = await Session.open('parrot');
+  await assert.rejects(listening.command('startInput'), { reason: 'ARGUMENT_INVALID', message: /push-to-talk/ });
+  await assert.rejects(Session.open('external', bridge, 'push-to-talk'), { reason: 'ARGUMENT_INVALID' });
 });
 
 test('invalid requests are refused with their reason', async () => {

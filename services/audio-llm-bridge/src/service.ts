@@ -44,8 +44,19 @@ export async function startBridge({
       async open({ sessionId, epoch, bridge, takeOver }) {
         const provider = providers.find(bridge?.provider ?? '');
         const { choices, key } = sessionChoicesOf(bridge, config);
+        if (choices.input === 'push-to-talk' && provider.vad === 'none')
+          throw new MeshError(
+            'ARGUMENT_INVALID',
+            `The provider ${provider.name} hears no user, so there is no push-to-talk: leave input out.`,
+          );
         const maxTurnMs = (config.maxTurnSeconds || provider.maxTurnSeconds) * 1000;
-        const conversation = { ...config, language: choices.language, aheadMs: config.speechAheadMs, maxTurnMs };
+        const conversation = {
+          ...config,
+          language: choices.language,
+          input: choices.input,
+          aheadMs: config.speechAheadMs,
+          maxTurnMs,
+        };
         const wiring = { bus, log, metrics, tts, toolDeadlineMs: config.toolDeadlineMs };
         sessions.set(
           sessionId,

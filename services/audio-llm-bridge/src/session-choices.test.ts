@@ -6,7 +6,7 @@ import { sessionChoicesOf } from './session-choices.js';
 const CONFIG = { sessionChoices: ['instructions', 'voice', 'language', 'tools'], instructions: 'Be kind.' } as const;
 const bridge = {
   ...{ provider: 'openai-realtime', voice: '', instructions: '', language: '', tools: [] },
-  ...{ providerKey: '', ownKey: false },
+  ...{ providerKey: '', ownKey: false, input: '' },
 };
 type Config = Parameters<typeof sessionChoicesOf>[1];
 const choose = (change: object, config: Config = { ...CONFIG, sessionChoices: [...CONFIG.sessionChoices] }) =>
@@ -22,9 +22,20 @@ function reasonOf(attempt: () => unknown): string {
   return 'accepted';
 }
 
+test('a session chooses how the turns of its user are found', () => {
+  assert.equal(choose({ input: 'push-to-talk' }).choices.input, 'push-to-talk');
+  assert.match(
+    reasonOf(() => choose({ input: 'telepathy' })),
+    /^ARGUMENT_INVALID: .*input/,
+  );
+});
+
 test('a session without wishes gets the instructions of the deployment', () => {
   const { choices, key } = choose({});
-  assert.deepEqual([choices, key], [{ instructions: 'Be kind.', voice: '', language: '', tools: [] }, '']);
+  assert.deepEqual(
+    [choices, key],
+    [{ instructions: 'Be kind.', voice: '', language: '', input: 'voice-activity', tools: [] }, ''],
+  );
   assert.equal(choose({ instructions: 'Be brief.' }).choices.instructions, 'Be brief.');
 });
 

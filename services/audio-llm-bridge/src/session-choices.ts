@@ -12,9 +12,18 @@ export function sessionChoicesOf(
   bridge: BridgeOptions | null | undefined,
   config: Pick<Config, 'sessionChoices' | 'instructions'>,
 ): { readonly choices: SessionChoices; readonly key: string } {
-  const { instructions = '', voice = '', language = '', tools = [], providerKey = '', ownKey = false } = bridge ?? {};
+  const {
+    instructions = '',
+    voice = '',
+    language = '',
+    input = '',
+    tools = [],
+    providerKey = '',
+    ownKey = false,
+  } = bridge ?? {};
   const parsed = sessionChoices.safeParse({
     ...{ instructions, voice, language },
+    ...(input !== '' && { input }),
     tools: tools.map(({ name, description, parametersJson }) => ({
       ...{ name, description },
       parameters: schemaOf(name, parametersJson),

@@ -8,13 +8,8 @@ import {
   type Subscription,
   waitAtMost,
 } from '@talkmesh/service-kit';
-import {
-  Conversation,
-  type ConversationInput,
-  type ConversationOptions,
-  type ConversationOutput,
-  MAX_RUNNING_TURNS,
-} from './conversation.js';
+import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS } from './conversation.js';
+import type { ConversationInput, ConversationOutput, InputCommand } from './conversation-messages.js';
 import { subscribeInbound } from './inbound.js';
 import type { BridgeMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
@@ -162,6 +157,14 @@ export class BridgeSession implements AsyncDisposable {
   /** @returns false when the session was not paused */
   resume(): boolean {
     return this.#setPaused(false);
+  }
+
+  /** Begins, ends or drops what the user says. @returns false when there is nothing to do. @throws MeshError ARGUMENT_INVALID without push-to-talk */
+  input(command: InputCommand): boolean {
+    const { done, outputs } = this.#conversation.input(command, performance.now());
+    for (const output of outputs) this.#carryOut(output);
+    this.#waitForDecision();
+    return done;
   }
 
   /** Answers a tool call of the model. @throws MeshError NOT_FOUND, ARGUMENT_INVALID */

@@ -7,7 +7,8 @@ import {
   newSessionId,
   type PlayheadMessage,
 } from '@talkmesh/contracts';
-import { Conversation, type ConversationInput } from './conversation.js';
+import { Conversation } from './conversation.js';
+import type { ConversationInput } from './conversation-messages.js';
 import { stateOfConversation } from './takeover.js';
 
 const sessionId = newSessionId();
@@ -46,6 +47,7 @@ const options = {
     bargeInSpeechMs: 300,
     bargeInHoldMs: 1500,
     backChannel: 'ignore' as const,
+    input: 'voice-activity' as const,
     language: 'en',
     aheadMs: 30_000,
     maxTurnMs: 60_000,

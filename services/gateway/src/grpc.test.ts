@@ -64,6 +64,9 @@ test('SessionService has the same operations as REST', async () => {
   assert.deepEqual(await call('pauseSession', { sessionId: id }, created.token), { paused: true });
   assert.deepEqual(await call('pauseSession', { sessionId: id }, created.token), { paused: false });
   assert.deepEqual(await call('resumeSession', { sessionId: id }, created.token), { resumed: true });
+  assert.deepEqual(await call('startInput', { sessionId: id }, created.token), { started: true });
+  assert.deepEqual(await call('commitInput', { sessionId: id }, created.token), { committed: true });
+  assert.deepEqual(await call('cancelInput', { sessionId: id }, created.token), { cancelled: false });
   assert.deepEqual(await call('endSession', { sessionId: id }, created.token), {});
   assert.deepEqual(await call('endSession', { sessionId: id }), {});
   assert.equal((await call<{ state: string }>('getSession', { sessionId: id })).state, 'SESSION_STATE_ENDED');

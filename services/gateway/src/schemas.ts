@@ -87,6 +87,7 @@ export const session = z.object({
   provider: z.string(),
   voice: z.string(),
   language: z.string(),
+  input: sessionChoices.shape.input.unwrap().describe('How the turns of the user begin and end'),
   output: z.enum(['webrtc', 'record']),
   seed: z.number().int(),
   transport: z
@@ -139,6 +140,9 @@ export const said = z.object({
 export const interrupted = z.object({ interrupted: z.boolean().describe('False when nothing was being said') });
 export const paused = z.object({ paused: z.boolean().describe('False when the session was paused already') });
 export const resumed = z.object({ resumed: z.boolean().describe('False when the session was not paused') });
+export const inputStarted = z.object({ started: z.boolean().describe('False when an input was open already') });
+export const inputCommitted = z.object({ committed: z.boolean().describe('False when no input was open') });
+export const inputCancelled = z.object({ cancelled: z.boolean().describe('False when no input was open') });
 export const beaconBody = z.strictObject({ token: z.string().max(4096) });
 export const issuedToken = z.object({ token: z.string(), tokenExpiresAtMs: z.number().int() });
 

@@ -77,7 +77,7 @@ test('to another key a session is as if it did not exist, in every operation of 
   const sessionId = session.id;
   const refused = (call: Promise<unknown>): Promise<void> =>
     assert.rejects(call, (error: MeshError) => error.reason === 'SESSION_NOT_FOUND');
-  for (const method of ['getSession', 'interruptSession', 'pauseSession', 'resumeSession', 'endSession'])
+  for (const method of ['getSession', 'interruptSession', 'pauseSession', 'resumeSession', 'startInput', 'endSession'])
     await refused(over(method, { sessionId }, OTHER));
   await refused(over('saySession', { sessionId, text: 'hello' }, OTHER));
   const metadata = new Metadata();

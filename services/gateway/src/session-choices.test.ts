@@ -28,11 +28,16 @@ async function records(): Promise<SessionRecord[]> {
 }
 
 test('choices reach the bridge over REST and gRPC alike, and a session without wishes has the default provider', async () => {
-  const { session } = await mesh.session({ ...CHOICES, provider: 'cascade', providerKey: PLANTED });
+  const { session } = await mesh.session({
+    ...CHOICES,
+    provider: 'cascade',
+    providerKey: PLANTED,
+    input: 'push-to-talk',
+  });
   const expected = {
     ...{ provider: 'cascade', voice: 'marin', instructions: 'You are a pirate.', language: 'pt-BR' },
     tools: [{ name: 'weather', description: TOOL.description, parametersJson: JSON.stringify(TOOL.parameters) }],
-    ...{ providerKey: PLANTED, ownKey: true },
+    ...{ providerKey: PLANTED, ownKey: true, input: 'push-to-talk' },
   };
   assert.deepEqual({ ...bridgeOf(session) }, expected);
 
@@ -40,8 +45,8 @@ test('choices reach the bridge over REST and gRPC alike, and a session without w
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${API_KEY}`);
   const options = { deadlineMs: 5000, metadata };
-  const { tools, providerKey, provider, voice, instructions, language } = expected;
-  const wanted = { avatar: 'ada', tools, providerKey, provider, voice, instructions, language };
+  const { ownKey: _, ...wished } = expected;
+  const wanted = { avatar: 'ada', ...wished };
   const created = await callUnary<object, { session: { id: string } }>(client, 'createSession', wanted, options);
   assert.deepEqual({ ...bridgeOf(created.session.id) }, expected);
   const badTool = { ...wanted, tools: [{ name: 'weather', description: '', parametersJson: '{' }] };
@@ -52,7 +57,11 @@ test('choices reach the bridge over REST and gRPC alike, and a session without w
   assert.deepEqual(mesh.workers['audio-llm-bridge'].toolResults.at(-1)?.output, '{"celsius":3}');
   client.close();
 
+  const ingest = (id: string) => mesh.workers['audio-ingest'].opened.get(id)?.ingest;
+  assert.deepEqual(ingest(session), { vad: false }, 'commands say when the user speaks');
+
   const plain = await mesh.session();
+  assert.deepEqual([ingest(plain.session), bridgeOf(plain.session)?.input], [{ vad: true }, 'voice-activity']);
   assert.equal(bridgeOf(plain.session)?.provider, 'openai-realtime');
   assert.equal(bridgeOf(plain.session)?.ownKey, false);
 });

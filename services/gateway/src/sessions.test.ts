@@ -276,7 +276,7 @@ test('a stage that does not close in time does not delay the others', async () =
   await until('closed late', () => heldAnywhere() === 0);
 });
 
-test('say, interrupt, pause and resume reach the bridge of the session', async () => {
+test('say, interrupt, pause, resume and push-to-talk reach the bridge of the session', async () => {
   const { session, token } = await mesh.session();
   const say = await mesh.call('POST', `/v1/sessions/${session}/say`, { body: { text: ' hello ' }, bearer: token });
   assert.deepEqual([say.status, say.body], [200, { turn: 7, cancelled: false }]);
@@ -289,6 +289,14 @@ test('say, interrupt, pause and resume reach the bridge of the session', async (
     [await ask('resume'), await ask('pause'), await ask('pause'), await ask('resume')],
     [{ resumed: false }, { paused: true }, { paused: false }, { resumed: true }],
   );
+  for (const [verb, answer] of Object.entries({
+    start: { started: true },
+    commit: { committed: true },
+    cancel: { cancelled: false },
+  })) {
+    const { status, body } = await mesh.call('POST', `/v1/sessions/${session}/input/${verb}`, { bearer: token });
+    assert.deepEqual([status, body], [200, answer]);
+  }
   for (const text of ['', '   ', 'x'.repeat(2001)]) {
     const refused = await mesh.call<Problem>('POST', `/v1/sessions/${session}/say`, { body: { text }, bearer: token });
     assert.deepEqual([refused.status, refused.body.reason], [400, 'ARGUMENT_INVALID']);

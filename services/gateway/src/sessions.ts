@@ -71,6 +71,9 @@ interface CommandAnswers {
   readonly interrupt: { readonly interrupted: boolean };
   readonly pause: { readonly paused: boolean };
   readonly resume: { readonly resumed: boolean };
+  readonly startInput: { readonly started: boolean };
+  readonly commitInput: { readonly committed: boolean };
+  readonly cancelInput: { readonly cancelled: boolean };
 }
 export type ConversationCommand = keyof CommandAnswers;
 
@@ -195,8 +198,8 @@ export class Sessions {
   }
 
   /**
-   * Interrupts, pauses or resumes the speech of the avatar.
-   * @returns one boolean: false when nothing was being said, it was paused already, or it was not paused
+   * Interrupts, pauses or resumes the speech of the avatar, or begins, ends or drops what the user says with push-to-talk.
+   * @returns one boolean: false when there was nothing to do
    */
   command<C extends ConversationCommand>(id: string, command: C, signal: AbortSignal): Promise<CommandAnswers[C]> {
     return this.#call(id, 'audio-llm-bridge', 'conversation', command, {}, signal);

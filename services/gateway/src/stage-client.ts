@@ -227,14 +227,14 @@ export class StageClient {
     record: SessionRecord,
     providerKey: string,
   ): Promise<OpenRequest> {
-    const { avatar, provider, seed } = record;
+    const { avatar, provider, seed, choices } = record;
     const recorded = record.output === 'record';
     const options: Record<WorkerName, OpenRequest> = {
       'webrtc-egress': service === 'webrtc-egress' ? { egress: await this.#egressOptions(record) } : {},
       'vae-decode': { decode: { avatar } },
       'score-model': { score: { avatar, seed, unpaced: recorded } },
       'audio-llm-bridge': { bridge: bridgeOptions(record, providerKey) },
-      'audio-ingest': { ingest: { vad: provider !== 'external' } },
+      'audio-ingest': { ingest: { vad: provider !== 'external' && choices?.input !== 'push-to-talk' } },
     };
     return { sessionId: record.id, instanceId, epoch: 0, ...options[service] };
   }

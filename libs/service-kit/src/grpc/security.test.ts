@@ -114,7 +114,7 @@ async function say(address: string, security: ClientSecurity, text = 'hi'): Prom
 
 const METHODS = [
   [v1.StageService, ['describe', 'open', 'close', 'drain', 'stats']],
-  [v1.ConversationService, ['say', 'interrupt', 'pause', 'resume']],
+  [v1.ConversationService, ['say', 'interrupt', 'pause', 'resume', 'startInput', 'commitInput', 'cancelInput']],
   [v1.SignallingService, ['offer', 'hangup']],
 ] as const;
 

@@ -32,6 +32,7 @@ class ParrotSession implements ProviderSession {
     if (input.kind === 'audio') this.#memory.push(input.pcm);
     else if (input.kind === 'user.started') this.#memory.begin(input.preRollMs);
     else if (input.kind === 'user.stopped') this.#answer();
+    else if (input.kind === 'user.withdrawn') this.#memory.forget();
   }
 
   cancel(cut: Cut): void {

@@ -20,7 +20,7 @@ export type ProviderInput =
   | { readonly kind: 'user.spoke'; readonly preRollMs: number }
   /** What `heard` told is the user's turn: answer it. */
   | { readonly kind: 'user.accepted' }
-  /** What `heard` told, or would have told, is no turn: forget it. */
+  /** What the user said since `user.started`, or what `heard` told or would have told, is no turn: forget it, and do not answer. */
   | { readonly kind: 'user.withdrawn' };
 
 /** A function of the embedding product that the model wants to be called. */

@@ -15,7 +15,7 @@ async function open(provider: Provider): Promise<{ session: ProviderSession; out
   const outputs: ProviderOutput[] = [];
   const options = {
     ...{ sessionId: 's', key: '', isTakeover: false, history: [], signal: new AbortController().signal },
-    choices: { instructions: '', voice: '', language: '', tools: [] },
+    choices: { instructions: '', voice: '', language: '', input: 'voice-activity' as const, tools: [] },
     log: createLogger({ service: 'audio-llm-bridge', instanceId: 'b', level: 'silent', pretty: false }),
   };
   return { session: await provider.open(options, (output) => outputs.push(output)), outputs };

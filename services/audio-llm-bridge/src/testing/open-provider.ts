@@ -32,7 +32,7 @@ export class OpenedProvider implements AsyncDisposable {
     const settings = { service: 'audio-llm-bridge', instanceId: 'bridge-1', level: 'trace', pretty: false };
     const options: ProviderOptions = {
       sessionId: 's',
-      choices: { instructions: '', voice: '', language: '', tools: [], ...choices },
+      choices: { instructions: '', voice: '', language: '', input: 'voice-activity', tools: [], ...choices },
       ...{ key, isTakeover, history },
       log: createLogger(settings, { write: (line) => opened.logLines.push(line) }),
       signal: new AbortController().signal,

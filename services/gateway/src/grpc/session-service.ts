@@ -112,6 +112,9 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
       interruptSession: command('interrupt'),
       pauseSession: command('pause'),
       resumeSession: command('resume'),
+      startInput: command('startInput'),
+      commitInput: command('commitInput'),
+      cancelInput: command('cancelInput'),
       watchEvents: (call: ServerWritableStream<WatchRequest, object>) => {
         watch(call, options).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
       },

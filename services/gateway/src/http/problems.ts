@@ -119,12 +119,12 @@ export function publicSession({
   ...record
 }: SessionRecord) {
   const placed = Object.entries(record.placement).map(([service, place]) => [service, place.instanceId]);
-  const { voice = '', language = '' } = choices ?? {};
+  const { voice = '', language = '', input = 'voice-activity' } = choices ?? {};
   const transport = livekit && {
     livekit: { url: livekit.url, room: livekit.room, identity: livekit.identity },
   };
   return {
-    ...{ ...record, voice, language, placement: Object.fromEntries(placed) as Record<string, string> },
+    ...{ ...record, voice, language, input, placement: Object.fromEntries(placed) as Record<string, string> },
     ...(transport && { transport }),
   };
 }

@@ -179,23 +179,38 @@ const CONVERSATION_COMMANDS = {
     summary: 'Ends a pause: speech continues from the sample that the viewer heard last',
     answer: schemas.resumed,
   },
+  startInput: {
+    path: 'input/start',
+    summary: 'Push-to-talk: the user begins to speak, which interrupts the avatar',
+    answer: schemas.inputStarted,
+  },
+  commitInput: {
+    path: 'input/commit',
+    summary: 'Push-to-talk: the user has spoken, and the provider answers',
+    answer: schemas.inputCommitted,
+  },
+  cancelInput: {
+    path: 'input/cancel',
+    summary: 'Push-to-talk: drops what the user said since input/start',
+    answer: schemas.inputCancelled,
+  },
 } as const;
 
-/** Interrupt, pause and resume differ only in name, summary and answer. */
+/** The commands differ only in name, path, summary and answer. */
 function conversationOperations(sessions: Sessions): Operation[] {
   const commands = Object.entries(CONVERSATION_COMMANDS) as [
     ConversationCommand,
-    { summary: string; answer: z.ZodType },
+    { path?: string; summary: string; answer: z.ZodType },
   ][];
-  return commands.map(([command, { summary, answer }]) => ({
+  return commands.map(([command, { path = command, summary, answer }]) => ({
     method: 'POST',
-    path: `/v1/sessions/{id}/${command}`,
+    path: `/v1/sessions/{id}/${path}`,
     access: 'session',
     id: command,
     summary,
     status: 200,
     answer: { schema: answer, type: 'application/json' },
-    errors: ['SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
+    errors: ['ARGUMENT_INVALID', 'SESSION_NOT_FOUND', 'SESSION_ENDED', 'PEER_LOST'],
     handle: (request, reply) => sessions.command(param(request, 'id'), command, callerSignal(reply)),
   }));
 }

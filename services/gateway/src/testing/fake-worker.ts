@@ -215,6 +215,9 @@ export class FakeWorker implements AsyncDisposable {
         return {};
       }),
       interrupt: unary(async () => ({ interrupted: true })),
+      startInput: unary(async () => ({ started: true })),
+      commitInput: unary(async () => ({ committed: true })),
+      cancelInput: unary(async () => ({ cancelled: false })),
       pause: unary(async ({ sessionId }: { sessionId: string }) => ({ paused: this.#setPaused(sessionId, true) })),
       resume: unary(async ({ sessionId }: { sessionId: string }) => ({ resumed: this.#setPaused(sessionId, false) })),
     });

@@ -97,7 +97,10 @@ class CascadeSession implements ProviderSession {
       this.#question?.abort();
     } else if (input.kind === 'user.stopped') this.#onUtterance();
     else if (input.kind === 'user.spoke') this.#onUndecided(input.preRollMs);
-    else this.#decide(input.kind === 'user.accepted');
+    else {
+      this.#decide(input.kind === 'user.accepted');
+      if (input.kind === 'user.withdrawn') this.#memory.forget();
+    }
   }
 
   cancel({ response, playedMs }: Cut): void {

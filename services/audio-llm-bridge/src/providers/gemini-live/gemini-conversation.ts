@@ -18,6 +18,8 @@ export interface GeminiConversationOptions {
   readonly history: readonly Utterance[];
   readonly emit: (output: ProviderOutput) => void;
   readonly problems: ProblemReporter;
+  /** The protocol cannot take back speech, so with push-to-talk the server gets it when it is committed. */
+  readonly isPushToTalk: boolean;
   readonly nowMs: () => number;
 }
 
@@ -56,7 +58,7 @@ export class GeminiConversation {
     const turns = isResumed ? [] : replayOf(this.#history.entries);
     if (turns.length > 0) link.session.sendClientContent({ turns, turnComplete: false });
     const question = this.#memory.utterance;
-    if (question === undefined) return;
+    if (question === undefined || (this.#options.isPushToTalk && this.#isUserSpeaking)) return;
     link.session.sendRealtimeInput({ activityStart: {} });
     this.#append(question);
     if (!this.#isUserSpeaking) link.session.sendRealtimeInput({ activityEnd: {} });
@@ -77,20 +79,29 @@ export class GeminiConversation {
   }
 
   push(input: ProviderInput): void {
+    const { isPushToTalk } = this.#options;
     if (input.kind === 'audio') {
       this.#memory.push(input.pcm);
-      if (this.#isUserSpeaking) this.#append(input.pcm);
+      if (this.#isUserSpeaking && !isPushToTalk) this.#append(input.pcm);
     } else if (input.kind === 'user.started') {
       this.#isUserSpeaking = true;
       this.#beginUserText();
       const preRoll = this.#memory.begin(input.preRollMs);
-      this.#link?.session.sendRealtimeInput({ activityStart: {} });
-      this.#append(preRoll);
+      if (!isPushToTalk) this.#beginActivity(preRoll);
     } else if (input.kind === 'user.stopped') {
       this.#isUserSpeaking = false;
       this.#stoppedAtMs = this.#options.nowMs();
+      if (isPushToTalk) this.#beginActivity(this.#memory.utterance ?? new Int16Array(0));
       this.#link?.session.sendRealtimeInput({ activityEnd: {} });
+    } else if (input.kind === 'user.withdrawn') {
+      this.#isUserSpeaking = false;
+      this.#memory.forget();
     }
+  }
+
+  #beginActivity(spoken: Int16Array): void {
+    this.#link?.session.sendRealtimeInput({ activityStart: {} });
+    this.#append(spoken);
   }
 
   /** The protocol has no message for what was heard: the user's speech ends the server's answer, and the rest of it is dropped here. */

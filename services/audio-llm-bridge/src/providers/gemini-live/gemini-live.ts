@@ -42,7 +42,11 @@ function openSession(
   const key = ownKey || settings.readKey();
   const problems = new ProblemReporter(emit, [key]);
   const choices: SessionChoices = { ...chosen, voice: chosen.voice || settings.voice };
-  const conversation = new GeminiConversation({ history, emit, problems, nowMs: () => performance.now() });
+  const conversation = new GeminiConversation({
+    ...{ history, emit, problems },
+    isPushToTalk: choices.input === 'push-to-talk',
+    nowMs: () => performance.now(),
+  });
   const receive = receiverOf<LiveServerMessage | undefined>(conversation, log, (message) =>
     Object.keys(message ?? {}).join(' '),
   );

@@ -34,10 +34,13 @@ export function openAiRealtime(settings: OpenAiRealtimeSettings): Provider {
 }
 
 function openSession(
-  settings: OpenAiRealtimeSettings,
+  deployment: OpenAiRealtimeSettings,
   { key: ownKey, choices: chosen, history, isTakeover, log }: ProviderOptions,
   emit: (output: ProviderOutput) => void,
 ): Promise<ProviderSession> {
+  // With push-to-talk the program finds the turns, whatever the deployment prefers.
+  const isPushToTalk = chosen.input === 'push-to-talk';
+  const settings = isPushToTalk ? { ...deployment, turnDetection: 'mesh' as const } : deployment;
   const key = ownKey || settings.readKey();
   const problems = new ProblemReporter(emit, [key]);
   const choices = { ...chosen, voice: chosen.voice || settings.voice };

@@ -103,6 +103,11 @@ export class RealtimeConversation {
       this.#isUserSpeaking = false;
       this.#stoppedAtMs = this.#options.nowMs();
       if (this.#send !== undefined) this.#ask();
+    } else if (input.kind === 'user.withdrawn') {
+      this.#isUserSpeaking = false;
+      this.#memory.forget();
+      this.#send?.({ type: 'input_audio_buffer.clear' });
+      this.#answerOwed();
     }
   }
 

@@ -10,6 +10,7 @@ export interface BridgeOptions {
   'tools'?: (_talkmesh_v1_ToolDefinition)[];
   'providerKey'?: (string);
   'ownKey'?: (boolean);
+  'input'?: (string);
 }
 
 export interface BridgeOptions__Output {
@@ -20,4 +21,5 @@ export interface BridgeOptions__Output {
   'tools': (_talkmesh_v1_ToolDefinition__Output)[];
   'providerKey': (string);
   'ownKey': (boolean);
+  'input': (string);
 }

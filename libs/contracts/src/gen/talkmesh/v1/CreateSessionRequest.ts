@@ -18,6 +18,7 @@ export interface CreateSessionRequest {
   'maxSeconds'?: (number);
   'idleSeconds'?: (number);
   'origins'?: (string)[];
+  'input'?: (string);
 }
 
 export interface CreateSessionRequest__Output {
@@ -34,4 +35,5 @@ export interface CreateSessionRequest__Output {
   'maxSeconds': (number);
   'idleSeconds': (number);
   'origins': (string)[];
+  'input': (string);
 }

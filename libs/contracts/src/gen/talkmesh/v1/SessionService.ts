@@ -4,6 +4,10 @@ import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
 import type { AnswerToolRequest as _talkmesh_v1_AnswerToolRequest, AnswerToolRequest__Output as _talkmesh_v1_AnswerToolRequest__Output } from '../../talkmesh/v1/AnswerToolRequest.js';
 import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolResponse__Output as _talkmesh_v1_AnswerToolResponse__Output } from '../../talkmesh/v1/AnswerToolResponse.js';
+import type { CancelInputRequest as _talkmesh_v1_CancelInputRequest, CancelInputRequest__Output as _talkmesh_v1_CancelInputRequest__Output } from '../../talkmesh/v1/CancelInputRequest.js';
+import type { CancelInputResponse as _talkmesh_v1_CancelInputResponse, CancelInputResponse__Output as _talkmesh_v1_CancelInputResponse__Output } from '../../talkmesh/v1/CancelInputResponse.js';
+import type { CommitInputRequest as _talkmesh_v1_CommitInputRequest, CommitInputRequest__Output as _talkmesh_v1_CommitInputRequest__Output } from '../../talkmesh/v1/CommitInputRequest.js';
+import type { CommitInputResponse as _talkmesh_v1_CommitInputResponse, CommitInputResponse__Output as _talkmesh_v1_CommitInputResponse__Output } from '../../talkmesh/v1/CommitInputResponse.js';
 import type { CreateSessionRequest as _talkmesh_v1_CreateSessionRequest, CreateSessionRequest__Output as _talkmesh_v1_CreateSessionRequest__Output } from '../../talkmesh/v1/CreateSessionRequest.js';
 import type { CreateSessionResponse as _talkmesh_v1_CreateSessionResponse, CreateSessionResponse__Output as _talkmesh_v1_CreateSessionResponse__Output } from '../../talkmesh/v1/CreateSessionResponse.js';
 import type { EndSessionRequest as _talkmesh_v1_EndSessionRequest, EndSessionRequest__Output as _talkmesh_v1_EndSessionRequest__Output } from '../../talkmesh/v1/EndSessionRequest.js';
@@ -21,6 +25,8 @@ import type { SaySessionRequest as _talkmesh_v1_SaySessionRequest, SaySessionReq
 import type { SaySessionResponse as _talkmesh_v1_SaySessionResponse, SaySessionResponse__Output as _talkmesh_v1_SaySessionResponse__Output } from '../../talkmesh/v1/SaySessionResponse.js';
 import type { Session as _talkmesh_v1_Session, Session__Output as _talkmesh_v1_Session__Output } from '../../talkmesh/v1/Session.js';
 import type { SessionEvent as _talkmesh_v1_SessionEvent, SessionEvent__Output as _talkmesh_v1_SessionEvent__Output } from '../../talkmesh/v1/SessionEvent.js';
+import type { StartInputRequest as _talkmesh_v1_StartInputRequest, StartInputRequest__Output as _talkmesh_v1_StartInputRequest__Output } from '../../talkmesh/v1/StartInputRequest.js';
+import type { StartInputResponse as _talkmesh_v1_StartInputResponse, StartInputResponse__Output as _talkmesh_v1_StartInputResponse__Output } from '../../talkmesh/v1/StartInputResponse.js';
 import type { WatchEventsRequest as _talkmesh_v1_WatchEventsRequest, WatchEventsRequest__Output as _talkmesh_v1_WatchEventsRequest__Output } from '../../talkmesh/v1/WatchEventsRequest.js';
 
 export interface SessionServiceClient extends grpc.Client {
@@ -32,6 +38,24 @@ export interface SessionServiceClient extends grpc.Client {
   answerTool(argument: _talkmesh_v1_AnswerToolRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
   answerTool(argument: _talkmesh_v1_AnswerToolRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
   answerTool(argument: _talkmesh_v1_AnswerToolRequest, callback: grpc.requestCallback<_talkmesh_v1_AnswerToolResponse__Output>): grpc.ClientUnaryCall;
+  
+  CancelInput(argument: _talkmesh_v1_CancelInputRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  CancelInput(argument: _talkmesh_v1_CancelInputRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  CancelInput(argument: _talkmesh_v1_CancelInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  CancelInput(argument: _talkmesh_v1_CancelInputRequest, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  cancelInput(argument: _talkmesh_v1_CancelInputRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  cancelInput(argument: _talkmesh_v1_CancelInputRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  cancelInput(argument: _talkmesh_v1_CancelInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  cancelInput(argument: _talkmesh_v1_CancelInputRequest, callback: grpc.requestCallback<_talkmesh_v1_CancelInputResponse__Output>): grpc.ClientUnaryCall;
+  
+  CommitInput(argument: _talkmesh_v1_CommitInputRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  CommitInput(argument: _talkmesh_v1_CommitInputRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  CommitInput(argument: _talkmesh_v1_CommitInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  CommitInput(argument: _talkmesh_v1_CommitInputRequest, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  commitInput(argument: _talkmesh_v1_CommitInputRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  commitInput(argument: _talkmesh_v1_CommitInputRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  commitInput(argument: _talkmesh_v1_CommitInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
+  commitInput(argument: _talkmesh_v1_CommitInputRequest, callback: grpc.requestCallback<_talkmesh_v1_CommitInputResponse__Output>): grpc.ClientUnaryCall;
   
   CreateSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
   CreateSession(argument: _talkmesh_v1_CreateSessionRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_CreateSessionResponse__Output>): grpc.ClientUnaryCall;
@@ -105,6 +129,15 @@ export interface SessionServiceClient extends grpc.Client {
   saySession(argument: _talkmesh_v1_SaySessionRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
   saySession(argument: _talkmesh_v1_SaySessionRequest, callback: grpc.requestCallback<_talkmesh_v1_SaySessionResponse__Output>): grpc.ClientUnaryCall;
   
+  StartInput(argument: _talkmesh_v1_StartInputRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  StartInput(argument: _talkmesh_v1_StartInputRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  StartInput(argument: _talkmesh_v1_StartInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  StartInput(argument: _talkmesh_v1_StartInputRequest, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  startInput(argument: _talkmesh_v1_StartInputRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  startInput(argument: _talkmesh_v1_StartInputRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  startInput(argument: _talkmesh_v1_StartInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  startInput(argument: _talkmesh_v1_StartInputRequest, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
+  
   WatchEvents(argument: _talkmesh_v1_WatchEventsRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
   WatchEvents(argument: _talkmesh_v1_WatchEventsRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
   watchEvents(argument: _talkmesh_v1_WatchEventsRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
@@ -114,6 +147,10 @@ export interface SessionServiceClient extends grpc.Client {
 
 export interface SessionServiceHandlers extends grpc.UntypedServiceImplementation {
   AnswerTool: grpc.handleUnaryCall<_talkmesh_v1_AnswerToolRequest__Output, _talkmesh_v1_AnswerToolResponse>;
+  
+  CancelInput: grpc.handleUnaryCall<_talkmesh_v1_CancelInputRequest__Output, _talkmesh_v1_CancelInputResponse>;
+  
+  CommitInput: grpc.handleUnaryCall<_talkmesh_v1_CommitInputRequest__Output, _talkmesh_v1_CommitInputResponse>;
   
   CreateSession: grpc.handleUnaryCall<_talkmesh_v1_CreateSessionRequest__Output, _talkmesh_v1_CreateSessionResponse>;
   
@@ -131,12 +168,16 @@ export interface SessionServiceHandlers extends grpc.UntypedServiceImplementatio
   
   SaySession: grpc.handleUnaryCall<_talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse>;
   
+  StartInput: grpc.handleUnaryCall<_talkmesh_v1_StartInputRequest__Output, _talkmesh_v1_StartInputResponse>;
+  
   WatchEvents: grpc.handleServerStreamingCall<_talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent>;
   
 }
 
 export interface SessionServiceDefinition extends grpc.ServiceDefinition {
   AnswerTool: MethodDefinition<_talkmesh_v1_AnswerToolRequest, _talkmesh_v1_AnswerToolResponse, _talkmesh_v1_AnswerToolRequest__Output, _talkmesh_v1_AnswerToolResponse__Output>
+  CancelInput: MethodDefinition<_talkmesh_v1_CancelInputRequest, _talkmesh_v1_CancelInputResponse, _talkmesh_v1_CancelInputRequest__Output, _talkmesh_v1_CancelInputResponse__Output>
+  CommitInput: MethodDefinition<_talkmesh_v1_CommitInputRequest, _talkmesh_v1_CommitInputResponse, _talkmesh_v1_CommitInputRequest__Output, _talkmesh_v1_CommitInputResponse__Output>
   CreateSession: MethodDefinition<_talkmesh_v1_CreateSessionRequest, _talkmesh_v1_CreateSessionResponse, _talkmesh_v1_CreateSessionRequest__Output, _talkmesh_v1_CreateSessionResponse__Output>
   EndSession: MethodDefinition<_talkmesh_v1_EndSessionRequest, _talkmesh_v1_EndSessionResponse, _talkmesh_v1_EndSessionRequest__Output, _talkmesh_v1_EndSessionResponse__Output>
   GetSession: MethodDefinition<_talkmesh_v1_GetSessionRequest, _talkmesh_v1_Session, _talkmesh_v1_GetSessionRequest__Output, _talkmesh_v1_Session__Output>
@@ -145,5 +186,6 @@ export interface SessionServiceDefinition extends grpc.ServiceDefinition {
   PauseSession: MethodDefinition<_talkmesh_v1_PauseSessionRequest, _talkmesh_v1_PauseSessionResponse, _talkmesh_v1_PauseSessionRequest__Output, _talkmesh_v1_PauseSessionResponse__Output>
   ResumeSession: MethodDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionResponse, _talkmesh_v1_ResumeSessionRequest__Output, _talkmesh_v1_ResumeSessionResponse__Output>
   SaySession: MethodDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionResponse, _talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse__Output>
+  StartInput: MethodDefinition<_talkmesh_v1_StartInputRequest, _talkmesh_v1_StartInputResponse, _talkmesh_v1_StartInputRequest__Output, _talkmesh_v1_StartInputResponse__Output>
   WatchEvents: MethodDefinition<_talkmesh_v1_WatchEventsRequest, _talkmesh_v1_SessionEvent, _talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent__Output>
 }
