@@ -34,7 +34,7 @@ const LEAST_RANGE_DB = 12;
 const LEAST_SPEECH_FRAMES = 100;
 /** A level that wavers around the limit is one problem, not many. */
 const HYSTERESIS_DB = 3;
-/** Who was heard well a moment ago is not too quiet: somebody else is. */
+/** A caller who was heard well a moment ago is not too quiet: the voice is another one, or farther away. */
 const HEARD_WELL_FRAMES = 1500;
 /** A message is clipped when this many of its samples are at the limit of the format, or nearly; a lossy codec rounds the edges. */
 const CLIPPED_SAMPLE = 32_000;
