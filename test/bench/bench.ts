@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers|lip-sync ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named.
  */
@@ -10,6 +10,7 @@ import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
 import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
+import { measureLips } from './lip-sync.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
 import { measureProviders } from './providers.js';
 import { reportScale } from './scale-report.js';
@@ -33,6 +34,7 @@ const BY_NAME = [
   'handover',
   'startup',
   'providers',
+  'lip-sync',
 ] as const;
 const SOAK_MINUTES = 60;
 
@@ -72,6 +74,7 @@ const titles: Record<string, string> = {
   handover: 'kill -9 in the middle of speech, another worker takes over',
   startup: 'Start of each service alone until it is ready, with its child processes; medians',
   providers: 'Ways to compute: one chunk, float32, one thread; without a GPU, WebGPU runs on SwiftShader',
+  lipSync: 'Lip sync in Chromium, from pixels and samples, windows of 1.6 s',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
 };
@@ -89,6 +92,7 @@ if (args.includes('simulate'))
 if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
 if (args.includes('providers')) tables['providers'] = await measureProviders(model, providersOf(args));
+if (args.includes('lip-sync')) tables['lipSync'] = await measureLips();
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);

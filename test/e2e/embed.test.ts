@@ -16,6 +16,7 @@ import { openBrowser } from '../support/chromium.js';
 import { installClient, packClient } from '../support/client-package.js';
 import { rest } from '../support/record-call.js';
 import { ROOMY } from '../support/roomy.js';
+import { readMetrics, total } from '../support/service-metrics.js';
 import { silence } from '../support/speech.js';
 import { isWhole } from '../support/spoken-call.js';
 
@@ -144,6 +145,14 @@ test('the HTML example: events, custom properties, statistics; it reconnects whe
     async () => /frames\/s/.test((await part(page, 'stats').textContent()) ?? ''),
     20_000,
   );
+  const watched = async (): Promise<number> =>
+    total(await readMetrics(mesh, 'gateway'), 'talkmesh_viewer_watched_seconds_total');
+  await until(
+    'lip sync in the statistics',
+    async () => /lips/.test((await part(page, 'stats').textContent()) ?? ''),
+    60_000,
+  );
+  await until('a report to the gateway', async () => (await watched()) > 0, 60_000);
   const radius = await page.locator('talk-mesh').evaluate((element) => getComputedStyle(element).borderRadius);
   assert.equal(radius, '24px');
   assert.equal(await part(page, 'interrupt').isVisible(), false, '::part() of the page hides it');

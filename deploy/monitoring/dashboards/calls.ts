@@ -42,7 +42,7 @@ export const calls = dashboard('calls', 'calls: turns and WebRTC', [
     title: 'WebRTC',
     panels: [
       curves({
-        title: 'Picture and sound apart, p95',
+        title: 'Picture and sound apart at hand-over, p95',
         help: 'Time between handing the video and the audio of a frame to WebRTC. People notice 45 ms.',
         unit: 's',
         queries: { p95: quantileOf(0.95, 'talkmesh_av_skew_seconds') },
@@ -71,6 +71,43 @@ export const calls = dashboard('calls', 'calls: turns and WebRTC', [
           'restarts of {{child}}': rateOf('talkmesh_child_restarts_total', ['child']),
           'refused by {{child}}': rateOf('talkmesh_child_messages_refused_total', ['child']),
           'playout stalls': rateOf('talkmesh_playout_stalls_total'),
+        },
+      }),
+    ],
+  },
+  {
+    title: 'In the browser, as the client SDK reports it',
+    panels: [
+      curves({
+        title: 'Picture and sound apart at the viewer',
+        help: 'Lip sync of what is seen and heard, by which of the two is ahead. People notice sound that is ahead by 45 ms, or behind by 125 ms.',
+        unit: 's',
+        queries: {
+          '{{ahead}} ahead p50': quantileOf(0.5, 'talkmesh_viewer_av_skew_seconds', ['ahead']),
+          '{{ahead}} ahead p95': quantileOf(0.95, 'talkmesh_viewer_av_skew_seconds', ['ahead']),
+        },
+      }),
+      curves({
+        title: 'Delay in the browser',
+        help: 'From arrival until a frame is seen or a sample is heard. The SDK delays the picture until both are equal.',
+        unit: 's',
+        queries: { '{{kind}} p95': quantileOf(0.95, 'talkmesh_viewer_delay_seconds', ['kind']) },
+      }),
+      curves({
+        title: 'First frame at the viewer',
+        help: 'Time from the call, or a lost connection, until a frame is on the display.',
+        unit: 's',
+        queries: {
+          p50: quantileOf(0.5, 'talkmesh_viewer_first_frame_seconds'),
+          p95: quantileOf(0.95, 'talkmesh_viewer_first_frame_seconds'),
+        },
+      }),
+      curves({
+        title: 'Time in which the picture stood still',
+        help: 'Share of the time that viewers watched. A viewer’s own network shows here first.',
+        unit: 'percentunit',
+        queries: {
+          frozen: `${rateOf('talkmesh_viewer_frozen_seconds_total')} / ${rateOf('talkmesh_viewer_watched_seconds_total')}`,
         },
       }),
     ],

@@ -3,7 +3,8 @@ import { followEvents } from './event-feed.js';
 import { type Http, TalkMeshError } from './http.js';
 import { openMicrophone } from './microphone.js';
 import { type CreatePeer, PeerLink, type PeerLinkOptions } from './peer.js';
-import { summarise } from './stats.js';
+import { PlaybackMeter } from './playback-meter.js';
+import { QualityReports } from './quality-report.js';
 import { TokenKeeper } from './token.js';
 import type { CallEvent, CallProgress, CallState, CallStats, SessionTicket, StageService } from './types.js';
 
@@ -11,6 +12,8 @@ export interface CallListeners {
   /** Every event of the session, unchanged. */
   event: (event: CallEvent) => void;
   state: (state: CallState) => void;
+  /** Once a second while a video is observed (`observe`) and connected. */
+  stats: (stats: CallStats) => void;
   /** A failure. The call continues unless its state is `ended`. */
   error: (error: TalkMeshError) => void;
 }
@@ -47,8 +50,11 @@ export class Call {
   readonly #listeners: { [K in keyof CallListeners]: Set<CallListeners[K]> } = {
     event: new Set(),
     state: new Set(),
+    stats: new Set(),
     error: new Set(),
   };
+  readonly #meter: PlaybackMeter;
+  readonly #quality: QualityReports;
   #state: CallState = 'new';
   #viewerLink: PeerLink | undefined;
   #microphoneLink: PeerLink | undefined;
@@ -71,6 +77,18 @@ export class Call {
       ticket: dependencies.ticket,
       apiKey: dependencies.apiKey,
       onRefused: (error) => this.#end(error),
+    });
+    this.#meter = new PlaybackMeter({
+      pc: () => this.#viewerLink?.pc,
+      onStats: (stats) => {
+        this.#quality.add(stats);
+        this.#emit('stats', stats);
+      },
+    });
+    this.#quality = new QualityReports((body) => {
+      const request = { body, bearer: this.#tokens.token, keepalive: true };
+      // A report that is lost changes nothing for the caller.
+      dependencies.http.send('POST', `${this.#path()}/quality`, request).catch(() => undefined);
     });
   }
 
@@ -111,6 +129,7 @@ export class Call {
     if (this.#state !== 'new')
       throw new TalkMeshError('INTERNAL', `connect() was called in state ${this.#state}. Call it once, in state new.`);
     this.#setState('connecting');
+    this.#meter.expectFrame();
     if (!this.#isReadingEvents) {
       this.#isReadingEvents = true;
       this.#tokens.start();
@@ -122,7 +141,10 @@ export class Call {
     this.#viewerLink = this.#createLink('whep', {
       prepare: (pc) => this.#prepareReceiver(pc),
       onUp: () => this.#setState(this.#liveState),
-      onDown: () => this.#setState('reconnecting'),
+      onDown: () => {
+        this.#meter.expectFrame();
+        this.#setState('reconnecting');
+      },
       onLost: (error) => this.#end(error),
     });
     try {
@@ -195,6 +217,7 @@ export class Call {
   /** Ends the session and releases the microphone. Never throws: a server that cannot be reached ends the session by its own deadline. */
   async hangUp(): Promise<void> {
     if (this.#state === 'ended') return;
+    this.#quality.flush();
     const end = this.#dependencies.http.send('DELETE', this.#path(), { bearer: this.#tokens.token, keepalive: true });
     this.#isSessionOver = true;
     this.#end();
@@ -207,11 +230,19 @@ export class Call {
     return beacon(this.#dependencies.http.url(`${this.#path()}/beacon`), JSON.stringify({ token: this.#tokens.token }));
   }
 
+  /**
+   * Keeps lips and voice together in the element that plays `stream`, measures how it plays, and reports that to the gateway's metrics.
+   * @returns a function that ends it, as the end of the call does
+   */
+  observe(video: HTMLVideoElement): () => void {
+    return this.#meter.observe(video);
+  }
+
   /** Statistics of the video connection. @throws TalkMeshError NETWORK while it is not connected */
   async stats(): Promise<CallStats> {
-    const report = await this.#viewerLink?.pc?.getStats();
-    if (report === undefined) throw new TalkMeshError('NETWORK', 'The video is not connected. Call connect() first.');
-    return summarise(report as unknown as ReadonlyMap<string, unknown>);
+    const stats = await this.#meter.read();
+    if (stats === undefined) throw new TalkMeshError('NETWORK', 'The video is not connected. Call connect() first.');
+    return stats;
   }
 
   /** State while the video is connected. */
@@ -356,6 +387,7 @@ export class Call {
     if (error !== undefined) this.#report(error);
     this.#ended.abort();
     this.#tokens.stop();
+    this.#meter.stop();
     clearTimeout(this.#thinkingTimer);
     this.#releaseMicrophone();
     this.#setState('ended');

@@ -3,4 +3,5 @@ export { AT_REST, progressAfter } from './call-progress.js';
 export { type ClientOptions, TalkMeshClient } from './client.js';
 export { TalkMeshError } from './http.js';
 export { isLive, playAudibly } from './playback.js';
+export { describeStats } from './stats.js';
 export type * from './types.js';

@@ -255,9 +255,28 @@ export interface CallStats {
   readonly widthPx: number | undefined;
   readonly heightPx: number | undefined;
   readonly freezes: number | undefined;
+  /** How long the picture stood still in all freezes together, milliseconds. */
+  readonly frozenMs: number | undefined;
   readonly packetsLost: number | undefined;
   readonly bytesReceived: number | undefined;
   readonly roundTripMs: number | undefined;
+  /** Variation of the arrival of the sound's packets (RFC 3550, 6.4.1), milliseconds. */
+  readonly jitterMs: number | undefined;
   /** Mean time a frame waited in the browser's jitter buffer, milliseconds. */
   readonly jitterBufferMs: number | undefined;
+  /**
+   * Lip sync of the last second, milliseconds: positive when the picture is ahead of its sound, negative when it is behind. This one and
+   * the three below need `Call.observe`.
+   */
+  readonly avSkewMs: number | undefined;
+  /** From the arrival of a frame until it is on the display, and from the arrival of a sample until it is heard, milliseconds. */
+  readonly pictureDelayMs: number | undefined;
+  readonly soundDelayMs: number | undefined;
+  /** From `connect()`, or from the loss of the connection, until a frame was on the display, milliseconds. */
+  readonly firstFrameMs: number | undefined;
+  /**
+   * The same as `avSkewMs`, but by the sender's clock (difference of both estimatedPlayoutTimestamp), milliseconds. Known only some seconds
+   * after the connection, and coarse.
+   */
+  readonly senderClockSkewMs: number | undefined;
 }

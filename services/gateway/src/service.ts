@@ -25,6 +25,7 @@ import { avatarOperations } from './http/avatar-routes.js';
 import { eventOperations } from './http/event-routes.js';
 import { grantOperations } from './http/grant-routes.js';
 import { ownAvatarOperations } from './http/own-avatar-routes.js';
+import { qualityOperations } from './http/quality-routes.js';
 import { realtimeOperations } from './http/realtime-routes.js';
 import type { Operation } from './http/routes.js';
 import { createHttp } from './http/server.js';
@@ -47,6 +48,7 @@ import { SESSION_TTL_MS, SessionStore } from './session-store.js';
 import { Sessions } from './sessions.js';
 import { StageClient } from './stage-client.js';
 import { StreamLimits } from './stream-limits.js';
+import { ViewerQuality } from './viewer-quality.js';
 import { Webhooks } from './webhooks/webhooks.js';
 import { WorkerDirectory, WorkerRegistry } from './worker-directory.js';
 
@@ -118,6 +120,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
 
   const api = [
     ...sessionOperations(sessions, auth),
+    ...qualityOperations(new ViewerQuality(metrics)),
     ...grantOperations(auth),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),

@@ -13,14 +13,13 @@ export interface TalkMeshEvents {
   readonly event: CallEvent;
   /** The phrase that begins to be heard; undefined when its turn is over. */
   readonly caption: CallProgress['caption'];
-  /** Every two seconds while the attribute `stats` is set. */
+  /** Every second while the attribute `stats` is set. */
   readonly stats: CallStats;
   readonly error: TalkMeshError;
 }
 
 const OBSERVED = ['avatar', 'base-url', 'captions', 'stats'] as const;
 const CHOICES = ['avatar', 'provider', 'language', 'voice'] as const;
-const STATS_INTERVAL_MS = 2_000;
 
 /** Servers render pages without HTMLElement; the class must still be importable there. */
 const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
@@ -41,7 +40,6 @@ export class TalkMeshElement extends Base {
   readonly #view: View;
   #call: Call | undefined;
   #starting: AbortController | undefined;
-  #statsTimer: ReturnType<typeof setInterval> | undefined;
   #caption: CallProgress['caption'];
 
   constructor() {
@@ -85,7 +83,7 @@ export class TalkMeshElement extends Base {
   attributeChangedCallback(name: (typeof OBSERVED)[number]): void {
     if (name === 'avatar' || name === 'base-url') this.#showPoster();
     else if (name === 'captions') this.#showCaption();
-    else this.#followStats();
+    else this.#showStats();
   }
 
   /**
@@ -160,7 +158,10 @@ export class TalkMeshElement extends Base {
     call.on('error', (error) => {
       if (call === this.#call) this.#report(error);
     });
-    this.#followStats();
+    call.on('stats', (stats) => {
+      if (call === this.#call) this.#showStats(stats);
+    });
+    call.observe(this.#view.video);
   }
 
   async #abandon(): Promise<void> {
@@ -173,7 +174,6 @@ export class TalkMeshElement extends Base {
   #forget(): void {
     const hadCall = this.#call !== undefined;
     this.#call = undefined;
-    this.#followStats();
     this.#showCaption();
     this.#view.stop();
     this.#show();
@@ -212,22 +212,10 @@ export class TalkMeshElement extends Base {
     this.#dispatch('caption', caption);
   }
 
-  #followStats(): void {
-    clearInterval(this.#statsTimer);
-    this.#view.showStats(undefined);
-    const call = this.#call;
-    if (call === undefined || !this.hasAttribute('stats')) return;
-    this.#statsTimer = setInterval(() => {
-      // While the call reconnects there is nothing to measure.
-      call.stats().then(
-        (stats) => {
-          if (call !== this.#call) return;
-          this.#view.showStats(stats);
-          this.#dispatch('stats', stats);
-        },
-        () => undefined,
-      );
-    }, STATS_INTERVAL_MS);
+  #showStats(stats?: CallStats): void {
+    const shown = this.hasAttribute('stats') ? stats : undefined;
+    this.#view.showStats(shown);
+    if (shown !== undefined) this.#dispatch('stats', shown);
   }
 
   #show(state: CallState = this.state === 'new' && this.#starting !== undefined ? 'connecting' : this.state): void {

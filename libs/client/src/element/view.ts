@@ -1,4 +1,5 @@
 import { isLive, playAudibly } from '../playback.js';
+import { describeStats } from '../stats.js';
 import type { CallState, CallStats } from '../types.js';
 import { STYLE } from './style.js';
 
@@ -68,6 +69,11 @@ export class View {
     });
   }
 
+  /** The element that plays the call. */
+  get video(): HTMLVideoElement {
+    return this.#video;
+  }
+
   onPress(name: ButtonName, action: () => void): void {
     this.#part(name).addEventListener('click', action);
   }
@@ -133,13 +139,7 @@ export class View {
   }
 
   showStats(stats: CallStats | undefined): void {
-    const parts = [
-      stats?.framesPerSecond === undefined ? '' : `${Math.round(stats.framesPerSecond)} frames/s`,
-      stats?.roundTripMs === undefined ? '' : `round trip ${Math.round(stats.roundTripMs)} ms`,
-      stats?.jitterBufferMs === undefined ? '' : `buffer ${Math.round(stats.jitterBufferMs)} ms`,
-      stats?.packetsLost === undefined ? '' : `lost ${stats.packetsLost} packets`,
-    ];
-    this.#text('stats', parts.filter((part) => part !== '').join(' · '));
+    this.#text('stats', stats === undefined ? '' : describeStats(stats));
   }
 
   #toggle(name: string, on: boolean, whenOn: string, whenOff: string): void {

@@ -176,6 +176,10 @@ export class App {
     call.on('error', (error) => {
       if (call === this.#call) this.#banner.showError(error);
     });
+    call.on('stats', (stats) => {
+      if (call === this.#call) this.#view.showStats(stats);
+    });
+    this.#view.observe(call);
   }
 
   #onState(call: Call, state: CallState): void {

@@ -1,4 +1,12 @@
-import { type Avatar, type CallState, isLive, playAudibly } from '@talkmesh/client';
+import {
+  type Avatar,
+  type Call,
+  type CallState,
+  type CallStats,
+  describeStats,
+  isLive,
+  playAudibly,
+} from '@talkmesh/client';
 import { byId, show } from './elements.js';
 
 const STATE_LABELS: Readonly<Record<CallState, string>> = {
@@ -23,6 +31,8 @@ export class CallView {
   readonly #caption = byId('caption');
   readonly #status = byId('status');
   readonly #clock = byId('clock');
+  readonly #stats = byId('stats');
+  readonly #statsLine = byId('stats-line');
   readonly #unmute = byId<HTMLButtonElement>('unmute');
   #ticking: ReturnType<typeof setInterval> | undefined;
 
@@ -51,7 +61,18 @@ export class CallView {
     return playAudibly(this.#video, stream, () => show(this.#unmute, true));
   }
 
+  /** Lets the call measure how its video plays. */
+  observe(call: Call): void {
+    call.observe(this.#video);
+  }
+
+  showStats(stats: CallStats): void {
+    this.#statsLine.textContent = describeStats(stats);
+    show(this.#stats, true);
+  }
+
   stop(): void {
+    show(this.#stats, false);
     this.#video.srcObject = null;
     this.#video.classList.remove('live');
     this.showCaption('');

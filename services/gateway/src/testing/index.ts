@@ -2,6 +2,7 @@
 export { parseApiKeys } from '../api-keys.js';
 export { Auth } from '../auth.js';
 export { isProxyTrust } from '../http/proxy-trust.js';
+export { bundleScript } from '../page/bundle.js';
 export { decodePicture } from '../picture/decode-picture.js';
 export { PictureError, readHeader } from '../picture/picture-header.js';
 export * as schemas from '../schemas.js';
