@@ -91,7 +91,7 @@ export interface LivekitTransport {
   readonly room?: string;
   /** Of the avatar in the room; `avatar-<session id>` when left out. */
   readonly identity?: string;
-  /** Identity of the LiveKit agent on whose behalf the avatar publishes. */
+  /** Identity of the LiveKit agent that speaks through the avatar; `token` may name it too (`lk.publish_on_behalf`). */
   readonly agent?: string;
 }
 
@@ -200,6 +200,7 @@ export type SessionEvent = EventEnvelope &
     | { readonly type: 'turn.truncated'; readonly speechMs: number }
     | { readonly type: 'turn.cancelled' }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
+    | { readonly type: 'clear' }
     | { readonly type: 'pause'; readonly cause: PauseCause }
     | { readonly type: 'resume'; readonly cause: ResumeCause }
     | { readonly type: 'turn.paused'; readonly heardMs: number; readonly cause: PauseCause }

@@ -62,6 +62,8 @@ const turnResumed = z.object({
   heardMs: z.number().nonnegative(),
   cause: z.enum([...RESUME_CAUSES, 'interrupt']),
 });
+/** webrtc-egress asks the bridge to cut all turns: the LiveKit agent whose speech they are has cleared its output. */
+const clear = z.object({ type: z.literal('clear') });
 const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'resume', 'takeover'] as const;
 /** A new epoch: chunks >= fromChunk of older epochs are dropped everywhere. `epoch` in the envelope is the new one. */
 const flush = z.object({
@@ -150,6 +152,7 @@ const body = z.discriminatedUnion('type', [
   resume,
   turnPaused,
   turnResumed,
+  clear,
   flush,
   transcript,
   toolCall,

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { MeshError, newSessionId } from '@talkmesh/contracts';
 import { parseWav, toPcm16 } from '@talkmesh/media';
+import { goertzel, sine } from '@talkmesh/media/testing';
 import { until } from '@talkmesh/service-kit/testing';
 import { TestPeer } from '@talkmesh/webrtc/testing';
 import { IngestBench, type Listener } from './testing/bench.js';
-import { goertzel, sine } from './testing/tones.js';
 
 type Answer = { sdp: string; resourceId: string };
 

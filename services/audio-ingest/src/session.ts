@@ -1,10 +1,9 @@
 import { type AudioMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
-import { ChannelMixer } from '@talkmesh/media';
+import { ChannelMixer, MicFramer } from '@talkmesh/media';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
 import { listenToPlayhead } from './inbound.js';
 import type { IngestMetrics } from './metrics.js';
 import { type MicChange, MicCheck, type MicCheckOptions, textOf } from './mic-check.js';
-import { MicFramer } from './mic-framer.js';
 import { Outbound } from './outbound.js';
 import { type VoiceOptions, VoiceWatch } from './voice.js';
 
