@@ -97,6 +97,18 @@ const toolFinished = z.object({
   callId: z.string().min(1).max(200),
   outcome: z.enum(TOOL_OUTCOMES),
 });
+const INPUT_PROBLEMS = ['silent', 'too-quiet', 'clipped'] as const;
+/**
+ * The microphone is of little use; `text` says what the user can do. `silent`: digital silence, as of a muted device. `too-quiet`: speech
+ * is below the level that is understood well. `clipped`: it is distorted. It is sent once, until `input.recovered`.
+ */
+const inputProblem = z.object({
+  type: z.literal('input.problem'),
+  code: z.enum(INPUT_PROBLEMS),
+  text: z.string().max(500),
+});
+/** The problem is over. */
+const inputRecovered = z.object({ type: z.literal('input.recovered'), code: z.enum(INPUT_PROBLEMS) });
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
 /** Frames may not have reached webrtc-egress: vae-decode decodes the chunks from the playhead on once more. */
@@ -145,6 +157,8 @@ const body = z.discriminatedUnion('type', [
   transcript,
   toolCall,
   toolFinished,
+  inputProblem,
+  inputRecovered,
   viewerConnected,
   viewerGone,
   framesMissed,
