@@ -8,7 +8,7 @@ import {
   type MeshEvent,
 } from '@talkmesh/contracts';
 import type { AgentReport } from './agent-messages.js';
-import { AgentSpeech, STALL_MS } from './agent-speech.js';
+import { AgentSpeech, CLOSE_MS, STALL_MS } from './agent-speech.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
 const SESSION_ID = '0'.repeat(20);
@@ -169,6 +169,31 @@ test('an agent that stops in the middle is noticed once all was heard; more of t
   queued(2);
   play(1, { turn: 2, speaking: true, endOfTurn: true });
   assert.deepEqual(take(), ['end', 'finished 0.96']);
+});
+
+test('a stream whose end is lost: the segment is complete when all was heard and nothing more comes, or when the next one begins', () => {
+  const { open, audio, queued, finished, play, take, state } = setUp();
+  open('a');
+  audio('a', 480);
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  while (state.nowMs < STALL_MS) play(1);
+  play(1, {}, 1);
+  finished(1, 480);
+  take();
+  while (state.nowMs < CLOSE_MS) play(1);
+  play(1, {}, 1);
+  assert.deepEqual(take(), ['finished 0.48']);
+  open('b');
+  audio('b', 480);
+  queued(2);
+  play(1, { turn: 2, speaking: true });
+  const untilMs = state.nowMs + STALL_MS;
+  while (state.nowMs <= untilMs) play(1);
+  finished(2, 480);
+  take();
+  open('c');
+  assert.deepEqual(take(), ['finished 0.48']);
 });
 
 test('a stream that breaks, or is followed by another one while open, is cut', () => {

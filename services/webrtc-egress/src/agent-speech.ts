@@ -21,8 +21,10 @@ export interface AgentSpeechOptions {
 
 /** An open stream without audio for this long, when all of it was heard, ends its turn; more audio begins another turn of the segment. */
 export const STALL_MS = 2500;
-/** A cut whose flush does not come is reported after this time. */
-const CUT_MS = 2000;
+/** After this time its end counts as lost, as the receiver of LiveKit Agents has it, and the segment as complete. */
+export const CLOSE_MS = 10_000;
+/** A cut whose flush does not come is reported after this time; agents in Python wait for 2 s. */
+const CUT_MS = 1500;
 /** Speech of segments that wait for the one before them; a segment beyond it is dropped. */
 const MAX_WAITING_SECONDS = 600;
 
@@ -124,7 +126,12 @@ export class AgentSpeech {
 
   #open({ stream, rateHz, channels }: Extract<FromAgent, { type: 'opened' }>): void {
     // An agent closes a stream before it opens the next one; one that was restarted did not.
-    for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) this.#break(older);
+    for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) {
+      const isHeard = older.parts.length > 0 && older.parts.every(({ isOver }) => isOver);
+      if (isHeard) this.#close(older);
+      else this.#break(older);
+    }
+    this.#advance();
     this.#segments.push({
       ...{ stream, rateHz, channels, joiner: new FrameJoiner(channels), mixer: new ChannelMixer() },
       ...{ waiting: [], isOpen: true, parts: [], isStarted: false, isTruncated: false, cut: undefined },
@@ -151,7 +158,7 @@ export class AgentSpeech {
 
   #close(segment: Segment): void {
     segment.isOpen = false;
-    if (segment === this.#segments[0]) this.#endPart(segment);
+    if (segment === this.#segments[0] && segment.parts.at(-1)?.isEnded !== true) this.#endPart(segment);
   }
 
   /** The agent is gone, or has forgotten the stream: the avatar stops. */
@@ -216,8 +223,10 @@ export class AgentSpeech {
   /** A killed agent leaves its stream open, and the server notices it only after about 20 s. */
   #watchStall(segment: Segment): void {
     const part = segment.parts.at(-1);
-    const isRunning = segment.isOpen && segment.cut === undefined && part !== undefined && !part.isEnded;
-    if (!isRunning || part.heard < part.samples || this.#options.now() - this.#audioAtMs < STALL_MS) return;
+    const silentMs = this.#options.now() - this.#audioAtMs;
+    if (!segment.isOpen || segment.cut !== undefined || part === undefined || part.heard < part.samples) return;
+    if (silentMs >= CLOSE_MS) this.#close(segment);
+    if (part.isEnded || silentMs < STALL_MS) return;
     this.#endPart(segment);
     this.#options.warn(
       segment.stream,
