@@ -10,10 +10,13 @@ import { globSync } from './support/glob.js';
 import { installTools } from './support/tools.js';
 
 const ROOTS = ['libs', 'services', 'deploy', 'test'];
-/** Files that start a whole mesh and mostly wait in real time: two at a time, after the others. */
+/** Files that start a whole mesh and work in real time: fewer at a time, after the others. */
 const MESH = /^test\/(integration|e2e|bench)\//;
 /** Files that measure deadlines, frame rates or memory: alone, so that nothing else takes their time. */
 const MEASURING = /^test\/(e2e\/demo|integration\/(overload|soak|timeline)\.test)/;
+/** The longest files start first, so that no group ends with one of them alone. */
+const LONGEST =
+  /training|webgpu|service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|plans-|moves|handover|render|embed|accessibility|eval/;
 const FILE_TIMEOUT_MS = 15 * 60_000;
 /** More failed files than this are not noise, so they do not run again. */
 const MAX_RERUN_FILES = 6;
@@ -59,13 +62,13 @@ async function runFiles(files: string[], concurrency: number, tallies: Tallies):
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const filter = process.argv.slice(2);
-const files = globSync(ROOTS, /\.test\.ts$/).filter(
-  (file) => filter.length === 0 || filter.some((part) => file.includes(part)),
-);
+const files = globSync(ROOTS, /\.test\.ts$/)
+  .filter((file) => filter.length === 0 || filter.some((part) => file.includes(part)))
+  .sort((a, b) => Number(LONGEST.test(b)) - Number(LONGEST.test(a)));
 const tallies: Tallies = new Map();
 const groups: readonly { readonly files: string[]; readonly concurrency: number }[] = [
-  { files: files.filter((file) => !MESH.test(file)), concurrency: 2 },
-  { files: files.filter((file) => MESH.test(file) && !MEASURING.test(file)), concurrency: 2 },
+  { files: files.filter((file) => !MESH.test(file)), concurrency: 4 },
+  { files: files.filter((file) => MESH.test(file) && !MEASURING.test(file)), concurrency: 3 },
   { files: files.filter((file) => MEASURING.test(file)), concurrency: 1 },
 ];
 await installTools(say);

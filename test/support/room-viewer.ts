@@ -27,8 +27,8 @@ export class RoomViewer implements AsyncDisposable {
   readonly room = new Room();
   /** When frames arrived and how bright each is in the middle, by performance.now(). */
   readonly frames: { readonly atMs: number; readonly bright: boolean }[] = [];
-  /** When 10 ms blocks of audio arrived and whether they are loud. */
-  readonly blocks: { readonly atMs: number; readonly loud: boolean }[] = [];
+  /** When 10 ms blocks of audio arrived, whether they are loud, and their samples at 24 kHz. */
+  readonly blocks: { readonly atMs: number; readonly loud: boolean; readonly pcm: Int16Array }[] = [];
   readonly sizes = new Set<string>();
   /** What happened to other participants and their tracks, oldest first. */
   readonly happened: string[] = [];
@@ -76,7 +76,7 @@ export class RoomViewer implements AsyncDisposable {
   async #listen(track: RemoteTrack): Promise<void> {
     const stream = new AudioStream(track, { sampleRate: 24_000, numChannels: 1 });
     for await (const { data } of valuesOf<AudioFrame>(stream))
-      this.blocks.push({ atMs: performance.now(), loud: data.some((sample) => Math.abs(sample) > LOUD) });
+      this.blocks.push({ atMs: performance.now(), loud: data.some((sample) => Math.abs(sample) > LOUD), pcm: data });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -26,6 +26,10 @@ export function progressAfter(progress: CallProgress, event: CallEvent): CallPro
     case 'speech.started':
     case 'speech.stopped':
       return { ...progress, userSpeaking: event.type === 'speech.started' };
+    case 'input.problem':
+      return { ...progress, inputProblem: { code: event.code, text: event.text } };
+    case 'input.recovered':
+      return withoutInputProblem(progress);
     case 'stage.recovering':
       return {
         ...progress,
@@ -43,6 +47,10 @@ export function progressAfter(progress: CallProgress, event: CallEvent): CallPro
 function withTurn(progress: CallProgress, changed: TurnProgress): CallProgress {
   const others = progress.turns.filter(({ turn }) => turn !== changed.turn);
   return { ...progress, turns: [...others, changed].sort((a, b) => a.turn - b.turn) };
+}
+
+function withoutInputProblem({ inputProblem: _over, ...progress }: CallProgress): CallProgress {
+  return progress;
 }
 
 function withoutTurn({ caption, ...progress }: CallProgress, over: number): CallProgress {

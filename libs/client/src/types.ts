@@ -91,7 +91,7 @@ export interface LivekitTransport {
   readonly room?: string;
   /** Of the avatar in the room; `avatar-<session id>` when left out. */
   readonly identity?: string;
-  /** Identity of the LiveKit agent on whose behalf the avatar publishes. */
+  /** Identity of the LiveKit agent that speaks through the avatar; `token` may name it too (`lk.publish_on_behalf`). */
   readonly agent?: string;
 }
 
@@ -150,6 +150,12 @@ export interface TurnProgress {
   readonly audible: boolean;
 }
 
+/** Why the microphone is of little use, and what the user can do. */
+export interface InputProblem {
+  readonly code: 'silent' | 'too-quiet' | 'clipped';
+  readonly text: string;
+}
+
 /** What is going on in a call, as the listener sees and hears it. */
 export interface CallProgress {
   /** Turns that wait or are heard, oldest first. */
@@ -157,6 +163,8 @@ export interface CallProgress {
   /** Whether a program asked for the pause. The avatar also stops for a moment while the user's speech may be an interruption. */
   readonly paused: boolean;
   readonly userSpeaking: boolean;
+  /** Until the microphone works again. */
+  readonly inputProblem?: InputProblem;
   /** The phrase that is being heard. */
   readonly caption?: { readonly turn: number; readonly text: string };
   /** Stages that have no worker at the moment. */
@@ -192,6 +200,7 @@ export type SessionEvent = EventEnvelope &
     | { readonly type: 'turn.truncated'; readonly speechMs: number }
     | { readonly type: 'turn.cancelled' }
     | { readonly type: 'interrupt'; readonly cause: 'barge-in' | 'command' }
+    | { readonly type: 'clear' }
     | { readonly type: 'pause'; readonly cause: PauseCause }
     | { readonly type: 'resume'; readonly cause: ResumeCause }
     | { readonly type: 'turn.paused'; readonly heardMs: number; readonly cause: PauseCause }
@@ -215,6 +224,8 @@ export type SessionEvent = EventEnvelope &
         readonly callId: string;
         readonly outcome: 'answered' | 'expired' | 'cancelled';
       }
+    | { readonly type: 'input.problem'; readonly code: InputProblem['code']; readonly text: string }
+    | { readonly type: 'input.recovered'; readonly code: InputProblem['code'] }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }
     | { readonly type: 'frames.missed' }

@@ -62,6 +62,8 @@ const turnResumed = z.object({
   heardMs: z.number().nonnegative(),
   cause: z.enum([...RESUME_CAUSES, 'interrupt']),
 });
+/** webrtc-egress asks the bridge to cut all turns: the LiveKit agent whose speech they are has cleared its output. */
+const clear = z.object({ type: z.literal('clear') });
 const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'resume', 'takeover'] as const;
 /** A new epoch: chunks >= fromChunk of older epochs are dropped everywhere. `epoch` in the envelope is the new one. */
 const flush = z.object({
@@ -95,6 +97,18 @@ const toolFinished = z.object({
   callId: z.string().min(1).max(200),
   outcome: z.enum(TOOL_OUTCOMES),
 });
+const INPUT_PROBLEMS = ['silent', 'too-quiet', 'clipped'] as const;
+/**
+ * The microphone is of little use; `text` says what the user can do. `silent`: digital silence, as of a muted device. `too-quiet`: speech
+ * is below the level that is understood well. `clipped`: it is distorted. It is sent once, until `input.recovered`.
+ */
+const inputProblem = z.object({
+  type: z.literal('input.problem'),
+  code: z.enum(INPUT_PROBLEMS),
+  text: z.string().max(500),
+});
+/** The problem is over. */
+const inputRecovered = z.object({ type: z.literal('input.recovered'), code: z.enum(INPUT_PROBLEMS) });
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
 /** Frames may not have reached webrtc-egress: vae-decode decodes the chunks from the playhead on once more. */
@@ -138,10 +152,13 @@ const body = z.discriminatedUnion('type', [
   resume,
   turnPaused,
   turnResumed,
+  clear,
   flush,
   transcript,
   toolCall,
   toolFinished,
+  inputProblem,
+  inputRecovered,
   viewerConnected,
   viewerGone,
   framesMissed,

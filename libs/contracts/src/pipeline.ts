@@ -111,9 +111,9 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     budgetP95Ms: 'chunk',
   },
   'webrtc-egress': {
-    does: 'plays frames and audio on one clock, to WebRTC (WHEP) or a recorder; reports the playhead',
+    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room or a recorder; reports the playhead; takes the speech of a LiveKit agent in',
     subscribes: ['frame', 'event'],
-    publishes: ['playhead', 'event'],
+    publishes: ['playhead', 'event', 'mic'],
     readsBack: ['playhead'],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
     queueGroup: null,

@@ -1,5 +1,7 @@
 export * from './channel-mixer.js';
+export * from './frame-joiner.js';
 export * from './i420.js';
+export * from './mic-framer.js';
 export * from './pcm.js';
 export * from './pcm-ring.js';
 export * from './pitch-shift.js';

@@ -17,6 +17,10 @@ export const parseConfig = defineConfig(
     /** Duration of speech that counts as a start, and of silence that counts as a stop, milliseconds. */
     vadStartMs: int(32, 5000).default(96),
     vadStopMs: int(64, 10_000).default(608),
+    /** Microphone: speech below this level is told to the caller as too quiet, dB of full scale. */
+    micQuietDbfs: z.coerce.number().min(-90).max(0).default(-40),
+    /** Microphone: digital silence of this duration after it connects is told to the caller, seconds; after it was heard, six times as much. */
+    micSilentSeconds: int(1, 600).default(5),
     /** StreamAudio: longest audio of one stream, seconds. */
     streamMaxSeconds: int(1, 86_400).default(3600),
     /** StreamAudio: audio accepted ahead of the playhead, milliseconds. */

@@ -7,11 +7,15 @@ export interface IngestMetrics {
   readonly seconds: Counter;
   readonly step: Histogram;
   readonly vad: Histogram;
+  readonly micProblems: Counter;
 }
 
 export function createIngestMetrics(metrics: Metrics): IngestMetrics {
   return {
     seconds: metrics.counter('talkmesh_mic_seconds_total', 'Audio received, seconds', ['source']),
+    micProblems: metrics.counter('talkmesh_mic_problems_total', 'Microphones that were silent, too quiet or clipped', [
+      'code',
+    ]),
     step: metrics.histogram(
       'talkmesh_mic_step_seconds',
       'Time from receiving audio until it was published',

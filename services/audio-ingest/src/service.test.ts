@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { MeshError, newSessionId } from '@talkmesh/contracts';
 import { parseWav, toPcm16 } from '@talkmesh/media';
+import { goertzel, sine } from '@talkmesh/media/testing';
 import { until } from '@talkmesh/service-kit/testing';
 import { fragmentOf, iceTag } from '@talkmesh/webrtc';
 import { TestPeer } from '@talkmesh/webrtc/testing';
 import { IngestBench, type Listener } from './testing/bench.js';
-import { goertzel, sine } from './testing/tones.js';
 
 type Answer = { sdp: string; resourceId: string };
 
@@ -16,6 +16,7 @@ before(async () => {
   bench = await IngestBench.start({
     TALKMESH_DRAIN_DEADLINE_MS: '500',
     TALKMESH_CAPACITY: '16',
+    TALKMESH_MIC_SILENT_SECONDS: '1',
     TALKMESH_STREAM_IDLE_MS: '1500',
     TALKMESH_STREAM_STALL_MS: '1500',
     TALKMESH_STREAM_AHEAD_MS: '2000',
@@ -80,6 +81,23 @@ test('the published audio lasts as long as the time that passed', async () => {
   await until('3 s more', () => listener.mic.length > start + 150);
   const ratio = ((listener.mic.length - start) * 20) / (performance.now() - startMs);
   assert.ok(ratio > 0.85 && ratio < 1.15, `${ratio} s of audio a second`);
+  await close(listener);
+});
+
+test('a microphone that sends digital silence is told with words, once, until it is heard', async () => {
+  const listener = await bench.open(false);
+  await using peer = new TestPeer();
+  await peer.tone(500, 0);
+  await peer.accept((await offer(listener.sessionId, await peer.offer({ sendAudio: true }))).sdp);
+  await until('the problem', () => listener.eventsOf('input.problem').length === 1);
+  const [problem] = listener.eventsOf('input.problem');
+  assert.ok(problem?.type === 'input.problem' && problem.code === 'silent');
+  assert.match(problem.text, /muted/);
+  const told = listener.mic.length;
+  await until('2 s more', () => listener.mic.length > told + 100);
+  assert.equal(listener.eventsOf('input.problem').length, 1);
+  await peer.tone(500, 12_000);
+  await until('the recovery', () => listener.eventsOf('input.recovered').length === 1);
   await close(listener);
 });
 

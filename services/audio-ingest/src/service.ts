@@ -29,10 +29,12 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
     stopMs: config.vadStopMs,
   };
 
+  const micCheck = { quietDbfs: config.micQuietDbfs, silentMs: config.micSilentSeconds * 1000 };
+
   const open = async ({ sessionId, epoch, ingest, takeOver }: OpenRequest): Promise<void> => {
     if (ingest == null) throw new MeshError('ARGUMENT_INVALID', 'audio-ingest needs OpenRequest.ingest');
     const voice = ingest.vad ? { voice: { detector: silero.detector(), gate } } : {};
-    const session = new IngestSession({ sessionId, epoch, takeOver, bus, log, metrics, ...voice });
+    const session = new IngestSession({ sessionId, epoch, takeOver, bus, log, metrics, micCheck, ...voice });
     sessions.set(sessionId, { session, microphone: new Microphone(host, session) });
     await bus.flush();
   };

@@ -1,9 +1,9 @@
 import { type AudioMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
-import { ChannelMixer } from '@talkmesh/media';
+import { ChannelMixer, MicFramer } from '@talkmesh/media';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
 import { listenToPlayhead } from './inbound.js';
 import type { IngestMetrics } from './metrics.js';
-import { MicFramer } from './mic-framer.js';
+import { type MicChange, MicCheck, type MicCheckOptions, textOf } from './mic-check.js';
 import { Outbound } from './outbound.js';
 import { type VoiceOptions, VoiceWatch } from './voice.js';
 
@@ -17,6 +17,7 @@ export interface SessionOptions {
   readonly metrics: IngestMetrics;
   /** Absent: no voice activity detection. */
   readonly voice?: Pick<VoiceOptions, 'detector' | 'gate'>;
+  readonly micCheck: MicCheckOptions;
   /** True at a takeover: a stream to the previous worker may have ended in the middle of a turn. */
   readonly takeOver?: boolean;
 }
@@ -41,6 +42,8 @@ export class IngestSession {
   #unsent = 0;
   #streamSamples = 0;
   #orphanTimer: NodeJS.Timeout | undefined;
+  /** Of the microphone that is connected. */
+  #micCheck: MicCheck | undefined;
   #onPlayhead: (playhead: PlayheadMessage) => void = () => {};
   #mediaTimeUs: number | undefined;
 
@@ -100,6 +103,7 @@ export class IngestSession {
     clearTimeout(this.#orphanTimer);
     const source = { kind };
     const mixer = new ChannelMixer();
+    this.#micCheck = kind === 'microphone' ? new MicCheck(this.#options.micCheck) : undefined;
     this.#source = source;
     this.#onPlayhead = onPlayhead;
     const ifCurrent = (work: () => void) => () => {
@@ -171,12 +175,24 @@ export class IngestSession {
     for (const message of messages) {
       this.#outbound.mic(message);
       this.#voice?.push(message.pcm, this.#source?.kind === 'microphone');
+      for (const change of this.#micCheck?.push(message.pcm) ?? []) this.#tell(change);
     }
+  }
+
+  #tell({ type, code }: MicChange): void {
+    if (type === 'problem') this.#options.metrics.micProblems.inc({ code });
+    const body =
+      type === 'problem'
+        ? { type: 'input.problem' as const, code, text: textOf(code) }
+        : { type: 'input.recovered' as const, code };
+    this.#outbound.event(body, this.#at);
   }
 
   #release(): void {
     this.#publish(this.#framer.pause());
     this.#voice?.sourceGone();
+    for (const change of this.#micCheck?.end() ?? []) this.#tell(change);
+    this.#micCheck = undefined;
     this.#source = undefined;
     this.#onPlayhead = () => {};
   }

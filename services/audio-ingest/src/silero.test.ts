@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { MeshError } from '@talkmesh/contracts';
 import { mixDown, parseWav, Resampler, SpeechGate, toPcm16 } from '@talkmesh/media';
+import { sine } from '@talkmesh/media/testing';
 import { createLogger } from '@talkmesh/service-kit';
 import { until } from '@talkmesh/service-kit/testing';
 import { parseConfig } from './config.js';
 import { SileroModel, WINDOW_MS } from './silero.js';
-import { sine } from './testing/tones.js';
 import { VoiceWatch } from './voice.js';
 
 const log = createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false });

@@ -1,4 +1,5 @@
 import { assertSessionId, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { FrameJoiner } from '@talkmesh/media';
 import { afterSilence } from '@talkmesh/service-kit';
 import { StreamPacer } from './pacer.js';
 import type { AudioSource, IngestSession } from './session.js';
@@ -53,7 +54,7 @@ export async function streamAudio(
   const pacer = new StreamPacer({ ...limits, ...PATIENT_TIMER }, session.mediaTimeUs);
   const source = session.claim('stream', (playhead) => pacer.playhead(playhead.mediaTimeUs));
   session.countStream(0);
-  const joiner = new FrameJoiner(2 * format.channels);
+  const joiner = new FrameJoiner(format.channels);
   let samples = 0;
   let continuesElsewhere = false;
   try {
@@ -112,35 +113,11 @@ function accept(
       `a message has ${pcm.byteLength} bytes of pcm, at most ${MAX_MESSAGE_BYTES} are accepted`,
     );
   const whole = joiner.push(pcm);
-  const samples = whole.byteLength / (2 * format.channels);
+  const samples = whole.length / format.channels;
   if (before + samples > maxSeconds * format.rateHz)
     throw new MeshError('AUDIO_TOO_LONG', `a stream has at most ${maxSeconds} s of audio`);
-  if (samples > 0) source.push(toSamples(whole), format.rateHz, format.channels);
+  if (samples > 0) source.push(whole, format.rateHz, format.channels);
   return samples;
-}
-
-/** Messages may be cut anywhere, as speech services send them over HTTP: bytes that fill no frame of all channels wait for the next message. */
-class FrameJoiner {
-  readonly #frameBytes: number;
-  #waiting = Buffer.alloc(0);
-
-  constructor(frameBytes: number) {
-    this.#frameBytes = frameBytes;
-  }
-
-  /** @returns whole frames */
-  push(bytes: Uint8Array): Uint8Array {
-    const all = this.#waiting.length === 0 ? bytes : Buffer.concat([this.#waiting, bytes]);
-    const whole = all.byteLength - (all.byteLength % this.#frameBytes);
-    this.#waiting = Buffer.from(all.subarray(whole));
-    return all.subarray(0, whole);
-  }
-}
-
-/** Reads little-endian samples; the bytes may start at an odd offset. */
-function toSamples(bytes: Uint8Array): Int16Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Int16Array.from({ length: bytes.byteLength / 2 }, (_, i) => view.getInt16(2 * i, true));
 }
 
 /** The next message, undefined at the end. @throws MeshError DEADLINE_EXCEEDED; the signal's reason */

@@ -375,3 +375,17 @@ test('transcripts name their turn; a failure of the provider keeps its reason', 
   assert.ok(failure?.kind === 'event' && failure.body.type === 'error');
   assert.deepEqual([failure.body.reason, failure.body.message], ['DEADLINE_EXCEEDED', 'too slow']);
 });
+
+test('a clear cuts the turns of the sender, and what follows the end of its stream is a turn of its own', () => {
+  const conversation = talk({ provider: { name: 'external', vad: 'none', source: 'external' } });
+  assert.deepEqual(summary(conversation.handle(event({ type: 'clear' }), 0)), []);
+  conversation.handle(speech('external-1', 1000), 0);
+  conversation.handle(playhead(1, 400), 400);
+  assert.deepEqual(summary(conversation.handle(event({ type: 'clear' }), 500)), [
+    'interrupt 1',
+    'cancel external-1 at 400',
+    'turn.finished 1',
+  ]);
+  assert.deepEqual(summary(conversation.handle(end('external-1'), 510)), []);
+  assert.deepEqual(summary(conversation.handle(speech('external-2', 20), 520)), ['turn.queued 2', 'speech 2']);
+});

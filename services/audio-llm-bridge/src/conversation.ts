@@ -176,6 +176,7 @@ export class Conversation {
 
   #onEvent(event: MeshEvent, nowMs: number): void {
     if (event.type === 'flush') this.#epoch = Math.max(this.#epoch, event.epoch);
+    if (event.type === 'clear') this.#interrupt('command');
     if (this.#options.provider.vad !== 'mesh' || this.#isPushToTalk) return;
     if (event.type === 'speech.started') this.#userStarted(nowMs);
     else if (event.type === 'speech.stopped') this.#userStopped(event.durationMs, nowMs);

@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 interface Created {
-  readonly session: { readonly id: string; readonly transport?: object };
+  readonly session: { readonly id: string; readonly provider: string; readonly transport?: object };
   readonly detail?: string;
   readonly reason?: string;
 }
@@ -90,10 +90,27 @@ test('a token that the caller brings reaches the worker unchanged, and the recor
   const { status, body } = await create({ url: `${URL_OTHER}/`, token });
   assert.equal(status, 201, body.detail);
   assert.deepEqual(body.session.transport, { livekit: { url: URL_OTHER, room: 'lobby', identity: 'mia' } });
-  assert.deepEqual({ ...egressOf(body.session.id)?.livekit }, { url: URL_OTHER, token });
+  assert.deepEqual({ ...egressOf(body.session.id)?.livekit }, { url: URL_OTHER, token, agent: '' });
   const bucket = await mesh.gateway.context.bus.kv(SESSIONS_BUCKET, { ttlMs: 60_000 });
   const records = JSON.stringify(await bucket.list());
   assert.ok(records.includes(body.session.id) && !records.includes(token) && !records.includes(SECRET));
+});
+
+test('a session with an agent, named by the caller or by its token, is spoken to by that agent only', async () => {
+  const attributes = { 'lk.publish_on_behalf': 'agent-7' };
+  const token = await bring({ video: { room: 'lobby', roomJoin: true }, attributes });
+  for (const livekit of [
+    { room: 'lobby', agent: 'agent-7' },
+    { url: URL_OTHER, token },
+  ]) {
+    const { status, body } = await create(livekit);
+    assert.equal(status, 201, body.detail);
+    assert.equal(body.session.provider, 'external');
+    assert.equal(egressOf(body.session.id)?.livekit?.agent, 'agent-7');
+    assert.equal(mesh.workers['audio-llm-bridge'].opened.get(body.session.id)?.bridge?.provider, 'external');
+    const refused = await create(livekit, { provider: 'parrot' });
+    assert.deepEqual([refused.status, refused.body.reason], [400, 'ARGUMENT_INVALID']);
+  }
 });
 
 test('the same over gRPC', async () => {

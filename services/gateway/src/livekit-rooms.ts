@@ -9,6 +9,8 @@ import type { livekitTransport } from './schemas.js';
 
 /** A worker uses a token within seconds; the server renews the tokens of participants. */
 const TOKEN_SECONDS = 600;
+/** Attribute of an avatar's participant: the identity of its agent. */
+const ON_BEHALF = 'lk.publish_on_behalf';
 const SEALING = { alg: 'dir', enc: 'A256GCM' } as const;
 
 export interface LivekitRoomsOptions extends Pick<Config, 'livekitUrls' | 'livekitApiKey' | 'livekitApiSecretFile'> {
@@ -41,9 +43,11 @@ export class LivekitRooms {
         'ARGUMENT_INVALID',
         'transport.livekit.url is not among the LiveKit servers that this deployment allows (TALKMESH_LIVEKIT_URLS)',
       );
+    if (wanted.token !== undefined) {
+      const claims = readClaims(wanted.token);
+      return { url, ...claims, agent: wanted.agent ?? claims.agent, sealedToken: await this.#seal(wanted.token) };
+    }
     const agent = wanted.agent ?? '';
-    if (wanted.token !== undefined)
-      return { url, ...readClaims(wanted.token), agent, sealedToken: await this.#seal(wanted.token) };
     this.#assertKey(url);
     const identity = wanted.identity ?? `avatar-${sessionId}`;
     return { url, room: wanted.room ?? '', identity, agent, sealedToken: '' };
@@ -63,7 +67,7 @@ export class LivekitRooms {
     };
     const claims = {
       ...{ video, name: identity, kind: 'agent' },
-      ...(agent !== '' && { attributes: { 'lk.publish_on_behalf': agent } }),
+      ...(agent !== '' && { attributes: { [ON_BEHALF]: agent } }),
       // Counts when this join creates the room: browsers synchronise audio and video only then.
       roomConfig: { syncStreams: true },
     };
@@ -112,13 +116,19 @@ export class LivekitRooms {
 const sealingKey = (secret: string): Uint8Array =>
   new Uint8Array(hkdfSync('sha256', secret, '', 'talkmesh livekit token', 32));
 
-/** Reads, without checking the signature, which room and identity a token is for. The LiveKit server checks it. */
-function readClaims(token: string): { readonly room: string; readonly identity: string } {
+interface TokenClaims {
+  readonly video?: { readonly room?: unknown; readonly roomJoin?: unknown };
+  readonly attributes?: { readonly [ON_BEHALF]?: unknown };
+}
+
+/** Reads, without checking the signature, which room, identity and agent a token is for. The LiveKit server checks it. */
+function readClaims(token: string): Pick<LivekitTransport, 'room' | 'identity' | 'agent'> {
   try {
-    const { sub, exp, video } = decodeJwt<{ video?: { room?: unknown; roomJoin?: unknown } }>(token);
+    const { sub, exp, video, attributes } = decodeJwt<TokenClaims>(token);
+    const agent = attributes?.[ON_BEHALF];
     const isExpired = exp !== undefined && exp * 1000 < Date.now();
     if (typeof video?.room === 'string' && video.roomJoin === true && typeof sub === 'string' && !isExpired)
-      return { room: video.room, identity: sub };
+      return { room: video.room, identity: sub, agent: typeof agent === 'string' ? agent : '' };
   } catch {
     // The message below says what is expected.
   }

@@ -33,7 +33,9 @@ export const livekitTransport = z
     identity: livekitName.optional().describe('Of the avatar in the room; avatar-<session id> when left out'),
     agent: livekitName
       .optional()
-      .describe('Identity of the LiveKit agent on whose behalf the avatar publishes (lk.publish_on_behalf)'),
+      .describe(
+        'Identity of the LiveKit agent that speaks through the avatar (lk.publish_on_behalf); its token may name it too',
+      ),
   })
   .refine(({ token, room }) => (token === undefined) !== (room === undefined), {
     message: 'needs either token or room',

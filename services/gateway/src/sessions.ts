@@ -52,6 +52,9 @@ export function newSession(
   return { owner, isAdmin, avatar, provider, output, transport, seed, providerKey, choices, limits };
 }
 
+/** The provider whose speech comes from outside the mesh. */
+const EXTERNAL = 'external';
+
 export interface MeshLimits {
   readonly maxSessions: number;
   readonly createDeadlineMs: number;
@@ -302,9 +305,9 @@ export class Sessions {
     const deadlineAtMs = performance.now() + limits.createDeadlineMs;
     const waitUntilMs = Math.min(deadlineAtMs, performance.now() + limits.placementWaitMs);
     const { owner, avatar, output, choices, limits: own, providerKey = '', seed = randomInt(2 ** 32) } = request;
-    const provider = request.provider ?? this.#options.defaultProvider;
     const id = newSessionId();
     const livekit = request.transport && (await this.#options.rooms.admit(request.transport.livekit, id));
+    const provider = providerOf(request.provider, livekit?.agent ?? '', this.#options.defaultProvider);
     let stored = await store.create({
       id,
       state: 'opening',
@@ -384,4 +387,14 @@ export class Sessions {
       },
     );
   }
+}
+
+/** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. */
+function providerOf(wanted: string | undefined, agent: string, byDefault: string): string {
+  if (agent === '') return wanted ?? byDefault;
+  if (wanted === undefined || wanted === EXTERNAL) return EXTERNAL;
+  throw new MeshError(
+    'ARGUMENT_INVALID',
+    `a session with transport.livekit.agent has the provider ${EXTERNAL}, because the agent speaks: leave provider out`,
+  );
 }

@@ -242,7 +242,8 @@ export class StageClient {
   async #egressOptions({ output, livekit }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
     const { width, height, fps } = this.#options.manifest;
     if (livekit === undefined) return { sink: output === 'record' ? 'SINK_RECORD' : 'SINK_WEBRTC', width, height, fps };
-    const room = { url: livekit.url, token: await this.#options.rooms.tokenFor(livekit) };
+    const { url, agent } = livekit;
+    const room = { url, agent, token: await this.#options.rooms.tokenFor(livekit) };
     return { sink: 'SINK_LIVEKIT', width, height, fps, livekit: room };
   }
 }

@@ -24,6 +24,8 @@ export const parseConfig = defineConfig(
     livekitRejoinMs: int(1000, 3_600_000).default(60_000),
     /** LiveKit: the avatar leaves a room in which it has been alone for this long, milliseconds. */
     livekitAloneMs: int(1000, 3_600_000).default(30_000),
+    /** LiveKit: the avatar leaves when the agent that speaks through it has been away for this long, milliseconds. */
+    livekitAgentGoneMs: int(1000, 3_600_000).default(30_000),
     /** Highest and initial bitrate of the video encoder, kbit/s. */
     videoMaxKbps: int(50, 50_000).default(2500),
     videoStartKbps: int(50, 50_000).default(1000),

@@ -1,4 +1,11 @@
-import { decodeFrame, decodePlayhead, type FrameMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
+import {
+  decodeFrame,
+  decodePlayhead,
+  type FrameMessage,
+  MeshError,
+  type MeshEvent,
+  type PlayheadMessage,
+} from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
 /** The size that every frame of a session must have. */
@@ -12,6 +19,8 @@ export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
   onResumed(turn: number, heardMs: number): void;
+  /** Every event, after those above. */
+  onEvent(event: MeshEvent): void;
 }
 
 const READ_BACK_MS = 3000;
@@ -37,6 +46,7 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
     else if (event.type === 'turn.resumed') handlers.onResumed(event.turn, event.heardMs);
+    handlers.onEvent(event);
   });
   return () => {
     frames.unsubscribe();

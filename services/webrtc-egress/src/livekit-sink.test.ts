@@ -7,10 +7,12 @@ import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { EgressSession } from './session.js';
 import { testChunk } from './testing/frames.js';
-import type { FromViewer, RoomSetup, ToViewer } from './viewer-messages.js';
+import type { FromRoomPeer, RoomSetup, ToRoom } from './viewer-messages.js';
 
 const SESSION_ID = '0'.repeat(20);
-const SETUP: RoomSetup = { width: 16, height: 16, fps: 25, sampleRateHz: 24_000, maxKbps: 500 };
+const SETUP: RoomSetup = { width: 16, height: 16, fps: 25, sampleRateHz: 24_000, maxKbps: 500, agent: '' };
+const AGENT = 'agent-1';
+const AGENT_GONE_MS = 7000;
 const ALONE_MS = 5000;
 
 type Listener = Parameters<EgressRoomHost['open']>[2];
@@ -19,7 +21,7 @@ interface FakeRoom {
   readonly id: string;
   readonly request: RoomRequest<RoomSetup>;
   readonly listener: Listener;
-  readonly sent: ToViewer[];
+  readonly sent: ToRoom[];
   closed: boolean;
 }
 
@@ -29,7 +31,7 @@ afterEach(async () => {
   for (const session of open.splice(0)) await session.close();
 });
 
-function setUp() {
+function setUp({ agent = '' } = {}) {
   const handlers = new Map<string, (payload: Uint8Array) => void>();
   const playheads: PlayheadMessage[] = [];
   const events: (Pick<MeshEvent, 'type'> & { cause?: string; reason?: string })[] = [];
@@ -45,10 +47,10 @@ function setUp() {
     onReconnect: () => unsubscribe,
   } as unknown as Bus;
   const metrics = createEgressMetrics(createMetrics({ defaults: false }));
+  const log = createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false });
   const session = new EgressSession({
     ...{ sessionId: SESSION_ID, epoch: 0, fps: 25, shape: { width: 16, height: 16, samples: 960 }, creditChunks: 2 },
-    ...{ connectTimeoutMs: 3_600_000, goneMs: 3_600_000, bus, metrics },
-    log: createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false }),
+    ...{ connectTimeoutMs: 3_600_000, goneMs: 3_600_000, bus, metrics, log },
   });
   const rooms: FakeRoom[] = [];
   const hooks = { refusals: [] as MeshError[] };
@@ -68,14 +70,14 @@ function setUp() {
     },
   };
   const sink = new LivekitSink({
-    ...{ session, host, metrics, setup: SETUP, playoutFrames: 3, url: 'ws://rooms', token: 'first-token' },
-    ...{ rejoinMs: 60_000, aloneMs: ALONE_MS },
+    ...{ session, host, metrics, log, setup: { ...SETUP, agent }, playoutFrames: 3, url: 'ws://rooms' },
+    ...{ token: 'first-token', rejoinMs: 60_000, aloneMs: ALONE_MS, agentGoneMs: AGENT_GONE_MS, takeOver: false },
   });
   session.start(sink);
   open.push(session);
   for (const frame of testChunk(0)) handlers.get('frame')?.(encodeFrame(frame));
   const last = (): FakeRoom => rooms.at(-1) as FakeRoom;
-  const media = (room: FakeRoom, body: FromViewer) => room.listener.onMessage({ type: 'media', body });
+  const media = (room: FakeRoom, body: FromRoomPeer) => room.listener.onMessage({ type: 'media', body });
   const causes = () => events.flatMap(({ type, cause }) => (type === 'viewer.gone' ? [cause] : []));
   return { session, sink, rooms, events, hooks, last, media, causes };
 }
@@ -170,4 +172,27 @@ test('a closed sink leaves its room and ignores what still comes from it', async
   assert.equal(last().closed, true);
   last().listener.onState('failed', 'room-closed');
   assert.deepEqual(causes(), []);
+});
+
+test('the avatar leaves when its agent is away for too long; what the agent sends says that it is there', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const { sink, last, media, causes } = setUp({ agent: AGENT });
+  await sink.join(true);
+  const { listener } = last();
+  const others = (...identities: string[]) => listener.onMessage({ type: 'participants', identities });
+  listener.onState('connected');
+  others('caller');
+  mock.timers.tick(AGENT_GONE_MS - 1);
+  media(last(), { type: 'agent', message: { type: 'clear' } });
+  mock.timers.tick(2 * AGENT_GONE_MS);
+  others('caller', AGENT);
+  mock.timers.tick(2 * AGENT_GONE_MS);
+  others('caller');
+  listener.onState('disconnected');
+  mock.timers.tick(2 * AGENT_GONE_MS);
+  assert.deepEqual(causes(), []);
+  listener.onState('connected');
+  others('caller');
+  mock.timers.tick(AGENT_GONE_MS);
+  assert.deepEqual(causes(), ['agent-gone']);
 });

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, type Reason } from '@talkmesh/contracts';
+import type { Logger } from '@talkmesh/service-kit';
 import type { FromRoom, RoomEnd, RoomHost, RoomState } from '@talkmesh/webrtc';
+import type { FromAgent } from './agent-messages.js';
+import type { AgentSpeech } from './agent-speech.js';
 import type { EgressMetrics } from './metrics.js';
 import { RemotePlayout } from './remote-playout.js';
 import type { EgressSession, Sink } from './session.js';
-import type { FromViewer, RoomSetup, ToViewer } from './viewer-messages.js';
+import type { FromRoomPeer, RoomSetup, ToRoom } from './viewer-messages.js';
 
-export type EgressRoomHost = Pick<RoomHost<RoomSetup, ToViewer, FromViewer>, 'open' | 'post' | 'close'>;
+export type EgressRoomHost = Pick<RoomHost<RoomSetup, ToRoom, FromRoomPeer>, 'open' | 'post' | 'close'>;
 
 export interface LivekitSinkOptions {
   readonly session: EgressSession;
@@ -23,6 +26,10 @@ export interface LivekitSinkOptions {
   readonly rejoinMs: number;
   /** The avatar leaves when it has been alone in its room for this long, milliseconds. */
   readonly aloneMs: number;
+  /** The avatar leaves when the agent that speaks through it has been away for this long, milliseconds. */
+  readonly agentGoneMs: number;
+  readonly takeOver: boolean;
+  readonly log: Logger;
 }
 
 /** How long the opening of a session waits for the join, and a little longer for the answer. */
@@ -54,10 +61,13 @@ export class LivekitSink implements Sink {
   #connected = false;
   #closed = false;
   #aloneTimer: NodeJS.Timeout | undefined;
+  readonly #agent: AgentSpeech | undefined;
+  #agentTimer: NodeJS.Timeout | undefined;
 
   constructor(options: LivekitSinkOptions) {
     this.#options = options;
     this.#token = options.token;
+    if (options.setup.agent !== '') this.#agent = this.#followAgent();
   }
 
   /**
@@ -68,7 +78,7 @@ export class LivekitSink implements Sink {
     const { session, host, metrics, setup, playoutFrames, url, rejoinMs } = this.#options;
     const roomId = randomUUID();
     this.#roomId = roomId;
-    const post = (message: ToViewer): boolean => host.post(roomId, message);
+    const post = (message: ToRoom): boolean => host.post(roomId, message);
     this.#playout = new RemotePlayout({ session, metrics, sink: 'livekit', playoutFrames, post });
     const ifCurrent =
       <T extends unknown[]>(handle: (...values: T) => void) =>
@@ -80,7 +90,7 @@ export class LivekitSink implements Sink {
       { url, token: this.#token, rejoinMs, awaitJoinMs: awaitsJoin ? AWAIT_JOIN_MS : 0, setup },
       {
         onState: ifCurrent((state: RoomState, end?: string) => this.#changed(state, end as RoomEnd | undefined)),
-        onMessage: ifCurrent((message: FromRoom<FromViewer>) => this.#receive(message)),
+        onMessage: ifCurrent((message: FromRoom<FromRoomPeer>) => this.#receive(message)),
         onLost: ifCurrent(() => this.#crashed()),
       },
       { deadlineMs: OPEN_DEADLINE_MS },
@@ -98,6 +108,7 @@ export class LivekitSink implements Sink {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#aloneTimer);
+    clearTimeout(this.#agentTimer);
     this.#count(false);
     await this.#options.host.close(this.#roomId);
   }
@@ -107,24 +118,60 @@ export class LivekitSink implements Sink {
     this.#count(state === 'connected');
     // Whether the room is empty is known only while it is joined.
     if (state !== 'connected') clearTimeout(this.#aloneTimer);
+    if (state !== 'connected') this.#agentIsHere();
     if (state === 'connected') session.watch.connected();
     else if (state === 'disconnected') session.watch.lost('disconnected');
     else if (end !== undefined) this.#leave(end, ENDINGS[end]);
     this.pump();
   }
 
-  #receive(message: FromRoom<FromViewer>): void {
+  #receive(message: FromRoom<FromRoomPeer>): void {
     if (message.type === 'token') this.#token = message.token;
-    else if (message.type === 'participants') this.#watchCompany(message.identities.length === 0);
+    else if (message.type === 'participants') this.#watchCompany(message.identities);
+    else if (message.body.type === 'agent') this.#hearAgent(message.body.message);
     else this.#playout?.receive(message.body);
     this.pump();
   }
 
-  #watchCompany(alone: boolean): void {
+  #followAgent(): AgentSpeech {
+    const { session, host, setup, takeOver, log } = this.#options;
+    return session.followAgent({
+      ...{ fps: setup.fps, takeOver },
+      report: (report) => host.post(this.#roomId, { type: 'report', report }),
+      warn: (stream, what) => log.warn({ stream, agent: setup.agent }, what),
+    });
+  }
+
+  #hearAgent(message: FromAgent): void {
+    const { log, setup } = this.#options;
+    const { agent } = setup;
+    if (message.type === 'unanswered') {
+      const { method, why } = message;
+      // An agent that does not wait for the start does not know the method.
+      log[method === 'lk.playback_started' ? 'debug' : 'warn'](
+        { agent, method, why },
+        'the agent did not take a report',
+      );
+      return;
+    }
+    // What it sends may come seconds before the server says that it is in the room.
+    this.#agentIsHere();
+    this.#agent?.receive(message);
+  }
+
+  #agentIsHere(): void {
+    clearTimeout(this.#agentTimer);
+    this.#agentTimer = undefined;
+  }
+
+  #watchCompany(identities: readonly string[]): void {
+    const { session, setup, agentGoneMs } = this.#options;
     clearTimeout(this.#aloneTimer);
     this.#aloneTimer = undefined;
-    if (!alone) return;
-    this.#aloneTimer = setTimeout(() => this.#options.session.watch.left('room-empty'), this.#options.aloneMs);
+    if (setup.agent === '' || identities.includes(setup.agent)) this.#agentIsHere();
+    else this.#agentTimer ??= setTimeout(() => session.watch.left('agent-gone'), agentGoneMs);
+    if (identities.length > 0) return;
+    this.#aloneTimer = setTimeout(() => session.watch.left('room-empty'), this.#options.aloneMs);
   }
 
   /** The child crashed. Unlike a viewer that sends offers, this side joins again by itself. */

@@ -1,4 +1,10 @@
-import { type EventBody, encodePlayhead, type PlayheadMessage } from '@talkmesh/contracts';
+import {
+  type AudioMessage,
+  type EventBody,
+  encodeAudio,
+  encodePlayhead,
+  type PlayheadMessage,
+} from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
 export class Outbound {
@@ -12,6 +18,11 @@ export class Outbound {
 
   playhead(message: PlayheadMessage): void {
     this.#bus.publish('playhead', this.#sessionId, encodePlayhead(message));
+  }
+
+  /** Speech of a LiveKit agent, on its way to the bridge. */
+  mic(message: AudioMessage): void {
+    this.#bus.publish('mic', this.#sessionId, encodeAudio(message));
   }
 
   event(body: EventBody, at: { epoch: number; turn: number }): void {

@@ -8,7 +8,15 @@ import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
 import { EgressSession, type Sink } from './session.js';
-import type { FromViewer, PictureSetup, RoomSetup, ToViewer, ViewerSetup } from './viewer-messages.js';
+import type {
+  FromRoomPeer,
+  FromViewer,
+  PictureSetup,
+  RoomSetup,
+  ToRoom,
+  ToViewer,
+  ViewerSetup,
+} from './viewer-messages.js';
 import { WebrtcSink } from './webrtc-sink.js';
 
 const MAX_SIDE = 4096;
@@ -36,7 +44,11 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
   const rooms = config.livekitUrls.length > 0 ? await startRooms(context) : undefined;
   const sessions = new Map<string, OpenSession>();
 
-  const createSink = (session: EgressSession, { sink: kind, fps, shape, livekit }: EgressOptions): Sink => {
+  const createSink = (
+    session: EgressSession,
+    { sink: kind, fps, shape, livekit }: EgressOptions,
+    takeOver: boolean,
+  ): Sink => {
     const { width, height } = shape;
     const setup: PictureSetup = { width, height, fps, sampleRateHz: SPEECH_RATE_HZ };
     const { playoutFrames, videoMaxKbps: maxKbps, videoStartKbps: startKbps } = config;
@@ -49,9 +61,10 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
         'ARGUMENT_INVALID',
         'this worker may not connect to that LiveKit server; add its URL to TALKMESH_LIVEKIT_URLS',
       );
-    const { livekitRejoinMs: rejoinMs, livekitAloneMs: aloneMs } = config;
-    const room = { url, token: livekit.token, rejoinMs, aloneMs };
-    return new LivekitSink({ session, host: rooms, metrics, playoutFrames, setup: { ...setup, maxKbps }, ...room });
+    const { livekitRejoinMs: rejoinMs, livekitAloneMs: aloneMs, livekitAgentGoneMs: agentGoneMs } = config;
+    const room = { url, token: livekit.token, rejoinMs, aloneMs, agentGoneMs, takeOver, log };
+    const roomSetup = { ...setup, maxKbps, agent: livekit.agent };
+    return new LivekitSink({ session, host: rooms, metrics, playoutFrames, setup: roomSetup, ...room });
   };
 
   const open = async (request: OpenRequest): Promise<void> => {
@@ -74,7 +87,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       metrics,
     });
     try {
-      const sink = createSink(session, options);
+      const sink = createSink(session, options, request.takeOver);
       sessions.set(request.sessionId, { session, sink });
       session.start(sink);
       await bus.flush();
@@ -110,7 +123,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
 
 function startRooms({ log, metrics }: ServiceContext<Config>): Promise<EgressRoomHost & AsyncDisposable> {
   const module = new URL('./child/room-main', import.meta.url);
-  return startRoomHost<RoomSetup, ToViewer, FromViewer>({ name: 'livekit-rooms', module, log, metrics });
+  return startRoomHost<RoomSetup, ToRoom, FromRoomPeer>({ name: 'livekit-rooms', module, log, metrics });
 }
 
 type EgressOptions = ReturnType<typeof readOptions>;

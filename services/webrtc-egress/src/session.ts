@@ -1,5 +1,6 @@
 import type { FrameMessage, PlayheadMessage, Reason } from '@talkmesh/contracts';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
+import { AgentSpeech, type AgentSpeechOptions } from './agent-speech.js';
 import { type FrameShape, listen } from './inbound.js';
 import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
@@ -13,6 +14,8 @@ const SPARE_CHUNKS = 2;
 const MISSED_FRAMES_MS = 2000;
 /** While nothing is played, the playhead is republished at this interval, milliseconds. */
 const REPUBLISH_MS = 1000;
+/** Keeps sequence numbers within 32 bits. */
+const SEQUENCES = 2 ** 31;
 
 export interface SessionOptions {
   readonly sessionId: string;
@@ -50,6 +53,7 @@ export class EgressSession {
   readonly #stopListening: () => void;
   readonly #log: Logger;
   #sink: Sink | undefined;
+  #agent: AgentSpeech | undefined;
   #received = 0;
   readonly #reconnection: Subscription;
   #republishTimer: NodeJS.Timeout | undefined;
@@ -78,6 +82,7 @@ export class EgressSession {
     this.#stopListening = listen(bus, sessionId, shape, {
       onFrame: (frame) => this.#receive(frame),
       onFlush: (from, fromChunk) => this.#flush(from, fromChunk),
+      onEvent: (event) => this.#agent?.event(event),
       onResumed: (turn, heardMs) => this.#playhead.resumed(turn, heardMs),
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
@@ -95,6 +100,20 @@ export class EgressSession {
     if (this.#options.takeOver === true) this.#missedFrames();
   }
 
+  /** Speech of a LiveKit agent goes to the bridge, and follows what is played. */
+  followAgent(options: Pick<AgentSpeechOptions, 'fps' | 'takeOver' | 'report' | 'warn'>): AgentSpeech {
+    this.#agent = new AgentSpeech({
+      ...options,
+      sessionId: this.#options.sessionId,
+      // A worker sends less than one message per millisecond, so the time in ms is above all sequence numbers of the previous worker.
+      firstSequence: options.takeOver ? Date.now() % SEQUENCES : 0,
+      now: () => performance.now(),
+      mic: (message) => this.#outbound.mic(message),
+      clear: () => this.#event({ type: 'clear' }),
+    });
+    return this.#agent;
+  }
+
   take(maxInFlight: number): TakenFrame | undefined {
     return this.#buffer.take(maxInFlight);
   }
@@ -106,6 +125,7 @@ export class EgressSession {
     this.#options.metrics.frames.inc({ outcome: 'played' });
     this.#latenessMs.add(lateMs);
     for (const message of this.#playhead.played(frame)) this.#publish(message);
+    this.#agent?.played(frame);
   }
 
   held(): void {

@@ -1,3 +1,4 @@
+import type { AgentReport, FromAgent } from './agent-messages.js';
 import type { PlayedReport, PlayoutFrame } from './child/playout.js';
 
 /** Size and rates of what the child process plays. */
@@ -17,6 +18,8 @@ export interface ViewerSetup extends PictureSetup {
 /** What the child process needs to publish to a LiveKit room. */
 export interface RoomSetup extends PictureSetup {
   readonly maxKbps: number;
+  /** Identity of the LiveKit agent that speaks through the avatar; empty: none. */
+  readonly agent: string;
 }
 
 export type ToViewer =
@@ -28,3 +31,7 @@ export type FromViewer =
   | { readonly type: 'held' }
   | { readonly type: 'discarded'; readonly serials: readonly number[] }
   | { readonly type: 'stalled'; readonly stalledMs: number };
+
+/** A LiveKit room also has an agent. */
+export type ToRoom = ToViewer | { readonly type: 'report'; readonly report: AgentReport };
+export type FromRoomPeer = FromViewer | { readonly type: 'agent'; readonly message: FromAgent };

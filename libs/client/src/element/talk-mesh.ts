@@ -153,6 +153,8 @@ export class TalkMeshElement extends Base {
     });
     call.on('event', (event) => {
       this.#dispatch('event', event);
+      if (event.type === 'input.problem' && !call.muted) this.#view.showError(event.text);
+      if (event.type === 'input.recovered') this.#view.showError('');
       this.#showCaption();
     });
     call.on('error', (error) => {

@@ -11,6 +11,7 @@ import { Banner } from './banner.js';
 import { CallView } from './call-view.js';
 import { byId, show } from './elements.js';
 import { Gallery } from './gallery.js';
+import { InputHint } from './input-hint.js';
 import { forgetKey, keepKey, loadKey } from './key.js';
 import { PictureDialog } from './picture-dialog.js';
 import { RecoveryNotice } from './recovery.js';
@@ -44,6 +45,7 @@ export class App {
     onGone: () => void this.#loadAvatars(this.#avatar?.id),
   });
   readonly #transcript = new Transcript();
+  readonly #inputHint = new InputHint(this.#banner);
   readonly #recovery = new RecoveryNotice((waiting) => {
     if (waiting) this.#banner.show(TAKING_OVER);
     else this.#banner.hide();
@@ -189,10 +191,11 @@ export class App {
   }
 
   #onEvent(event: CallEvent): void {
-    const { userSpeaking, caption, recovering } = this.#call?.progress ?? AT_REST;
+    const { userSpeaking, inputProblem, caption, recovering } = this.#call?.progress ?? AT_REST;
     this.#buttons.mute.classList.toggle('hearing', userSpeaking);
     this.#view.showCaption(caption?.text ?? '');
     this.#recovery.show(recovering);
+    this.#inputHint.show(inputProblem, this.#call?.muted === true);
     if (this.#transcript.apply(event)) this.#renderTranscript();
   }
 
@@ -205,6 +208,7 @@ export class App {
 
   #showEnded(): void {
     this.#recovery.clear();
+    this.#inputHint.show(undefined, false);
     this.#call = undefined;
     if (window.__talkmesh !== undefined) window.__talkmesh.call = undefined;
     document.body.dataset['phase'] = 'choose';

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { CallEvent, SessionEvent } from '@talkmesh/client';
 import { type MeshEvent, newSessionId, REASONS } from '@talkmesh/contracts';
 import { adviceFor } from './advice.js';
+import { InputHint } from './input-hint.js';
 import { forgetKey, loadKey } from './key.js';
 import { Transcript } from './transcript.js';
 
@@ -33,6 +34,19 @@ test('the API key is moved from the address bar to the storage of the tab', () =
   assert.equal(at('#key=other'), 'other');
   forgetKey(storage);
   assert.equal(at(''), undefined);
+});
+
+test('trouble with the microphone is told once until it is over; silence of a muted one is no trouble', () => {
+  const told: string[] = [];
+  const hint = new InputHint({ show: ({ title }) => void told.push(title), hide: () => void told.push('hidden') });
+  const silent = { code: 'silent', text: 'Check it.' } as const;
+  hint.show(silent, true);
+  hint.show(silent, false);
+  hint.show(silent, false);
+  hint.show({ code: 'clipped', text: 'Move away.' }, false);
+  hint.show(undefined, false);
+  hint.show(undefined, false);
+  assert.deepEqual(told, ['You cannot be heard.', 'Your voice is distorted.', 'hidden']);
 });
 
 test('a line of the avatar appears when it is heard, and keeps only what was heard of it', () => {

@@ -1,5 +1,5 @@
 import { serveRooms } from '@talkmesh/webrtc/room-child';
-import type { FromViewer, RoomSetup, ToViewer } from '../viewer-messages.js';
+import type { FromRoomPeer, RoomSetup, ToRoom } from '../viewer-messages.js';
 import { RoomPeer } from './room-peer.js';
 
-serveRooms<RoomSetup, ToViewer, FromViewer>((setup, emit) => new RoomPeer(setup, emit));
+serveRooms<RoomSetup, ToRoom, FromRoomPeer>((setup, emit) => new RoomPeer(setup, emit));

@@ -12,7 +12,8 @@ import {
   VideoSource,
 } from '@livekit/rtc-node';
 import type { RoomMedia } from '@talkmesh/webrtc/room-child';
-import type { FromViewer, RoomSetup, ToViewer } from '../viewer-messages.js';
+import type { FromRoomPeer, RoomSetup, ToRoom } from '../viewer-messages.js';
+import { AgentStreams } from './agent-streams.js';
 import { ClockedPlayout } from './clocked-playout.js';
 
 /** Both tracks carry this stream name, so that subscribers synchronise them. */
@@ -23,19 +24,25 @@ const SIMULCAST_SIDE = 480;
 const NO_QUEUE_MS = 0;
 
 /** The avatar in a LiveKit room: a video and an audio track, fed by one playout clock while the room is joined. */
-export class RoomPeer implements RoomMedia<ToViewer> {
+export class RoomPeer implements RoomMedia<ToRoom> {
   readonly subscribes = false;
   readonly #setup: RoomSetup;
   readonly #playout: ClockedPlayout;
+  readonly #agent: AgentStreams | undefined;
   #sources: { readonly video: VideoSource; readonly audio: AudioSource } | undefined;
 
-  constructor(setup: RoomSetup, emit: (message: FromViewer) => void) {
+  constructor(setup: RoomSetup, emit: (message: FromRoomPeer) => void) {
     this.#setup = setup;
     const outlet = {
       video: (i420: Uint8Array) => this.#showFrame(i420),
       audio: (samples: Int16Array) => this.#playBlock(samples),
     };
     this.#playout = new ClockedPlayout(setup, outlet, emit);
+    if (setup.agent !== '') this.#agent = new AgentStreams(setup.agent, (message) => emit({ type: 'agent', message }));
+  }
+
+  prepare(room: Room): void {
+    this.#agent?.listen(room);
   }
 
   /** Publishes audio, then video: agents wait for the video track. */
@@ -47,6 +54,8 @@ export class RoomPeer implements RoomMedia<ToViewer> {
     this.#sources = { video, audio };
     const { localParticipant } = room;
     if (localParticipant === undefined) throw new Error('a joined room has a local participant');
+    // Before the tracks: an agent that sees them may call at once.
+    this.#agent?.joined(localParticipant);
     await localParticipant.publishTrack(
       LocalAudioTrack.createAudioTrack('avatar_audio', audio),
       new TrackPublishOptions({ source: TrackSource.SOURCE_MICROPHONE, stream: STREAM, dtx: false }),
@@ -63,8 +72,9 @@ export class RoomPeer implements RoomMedia<ToViewer> {
     );
   }
 
-  handle(message: ToViewer): void {
-    this.#playout.handle(message);
+  handle(message: ToRoom): void {
+    if (message.type === 'report') this.#agent?.report(message.report);
+    else this.#playout.handle(message);
   }
 
   stateChanged(state: string): void {

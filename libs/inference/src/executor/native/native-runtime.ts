@@ -7,6 +7,7 @@ import { describeSession, dimsOf, type NativeSession } from './native-session.js
 import { ELEMENT_TYPE, NativeTensor, type Reserved, tensorTypeOf } from './native-tensor.js';
 import { copyInto, loadOrtApi, made, madeList, type OrtApi, type Pointer } from './ort-api.js';
 import { bundledOrtLibrary } from './ort-library.js';
+import { skipNativeDestructors } from './process-exit.js';
 import { addProvider, createDeviceMemory, DEFAULT_MEMORY, DEVICE_ALLOCATOR } from './providers.js';
 import { wrongOnWebGpu } from './webgpu-defects.js';
 
@@ -42,6 +43,7 @@ export class NativeRuntime implements Runtime<NativeTensor, NativeSession> {
         typeof source === 'string'
           ? made(ort.CreateSession, this.#env, source, settings)
           : made(ort.CreateSessionFromArray, this.#env, source, source.byteLength, settings);
+      if (this.#options.provider === 'webgpu') skipNativeDestructors();
       const segment = describeSession(ort, session, this.#defaultAllocator);
       this.#sessions.push(segment);
       return segment;

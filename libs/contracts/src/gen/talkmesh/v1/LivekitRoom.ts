@@ -4,9 +4,11 @@
 export interface LivekitRoom {
   'url'?: (string);
   'token'?: (string);
+  'agent'?: (string);
 }
 
 export interface LivekitRoom__Output {
   'url': (string);
   'token': (string);
+  'agent': (string);
 }

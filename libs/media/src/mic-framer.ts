@@ -1,5 +1,7 @@
 import { AUDIO_FRAME_MS, type AudioMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { PcmRing, Resampler, toPcm16 } from '@talkmesh/media';
+import { toPcm16 } from './pcm.js';
+import { PcmRing } from './pcm-ring.js';
+import { Resampler } from './resampler.js';
 
 const FRAME_SAMPLES = (SPEECH_RATE_HZ * AUDIO_FRAME_MS) / 1000;
 
@@ -50,6 +52,13 @@ export class MicFramer {
   endTurn(): AudioMessage[] {
     const messages = this.pause();
     return [...messages, this.#createMessage(this.#ring.take(this.#ring.length), true)];
+  }
+
+  /** Ends the turn and drops the samples that fill no message. */
+  cutTurn(): AudioMessage {
+    this.#resampler = undefined;
+    this.#ring.take(this.#ring.length);
+    return this.#createMessage(new Int16Array(0), true);
   }
 
   /** Another worker continues in the middle of the turn: also emits the samples that do not fill a message. */

@@ -85,3 +85,12 @@ test('samples that do not fill a message are kept for the next source', () => {
   const [message] = framer.push(new Int16Array(180).fill(2), 24_000);
   assert.deepEqual([message?.pcm[299], message?.pcm[300]], [1, 2]);
 });
+
+test('a turn that is cut ends with an empty message, and nothing of it gets into the next turn', () => {
+  const framer = new MicFramer(SESSION_ID);
+  framer.push(new Int16Array(300).fill(1), 16_000);
+  const end = framer.cutTurn();
+  assert.deepEqual([end.pcm.length, end.endOfTurn, end.sequence], [0, true, 0]);
+  const [message] = framer.push(new Int16Array(480).fill(2), 24_000);
+  assert.ok(message?.pcm.every((sample) => sample === 2));
+});

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type AudioMessage,
+  EVENT_VERSION,
+  type EventBody,
+  type FrameMessage,
+  type MeshEvent,
+} from '@talkmesh/contracts';
+import type { AgentReport } from './agent-messages.js';
+import { AgentSpeech, STALL_MS } from './agent-speech.js';
+import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
+
+const SESSION_ID = '0'.repeat(20);
+const RATE = 24_000;
+
+/** An agent and a mesh around the core, on a virtual clock: what the core does, in order, as short texts. */
+function setUp({ takeOver = false } = {}) {
+  const state = { nowMs: 0, chunk: 0 };
+  const did: string[] = [];
+  const pcm: number[] = [];
+  const speech = new AgentSpeech({
+    ...{ sessionId: SESSION_ID, firstSequence: 0, takeOver, fps: 25, now: () => state.nowMs },
+    mic: (message: AudioMessage) => {
+      pcm.push(...message.pcm);
+      if (message.endOfTurn) did.push('end');
+    },
+    clear: () => did.push('clear'),
+    report: ({ method, payload }: AgentReport) => {
+      const { playback_position: seconds, interrupted } = JSON.parse(payload);
+      did.push(method === 'lk.playback_started' ? 'started' : `finished ${seconds}${interrupted ? ' cut' : ''}`);
+    },
+    warn: (_stream, what) => did.push(`warn ${what.split(';')[0]}`),
+  });
+  const event = (turn: number, body: EventBody): void =>
+    speech.event({
+      v: EVENT_VERSION,
+      id: 'test.1',
+      sessionId: SESSION_ID,
+      epoch: 0,
+      turn,
+      atMs: 0,
+      ...body,
+    } as MeshEvent);
+  const queued = (turn: number) => event(turn, { type: 'turn.queued', source: 'external' });
+  const flush = (fromChunk: number) => event(0, { type: 'flush', fromChunk, cause: 'interrupt' });
+  const finished = (turn: number, heardMs: number, interrupted = false) =>
+    event(turn, { type: 'turn.finished', interrupted, speechMs: heardMs, heardMs });
+  const audio = (stream: string, ms: number, step = 1001): void => {
+    const bytes = Buffer.from(new Int16Array((RATE * ms) / 1000).fill(7).buffer);
+    for (let at = 0; at < bytes.length; at += step)
+      speech.receive({ type: 'audio', stream, bytes: bytes.subarray(at, at + step) });
+  };
+  const open = (stream: string, rateHz = RATE, channels = 1) =>
+    speech.receive({ type: 'opened', stream, rateHz, channels });
+  const close = (stream: string, complete = true) => speech.receive({ type: 'closed', stream, complete });
+  /** Plays whole chunks. */
+  const play = (chunks: number, frame: Partial<FrameMessage> = {}, frames = FRAMES_PER_CHUNK): void => {
+    for (let i = 0; i < chunks; i += 1, state.chunk += 1)
+      for (let n = 0; n < frames; n += 1, state.nowMs += 40) speech.played(testFrame(state.chunk, n, frame));
+  };
+  const take = () => did.splice(0);
+  return { state, speech, pcm, event, queued, flush, finished, audio, open, close, play, take };
+}
+
+test('a segment is passed on sample for sample, and reported when its last sample was heard, before the end of its padded chunk', () => {
+  const { open, audio, close, queued, play, take, pcm } = setUp();
+  open('a');
+  audio('a', 1000);
+  close('a');
+  assert.equal(pcm.length, RATE);
+  queued(1);
+  play(1);
+  assert.deepEqual(take(), ['end']);
+  play(2, { turn: 1, speaking: true });
+  assert.deepEqual(take(), ['started']);
+  play(1, { turn: 1, speaking: true, endOfTurn: true }, 1);
+  assert.deepEqual(take(), ['finished 1']);
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), []);
+});
+
+test('another rate and two channels: the position is the time of the agent', () => {
+  const { speech, open, close, queued, play, take } = setUp();
+  open('a', 48_000, 2);
+  for (let i = 0; i < 50; i += 1)
+    speech.receive({
+      type: 'audio',
+      stream: 'a',
+      bytes: new Uint8Array(Int16Array.from({ length: 960 * 2 }, () => 9).buffer),
+    });
+  close('a');
+  queued(1);
+  play(2, { turn: 1, speaking: true });
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), ['end', 'started', 'finished 1']);
+});
+
+test('a cut is reported at the last sample before the flush, however late the flush is known', () => {
+  for (const flushAfterPlay of [false, true]) {
+    const { open, audio, speech, queued, play, flush, finished, take, state } = setUp();
+    open('a');
+    audio('a', 5000);
+    queued(1);
+    play(2, { turn: 1, speaking: true });
+    take();
+    speech.receive({ type: 'clear' });
+    assert.deepEqual(take(), ['clear', 'end']);
+    finished(1, 800, true);
+    if (!flushAfterPlay) flush(3);
+    play(1, { turn: 1, speaking: true }, FRAMES_PER_CHUNK - 1);
+    assert.deepEqual(take(), []);
+    state.chunk -= 1;
+    const last = testFrame(state.chunk, FRAMES_PER_CHUNK - 1, { turn: 1, speaking: true });
+    speech.played(last);
+    if (flushAfterPlay) flush(3);
+    assert.deepEqual(take(), ['finished 1.44 cut']);
+    audio('a', 1000);
+    assert.deepEqual(take(), [], 'what still comes of it is dropped');
+  }
+});
+
+test('a clear with nothing playing does nothing; one before the first sound is reported at 0', () => {
+  const { open, audio, speech, queued, play, flush, take } = setUp();
+  speech.receive({ type: 'clear' });
+  assert.deepEqual(take(), []);
+  play(1);
+  open('a');
+  audio('a', 1000);
+  speech.receive({ type: 'clear' });
+  queued(1);
+  flush(2);
+  assert.deepEqual(take(), ['clear', 'end']);
+  play(1);
+  assert.deepEqual(take(), ['finished 0 cut']);
+});
+
+test('the next segment waits for the one before, and a clear also drops those that wait', () => {
+  const { open, audio, close, speech, queued, play, flush, take, pcm } = setUp();
+  for (const stream of ['a', 'b', 'c']) {
+    open(stream);
+    audio(stream, 480);
+    close(stream);
+  }
+  assert.equal(pcm.length, 0.48 * RATE);
+  queued(1);
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), ['end', 'started', 'finished 0.48', 'end']);
+  assert.equal(pcm.length, 0.96 * RATE);
+  queued(2);
+  speech.receive({ type: 'clear' });
+  flush(1);
+  assert.deepEqual(take(), ['clear', 'end', 'finished 0 cut', 'finished 0 cut']);
+});
+
+test('an agent that stops in the middle is noticed once all was heard; more of the segment is another turn of it', () => {
+  const { open, audio, close, queued, finished, play, take, state } = setUp();
+  open('a');
+  audio('a', 480);
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  take();
+  while (state.nowMs < STALL_MS) play(1);
+  play(1, {}, 1);
+  assert.deepEqual(take(), ['end', 'warn the agent stopped in the middle of a segment']);
+  finished(1, 480);
+  audio('a', 480);
+  close('a');
+  queued(2);
+  play(1, { turn: 2, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), ['end', 'finished 0.96']);
+});
+
+test('a stream that breaks, or is followed by another one while open, is cut', () => {
+  const { open, audio, close, queued, play, flush, take } = setUp();
+  open('a');
+  audio('a', 4800);
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  open('b');
+  audio('b', 480);
+  flush(1);
+  assert.deepEqual(take(), ['started', 'clear', 'end', 'finished 0.48 cut']);
+  close('b', false);
+  queued(2);
+  flush(1);
+  assert.deepEqual(take(), ['clear', 'end', 'finished 0 cut']);
+});
+
+test('an interrupt that the agent did not ask for is reported, and so is a turn that the bridge refuses or loses', () => {
+  const { open, audio, queued, play, flush, finished, event, take } = setUp();
+  open('a');
+  audio('a', 4800);
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  take();
+  finished(1, 480, true);
+  flush(1);
+  assert.deepEqual(take(), ['end', 'finished 0.48 cut']);
+  open('b');
+  audio('b', 100);
+  event(0, { type: 'error', service: 'audio-llm-bridge', reason: 'SESSION_LIMIT', message: '8 turns wait' });
+  assert.deepEqual(take(), ['end', 'finished 0 cut']);
+  open('c');
+  audio('c', 4800);
+  queued(3);
+  event(3, { type: 'turn.truncated', speechMs: 960 });
+  play(2, { turn: 3, speaking: true });
+  finished(3, 960, true);
+  assert.deepEqual(take(), ['end', 'started', 'finished 0.96 cut']);
+});
+
+test('a worker that takes over ends the stream of the worker before, and reports its segment', () => {
+  const { speech, finished, take } = setUp({ takeOver: true });
+  assert.deepEqual(take(), ['end']);
+  speech.receive({ type: 'clear' });
+  finished(4, 1200, true);
+  finished(5, 100);
+  assert.deepEqual(take(), ['clear', 'finished 1.2 cut']);
+});

@@ -1,0 +1,295 @@
+import { type AudioMessage, type FrameMessage, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { ChannelMixer, FrameJoiner, MicFramer } from '@talkmesh/media';
+import type { AgentReport, FromAgent } from './agent-messages.js';
+
+export interface AgentSpeechOptions {
+  readonly sessionId: string;
+  /** Of the `mic` messages; above those of the worker before. */
+  readonly firstSequence: number;
+  /** Another worker had the session: a segment of it may still be spoken. */
+  readonly takeOver: boolean;
+  readonly fps: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly mic: (message: AudioMessage) => void;
+  /** Cuts what the bridge has of the speech. */
+  readonly clear: () => void;
+  readonly report: (report: AgentReport) => void;
+  /** Told when a segment cannot be spoken as the agent means it. */
+  readonly warn: (stream: string, what: string) => void;
+}
+
+/** An open stream without audio for this long, when all of it was heard, ends its turn; more audio begins another turn of the segment. */
+export const STALL_MS = 2500;
+/** A cut whose flush does not come is reported after this time. */
+const CUT_MS = 2000;
+/** Speech of segments that wait for the one before them; a segment beyond it is dropped. */
+const MAX_WAITING_SECONDS = 600;
+
+/** The speech of one segment in one turn of the mesh. */
+interface Part {
+  /** Undefined until the bridge has queued the turn. */
+  turn: number | undefined;
+  /** At 24 kHz: passed on, and heard. */
+  samples: number;
+  heard: number;
+  /** All of it was passed on. */
+  isEnded: boolean;
+  /** All that will be heard of it was heard. */
+  isOver: boolean;
+}
+
+interface Cut {
+  readonly atMs: number;
+  /** The first chunk without the speech that was cut; undefined until the flush. */
+  fromChunk: number | undefined;
+}
+
+/** One utterance of the agent: a byte stream, answered by one `lk.playback_finished`. */
+interface Segment {
+  readonly stream: string;
+  readonly rateHz: number;
+  readonly channels: number;
+  readonly joiner: FrameJoiner;
+  readonly mixer: ChannelMixer;
+  /** Mono, until the segments before are over. */
+  waiting: Int16Array[];
+  isOpen: boolean;
+  readonly parts: Part[];
+  isStarted: boolean;
+  /** The bridge was lost with some of the speech. */
+  isTruncated: boolean;
+  cut: Cut | undefined;
+}
+
+/**
+ * Speech of a LiveKit agent, segment by segment: what arrives becomes `mic` messages, what is played becomes reports to the agent. A
+ * segment is passed on when the one before it is over, so at most one is at the bridge. It has no I/O and takes its clock as a parameter.
+ */
+export class AgentSpeech {
+  readonly #options: AgentSpeechOptions;
+  readonly #framer: MicFramer;
+  readonly #frameSamples: number;
+  readonly #segments: Segment[] = [];
+  #audioAtMs = 0;
+  #last: Pick<FrameMessage, 'chunk' | 'frame' | 'framesInChunk'> | undefined;
+  /** A segment of the worker before, whose stream ended with it, may still be spoken. */
+  #hasInherited: boolean;
+
+  constructor(options: AgentSpeechOptions) {
+    this.#options = options;
+    this.#framer = new MicFramer(options.sessionId, options.firstSequence);
+    this.#frameSamples = SPEECH_RATE_HZ / options.fps;
+    this.#hasInherited = options.takeOver;
+    if (options.takeOver) options.mic(this.#framer.cutTurn());
+  }
+
+  receive(message: FromAgent): void {
+    if (message.type === 'clear') this.#clear();
+    else if (message.type === 'opened') this.#open(message);
+    else if (message.type !== 'unanswered') {
+      const segment = this.#segments.find(({ stream }) => stream === message.stream);
+      if (segment === undefined || segment.cut !== undefined) return;
+      if (message.type === 'audio') this.#append(segment, message.bytes);
+      else if (message.complete) this.#close(segment);
+      else this.#break(segment);
+    }
+    this.#advance();
+  }
+
+  /** An event of the session. */
+  event(event: MeshEvent): void {
+    const head = this.#segments[0];
+    const part = head?.parts.find(({ turn }) => turn === event.turn);
+    if (event.type === 'flush' && head?.cut !== undefined && event.cause !== 'speech')
+      head.cut.fromChunk ??= event.fromChunk;
+    else if (event.type === 'turn.queued' && event.source === 'external') this.#queued(event.turn);
+    else if (event.type === 'turn.truncated' && head !== undefined && part !== undefined) this.#truncated(head, part);
+    else if (event.type === 'turn.finished') this.#finished(head, part, event.interrupted, event.heardMs);
+    else if (event.type === 'turn.cancelled') this.#finished(head, part, true, 0);
+    else if (event.type === 'error' && event.reason === 'SESSION_LIMIT') this.#refused(head);
+    this.#advance();
+  }
+
+  /** A frame was played. */
+  played(frame: FrameMessage): void {
+    const { chunk, framesInChunk } = frame;
+    this.#last = { chunk, frame: frame.frame, framesInChunk };
+    const head = this.#segments[0];
+    const part = frame.turn === 0 ? undefined : head?.parts.find(({ turn }) => turn === frame.turn);
+    if (head !== undefined && part !== undefined) this.#hear(head, part, frame);
+    if (head !== undefined) this.#watchStall(head);
+    this.#advance();
+  }
+
+  #open({ stream, rateHz, channels }: Extract<FromAgent, { type: 'opened' }>): void {
+    // An agent closes a stream before it opens the next one; one that was restarted did not.
+    for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) this.#break(older);
+    this.#segments.push({
+      ...{ stream, rateHz, channels, joiner: new FrameJoiner(channels), mixer: new ChannelMixer() },
+      ...{ waiting: [], isOpen: true, parts: [], isStarted: false, isTruncated: false, cut: undefined },
+    });
+  }
+
+  #append(segment: Segment, bytes: Uint8Array): void {
+    const pcm = segment.mixer.pushInterleaved(segment.joiner.push(bytes), segment.channels);
+    if (pcm.length === 0 || segment.isTruncated) return;
+    if (segment === this.#segments[0]) this.#pass(segment, pcm);
+    else if (this.#waitingSeconds() < MAX_WAITING_SECONDS) segment.waiting.push(pcm);
+    else {
+      this.#options.warn(segment.stream, `more than ${MAX_WAITING_SECONDS} s of speech wait; the segment is dropped`);
+      this.#cut(segment, false);
+    }
+  }
+
+  #waitingSeconds(): number {
+    return this.#segments.reduce(
+      (sum, { waiting, rateHz }) => sum + waiting.reduce((samples, { length }) => samples + length, 0) / rateHz,
+      0,
+    );
+  }
+
+  #close(segment: Segment): void {
+    segment.isOpen = false;
+    if (segment === this.#segments[0]) this.#endPart(segment);
+  }
+
+  /** The agent is gone, or has forgotten the stream: the avatar stops. */
+  #break(segment: Segment): void {
+    segment.isOpen = false;
+    this.#cut(segment, true);
+  }
+
+  #clear(): void {
+    if (this.#segments.length === 0 && this.#hasInherited) this.#options.clear();
+    for (const segment of this.#segments) if (segment.cut === undefined) this.#cut(segment, true);
+  }
+
+  /** @param tellsBridge false: the bridge has cut the turn already */
+  #cut(segment: Segment, tellsBridge: boolean): void {
+    segment.cut = { atMs: this.#options.now(), fromChunk: undefined };
+    segment.waiting = [];
+    if (segment !== this.#segments[0]) return;
+    const isAtBridge = segment.parts.some(({ isOver }) => !isOver);
+    if (tellsBridge && isAtBridge) this.#options.clear();
+    this.#options.mic(this.#framer.cutTurn());
+  }
+
+  #pass(segment: Segment, pcm: Int16Array): void {
+    this.#audioAtMs = this.#options.now();
+    this.#send(segment, this.#framer.push(pcm, segment.rateHz));
+  }
+
+  #send(segment: Segment, messages: readonly AudioMessage[]): void {
+    for (const message of messages) {
+      if (message.pcm.length > 0) currentPart(segment).samples += message.pcm.length;
+      this.#options.mic(message);
+    }
+  }
+
+  #endPart(segment: Segment): void {
+    this.#send(segment, this.#framer.endTurn());
+    const part = segment.parts.at(-1);
+    if (part !== undefined) part.isEnded = true;
+  }
+
+  #queued(turn: number): void {
+    const part = this.#segments[0]?.parts.find((other) => other.turn === undefined);
+    if (part !== undefined) part.turn = turn;
+  }
+
+  #hear(segment: Segment, part: Part, frame: FrameMessage): void {
+    if (frame.speaking) part.heard = Math.min(part.samples, part.heard + this.#frameSamples);
+    if (!segment.isStarted) {
+      segment.isStarted = true;
+      this.#options.report({
+        method: 'lk.playback_started',
+        payload: JSON.stringify({ created_at: Date.now() / 1000 }),
+      });
+    }
+    const isLastFrame = frame.frame === frame.framesInChunk - 1;
+    if (!frame.endOfTurn || !part.isEnded || (part.heard < part.samples && !isLastFrame)) return;
+    part.heard = part.samples;
+    part.isOver = true;
+  }
+
+  /** A killed agent leaves its stream open, and the server notices it only after about 20 s. */
+  #watchStall(segment: Segment): void {
+    const part = segment.parts.at(-1);
+    const isRunning = segment.isOpen && segment.cut === undefined && part !== undefined && !part.isEnded;
+    if (!isRunning || part.heard < part.samples || this.#options.now() - this.#audioAtMs < STALL_MS) return;
+    this.#endPart(segment);
+    this.#options.warn(
+      segment.stream,
+      'the agent stopped in the middle of a segment; the avatar is idle until more of it comes',
+    );
+  }
+
+  #truncated(segment: Segment, part: Part): void {
+    segment.isTruncated = true;
+    segment.isOpen = false;
+    part.isEnded = true;
+    this.#options.mic(this.#framer.cutTurn());
+  }
+
+  #finished(segment: Segment | undefined, part: Part | undefined, interrupted: boolean, heardMs: number): void {
+    if (segment === undefined || part === undefined) {
+      if (this.#hasInherited && segment === undefined) this.#reportFinished(heardMs / 1000, interrupted);
+      this.#hasInherited &&= segment !== undefined;
+      return;
+    }
+    if (interrupted && !segment.isTruncated) {
+      // Not the agent but a client interrupted the avatar. Its last chunk is still being played.
+      if (segment.cut === undefined && !part.isOver) this.#cut(segment, false);
+      return;
+    }
+    if (!part.isOver) part.heard = Math.min(part.samples, Math.round((heardMs * SPEECH_RATE_HZ) / 1000));
+    part.isOver = true;
+  }
+
+  /** Too many turns wait at the bridge: it dropped this one. */
+  #refused(segment: Segment | undefined): void {
+    const part = segment?.parts.at(-1);
+    if (segment === undefined || part === undefined || part.turn !== undefined) return;
+    part.isOver = true;
+    if (segment.cut === undefined) this.#cut(segment, false);
+  }
+
+  /** Reports the segments that are over, and passes on the next one. */
+  #advance(): void {
+    for (let head = this.#segments[0]; head !== undefined && this.#isOver(head); head = this.#segments[0]) {
+      const heard = head.parts.reduce((sum, part) => sum + part.heard, 0);
+      this.#segments.shift();
+      this.#reportFinished(heard / SPEECH_RATE_HZ, head.cut !== undefined || head.isTruncated);
+      const next = this.#segments[0];
+      if (next === undefined) return;
+      for (const pcm of next.waiting.splice(0)) this.#pass(next, pcm);
+      if (!next.isOpen && next.cut === undefined) this.#endPart(next);
+    }
+  }
+
+  #isOver({ parts, isOpen, cut }: Segment): boolean {
+    if (parts.every(({ isOver }) => isOver)) return cut !== undefined || !isOpen;
+    if (cut === undefined) return false;
+    if (this.#options.now() - cut.atMs >= CUT_MS) return true;
+    const { fromChunk } = cut;
+    if (fromChunk === undefined) return false;
+    if (this.#last === undefined) return fromChunk === 0;
+    const { chunk, frame, framesInChunk } = this.#last;
+    return chunk >= fromChunk || (chunk === fromChunk - 1 && frame === framesInChunk - 1);
+  }
+
+  #reportFinished(seconds: number, interrupted: boolean): void {
+    const payload = { playback_position: seconds, interrupted, synchronized_transcript: null };
+    this.#options.report({ method: 'lk.playback_finished', payload: JSON.stringify(payload) });
+  }
+}
+
+/** The part that speech is added to. */
+function currentPart(segment: Segment): Part {
+  const last = segment.parts.at(-1);
+  if (last !== undefined && !last.isEnded) return last;
+  const part: Part = { turn: undefined, samples: 0, heard: 0, isEnded: false, isOver: false };
+  segment.parts.push(part);
+  return part;
+}
