@@ -169,8 +169,8 @@ export class Conversation {
       this.#follow(this.#userSpeech.check(this.#turn, nowMs));
       return;
     }
-    const { steps, isLost } = this.#talk.check(nowMs);
-    if (isLost) this.#emitEvent(0, { type: 'speech.stopped', durationMs: 0 });
+    const { steps, committedMs: durationMs } = this.#talk.check(nowMs);
+    if (durationMs !== undefined) this.#emitEvent(0, { type: 'speech.stopped', durationMs });
     this.#follow(steps);
   }
 

@@ -68,7 +68,7 @@ interface Entry {
   readonly durations: Durations;
   readonly ladder: DegradeLadder;
   chunksUnderWay: number;
-  playing: { readonly chunk: number; readonly sinceUs: number };
+  playing: { readonly chunk: number; readonly sinceUs: number } | undefined;
   /** When the next chunk became ready. */
   readySinceMs: number | undefined;
   servedAtMs: number;
@@ -123,7 +123,7 @@ export class ScoreScheduler {
       durations,
       ladder: new DegradeLadder({ steps, ...LADDER_DEFAULTS }),
       chunksUnderWay: 0,
-      playing: { chunk: 0, sinceUs: clock.traceUs() },
+      playing: undefined,
       readySinceMs: undefined,
       servedAtMs: clock.nowMs(),
     });
@@ -179,17 +179,19 @@ export class ScoreScheduler {
     const entry = this.#entries.get(message.sessionId);
     if (entry === undefined) return;
     entry.planner.onPlayhead(message);
-    if (message.chunk !== entry.playing.chunk) this.#played(entry, message.chunk);
+    if (message.chunk !== entry.playing?.chunk) this.#played(entry, message.chunk);
     this.#wake();
   }
 
   /** Traces what the egress plays. */
   #played(entry: Entry, chunk: number): void {
-    const { chunk: before, sinceUs } = entry.playing;
+    const before = entry.playing;
     const atUs = this.#options.clock.traceUs();
     entry.playing = { chunk, sinceUs: atUs };
+    if (before === undefined) return;
     const { sessionId } = entry.planner.options;
-    this.#options.timeline.span('playhead', `play ${before}`, sinceUs, atUs, { sessionId, chunk: before });
+    const details = { sessionId, chunk: before.chunk };
+    this.#options.timeline.span('playhead', `play ${before.chunk}`, before.sinceUs, atUs, details);
   }
 
   stats(): SessionFigures[] {
