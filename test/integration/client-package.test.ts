@@ -7,14 +7,14 @@ import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { installClient, type PackedClient, packClient } from '../support/client-package.js';
+import { installPackage, type PackedPackage, packPackage } from '../support/packed-package.js';
 
 const execute = promisify(execFile);
 const folder = mkdtempSync(join(tmpdir(), 'talkmesh-client-'));
-let packed: PackedClient;
+let packed: PackedPackage;
 before(async () => {
-  packed = await packClient(folder);
-  await installClient(folder, packed, ['react', '@types/react', 'csstype', '@types/node', 'undici-types']);
+  packed = await packPackage('client', folder);
+  await installPackage(folder, packed, ['react', '@types/react', 'csstype', '@types/node', 'undici-types']);
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,18 +1,15 @@
 /** A LiveKit agent speaks through the avatar of a whole mesh: LiveKit's own server and agent library, and a viewer that listens. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '@talkmesh/service-kit/testing';
-import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import type { Mesh } from '../../deploy/local/src/mesh.js';
+import { AgentMesh } from '../support/agent-mesh.js';
 import { CallTap } from '../support/call-tap.js';
 import { momentOf, requireLivekitAgents, TestAgent } from '../support/livekit-agents.js';
-import { LivekitServer } from '../support/livekit-server.js';
+import type { LivekitServer } from '../support/livekit-server.js';
 import { rest } from '../support/record-call.js';
 import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
-import { ROOMY } from '../support/roomy.js';
 
 const PATIENCE_MS = 90_000;
 const BLOCK_MS = 10;
@@ -21,30 +18,18 @@ const HEARD_TOLERANCE_MS = 60;
 /** Blocks at the end of the speech of which the pitch is measured, without the one in which it ends. */
 const MEASURED_BLOCKS = 5;
 
+let agentMesh: AgentMesh;
 let server: LivekitServer;
 let mesh: Mesh;
-let folder: string;
 let rooms = 0;
 before(async () => {
   await requireLivekitAgents((line) => process.stderr.write(`${line}\n`));
-  server = await LivekitServer.start();
-  folder = await mkdtemp(join(tmpdir(), 'talkmesh-agent-'));
-  const secretFile = join(folder, 'secret');
-  await writeFile(secretFile, server.apiSecret, { mode: 0o600 });
-  const urls = { TALKMESH_LIVEKIT_URLS: server.url };
-  const key = { TALKMESH_LIVEKIT_API_KEY: server.apiKey, TALKMESH_LIVEKIT_API_SECRET_FILE: secretFile };
-  const env = {
-    ...ROOMY,
-    gateway: { ...urls, ...key },
-    'webrtc-egress': { ...urls, TALKMESH_LIVEKIT_AGENT_GONE_MS: '20000' },
-  };
-  mesh = await startMesh({ quiet: true, env });
+  agentMesh = await AgentMesh.start({ TALKMESH_LIVEKIT_AGENT_GONE_MS: '20000' });
+  ({ server, mesh } = agentMesh);
 });
 after(async () => {
-  await mesh?.stop();
-  await server?.[Symbol.asyncDispose]();
+  await agentMesh?.[Symbol.asyncDispose]();
   await endRoomLibrary();
-  if (folder !== undefined) await rm(folder, { recursive: true });
 });
 
 interface Created {

@@ -319,6 +319,7 @@ export class VirtualCall {
         this.#peer = listener;
         return 'answer';
       },
+      ice: async () => '',
       post: (_peerId, message) => {
         this.#send('player', () => {
           if (message.type === 'frame') return this.#playout.push(message.frame);

@@ -37,7 +37,7 @@ function exportAdmissionGauges(metrics: Metrics, admission: AdmissionFigures): v
 
 const CHUNK_SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.36, 0.48, 0.72, 0.96];
 
-/** Metrics of a worker of chunks. */
+/** Metrics of a chunk worker. */
 export interface ChunkMetrics {
   readonly seconds: Histogram;
   readonly chunks: Counter;

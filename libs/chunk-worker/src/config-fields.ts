@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Settings of a worker of chunks; spread into its config shape. */
+/** Settings of a chunk worker; spread into its config shape. */
 export const scheduleConfigShape = {
   /** Bytes of model state that all sessions of this worker may hold together. */
   stateBytesMax: z.coerce.number().int().min(1).default(1_073_741_824),

@@ -2,7 +2,7 @@ import { MeshError } from '@talkmesh/contracts';
 import type { Bus, Counter, Metrics } from '@talkmesh/service-kit';
 import type { Demand, Place, RealTimeAdmission } from './schedule/admission.js';
 
-/** Sessions of a worker that were opened: the inlet of each, and its place in the worker. */
+/** A worker's open sessions: each one's inlet (subscriptions) and place (admission). */
 export class SessionTable<Inlet extends { close(): void }> {
   readonly #admission: RealTimeAdmission;
   readonly #places = new Map<string, Place>();

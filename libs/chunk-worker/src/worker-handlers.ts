@@ -17,7 +17,7 @@ export interface WorkerHandlersParts {
   open(request: OpenRequest, signal: AbortSignal): Promise<void>;
 }
 
-/** gRPC handlers of a worker of chunks; only `open` differs between services. */
+/** gRPC handlers of a chunk worker; only `open` differs between services. */
 export const workerHandlers = ({ capacity, model, sessions, open }: WorkerHandlersParts): WorkerHandlers => ({
   capacity,
   model,

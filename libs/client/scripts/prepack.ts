@@ -1,16 +1,14 @@
-/** Compiles the package for publication: ES modules with source maps and type declarations. `npm pack` and `npm publish` run it. */
+/** Compiles the package of the working folder for publication: ES modules with source maps and type declarations. `npm pack` and `npm publish` run it. */
 import { rmSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
-const FOLDER = fileURLToPath(new URL('../', import.meta.url));
+const FOLDER = `${process.cwd()}/`;
 
 const config = ts.getParsedCommandLineOfConfigFile(`${FOLDER}tsconfig.json`, undefined, {
   ...ts.sys,
   onUnRecoverableConfigFileDiagnostic: (diagnostic) => fail([diagnostic]),
 });
-if (config === undefined) throw new Error(`tsconfig.json of ${dirname(FOLDER)} cannot be read`);
+if (config === undefined) throw new Error(`tsconfig.json of ${FOLDER} cannot be read`);
 rmSync(`${FOLDER}dist`, { recursive: true, force: true });
 const program = ts.createProgram(config.fileNames, config.options);
 fail([...config.errors, ...ts.getPreEmitDiagnostics(program), ...program.emit().diagnostics]);

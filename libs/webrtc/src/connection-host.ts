@@ -35,21 +35,22 @@ export interface ConnectionHostOptions {
 
 /**
  * Holds connections in one supervised child process: WebRTC is native code that may crash, and a crash must cost a reconnect, never a
- * session. `Open` is the request that opens a connection and `Reply` its answer; `In` are messages to a connection, `Out` messages from it.
+ * session. `Open` is the request that opens a connection, `Change` one that changes it, and `Reply` the answer to both; `In` are messages
+ * to a connection, `Out` messages from it.
  */
-export class ConnectionHost<Open, Reply, State extends string, In, Out> implements AsyncDisposable {
+export class ConnectionHost<Open, Reply, State extends string, In, Out, Change = never> implements AsyncDisposable {
   readonly #options: ConnectionHostOptions;
-  readonly #child: SupervisedChild<ToConnectionChild<Open, In>, Reply, FromConnectionChild<State, Out>>;
+  readonly #child: SupervisedChild<ToConnectionChild<Open, In, Change>, Reply, FromConnectionChild<State, Out>>;
   readonly #listeners = new Map<string, ConnectionListener<State, Out>>();
   readonly #watchdog: NodeJS.Timeout;
   #isUp = false;
   #onStarted: () => void = () => {};
 
   /** Resolves when the child has started. @throws MeshError TOOL_MISSING: it does not start */
-  static async start<Open, Reply, State extends string, In, Out>(
+  static async start<Open, Reply, State extends string, In, Out, Change = never>(
     options: ConnectionHostOptions,
-  ): Promise<ConnectionHost<Open, Reply, State, In, Out>> {
-    const host = new ConnectionHost<Open, Reply, State, In, Out>(options);
+  ): Promise<ConnectionHost<Open, Reply, State, In, Out, Change>> {
+    const host = new ConnectionHost<Open, Reply, State, In, Out, Change>(options);
     const up = new Promise<boolean>((resolve) => {
       host.#onStarted = () => resolve(true);
       setTimeout(() => resolve(false), options.startMs ?? START_MS).unref();
@@ -102,6 +103,12 @@ export class ConnectionHost<Open, Reply, State extends string, In, Out> implemen
       if (error.reason === 'DEADLINE_EXCEEDED' && known) this.#child.send({ op: 'close', id });
       throw error;
     }
+  }
+
+  /** Changes a connection. @throws MeshError NOT_FOUND: it is closed; of the child; DEADLINE_EXCEEDED; PEER_LOST */
+  async change(id: string, change: Change, options: { readonly deadlineMs: number }): Promise<Reply> {
+    if (!this.#listeners.has(id)) throw new MeshError('NOT_FOUND', 'this connection is closed; send a new offer');
+    return this.#child.request({ op: 'change', id, change }, options);
   }
 
   /** Sends a message to a connection. Returns false when the child is down or its queue is full. */

@@ -1,4 +1,5 @@
 export * from './config.js';
+export * from './ice-fragment.js';
 export * from './ice-servers.js';
 export * from './livekit/config.js';
 export * from './livekit/room-host.js';

@@ -7,6 +7,7 @@ import { createLogger, createMetrics } from '@talkmesh/service-kit';
 import { until as eventually } from '@talkmesh/service-kit/testing';
 import { z } from 'zod';
 import { rtcConfigShape } from './config.js';
+import { fragmentOf, iceTag, parseIceFragment, restartedOffer } from './ice-fragment.js';
 import { PeerHost, type PeerHostOptions, type PeerListener } from './peer-host.js';
 import { TestPeer } from './testing/index.js';
 
@@ -74,6 +75,45 @@ test('an offer is answered with the given port and address, messages pass in bot
     ['message hello', 'message ping'],
   );
   await peer.until((seen) => seen.state !== 'connected');
+});
+
+const withoutCandidates = (sdp: string): string => sdp.replace(/^a=(candidate|end-of-candidates).*\r\n/gm, '');
+
+test('a peer connects by candidates that come after its offer, and only for the ICE session that they name', async () => {
+  await using host = await startHost({ rtcRemoteNetworks: 'loopback' });
+  await using peer = new TestPeer();
+  const { received, listener, until } = listen();
+  const offer = await peer.offer({ receive: ['audio'] });
+  const answer = await host.open('a', withoutCandidates(offer), { greeting: '' }, listener);
+  // The peer learns no address of the host, so it cannot begin: the host must use what is trickled.
+  await peer.accept(withoutCandidates(answer));
+  await assert.rejects(host.ice('a', '"other"', fragmentOf(offer)), refused('ICE_SESSION_CHANGED'));
+  await assert.rejects(host.ice('a', '*', 'a=candidate:nonsense'), refused('SDP_INVALID'));
+  await assert.rejects(host.ice('b', '*', fragmentOf(offer)), refused('NOT_FOUND'));
+  assert.ok(!received.includes('connected'));
+  assert.equal(await host.ice('a', iceTag(answer) ?? '', fragmentOf(offer)), '');
+  await until('connected');
+});
+
+test('an ICE restart has new credentials and a new tag, and the connection goes on', async () => {
+  await using host = await startHost({ rtcRemoteNetworks: 'loopback' });
+  await using peer = new TestPeer();
+  const { received, listener, until } = listen();
+  const answer = await host.open('a', await peer.offer({ receive: ['audio'] }), { greeting: '' }, listener);
+  await peer.accept(answer);
+  await until('connected');
+  const oldTag = iceTag(answer) ?? '';
+  const changed = await host.ice('a', '*', fragmentOf(await peer.restart()));
+  assert.notEqual(iceTag(changed), oldTag);
+  const { credentials, candidates } = parseIceFragment(changed);
+  assert.ok(credentials !== undefined && candidates.length > 0, changed);
+  await peer.accept(restartedOffer(answer, { credentials, candidates }));
+  await assert.rejects(host.ice('a', oldTag, 'a=end-of-candidates'), refused('ICE_SESSION_CHANGED'));
+  assert.equal(await host.ice('a', iceTag(changed) ?? '', 'a=end-of-candidates'), '');
+  await peer.until(({ state }) => state === 'connected');
+  assert.equal(host.post('a', 'after the restart'), true);
+  await until('message after the restart');
+  assert.ok(!received.includes('failed') && !received.includes('closed'), received.join(', '));
 });
 
 test('an offer is refused at once when no port is free, and the next one after a close is answered', async () => {

@@ -1,8 +1,9 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { RtcConfig } from './config.js';
 import { ConnectionHost, type ConnectionHostOptions, type ConnectionListener } from './connection-host.js';
+import { parseIceFragment } from './ice-fragment.js';
 import { IceServers } from './ice-servers.js';
-import type { PeerReply, PeerRequest, PeerSettings, PeerState } from './protocol.js';
+import type { IceChange, PeerReply, PeerRequest, PeerSettings, PeerState } from './protocol.js';
 import { RemoteCandidates } from './remote-candidates.js';
 
 /** Receives what happens to one peer connection. */
@@ -21,13 +22,13 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   readonly #options: PeerHostOptions;
   readonly #ice: IceServers;
   readonly #remote: RemoteCandidates;
-  readonly #host: ConnectionHost<PeerRequest<Setup>, PeerReply, PeerState, In, Out>;
+  readonly #host: ConnectionHost<PeerRequest<Setup>, PeerReply, PeerState, In, Out, IceChange>;
 
   /** Resolves when the child has started. @throws MeshError CONFIG_INVALID: the TURN password cannot be read; TOOL_MISSING: it does not start */
   static async start<Setup, In, Out>(options: PeerHostOptions): Promise<PeerHost<Setup, In, Out>> {
     const ice = IceServers.load(options.config);
     const gauge = options.metrics.gauge('talkmesh_peers', 'Peer connections held by the WebRTC child process');
-    const host = await ConnectionHost.start<PeerRequest<Setup>, PeerReply, PeerState, In, Out>({
+    const host = await ConnectionHost.start<PeerRequest<Setup>, PeerReply, PeerState, In, Out, IceChange>({
       ...options,
       needs: '@roamhq/wrtc',
       gauge,
@@ -38,7 +39,7 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   private constructor(
     options: PeerHostOptions,
     ice: IceServers,
-    host: ConnectionHost<PeerRequest<Setup>, PeerReply, PeerState, In, Out>,
+    host: ConnectionHost<PeerRequest<Setup>, PeerReply, PeerState, In, Out, IceChange>,
   ) {
     this.#options = options;
     this.#ice = ice;
@@ -58,12 +59,34 @@ export class PeerHost<Setup, In, Out> implements AsyncDisposable {
   async open(peerId: string, sdp: string, setup: Setup, listener: PeerListener<Out>): Promise<string> {
     const { rtcAnswerMs } = this.#options.config;
     const request = { sdp: this.#remote.filter(sdp), settings: this.#settingsFor(peerId), setup };
+    return this.#answered(this.#host.open(peerId, request, listener, { deadlineMs: rtcAnswerMs }));
+  }
+
+  /**
+   * Trickle ICE and ICE restart (RFC 9725, 4.3).
+   * @param ifMatch If-Match header
+   * @param text application/trickle-ice-sdpfrag
+   * @returns the server's part of a restart; empty when candidates were added
+   * @throws MeshError NOT_FOUND (the peer is closed), ICE_SESSION_CHANGED, and as `open`
+   */
+  async ice(peerId: string, ifMatch: string, text: string): Promise<string> {
+    const { credentials, candidates } = parseIceFragment(text);
+    const fragment = {
+      credentials,
+      candidates: candidates.filter(({ candidate }) => this.#remote.mayProbe(candidate)),
+    };
+    const { rtcAnswerMs } = this.#options.config;
+    return this.#answered(this.#host.change(peerId, { ifMatch, fragment }, { deadlineMs: rtcAnswerMs }));
+  }
+
+  async #answered(reply: Promise<PeerReply>): Promise<string> {
     try {
-      return (await this.#host.open(peerId, request, listener, { deadlineMs: rtcAnswerMs })).sdp;
+      return (await reply).sdp;
     } catch (thrown) {
       const error = MeshError.from(thrown);
       if (error.reason === 'INTERNAL') throw this.#refused(error);
       if (error.reason !== 'DEADLINE_EXCEEDED') throw error;
+      const { rtcAnswerMs } = this.#options.config;
       throw new MeshError('SDP_TIMEOUT', `no answer within ${rtcAnswerMs} ms; send the offer again`, { cause: thrown });
     }
   }

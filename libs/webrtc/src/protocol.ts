@@ -1,3 +1,4 @@
+import type { IceFragment } from './ice-fragment.js';
 import type { IceServer } from './ice-servers.js';
 
 /** The states of RTCPeerConnection; `new` is reported as `connecting`. */
@@ -12,9 +13,10 @@ export interface PeerSettings {
   readonly relayOnly: boolean;
 }
 
-/** Service to child; the child answers `open`, `close` and `ping`. The kind of connection defines `request`, the service `body`. */
-export type ToConnectionChild<Open, In> =
+/** Service to child; the child answers all but `message`. The kind of connection defines `request` and `change`, the service `body`. */
+export type ToConnectionChild<Open, In, Change = never> =
   | { readonly op: 'open'; readonly id: string; readonly request: Open }
+  | { readonly op: 'change'; readonly id: string; readonly change: Change }
   | { readonly op: 'close'; readonly id: string }
   | { readonly op: 'ping' }
   | { readonly op: 'message'; readonly id: string; readonly body: In };
@@ -31,10 +33,17 @@ export interface PeerRequest<Setup> {
   readonly setup: Setup;
 }
 
-/** The SDP answer in reply to `open`; empty in every other reply. */
+/** Adds the caller's candidates, or restarts ICE when it has new credentials. */
+export interface IceChange {
+  /** If-Match header: the tag of the ICE session that the caller means, or `*`. */
+  readonly ifMatch: string;
+  readonly fragment: IceFragment;
+}
+
+/** The SDP answer in reply to `open`, the ICE fragment in reply to a restart; empty in every other reply. */
 export interface PeerReply {
   readonly sdp: string;
 }
 
-export type ToPeerChild<Setup, In> = ToConnectionChild<PeerRequest<Setup>, In>;
+export type ToPeerChild<Setup, In> = ToConnectionChild<PeerRequest<Setup>, In, IceChange>;
 export type FromPeerChild<Out> = FromConnectionChild<PeerState, Out>;

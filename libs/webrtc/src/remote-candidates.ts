@@ -18,15 +18,16 @@ export class RemoteCandidates {
   }
 
   /**
-   * A description or a trickled fragment without the candidates that would make this host probe its own network: TCP, names (which
+   * A description without the candidates that would make this host probe its own network: TCP, names (which
    * would be looked up), and addresses that are not allowed. A caller at such an address is still reached once it has sent a packet,
    * because ICE answers to where that came from (peer-reflexive candidates, RFC 8445, 7.3.1.3).
    */
   filter(sdp: string): string {
-    return sdp.replace(/^a=candidate:.*(?:\r?\n|$)/gim, (line) => (this.#mayProbe(line) ? line : ''));
+    return sdp.replace(/^a=candidate:.*(?:\r?\n|$)/gim, (line) => (this.mayProbe(line) ? line : ''));
   }
 
-  #mayProbe(line: string): boolean {
+  /** @param line `candidate:…`, as in a line of a description */
+  mayProbe(line: string): boolean {
     const [, , transport = '', , address = ''] = line.trim().split(/ +/);
     if (transport.toLowerCase() !== 'udp' || isIP(address) === 0 || never.has(address)) return false;
     return !inside.has(address) || this.#allowed.has(address);

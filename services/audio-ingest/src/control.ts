@@ -7,6 +7,7 @@ import { type StreamLimits, type StreamMessage, streamAudio } from './stream-aud
 
 type Signalling = (typeof v1.SignallingService)['service'];
 type OfferRequest = ReturnType<Signalling['Offer']['requestDeserialize']>;
+type ChangeIceRequest = ReturnType<Signalling['ChangeIce']['requestDeserialize']>;
 type HangupRequest = ReturnType<Signalling['Hangup']['requestDeserialize']>;
 type StreamResponse = { samples: number; seconds: number };
 type StreamCall = ServerReadableStream<StreamMessage, StreamResponse>;
@@ -29,6 +30,9 @@ export function controlServices({ sessions, limits }: ControlOptions): GrpcServi
     return found;
   };
   const offer = async ({ sessionId, sdp }: OfferRequest) => held(sessionId).microphone.offer(sdp);
+  const changeIce = async ({ sessionId, resourceId, ifMatch, fragment }: ChangeIceRequest) => ({
+    fragment: await held(sessionId).microphone.ice(resourceId, ifMatch, fragment),
+  });
   const hangup = async ({ sessionId, resourceId }: HangupRequest) => {
     await sessions.get(sessionId)?.microphone.hangup(resourceId);
     return {};
@@ -43,7 +47,10 @@ export function controlServices({ sessions, limits }: ControlOptions): GrpcServi
     );
   };
   return [
-    { definition: v1.SignallingService.service, implementation: { Offer: unary(offer), Hangup: unary(hangup) } },
+    {
+      definition: v1.SignallingService.service,
+      implementation: { Offer: unary(offer), ChangeIce: unary(changeIce), Hangup: unary(hangup) },
+    },
     { definition: v1.AudioIngest.service, implementation: { StreamAudio: stream } },
   ];
 }

@@ -4,7 +4,7 @@ import { type PeerHost, type PeerState, parseOffer } from '@talkmesh/webrtc';
 import type { FromMic, MicSetup, ToMic } from './mic-messages.js';
 import type { AudioSource, IngestSession } from './session.js';
 
-export type MicHost = Pick<PeerHost<MicSetup, ToMic, FromMic>, 'open' | 'close'>;
+export type MicHost = Pick<PeerHost<MicSetup, ToMic, FromMic>, 'open' | 'ice' | 'close'>;
 
 interface MicPeer {
   readonly peerId: string;
@@ -28,6 +28,13 @@ export class Microphone {
     const answered = this.#offers.then(() => this.#answer(sdp));
     this.#offers = answered.catch(() => undefined);
     return answered;
+  }
+
+  /** Trickle ICE and ICE restart, as `PeerHost.ice`. @throws MeshError NOT_FOUND: the microphone was replaced or is closed */
+  async ice(resourceId: string, ifMatch: string, fragment: string): Promise<string> {
+    if (this.#peer?.peerId !== resourceId)
+      throw new MeshError('NOT_FOUND', 'this connection is closed; send a new offer');
+    return this.#host.ice(resourceId, ifMatch, fragment);
   }
 
   async hangup(resourceId: string): Promise<void> {

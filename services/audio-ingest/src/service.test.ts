@@ -5,6 +5,7 @@ import { MeshError, newSessionId } from '@talkmesh/contracts';
 import { parseWav, toPcm16 } from '@talkmesh/media';
 import { goertzel, sine } from '@talkmesh/media/testing';
 import { until } from '@talkmesh/service-kit/testing';
+import { fragmentOf, iceTag } from '@talkmesh/webrtc';
 import { TestPeer } from '@talkmesh/webrtc/testing';
 import { IngestBench, type Listener } from './testing/bench.js';
 
@@ -110,6 +111,25 @@ test('a malformed offer is rejected and the service keeps working', async () => 
   await using peer = new TestPeer();
   await speakInto(peer, listener.sessionId);
   await until('audio', () => listener.mic.length > 10);
+  await close(listener);
+});
+
+test('a microphone connects by candidates that it sends after its offer', async () => {
+  const listener = await bench.open(false);
+  const { sessionId } = listener;
+  await using peer = new TestPeer();
+  await peer.tone(500, 12_000);
+  const withoutCandidates = (sdp: string): string => sdp.replace(/^a=(candidate|end-of-candidates).*\r\n/gm, '');
+  const sdp = await peer.offer({ sendAudio: true });
+  const answer = await offer(sessionId, withoutCandidates(sdp));
+  await peer.accept(withoutCandidates(answer.sdp));
+  const change = (resourceId: string) =>
+    bench.call(bench.signalling, 'ChangeIce', {
+      ...{ sessionId, resourceId, ifMatch: iceTag(answer.sdp), fragment: fragmentOf(sdp) },
+    });
+  await assert.rejects(change('another'), refused('NOT_FOUND'));
+  await change(answer.resourceId);
+  await until('sound', () => listener.mic.length > 10);
   await close(listener);
 });
 

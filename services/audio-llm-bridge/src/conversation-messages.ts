@@ -10,6 +10,7 @@ export type ConversationInput =
   | { readonly kind: 'mic'; readonly pcm: Int16Array; readonly endOfTurn: boolean }
   | { readonly kind: 'event'; readonly event: MeshEvent }
   | { readonly kind: 'playhead'; readonly playhead: PlayheadMessage }
+  /** From the provider. */
   | { readonly kind: 'output'; readonly output: ProviderOutput }
   /** The time of `decidesAtMs` has come. */
   | { readonly kind: 'time' };
@@ -30,5 +31,6 @@ export interface SpeechPiece {
 export type ConversationOutput =
   | SpeechPiece
   | { readonly kind: 'event'; readonly epoch: number; readonly turn: number; readonly body: EventBody }
+  /** For the provider. */
   | { readonly kind: 'input'; readonly input: ProviderInput }
   | { readonly kind: 'cancel'; readonly source: TurnSource; readonly cut: Cut };

@@ -16,7 +16,7 @@ export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided'
   readonly maxTurnMs: number;
 }
 
-/** Turns that may be queued; one more is refused. */
+/** Most turns spoken or queued; more are refused. */
 export const MAX_RUNNING_TURNS = 8;
 
 /**
@@ -99,7 +99,7 @@ export class Conversation {
     return this.#take();
   }
 
-  /** Begins the turn of a typed line; its speech arrives as `output` inputs. `turn` is undefined when too many turns wait. */
+  /** Begins the turn of a typed line; its speech comes through `handle`. `turn` is undefined when too many turns wait. */
   beginText(response: string): { turn: number | undefined; outputs: ConversationOutput[] } {
     const turn = this.#begin('text', response);
     return { turn: turn?.number, outputs: this.#take() };
@@ -122,7 +122,7 @@ export class Conversation {
     return this.#take();
   }
 
-  /** Requests a pause (turns keep the rest of their speech) or its end. The score service ignores a repeated request. */
+  /** Requests a pause (turns keep the rest of their speech) or its end. score-model ignores a repeated request. */
   pause(paused: boolean): ConversationOutput[] {
     this.#emitEvents(this.#silence.pause(paused));
     return this.#take();
@@ -139,7 +139,7 @@ export class Conversation {
     if (!this.#isPushToTalk)
       throw new MeshError(
         'ARGUMENT_INVALID',
-        'this session hears when the user speaks; create it with input "push-to-talk"',
+        'this session detects speech itself; create one with input "push-to-talk"',
       );
     const done = this.#onInputCommand(command, nowMs);
     return { done, outputs: this.#take() };
@@ -169,8 +169,8 @@ export class Conversation {
       this.#follow(this.#userSpeech.check(this.#turn, nowMs));
       return;
     }
-    const { steps, isLost } = this.#talk.check(nowMs);
-    if (isLost) this.#emitEvent(0, { type: 'speech.stopped', durationMs: 0 });
+    const { steps, committedMs: durationMs } = this.#talk.check(nowMs);
+    if (durationMs !== undefined) this.#emitEvent(0, { type: 'speech.stopped', durationMs });
     this.#follow(steps);
   }
 
@@ -198,7 +198,7 @@ export class Conversation {
     if (end !== undefined) this.#finish(turn, end === 'lost' || turn.isTruncated);
   }
 
-  /** Reports what of the turn is heard by now. */
+  /** Reports the part heard so far. */
   #hear(turn: Turn): void {
     if (turn.playedMs === 0) return;
     if (!turn.started) this.#emitEvent(turn.number, { type: 'turn.started', source: turn.source });
@@ -262,7 +262,7 @@ export class Conversation {
     const newest = cut.at(-1);
     this.#emitEvents(this.#silence.interrupt(newest !== undefined));
     if (newest === undefined) return;
-    // One event is enough: the score service cuts the named turn and all turns before it.
+    // One event is enough: score-model cuts the named turn and all turns before it.
     this.#emitEvent(newest.number, { type: 'interrupt', cause });
     for (const turn of cut) {
       this.#outputs.push({
@@ -356,7 +356,7 @@ export class Conversation {
     this.#sentSamples += piece.pcm.length;
   }
 
-  /** A turn of which nothing was heard is cancelled, any other one is finished. */
+  /** Ends a turn: cancelled if nothing of it was heard, otherwise finished. */
   #finish(turn: Turn, interrupted: boolean): void {
     if (!turn.started) {
       this.#emitEvent(turn.number, { type: 'turn.cancelled' });

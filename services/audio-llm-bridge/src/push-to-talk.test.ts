@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PushToTalk } from './push-to-talk.js';
 
-const end = { steps: [{ kind: 'end' }], isLost: false };
-const nothing = { steps: [], isLost: false };
+const end = { steps: [{ kind: 'end' }] };
+const nothing = { steps: [] };
 
 test('an input begins with its command, and ends when its last sounds have arrived', () => {
   const talk = new PushToTalk();
@@ -33,5 +33,5 @@ test('an input that is never committed ends after a minute', () => {
   const talk = new PushToTalk();
   talk.start(false, 0);
   assert.deepEqual(talk.check(59_999), nothing);
-  assert.deepEqual(talk.check(60_000), { ...end, isLost: true });
+  assert.deepEqual(talk.check(60_000), { ...end, committedMs: 60_000 });
 });

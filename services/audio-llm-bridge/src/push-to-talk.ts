@@ -45,11 +45,11 @@ export class PushToTalk {
     return [{ kind: 'withdraw' }];
   }
 
-  /** @returns the steps that are due; `isLost`: nothing committed the input in time, so this call does */
-  check(nowMs: number): { steps: SpeechStep[]; isLost: boolean } {
-    if (nowMs < (this.decidesAtMs ?? Number.POSITIVE_INFINITY)) return { steps: [], isLost: false };
-    const isLost = this.#state === 'open';
+  /** @returns the steps that are due; `committedMs`: nothing committed the input in time, so this call does; its duration */
+  check(nowMs: number): { readonly steps: readonly SpeechStep[]; readonly committedMs?: number } {
+    if (nowMs < (this.decidesAtMs ?? Number.POSITIVE_INFINITY)) return { steps: [] };
+    const isOpen = this.#state === 'open';
     this.#state = 'none';
-    return { steps: [{ kind: 'end' }], isLost };
+    return { steps: [{ kind: 'end' }], ...(isOpen && { committedMs: nowMs - this.#sinceMs }) };
   }
 }

@@ -130,8 +130,8 @@ test('SDP that is invalid, too large or of another content type never reaches a 
   await refuses(post(offer('video'), 'application/trickle-ice-sdpfrag'), 415, 'ARGUMENT_INVALID');
   await refuses(mesh.call('POST', path, { bearer: session.token }), 415, 'ARGUMENT_INVALID');
   assert.equal(mesh.workers['webrtc-egress'].offers.length, before);
-  const patch = await mesh.call('PATCH', `${path}/r-1`, { bearer: session.token });
-  assert.deepEqual([patch.status, patch.headers.get('allow')], [405, 'DELETE, OPTIONS']);
+  const patch = await mesh.call('PATCH', path, { bearer: session.token });
+  assert.deepEqual([patch.status, patch.headers.get('allow')], [405, 'POST, OPTIONS']);
 });
 
 test('bodies over 64 KiB are refused, also without Content-Length', async () => {

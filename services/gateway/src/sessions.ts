@@ -224,6 +224,17 @@ export class Sessions {
     return this.#call(id, service, 'signalling', 'offer', { sdp }, signal);
   }
 
+  /** Forwards trickled candidates or an ICE restart. @returns the server's fragment of a restart, otherwise empty */
+  async changeIce(
+    id: string,
+    service: 'audio-ingest' | 'webrtc-egress',
+    change: { readonly resourceId: string; readonly ifMatch: string; readonly fragment: string },
+    signal: AbortSignal,
+  ): Promise<string> {
+    const answer = await this.#call<{ fragment: string }>(id, service, 'signalling', 'changeIce', change, signal);
+    return answer.fragment;
+  }
+
   /** Closes one peer connection. Idempotent: a connection or session that has ended already is no error. */
   async hangUp(
     id: string,

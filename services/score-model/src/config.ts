@@ -11,7 +11,7 @@ export const parseConfig = defineConfig(
     ...planConfigShape,
     ...scheduleConfigShape,
     ...timelineConfigShape,
-    /** Chunks made ahead before the egress has granted credits. */
+    /** Chunks generated ahead before the egress grants credits. */
     leadChunks: int(1, 64).default(2),
     /** More credits than this are not used: it bounds what is kept for rolling back. */
     maxLeadChunks: int(1, 64).default(8),
@@ -19,12 +19,12 @@ export const parseConfig = defineConfig(
     speechGraceMs: int(0, 5000).default(120),
     /** A chunk due sooner than this is no longer replaced, milliseconds. */
     flushMarginMs: int(0, 5000).default(80),
-    /** Time that decoder and egress need once a chunk was made, milliseconds: it is due that much sooner. */
+    /** Time that decoder and egress need per chunk, milliseconds: it is due that much sooner. */
     downstreamMs: int(0, 5000).default(80),
     speechQueueSeconds: int(1, 7200).default(600),
     /** How long taking a session over waits for what NATS retains of it, milliseconds. */
     readBackDeadlineMs: int(10, 60_000).default(1000),
-    /** Time that may be spent on making the last chunks again when a session is taken over, milliseconds. */
+    /** Time that a takeover may spend on replaying chunks, milliseconds. */
     replayBudgetMs: int(0, 60_000).default(600),
   },
   (config) =>

@@ -17,7 +17,7 @@ import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from
 import type { PauseChange, PauseRequest } from './pause.js';
 import { RegenerationCheck } from './regeneration-check.js';
 
-/** Generates the chunks of one session, see ScoreSession of the inference library. */
+/** Generates the chunks of one session: a ScoreSession of the inference library. */
 export interface ChunkGenerator {
   /** @param maxSteps 0: the previous frame is held, and the audio history advances */
   generate(chunk: number, pcm: Int16Array, maxSteps?: number): Promise<GeneratedChunk | undefined>;
@@ -35,7 +35,7 @@ export type ScoreOutput =
       /** Why it took fewer steps, or none. */
       readonly degraded: DegradeReason | undefined;
     }
-  /** A chunk was flushed, or its session closed, while it was generated. */
+  /** A chunk was flushed, or its session closed, before it was done. */
   | { readonly type: 'discarded'; readonly sessionId: string }
   | { readonly type: 'failed'; readonly sessionId: string; readonly epoch: number; readonly error: unknown };
 
@@ -68,7 +68,7 @@ interface Entry {
   readonly durations: Durations;
   readonly ladder: DegradeLadder;
   chunksUnderWay: number;
-  playing: { readonly chunk: number; readonly sinceUs: number };
+  playing: { readonly chunk: number; readonly sinceUs: number } | undefined;
   /** When the next chunk became ready. */
   readySinceMs: number | undefined;
   servedAtMs: number;
@@ -123,7 +123,7 @@ export class ScoreScheduler {
       durations,
       ladder: new DegradeLadder({ steps, ...LADDER_DEFAULTS }),
       chunksUnderWay: 0,
-      playing: { chunk: 0, sinceUs: clock.traceUs() },
+      playing: undefined,
       readySinceMs: undefined,
       servedAtMs: clock.nowMs(),
     });
@@ -155,17 +155,17 @@ export class ScoreScheduler {
 
   /** @param turn the turn to cut; 0: all turns */
   interrupt(sessionId: string, turn: number): CommandResult {
-    return this.#command(sessionId, (call) => call.onInterrupt(turn));
+    return this.#command(sessionId, (planner) => planner.onInterrupt(turn));
   }
 
-  /** Idempotent. */
+  /** Pauses or resumes. */
   pause(sessionId: string, request: PauseRequest): CommandResult {
-    return this.#command(sessionId, (call) =>
-      request.type === 'pause' ? call.onPause(request.cause) : call.onResume(request.cause),
+    return this.#command(sessionId, (planner) =>
+      request.type === 'pause' ? planner.onPause(request.cause) : planner.onResume(request.cause),
     );
   }
 
-  #command(sessionId: string, ask: (call: ChunkPlanner) => Omit<CommandResult, 'epoch'> | undefined): CommandResult {
+  #command(sessionId: string, ask: (planner: ChunkPlanner) => Omit<CommandResult, 'epoch'> | undefined): CommandResult {
     const entry = this.#entries.get(sessionId);
     if (entry === undefined) return { epoch: 0 };
     const { flush, change } = ask(entry.planner) ?? {};
@@ -179,17 +179,19 @@ export class ScoreScheduler {
     const entry = this.#entries.get(message.sessionId);
     if (entry === undefined) return;
     entry.planner.onPlayhead(message);
-    if (message.chunk !== entry.playing.chunk) this.#played(entry, message.chunk);
+    if (message.chunk !== entry.playing?.chunk) this.#played(entry, message.chunk);
     this.#wake();
   }
 
   /** Traces what the egress plays. */
   #played(entry: Entry, chunk: number): void {
-    const { chunk: before, sinceUs } = entry.playing;
+    const before = entry.playing;
     const atUs = this.#options.clock.traceUs();
     entry.playing = { chunk, sinceUs: atUs };
+    if (before === undefined) return;
     const { sessionId } = entry.planner.options;
-    this.#options.timeline.span('playhead', `play ${before}`, sinceUs, atUs, { sessionId, chunk: before });
+    const details = { sessionId, chunk: before.chunk };
+    this.#options.timeline.span('playhead', `play ${before.chunk}`, before.sinceUs, atUs, details);
   }
 
   stats(): SessionFigures[] {
@@ -206,27 +208,29 @@ export class ScoreScheduler {
   async *run(signal: AbortSignal): AsyncGenerator<ScoreOutput> {
     signal.addEventListener('abort', () => this.#wake(), { once: true });
     const done: ScoreOutput[] = [];
-    const making = new Set<Promise<void>>();
+    const generating = new Set<Promise<void>>();
     while (!signal.aborted) {
       for (let output = done.shift(); output !== undefined; output = done.shift()) yield output;
       const changed = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      const { job, waitMs } = making.size < this.#options.depth ? this.#pick() : { waitMs: Number.POSITIVE_INFINITY };
-      if (job === undefined) await this.#rest(changed, done.length > 0 ? 0 : waitMs);
+      const { job, waitMs } =
+        generating.size < this.#options.depth ? this.#pick() : { waitMs: Number.POSITIVE_INFINITY };
+      if (job === undefined) await this.#wait(changed, done.length > 0 ? 0 : waitMs);
       else {
-        const made = job().then((output) => {
+        const generated = job().then((output) => {
           done.push(output);
-          making.delete(made);
+          generating.delete(generated);
           this.#wake();
         });
-        making.add(made);
+        generating.add(generated);
       }
     }
-    await Promise.all(making);
+    await Promise.all(generating);
     yield* done;
   }
 
+  /** One chunk, for tests that count them. @returns undefined when nothing is due */
   async step(): Promise<ScoreOutput | undefined> {
     return this.#pick().job?.();
   }
@@ -259,7 +263,7 @@ export class ScoreScheduler {
     return { job: () => this.#generate(chosen.entry, sharedMs), waitMs: 0 };
   }
 
-  /** A session without a running player has no deadline. Its first frame is still wanted soon, so it is due one chunk after it was last served. */
+  /** Undefined for a recording. Without a running player a chunk is due one chunk after the session was last served, so that calls start soon. */
   #dueMs({ planner, servedAtMs }: Entry, nowMs: number): number | undefined {
     const { geometry, clock, downstreamMs } = this.#options;
     if (planner.options.unpaced) return undefined;
@@ -273,15 +277,15 @@ export class ScoreScheduler {
     const startMs = clock.nowMs();
     const startUs = clock.traceUs();
     const queueMs = startMs - (entry.readySinceMs ?? startMs);
-    const job = entry.planner.takeNext();
+    const planned = entry.planner.takeNext();
     entry.readySinceMs = undefined;
     entry.servedAtMs = startMs;
     entry.chunksUnderWay += 1;
     const { sessionId } = entry.planner.options;
-    const rung = this.#rung(entry, job, sharedMs);
+    const rung = this.#rung(entry, planned, sharedMs);
     this.#regeneration.onGenerationStart(rung.steps / steps);
     try {
-      const made = await entry.generator.generate(job.chunk, job.pcm, rung.steps);
+      const made = await entry.generator.generate(planned.chunk, planned.pcm, rung.steps);
       if (made === undefined) {
         entry.counts.dropped += 1;
         return { type: 'discarded', sessionId };
@@ -292,10 +296,10 @@ export class ScoreScheduler {
         this.#regeneration.onGenerated(entry.planner);
       }
       if (made.steps === steps) entry.durations.add(computeMs);
-      const late = job.deadlineUs !== 0 && clock.wallUs() > job.deadlineUs;
+      const late = planned.deadlineUs !== 0 && clock.wallUs() > planned.deadlineUs;
       entry.counts.itemsOut += 1;
       if (late) entry.counts.late += 1;
-      const { chunk, epoch, speaking } = job;
+      const { chunk, epoch, speaking } = planned;
       this.#options.timeline.span('stage', `generate ${chunk}`, startUs, clock.traceUs(), {
         sessionId,
         chunk,
@@ -306,7 +310,7 @@ export class ScoreScheduler {
       });
       return {
         type: 'latent',
-        message: this.#message(sessionId, job, made),
+        message: this.#message(sessionId, planned, made),
         queueMs,
         computeMs,
         late,
@@ -315,7 +319,7 @@ export class ScoreScheduler {
     } catch (error) {
       if (this.#entries.get(sessionId) !== entry) return { type: 'discarded', sessionId };
       this.close(sessionId);
-      return { type: 'failed', sessionId, epoch: job.epoch, error };
+      return { type: 'failed', sessionId, epoch: planned.epoch, error };
     } finally {
       entry.chunksUnderWay -= 1;
     }
@@ -333,11 +337,11 @@ export class ScoreScheduler {
     });
   }
 
-  #message(sessionId: string, job: PlannedChunk, made: GeneratedChunk): LatentMessage {
+  #message(sessionId: string, planned: PlannedChunk, made: GeneratedChunk): LatentMessage {
     return {
-      ...job,
+      ...planned,
       sessionId,
-      mediaTimeUs: Math.round(job.chunk * this.#options.geometry.chunkMs * 1000),
+      mediaTimeUs: Math.round(planned.chunk * this.#options.geometry.chunkMs * 1000),
       part: 0,
       parts: 1,
       values: made.values,
@@ -347,7 +351,7 @@ export class ScoreScheduler {
     };
   }
 
-  async #rest(changed: Promise<void>, waitMs: number): Promise<void> {
+  async #wait(changed: Promise<void>, waitMs: number): Promise<void> {
     const woken = new AbortController();
     await Promise.race([changed, this.#options.clock.sleep(waitMs, woken.signal)]);
     woken.abort();

@@ -12,7 +12,7 @@ export const parseConfig = defineConfig({
   latentQueueChunks: z.coerce.number().int().min(1).max(256).default(16),
   /** Time that the egress needs once a chunk was decoded, milliseconds: it is due that much sooner. */
   downstreamMs: z.coerce.number().int().min(0).max(5000).default(20),
-  /** Chunks that can be rolled back; at least the score service's lead. */
+  /** Chunks that can be rolled back; at least score-model's lead. */
   keepChunks: z.coerce.number().int().min(1).max(256).default(12),
   /** How long taking a session over waits for what NATS retains of it, milliseconds. */
   readBackDeadlineMs: z.coerce.number().int().min(10).max(60_000).default(1000),

@@ -8,6 +8,7 @@ import { WebrtcSink } from './webrtc-sink.js';
 type Signalling = (typeof v1.SignallingService)['service'];
 type Recording = (typeof v1.RecordService)['service'];
 type OfferRequest = ReturnType<Signalling['Offer']['requestDeserialize']>;
+type ChangeIceRequest = ReturnType<Signalling['ChangeIce']['requestDeserialize']>;
 type HangupRequest = ReturnType<Signalling['Hangup']['requestDeserialize']>;
 type RecordRequest = ReturnType<Recording['Record']['requestDeserialize']>;
 type RecordedFrame = Parameters<Recording['Record']['responseSerialize']>[0];
@@ -26,6 +27,7 @@ export function controlServices(options: ControlOptions): GrpcServiceImpl[] {
       definition: v1.SignallingService.service,
       implementation: {
         Offer: unary((request: OfferRequest) => offer(options, request)),
+        ChangeIce: unary((request: ChangeIceRequest) => changeIce(options, request)),
         Hangup: unary((request: HangupRequest) => hangup(options, request)),
       },
     },
@@ -40,8 +42,19 @@ async function offer(
   { sinkOf }: ControlOptions,
   { sessionId, sdp }: OfferRequest,
 ): Promise<{ sdp: string; resourceId: string }> {
-  const sink = sinkOf(sessionId);
-  if (sink instanceof WebrtcSink) return sink.offer(sdp);
+  return viewerSink(sinkOf(sessionId)).offer(sdp);
+}
+
+async function changeIce(
+  { sinkOf }: ControlOptions,
+  { sessionId, resourceId, ifMatch, fragment }: ChangeIceRequest,
+): Promise<{ fragment: string }> {
+  return { fragment: await viewerSink(sinkOf(sessionId)).ice(resourceId, ifMatch, fragment) };
+}
+
+/** @throws MeshError ARGUMENT_INVALID: the session plays elsewhere */
+function viewerSink(sink: Sink): WebrtcSink {
+  if (sink instanceof WebrtcSink) return sink;
   throw new MeshError(
     'ARGUMENT_INVALID',
     sink instanceof RecordSink

@@ -2,7 +2,7 @@ import { EpochFilter, type FrameMessage } from '@talkmesh/contracts';
 
 export type Verdict = 'accepted' | 'stale' | 'duplicate' | 'full';
 
-/** A frame in flight. A frame that is taken twice gets two serials. */
+/** A frame in flight. Taken again after `restore`, it gets another. */
 export interface TakenFrame {
   readonly serial: number;
   readonly frame: FrameMessage;
@@ -31,7 +31,7 @@ export class JitterBuffer {
 
   /**
    * @param options `after`: the frame that the previous worker played last; frames up to it are stale. `awaitsGaps`: whether
-   *   missed frames are being republished, so that a gap is waited for instead of skipped
+   *   missed frames are being republished, so that `take` waits at a gap
    */
   constructor(options: {
     epoch: number;
@@ -61,10 +61,10 @@ export class JitterBuffer {
   /** Adds a frame. The first frame of a newer epoch also flushes, because the flush event may arrive later or be lost. */
   offer(frame: FrameMessage): { verdict: Verdict; dropped: number } {
     const dropped = frame.epoch > this.epoch ? this.flush(frame.epoch, frame.chunk) : 0;
-    return { verdict: this.#admit(frame), dropped };
+    return { verdict: this.#insert(frame), dropped };
   }
 
-  #admit(frame: FrameMessage): Verdict {
+  #insert(frame: FrameMessage): Verdict {
     if (this.#epochs.isStale(frame) || this.#isBehind(frame)) return 'stale';
     let at = this.#waiting.length;
     while (at > 0 && precedes(frame, this.#waiting[at - 1] as FrameMessage)) at--;
@@ -109,7 +109,7 @@ export class JitterBuffer {
     return this.#remove(serial) !== undefined;
   }
 
-  /** The sink disconnected: frames in flight wait for the next one, except those flushed meanwhile. @returns how many were dropped */
+  /** The sink disconnected: frames in flight, unless flushed, wait again for the next sink. @returns how many were dropped */
   restore(): number {
     const kept = this.#inFlight.map((taken) => taken.frame).filter((frame) => !this.#epochs.isStale(frame));
     const lost = this.#inFlight.length - kept.length;
@@ -119,7 +119,7 @@ export class JitterBuffer {
     return lost;
   }
 
-  /** The last image that the viewer will have seen, so not a flushed one; black (BT.601 limited range) before the first. */
+  /** The image the viewer sees just before, never a flushed one; black (BT.601 limited range) before the first. */
   #imageBefore({ width, height }: FrameMessage): Uint8Array {
     const kept = this.#inFlight.filter(({ frame }) => !this.#epochs.isStale(frame)).at(-1)?.frame ?? this.#lastPlayed;
     return kept?.i420 ?? new Uint8Array((width * height * 3) / 2).fill(128).fill(16, 0, width * height);

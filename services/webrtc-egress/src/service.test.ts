@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { MeshError, newSessionId } from '@talkmesh/contracts';
 import { until } from '@talkmesh/service-kit/testing';
+import { fragmentOf, iceTag, parseIceFragment, restartedOffer } from '@talkmesh/webrtc';
 import { type OfferedMedia, TestPeer, writeOffer } from '@talkmesh/webrtc/testing';
 import { EgressBench } from './testing/bench.js';
 import { flashFrame } from './testing/frames.js';
@@ -135,6 +136,27 @@ test('a second viewer replaces the first', async () => {
   await second.until((seen) => seen.frames > 60);
   assert.equal(producer.eventsOf('viewer.gone').length, 0, 'the hangup of the replaced viewer is ignored');
   await close(producer.sessionId);
+});
+
+test('a viewer restarts ICE in the middle of the video; a closed connection takes no changes', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  const { sessionId } = producer;
+  const answer = await offer(sessionId, await peer.offer({ receive: ['audio', 'video'] }));
+  await peer.accept(answer.sdp);
+  await peer.until(({ frames }) => frames > 10);
+  const change = (ifMatch: string, fragment: string) => {
+    const request = { sessionId, resourceId: answer.resourceId, ifMatch, fragment };
+    return bench.call<{ fragment: string }>(bench.signalling, 'ChangeIce', request);
+  };
+  const { fragment } = await change('*', fragmentOf(await peer.restart()));
+  await peer.accept(restartedOffer(answer.sdp, parseIceFragment(fragment)));
+  const { frames } = await peer.report();
+  await peer.until((seen) => seen.frames > frames + 50);
+  await assert.rejects(change(iceTag(answer.sdp) ?? '', fragment), refused('ICE_SESSION_CHANGED'));
+  await bench.call(bench.signalling, 'Hangup', { sessionId, resourceId: answer.resourceId });
+  await assert.rejects(change('*', fragment), refused('NOT_FOUND'));
+  await close(sessionId);
 });
 
 test('a player that is stopped and started again is answered, and its session continues', async () => {

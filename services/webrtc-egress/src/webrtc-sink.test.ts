@@ -86,6 +86,7 @@ function setUp() {
       peers.push({ peerId, listener, sent: [], closed: false });
       return 'answer';
     },
+    ice: async () => '',
     post: (peerId, message) => {
       if (hooks.accepts) peers.find((peer) => peer.peerId === peerId)?.sent.push(message);
       return hooks.accepts;

@@ -6,7 +6,7 @@ import { RemotePlayout } from './remote-playout.js';
 import type { EgressSession, Sink } from './session.js';
 import type { FromViewer, ToViewer, ViewerSetup } from './viewer-messages.js';
 
-export type ViewerHost = Pick<PeerHost<ViewerSetup, ToViewer, FromViewer>, 'open' | 'post' | 'close'>;
+export type ViewerHost = Pick<PeerHost<ViewerSetup, ToViewer, FromViewer>, 'open' | 'ice' | 'post' | 'close'>;
 
 export interface WebrtcSinkOptions {
   readonly session: EgressSession;
@@ -40,6 +40,13 @@ export class WebrtcSink implements Sink {
     const answered = this.#offers.then(() => this.#answer(sdp));
     this.#offers = answered.catch(() => undefined);
     return answered;
+  }
+
+  /** Trickle ICE and ICE restart of the viewer, as `PeerHost.ice`. @throws MeshError NOT_FOUND: it was replaced or is closed */
+  async ice(resourceId: string, ifMatch: string, fragment: string): Promise<string> {
+    if (this.#viewer?.peerId !== resourceId)
+      throw new MeshError('NOT_FOUND', 'this connection is closed; send a new offer');
+    return this.#options.host.ice(resourceId, ifMatch, fragment);
   }
 
   /** The viewer disconnects on purpose, perhaps only for a moment. Ignored for a viewer that was replaced, because its connection is already closed. */

@@ -6,6 +6,8 @@ import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolR
 import type { AudioIngestClient as _talkmesh_v1_AudioIngestClient, AudioIngestDefinition as _talkmesh_v1_AudioIngestDefinition } from './talkmesh/v1/AudioIngest.js';
 import type { CancelInputRequest as _talkmesh_v1_CancelInputRequest, CancelInputRequest__Output as _talkmesh_v1_CancelInputRequest__Output } from './talkmesh/v1/CancelInputRequest.js';
 import type { CancelInputResponse as _talkmesh_v1_CancelInputResponse, CancelInputResponse__Output as _talkmesh_v1_CancelInputResponse__Output } from './talkmesh/v1/CancelInputResponse.js';
+import type { ChangeIceRequest as _talkmesh_v1_ChangeIceRequest, ChangeIceRequest__Output as _talkmesh_v1_ChangeIceRequest__Output } from './talkmesh/v1/ChangeIceRequest.js';
+import type { ChangeIceResponse as _talkmesh_v1_ChangeIceResponse, ChangeIceResponse__Output as _talkmesh_v1_ChangeIceResponse__Output } from './talkmesh/v1/ChangeIceResponse.js';
 import type { CommitInputRequest as _talkmesh_v1_CommitInputRequest, CommitInputRequest__Output as _talkmesh_v1_CommitInputRequest__Output } from './talkmesh/v1/CommitInputRequest.js';
 import type { CommitInputResponse as _talkmesh_v1_CommitInputResponse, CommitInputResponse__Output as _talkmesh_v1_CommitInputResponse__Output } from './talkmesh/v1/CommitInputResponse.js';
 import type { ConversationServiceClient as _talkmesh_v1_ConversationServiceClient, ConversationServiceDefinition as _talkmesh_v1_ConversationServiceDefinition } from './talkmesh/v1/ConversationService.js';
@@ -42,6 +44,8 @@ export interface ProtoGrpcType {
       AudioIngest: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AudioIngestClient> & { service: _talkmesh_v1_AudioIngestDefinition }
       CancelInputRequest: MessageTypeDefinition<_talkmesh_v1_CancelInputRequest, _talkmesh_v1_CancelInputRequest__Output>
       CancelInputResponse: MessageTypeDefinition<_talkmesh_v1_CancelInputResponse, _talkmesh_v1_CancelInputResponse__Output>
+      ChangeIceRequest: MessageTypeDefinition<_talkmesh_v1_ChangeIceRequest, _talkmesh_v1_ChangeIceRequest__Output>
+      ChangeIceResponse: MessageTypeDefinition<_talkmesh_v1_ChangeIceResponse, _talkmesh_v1_ChangeIceResponse__Output>
       CommitInputRequest: MessageTypeDefinition<_talkmesh_v1_CommitInputRequest, _talkmesh_v1_CommitInputRequest__Output>
       CommitInputResponse: MessageTypeDefinition<_talkmesh_v1_CommitInputResponse, _talkmesh_v1_CommitInputResponse__Output>
       ConversationService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_ConversationServiceClient> & { service: _talkmesh_v1_ConversationServiceDefinition }

@@ -7,6 +7,8 @@ import type { AudioIngestClient as _talkmesh_v1_AudioIngestClient, AudioIngestDe
 import type { BridgeOptions as _talkmesh_v1_BridgeOptions, BridgeOptions__Output as _talkmesh_v1_BridgeOptions__Output } from './talkmesh/v1/BridgeOptions.js';
 import type { CancelInputRequest as _talkmesh_v1_CancelInputRequest, CancelInputRequest__Output as _talkmesh_v1_CancelInputRequest__Output } from './talkmesh/v1/CancelInputRequest.js';
 import type { CancelInputResponse as _talkmesh_v1_CancelInputResponse, CancelInputResponse__Output as _talkmesh_v1_CancelInputResponse__Output } from './talkmesh/v1/CancelInputResponse.js';
+import type { ChangeIceRequest as _talkmesh_v1_ChangeIceRequest, ChangeIceRequest__Output as _talkmesh_v1_ChangeIceRequest__Output } from './talkmesh/v1/ChangeIceRequest.js';
+import type { ChangeIceResponse as _talkmesh_v1_ChangeIceResponse, ChangeIceResponse__Output as _talkmesh_v1_ChangeIceResponse__Output } from './talkmesh/v1/ChangeIceResponse.js';
 import type { CloseRequest as _talkmesh_v1_CloseRequest, CloseRequest__Output as _talkmesh_v1_CloseRequest__Output } from './talkmesh/v1/CloseRequest.js';
 import type { CloseResponse as _talkmesh_v1_CloseResponse, CloseResponse__Output as _talkmesh_v1_CloseResponse__Output } from './talkmesh/v1/CloseResponse.js';
 import type { CommitInputRequest as _talkmesh_v1_CommitInputRequest, CommitInputRequest__Output as _talkmesh_v1_CommitInputRequest__Output } from './talkmesh/v1/CommitInputRequest.js';
@@ -83,6 +85,8 @@ export interface ProtoGrpcType {
       BridgeOptions: MessageTypeDefinition<_talkmesh_v1_BridgeOptions, _talkmesh_v1_BridgeOptions__Output>
       CancelInputRequest: MessageTypeDefinition<_talkmesh_v1_CancelInputRequest, _talkmesh_v1_CancelInputRequest__Output>
       CancelInputResponse: MessageTypeDefinition<_talkmesh_v1_CancelInputResponse, _talkmesh_v1_CancelInputResponse__Output>
+      ChangeIceRequest: MessageTypeDefinition<_talkmesh_v1_ChangeIceRequest, _talkmesh_v1_ChangeIceRequest__Output>
+      ChangeIceResponse: MessageTypeDefinition<_talkmesh_v1_ChangeIceResponse, _talkmesh_v1_ChangeIceResponse__Output>
       CloseRequest: MessageTypeDefinition<_talkmesh_v1_CloseRequest, _talkmesh_v1_CloseRequest__Output>
       CloseResponse: MessageTypeDefinition<_talkmesh_v1_CloseResponse, _talkmesh_v1_CloseResponse__Output>
       CommitInputRequest: MessageTypeDefinition<_talkmesh_v1_CommitInputRequest, _talkmesh_v1_CommitInputRequest__Output>

@@ -18,21 +18,25 @@ export function createPeer(settings: PeerSettings): PeerConnection {
   return new wrtc.RTCPeerConnection(configuration);
 }
 
-/** Answers a non-trickle offer. The answer holds the candidates found until gathering is complete or `gatherMs` has passed. */
+/**
+ * Answers an offer. The answer holds the candidates found until gathering is complete or `gatherMs` has passed.
+ * @param isRestart gathering begins again only after the call that sets the description, and until then looks complete
+ */
 export async function answerOffer(
   peer: PeerConnection,
   sdp: string,
   settings: Pick<PeerSettings, 'advertise' | 'gatherMs'>,
   beforeAnswer: () => void = () => {},
+  isRestart = false,
 ): Promise<string> {
   await peer.setRemoteDescription({ type: 'offer', sdp });
   beforeAnswer();
   await peer.setLocalDescription(await peer.createAnswer());
-  await gathered(peer, settings.gatherMs);
+  await gathered(peer, settings.gatherMs, isRestart);
   return advertise(peer.localDescription?.sdp ?? '', settings.advertise);
 }
 
-function gathered(peer: PeerConnection, withinMs: number): Promise<void> {
+function gathered(peer: PeerConnection, withinMs: number, needsCandidate: boolean): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -40,7 +44,8 @@ function gathered(peer: PeerConnection, withinMs: number): Promise<void> {
       resolve();
     };
     const check = (): void => {
-      if (peer.iceGatheringState === 'complete') done();
+      const found = !needsCandidate || /^a=candidate:/m.test(peer.localDescription?.sdp ?? '');
+      if (peer.iceGatheringState === 'complete' && found) done();
     };
     const timer = setTimeout(done, withinMs);
     peer.addEventListener('icegatheringstatechange', check);

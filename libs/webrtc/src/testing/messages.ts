@@ -9,6 +9,7 @@ export type PeerCommand =
       /** Only relayed candidates of this server are used. */
       readonly relay?: IceServer;
     }
+  | { readonly op: 'restart' }
   | { readonly op: 'accept'; readonly sdp: string }
   | { readonly op: 'tone'; readonly hz: number; readonly amplitude: number }
   | { readonly op: 'report' }

@@ -84,8 +84,15 @@ async function offer({ receive, sendAudio, relay }: Extract<PeerCommand, { op: '
   });
   for (const kind of receive) connection.addTransceiver(kind, { direction: 'recvonly' });
   if (sendAudio) startSending();
-  await connection.setLocalDescription(await connection.createOffer());
-  while (connection.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 5));
+  return describe();
+}
+
+/** Makes an offer and waits for its candidates. */
+async function describe(options: { iceRestart?: boolean } = {}): Promise<string> {
+  await connection.setLocalDescription(await connection.createOffer(options));
+  const hasAll = (): boolean =>
+    connection.iceGatheringState === 'complete' && /^a=candidate:/m.test(connection.localDescription?.sdp ?? '');
+  while (!hasAll()) await new Promise((resolve) => setTimeout(resolve, 5));
   return advertise(connection.localDescription?.sdp ?? '', ['127.0.0.1']);
 }
 
@@ -102,6 +109,7 @@ function close(): void {
 serveParent<PeerCommand, PeerAnswer, never>({
   onRequest: async (command) => {
     if (command.op === 'offer') return { sdp: await offer(command) };
+    if (command.op === 'restart') return { sdp: await describe({ iceRestart: true }) };
     if (command.op === 'report') return { report: report() };
     if (command.op === 'accept') await connection.setRemoteDescription({ type: 'answer', sdp: command.sdp });
     else if (command.op === 'tone') Object.assign(tone, { hz: command.hz, amplitude: command.amplitude });

@@ -30,6 +30,12 @@ export class TestPeer implements AsyncDisposable {
     return 'sdp' in answer ? answer.sdp : '';
   }
 
+  /** Begins an ICE restart. @returns the new offer with all its candidates */
+  async restart(): Promise<string> {
+    const answer = await this.#ask({ op: 'restart' });
+    return 'sdp' in answer ? answer.sdp : '';
+  }
+
   async accept(sdp: string): Promise<void> {
     await this.#ask({ op: 'accept', sdp });
   }

@@ -93,7 +93,8 @@ function serveOtherMethods(app: FastifyInstance, url: string, operations: readon
     },
     handler: async () => undefined,
   });
-  const accepted = operations.find(({ method }) => method === 'POST')?.body;
+  const bodyOf = (wanted: string) => operations.find(({ method }) => method === wanted)?.body;
+  const [posted, patched] = [bodyOf('POST'), bodyOf('PATCH')];
   app.route({
     method: 'OPTIONS',
     url,
@@ -101,7 +102,8 @@ function serveOtherMethods(app: FastifyInstance, url: string, operations: readon
     // A body is of no use here; it is not read, so that no content type is refused.
     onRequest: async (request, reply) => {
       reply.header('allow', allow);
-      if (accepted !== undefined) reply.header('accept-post', acceptedTypes(accepted).join(', '));
+      if (posted !== undefined) reply.header('accept-post', acceptedTypes(posted).join(', '));
+      if (patched !== undefined) reply.header('accept-patch', acceptedTypes(patched).join(', '));
       for (const operation of operations) await operation.describe?.(request, reply);
       return reply.code(204).send();
     },

@@ -1,5 +1,6 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { Logger, Metrics } from '@talkmesh/service-kit';
+import { FRAGMENT_TYPE } from '@talkmesh/webrtc';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import { type Auth, type Principal, requireKey, requireOrigin } from '../auth.js';
 import type { RateLimit } from '../rate-limit.js';
@@ -51,7 +52,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     routerOptions: { maxParamLength: 128 },
   });
   app.removeContentTypeParser('text/plain');
-  for (const type of [SDP_TYPE, 'text/plain'])
+  for (const type of [SDP_TYPE, FRAGMENT_TYPE, 'text/plain'])
     app.addContentTypeParser(type, { parseAs: 'string' }, (_request, body, done) => done(null, body));
   app.addContentTypeParser([...PICTURE_TYPES], { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.decorateRequest('principal', undefined);

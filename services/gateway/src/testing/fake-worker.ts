@@ -35,6 +35,7 @@ export class FakeWorker implements AsyncDisposable {
   readonly opened = new Map<string, OpenRequest>();
   readonly closed: { sessionId: string; reason: string }[] = [];
   readonly offers: { sessionId: string; sdp: string }[] = [];
+  readonly iceChanges: { sessionId: string; resourceId: string; ifMatch: string; fragment: string }[] = [];
   readonly hangups: { sessionId: string; resourceId: string }[] = [];
   readonly said: { sessionId: string; text: string }[] = [];
   readonly toolResults: { sessionId: string; callId: string; output: string }[] = [];
@@ -52,6 +53,7 @@ export class FakeWorker implements AsyncDisposable {
     sdp: 'v=0\r\nanswer',
     resourceId: 'r-1',
   });
+  onIce: () => Promise<{ fragment: string }> = async () => ({ fragment: '' });
   onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
   readonly inspected: InspectRequest[] = [];
   onInspect: (request: InspectRequest) => Promise<object> = findFace;
@@ -198,6 +200,10 @@ export class FakeWorker implements AsyncDisposable {
       offer: unary(async (request: { sessionId: string; sdp: string }) => {
         this.offers.push(request);
         return this.onOffer();
+      }),
+      changeIce: unary(async (request: FakeWorker['iceChanges'][number]) => {
+        this.iceChanges.push(request);
+        return this.onIce();
       }),
       hangup: unary(async (request: { sessionId: string; resourceId: string }) => {
         this.hangups.push(request);

@@ -5,7 +5,9 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-export interface PackedClient {
+export interface PackedPackage {
+  /** Of its folder in libs. */
+  readonly name: string;
   /** Path of the tarball. */
   readonly tarball: string;
   /** Paths of its files, relative to the package. */
@@ -17,11 +19,13 @@ interface PackReport {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** Builds `@talkmesh/client` and packs it as `npm publish` would, in a copy: other tests use `libs/client/dist` at the same time. */
-export async function packClient(target: string): Promise<PackedClient> {
+/** Builds `@talkmesh/NAME` and packs it as `npm publish` would, in a copy: other tests use its `dist` at the same time. */
+export async function packPackage(name: string, target: string): Promise<PackedPackage> {
   const root = join(target, 'source');
-  const folder = join(root, 'libs/client');
-  cpSync('libs/client', folder, { recursive: true, filter: (path) => !/\/(dist|node_modules)$/.test(path) });
+  const folder = join(root, 'libs', name);
+  // The script that compiles is the client's.
+  cpSync('libs/client/scripts', join(root, 'libs/client/scripts'), { recursive: true });
+  cpSync(join('libs', name), folder, { recursive: true, filter: (path) => !/\/(dist|node_modules)$/.test(path) });
   cpSync('tsconfig.json', join(root, 'tsconfig.json'));
   symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { scripts: { prepack: string } };
@@ -32,21 +36,22 @@ export async function packClient(target: string): Promise<PackedClient> {
     cwd: folder,
   });
   const [report] = JSON.parse(stdout) as [PackReport];
-  return { tarball: join(target, report.filename), files: report.files.map(({ path }) => path) };
+  return { name, tarball: join(target, report.filename), files: report.files.map(({ path }) => path) };
 }
 
-/** Installs the packed client into `folder/node_modules`, beside packages of this repository. */
-export async function installClient(
+/** Installs a packed package into `folder/node_modules`, beside packages of this repository or of the node_modules folder `from`. */
+export async function installPackage(
   folder: string,
-  { tarball }: PackedClient,
+  { name: packed, tarball }: PackedPackage,
   others: readonly string[] = [],
+  from = 'node_modules',
 ): Promise<void> {
-  const target = join(folder, 'node_modules/@talkmesh/client');
+  const target = join(folder, 'node_modules/@talkmesh', packed);
   mkdirSync(target, { recursive: true });
   await execute('tar', ['-xzf', tarball, '--strip-components=1', '-C', target]);
   for (const name of others) {
     const link = join(folder, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(resolve('node_modules', name), link);
+    symlinkSync(resolve(from, name), link);
   }
 }

@@ -1,0 +1,104 @@
+/** The npm package and its example, as a stranger's project has them: packed, beside the real LiveKit Agents, dispatched by a real server. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { until } from '@talkmesh/service-kit/testing';
+import { AgentDispatchClient } from 'livekit-server-sdk';
+import { AgentMesh } from '../support/agent-mesh.js';
+import { requireLivekitAgents } from '../support/livekit-agents.js';
+import { installPackage, packPackage } from '../support/packed-package.js';
+import { rest } from '../support/record-call.js';
+import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
+
+const PATIENCE_MS = 120_000;
+/** What the project has from LiveKit. */
+const OTHERS = ['@livekit/agents', '@livekit/rtc-node', 'livekit-server-sdk'];
+const execute = promisify(execFile);
+
+let mesh: AgentMesh;
+let folder: string;
+before(async () => {
+  const agents = await requireLivekitAgents((line) => process.stderr.write(`${line}\n`));
+  folder = await mkdtemp(join(tmpdir(), 'talkmesh-plugin-'));
+  await installPackage(folder, await packPackage('livekit', folder), OTHERS, join(agents, 'node_modules'));
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  mesh = await AgentMesh.start();
+});
+after(async () => {
+  await mesh?.[Symbol.asyncDispose]();
+  await endRoomLibrary();
+  if (folder !== undefined) await rm(folder, { recursive: true });
+});
+
+test('the package compiles against the real types of LiveKit Agents', async () => {
+  const source = join(folder, 'src');
+  await cp('libs/livekit/src', source, { recursive: true, filter: (path) => !path.endsWith('agents.d.ts') });
+  const options = { strict: true, noEmit: true, skipLibCheck: true, target: 'ES2022', module: 'Node16' };
+  const types = { types: ['node'], typeRoots: [resolve('node_modules/@types')] };
+  const config = { compilerOptions: { ...options, moduleResolution: 'Node16', ...types }, include: ['src'] };
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config));
+  await execute(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', folder]).catch(
+    (error: { stdout: string }) => assert.fail(error.stdout),
+  );
+});
+
+interface Sessions {
+  readonly sessions: readonly { readonly id: string; readonly provider: string }[];
+}
+
+/** The example as a process of its own, as its first line says. */
+function runExample(): { readonly process: ChildProcess; log: string } {
+  const { server } = mesh;
+  const child = spawn(process.execPath, ['agent.mjs', 'dev'], {
+    cwd: folder,
+    env: {
+      ...{ PATH: process.env['PATH'], HOME: folder },
+      ...{ LIVEKIT_URL: server.url, LIVEKIT_API_KEY: server.apiKey, LIVEKIT_API_SECRET: server.apiSecret },
+      ...{ TALKMESH_URL: mesh.mesh.httpUrl, TALKMESH_API_KEY: mesh.mesh.apiKey },
+    },
+  });
+  const run = { process: child, log: '' };
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => {
+      run.log += data.toString();
+    });
+  return run;
+}
+
+test('the example joins a room that asks for it, and greets the caller with a face; its end ends the session', async () => {
+  const { server } = mesh;
+  await cp('examples/livekit-agent/agent.mjs', join(folder, 'agent.mjs'));
+  assert.match(await readFile(join(folder, 'agent.mjs'), 'utf8'), /agentName: 'talkmesh-example'/);
+  const room = 'plugin-room';
+  await using viewer = await RoomViewer.join(server.url, await server.token('caller', room));
+  const example = runExample();
+  const explain = (error: Error): never => assert.fail(`${error.message}\n${example.log.slice(-5000)}`);
+  try {
+    await until('the agent to register', () => /registered/i.test(example.log), PATIENCE_MS).catch(explain);
+    const dispatch = new AgentDispatchClient(server.url.replace(/^ws/, 'http'), server.apiKey, server.apiSecret);
+    await dispatch.createDispatch(room, 'talkmesh-example');
+    const spoke = (): boolean => viewer.blocks.filter(({ loud }) => loud).length > 50;
+    await until('the greeting', spoke, PATIENCE_MS).catch(explain);
+    assert.ok(viewer.frames.length > 0, 'the avatar is seen');
+    const { body } = await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions');
+    assert.deepEqual(
+      body.sessions.map(({ provider }) => provider),
+      ['external'],
+    );
+    await server.rooms.deleteRoom(room);
+    const isOver = async (): Promise<boolean> =>
+      (await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions')).body.sessions.length === 0;
+    await until('the session to end', isOver, PATIENCE_MS).catch(explain);
+  } finally {
+    const ended = new Promise((done) => example.process.once('exit', done));
+    if (example.process.exitCode === null && example.process.kill('SIGTERM')) {
+      const timer = setTimeout(() => example.process.kill('SIGKILL'), 10_000);
+      await ended;
+      clearTimeout(timer);
+    }
+  }
+});
