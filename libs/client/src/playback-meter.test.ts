@@ -94,6 +94,20 @@ test('the first frame, freezes and delays are in the statistics', async (context
   stop();
 });
 
+test('a browser that does not say when frames are shown delays the picture all the same', async (context) => {
+  const run = setUp();
+  const seen: CallStats[] = [];
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  const meter = new PlaybackMeter({ pc: () => run.pc, onStats: (stats) => void seen.push(stats) });
+  const stop = meter.observe({} as HTMLVideoElement);
+  for (let i = 0; i < 2; i++) {
+    context.mock.timers.tick(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual([seen[1]?.avSkewMs, run.receiver.jitterBufferTarget], [undefined, 130]);
+  stop();
+});
+
 test('a browser that cannot delay the picture is measured all the same', async (context) => {
   const run = setUp({ canDelay: false });
   const { seen, stop } = await measured(run, context, 2);

@@ -40,15 +40,17 @@ export class PlaybackMeter {
   /** Observes this element instead of the one before. @returns a function that ends it */
   observe(video: HTMLVideoElement): () => void {
     this.#stop();
+    // Older browsers do not say when frames are shown; the delay of the sound is known all the same.
+    const tellsFrames = 'requestVideoFrameCallback' in video;
     let handle = 0;
     const onFrame = (_now: number, { receiveTime, expectedDisplayTime }: VideoFrameCallbackMetadata): void => {
       this.#onFrame(expectedDisplayTime, receiveTime);
       handle = video.requestVideoFrameCallback(onFrame);
     };
-    handle = video.requestVideoFrameCallback(onFrame);
+    if (tellsFrames) handle = video.requestVideoFrameCallback(onFrame);
     const timer = setInterval(() => void this.#tick(), MEASURE_MS);
     const stop = (): void => {
-      video.cancelVideoFrameCallback(handle);
+      if (tellsFrames) video.cancelVideoFrameCallback(handle);
       clearInterval(timer);
     };
     this.#stop = stop;
