@@ -20,6 +20,7 @@ export interface TalkMeshProps {
   readonly provider?: string;
   readonly language?: string;
   readonly voice?: string;
+  readonly input?: 'voice-activity' | 'push-to-talk';
   /** On by default. */
   readonly microphone?: boolean;
   /** On by default. */
@@ -65,11 +66,11 @@ export const TalkMesh = forwardRef<TalkMeshElement, TalkMeshProps>((props, ref) 
       for (const remove of listeners) remove();
     };
   }, []);
-  const { tokenUrl, baseUrl, avatar, provider, language, voice, className, style, children } = props;
+  const { tokenUrl, baseUrl, avatar, provider, language, voice, input, className, style, children } = props;
   const attributes = {
     'token-url': tokenUrl,
     'base-url': baseUrl,
-    ...{ avatar, provider, language, voice },
+    ...{ avatar, provider, language, voice, input },
     microphone: props.microphone === false ? 'off' : undefined,
     captions: props.captions === false ? 'off' : undefined,
     stats: props.stats === true ? '' : undefined,

@@ -19,7 +19,7 @@ export interface TalkMeshEvents {
 }
 
 const OBSERVED = ['avatar', 'base-url', 'captions', 'stats'] as const;
-const CHOICES = ['avatar', 'provider', 'language', 'voice'] as const;
+const CHOICES = ['avatar', 'provider', 'language', 'voice', 'input'] as const;
 
 /** Servers render pages without HTMLElement; the class must still be importable there. */
 const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
@@ -29,6 +29,7 @@ const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
  * - `token-url`: the page's own server, which mints session tokens (`@talkmesh/client/server`)
  * - `base-url`: the gateway; by default where the script was loaded from
  * - `avatar`, `provider`, `language`, `voice`: wishes, which the token server grants or replaces
+ * - `input="push-to-talk"`: such a wish too; the user holds a button to talk
  * - `microphone="off"`, `captions="off"`, `stats`
  *
  * Slots: `poster`, `controls`. Parts and custom properties are listed in the README.
@@ -41,6 +42,8 @@ export class TalkMeshElement extends Base {
   #call: Call | undefined;
   #starting: AbortController | undefined;
   #caption: CallProgress['caption'];
+  #talking = false;
+  #inputs: Promise<unknown> = Promise.resolve();
 
   constructor() {
     super();
@@ -55,6 +58,11 @@ export class TalkMeshElement extends Base {
     );
     view.onPress('interrupt', () => this.#ask((call) => call.interrupt()));
     view.onLine((text) => this.#say(text));
+    view.onTalk({
+      begin: () => this.#talk(true, (call) => call.startInput()),
+      end: () => this.#talk(false, (call) => call.commitInput()),
+      cancel: () => this.#talk(false, (call) => call.cancelInput()),
+    });
   }
 
   /** The call that goes on, with everything that it can do; undefined before and after. */
@@ -132,7 +140,7 @@ export class TalkMeshElement extends Base {
       throw new TalkMeshError('TOKEN_MISSING', 'The attribute token-url is missing. Name the path that mints tokens.');
     const wanted: Partial<Record<(typeof CHOICES)[number], string>> = {};
     for (const name of CHOICES) if (this.hasAttribute(name)) wanted[name] = this.getAttribute(name) ?? '';
-    const { token } = await fetchTicket(url, wanted satisfies Partial<SessionOptions>, signal);
+    const { token } = await fetchTicket(url, wanted as Partial<SessionOptions>, signal);
     const client = new TalkMeshClient({ baseUrl: this.#baseUrl, token });
     const call = client.join();
     if (!signal.aborted) return call;
@@ -176,10 +184,22 @@ export class TalkMeshElement extends Base {
   #forget(): void {
     const hadCall = this.#call !== undefined;
     this.#call = undefined;
+    this.#talking = false;
     this.#showCaption();
     this.#view.stop();
     this.#show();
     if (hadCall) this.#dispatch('state', 'ended');
+  }
+
+  /** Requests must arrive in the order in which the button was pressed and released. */
+  #talk(talking: boolean, request: (call: Call) => Promise<unknown>): void {
+    const call = this.#call;
+    this.#talking = talking && call !== undefined;
+    this.#show();
+    if (call === undefined) return;
+    this.#inputs = this.#inputs
+      .then(() => request(call))
+      .catch((error: unknown) => this.#report(TalkMeshError.from(error)));
   }
 
   #ask(request: (call: Call) => Promise<unknown>): void {
@@ -226,6 +246,8 @@ export class TalkMeshElement extends Base {
       inCall: this.#call !== undefined || this.#starting !== undefined,
       hasMicrophone: this.#call?.hasMicrophone === true,
       muted: this.#call?.muted === true,
+      isPushToTalk: this.getAttribute('input') === 'push-to-talk',
+      talking: this.#talking,
     });
   }
 

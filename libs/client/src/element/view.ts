@@ -1,6 +1,7 @@
 import { isLive, playAudibly } from '../playback.js';
 import { describeStats } from '../stats.js';
 import type { CallState, CallStats } from '../types.js';
+import { type HoldActions, onHold } from './hold.js';
 import { STYLE } from './style.js';
 
 const MARKUP = `
@@ -15,6 +16,7 @@ const MARKUP = `
 <slot name="controls">
   <div part="controls" role="group" aria-label="Call">
     <button part="call" type="button" class="primary">Call</button>
+    <button part="talk" type="button" class="primary" aria-pressed="false" hidden>Hold to talk</button>
     <button part="mute" type="button" aria-pressed="false" hidden>Mute</button>
     <button part="pause" type="button" aria-pressed="false" hidden>Pause</button>
     <button part="interrupt" type="button" hidden>Interrupt</button>
@@ -47,6 +49,9 @@ export interface Shown {
   readonly inCall: boolean;
   readonly hasMicrophone: boolean;
   readonly muted: boolean;
+  readonly isPushToTalk: boolean;
+  /** Whether the user holds the button `talk`. */
+  readonly talking: boolean;
 }
 
 /** The shadow tree of the component: what is shown, and what the user presses. It knows no call. */
@@ -76,6 +81,11 @@ export class View {
 
   onPress(name: ButtonName, action: () => void): void {
     this.#part(name).addEventListener('click', action);
+  }
+
+  /** The user holds the button `talk`. */
+  onTalk(actions: HoldActions): void {
+    onHold(this.#part('talk'), actions);
   }
 
   /** @param action gets the trimmed line; the field is emptied when it resolves to true */
@@ -116,11 +126,14 @@ export class View {
     this.showStats(undefined);
   }
 
-  show({ state, inCall, hasMicrophone, muted }: Shown): void {
+  show({ state, inCall, hasMicrophone, muted, isPushToTalk, talking }: Shown): void {
     const live = isLive(state);
     this.#text('status', LABELS[state]);
     this.#part('call').hidden = inCall;
     for (const name of ['mute', 'pause', 'interrupt', 'hang-up']) this.#part(name).hidden = !inCall;
+    this.#part('talk').hidden = !inCall || !isPushToTalk;
+    this.#part<HTMLButtonElement>('talk').disabled = !live || !hasMicrophone;
+    this.#toggle('talk', talking, 'Talking…', 'Hold to talk');
     this.#part<HTMLButtonElement>('mute').disabled = !hasMicrophone;
     this.#toggle('mute', muted, 'Unmute', 'Mute');
     this.#part<HTMLButtonElement>('pause').disabled = !live;

@@ -127,6 +127,24 @@ test('a call asks the token server for what the attributes wish, connects, and h
   await page.close();
 });
 
+test('with push-to-talk the wish reaches the token server, and there is a button to hold once the call is live', async () => {
+  const { page } = await openShop(
+    '<talk-mesh avatar="ada" input="push-to-talk" token-url="/token" microphone="off"></talk-mesh>',
+  );
+  assert.equal(await button(page, 'talk').isVisible(), false);
+  const before = mesh.workers['webrtc-egress'].offers.length;
+  const release = holdOffers();
+  await button(page, 'call').click();
+  await until('an offer', () => mesh.workers['webrtc-egress'].offers.length > before);
+  await button(page, 'talk').waitFor();
+  assert.equal(await button(page, 'talk').isDisabled(), true);
+  assert.deepEqual(wishes, [{ avatar: 'ada', input: 'push-to-talk' }]);
+  await button(page, 'hang-up').click();
+  await until('the session to end', async () => (await openSessions()) === 0);
+  release();
+  await page.close();
+});
+
 test('closing the page ends the session', async () => {
   const { page } = await openShop('<talk-mesh avatar="ada" token-url="/token" microphone="off"></talk-mesh>');
   const before = mesh.workers['webrtc-egress'].offers.length;
