@@ -1,7 +1,7 @@
-/** The npm package and its example, as a stranger's project has them: packed, beside the real LiveKit Agents, dispatched by a real server. */
+/** The npm package and the examples in Node and Python, as a stranger's project has them: beside the real LiveKit Agents, dispatched by a real server. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,6 +10,7 @@ import { until } from '@talkmesh/service-kit/testing';
 import { AgentDispatchClient } from 'livekit-server-sdk';
 import { AgentMesh } from '../support/agent-mesh.js';
 import { requireLivekitAgents } from '../support/livekit-agents.js';
+import { requireLivekitAgentsPython } from '../support/livekit-agents-python.js';
 import { installPackage, packPackage } from '../support/packed-package.js';
 import { rest } from '../support/record-call.js';
 import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
@@ -17,12 +18,14 @@ import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
 const PATIENCE_MS = 120_000;
 /** What the project has from LiveKit. */
 const OTHERS = ['@livekit/agents', '@livekit/rtc-node', 'livekit-server-sdk'];
+const AGENT_NAME = 'talkmesh-example';
 const execute = promisify(execFile);
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 let mesh: AgentMesh;
 let folder: string;
 before(async () => {
-  const agents = await requireLivekitAgents((line) => process.stderr.write(`${line}\n`));
+  const agents = await requireLivekitAgents(say);
   folder = await mkdtemp(join(tmpdir(), 'talkmesh-plugin-'));
   await installPackage(folder, await packPackage('livekit', folder), OTHERS, join(agents, 'node_modules'));
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
@@ -50,10 +53,10 @@ interface Sessions {
   readonly sessions: readonly { readonly id: string; readonly provider: string }[];
 }
 
-/** The example as a process of its own, as its first line says. */
-function runExample(): { readonly process: ChildProcess; log: string } {
+/** An example as a process of its own, as its first line says. */
+function runExample(program: string, file: string): { readonly process: ChildProcess; log: string } {
   const { server } = mesh;
-  const child = spawn(process.execPath, ['agent.mjs', 'dev'], {
+  const child = spawn(program, [file, 'dev'], {
     cwd: folder,
     env: {
       ...{ PATH: process.env['PATH'], HOME: folder },
@@ -69,18 +72,16 @@ function runExample(): { readonly process: ChildProcess; log: string } {
   return run;
 }
 
-test('the example joins a room that asks for it, and greets the caller with a face; its end ends the session', async () => {
+/** The example in `file` is asked into a room, greets the caller there and leaves with the room. */
+async function greets(program: string, file: string, room: string): Promise<void> {
   const { server } = mesh;
-  await cp('examples/livekit-agent/agent.mjs', join(folder, 'agent.mjs'));
-  assert.match(await readFile(join(folder, 'agent.mjs'), 'utf8'), /agentName: 'talkmesh-example'/);
-  const room = 'plugin-room';
   await using viewer = await RoomViewer.join(server.url, await server.token('caller', room));
-  const example = runExample();
+  const example = runExample(program, file);
   const explain = (error: Error): never => assert.fail(`${error.message}\n${example.log.slice(-5000)}`);
   try {
     await until('the agent to register', () => /registered/i.test(example.log), PATIENCE_MS).catch(explain);
     const dispatch = new AgentDispatchClient(server.url.replace(/^ws/, 'http'), server.apiKey, server.apiSecret);
-    await dispatch.createDispatch(room, 'talkmesh-example');
+    await dispatch.createDispatch(room, AGENT_NAME);
     const spoke = (): boolean => viewer.blocks.filter(({ loud }) => loud).length > 50;
     await until('the greeting', spoke, PATIENCE_MS).catch(explain);
     assert.ok(viewer.frames.length > 0, 'the avatar is seen');
@@ -94,11 +95,25 @@ test('the example joins a room that asks for it, and greets the caller with a fa
       (await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions')).body.sessions.length === 0;
     await until('the session to end', isOver, PATIENCE_MS).catch(explain);
   } finally {
-    const ended = new Promise((done) => example.process.once('exit', done));
-    if (example.process.exitCode === null && example.process.kill('SIGTERM')) {
-      const timer = setTimeout(() => example.process.kill('SIGKILL'), 10_000);
-      await ended;
-      clearTimeout(timer);
-    }
+    await end(example.process);
   }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const ended = new Promise((done) => child.once('exit', done));
+  if (child.exitCode !== null || !child.kill('SIGTERM')) return;
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  await ended;
+  clearTimeout(timer);
+}
+
+test('the example in Node joins a room that asks for it, and greets the caller with a face; its end ends the session', async () => {
+  await cp('examples/livekit-agent/agent.mjs', join(folder, 'agent.mjs'));
+  await greets(process.execPath, 'agent.mjs', 'node-room');
+});
+
+test('so does the example in Python', async () => {
+  const python = await requireLivekitAgentsPython(say);
+  await cp('examples/livekit-python', folder, { recursive: true });
+  await greets(python, 'agent.py', 'python-room');
 });

@@ -8,7 +8,7 @@ import {
   type MeshEvent,
 } from '@talkmesh/contracts';
 import type { AgentReport } from './agent-messages.js';
-import { AgentSpeech, STALL_MS } from './agent-speech.js';
+import { AgentSpeech, CLOSE_MS, STALL_MS } from './agent-speech.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
 const SESSION_ID = '0'.repeat(20);
@@ -20,7 +20,7 @@ function setUp({ takeOver = false } = {}) {
   const did: string[] = [];
   const pcm: number[] = [];
   const speech = new AgentSpeech({
-    ...{ sessionId: SESSION_ID, firstSequence: 0, takeOver, fps: 25, now: () => state.nowMs },
+    ...{ sessionId: SESSION_ID, firstSequence: 0, takeOver, now: () => state.nowMs },
     mic: (message: AudioMessage) => {
       pcm.push(...message.pcm);
       if (message.endOfTurn) did.push('end');
@@ -120,6 +120,35 @@ test('a cut is reported at the last sample before the flush, however late the fl
   }
 });
 
+test('silence in which the mesh waited for speech does not count, nor does a bridge that is early because it counts it', () => {
+  const { open, audio, close, queued, finished, play, take } = setUp();
+  open('a');
+  audio('a', 440);
+  close('a');
+  queued(1);
+  play(1, { turn: 1, speaking: true, pcm: new Int16Array(960) });
+  finished(1, 440);
+  assert.deepEqual(take(), ['end', 'started']);
+  const last = { turn: 1, speaking: true, endOfTurn: true, pcm: new Int16Array(960).fill(7) };
+  play(1, last, 10);
+  assert.deepEqual(take(), []);
+  play(1, last, 1);
+  assert.deepEqual(take(), ['finished 0.44']);
+});
+
+test('a last frame that is lost is not waited for long', () => {
+  const { open, audio, close, queued, finished, play, take } = setUp();
+  open('a');
+  audio('a', 480);
+  close('a');
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  finished(1, 480);
+  take();
+  play(5);
+  assert.deepEqual(take(), ['finished 0.48']);
+});
+
 test('a clear with nothing playing does nothing; one before the first sound is reported at 0', () => {
   const { open, audio, speech, queued, play, flush, take } = setUp();
   speech.receive({ type: 'clear' });
@@ -154,7 +183,7 @@ test('the next segment waits for the one before, and a clear also drops those th
 });
 
 test('an agent that stops in the middle is noticed once all was heard; more of the segment is another turn of it', () => {
-  const { open, audio, close, queued, finished, play, take, state } = setUp();
+  const { open, audio, close, queued, play, take, state } = setUp();
   open('a');
   audio('a', 480);
   queued(1);
@@ -163,12 +192,37 @@ test('an agent that stops in the middle is noticed once all was heard; more of t
   while (state.nowMs < STALL_MS) play(1);
   play(1, {}, 1);
   assert.deepEqual(take(), ['end', 'warn the agent stopped in the middle of a segment']);
-  finished(1, 480);
+  play(1, { turn: 1, endOfTurn: true });
   audio('a', 480);
   close('a');
   queued(2);
   play(1, { turn: 2, speaking: true, endOfTurn: true });
   assert.deepEqual(take(), ['end', 'finished 0.96']);
+});
+
+test('a stream whose end is lost: the segment is complete when all was heard and nothing more comes, or when the next one begins', () => {
+  const { open, audio, queued, play, take, state } = setUp();
+  open('a');
+  audio('a', 480);
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  while (state.nowMs < STALL_MS) play(1);
+  play(1, {}, 1);
+  play(1, { turn: 1, endOfTurn: true });
+  take();
+  while (state.nowMs < CLOSE_MS) play(1);
+  play(1, {}, 1);
+  assert.deepEqual(take(), ['finished 0.48']);
+  open('b');
+  audio('b', 480);
+  queued(2);
+  play(1, { turn: 2, speaking: true });
+  const untilMs = state.nowMs + STALL_MS;
+  while (state.nowMs <= untilMs) play(1);
+  play(1, { turn: 2, endOfTurn: true });
+  take();
+  open('c');
+  assert.deepEqual(take(), ['finished 0.48']);
 });
 
 test('a stream that breaks, or is followed by another one while open, is cut', () => {

@@ -1,6 +1,7 @@
 import { type AudioMessage, type FrameMessage, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { ChannelMixer, FrameJoiner, MicFramer } from '@talkmesh/media';
 import type { AgentReport, FromAgent } from './agent-messages.js';
+import { HeardSamples } from './heard-samples.js';
 
 export interface AgentSpeechOptions {
   readonly sessionId: string;
@@ -8,7 +9,6 @@ export interface AgentSpeechOptions {
   readonly firstSequence: number;
   /** Another worker had the session: a segment of it may still be spoken. */
   readonly takeOver: boolean;
-  readonly fps: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly mic: (message: AudioMessage) => void;
@@ -21,8 +21,12 @@ export interface AgentSpeechOptions {
 
 /** An open stream without audio for this long, when all of it was heard, ends its turn; more audio begins another turn of the segment. */
 export const STALL_MS = 2500;
-/** A cut whose flush does not come is reported after this time. */
-const CUT_MS = 2000;
+/** After this time its end counts as lost, as the receiver of LiveKit Agents has it, and the segment as complete. */
+export const CLOSE_MS = 10_000;
+/** A cut whose flush does not come is reported after this time; agents in Python wait for 2 s. */
+const CUT_MS = 1500;
+/** The last frame of a turn that the bridge reports as finished is played within this time, or was lost. */
+const LAST_FRAME_MS = 2000;
 /** Speech of segments that wait for the one before them; a segment beyond it is dropped. */
 const MAX_WAITING_SECONDS = 600;
 
@@ -33,8 +37,11 @@ interface Part {
   /** At 24 kHz: passed on, and heard. */
   samples: number;
   heard: number;
+  readonly played: HeardSamples;
   /** All of it was passed on. */
   isEnded: boolean;
+  /** When the bridge reported that all of it was heard. */
+  finishedAtMs: number | undefined;
   /** All that will be heard of it was heard. */
   isOver: boolean;
 }
@@ -69,7 +76,6 @@ interface Segment {
 export class AgentSpeech {
   readonly #options: AgentSpeechOptions;
   readonly #framer: MicFramer;
-  readonly #frameSamples: number;
   readonly #segments: Segment[] = [];
   #audioAtMs = 0;
   #last: Pick<FrameMessage, 'chunk' | 'frame' | 'framesInChunk'> | undefined;
@@ -79,7 +85,6 @@ export class AgentSpeech {
   constructor(options: AgentSpeechOptions) {
     this.#options = options;
     this.#framer = new MicFramer(options.sessionId, options.firstSequence);
-    this.#frameSamples = SPEECH_RATE_HZ / options.fps;
     this.#hasInherited = options.takeOver;
     if (options.takeOver) options.mic(this.#framer.cutTurn());
   }
@@ -118,13 +123,20 @@ export class AgentSpeech {
     const head = this.#segments[0];
     const part = frame.turn === 0 ? undefined : head?.parts.find(({ turn }) => turn === frame.turn);
     if (head !== undefined && part !== undefined) this.#hear(head, part, frame);
+    for (const other of head?.parts ?? [])
+      if (this.#options.now() - (other.finishedAtMs ?? Number.POSITIVE_INFINITY) >= LAST_FRAME_MS) other.isOver = true;
     if (head !== undefined) this.#watchStall(head);
     this.#advance();
   }
 
   #open({ stream, rateHz, channels }: Extract<FromAgent, { type: 'opened' }>): void {
     // An agent closes a stream before it opens the next one; one that was restarted did not.
-    for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) this.#break(older);
+    for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) {
+      const isHeard = older.parts.length > 0 && older.parts.every(({ isOver }) => isOver);
+      if (isHeard) this.#close(older);
+      else this.#break(older);
+    }
+    this.#advance();
     this.#segments.push({
       ...{ stream, rateHz, channels, joiner: new FrameJoiner(channels), mixer: new ChannelMixer() },
       ...{ waiting: [], isOpen: true, parts: [], isStarted: false, isTruncated: false, cut: undefined },
@@ -151,7 +163,7 @@ export class AgentSpeech {
 
   #close(segment: Segment): void {
     segment.isOpen = false;
-    if (segment === this.#segments[0]) this.#endPart(segment);
+    if (segment === this.#segments[0] && segment.parts.at(-1)?.isEnded !== true) this.#endPart(segment);
   }
 
   /** The agent is gone, or has forgotten the stream: the avatar stops. */
@@ -182,7 +194,11 @@ export class AgentSpeech {
 
   #send(segment: Segment, messages: readonly AudioMessage[]): void {
     for (const message of messages) {
-      if (message.pcm.length > 0) currentPart(segment).samples += message.pcm.length;
+      if (message.pcm.length > 0) {
+        const part = currentPart(segment);
+        part.samples += message.pcm.length;
+        part.played.sent(message.pcm);
+      }
       this.#options.mic(message);
     }
   }
@@ -199,7 +215,7 @@ export class AgentSpeech {
   }
 
   #hear(segment: Segment, part: Part, frame: FrameMessage): void {
-    if (frame.speaking) part.heard = Math.min(part.samples, part.heard + this.#frameSamples);
+    if (frame.speaking) part.heard += part.played.played(frame.pcm);
     if (!segment.isStarted) {
       segment.isStarted = true;
       this.#options.report({
@@ -216,8 +232,10 @@ export class AgentSpeech {
   /** A killed agent leaves its stream open, and the server notices it only after about 20 s. */
   #watchStall(segment: Segment): void {
     const part = segment.parts.at(-1);
-    const isRunning = segment.isOpen && segment.cut === undefined && part !== undefined && !part.isEnded;
-    if (!isRunning || part.heard < part.samples || this.#options.now() - this.#audioAtMs < STALL_MS) return;
+    const silentMs = this.#options.now() - this.#audioAtMs;
+    if (!segment.isOpen || segment.cut !== undefined || part === undefined || part.heard < part.samples) return;
+    if (silentMs >= CLOSE_MS) this.#close(segment);
+    if (part.isEnded || silentMs < STALL_MS) return;
     this.#endPart(segment);
     this.#options.warn(
       segment.stream,
@@ -243,8 +261,9 @@ export class AgentSpeech {
       if (segment.cut === undefined && !part.isOver) this.#cut(segment, false);
       return;
     }
-    if (!part.isOver) part.heard = Math.min(part.samples, Math.round((heardMs * SPEECH_RATE_HZ) / 1000));
-    part.isOver = true;
+    // The bridge counts whole chunks, so it is early where one was padded. The last frame of the turn decides, if it comes.
+    part.finishedAtMs ??= this.#options.now();
+    if (segment.isTruncated) part.isOver = true;
   }
 
   /** Too many turns wait at the bridge: it dropped this one. */
@@ -289,7 +308,15 @@ export class AgentSpeech {
 function currentPart(segment: Segment): Part {
   const last = segment.parts.at(-1);
   if (last !== undefined && !last.isEnded) return last;
-  const part: Part = { turn: undefined, samples: 0, heard: 0, isEnded: false, isOver: false };
+  const part: Part = {
+    turn: undefined,
+    samples: 0,
+    heard: 0,
+    played: new HeardSamples(),
+    isEnded: false,
+    finishedAtMs: undefined,
+    isOver: false,
+  };
   segment.parts.push(part);
   return part;
 }

@@ -136,7 +136,7 @@ export class LivekitSink implements Sink {
   #followAgent(): AgentSpeech {
     const { session, host, setup, takeOver, log } = this.#options;
     return session.followAgent({
-      ...{ fps: setup.fps, takeOver },
+      takeOver,
       report: (report) => host.post(this.#roomId, { type: 'report', report }),
       warn: (stream, what) => log.warn({ stream, agent: setup.agent }, what),
     });

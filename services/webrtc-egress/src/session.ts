@@ -101,7 +101,7 @@ export class EgressSession {
   }
 
   /** Speech of a LiveKit agent goes to the bridge, and follows what is played. */
-  followAgent(options: Pick<AgentSpeechOptions, 'fps' | 'takeOver' | 'report' | 'warn'>): AgentSpeech {
+  followAgent(options: Pick<AgentSpeechOptions, 'takeOver' | 'report' | 'warn'>): AgentSpeech {
     this.#agent = new AgentSpeech({
       ...options,
       sessionId: this.#options.sessionId,

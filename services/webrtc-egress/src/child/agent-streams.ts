@@ -3,8 +3,10 @@ import type { AgentReport, FromAgent } from '../agent-messages.js';
 
 const AUDIO_TOPIC = 'lk.audio_stream';
 const CLEAR_METHOD = 'lk.clear_buffer';
-/** RPC errors after which a second call is of no use: the agent does not know the method, or is not in the room. */
-const FINAL_CODES = new Set([1400, 1401]);
+/** RPC errors after which there is no second call: the agent does not know the method, is not in the room, received it and does not answer, or left. */
+const FINAL_CODES = new Set([1400, 1401, 1502, 1503]);
+/** How long the agent may take to answer, milliseconds: the next report waits for it. */
+const ANSWER_MS = 5000;
 
 /**
  * The avatar's side of the protocol between LiveKit Agents and its avatars, in one room: the byte streams and calls of the agent in, reports out.
@@ -61,7 +63,12 @@ export class AgentStreams {
   async #call({ method, payload }: AgentReport): Promise<void> {
     for (const isLast of [false, true])
       try {
-        await this.#local?.performRpc({ destinationIdentity: this.#agent, method, payload });
+        await this.#local?.performRpc({
+          destinationIdentity: this.#agent,
+          method,
+          payload,
+          responseTimeout: ANSWER_MS,
+        });
         return;
       } catch (thrown) {
         const { code, message } = thrown as { readonly code?: number; readonly message?: string };
