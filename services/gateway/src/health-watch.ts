@@ -52,6 +52,7 @@ export class HealthWatch {
   readonly #losses;
   readonly #flaps;
   #listener: HealthListener | undefined;
+  #stopped = false;
   #passing: Promise<void> | undefined;
   #connectedSinceMs = performance.now();
 
@@ -70,7 +71,9 @@ export class HealthWatch {
     void this.#passOnce();
   }
 
+  /** A pass that reads the registry meanwhile ends without monitoring what it finds. */
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
     for (const { worker } of this.#entries.values()) worker.stop();
     this.#entries.clear();
@@ -86,7 +89,7 @@ export class HealthWatch {
 
   /** Monitors a worker from now on instead of from the next pass. */
   follow(place: WorkerPlace): void {
-    if (this.#entries.has(place.instanceId)) return;
+    if (this.#stopped || this.#entries.has(place.instanceId)) return;
     const worker = new WorkerMonitor({
       place,
       peerSecurity: this.#options.peerSecurity,
@@ -125,6 +128,7 @@ export class HealthWatch {
       );
       return undefined;
     });
+    if (this.#stopped) return;
     if (snapshot === undefined) {
       this.#connectedSinceMs = performance.now();
       for (const entry of this.#entries.values()) entry.missingSinceMs = undefined;
