@@ -68,7 +68,7 @@ const files = globSync(ROOTS, /\.test\.ts$/)
 const tallies: Tallies = new Map();
 const groups: readonly { readonly files: string[]; readonly concurrency: number }[] = [
   { files: files.filter((file) => !MESH.test(file)), concurrency: 4 },
-  { files: files.filter((file) => MESH.test(file) && !MEASURING.test(file)), concurrency: 3 },
+  { files: files.filter((file) => MESH.test(file) && !MEASURING.test(file)), concurrency: 2 },
   { files: files.filter((file) => MEASURING.test(file)), concurrency: 1 },
 ];
 await installTools(say);

@@ -201,6 +201,7 @@ test('a gateway that dies between placing a stage and opening it: the sweep of a
   await until('the move', () => spoken.moves.length > 0, PATIENCE_MS);
   await until('the gateway', () => isWhole(twins.mesh), PATIENCE_MS);
   await spoken.over();
+  await until('the end of the last chunk', () => spoken.tap.playhead?.turn === 0, PATIENCE_MS);
   assert.deepEqual(spoken.moves, ['score-model missing']);
   assert.match(sweeping.log, /"cause":"missing".*stage moved/);
   assert.deepEqual(spoken.finished, [[1, false]]);
