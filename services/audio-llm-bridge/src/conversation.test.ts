@@ -4,6 +4,7 @@ import { type EventBody, MeshError, type MeshEvent, newSessionId, type PlayheadM
 import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS } from './conversation.js';
 import type { ConversationOutput } from './conversation-messages.js';
 import type { Provider } from './providers/provider.js';
+import { CONVERSATION_OPTIONS } from './testing/conversation-options.js';
 
 const sessionId = newSessionId();
 const pcm = (ms: number): Int16Array => new Int16Array(ms * 24).fill(1000);
@@ -39,19 +40,7 @@ const end = (response: string) => ({ kind: 'output', output: { kind: 'end', resp
 const parrot: Pick<Provider, 'name' | 'vad' | 'source'> = { name: 'parrot', vad: 'mesh', source: 'voice' };
 
 function talk(options: Partial<ConversationOptions> = {}): Conversation {
-  const defaults = {
-    provider: parrot,
-    bargeIn: true,
-    bargeInGuardMs: 300,
-    bargeInSpeechMs: 300,
-    bargeInHoldMs: 1500,
-    backChannel: 'ignore' as const,
-    input: 'voice-activity' as const,
-    language: 'en',
-    aheadMs: 10_000,
-    maxTurnMs: 60_000,
-  };
-  return new Conversation({ ...defaults, ...options }, 0);
+  return new Conversation({ ...CONVERSATION_OPTIONS, provider: parrot, ...options }, 0);
 }
 
 /** Outputs as short texts, so that tests can compare their order. */

@@ -9,23 +9,11 @@ import { type AudioMessage, type MeshEvent, newSessionId, type PlayheadMessage }
 import { Conversation } from './conversation.js';
 import type { ConversationOutput } from './conversation-messages.js';
 import { stateOfConversation } from './takeover.js';
+import { CONVERSATION_OPTIONS } from './testing/conversation-options.js';
 
 const sessionId = newSessionId();
 const FRAME_MS = 40;
-const OPTIONS = {
-  provider: { name: 'external', vad: 'none', source: 'external' },
-  ...{
-    bargeIn: true,
-    bargeInGuardMs: 300,
-    bargeInSpeechMs: 300,
-    bargeInHoldMs: 1500,
-    backChannel: 'ignore' as const,
-    input: 'voice-activity' as const,
-    language: 'en',
-    aheadMs: 2000,
-    maxTurnMs: 60_000,
-  },
-} as const;
+const OPTIONS = { ...CONVERSATION_OPTIONS, aheadMs: 2000 };
 
 /** Random numbers below `n` from a seed (Park and Miller, 1988). */
 function randomFrom(seed: number): (n: number) => number {

@@ -10,6 +10,7 @@ import {
 import { Conversation } from './conversation.js';
 import type { ConversationInput } from './conversation-messages.js';
 import { stateOfConversation } from './takeover.js';
+import { CONVERSATION_OPTIONS } from './testing/conversation-options.js';
 
 const sessionId = newSessionId();
 const head = { sessionId, epoch: 2, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
@@ -39,20 +40,7 @@ const playhead = (turn: number, turnPlayedMs: number, mediaTimeUs = 0): Playhead
   ...{ ...head, turn, turnPlayedMs, mediaTimeUs },
   ...{ frame: 0, creditChunks: 2, heldFrames: 0 },
 });
-const options = {
-  provider: { name: 'external', vad: 'none', source: 'external' },
-  ...{
-    bargeIn: true,
-    bargeInGuardMs: 300,
-    bargeInSpeechMs: 300,
-    bargeInHoldMs: 1500,
-    backChannel: 'ignore' as const,
-    input: 'voice-activity' as const,
-    language: 'en',
-    aheadMs: 30_000,
-    maxTurnMs: 60_000,
-  },
-} as const;
+const options = { ...CONVERSATION_OPTIONS, aheadMs: 30_000 };
 const heard = (turn: number, ms: number, us = 0): ConversationInput => ({
   kind: 'playhead',
   playhead: playhead(turn, ms, us),
