@@ -65,8 +65,11 @@ export class PlaybackMeter {
   async read(): Promise<CallStats | undefined> {
     const report = await this.#options.pc()?.getStats();
     if (report === undefined) return undefined;
-    const rows = report as unknown as ReadonlyMap<string, unknown>;
-    return { ...summarise(rows), ...this.#measured, firstFrameMs: this.#firstFrameMs };
+    return this.#statsOf(report as unknown as ReadonlyMap<string, unknown>);
+  }
+
+  #statsOf(report: ReadonlyMap<string, unknown>): CallStats {
+    return { ...summarise(report), ...this.#measured, firstFrameMs: this.#firstFrameMs };
   }
 
   #onFrame(displayMs: number, receivedMs: number | undefined): void {
@@ -82,7 +85,7 @@ export class PlaybackMeter {
     if (pc === undefined || report === undefined) return;
     const rows = report as unknown as ReadonlyMap<string, unknown>;
     this.#measure(pc, delayCounters(rows));
-    this.#options.onStats({ ...summarise(rows), ...this.#measured, firstFrameMs: this.#firstFrameMs });
+    this.#options.onStats(this.#statsOf(rows));
   }
 
   #measure(pc: RTCPeerConnection, counters: DelayCounters): void {

@@ -19,3 +19,15 @@ export async function playAudibly(video: HTMLVideoElement, stream: MediaStream, 
     await video.play().catch(() => undefined);
   }
 }
+
+/** What a page says about the state of a call; nothing before and after one. */
+export const STATE_LABELS: Readonly<Record<CallState, string>> = {
+  new: '',
+  connecting: 'Connecting…',
+  reconnecting: 'Reconnecting…',
+  listening: 'Listening',
+  thinking: 'Thinking…',
+  speaking: 'Speaking',
+  paused: 'Paused',
+  ended: '',
+};

@@ -1,4 +1,4 @@
-import { isLive, playAudibly } from '../playback.js';
+import { isLive, playAudibly, STATE_LABELS } from '../playback.js';
 import { describeStats } from '../stats.js';
 import type { CallState, CallStats } from '../types.js';
 import { type HoldActions, onHold } from './hold.js';
@@ -29,17 +29,6 @@ const MARKUP = `
 </slot>
 <p part="stats" hidden></p>
 `;
-
-const LABELS: Readonly<Record<CallState, string>> = {
-  new: '',
-  connecting: 'Connecting…',
-  reconnecting: 'Reconnecting…',
-  listening: 'Listening',
-  thinking: 'Thinking…',
-  speaking: 'Speaking',
-  paused: 'Paused',
-  ended: '',
-};
 
 export type ButtonName = 'call' | 'mute' | 'pause' | 'interrupt' | 'hang-up' | 'unmute';
 
@@ -128,7 +117,7 @@ export class View {
 
   show({ state, inCall, hasMicrophone, muted, isPushToTalk, talking }: Shown): void {
     const live = isLive(state);
-    this.#text('status', LABELS[state]);
+    this.#text('status', STATE_LABELS[state]);
     this.#part('call').hidden = inCall;
     for (const name of ['mute', 'pause', 'interrupt', 'hang-up']) this.#part(name).hidden = !inCall;
     this.#part('talk').hidden = !inCall || !isPushToTalk;

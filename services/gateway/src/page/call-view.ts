@@ -6,19 +6,11 @@ import {
   describeStats,
   isLive,
   playAudibly,
+  STATE_LABELS,
 } from '@talkmesh/client';
 import { byId, show } from './elements.js';
 
-const STATE_LABELS: Readonly<Record<CallState, string>> = {
-  new: 'Ready',
-  connecting: 'Connecting…',
-  reconnecting: 'Reconnecting…',
-  listening: 'Listening',
-  thinking: 'Thinking…',
-  speaking: 'Speaking',
-  paused: 'Paused',
-  ended: 'Call ended',
-};
+const LABELS: Readonly<Record<CallState, string>> = { ...STATE_LABELS, new: 'Ready', ended: 'Call ended' };
 
 const clockText = (seconds: number): string => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 
@@ -82,7 +74,7 @@ export class CallView {
   enter(state: CallState): void {
     document.body.dataset['state'] = state;
     this.#status.dataset['state'] = state;
-    this.#status.textContent = STATE_LABELS[state];
+    this.#status.textContent = LABELS[state];
     const live = isLive(state);
     if (live && this.#ticking === undefined) this.#startClock();
     if (state === 'ended' || state === 'new') this.#stopClock();
