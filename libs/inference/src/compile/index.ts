@@ -9,7 +9,7 @@ export { compileCut } from './cut.js';
 export { loadCompiled } from './load.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
-export { compileCondition, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
+export { compileCondition, compileSound, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
 export { checkWeights, type ExpectedTensor, expectedTensors } from './tensors.js';
 export type {
   CompiledSegment,
@@ -20,4 +20,12 @@ export type {
   Exchange,
   WholeOptions,
 } from './types.js';
-export { WAN_SIZES, type WanSizes, wanDescription, wanPairs } from './wan.js';
+export {
+  LIVETALK_SOUND,
+  liveTalkDescription,
+  ringDescription,
+  WAN_SIZES,
+  type WanSizes,
+  wanDescription,
+  wanPairs,
+} from './wan.js';

@@ -26,3 +26,22 @@ export function loadEulerStep(executor: Executor, dims: readonly number[]): Prom
   graph.output(graph.op('Add', [x, graph.op('Mul', [velocity, step])]), 'x_next', 'float32', dims);
   return executor.load(graph.write(), 'euler');
 }
+
+/**
+ * Joins chunks: `k_context` = [`k_0`, `k_1`, ..] along the token axis, and the same for v.
+ * @param dims of one chunk, [layers, tokens, dim]
+ */
+export function loadChunkConcat(
+  executor: Executor,
+  chunks: number,
+  [layers, tokens, dim]: readonly [number, number, number],
+): Promise<Segment> {
+  const graph = new OnnxGraph();
+  for (const kind of ['k', 'v']) {
+    const parts = Array.from({ length: chunks }, (_, i) =>
+      graph.input(`${kind}_${i}`, 'float32', [layers, tokens, dim]),
+    );
+    graph.output(graph.op('Concat', parts, { axis: 1 }), `${kind}_context`, 'float32', [layers, chunks * tokens, dim]);
+  }
+  return executor.load(graph.write(), `join${chunks}`);
+}
