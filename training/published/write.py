@@ -3,7 +3,7 @@
     git clone REPOSITORY SOURCES/NAME && git -C SOURCES/NAME checkout COMMIT      # both are in livetalk.py and its neighbours
     /usr/bin/python3 -m published.write --sources SOURCES --out ../libs/inference/src/testing/published [NAME ..]
 
-Needs PyTorch (1.13 is enough), einops and PIL. Each NAME runs in a process of its own, because the repositories share module names.
+Needs PyTorch (1.13 is enough), einops, PIL and transformers 4.36.2. Each NAME runs in a process of its own, because the repositories share module names.
 """
 import argparse
 import importlib
@@ -15,7 +15,7 @@ import torch
 
 from talkmesh_nano.export.safetensors import write_safetensors
 
-NAMES = {"livetalk": "LiveTalk"}
+NAMES = {"livetalk": "LiveTalk", "wan_vae": "Wan2.1", "taehv": "taehv", "wav2vec2": "LiveTalk"}
 
 
 def main():

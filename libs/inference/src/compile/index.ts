@@ -7,9 +7,11 @@ export {
 } from './checkpoints.js';
 export { compileCut } from './cut.js';
 export { loadCompiled } from './load.js';
+export { neededTensors } from './needed-weights.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
 export { compileCondition, compileSound, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
+export { compileTaehvDecoder, TAEHV_TRIM, TAEW_SIZES, type TaehvSizes } from './taehv.js';
 export { checkWeights, type ExpectedTensor, expectedTensors } from './tensors.js';
 export type {
   CompiledSegment,
@@ -29,3 +31,4 @@ export {
   wanDescription,
   wanPairs,
 } from './wan.js';
+export { compileVaeDecoder, compileVaeEncoder, type LatentGrid, WAN_VAE_SIZES, type WanVaeSizes } from './wan-vae.js';

@@ -45,3 +45,25 @@ export function loadChunkConcat(
   }
   return executor.load(graph.write(), `join${chunks}`);
 }
+
+/** BT.601 in limited range, for RGB in 0..1: rows Y, U and V, then what is added. */
+const BT601 = {
+  rows: [65.481, 128.553, 24.966, -37.797, -74.203, 112, 112, -93.786, -18.214],
+  offsets: [16, 128, 128],
+} as const;
+
+/** `rgb` [frames, 3, height, width] in 0..1 -> `frames` [frames, height * width * 3 / 2], planar I420; chroma is the mean of 2x2 pixels. */
+export function loadRgbToI420(executor: Executor, height: number, width: number): Promise<Segment> {
+  const graph = new OnnxGraph();
+  const rgb = graph.input('rgb', 'float32', ['frames', 3, height, width]);
+  const matrix = graph.floats(BT601.rows, [3, 3, 1, 1]);
+  const yuv = graph.op('Conv', [rgb, matrix, graph.floats(BT601.offsets, [3])]);
+  const [luma, chroma] = graph.ops('Split', [yuv, graph.ints(1, 2)], 2, { axis: 1 }) as [string, string];
+  const small = graph.op('AveragePool', [chroma], { kernel_shape: [2, 2], strides: [2, 2] });
+  const flat = (value: string, count: number): string => graph.op('Reshape', [value, graph.ints(-1, count)]);
+  const both = graph.op('Concat', [flat(luma, height * width), flat(small, (height * width) / 2)], { axis: 1 });
+  // TensorProto.DataType UINT8.
+  const bytes = graph.op('Cast', [graph.op('Round', [both])], { to: 2 });
+  graph.output(bytes, 'frames', 'uint8', ['frames', (height * width * 3) / 2]);
+  return executor.load(graph.write(), 'i420');
+}
