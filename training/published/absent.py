@@ -12,6 +12,11 @@ def attention(q, k, v):
     return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1) @ v
 
 
+def flash_attention(q, k, v, **_):
+    """q, k, v [B, S, heads, d] -> [B, S, heads, d]. Sequences here are never padded."""
+    return attention(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
+
+
 def stand_in(name, **content):
     module = types.ModuleType(name)
     module.__dict__.update(content)

@@ -15,7 +15,14 @@ import torch
 
 from talkmesh_nano.export.safetensors import write_safetensors
 
-NAMES = {"livetalk": "LiveTalk", "wan_vae": "Wan2.1", "taehv": "taehv", "wav2vec2": "LiveTalk"}
+NAMES = {
+    "livetalk": "LiveTalk",
+    "self_forcing": "Self-Forcing",
+    "taehv": "taehv",
+    "wan": "Wan2.1",
+    "wan_vae": "Wan2.1",
+    "wav2vec2": "LiveTalk",
+}
 
 
 def main():

@@ -45,7 +45,6 @@ function vaeGraphs(weights: Weights): { encoder: CompiledSegment; first: Compile
 }
 
 async function vae(): Promise<ReturnType<typeof vaeGraphs>> {
-  const name = await mkdtemp(join(folder, 'vae-'));
   const shapes = new Map(neededTensors(vaeGraphs));
   // The published encoder also has convolutions over time, which a single picture does not need.
   for (const [layer, width] of [
@@ -55,12 +54,12 @@ async function vae(): Promise<ReturnType<typeof vaeGraphs>> {
     shapes.set(`encoder.downsamples.${layer}.time_conv.weight`, [width, width, 3, 1, 1]);
     shapes.set(`encoder.downsamples.${layer}.time_conv.bias`, [width]);
   }
-  return vaeGraphs(await seededWeights(name, shapes, 21));
+  return vaeGraphs(await seededWeights(folder, shapes, 21));
 }
 
 async function taehv(): Promise<CachedGraphs> {
   const needed = neededTensors((weights) => compileTaehvDecoder(TAEHV, weights, GRID));
-  const weights = await seededWeights(await mkdtemp(join(folder, 'taehv-')), needed, 31);
+  const weights = await seededWeights(folder, needed, 31);
   return { first: undefined, steady: compileTaehvDecoder(TAEHV, weights, GRID), trim: TAEHV_TRIM };
 }
 
@@ -105,6 +104,7 @@ test("Wan's encoder of a picture equals the published one", async () => {
 
 test("Wan's streaming decoder equals the published one over five chunks", async () => {
   const { first, steady } = await vae();
+  assert.equal(steady.inputs.filter(({ name }) => name.startsWith('cache_')).length, 32);
   const { values } = await golden('wan_vae', 'frames');
   const made = await decoded({ first, steady, trim: 0 }, seeded(22, 1, CHUNKS * LATENTS * CHANNELS * 8));
   const error = relativeError(

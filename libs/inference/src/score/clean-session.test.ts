@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type DitGeometry, expectedTensors, liveTalkDescription } from '../compile/index.js';
+import { type DitGeometry, expectedTensors, liveTalkDescription, ringDescription } from '../compile/index.js';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
 import { golden, relativeError, seeded, seededWeights } from '../testing/seeded-weights.js';
@@ -79,4 +79,30 @@ test('six chunks of LiveTalk equal the published pipeline, also after rollbacks'
   assert.equal(session.kvBytes, 6 * 2 * SIZES.layers * 12 * SIZES.dim * 4);
   session.dispose();
   assert.equal(session.kvBytes, 0);
+});
+
+test('five chunks of Self-Forcing equal the published pipeline, with a window that wraps around twice', async () => {
+  const dit = ringDescription({ ...SIZES, layers: 3 }, { sink: 0, recent: 2 });
+  const { given: _, ...plain } = GRID;
+  const geometry = { ...plain, condition: { tokens: TOKENS, dim: TEXT } };
+  const shapes = new Map([...expectedTensors(dit, geometry)].map(([name, { dims }]) => [name, dims]));
+  const weights = await seededWeights(folder, shapes, 51);
+  const prompt = seeded(53, 0, TOKENS * TEXT);
+  await using denoiser = await CleanDenoiser.load(executor, {
+    dit,
+    weights,
+    geometry,
+    levels: shiftedLevels(4, 5),
+    prompt,
+  });
+  const session = new CleanSession(denoiser, { seed: SEED.noise, keepChunks: 1, reference: undefined });
+  const { values: wanted } = await golden('self_forcing', 'latents');
+  const each = wanted.length / 5;
+  for (let chunk = 0; chunk < 5; chunk++) {
+    const made = await session.generate(chunk, undefined);
+    const error = relativeError(made ?? [], wanted.slice(chunk * each, (chunk + 1) * each));
+    assert.ok(error < TOLERANCE, `chunk ${chunk}: relative error ${error}`);
+  }
+  await assert.rejects(session.generate(2, undefined), /is not there/);
+  session.dispose();
 });

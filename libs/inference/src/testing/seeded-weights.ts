@@ -1,5 +1,5 @@
 /** The random weights and goldens of training/published, which runs the published code of public models. */
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, openWeights, readWeight, type Weights } from '../compile/index.js';
@@ -28,8 +28,10 @@ export async function seededWeights(
     const values = source.noise(stream, 0, count).map((value) => Math.fround(value * gain) + (norm ? 1 : 0));
     return { name, dims, values };
   });
-  await writeFile(join(folder, 'seeded.safetensors'), encodeSafetensors(tensors));
-  return openWeights(folder, ['seeded.safetensors']);
+  // A folder of its own: the runtime maps weight files into memory, so they must not change.
+  const own = await mkdtemp(join(folder, 'weights-'));
+  await writeFile(join(own, 'seeded.safetensors'), encodeSafetensors(tensors));
+  return openWeights(own, ['seeded.safetensors']);
 }
 
 function gainOf(name: string, dims: readonly number[], norm: boolean): number {
