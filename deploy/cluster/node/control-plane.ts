@@ -1,0 +1,74 @@
+/** etcd, API server, controllers and scheduler. */
+import { join } from 'node:path';
+import type { Kubectl } from '../kubectl.js';
+import { writeCertificates } from './certificates.js';
+import { Daemon } from './daemon.js';
+
+export const NODE_IP = '10.0.0.1';
+export const SERVICE_CIDR = '10.96.0.0/16';
+export const POD_CIDR = '10.244.0.0/24';
+export const API_SERVER = 'https://127.0.0.1:6443';
+const ETCD = 'http://127.0.0.1:2379';
+
+/** Starts the control plane in `folder` and waits until it serves. @throws Error with a log */
+export async function startControlPlane(folder: string, kubectl: Kubectl): Promise<Daemon[]> {
+  await writeCertificates(folder, API_SERVER);
+  const pki = (name: string): string => join(folder, 'pki', name);
+  const etcd = Daemon.start(
+    'etcd',
+    [
+      ...['--data-dir', 'etcd', '--listen-client-urls', ETCD, '--advertise-client-urls', ETCD],
+      // Nothing is kept after the run.
+      '--unsafe-no-fsync',
+    ],
+    folder,
+  );
+  const api = Daemon.start(
+    'kube-apiserver',
+    [
+      `--etcd-servers=${ETCD}`,
+      '--bind-address=0.0.0.0',
+      `--advertise-address=${NODE_IP}`,
+      '--secure-port=6443',
+      `--tls-cert-file=${pki('apiserver.crt')}`,
+      `--tls-private-key-file=${pki('apiserver.key')}`,
+      `--client-ca-file=${pki('ca.crt')}`,
+      '--authorization-mode=Node,RBAC',
+      '--enable-admission-plugins=NodeRestriction',
+      `--service-cluster-ip-range=${SERVICE_CIDR}`,
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${pki('service-accounts.key')}`,
+      `--service-account-signing-key-file=${pki('service-accounts.key')}`,
+      `--kubelet-client-certificate=${pki('admin.crt')}`,
+      `--kubelet-client-key=${pki('admin.key')}`,
+      // Node names are in no DNS; without this logs and exec fail.
+      '--kubelet-preferred-address-types=InternalIP',
+      '--profiling=false',
+    ],
+    folder,
+  );
+  await api.ready(() => kubectl.succeeds('get', '--raw', '/readyz'));
+  const signedIn = (identity: string): string[] =>
+    ['kubeconfig', 'authentication-kubeconfig', 'authorization-kubeconfig'].map(
+      (flag) => `--${flag}=${join(folder, `${identity}.kubeconfig`)}`,
+    );
+  const controllers = Daemon.start(
+    'kube-controller-manager',
+    [
+      ...signedIn('controllers'),
+      '--bind-address=127.0.0.1',
+      `--service-account-private-key-file=${pki('service-accounts.key')}`,
+      `--root-ca-file=${pki('ca.crt')}`,
+      '--use-service-account-credentials=true',
+      '--leader-elect=false',
+    ],
+    folder,
+  );
+  const scheduler = Daemon.start(
+    'kube-scheduler',
+    [...signedIn('scheduler'), '--bind-address=127.0.0.1', '--leader-elect=false'],
+    folder,
+  );
+  await controllers.ready(() => kubectl.succeeds('get', 'serviceaccount', 'default'));
+  return [etcd, api, controllers, scheduler];
+}
