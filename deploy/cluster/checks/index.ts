@@ -1,0 +1,5 @@
+import type { Check } from './check.js';
+import { dryRuns } from './dry-run.js';
+import { refusals } from './refusals.js';
+
+export const CHECKS: readonly Check[] = [...dryRuns, ...refusals];
