@@ -233,6 +233,14 @@ test('secrets are files, and pods restart when they change', async () => {
     const objects = await render({ set: [...fixed, ...set] });
     return deployment(objects, 'gateway').spec.template.metadata.annotations['checksum/auth'];
   };
+  const templates = async (key: string): Promise<Map<string, string>> => {
+    const fixed = ['auth.meshSecret=mesh', 'nats.existingSecret=users', `auth.apiKeys={${key.repeat(32)}}`];
+    const workloads = podsOf(await render({ set: fixed })).filter(({ pod }) => pod.kind !== 'Pod');
+    return new Map(workloads.map(({ name, pod }) => [name, JSON.stringify(pod)]));
+  };
+  const [before, after] = [await templates('a'), await templates('b')];
+  const restarted = [...before.keys()].filter((name) => before.get(name) !== after.get(name));
+  assert.deepEqual(restarted, ['talkmesh-gateway'], 'a new API key restarts what reads it, not NATS and the calls');
   assert.equal(await checksum(), await checksum());
   assert.notEqual(await checksum(), await checksum('auth.rotation=2026-11'));
   assert.notEqual(await checksum(), await checksum('auth.existingSecret=other'));
