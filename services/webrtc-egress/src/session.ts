@@ -62,7 +62,7 @@ export class EgressSession {
   #dropped = 0;
 
   constructor(options: SessionOptions) {
-    const { sessionId, epoch, fps, creditChunks, bus, shape, after } = options;
+    const { sessionId, epoch, creditChunks, bus, shape, after } = options;
     this.#options = options;
     this.#log = options.log.child({ sessionId });
     this.#buffer = new JitterBuffer({
@@ -71,7 +71,7 @@ export class EgressSession {
       after,
       awaitsGaps: () => this.#isRepublishing,
     });
-    this.#playhead = new Playhead({ sessionId, epoch, creditChunks, fps, after });
+    this.#playhead = new Playhead({ sessionId, epoch, creditChunks, after });
     this.#outbound = new Outbound(bus, sessionId);
     this.watch = new ViewerWatch({
       connectTimeoutMs: options.connectTimeoutMs,
@@ -83,7 +83,6 @@ export class EgressSession {
       onFrame: (frame) => this.#receive(frame),
       onFlush: (from, fromChunk) => this.#flush(from, fromChunk),
       onEvent: (event) => this.#agent?.event(event),
-      onResumed: (turn, heardMs) => this.#playhead.resumed(turn, heardMs),
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }
