@@ -34,6 +34,8 @@ export interface NewSession {
   /** Given to the bridge and kept nowhere else. */
   readonly providerKey: string | undefined;
   readonly output: 'webrtc' | 'record';
+  /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
+  readonly badge: boolean;
   /** Undefined: viewers come over WHEP. */
   readonly transport: z.output<typeof createSessionBody>['transport'];
   readonly seed: number | undefined;
@@ -45,11 +47,12 @@ export function newSession(
   body: z.output<typeof createSessionBody>,
   { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
 ): NewSession {
-  const { avatar, provider, output, transport, seed, providerKey, maxSeconds, idleSeconds, origins, ...choices } = body;
+  const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
+  const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output === 'record')
     throw new MeshError('ARGUMENT_INVALID', 'output "record" has no transport: leave transport out');
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  return { owner, isAdmin, avatar, provider, output, transport, seed, providerKey, choices, limits };
+  return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
 }
 
 /** The provider whose speech comes from outside the mesh. */
@@ -89,6 +92,9 @@ export interface SessionsOptions {
   readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'readBack' | 'flush' | 'deleteRetained'>;
   readonly limits: MeshLimits;
   readonly defaultProvider: string;
+  /** `always`: the label is drawn into every picture; `optional`: into those of sessions that ask for it. */
+  readonly disclosureBadge: 'optional' | 'always';
+  readonly disclosureLabel: string;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Aborted when this gateway drains: open sessions continue, new ones are refused. */
@@ -307,11 +313,13 @@ export class Sessions {
     const { owner, avatar, output, choices, limits: own, providerKey = '', seed = randomInt(2 ** 32) } = request;
     const id = newSessionId();
     const livekit = request.transport && (await this.#options.rooms.admit(request.transport.livekit, id));
-    const provider = providerOf(request.provider, livekit?.agent ?? '', this.#options.defaultProvider);
+    const { defaultProvider, disclosureLabel: label, disclosureBadge } = this.#options;
+    const provider = providerOf(request.provider, livekit?.agent ?? '', defaultProvider);
+    const disclosure = { label, badge: request.badge || disclosureBadge === 'always' };
     let stored = await store.create({
       id,
       state: 'opening',
-      ...{ owner, avatar, provider, choices, limits: own, output, seed, ownKey: providerKey !== '' },
+      ...{ owner, avatar, provider, choices, limits: own, output, disclosure, seed, ownKey: providerKey !== '' },
       ...(livekit && { livekit }),
       createdAtMs: Date.now(),
       placement: {},
