@@ -66,7 +66,9 @@ const parse = defineConfig(
     disclosureBadge: z.enum(['optional', 'always']).default('optional'),
     /** How long an idle connection is kept; longer than load balancers keep theirs (60 s), or they send requests into a closed connection. */
     keepAliveMs: ms(75_000, 1000, 3_600_000),
+    /** Open sessions of the deployment, and of one API key with its grants; 0: no limit for a key. Admin keys have none. */
     maxSessions: z.coerce.number().int().min(1).max(100_000).default(100),
+    maxSessionsPerKey: z.coerce.number().int().min(0).max(100_000).default(0),
     maxSessionMs: ms(2 * 3_600_000, 1000, 24 * 3_600_000),
     /** Token bucket of each key, session or address: requests per second and burst. */
     rateLimitPerSecond: z.coerce.number().min(0.1).max(100_000).default(50),
@@ -89,7 +91,7 @@ const parse = defineConfig(
     handoverDeadlineMs: ms(15_000, 20, 600_000),
     /** Number of stages that are moved at the same time. */
     handoverParallel: z.coerce.number().int().min(1).max(1000).default(16),
-    /** Own pictures: largest file, most pixels, deadline of one upload, lifetime, and number that is kept. */
+    /** Own pictures: largest file, most pixels, deadline of one upload, lifetime, and number that is kept, of all keys and of one (0: no limit of its own). */
     maxPictureBytes: z.coerce.number().int().min(1024).max(64_000_000).default(10_000_000),
     maxPicturePixels: z.coerce.number().int().min(4096).max(100_000_000).default(24_000_000),
     pictureDeadlineMs: ms(20_000, 100, 60_000),
@@ -99,6 +101,7 @@ const parse = defineConfig(
       .max(MAX_AVATAR_TTL_MS / 3_600_000)
       .default(24),
     maxAvatars: z.coerce.number().int().min(0).max(10_000).default(200),
+    maxAvatarsPerKey: z.coerce.number().int().min(0).max(10_000).default(0),
     /** JSON file of the programs that sessions are reported to, read again when it changes; docs/webhooks.md. */
     webhooksFile: text,
     /** Networks where they may be besides the Internet, also without TLS: `private`, `loopback`, 10.1.0.0/16. */

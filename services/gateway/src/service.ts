@@ -182,7 +182,8 @@ async function openOwnAvatars({ bus, config, log }: ServiceContext<Config>): Pro
   ]);
   const ttlMs = config.avatarTtlHours * 3_600_000;
   const [idKey = ''] = config.secrets.tokenSecrets;
-  return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars: config.maxAvatars, log });
+  const { maxAvatars, maxAvatarsPerKey } = config;
+  return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars, maxAvatarsPerKey, log });
 }
 
 function documentOperation(api: readonly Operation[]): Operation {

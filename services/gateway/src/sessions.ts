@@ -60,6 +60,8 @@ const EXTERNAL = 'external';
 
 export interface MeshLimits {
   readonly maxSessions: number;
+  /** Of one API key that is no admin key; 0: no limit. */
+  readonly maxSessionsPerKey: number;
   readonly createDeadlineMs: number;
   /** How long the opening of a session may wait for workers that are not ready yet, all stages together, milliseconds. */
   readonly placementWaitMs: number;
@@ -328,7 +330,7 @@ export class Sessions {
       stored = next;
     };
     try {
-      await this.#admit(own);
+      await this.#admit(request);
       const workers = await directory.read();
       for (const service of OPEN_ORDER)
         await stages.open(stored, service, workers, { signal, deadlineAtMs, waitUntilMs, providerKey, onChange });
@@ -340,13 +342,20 @@ export class Sessions {
   }
 
   /** Counts after the record was written: gateways that create sessions at the same moment count each other's and never exceed the limit. */
-  async #admit({ grantId, maxOfGrant = 1 }: SessionLimits): Promise<void> {
-    const { maxSessions } = this.#options.limits;
+  async #admit({ owner, isAdmin, limits: { grantId, maxOfGrant = 1 } }: NewSession): Promise<void> {
+    const { maxSessions, maxSessionsPerKey } = this.#options.limits;
     const live = await this.list();
     if (grantId !== undefined && live.filter(({ limits }) => limits?.grantId === grantId).length > maxOfGrant)
       throw new MeshError('SESSION_LIMIT', `the grant allows ${maxOfGrant} open sessions; end one first`, {
         retryAfterMs: 2000,
       });
+    const ofKey = live.filter((record) => record.owner === owner).length;
+    if (maxSessionsPerKey > 0 && !isAdmin && ofKey > maxSessionsPerKey)
+      throw new MeshError(
+        'SESSION_LIMIT',
+        `this API key has ${maxSessionsPerKey} open sessions, the limit of TALKMESH_MAX_SESSIONS_PER_KEY; end one first`,
+        { retryAfterMs: 2000 },
+      );
     if (live.length > maxSessions)
       throw new MeshError(
         'SESSION_LIMIT',
