@@ -87,6 +87,26 @@ export const ditDescription = z
       /** Earlier chunks that a chunk attends to. Positions are relative to this window, so they do not grow with the session. */
       contextChunks: z.number().int().nonnegative(),
     }),
+    /**
+     * Which chunks a chunk attends to besides itself. Absent: c_0 and the previous chunk, with the keys and values of their own pass at the same
+     * noise level and with positions relative to the window. Present: the first `sink` chunks of the session and the `recent` ones before it, with
+     * keys and values of one more pass over their finished latents, at noise level `level`, and with the absolute number of the latent frame as
+     * position (LiveTalk, Self-Forcing).
+     */
+    context: z
+      .object({
+        sink: z.number().int().nonnegative(),
+        recent: z.number().int().positive(),
+        level: z.number().gte(0).lt(1),
+      })
+      .optional(),
+    /**
+     * Sound as one vector per latent frame: its values pass through `enter` (to `width` values) and `norm`. For each of `count` layers from `first` on,
+     * `layer` makes a vector of it that is added to the frame's tokens before the layer; its `{i}` counts from 0.
+     */
+    sound: z
+      .object({ enter: linear, width: size, norm, layer: linear, first: z.number().int().nonnegative(), count: size })
+      .optional(),
     /** From the noise level t [1] in 0..1 to the modulation vector: sinusoids (cosines first), then two linear layers with SiLU between them. */
     time: z.object({
       scale: z.number().positive(),
@@ -153,6 +173,14 @@ export const ditDescription = z
     const pairs = dit.rope.axes.reduce((sum, axis) => sum + axis.pairs, 0);
     if (pairs * 2 * dit.heads !== dit.dim)
       wrong('rope.axes', `${pairs} pairs do not fill half of a head of width ${dit.dim / dit.heads}`);
+    const { context: seen, sound } = dit;
+    if (seen !== undefined && seen.sink + seen.recent !== dit.rope.contextChunks)
+      wrong(
+        'context',
+        `keeps ${seen.sink} + ${seen.recent} chunks, but rope.contextChunks is ${dit.rope.contextChunks}`,
+      );
+    if (sound !== undefined && sound.first + sound.count > dit.layers)
+      wrong('sound', `ends with layer ${sound.first + sound.count - 1} of ${dit.layers}`);
     const { layer, head, size: width, t } = dit.modulation;
     const ends = [
       layer.offset + (dit.layers - 1) * layer.stride + 6 * dit.dim,

@@ -1,7 +1,7 @@
 /** The parts of a transformer pass, in the order in which they run. Segments are composed of them. */
 import { type DitCross, type DitDescription, MeshError } from '@talkmesh/contracts';
 import type { Rows, SegmentBuilder } from './builder.js';
-import { patchValues, ropeTables, slotsOf, tokensOf } from './rope.js';
+import { enteringChannels, patchValues, ropeTables, slotsOf, tokensOf } from './rope.js';
 import type { DitGeometry } from './types.js';
 
 export interface Qkv {
@@ -60,10 +60,19 @@ export class DitParts {
   /** Patches [R, C * h * w] -> [R, dim]. */
   enter(x: string, conditions: Conditions): string {
     const { dit, build } = this;
-    const values = patchValues(dit, this.geometry.channels);
+    const values = patchValues(dit, enteringChannels(this.geometry));
     let h = build.linear(x, dit.patch.enter, values, dit.dim);
     if (dit.patch.slots !== undefined) h = build.op('Add', h, this.perToken(dit.patch.slots, dit.dim));
     return dit.entry === undefined ? h : build.op('Add', h, conditions.get('entry'));
+  }
+
+  /** Adds the vector that the sound gives each latent frame before this layer, if it gives one. */
+  hear(h: string, layer: number, conditions: Conditions): string {
+    const { first = 0, count = 0 } = this.dit.sound ?? {};
+    if (layer < first || layer >= first + count) return h;
+    const { build, slots, tokens, frames } = this;
+    const indices = Array.from({ length: this.rows }, (_, i) => Math.floor((tokens.from + i) / slots) - frames.from);
+    return build.op('Add', h, build.gather(conditions.get(`sound.${layer}`), 0, indices));
   }
 
   /** The learned row of each slot, repeated for these tokens. */
@@ -167,6 +176,22 @@ export class DitParts {
       build.ort('RotaryEmbedding', [rows, start, cos, sin], { interleaved: pairs === 'adjacent' ? 1 : 0 });
     const k = rotate(all.k, build.graph.ints(0));
     return build.unstacked(build.attention(rotate(build.stacked(q), own), k, all.v, heads));
+  }
+
+  /** Rotates q and k of this chunk by the tables `rope_cos` and `rope_sin` [T, head / 2], which come with each run. */
+  rotateOwn(rows: string): string {
+    const { build, dit } = this;
+    const half = dit.dim / dit.heads / 2;
+    const [cos, sin] = ['rope_cos', 'rope_sin'].map((name) => build.input(name, this.rows, half)) as [string, string];
+    const interleaved = dit.rope.pairs === 'adjacent' ? 1 : 0;
+    const inputs = [build.stacked(rows), build.graph.ints(0), cos, sin];
+    return build.unstacked(build.ort('RotaryEmbedding', inputs, { interleaved }));
+  }
+
+  /** Attention of these tokens over context and chunk, when keys and queries are rotated already. */
+  attendRotated(q: string, all: { k: string; v: string }): string {
+    const { build } = this;
+    return build.unstacked(build.attention(build.stacked(q), all.k, all.v, this.dit.heads));
   }
 
   #rotaryTables(): { cos: string; sin: string } {

@@ -98,8 +98,9 @@ export class SegmentBuilder {
     return this.graph.floats(values, dims);
   }
 
-  dims(name: string): readonly number[] {
-    return this.#weights.get(name).dims;
+  /** @param wanted the shape that the graph needs, where the file may have more rows */
+  dims(name: string, wanted?: readonly number[]): readonly number[] {
+    return this.#weights.get(name, wanted).dims;
   }
 
   /**
@@ -110,7 +111,7 @@ export class SegmentBuilder {
     const key = rows === undefined ? name : `${name}[${rows.from}:${rows.to}]`;
     const known = this.#loaded.get(key);
     if (known !== undefined) return known;
-    const entry = this.#weights.get(name);
+    const entry = this.#weights.get(name, dims);
     const count = (shape: readonly number[]): number => shape.reduce((product, dim) => product * dim, 1);
     // Learned tables and convolution kernels may have extra dimensions of one, which do not change the memory layout.
     if (count(entry.dims) !== count(dims) || squeezed(entry.dims, dims) === false)

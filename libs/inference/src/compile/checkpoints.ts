@@ -4,7 +4,7 @@ import { MeshError } from '@talkmesh/contracts';
 import { openWeights, type WeightEntry, type Weights } from './safetensors.js';
 import { type ExpectedTensor, expectedTensors, sameShape } from './tensors.js';
 import type { DitGeometry } from './types.js';
-import { WAN_SIZES, wanDescription } from './wan.js';
+import { LIVETALK_SOUND, liveTalkDescription, WAN_SIZES, wanDescription } from './wan.js';
 
 export interface Checkpoint {
   /** What it is, and where its publisher describes it. */
@@ -32,42 +32,26 @@ const [TEXT, IMAGE] = [
   { tokens: 512, dim: 4096 },
   { tokens: 257, dim: 1280 },
 ];
-const LATENT_CHANNELS = 16;
-/** LiveTalk's audio: 14 hidden states of 768 for each of the 4 frames of a latent, through 32 values to 14 of the layers. */
-const [AUDIO_FEATURES, AUDIO_WIDTH, AUDIO_LAYERS] = [4 * 14 * 768, 32, 14];
+const LATENTS = { latentFrames: 3, channels: 16, height: 64, width: 64 } as const;
 
-function wan(size: keyof typeof WAN_SIZES, channels: number): Map<string, ExpectedTensor> {
+/** @param given channels that enter beside the latents */
+function wan(size: keyof typeof WAN_SIZES, given = 0): ReadonlyMap<string, ExpectedTensor> {
   const sizes = WAN_SIZES[size];
-  const geometry: DitGeometry = {
-    latentFrames: 3,
-    channels,
-    height: 64,
-    width: 64,
-    condition: TEXT,
-    ...(sizes.image ? { image: IMAGE } : {}),
-  };
-  return new Map(expectedTensors(wanDescription(sizes), geometry, LATENT_CHANNELS));
+  const geometry: DitGeometry = { ...LATENTS, given, condition: TEXT, ...(sizes.image ? { image: IMAGE } : {}) };
+  return expectedTensors(wanDescription(sizes), geometry, LATENTS.channels);
 }
 
 /** Noise, reference latent and mask enter together; the audio is a vector that is added before 14 layers. */
 function liveTalk(): ReadonlyMap<string, ExpectedTensor> {
-  const tensors = wan('t2v-1.3b', 2 * LATENT_CHANNELS + 1);
-  const linear = (prefix: string, inputs: number, outputs: number): void => {
-    tensors.set(`${prefix}.weight`, { role: 'weight', dims: [outputs, inputs] });
-    tensors.set(`${prefix}.bias`, { role: 'bias', dims: [outputs] });
-  };
-  linear('audio_proj.proj', AUDIO_FEATURES, AUDIO_WIDTH);
-  tensors.set('audio_proj.norm_out.weight', { role: 'norm', dims: [AUDIO_WIDTH] });
-  tensors.set('audio_proj.norm_out.bias', { role: 'bias', dims: [AUDIO_WIDTH] });
-  for (let i = 0; i < AUDIO_LAYERS; i++) linear(`audio_cond_projs.${i}`, AUDIO_WIDTH, WAN_SIZES['t2v-1.3b'].dim);
-  return tensors;
+  const geometry = { ...LATENTS, given: LATENTS.channels + 1, condition: TEXT, sound: LIVETALK_SOUND.values };
+  return expectedTensors(liveTalkDescription(WAN_SIZES['t2v-1.3b']), geometry, LATENTS.channels);
 }
 
 const KNOWN = {
   livetalk: { about: 'LiveTalk-1.3B (GAIR-NLP/LiveTalk)', tensors: liveTalk },
-  'wan-t2v-1.3b': { about: 'Wan 2.1 T2V-1.3B, and Self-Forcing', tensors: () => wan('t2v-1.3b', LATENT_CHANNELS) },
-  'wan-t2v-14b': { about: 'Wan 2.1 T2V-14B', tensors: () => wan('t2v-14b', LATENT_CHANNELS) },
-  'wan-i2v-14b': { about: 'Wan 2.1 I2V-14B', tensors: () => wan('i2v-14b', 2 * LATENT_CHANNELS + 4) },
+  'wan-t2v-1.3b': { about: 'Wan 2.1 T2V-1.3B, and Self-Forcing', tensors: () => wan('t2v-1.3b') },
+  'wan-t2v-14b': { about: 'Wan 2.1 T2V-14B', tensors: () => wan('t2v-14b') },
+  'wan-i2v-14b': { about: 'Wan 2.1 I2V-14B', tensors: () => wan('i2v-14b', LATENTS.channels + 4) },
 } as const;
 export type CheckpointName = keyof typeof KNOWN;
 export const CHECKPOINTS = Object.keys(KNOWN) as readonly CheckpointName[];

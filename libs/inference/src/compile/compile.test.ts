@@ -14,15 +14,18 @@ import {
   runOnce,
 } from '../testing/compile-cases.js';
 import { randomTensors } from '../testing/random-tensors.js';
+import { golden, relativeError, seeded, seededWeights } from '../testing/seeded-weights.js';
 import {
   compileCondition,
   compileTimestep,
   compileWhole,
   encodeSafetensors,
+  expectedTensors,
   fromRows,
   openWeights,
   type SafetensorsTensor,
   toRows,
+  wanDescription,
 } from './index.js';
 
 /** Float32 against PyTorch (nano in float32, Wan in float64); values are of size one to ten. */
@@ -179,4 +182,45 @@ test('toRows and fromRows are inverse and use the row order of the graphs', () =
   const { dit, geometry } = wan as FixtureCase;
   const counted = Float32Array.from({ length: 3 * 4 * 16 }, (_, i) => i);
   assert.deepEqual([...toRows(dit, geometry, counted).slice(16, 20)], [2, 3, 6, 7]);
+});
+
+test("one pass of Wan's transformers equals the published code", async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'talkmesh-wan-'));
+  // As in training/published/wan.py.
+  const sizes = { dim: 64, mlp: 128, heads: 2, layers: 3, frequencies: 8 };
+  const [frames, height, width, text] = [3, 4, 6, 20];
+  try {
+    for (const kind of ['t2v', 'i2v']) {
+      const image = kind === 'i2v';
+      const dit = wanDescription({ ...sizes, image });
+      const [given, tokens] = image ? [20, 512] : [0, 7];
+      const seen = image ? { image: { tokens: 5, dim: 1280 } } : {};
+      const condition = { tokens, dim: text };
+      const geometry = { latentFrames: frames, channels: 16, given, height, width, condition, ...seen };
+      const shapes = new Map([...expectedTensors(dit, geometry, 16)].map(([name, { dims }]) => [name, dims]));
+      const weights = await seededWeights(folder, shapes, 61);
+      const empty = { values: new Float32Array(0), dims: [sizes.layers, 0, sizes.dim] };
+      const prompt = new Float32Array(tokens * text);
+      prompt.set(seeded(62, 2, 7 * text));
+      const t = { values: Float32Array.of(0.6), dims: [1] };
+      const inputs = {
+        ...(await runOnce(executor, compileTimestep(dit, weights), { t })),
+        x: { values: seeded(62, 0, frames * 16 * height * width), dims: [frames, 16, height, width] },
+        given: { values: seeded(62, 1, frames * given * height * width), dims: [frames, given, height, width] },
+        condition: { values: prompt, dims: [tokens, text] },
+        image: { values: seeded(62, 3, 5 * 1280), dims: [5, 1280] },
+        k_context: empty,
+        v_context: empty,
+      };
+      const { velocity } = await runOnce(
+        executor,
+        compileWhole(dit, weights, geometry, { condition: 'inside' }),
+        inputs,
+      );
+      const error = relativeError(velocity?.values ?? [], (await golden('wan', kind)).values);
+      assert.ok(error < 1e-4, `${kind}: relative error ${error}`);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });

@@ -42,9 +42,25 @@ export function computedConditions(parts: DitParts): ReadonlyMap<string, Compute
   return made;
 }
 
+/** Computes the vectors that the sound adds before layers: `sound` [F, values] -> `sound.<layer>` [F, dim]. */
+export function soundVectors(parts: DitParts): ReadonlyMap<string, Computed> {
+  const { dit, geometry, build } = parts;
+  const made = new Map<string, Computed>();
+  if (dit.sound === undefined) return made;
+  const { enter, width, norm, layer, first, count } = dit.sound;
+  const frames = parts.frames.to - parts.frames.from;
+  const values = geometry.sound ?? 0;
+  const features = build.norm(build.linear(build.input('sound', frames, values), enter, values, width), norm, width);
+  for (let i = 0; i < count; i++) {
+    const value = build.linear(features, parts.name(layer, i), width, dit.dim);
+    made.set(`sound.${first + i}`, { value, dims: [frames, dit.dim] });
+  }
+  return made;
+}
+
 /** Declares inputs with the names of the condition segment's outputs. */
 export function conditionInputs(parts: DitParts): Found {
-  const dims = conditionDims(parts);
+  const dims = new Map([...conditionDims(parts), ...soundDims(parts)]);
   return new Conditions((name) => {
     const shape = dims.get(name);
     return shape === undefined ? undefined : parts.build.input(name, ...shape);
@@ -73,6 +89,12 @@ function conditionDims(parts: DitParts): ReadonlyMap<string, readonly number[]> 
     for (const kind of ['k', 'v']) dims.set(`image_${kind}.${layer}`, [geometry.image?.tokens ?? 0, dit.dim]);
   }
   return dims;
+}
+
+function soundDims({ dit, frames }: DitParts): Map<string, readonly number[]> {
+  const { first = 0, count = 0 } = dit.sound ?? {};
+  const dims = [frames.to - frames.from, dit.dim];
+  return new Map(Array.from({ length: count }, (_, i) => [`sound.${first + i}`, dims]));
 }
 
 function frameTokens(parts: DitParts, cross: DitCross, input: string, made: Map<string, Computed>): void {

@@ -18,6 +18,11 @@ export function compileCut(
   options: CutOptions,
 ): CutGraph {
   checkGeometry(dit, geometry);
+  if (dit.context !== undefined || dit.sound !== undefined || geometry.given !== undefined)
+    throw new MeshError(
+      'CONFIG_INVALID',
+      'parallel plans do not serve models with absolute positions, sound vectors or given channels yet; run one on a single device',
+    );
   return new Cut(dit, weights, geometry, options).graph();
 }
 

@@ -7,9 +7,11 @@ export {
 } from './checkpoints.js';
 export { compileCut } from './cut.js';
 export { loadCompiled } from './load.js';
+export { neededTensors } from './needed-weights.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
-export { compileCondition, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
+export { compileCondition, compileSound, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
+export { compileTaehvDecoder, TAEHV_TRIM, TAEW_SIZES, type TaehvSizes } from './taehv.js';
 export { checkWeights, type ExpectedTensor, expectedTensors } from './tensors.js';
 export type {
   CompiledSegment,
@@ -20,4 +22,13 @@ export type {
   Exchange,
   WholeOptions,
 } from './types.js';
-export { WAN_SIZES, type WanSizes, wanDescription, wanPairs } from './wan.js';
+export {
+  LIVETALK_SOUND,
+  liveTalkDescription,
+  ringDescription,
+  WAN_SIZES,
+  type WanSizes,
+  wanDescription,
+  wanPairs,
+} from './wan.js';
+export { compileVaeDecoder, compileVaeEncoder, type LatentGrid, WAN_VAE_SIZES, type WanVaeSizes } from './wan-vae.js';

@@ -21,8 +21,11 @@ export class Weights {
     this.#files = files;
   }
 
-  /** @throws MeshError MODEL_INVALID when the tensor is missing */
-  get(name: string): WeightEntry {
+  /**
+   * @param _wanted the shape that the caller needs, which `NeededWeights` records
+   * @throws MeshError MODEL_INVALID when the tensor is missing
+   */
+  get(name: string, _wanted?: readonly number[]): WeightEntry {
     const entry = this.entries.get(name);
     if (entry !== undefined) return entry;
     throw invalid(this.where, `has no tensor ${name}, which the model's description names; ${REMEDY}`);

@@ -1,8 +1,8 @@
 import { type DitDescription, MeshError } from '@talkmesh/contracts';
 import { Conditions, DitParts } from './blocks.js';
 import { SegmentBuilder } from './builder.js';
-import { computedConditions, conditionInputs, hasConditions } from './conditions.js';
-import { patchValues, tokensOf } from './rope.js';
+import { computedConditions, conditionInputs, hasConditions, soundVectors } from './conditions.js';
+import { enteringChannels, patchValues, tokensOf } from './rope.js';
 import type { Weights } from './safetensors.js';
 import type { CompiledSegment, DitGeometry, WholeOptions } from './types.js';
 
@@ -65,9 +65,25 @@ export function conditionSegment(parts: DitParts, name: string): CompiledSegment
   return parts.build.finish(name);
 }
 
+/** Compiles `sound` [F, values] -> `sound.<layer>` [F, dim], which the steps of a chunk share. Undefined for a model without it. */
+export function compileSound(
+  dit: DitDescription,
+  weights: Weights,
+  geometry: DitGeometry,
+): CompiledSegment | undefined {
+  checkGeometry(dit, geometry);
+  const parts = new DitParts(dit, geometry, new SegmentBuilder(weights));
+  const made = soundVectors(parts);
+  if (made.size === 0) return undefined;
+  for (const [output, { value, dims }] of made) parts.build.output(value, output, ...dims);
+  return parts.build.finish('sound');
+}
+
 /**
  * Compiles a whole pass: `x` [F, C, H, W], `modulation` [K], `k_context` and `v_context` [layers, M, dim], conditions -> `velocity` as x,
  * `k_chunk` and `v_chunk` [layers, T, dim]. Keys are not rotated yet; M is 0 or contextChunks * T.
+ * With absolute positions (`dit.context`) keys are rotated already, M is any number of chunks, and `rope_cos` and `rope_sin` [T, head / 2] are inputs.
+ * `given` [F, given, H, W] is an input when channels are given.
  */
 export function compileWhole(
   dit: DitDescription,
@@ -80,20 +96,28 @@ export function compileWhole(
   const parts = new DitParts(dit, geometry, build);
   const { latentFrames, channels, height, width } = geometry;
   const { dim, layers } = dit;
-  const x = rowsOf(parts, build.input('x', latentFrames, channels, height, width));
+  const latents = build.input('x', latentFrames, channels, height, width);
+  const { given = 0 } = geometry;
+  const x = rowsOf(parts, given === 0 ? latents : withGiven(build, latents, latentFrames, given, height, width));
   parts.modulation();
+  const absolute = dit.context !== undefined;
+  if (options.batch !== undefined && (absolute || dit.sound !== undefined || given > 0))
+    throw new RangeError('sessions with absolute positions, sound vectors or given channels are not batched');
   const conditions = options.condition === 'apart' ? conditionInputs(parts) : conditionsInside(parts);
   const contexts = { k: build.input('k_context', layers, 'M', dim), v: build.input('v_context', layers, 'M', dim) };
   let h = parts.enter(x, conditions);
   const kept: { k: string[]; v: string[] } = { k: [], v: [] };
   for (let layer = 0; layer < layers; layer++) {
+    h = parts.hear(h, layer, conditions);
     const { q, ...own } = parts.project(h, layer);
+    if (absolute) own.k = parts.rotateOwn(own.k);
     const [k, v] = (['k', 'v'] as const).map((kind) => {
       const rows = build.stacked(own[kind]);
       kept[kind].push(build.batch === undefined ? rows : build.op('Unsqueeze', rows, build.graph.ints(1)));
       return build.concat([layerOf(build, contexts[kind], layer), rows], 1);
     }) as [string, string];
-    h = parts.merge(h, parts.attend(q, { k, v }, dit.heads), layer, conditions);
+    const y = absolute ? parts.attendRotated(parts.rotateOwn(q), { k, v }) : parts.attend(q, { k, v }, dit.heads);
+    h = parts.merge(h, y, layer, conditions);
   }
   const outputs = parts.outputValues / (dit.patch.size[0] * dit.patch.size[1]);
   const velocity = gridOf(parts, parts.leave(h, x), outputs);
@@ -104,8 +128,19 @@ export function compileWhole(
 }
 
 function conditionsInside(parts: DitParts): Conditions {
-  const made = computedConditions(parts);
+  const made = new Map([...computedConditions(parts), ...soundVectors(parts)]);
   return new Conditions((name) => made.get(name)?.value);
+}
+
+function withGiven(
+  build: SegmentBuilder,
+  latents: string,
+  frames: number,
+  given: number,
+  height: number,
+  width: number,
+): string {
+  return build.concat([latents, build.input('given', frames, given, height, width)], 1);
 }
 
 /** [layers, M, dim] -> [1, M, dim]; in a batch [B, layers, M, dim] -> [B, M, dim]. */
@@ -117,7 +152,8 @@ function layerOf(build: SegmentBuilder, context: string, layer: number): string 
 /** [F, C, H, W] -> patches [T, C * h * w]. */
 function rowsOf(parts: DitParts, x: string): string {
   const { build, geometry, dit } = parts;
-  const { latentFrames: frames, channels, height, width } = geometry;
+  const { latentFrames: frames, height, width } = geometry;
+  const channels = enteringChannels(geometry);
   const [h, w] = dit.patch.size;
   const cut = build.reshape(x, ...build.lead(frames, channels, height / h, h, width / w, w));
   const moved = build.graph.op('Transpose', [cut], { perm: permutation(build, [0, 2, 4, 1, 3, 5]) });
@@ -194,6 +230,8 @@ export function checkGeometry(dit: DitDescription, geometry: DitGeometry): void 
   if (tokensOf(dit, geometry) < 1) throw wrong('a chunk has no tokens');
   const wanted = dit.cross !== undefined || dit.entry !== undefined || dit.film !== undefined;
   if (wanted && geometry.condition === undefined) throw wrong('it hears conditions, but their size is not given');
+  if ((dit.sound === undefined) !== (geometry.sound === undefined))
+    throw wrong('vectors of the sound need both a description and the number of values');
   if (dit.cross?.image !== undefined && geometry.image === undefined)
     throw wrong('it sees image tokens, but their size is not given');
 }

@@ -1,5 +1,5 @@
 import { type DitDescription, type DitNorm, MeshError } from '@talkmesh/contracts';
-import { patchValues, slotsOf } from './rope.js';
+import { enteringChannels, patchValues, slotsOf } from './rope.js';
 import type { Weights } from './safetensors.js';
 import type { DitGeometry } from './types.js';
 
@@ -74,11 +74,11 @@ class TensorList {
   }
 
   outside(outputChannels: number): void {
-    const { dim, patch, time, modulation, head, entry, film, cross } = this.#dit;
+    const { dim, patch, time, modulation, head, entry, film, cross, sound } = this.#dit;
     const slots = slotsOf(this.#dit, this.#geometry);
     const { tokens = 0, dim: width = 0 } = this.#geometry.condition ?? {};
     const outputs = patchValues(this.#dit, outputChannels);
-    this.#linear(patch.enter, patchValues(this.#dit, this.#geometry.channels), dim);
+    this.#linear(patch.enter, patchValues(this.#dit, enteringChannels(this.#geometry)), dim);
     if (patch.slots !== undefined) this.#add(patch.slots, 'table', slots, dim);
     if ('tensor' in time.frequencies) this.#add(time.frequencies.tensor, 'table', time.frequencies.count);
     this.#linear(time.inner, 2 * time.frequencies.count, time.hidden);
@@ -92,6 +92,11 @@ class TensorList {
     if (entry !== undefined) this.#linear(entry, tokens * width, slots * dim);
     if (film !== undefined) this.#linear(film.enter, tokens * width, dim);
     if (cross !== undefined) this.#crossOutside(cross);
+    if (sound !== undefined) {
+      this.#linear(sound.enter, this.#geometry.sound ?? 0, sound.width);
+      this.#norm(sound.norm, sound.width);
+      for (let i = 0; i < sound.count; i++) this.#linear(sound.layer.replace('{i}', String(i)), sound.width, dim);
+    }
     this.#norm(head.norm, dim);
     this.#linear(head.leave, dim, outputs);
     if (head.skip !== undefined) this.#add(head.skip, 'table', slots, outputs);

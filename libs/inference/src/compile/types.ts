@@ -4,11 +4,16 @@ import type { TensorInfo } from '../executor/executor.js';
 /** Sizes that the weights do not determine. Tokens of a chunk: latentFrames * (height / patch) * (width / patch). */
 export interface DitGeometry {
   readonly latentFrames: number;
+  /** Channels of the latents that are denoised. */
   readonly channels: number;
+  /** Channels that enter beside the latents and stay as they are, such as those of a reference picture and its mask. */
+  readonly given?: number;
   readonly height: number;
   readonly width: number;
   /** Condition tokens, per latent frame (audio) or in total (context). Omitted when the model has none. */
   readonly condition?: { readonly tokens: number; readonly dim: number };
+  /** Values of the sound for each latent frame, for models with a vector of the sound. */
+  readonly sound?: number;
   /** Tokens of an image encoder, for models with a second cross-attention. */
   readonly image?: { readonly tokens: number; readonly dim: number };
 }

@@ -87,6 +87,39 @@ export function wanDescription(sizes: WanSizes): DitDescription {
   };
 }
 
+/** LiveTalk's sound: 4 frames of 14 hidden states of 768 values, side by side. */
+export const LIVETALK_SOUND = { values: 4 * 14 * 768, width: 32 } as const;
+
+/**
+ * Describes LiveTalk's transformer (GAIR-NLP/LiveTalk, model/causal_wan_video_dit_omniavatar.py): Wan's, with a vector of the sound added before layers
+ * 2 to half of them, and a ring of 15 latents, of which the first 9 stay, in chunks of 3.
+ */
+export function liveTalkDescription(sizes: WanSizes): DitDescription {
+  return {
+    ...ringDescription(sizes, { sink: 3, recent: 1 }),
+    sound: {
+      enter: 'audio_proj.proj',
+      width: LIVETALK_SOUND.width,
+      norm: { kind: 'layer', eps: 1e-5, affine: 'audio_proj.norm_out' },
+      layer: 'audio_cond_projs.{i}',
+      first: 2,
+      count: Math.floor(sizes.layers / 2) - 1,
+    },
+  };
+}
+
+/**
+ * Wan's transformer with keys and values of finished chunks at absolute positions, as Self-Forcing runs it
+ * (guandeh17/Self-Forcing, wan/modules/causal_model.py and pipeline/causal_inference.py).
+ */
+export function ringDescription(
+  sizes: WanSizes,
+  kept: { readonly sink: number; readonly recent: number },
+): DitDescription {
+  const plain = wanDescription(sizes);
+  return { ...plain, rope: { ...plain.rope, contextChunks: kept.sink + kept.recent }, context: { ...kept, level: 0 } };
+}
+
 function wanImage(prefix: string): NonNullable<NonNullable<DitDescription['cross']>['image']> {
   const norm = (at: string) => ({ kind: 'layer', eps: 1e-5, affine: `img_emb.proj.${at}` }) as const;
   return {

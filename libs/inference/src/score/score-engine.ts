@@ -1,3 +1,4 @@
+import { MeshError } from '@talkmesh/contracts';
 import { compileTimestep, loadCompiled, openWeights } from '../compile/index.js';
 import type { Executor } from '../executor/executor.js';
 import type { Model } from '../model/model.js';
@@ -46,8 +47,13 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
    * @throws MeshError MODEL_INVALID; CONFIG_INVALID when the plan does not fit the model
    */
   static async load(model: Model, executor: Executor, ranks?: RankOptions): Promise<ScoreEngine> {
-    const audio = await executor.load(model.path('audio'), 'audio');
     const { dit, weights } = model.manifest.score;
+    if (dit.context !== undefined)
+      throw new MeshError(
+        'MODEL_INVALID',
+        'models whose chunks attend to finished chunks are not served yet; see docs/models.md',
+      );
+    const audio = await executor.load(model.path('audio'), 'audio');
     const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
     const reference = await executor.load(model.path('reference'), 'reference');
     const references = new ReferenceCache(executor, reference, model);

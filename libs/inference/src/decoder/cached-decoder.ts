@@ -1,0 +1,187 @@
+import { MeshError } from '@talkmesh/contracts';
+import { type CompiledSegment, loadCompiled } from '../compile/index.js';
+import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
+import { loadRgbToI420 } from '../executor/step-graphs.js';
+import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
+
+/** Graphs of a video decoder that keeps caches: `latent` [T, C, H, W], `cache_<i>` -> `rgb` [frames, 3, h, w] in 0..1, `next_cache_<i>`. */
+export interface CachedGraphs {
+  /** Decodes the first latent of a session, when it needs another graph; without cache inputs. */
+  readonly first: CompiledSegment | undefined;
+  readonly steady: CompiledSegment;
+  /** Frames at the beginning of a session that are dropped. */
+  readonly trim: number;
+}
+
+type Caches = Readonly<Record<string, TensorHandle>>;
+
+/** A video decoder with feature caches, such as Wan's or TAEHV's. One for all sessions. */
+export class CachedDecoder implements AsyncDisposable {
+  readonly executor: Executor;
+  private readonly first: Segment | undefined;
+  private readonly steady: Segment;
+  private readonly trim: number;
+  private readonly i420: Segment;
+  /** Zeros, with which sessions begin. */
+  private readonly begin: Caches;
+
+  private constructor(
+    executor: Executor,
+    parts: { first: Segment | undefined; steady: Segment; i420: Segment; begin: Caches; trim: number },
+  ) {
+    this.executor = executor;
+    this.first = parts.first;
+    this.steady = parts.steady;
+    this.i420 = parts.i420;
+    this.begin = parts.begin;
+    this.trim = parts.trim;
+  }
+
+  /** @throws MeshError MODEL_INVALID */
+  static async load(executor: Executor, graphs: CachedGraphs): Promise<CachedDecoder> {
+    const steady = await loadCompiled(executor, graphs.steady);
+    const first = graphs.first === undefined ? undefined : await loadCompiled(executor, graphs.first);
+    const [, , height, width] = graphs.steady.outputs.find(({ name }) => name === 'rgb')?.dims ?? [];
+    const i420 = await loadRgbToI420(executor, Number(height), Number(width));
+    const begin: Record<string, TensorHandle> = {};
+    for (const { name, dims } of graphs.steady.inputs) {
+      if (!name.startsWith('cache_')) continue;
+      const sizes = dims.map(Number);
+      const count = sizes.reduce((product, size) => product * size, 1);
+      begin[name] = executor.upload(new Float32Array(count), 'float32', sizes);
+    }
+    return new CachedDecoder(executor, { first, steady, i420, begin, trim: graphs.trim });
+  }
+
+  /** @param keepChunks number of chunks that can be rolled back; each keeps a set of caches */
+  openSession(keepChunks: number): CachedDecoderSession {
+    return new CachedDecoderSession(this, keepChunks);
+  }
+
+  /**
+   * Decodes the latents of one chunk.
+   * @param latents [T, C, H, W] @param caches undefined at the beginning of a session
+   * @returns frames as [frames, 3, h, w] in 0..1, in parts, oldest first; and the caches after them
+   */
+  async decode(
+    latents: TensorHandle,
+    split: (latents: TensorHandle) => readonly [TensorHandle, TensorHandle | undefined],
+    caches: Caches | undefined,
+  ): Promise<{ readonly rgb: readonly TensorHandle[]; readonly caches: Caches }> {
+    if (caches !== undefined || this.first === undefined) {
+      const made = await this.run(this.steady, latents, caches ?? this.begin);
+      return { rgb: [made.rgb], caches: made.caches };
+    }
+    const [one, others] = split(latents);
+    const begun = await this.run(this.first, one, {});
+    // A doubling of time that the first graph skips begins with zeros, which are shared and never freed by a session.
+    const after = { ...this.begin, ...begun.caches };
+    if (others === undefined) return { rgb: [begun.rgb], caches: after };
+    const made = await this.run(this.steady, others, after);
+    this.free(after);
+    return { rgb: [begun.rgb, made.rgb], caches: made.caches };
+  }
+
+  /** I420 frames of [frames, 3, h, w], without those that a session drops at its beginning. */
+  async frames(rgb: readonly TensorHandle[], atBeginning: boolean): Promise<Uint8Array[]> {
+    const frames: Uint8Array[] = [];
+    for (const part of rgb) {
+      const { frames: made } = await this.executor.run(this.i420, { inputs: { rgb: part }, outputs: ['frames'] });
+      const bytes = (await this.executor.take(made as TensorHandle)) as Uint8Array;
+      const each = bytes.length / (part.dims[0] as number);
+      for (let at = 0; at < bytes.length; at += each) frames.push(bytes.slice(at, at + each));
+    }
+    return atBeginning ? frames.slice(this.trim) : frames;
+  }
+
+  free(caches: Caches): void {
+    const shared = new Set(Object.values(this.begin));
+    this.executor.release(...Object.values(caches).filter((handle) => !shared.has(handle)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.executor.release(...Object.values(this.begin));
+  }
+
+  private async run(
+    segment: Segment,
+    latent: TensorHandle,
+    caches: Caches,
+  ): Promise<{ rgb: TensorHandle; caches: Caches }> {
+    const outputs = segment.outputs.map(({ name }) => name);
+    const made = await this.executor.run(segment, { inputs: { latent, ...caches }, outputs });
+    const { rgb, ...next } = made;
+    const named = Object.entries(next).map(([name, handle]) => [name.replace('next_', ''), handle]);
+    return { rgb: rgb as TensorHandle, caches: Object.fromEntries(named) };
+  }
+}
+
+/** The caches of one session after its last chunks, so that it can roll back. One `decode` at a time. */
+export class CachedDecoderSession {
+  private readonly decoder: CachedDecoder;
+  private readonly states: ChunkStates<Caches>;
+  private version = 0;
+
+  constructor(decoder: CachedDecoder, keepChunks: number) {
+    this.decoder = decoder;
+    this.states = new ChunkStates(keepChunks, (caches) => decoder.free(caches));
+  }
+
+  get stateBytes(): number {
+    const handles = [...this.states.values()].flatMap((caches) => Object.values(caches));
+    return [...new Set(handles)].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /**
+   * Decodes the next chunk. The first chunk of a session has fewer frames than later ones: a first latent is one frame.
+   * @param latents [T, C, H, W] flat
+   * @returns planar I420 frames; undefined when the chunk was rolled back in the meantime
+   * @throws MeshError INTERNAL when the state before the chunk is not kept
+   */
+  async decode(chunk: number, latents: Float32Array, dims: readonly number[]): Promise<Uint8Array[] | undefined> {
+    const { decoder, version } = this;
+    const { executor } = decoder;
+    const before = this.states.after(chunk - 1);
+    if (before === undefined && chunk > 0)
+      throw new MeshError(
+        'INTERNAL',
+        `chunk ${chunk} cannot be decoded: the state before it is not kept; open the session again`,
+      );
+    const used: TensorHandle[] = [];
+    const upload = (values: Float32Array, sizes: readonly number[]): TensorHandle => {
+      const handle = executor.upload(values, 'float32', sizes);
+      used.push(handle);
+      return handle;
+    };
+    const [count = 0, ...rest] = dims;
+    const each = latents.length / count;
+    const split = (): readonly [TensorHandle, TensorHandle | undefined] => [
+      upload(latents.slice(0, each), [1, ...rest]),
+      count === 1 ? undefined : upload(latents.slice(each), [count - 1, ...rest]),
+    ];
+    try {
+      const made = await decoder.decode(upload(latents, dims), split, before);
+      used.push(...made.rgb);
+      const frames = await decoder.frames(made.rgb, chunk === 0);
+      if (this.version !== version) {
+        decoder.free(made.caches);
+        return undefined;
+      }
+      this.states.put(chunk, made.caches);
+      return frames;
+    } finally {
+      executor.release(...used);
+    }
+  }
+
+  /** Drops chunk `fromChunk` and all later chunks. */
+  rollback(fromChunk: number): void {
+    this.version += 1;
+    this.states.rollback(Math.max(fromChunk, REFERENCE_CHUNK + 1));
+  }
+
+  dispose(): void {
+    this.version += 1;
+    this.states.clear();
+  }
+}

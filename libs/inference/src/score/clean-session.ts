@@ -1,0 +1,154 @@
+import { MeshError } from '@talkmesh/contracts';
+import type { CleanDenoiser, KeptKeyValues } from './clean-denoiser.js';
+import { finished, noised } from './flow-schedule.js';
+import { NoiseSource } from './noise.js';
+
+export interface CleanSessionOptions {
+  /** The same seed, reference and sound give the same latents. */
+  readonly seed: number;
+  /** Number of chunks that can be rolled back. */
+  readonly keepChunks: number;
+  /** Latents of the reference picture, [C, H, W] flat; undefined for a model without given channels. */
+  readonly reference: Float32Array | undefined;
+}
+
+/**
+ * The causal state of one session of a model whose chunks attend to finished chunks: their keys and values, one set per chunk that is still
+ * seen or can be seen again after a rollback. Rolling back drops sets; nothing is overwritten, so no chunk runs again.
+ */
+export class CleanSession {
+  private readonly denoiser: CleanDenoiser;
+  private readonly noise: NoiseSource;
+  private readonly keep: number;
+  private readonly reference: Float32Array | undefined;
+  private readonly kept = new Map<number, KeptKeyValues>();
+  /** Rises with each rollback and at the end, so that a chunk that was being generated notices. */
+  private version = 0;
+  private disposed = false;
+
+  /** @throws MeshError MODEL_INVALID when the model needs a reference picture that is not given, or the other way round */
+  constructor(denoiser: CleanDenoiser, options: CleanSessionOptions) {
+    const { channels, given = 0, height, width } = denoiser.model.geometry;
+    const needed = given === 0 ? undefined : channels * height * width;
+    if (options.reference?.length !== needed)
+      throw new MeshError(
+        'MODEL_INVALID',
+        `the reference latents have ${options.reference?.length ?? 'no'} values, and the model takes ${needed ?? 'none'}`,
+      );
+    this.denoiser = denoiser;
+    this.noise = new NoiseSource(options.seed);
+    this.keep = options.keepChunks;
+    this.reference = options.reference;
+  }
+
+  get kvBytes(): number {
+    return [...this.kept.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /**
+   * Generates the next chunk.
+   * @param sound [latentFrames, values] flat; undefined for a model without sound
+   * @returns latents [latentFrames, C, H, W] flat; undefined when the chunk was rolled back or the session was closed in the meantime
+   * @throws MeshError INTERNAL when the chunks that it attends to are not there, or the latents are not finite
+   */
+  async generate(chunk: number, sound: Float32Array | undefined): Promise<Float32Array | undefined> {
+    const { denoiser, version } = this;
+    const context = this.contextOf(chunk).map((kv) => kv.retain());
+    try {
+      const inputs = await denoiser.begin(chunk, { sound, given: this.givenFor(chunk), context });
+      try {
+        const latents = await this.denoise(chunk, (step, x) => denoiser.velocity(inputs, step, x));
+        if (!latents.every(Number.isFinite))
+          throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not finite; check the model's weights`);
+        const kv = await denoiser.keep(inputs, latents);
+        if (this.version !== version) {
+          kv.release();
+          return undefined;
+        }
+        this.put(chunk, kv);
+        return latents;
+      } finally {
+        denoiser.release(inputs);
+      }
+    } finally {
+      for (const kv of context) kv.release();
+    }
+  }
+
+  /** Drops chunk `fromChunk` and all later chunks. */
+  rollback(fromChunk: number): void {
+    this.version += 1;
+    this.drop((chunk) => chunk >= fromChunk);
+  }
+
+  /** Frees everything. Safe to call twice. */
+  dispose(): void {
+    this.disposed = true;
+    this.version += 1;
+    this.drop(() => true);
+  }
+
+  private async denoise(
+    chunk: number,
+    velocity: (step: number, x: Float32Array) => Promise<Float32Array>,
+  ): Promise<Float32Array> {
+    const { levels, geometry } = this.denoiser.model;
+    const { latentFrames, channels, height, width } = geometry;
+    const count = latentFrames * channels * height * width;
+    let x = this.noise.noise(chunk, 0, count);
+    for (const [step, level] of levels.entries()) {
+      this.pin(chunk, x);
+      const latents = finished(x, await velocity(step, x), level);
+      const next = levels[step + 1];
+      x = next === undefined ? latents : noised(latents, this.noise.noise(chunk, step + 1, count), next);
+    }
+    this.pin(chunk, x);
+    return x;
+  }
+
+  /** The first latent frame of the session is the reference picture itself. */
+  private pin(chunk: number, x: Float32Array): void {
+    if (chunk === 0 && this.reference !== undefined) x.set(this.reference);
+  }
+
+  /** The reference in every latent frame, then a mask that is 0 for the first frame of the session and 1 for all others. */
+  private givenFor(chunk: number): Float32Array | undefined {
+    const { reference } = this;
+    if (reference === undefined) return undefined;
+    const { latentFrames, given = 0, height, width } = this.denoiser.model.geometry;
+    const each = given * height * width;
+    const values = new Float32Array(latentFrames * each).fill(1);
+    for (let frame = 0; frame < latentFrames; frame++) values.set(reference, frame * each);
+    if (chunk === 0) values.fill(0, reference.length, each);
+    return values;
+  }
+
+  private contextOf(chunk: number): KeptKeyValues[] {
+    const wanted = this.seenBy(chunk);
+    const found = wanted.flatMap((seen) => this.kept.get(seen) ?? []);
+    if (this.disposed || found.length < wanted.length)
+      throw new MeshError('INTERNAL', `chunk ${chunk} cannot be generated: a chunk that it attends to is not there`);
+    return found;
+  }
+
+  /** Numbers of the chunks that a chunk attends to, oldest first. */
+  private seenBy(chunk: number): number[] {
+    const { sink, recent } = this.denoiser.model.dit.context as { sink: number; recent: number };
+    return Array.from({ length: chunk }, (_, i) => i).filter((i) => i < sink || i >= chunk - recent);
+  }
+
+  private put(chunk: number, kv: KeptKeyValues): void {
+    this.kept.get(chunk)?.release();
+    this.kept.set(chunk, kv);
+    const { sink, recent } = this.denoiser.model.dit.context as { sink: number; recent: number };
+    this.drop((old) => old >= sink && old <= chunk - recent - this.keep);
+  }
+
+  private drop(which: (chunk: number) => boolean): void {
+    for (const [chunk, kv] of [...this.kept]) {
+      if (!which(chunk)) continue;
+      this.kept.delete(chunk);
+      kv.release();
+    }
+  }
+}
