@@ -1,3 +1,11 @@
+export {
+  type CheckpointManifest,
+  type ImportOptions,
+  importCheckpoint,
+  openCheckpoint,
+  verifyCheckpoint,
+} from './checkpoint/import-checkpoint.js';
+export { liveTalkNetworks } from './checkpoint/livetalk-networks.js';
 export * from './compile/index.js';
 export * from './config-fields.js';
 export * from './decoder/decoder-engine.js';
