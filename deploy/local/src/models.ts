@@ -15,8 +15,8 @@ export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --fro
   files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
 
 talkmesh models import livetalk --from FOLDER --out FOLDER [--lora FILE [--lora-alpha N]]
-  Finds the files of LiveTalk-1.3B below a folder, checks every tensor's name, shape and numbers, and writes links to them and a
-  manifest with their sha256. Weights are not copied; an adapter is merged into a file of its own. Run it again to continue.
+  Finds the files of LiveTalk-1.3B below a folder, checks every tensor's name, shape and numbers, and writes a manifest
+  with their sha256. Weights stay where they are; an adapter is merged into a file of its own. Run it again to continue.
 
   The services cannot serve these checkpoints yet, and no real file of them was at hand: see docs/models.md.`;
 const USAGE = MODELS_HELP.split('\n')

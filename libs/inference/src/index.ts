@@ -14,6 +14,14 @@ export * from './executor/executor.js';
 export { createOrtExecutor, type OrtExecutorOptions } from './executor/ort-executor.js';
 export { type OrtProvider, providerName } from './executor/ort-protocol.js';
 export * from './executor/provider-probe.js';
+export {
+  LIVETALK_SIZES,
+  LiveTalkModel,
+  type LiveTalkOptions,
+  type LiveTalkSessionOptions,
+  type LiveTalkSizes,
+} from './livetalk/livetalk-model.js';
+export type { LiveTalkChunk, LiveTalkSession } from './livetalk/livetalk-session.js';
 export * from './model/avatar-source.js';
 export * from './model/chunk-states.js';
 export * from './model/model.js';

@@ -1,6 +1,6 @@
-/** Imports a public model: a folder with links to its files and a manifest that says what is where. Weights are not copied. */
-import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+/** Imports a public model: a manifest that says which of its files hold what. Weights stay where they are. */
+import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { MeshError } from '@talkmesh/contracts';
 import { z } from 'zod';
 import { openWeights, Weights } from '../compile/safetensors.js';
@@ -13,6 +13,7 @@ const PROGRESS = 'import-progress.json';
 const MERGED = 'merged.safetensors';
 
 const file = z.object({
+  /** Relative to the manifest's folder. */
   path: z.string(),
   bytes: z.number().int().positive(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
@@ -49,7 +50,7 @@ const progress = z.record(z.string(), z.object({ bytes: z.number(), changed: z.n
 type Progress = z.infer<typeof progress>;
 
 /**
- * Checks every needed tensor's name, shape and numbers, and writes the folder. An import that was stopped continues after the last file that it had
+ * Checks every needed tensor's name, shape and numbers, and writes the manifest. An import that was stopped continues after the last file that it had
  * checked, as long as the file has not changed.
  * @throws MeshError MODEL_INVALID with file, tensor and remedy
  */
@@ -59,17 +60,13 @@ export async function importCheckpoint(options: ImportOptions): Promise<Checkpoi
   await mkdir(out, { recursive: true });
   const sums = await checkFiles(options, found);
   const networks: CheckpointManifest['networks'] = {};
+  const [home, source] = await Promise.all([realpath(out), realpath(from)]);
   for (const { wanted, files, prefix } of found) {
-    const folder = join(out, 'weights', wanted.name);
-    await mkdir(folder, { recursive: true });
-    const linked = files.map(async (path): Promise<ManifestFile> => {
-      const link = join(folder, basename(path));
-      await rm(link, { force: true });
-      await symlink(resolve(from, path), link);
+    const stated = files.map((path): ManifestFile => {
       const { bytes, sha256 } = sums[path] as Progress[string];
-      return { path: relative(out, link), bytes, sha256 };
+      return { path: relative(home, join(source, path)), bytes, sha256 };
     });
-    networks[wanted.name] = { prefix, files: await Promise.all(linked) };
+    networks[wanted.name] = { prefix, files: stated };
   }
   const made: CheckpointManifest = { schema: 'talkmesh.checkpoint/1', model, networks };
   if (options.lora !== undefined) await merge(options, options.lora, made);
@@ -129,16 +126,13 @@ async function merge(
   if (network === undefined)
     throw new MeshError('MODEL_INVALID', `there is no network ${lora.network} to merge ${lora.path} into`);
   const adapter = await openWeights(dirname(resolve(lora.path)), [basename(lora.path)]);
-  const path = join('weights', lora.network, MERGED);
+  const path = `${lora.network}-${MERGED}`;
   const base = await openNetwork(out, network);
   await mergeLora(base, adapter, lora.alpha, join(out, path), (done, total) => onProgress(path, done, total));
-  const merged = await openWeights(join(out, 'weights', lora.network), [MERGED]);
+  const merged = await openWeights(out, [path]);
   const { size } = await stat(join(out, path));
-  network.merged = {
-    path,
-    bytes: size,
-    sha256: await scanFile(join(out, path), size, [...merged.entries.values()], () => undefined),
-  };
+  const sha256 = await scanFile(join(out, path), size, [...merged.entries.values()], () => undefined);
+  network.merged = { path, bytes: size, sha256 };
 }
 
 /**
@@ -185,20 +179,24 @@ async function openNetwork(
   folder: string,
   { prefix, files, merged }: CheckpointManifest['networks'][string],
 ): Promise<Weights> {
-  const home = join(folder, dirname(files[0]?.path ?? ''));
-  const weights = await openWeights(
-    home,
-    files.map(({ path }) => basename(path)),
-  );
+  const paths = files.map(({ path }) => resolve(folder, path));
+  const changed = merged === undefined ? [] : [resolve(folder, merged.path)];
+  // The runtime refuses weights outside one folder, also by a link, so the graphs get the folder that all files are below.
+  const home = commonFolder([...paths, ...changed]);
+  const inside = (path: string): string => relative(home, path);
+  const weights = await openWeights(home, paths.map(inside));
   const named = [...weights.entries].flatMap(([name, entry]) =>
     name.startsWith(prefix)
       ? [[name.slice(prefix.length), { ...entry, name: name.slice(prefix.length) }] as const]
       : [],
   );
-  const plain = new Weights(
-    weights.folder,
-    files.map(({ path }) => basename(path)),
-    new Map(named),
-  );
-  return merged === undefined ? plain : withMerged(plain, await openWeights(home, [basename(merged.path)]));
+  const plain = new Weights(home, paths.map(inside), new Map(named));
+  return merged === undefined ? plain : withMerged(plain, await openWeights(home, changed.map(inside)));
+}
+
+/** The deepest folder that holds all of these absolute paths. */
+function commonFolder(paths: readonly string[]): string {
+  const [first = [], ...others] = paths.map((path) => dirname(path).split(sep));
+  const length = first.findIndex((part, i) => others.some((other) => other[i] !== part));
+  return (length === -1 ? first : first.slice(0, length)).join(sep) || sep;
 }
