@@ -35,7 +35,12 @@ export const modelManifest = z.object({
     schedule: z.array(z.number().gt(0).lte(1)).min(1).max(64),
     sampler: z.literal('euler'),
   }),
-  decoder: z.object({ stateShape: shape, referenceOutputs: z.record(z.string(), shape) }),
+  decoder: z.object({
+    stateShape: shape,
+    referenceOutputs: z.record(z.string(), shape),
+    /** Constants of the mesh decoder. With them, users' photographs of people are animated by that decoder, and other pictures by the graph. */
+    mesh: relativePath.optional(),
+  }),
   graphs: z.object({
     audio: relativePath,
     reference: relativePath,

@@ -1,7 +1,7 @@
 /**
  * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate),
- * `avatars/avatars.json` and, if present, `decoder-int8.onnx` and the landmark detector's `portrait.json`. Run it whenever weights or
- * avatars change:
+ * `avatars/avatars.json` and, if present, `decoder-int8.onnx`, `mesh.safetensors` and the landmark detector's `portrait.json`. Run it whenever
+ * weights or avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
  */
@@ -20,6 +20,7 @@ const GRAPHS = {
 } as const satisfies ModelManifest['graphs'];
 const PHOTOGRAPHS = { detector: 'face-detector.onnx', mesh: 'face-mesh.onnx' };
 const INT8_DECODER = 'decoder-int8.onnx';
+const MESH = 'mesh.safetensors';
 
 /** The facts that are not in any graph. */
 const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).extend({
@@ -31,11 +32,13 @@ async function main(folder: string): Promise<void> {
   const avatars = z.array(z.unknown()).parse(await readJson(join(folder, 'avatars/avatars.json')));
   const portrait = await portraitFacts(folder);
   const graphs = { ...GRAPHS, ...((await exists(join(folder, INT8_DECODER))) ? { decoderInt8: INT8_DECODER } : {}) };
+  const mesh = portrait?.photographs !== undefined && (await exists(join(folder, MESH))) ? [MESH] : [];
   const images = avatars.map((avatar) => modelManifest.shape.avatars.element.parse(avatar).image);
   const files = await Promise.all(
     [
       ...Object.values(graphs),
       ...facts.score.weights,
+      ...mesh,
       ...(portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})]),
       ...images,
     ].map((path) => fileFacts(folder, path)),
@@ -55,7 +58,7 @@ async function main(folder: string): Promise<void> {
     chunk: facts.chunk,
     latent: facts.latent,
     score: facts.score,
-    ...(await graphFacts(folder, facts)),
+    ...(await graphFacts(folder, facts, mesh[0])),
     graphs,
     ...(portrait === undefined ? {} : { portrait }),
     files,
@@ -82,7 +85,7 @@ async function portraitFacts(folder: string): Promise<ModelManifest['portrait']>
 }
 
 /** Sizes as the graphs declare them, so that the manifest cannot contradict them. */
-async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>) {
+async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>, mesh: string | undefined) {
   await using executor = createOrtExecutor({ threads: 1 });
   const load = (name: keyof typeof GRAPHS): Promise<Segment> => executor.load(join(folder, GRAPHS[name]), name);
   const [audio, reference, decoder] = [await load('audio'), await load('reference'), await load('decoder')];
@@ -100,6 +103,7 @@ async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>) {
     decoder: {
       stateShape: dims(decoder, 'inputs', 'state'),
       referenceOutputs: Object.fromEntries(references.map((name) => [name, dims(reference, 'outputs', name)])),
+      ...(mesh === undefined ? {} : { mesh }),
     },
   };
 }

@@ -7,13 +7,7 @@ import {
   systemClock,
   warmUp,
 } from '@talkmesh/chunk-worker';
-import {
-  DecoderEngine,
-  decoderStateBytes,
-  openTimeline,
-  PortraitFinder,
-  type RequestedPrecision,
-} from '@talkmesh/inference';
+import { DecoderEngine, decoderStateBytes, openTimeline, type RequestedPrecision } from '@talkmesh/inference';
 import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
@@ -26,7 +20,6 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
   const { config, log, bus } = context;
   return startOnModel(context, async (model, executor) => {
     const engine = await DecoderEngine.load(model, executor, precisionOf(config));
-    const finder = await PortraitFinder.load(model, executor);
     const warmUpMs = await warm(engine);
     const { precision, reason } = engine.choice;
     const { provider, onProcessor } = executor;
@@ -56,7 +49,7 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
     const handlers = controlHandlers(config.capacity, model.label, sessions);
     const resources = [engine, executor];
     const parts = { scheduler, handlers, sessions, outbound, failed: executor.failed, timeline, resources };
-    return { grpc: [pictureService(finder)], ...runChunkWorker<DecodeOutput>(parts) };
+    return { grpc: [pictureService(engine.finder)], ...runChunkWorker<DecodeOutput>(parts) };
   });
 }
 

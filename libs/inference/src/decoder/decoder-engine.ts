@@ -1,10 +1,21 @@
-import { MeshError } from '@talkmesh/contracts';
+import { isOwnAvatar, MeshError } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { EDIT_PREFIX } from '../kernels/kernels.js';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 import { latentDims, type Model } from '../model/model.js';
-import { ReferenceCache, type ReferenceFeatures } from '../model/reference.js';
+import { type Features, ReferenceCache, referenceFeatures } from '../model/reference.js';
+import { PortraitFinder } from '../portrait/portrait.js';
 import { chooseDecoder, type DecoderChoice, type RequestedPrecision } from './decoder-precision.js';
+import { MeshDecoder } from './mesh-decoder.js';
+
+/** How a picture is animated: by the model's decoder graph, or as a textured mesh. */
+export type DecoderKind = 'graph' | 'mesh';
+
+/** What a decoder computed from an avatar's picture. */
+export interface DecoderFeatures extends Features {
+  readonly kind: DecoderKind;
+  readonly inputs: Readonly<Record<string, TensorHandle>>;
+}
 
 export interface DecoderSessionOptions {
   readonly avatar: string;
@@ -23,6 +34,7 @@ interface DecoderSegments {
   readonly reference: Segment;
   readonly decoder: Segment;
   readonly composer: Segment | undefined;
+  readonly mesh: MeshDecoder | undefined;
 }
 
 /** Decodes latents into I420 frames on one executor, with one causal state per session. */
@@ -34,16 +46,29 @@ export class DecoderEngine implements AsyncDisposable {
   readonly choice: DecoderChoice;
   /** Composes frames from edits and flow; undefined if the decoder graph outputs frames itself. */
   readonly composer: Segment | undefined;
-  readonly references: ReferenceCache;
+  readonly references: ReferenceCache<DecoderFeatures>;
+  /** Finds faces in users' pictures; undefined for a model without a portrait finder. */
+  readonly finder: PortraitFinder | undefined;
+  readonly #reference: Segment;
+  readonly #mesh: MeshDecoder | undefined;
   readonly #sessions = new Set<DecoderSession>();
 
-  private constructor(model: Model, executor: Executor, choice: DecoderChoice, segments: DecoderSegments) {
+  private constructor(
+    model: Model,
+    executor: Executor,
+    choice: DecoderChoice,
+    segments: DecoderSegments,
+    finder: PortraitFinder | undefined,
+  ) {
     this.model = model;
     this.executor = executor;
     this.choice = choice;
     this.decoder = segments.decoder;
     this.composer = segments.composer;
-    this.references = new ReferenceCache(executor, segments.reference, model);
+    this.finder = finder;
+    this.#reference = segments.reference;
+    this.#mesh = segments.mesh;
+    this.references = new ReferenceCache(executor, (avatar) => this.#prepare(avatar));
   }
 
   /**
@@ -55,8 +80,30 @@ export class DecoderEngine implements AsyncDisposable {
     const reference = await executor.load(model.path('reference'), 'reference');
     const decoder = await executor.load(choice.path, 'decoder');
     const whole = names(decoder.outputs).includes('frames');
-    const composer = whole ? undefined : await executor.load({ kernel: 'compose-frames' }, 'compose');
-    return new DecoderEngine(model, executor, choice, { reference, decoder, composer });
+    const composer =
+      whole && model.manifest.decoder.mesh === undefined
+        ? undefined
+        : await executor.load({ kernel: 'compose-frames' }, 'compose');
+    const mesh = await MeshDecoder.load(model, executor);
+    const finder = await PortraitFinder.load(model, executor);
+    return new DecoderEngine(model, executor, choice, { reference, decoder, composer, mesh }, finder);
+  }
+
+  /** Photographs are animated by the mesh, all other pictures by the graph. The same picture gets the same decoder on every worker. */
+  async #prepare(avatar: string): Promise<DecoderFeatures> {
+    const { model, executor } = this;
+    const picture = await model.avatars.read(avatar);
+    const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.rgb);
+    if (this.#mesh !== undefined && points !== undefined) {
+      const { inputs, owned } = await this.#mesh.fit(picture.rgb, model.manifest.width, points);
+      return { avatar, kind: 'mesh', inputs, handles: owned };
+    }
+    const { decoderInputs, handles } = await referenceFeatures(executor, this.#reference, model, avatar, picture);
+    return { avatar, kind: 'graph', inputs: decoderInputs, handles };
+  }
+
+  async #face(rgb: Uint8Array): Promise<Float32Array | undefined> {
+    return (await this.finder?.find(rgb))?.points;
   }
 
   /** @throws MeshError AVATAR_NOT_FOUND */
@@ -71,15 +118,15 @@ export class DecoderEngine implements AsyncDisposable {
   async decode(
     latent: TensorHandle,
     state: TensorHandle,
-    reference: Readonly<Record<string, TensorHandle>>,
+    { kind, inputs: reference }: DecoderFeatures,
   ): Promise<{ readonly frames: TensorHandle; readonly state: TensorHandle }> {
+    const decoder = kind === 'mesh' && this.#mesh !== undefined ? this.#mesh.segment : this.decoder;
     const all = { latent, state, ...reference };
-    const inputs = Object.fromEntries(
-      Object.entries(all).filter(([name]) => names(this.decoder.inputs).includes(name)),
-    );
-    const outputs = await this.executor.run(this.decoder, { inputs, outputs: names(this.decoder.outputs) });
+    const inputs = Object.fromEntries(Object.entries(all).filter(([name]) => names(decoder.inputs).includes(name)));
+    const outputs = await this.executor.run(decoder, { inputs, outputs: names(decoder.outputs) });
     const { state_out: next, ...rest } = outputs;
-    if (this.composer === undefined) return { frames: handle(rest, 'frames'), state: handle(outputs, 'state_out') };
+    if (this.composer === undefined || 'frames' in rest)
+      return { frames: handle(rest, 'frames'), state: handle(outputs, 'state_out') };
     const parts: Record<string, TensorHandle> = { flow: handle(rest, 'flow') };
     for (const [name, value] of Object.entries(rest)) if (name.startsWith(EDIT_PREFIX)) parts[name] = value;
     for (const name of ['luma', 'chroma', 'corners']) parts[name] = handle(reference, `reference_${name}`);
@@ -101,6 +148,7 @@ export class DecoderEngine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const session of [...this.#sessions]) session.dispose();
+    this.#mesh?.dispose();
     await this.executor.await(this.executor.record());
   }
 }
@@ -111,14 +159,14 @@ export class DecoderEngine implements AsyncDisposable {
  */
 export class DecoderSession {
   readonly #engine: DecoderEngine;
-  readonly #reference: ReferenceFeatures;
+  readonly #reference: DecoderFeatures;
   readonly #states: ChunkStates<TensorHandle>;
   readonly #onDispose: () => void;
   #busyChunk: number | undefined;
   #abandoned = false;
   #disposed = false;
 
-  constructor(engine: DecoderEngine, reference: ReferenceFeatures, keepChunks: number, onDispose: () => void) {
+  constructor(engine: DecoderEngine, reference: DecoderFeatures, keepChunks: number, onDispose: () => void) {
     this.#engine = engine;
     this.#reference = reference;
     this.#onDispose = onDispose;
@@ -126,6 +174,11 @@ export class DecoderSession {
     const dims = engine.model.manifest.decoder.stateShape;
     const zeros = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
     this.#states.put(REFERENCE_CHUNK, engine.executor.upload(zeros, 'float32', dims));
+  }
+
+  /** Which decoder animates the session's picture. */
+  get kind(): DecoderKind {
+    return this.#reference.kind;
   }
 
   get stateBytes(): number {
@@ -152,7 +205,7 @@ export class DecoderSession {
     this.#abandoned = false;
     const latent = executor.upload(values, 'float32', latentDims(model.manifest));
     try {
-      const { frames, state } = await this.#engine.decode(latent, before.state, this.#reference.decoderInputs);
+      const { frames, state } = await this.#engine.decode(latent, before.state, this.#reference);
       if (this.#abandoned) executor.release(frames);
       const bytes = this.#abandoned ? undefined : ((await executor.take(frames)) as Uint8Array);
       if (bytes === undefined || this.#abandoned) {

@@ -1,26 +1,17 @@
 /** Computations that are written in this library instead of in a graph. They run in the executor, as segments do. */
 
-import type { TensorData, TensorInfo, TensorType } from '../executor/tensor-types.js';
+import type { TensorInfo, TensorType } from '../executor/tensor-types.js';
+import { meshDecoder, meshReference } from '../mesh/mesh-kernels.js';
 import { composeFrames, type Edit } from './compose-frames.js';
+import type { Kernel, KernelTensor } from './kernel.js';
 
-export type KernelName = 'compose-frames';
+export type { Kernel, KernelTensor } from './kernel.js';
+
+export type KernelName = 'compose-frames' | 'mesh-reference' | 'mesh-decoder';
 
 /** Names a kernel to `Executor.load`. */
 export interface KernelSource {
   readonly kernel: KernelName;
-}
-
-export interface KernelTensor {
-  readonly type: TensorType;
-  readonly dims: readonly number[];
-  readonly data: TensorData;
-}
-
-export interface Kernel {
-  readonly inputs: readonly TensorInfo[];
-  readonly outputs: readonly TensorInfo[];
-  /** @throws Error when an input is missing or has the wrong type or size */
-  run(inputs: Readonly<Record<string, KernelTensor>>): Record<string, KernelTensor>;
 }
 
 const free = (name: string, type: TensorType, ...dims: (number | string)[]): TensorInfo => ({ name, type, dims });
@@ -62,4 +53,8 @@ const composeKernel: Kernel = {
   },
 };
 
-export const KERNELS: Readonly<Record<KernelName, Kernel>> = { 'compose-frames': composeKernel };
+export const KERNELS: Readonly<Record<KernelName, Kernel>> = {
+  'compose-frames': composeKernel,
+  'mesh-reference': meshReference,
+  'mesh-decoder': meshDecoder,
+};

@@ -63,7 +63,9 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
   const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];
   const graphs = Object.values(manifest.graphs).filter((path) => path !== undefined);
   const pictures = manifest.avatars.map((avatar) => avatar.image);
-  for (const path of [...graphs, ...manifest.score.weights, ...detectors, ...pictures])
+  const { mesh } = manifest.decoder;
+  const constants = mesh === undefined ? [] : [mesh];
+  for (const path of [...graphs, ...manifest.score.weights, ...constants, ...detectors, ...pictures])
     if (!listed.has(path))
       throw new MeshError(
         'MODEL_INVALID',

@@ -1,39 +1,62 @@
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
+import type { AvatarPicture } from './avatar-source.js';
 import type { Model } from './model.js';
 
-/**
- * The features that a model computes from an avatar's reference picture. All sessions of the avatar on a worker share
- * them.
- */
-export interface ReferenceFeatures {
+/** What a worker computes from an avatar's reference picture and all sessions of the avatar on it share. */
+export interface Features {
   readonly avatar: string;
+  /** Everything that is freed with the features. */
+  readonly handles: readonly TensorHandle[];
+}
+
+/** The outputs of a model's reference graph. */
+export interface ReferenceFeatures extends Features {
   /** [latentFrames, C, H, W]. */
   readonly c0: TensorHandle;
   /** The decoder's `reference_*` inputs. */
   readonly decoderInputs: Readonly<Record<string, TensorHandle>>;
-  readonly bytes: number;
 }
 
-interface Entry {
-  readonly features: Promise<ReferenceFeatures>;
+/** Runs the reference graph. @throws MeshError MODEL_INVALID */
+export async function referenceFeatures(
+  executor: Executor,
+  segment: Segment,
+  model: Model,
+  avatar: string,
+  { rgb, landmarks }: AvatarPicture,
+): Promise<ReferenceFeatures> {
+  const { manifest } = model;
+  const image = executor.upload(rgb, 'uint8', [manifest.height, manifest.width, 3]);
+  const points = executor.upload(Float32Array.from(landmarks.flat()), 'float32', [landmarks.length, 2]);
+  const names = Object.keys(manifest.decoder.referenceOutputs);
+  try {
+    const outputs = await executor.run(segment, {
+      inputs: { image, landmarks: points },
+      outputs: ['c0', ...names],
+    });
+    const { c0, ...decoderInputs } = outputs as { c0: TensorHandle } & Record<string, TensorHandle>;
+    return { avatar, c0, decoderInputs, handles: Object.values(outputs) };
+  } finally {
+    executor.release(image, points);
+  }
+}
+
+interface Entry<F> {
+  readonly features: Promise<F>;
   users: number;
 }
 
-/**
- * Reference features by avatar: computed for the first session that acquires them, freed when the last one releases
- * them.
- */
-export class ReferenceCache {
-  readonly #entries = new Map<string, Entry>();
+/** Features by avatar: computed for the first session that acquires them, freed when the last one releases them. */
+export class ReferenceCache<F extends Features> {
+  readonly #entries = new Map<string, Entry<F>>();
   readonly #executor: Executor;
-  readonly #segment: Segment;
-  readonly #model: Model;
+  readonly #compute: (avatar: string) => Promise<F>;
   #bytes = 0;
 
-  constructor(executor: Executor, segment: Segment, model: Model) {
+  /** @param compute the features of an avatar; the cache owns their handles */
+  constructor(executor: Executor, compute: (avatar: string) => Promise<F>) {
     this.#executor = executor;
-    this.#segment = segment;
-    this.#model = model;
+    this.#compute = compute;
   }
 
   /** Bytes of features held. */
@@ -45,8 +68,8 @@ export class ReferenceCache {
    * Returns the features of an avatar. Each `acquire` needs one `release`.
    * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID, NATS_UNAVAILABLE
    */
-  async acquire(avatar: string): Promise<ReferenceFeatures> {
-    const entry = this.#entries.get(avatar) ?? { features: this.#compute(avatar), users: 0 };
+  async acquire(avatar: string): Promise<F> {
+    const entry = this.#entries.get(avatar) ?? { features: this.#count(this.#compute(avatar)), users: 0 };
     this.#entries.set(avatar, entry);
     entry.users += 1;
     try {
@@ -58,33 +81,21 @@ export class ReferenceCache {
     }
   }
 
-  release(features: ReferenceFeatures): void {
+  release(features: F): void {
     const entry = this.#entries.get(features.avatar);
     if (entry === undefined) return;
     entry.users -= 1;
     if (entry.users > 0) return;
     this.#entries.delete(features.avatar);
-    this.#bytes -= features.bytes;
-    this.#executor.release(features.c0, ...Object.values(features.decoderInputs));
+    this.#bytes -= bytesOf(features);
+    this.#executor.release(...features.handles);
   }
 
-  async #compute(avatar: string): Promise<ReferenceFeatures> {
-    const { manifest } = this.#model;
-    const { rgb, landmarks } = await this.#model.avatars.read(avatar);
-    const image = this.#executor.upload(rgb, 'uint8', [manifest.height, manifest.width, 3]);
-    const points = this.#executor.upload(Float32Array.from(landmarks.flat()), 'float32', [landmarks.length, 2]);
-    const names = Object.keys(manifest.decoder.referenceOutputs);
-    try {
-      const outputs = await this.#executor.run(this.#segment, {
-        inputs: { image, landmarks: points },
-        outputs: ['c0', ...names],
-      });
-      const { c0, ...decoderInputs } = outputs as { c0: TensorHandle } & Record<string, TensorHandle>;
-      const bytes = Object.values(outputs).reduce((sum, handle) => sum + handle.bytes, 0);
-      this.#bytes += bytes;
-      return { avatar, c0, decoderInputs, bytes };
-    } finally {
-      this.#executor.release(image, points);
-    }
+  async #count(computed: Promise<F>): Promise<F> {
+    const features = await computed;
+    this.#bytes += bytesOf(features);
+    return features;
   }
 }
+
+const bytesOf = ({ handles }: Features): number => handles.reduce((sum, handle) => sum + handle.bytes, 0);

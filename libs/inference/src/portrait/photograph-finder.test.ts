@@ -74,9 +74,9 @@ for (const [name, picture, truth] of [
     assert.equal(finder.assess(finding).found, true);
   });
 
-test('what a photograph shows is said: photograph, teeth, a turned head, a head that is level or not', async () => {
-  assert.deepEqual(await codes(HOPPER), ['unlike-training']);
-  assert.deepEqual(await codes(COLLINS), ['unlike-training', 'mouth-open']);
+test('a photograph fits, also one with teeth; a head that is not level is told', async () => {
+  assert.deepEqual(await codes(HOPPER), []);
+  assert.deepEqual(await codes(COLLINS), []);
   const angle = 0.45;
   const turned = moved(HOPPER, (x, y) => [
     128 + (x - 128) * Math.cos(angle) - (y - 128) * Math.sin(angle),
@@ -89,7 +89,7 @@ test('two faces are several, a face in the background does not count, and a cove
   const beside = moved(HOPPER, (x, y) => [(x % 128) * 2, (y - 64) * 2]);
   assert.deepEqual((await codes(beside))[0], 'several-faces');
   const small = moved(HOPPER, (x, y) => (x > 206 && y > 206 ? [(x - 206) * 5, (y - 206) * 5] : [x, y]));
-  assert.deepEqual(await codes(small), ['unlike-training']);
+  assert.deepEqual(await codes(small), []);
   const covered = moved(HOPPER, (x, y) => (y > 90 && y < 200 && x > 60 && x < 210 ? undefined : [x, y]));
   const { found } = finder.assess(await finder.find(covered.rgb));
   assert.equal(found, false);

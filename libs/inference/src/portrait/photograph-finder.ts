@@ -13,6 +13,8 @@ export interface PhotographedFace {
   readonly blink: number;
   readonly yaw: number;
   readonly pitch: number;
+  /** [468, 3]: MediaPipe's points, pixels; depth towards the viewer is negative. */
+  readonly points: Float32Array;
 }
 
 export type PhotographFinding =
@@ -68,14 +70,16 @@ export class PhotographFinder {
     if (box === undefined) return { faces: 0 };
     if (second !== undefined) return { faces: 2 };
     const { points, presence } = await this.#mesh.fit(picture, box);
-    return presence < MIN_PRESENCE ? { faces: 0 } : { faces: 1, face: { ...measure(points), presence } };
+    return presence < MIN_PRESENCE
+      ? { faces: 0 }
+      : { faces: 1, face: { ...measure(points), presence, points: Float32Array.from(points.flat()) } };
   }
 }
 
 type Point = readonly [x: number, y: number, z: number];
 type Eye = (typeof POINT)['leftEye' | 'rightEye'];
 
-function measure(points: readonly Point[]): Omit<PhotographedFace, 'presence'> {
+function measure(points: readonly Point[]): Omit<PhotographedFace, 'presence' | 'points'> {
   const at = (index: number): Point => points[index] as Point;
   const middle = (...indices: number[]): [number, number] => [
     indices.reduce((sum, index) => sum + at(index)[0], 0) / indices.length,

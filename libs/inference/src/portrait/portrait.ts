@@ -21,6 +21,8 @@ export interface PortraitFinding {
   readonly pitch: number;
   /** Distance of the picture's features from those of drawn faces, in standard deviations. */
   readonly distance: number;
+  /** [468, 3]: points of the mesh of a photographed face, pixels; undefined for other pictures. */
+  readonly points?: Float32Array;
 }
 
 export interface PortraitReason {
@@ -51,7 +53,11 @@ const OF_KIND: Readonly<Record<string, PortraitReason>> = {
     'this looks like a photograph or a painting; the model was trained on drawn faces, so expect a poor mouth',
   ),
 };
-const FACES: readonly string[] = ['fits', 'unlike', 'too_small'];
+/** The kind of a picture that the mesh decoder animates. */
+const PHOTOGRAPH = 'photograph';
+const FACES: readonly string[] = ['fits', PHOTOGRAPH, 'unlike', 'too_small'];
+/** The mesh decoder closes the lips of a smile that shows teeth; it cannot close a mouth that is open wider than this. */
+const WIDE_OPEN = 0.8;
 /** Smallest probability to report a specific unusable kind; below it the verdict is `none`. */
 const SURE_OF_KIND = 0.7;
 /** Largest angle between the line of the eyes and the horizontal, radians. */
@@ -112,7 +118,8 @@ export class PortraitFinder {
     if (found.faces === 0) return drawn;
     if (found.faces === 2) return { ...drawn, kinds: { several: 1 } };
     const { presence, ...face } = found.face;
-    return { ...face, confidence: [presence, presence, presence], kinds: { unlike: 1 }, distance: drawn.distance };
+    const kind = this.#manifest.decoder.mesh === undefined ? 'unlike' : PHOTOGRAPH;
+    return { ...face, confidence: [presence, presence, presence], kinds: { [kind]: 1 }, distance: drawn.distance };
   }
 
   async #findDrawn(rgb: Uint8Array): Promise<PortraitFinding> {
@@ -171,14 +178,17 @@ export function assessPortrait(finding: PortraitFinding, limits: PortraitManifes
   const ofKind = OF_KIND[kind];
   if (ofKind !== undefined) reasons.push(ofKind);
   else if (!sure) reasons.push(reason('no-face', 'eyes and mouth are not clearly visible'));
-  else if ((finding.kinds['fits'] ?? 0) < limits.minFits || finding.distance > limits.maxDistance)
+  else if (
+    kind !== PHOTOGRAPH &&
+    ((finding.kinds['fits'] ?? 0) < limits.minFits || finding.distance > limits.maxDistance)
+  )
     reasons.push(
       reason(
         'unlike-training',
         'this does not look like the drawn faces that the model was trained on, so expect a poor mouth',
       ),
     );
-  if (isFace) reasons.push(...ofFace(finding, limits), ...ofShape(given ?? finding.landmarks));
+  if (isFace) reasons.push(...ofFace(finding, kind, limits), ...ofShape(given ?? finding.landmarks));
   if (given !== undefined && isFace && sure && moved(given, finding.landmarks))
     reasons.push(
       reason('landmarks-moved', 'the given positions of mouth or eyes differ from the detected ones: check them'),
@@ -186,11 +196,11 @@ export function assessPortrait(finding: PortraitFinding, limits: PortraitManifes
   return { found: isFace && sure && kind !== 'too_small', fits: reasons.length === 0, reasons };
 }
 
-function ofFace({ yaw, mouthOpen, blink }: PortraitFinding, limits: PortraitManifest): PortraitReason[] {
+function ofFace({ yaw, mouthOpen, blink }: PortraitFinding, kind: string, limits: PortraitManifest): PortraitReason[] {
   const reasons: PortraitReason[] = [];
   if (Math.abs(yaw) > limits.maxYaw)
     reasons.push(reason('turned-away', 'the face is turned away: use a face that looks straight ahead'));
-  if (mouthOpen > limits.maxMouthOpen)
+  if (mouthOpen > (kind === PHOTOGRAPH ? WIDE_OPEN : limits.maxMouthOpen))
     reasons.push(
       reason(
         'mouth-open',

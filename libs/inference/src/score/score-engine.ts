@@ -2,7 +2,7 @@ import { MeshError } from '@talkmesh/contracts';
 import { compileTimestep, loadCompiled, openWeights } from '../compile/index.js';
 import type { Executor } from '../executor/executor.js';
 import type { Model } from '../model/model.js';
-import { ReferenceCache } from '../model/reference.js';
+import { ReferenceCache, type ReferenceFeatures, referenceFeatures } from '../model/reference.js';
 import { RankDenoiser, type RankOptions } from '../parallel/rank-denoiser.js';
 import type { Denoiser } from './denoiser.js';
 import { type ScoreContext, ScoreSession, type ScoreSessionOptions } from './score-session.js';
@@ -25,14 +25,14 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
   readonly model: Model;
   readonly executor: Executor;
   readonly denoiser: Denoiser;
-  readonly references: ReferenceCache;
+  readonly references: ReferenceCache<ReferenceFeatures>;
   readonly #shared: SharedTensors;
   readonly #sessions = new Set<ScoreSession>();
 
   private constructor(
     model: Model,
     executor: Executor,
-    parts: { denoiser: Denoiser; references: ReferenceCache; shared: SharedTensors },
+    parts: { denoiser: Denoiser; references: ReferenceCache<ReferenceFeatures>; shared: SharedTensors },
   ) {
     this.model = model;
     this.executor = executor;
@@ -56,7 +56,9 @@ export class ScoreEngine implements ScoreContext, AsyncDisposable {
     const audio = await executor.load(model.path('audio'), 'audio');
     const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
     const reference = await executor.load(model.path('reference'), 'reference');
-    const references = new ReferenceCache(executor, reference, model);
+    const references = new ReferenceCache(executor, async (avatar) =>
+      referenceFeatures(executor, reference, model, avatar, await model.avatars.read(avatar)),
+    );
     const shared = await computeShared(model, executor, audio, timestep);
     const parallel = ranks !== undefined && ranks.plan.sequence * ranks.plan.steps > 1;
     const denoiser: Denoiser = parallel

@@ -37,7 +37,7 @@ export interface ScoreContext {
   readonly model: Model;
   readonly executor: Executor;
   readonly denoiser: Denoiser;
-  readonly references: ReferenceCache;
+  readonly references: ReferenceCache<ReferenceFeatures>;
 }
 
 interface ScoreState {

@@ -1,0 +1,146 @@
+/** The mesh decoder on photographs in the public domain (test/fixtures/README.md). MediaPipe's face mesh judges the decoded pixels; no code of the decoder takes part in that. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openWeights, readWeight } from '../compile/index.js';
+import type { Executor } from '../executor/executor.js';
+import { createOrtExecutor } from '../executor/ort-executor.js';
+import { RIG, RIG_NUMBERS } from '../mesh/face-shapes.js';
+import { loadModel, type Model } from '../model/model.js';
+import { decodePng } from '../model/png.js';
+import { FaceDetector } from '../portrait/face-detector.js';
+import { FaceMesh } from '../portrait/face-mesh.js';
+import { rgbOf, rigLatents } from '../testing/rig-latents.js';
+import { DecoderEngine, type DecoderSession } from './decoder-engine.js';
+
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
+const PICTURES: Readonly<Record<string, string>> = {
+  'own-0000000000000001': 'grace-hopper-face',
+  'own-0000000000000002': 'eileen-collins-face',
+};
+const [HOPPER, COLLINS] = Object.keys(PICTURES) as [string, string];
+const FRAMES = 12;
+
+let executor: Executor;
+let model: Model;
+let engine: DecoderEngine;
+let matrix: { plain: Float32Array; bias: Float32Array };
+let detector: FaceDetector;
+let mesh: FaceMesh;
+before(async () => {
+  executor = createOrtExecutor({ threads: 1 });
+  model = await loadModel(`${ROOT}models/nano`, {
+    ownPictures: async (id) => ({
+      png: readFileSync(`${ROOT}test/fixtures/${PICTURES[id]}.png`),
+      landmarks: [
+        [128, 170],
+        [99, 121],
+        [157, 121],
+      ],
+    }),
+  });
+  engine = await DecoderEngine.load(model, executor);
+  const weights = await openWeights(model.folder, ['mesh.safetensors']);
+  matrix = { plain: await readWeight(weights, 'plain'), bias: await readWeight(weights, 'plain_bias') };
+  const paths = model.photographPaths();
+  assert.ok(paths);
+  detector = await FaceDetector.load(paths.detector, executor);
+  mesh = await FaceMesh.load(paths.mesh, executor);
+});
+after(async () => {
+  await engine[Symbol.asyncDispose]();
+  await executor[Symbol.asyncDispose]();
+});
+
+/** Latents of one chunk in which the face stays as named. */
+function still(face: Partial<Record<keyof typeof RIG, number>>): Float32Array {
+  const row = new Float32Array(RIG_NUMBERS);
+  for (const [name, value] of Object.entries({ width: 0.5, smile: 0.25, ...face }))
+    row[RIG[name as keyof typeof RIG]] = value;
+  return rigLatents(matrix, Array(FRAMES).fill(row));
+}
+
+const open = (avatar: string): Promise<DecoderSession> => engine.openSession({ avatar, keepChunks: 4 });
+
+async function show(avatar: string, values: Float32Array): Promise<Uint8Array> {
+  const session = await open(avatar);
+  try {
+    const chunk = await session.decode(0, values);
+    return chunk?.frames[FRAMES / 2] as Uint8Array;
+  } finally {
+    session.dispose();
+  }
+}
+
+/** Gap between the lips, and height of the narrower eye, as parts of their widths: MediaPipe's reading of a frame. */
+async function judge(i420: Uint8Array): Promise<{ lips: number; eyes: number }> {
+  const { width, height } = model.manifest;
+  const picture = { rgb: rgbOf(i420, width, height), width, height };
+  const [face] = await detector.find(picture, 0.5);
+  assert.ok(face, 'no face in the frame');
+  const { points } = await mesh.fit(picture, face);
+  const apart = (a: number, b: number): number => {
+    const [p, q] = [points[a], points[b]] as [readonly number[], readonly number[]];
+    return Math.hypot((p[0] as number) - (q[0] as number), (p[1] as number) - (q[1] as number));
+  };
+  const eyes = Math.min(apart(159, 145) / apart(33, 133), apart(386, 374) / apart(362, 263));
+  return { lips: apart(13, 14) / apart(78, 308), eyes };
+}
+
+test('a photograph of a person is animated by the mesh, a drawn avatar by the graph', async () => {
+  const kinds: string[] = [];
+  for (const avatar of [HOPPER, 'mia']) {
+    const session = await open(avatar);
+    kinds.push(session.kind);
+    session.dispose();
+  }
+  assert.deepEqual(kinds, ['mesh', 'graph']);
+});
+
+for (const [name, avatar] of [
+  ['closed lips in the photograph', () => HOPPER],
+  ['teeth in the photograph', () => COLLINS],
+] as const)
+  test(`lips meet for m, b and p, open for vowels, and lids close: ${name}`, async () => {
+    const closed = await judge(await show(avatar(), still({ open: 0, width: 0.45 })));
+    const vowel = await judge(await show(avatar(), still({ open: 0.9, width: 0.6, teeth: 0.3 })));
+    const blink = await judge(await show(avatar(), still({ blink: 1 })));
+    assert.ok(closed.lips < 0.06, `closed lips: gap ${closed.lips.toFixed(3)} of their width`);
+    assert.ok(vowel.lips > 0.3, `open mouth: gap ${vowel.lips.toFixed(3)} of its width`);
+    assert.ok(blink.eyes < 0.8 * closed.eyes, `blink: ${blink.eyes.toFixed(3)}, open eyes: ${closed.eyes.toFixed(3)}`);
+  });
+
+test('a takeover and a rollback give the same frames, bit for bit', async () => {
+  const chunk = (i: number): Float32Array =>
+    still({ open: 0.2 * i, yaw: Math.sin(i), blink: 0.3 * (i % 3), gazeX: 0.2 * i, roll: -0.3 });
+  const first = await open(HOPPER);
+  const truth: Uint8Array[] = [];
+  for (let i = 0; i < 4; i++) truth.push(...((await first.decode(i, chunk(i)))?.frames ?? []));
+  first.rollback(2);
+  const again = (await first.decode(2, chunk(2)))?.frames;
+  const taken = await open(HOPPER);
+  await taken.decode(1, chunk(1));
+  const continued = [
+    ...((await taken.decode(2, chunk(2)))?.frames ?? []),
+    ...((await taken.decode(3, chunk(3)))?.frames ?? []),
+  ];
+  assert.deepEqual(again, truth.slice(2 * FRAMES, 3 * FRAMES));
+  assert.deepEqual(continued, truth.slice(2 * FRAMES));
+  first.dispose();
+  taken.dispose();
+});
+
+test('only the surroundings of the face change: the border of the picture is the photograph', async () => {
+  const { width, height } = model.manifest;
+  const { rgb } = decodePng(readFileSync(`${ROOT}test/fixtures/${PICTURES[COLLINS]}.png`));
+  const frame = rgbOf(await show(COLLINS, still({ open: 0.8, yaw: 1, roll: 1 })), width, height);
+  let worst = 0;
+  for (let row = height - 8; row < height; row++)
+    for (let i = row * width * 3; i < (row + 1) * width * 3; i++)
+      worst += Math.abs((frame[i] as number) - (rgb[i] as number));
+  assert.ok(
+    worst / (8 * width * 3) < 4,
+    `lowest rows differ by ${(worst / (8 * width * 3)).toFixed(1)} levels on average`,
+  );
+});

@@ -1,0 +1,163 @@
+import { type FaceFrame, toFace } from './face-frame.js';
+import { BROWS, EYES, FACE_POINTS, LIPS } from './face-points.js';
+import { interpolate, SlitCurves } from './lip-line.js';
+
+/** Movements of a face. A frame is the sum of them, each times a weight that `shapeWeights` reads from the rig numbers. */
+export const SHAPES = ['closed', 'jaw', 'upperLip', 'lowerLip', 'width', 'round', 'smile', 'brows', 'blink'] as const;
+export type Shape = (typeof SHAPES)[number];
+
+/** Drop of the lower lip when the mouth is fully open, units of the face. */
+export const JAW_DROP = 0.36;
+const UPPER_RAISE = 0.07;
+const LOWER_DROP = 0.06;
+
+type Offset = readonly [x: number, y: number];
+
+const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
+const smoothstep = (from: number, to: number, value: number): number => {
+  const share = clamp((value - from) / (to - from), 0, 1);
+  return share * share * (3 - 2 * share);
+};
+const bell = (value: number, width: number): number => Math.exp(-((value / width) ** 2));
+
+/** The movements of one face, from its landmarks. Distances are in units of the face. */
+export class FaceShapes {
+  private readonly points: Float32Array;
+  private readonly frame: FaceFrame;
+  private readonly lips: SlitCurves;
+  private readonly eyes: readonly SlitCurves[];
+  private readonly brows: readonly (readonly [xs: number[], ys: number[]])[];
+  private readonly middle: number;
+  private readonly half: number;
+
+  constructor(points: Float32Array, frame: FaceFrame) {
+    this.points = points;
+    this.frame = frame;
+    this.lips = new SlitCurves(points, frame, LIPS);
+    this.eyes = EYES.map((slit) => new SlitCurves(points, frame, slit));
+    this.brows = BROWS.map((row) => {
+      const places = row.map((index) => this.place(index));
+      return [places.map(([x]) => x), places.map(([, y]) => y)] as const;
+    });
+    this.middle = (this.lips.left + this.lips.right) / 2;
+    this.half = (this.lips.right - this.lips.left) / 2;
+  }
+
+  /** Offsets of a vertex at weight 1 of each shape. `lip` and `lid` say that it is a point of a contour, and on which side. */
+  offsets(index: number): Record<Shape, Offset> {
+    const [x, y] = this.place(index);
+    return { ...this.mouth(index, x, y), ...this.upper(index, x, y) };
+  }
+
+  private place(index: number): [number, number] {
+    return toFace(this.frame, this.points[3 * index] as number, this.points[3 * index + 1] as number);
+  }
+
+  private mouth(index: number, x: number, y: number): Omit<Record<Shape, Offset>, 'brows' | 'blink'> {
+    const { lips, middle, half } = this;
+    const [top, bottom] = [lips.upper(x), lips.lower(x)];
+    const line = top + 0.45 * (bottom - top);
+    const isUpper = LIPS.upper.includes(index) || (!LIPS.lower.includes(index) && y < line);
+    /** Height above the upper or below the lower contour. */
+    const away = isUpper ? Math.min(0, y - top) : Math.max(0, y - bottom);
+    const signed = (x - middle) / half;
+    const across = Math.abs(signed);
+    const inside = Math.min(1, across);
+    const cheek = smoothstep(-0.55, 0.75, away);
+    const side = 1 - 0.8 * smoothstep(0.5, 1.15, Math.abs(x - middle));
+    const jaw = (isUpper ? cheek * inside ** 2.6 : 1 + (cheek - 1) * inside ** 2.6) * side;
+    const within = 1 - 0.6 * Math.min(1, across) ** 2;
+    const beyond = 1 - smoothstep(1, 2.4, across);
+    const lipsOnly = beyond * bell(away, 0.2);
+    const gap = lips.gap(x);
+    const closing = isUpper ? 0.45 * gap * bell(away, 0.22) : -0.55 * gap * (0.35 + 0.65 * bell(away, 0.3)) * side;
+    const sideways = across <= 1 ? signed : Math.sign(signed) * beyond;
+    return {
+      closed: [-0.06 * sideways * this.lips.gap(middle) * bell(away, 0.4), closing * (across <= 1 ? 1 : beyond)],
+      jaw: [-0.05 * half * sideways * bell(away, 0.4), JAW_DROP * jaw],
+      upperLip: [0, isUpper ? -UPPER_RAISE * within * beyond * bell(away, 0.22) : 0],
+      lowerLip: [0, isUpper ? 0 : LOWER_DROP * within * beyond * bell(away, 0.22)],
+      width: [0.16 * half * sideways * bell(away, 0.45), 0],
+      round: [-0.2 * half * sideways * bell(away, 0.4), 0.22 * away * lipsOnly],
+      smile: [0.1 * sideways * lipsOnly, -0.13 * inside ** 2 * beyond * bell(away, 0.3)],
+    };
+  }
+
+  private upper(index: number, x: number, y: number): Record<'brows' | 'blink', Offset> {
+    let blink = 0;
+    let brow = 0;
+    this.eyes.forEach((eye, i) => {
+      const slit = EYES[i];
+      const [top, bottom] = [eye.upper(x), eye.lower(x)];
+      const inside =
+        smoothstep(eye.left - 0.06, eye.left + 0.04, x) * (1 - smoothstep(eye.right - 0.04, eye.right + 0.06, x));
+      const onLower = slit?.lower.includes(index) ?? false;
+      const isUpper = (slit?.upper.includes(index) ?? false) || (!onLower && y < (top + bottom) / 2);
+      const gap = eye.gap(x);
+      blink += isUpper
+        ? 0.9 * gap * bell(Math.max(0, top - y), 0.13) * inside
+        : -0.1 * gap * bell(y - bottom, 0.1) * inside;
+      const [xs, ys] = this.brows[i] as (typeof this.brows)[number];
+      const above = interpolate(xs, ys, x) - y;
+      const span =
+        smoothstep((xs[0] as number) - 0.15, xs[0] as number, x) *
+        (1 - smoothstep(xs.at(-1) as number, (xs.at(-1) as number) + 0.15, x));
+      brow += -0.06 * span * (above > 0 ? bell(above, 0.35) : bell(above, 0.14));
+    });
+    return { brows: [0, brow], blink: [0, blink] };
+  }
+}
+
+/** Numbers of the rig in a row; see `NAMES` in training/talkmesh_nano/motion/rig.py. */
+export const RIG = {
+  open: 0,
+  width: 1,
+  round: 2,
+  teeth: 3,
+  smile: 4,
+  blink: 5,
+  gazeX: 6,
+  gazeY: 7,
+  brow: 8,
+  yaw: 9,
+  pitch: 10,
+  roll: 11,
+  shiftX: 12,
+  shiftY: 13,
+  breath: 14,
+} as const;
+export const RIG_NUMBERS = 15;
+
+/** Openings up to this are those of closed lips: what the score model generates for m, b and p. */
+const CLOSED_OPENING = 0.05;
+/** The lips part within this opening; teeth show only as far as they are parted. */
+const PARTED_OPENING = 0.06;
+const NEUTRAL = { width: 0.5, smile: 0.25 } as const;
+
+/** @param rig one row of rig numbers @returns weights in the order of SHAPES */
+export function shapeWeights(rig: Float32Array): number[] {
+  const at = (name: keyof typeof RIG): number => rig[RIG[name]] as number;
+  const open = Math.max(0, at('open') - CLOSED_OPENING) / (1 - CLOSED_OPENING);
+  const parted = Math.min(1, open / PARTED_OPENING);
+  const weights: Record<Shape, number> = {
+    closed: 1,
+    jaw: open,
+    upperLip: parted * (0.55 * at('teeth') + 0.35 * open),
+    lowerLip: parted * 0.5 * at('teeth'),
+    width: 2 * (at('width') - NEUTRAL.width),
+    round: at('round'),
+    smile: at('smile') - NEUTRAL.smile,
+    brows: at('brow'),
+    blink: at('blink'),
+  };
+  return SHAPES.map((shape) => weights[shape]);
+}
+
+/** Rings around the outline of the face: distance from its middle relative to the outline's, and the share of the outline's movement. */
+export const RINGS = [
+  { scale: 1.1, share: 0.75 },
+  { scale: 1.25, share: 0.35 },
+  { scale: 1.5, share: 0 },
+] as const;
+
+export { FACE_POINTS };

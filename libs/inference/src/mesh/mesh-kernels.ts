@@ -1,0 +1,157 @@
+import type { Kernel, KernelTensor } from '../kernels/kernel.js';
+import { FacePainter, type Photo } from './face-painter.js';
+import { RIG_NUMBERS } from './face-shapes.js';
+import { FIELD, headFlow } from './head-pose.js';
+import { preparePhoto } from './prepare-photo.js';
+import { rigRows } from './rig-rows.js';
+
+/** Numbers of `reference_face`: see `faceNumbers`. */
+const FACE_NUMBERS = 15;
+type N = number;
+type FaceNumbers = readonly [N, N, N, N, N, N, N, N, N, N, N, N, N, N, N];
+
+const info = (name: string, type: string, ...dims: (number | string)[]) => ({ name, type, dims });
+
+/** Outputs of the reference kernel, inputs of the decoder kernel; the compositor takes luma, chroma and corners too. */
+const REFERENCE = [
+  info('reference_luma', 'float32', 1, 1, 'size', 'size'),
+  info('reference_chroma', 'float32', 1, 2, 'half', 'half'),
+  info('reference_corners', 'float32', 1, 2),
+  info('reference_places', 'float32', 'vertices', 2),
+  info('reference_texture', 'float32', 'vertices', 2),
+  info('reference_basis', 'float32', 'shapes', 'vertices', 2),
+  info('reference_triangles', 'float32', 'triangles', 3),
+  info('reference_maps', 'float32', 2, FIELD, FIELD),
+  info('reference_face', 'float32', FACE_NUMBERS),
+];
+const MATRICES = [
+  info('plain', 'float32', 'latent', 'rig'),
+  info('plain_bias', 'float32', 'rig'),
+  info('border', 'float32', 'latents', 'rig'),
+  info('border_bias', 'float32', 'rig'),
+  info('low', 'float32', RIG_NUMBERS),
+  info('high', 'float32', RIG_NUMBERS),
+];
+
+type Inputs = Readonly<Record<string, KernelTensor>>;
+
+const floats = (data: Float32Array, ...dims: number[]): KernelTensor => ({ type: 'float32', dims, data });
+
+function values(inputs: Inputs, name: string): Float32Array {
+  const data = inputs[name]?.data;
+  if (data instanceof Float32Array) return data;
+  throw new Error(`the mesh decoder needs the float32 input ${name}; restore the model folder from the release`);
+}
+
+/** Fits a photograph: image uint8 [S, S, 3], points [468, 3] and MediaPipe's triangles [n, 3] -> REFERENCE. */
+export const meshReference: Kernel = {
+  inputs: [
+    info('image', 'uint8', 'size', 'size', 3),
+    info('points', 'float32', 468, 3),
+    info('triangles', 'float32', 'triangles', 3),
+  ],
+  outputs: REFERENCE,
+  run(inputs) {
+    const image = inputs['image'];
+    if (!(image?.data instanceof Uint8Array)) throw new Error('the mesh decoder needs the uint8 input image');
+    const size = image.dims[0] ?? 0;
+    const photo = preparePhoto(image.data, values(inputs, 'points'), values(inputs, 'triangles'), size);
+    const { luma, chroma, mesh, maps, box } = photo;
+    const vertices = mesh.places.length / 2;
+    return {
+      reference_luma: floats(luma, 1, 1, size, size),
+      reference_chroma: floats(chroma, 1, 2, size / 2, size / 2),
+      reference_corners: floats(Float32Array.of(box.left / 2, box.top / 2), 1, 2),
+      reference_places: floats(mesh.places, vertices, 2),
+      reference_texture: floats(mesh.texture, vertices, 2),
+      reference_basis: floats(mesh.basis, mesh.basis.length / mesh.places.length, vertices, 2),
+      reference_triangles: floats(mesh.triangles, mesh.triangles.length / 3, 3),
+      reference_maps: floats(maps, 2, FIELD, FIELD),
+      reference_face: floats(faceNumbers(photo), FACE_NUMBERS),
+    };
+  },
+};
+
+/** Animates it: latent [n, C, H, W], state, REFERENCE and the rig matrices -> edit_face, flow and state_out, as the decoder graph does. */
+export const meshDecoder: Kernel = {
+  inputs: [
+    info('latent', 'float32', 'frames', 'C', 'H', 'W'),
+    info('state', 'float32', 'C + 1', 'H', 'W'),
+    ...REFERENCE,
+    ...MATRICES,
+  ],
+  outputs: [
+    info('edit_face', 'float32', 'frames', 6, 'h', 'w'),
+    info('flow', 'float32', 'frames', FIELD, FIELD, 2),
+    info('state_out', 'float32', 'C + 1', 'H', 'W'),
+  ],
+  run(inputs) {
+    const latent = values(inputs, 'latent');
+    const state = inputs['state'] as KernelTensor;
+    const before = values(inputs, 'state');
+    const rows = rigRows(latent, before, {
+      plain: values(inputs, 'plain'),
+      plainBias: values(inputs, 'plain_bias'),
+      border: values(inputs, 'border'),
+      borderBias: values(inputs, 'border_bias'),
+      low: values(inputs, 'low'),
+      high: values(inputs, 'high'),
+    });
+    const frameValues = values(inputs, 'plain').length / values(inputs, 'plain_bias').length;
+    const photo = photoOf(inputs);
+    const painter = new FacePainter(photo);
+    const frames = rows.length / RIG_NUMBERS;
+    const [h, w] = [photo.box.height / 2, photo.box.width / 2];
+    const edits = new Float32Array(frames * 6 * h * w);
+    const flow = new Float32Array(frames * FIELD * FIELD * 2);
+    for (let i = 0; i < frames; i++) {
+      const rig = rows.subarray(i * RIG_NUMBERS, (i + 1) * RIG_NUMBERS);
+      painter.paint(rig, edits.subarray(i * 6 * h * w, (i + 1) * 6 * h * w));
+      const field = flow.subarray(i * FIELD * FIELD * 2, (i + 1) * FIELD * FIELD * 2);
+      headFlow(rig, photo.frame, values(inputs, 'reference_maps'), photo.size, field);
+    }
+    return {
+      edit_face: floats(edits, frames, 6, h, w),
+      flow: floats(flow, frames, FIELD, FIELD, 2),
+      state_out: floats(nextState(latent, frameValues, before.length), ...state.dims),
+    };
+  },
+};
+
+/** The last latent frame, and ones, which say that there was one. */
+function nextState(latent: Float32Array, values: number, length: number): Float32Array {
+  const next = new Float32Array(length).fill(1);
+  next.set(latent.subarray(latent.length - values));
+  return next;
+}
+
+/** Frame, mouth and box in one tensor. */
+function faceNumbers({ frame, mouth, box }: Photo): Float32Array {
+  return Float32Array.of(
+    ...[frame.x, frame.y, frame.cos, frame.sin, frame.unit],
+    ...[mouth.middle, mouth.halfWidth, mouth.line, mouth.skin.luma, mouth.skin.u, mouth.skin.v],
+    ...[box.left, box.top, box.width, box.height],
+  );
+}
+
+function photoOf(inputs: Inputs): Photo {
+  const [x, y, cos, sin, unit, middle, halfWidth, line, skinLuma, u, v, left, top, width, height] = values(
+    inputs,
+    'reference_face',
+  ) as unknown as FaceNumbers;
+  const frame = { x, y, cos, sin, unit };
+  return {
+    size: inputs['reference_luma']?.dims.at(-1) ?? 0,
+    luma: values(inputs, 'reference_luma'),
+    chroma: values(inputs, 'reference_chroma'),
+    frame,
+    mesh: {
+      places: values(inputs, 'reference_places'),
+      texture: values(inputs, 'reference_texture'),
+      basis: values(inputs, 'reference_basis'),
+      triangles: values(inputs, 'reference_triangles'),
+    },
+    mouth: { frame, middle, halfWidth, line, skin: { luma: skinLuma, u, v } },
+    box: { left, top, width, height },
+  };
+}

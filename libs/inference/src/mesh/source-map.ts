@@ -1,0 +1,93 @@
+/** Which place of the photograph each pixel of a box shows: triangles drawn with their texture coordinates. */
+export class SourceMap {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+  /** Per pixel of the box: place in the photograph, pixels. */
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+  /** 1 where a triangle was drawn. */
+  readonly drawn: Uint8Array;
+
+  constructor(left: number, top: number, width: number, height: number) {
+    this.left = left;
+    this.top = top;
+    this.width = width;
+    this.height = height;
+    this.x = new Float32Array(width * height);
+    this.y = new Float32Array(width * height);
+    this.drawn = new Uint8Array(width * height);
+  }
+
+  clear(): void {
+    this.drawn.fill(0);
+  }
+
+  /** Draws the triangles of which a vertex moved. @param from [vertices, 2] texture @param to [vertices, 2] places */
+  draw(triangles: Float32Array, from: Float32Array, to: Float32Array): void {
+    for (let i = 0; i < triangles.length; i += 3) {
+      const a = 2 * (triangles[i] as number);
+      const b = 2 * (triangles[i + 1] as number);
+      const c = 2 * (triangles[i + 2] as number);
+      if (still(from, to, a) && still(from, to, b) && still(from, to, c)) continue;
+      this.triangle(from, to, a, b, c);
+    }
+  }
+
+  private triangle(from: Float32Array, to: Float32Array, a: number, b: number, c: number): void {
+    const { left, top, width, height, x: mapX, y: mapY, drawn } = this;
+    const ax = (to[a] as number) - left;
+    const ay = (to[a + 1] as number) - top;
+    const bx = (to[b] as number) - left - ax;
+    const by = (to[b + 1] as number) - top - ay;
+    const cx = (to[c] as number) - left - ax;
+    const cy = (to[c + 1] as number) - top - ay;
+    const area = bx * cy - by * cx;
+    if (Math.abs(area) < 1e-6) return;
+    const u0 = from[a] as number;
+    const v0 = from[a + 1] as number;
+    const ub = (from[b] as number) - u0;
+    const vb = (from[b + 1] as number) - v0;
+    const uc = (from[c] as number) - u0;
+    const vc = (from[c + 1] as number) - v0;
+    const row0 = Math.max(0, Math.ceil(ay + Math.min(0, by, cy) - 0.5));
+    const row1 = Math.min(height - 1, Math.floor(ay + Math.max(0, by, cy) - 0.5));
+    const col0 = Math.max(0, Math.ceil(ax + Math.min(0, bx, cx) - 0.5));
+    const col1 = Math.min(width - 1, Math.floor(ax + Math.max(0, bx, cx) - 0.5));
+    const bStep = cy / area;
+    const cStep = -by / area;
+    for (let row = row0; row <= row1; row++) {
+      const dy = row + 0.5 - ay;
+      const dx = col0 + 0.5 - ax;
+      let wb = (dx * cy - dy * cx) / area;
+      let wc = (dy * bx - dx * by) / area;
+      for (let column = col0; column <= col1; column++, wb += bStep, wc += cStep) {
+        if (wb < -1e-5 || wc < -1e-5 || wb + wc > 1.00001) continue;
+        const at = row * width + column;
+        mapX[at] = u0 + wb * ub + wc * uc;
+        mapY[at] = v0 + wb * vb + wc * vc;
+        drawn[at] = 1;
+      }
+    }
+  }
+}
+
+const STILL = 0.02;
+const still = (from: Float32Array, to: Float32Array, at: number): boolean =>
+  Math.abs((from[at] as number) - (to[at] as number)) < STILL &&
+  Math.abs((from[at + 1] as number) - (to[at + 1] as number)) < STILL;
+
+/** Samples a plane bilinearly at a place in its pixels; the border repeats. */
+export function sample(plane: Float32Array, size: number, x: number, y: number): number {
+  const px = Math.min(size - 1.001, Math.max(0, x - 0.5));
+  const py = Math.min(size - 1.001, Math.max(0, y - 0.5));
+  const left = px | 0;
+  const top = py | 0;
+  const fx = px - left;
+  const fy = py - top;
+  const at = top * size + left;
+  const upper = (plane[at] as number) * (1 - fx) + (plane[at + 1] as number) * fx;
+  const lower = (plane[at + size] as number) * (1 - fx) + (plane[at + size + 1] as number) * fx;
+  return upper * (1 - fy) + lower * fy;
+}
