@@ -16,10 +16,11 @@ function hops(sessionId: string, width: number, height: number): Hop[] {
   const head = { sessionId, epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
   const flags = { speaking: true, degraded: false, held: false, endOfTurn: false };
   const i420 = new Uint8Array((width * height * 3) / 2);
-  const spoken = { steps: 2, turnSamples: 11_520, closedTurn: 0 };
+  const spoken = { steps: 2, speechSamples: 11_520, turnSamples: 11_520, closedTurn: 0 };
   const [values, pcm] = [new Float32Array(96), new Int16Array(11_520)];
   const latent = { ...head, ...flags, ...spoken, part: 0, parts: 1, values, pcm };
-  const frame = { ...head, ...flags, frame: 0, framesInChunk: 12, width, height, i420, pcm: new Int16Array(960) };
+  const sound = { pcm: new Int16Array(960), turnSamples: 960 };
+  const frame = { ...head, ...flags, ...sound, frame: 0, framesInChunk: 12, width, height, i420 };
   const audio = {
     ...head,
     sequence: 0,

@@ -112,6 +112,8 @@ test('the ten lines of the README are a page with a face that says what is typed
   const { page } = browser;
   await call(page);
   await say(page, 'Hello from ten lines.');
+  await part(page, 'disclosure').waitFor({ timeout: 30_000 });
+  assert.equal(await part(page, 'disclosure').textContent(), 'AI-generated');
   await part(page, 'caption').waitFor({ timeout: 30_000 });
   assert.match((await part(page, 'caption').textContent()) ?? '', /Hello/);
   assert.equal(await state(page), 'Speaking');

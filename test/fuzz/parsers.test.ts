@@ -104,10 +104,21 @@ test('NATS messages: audio, latent, frame, playhead', async () => {
   const audio = encodeAudio({ ...header, sequence: 1, sampleRateHz: 24_000, pcm, fromSample: 480, endOfTurn: false });
   const values = Float32Array.from({ length: 32 }, (_, i) => i / 7);
   const latent = encodeLatent({
-    ...{ ...header, ...flags, part: 0, parts: 1, values, pcm, steps: 2, turnSamples: 480, closedTurn: 1 },
+    ...{
+      ...header,
+      ...flags,
+      part: 0,
+      parts: 1,
+      values,
+      pcm,
+      steps: 2,
+      speechSamples: 64,
+      turnSamples: 480,
+      closedTurn: 1,
+    },
   });
   const size = { width: 8, height: 8, i420: new Uint8Array(96).fill(77) };
-  const frame = encodeFrame({ ...header, ...flags, ...size, frame: 1, framesInChunk: 12, pcm });
+  const frame = encodeFrame({ ...header, ...flags, ...size, frame: 1, framesInChunk: 12, pcm, turnSamples: 64 });
   const playhead = encodePlayhead({ ...header, frame: 3, creditChunks: 2, heldFrames: 1, turnPlayedMs: 40 });
   await fuzz([audio], decodeAudio);
   await fuzz([latent], decodeLatent);

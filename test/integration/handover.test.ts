@@ -13,7 +13,7 @@ import { speak } from '../support/speech.js';
 import { SpokenCall } from '../support/spoken-call.js';
 import { median, percentile } from '../support/statistics.js';
 
-const KILLS = Number(process.env['TALKMESH_TEST_KILLS'] ?? 20);
+const KILLS = Number(process.env['TALKMESH_TEST_KILLS'] ?? 6);
 /** Longest gap without fresh frames, in frames of media time. */
 const MAX_GAP_FRAMES = 1.5 * nano.fps;
 /** On a loaded machine the bound is the time to first frame of a fresh call, times this factor. */

@@ -38,7 +38,7 @@ const join = async (room: string, identity = 'caller') =>
 
 async function openIn(room: string): Promise<TestProducer> {
   const token = await server.token(AVATAR, room, {}, 'agent');
-  return bench.open('SINK_LIVEKIT', SIDE, flashes, { url: server.url, token });
+  return bench.open('SINK_LIVEKIT', SIDE, flashes, { livekit: { url: server.url, token } });
 }
 
 const goneCauses = ({ events }: TestProducer): string[] =>
@@ -68,7 +68,8 @@ test('a viewer of the room receives 25 frames a second with their sound, and the
 
 test('a token that the server does not accept, a server that is not allowed, and one that is not there are told apart', async () => {
   const token = await server.token(AVATAR, nextRoom());
-  const open = (url: string, jwt: string) => bench.open('SINK_LIVEKIT', SIDE, flashes, { url, token: jwt });
+  const open = (url: string, jwt: string) =>
+    bench.open('SINK_LIVEKIT', SIDE, flashes, { livekit: { url, token: jwt } });
   await assert.rejects(open(server.url, `${token.slice(0, -6)}AAAAAA`), refused('ROOM_REFUSED'));
   await assert.rejects(open('ws://127.0.0.1:1', token), refused('ARGUMENT_INVALID'));
   const again = await openIn(nextRoom());

@@ -10,7 +10,7 @@ export const AT_REST: CallProgress = { turns: [], paused: false, userSpeaking: f
 export function progressAfter(progress: CallProgress, event: CallEvent): CallProgress {
   switch (event.type) {
     case 'session.snapshot':
-      return event.progress;
+      return withDisclosure(event.progress, progress);
     case 'turn.queued':
       return withTurn(progress, { turn: event.turn, source: event.source, audible: false });
     case 'turn.started':
@@ -30,6 +30,8 @@ export function progressAfter(progress: CallProgress, event: CallEvent): CallPro
       return { ...progress, inputProblem: { code: event.code, text: event.text } };
     case 'input.recovered':
       return withoutInputProblem(progress);
+    case 'disclosure':
+      return { ...progress, disclosure: { label: event.label, badge: event.badge } };
     case 'stage.recovering':
       return {
         ...progress,
@@ -47,6 +49,11 @@ export function progressAfter(progress: CallProgress, event: CallEvent): CallPro
 function withTurn(progress: CallProgress, changed: TurnProgress): CallProgress {
   const others = progress.turns.filter(({ turn }) => turn !== changed.turn);
   return { ...progress, turns: [...others, changed].sort((a, b) => a.turn - b.turn) };
+}
+
+/** A snapshot is made of the events that are retained, and the disclosure may be too old for it. */
+function withDisclosure(snapshot: CallProgress, { disclosure }: CallProgress): CallProgress {
+  return { ...(disclosure !== undefined && { disclosure }), ...snapshot };
 }
 
 function withoutInputProblem({ inputProblem: _over, ...progress }: CallProgress): CallProgress {

@@ -41,6 +41,7 @@ const latent: LatentMessage = {
   held: false,
   endOfTurn: false,
   steps: 2,
+  speechSamples: 1,
   turnSamples: 11_520,
   closedTurn: 1,
 };
@@ -52,6 +53,7 @@ const frame: FrameMessage = {
   height: 2,
   i420: Uint8Array.of(16, 17, 18, 19, 128, 129),
   pcm: Int16Array.of(-1),
+  turnSamples: 960,
   speaking: true,
   degraded: true,
   held: false,
@@ -69,10 +71,10 @@ const playhead: PlayheadMessage = {
 /** The bytes on the wire. A change breaks running deployments: raise MESSAGE_VERSION with it. */
 const GOLDEN_HEAD = `${'3031323334353637383961626364656667686a6b'}00000000020000000300000004000000`;
 const GOLDEN = {
-  audio: `544d020102005000${GOLDEN_HEAD}07000000004c1d00000000000080982817650600c05d000002000000c00300000400000001 00feff`,
-  latent: `544d020201025000${GOLDEN_HEAD}00000100004c1d0000000000008098281765060001000000002d000001000000 0a000000 0000003f 000080bf 0001`,
-  frame: `544d020307005000${GOLDEN_HEAD}0b000000004c1d00000000000080982817650600020002000100 00000c000000 08000000 101112138081 ffff`,
-  playhead: `544d020400005000${GOLDEN_HEAD}05000000004c1d00000000000000000000000000 02000000 01000000 b8010000 00000000`,
+  audio: `544d030102005400${GOLDEN_HEAD}07000000004c1d00000000000080982817650600c05d000002000000c0030000 00000000 0400000001 00feff`,
+  latent: `544d030201025400${GOLDEN_HEAD}00000100004c1d0000000000008098281765060001000000002d000001000000 01000000 0a000000 0000003f 000080bf 0001`,
+  frame: `544d030307005400${GOLDEN_HEAD}0b000000004c1d00000000000080982817650600020002000100 00000c000000 c0030000 08000000 101112138081 ffff`,
+  playhead: `544d030400005400${GOLDEN_HEAD}05000000004c1d00000000000000000000000000 02000000 01000000 b8010000 00000000 00000000`,
 };
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const golden = (text: string): string => text.replaceAll(' ', '');
@@ -115,7 +117,7 @@ test('malformed messages are refused with MESSAGE_MALFORMED or MESSAGE_VERSION',
     return bytes;
   };
   assert.equal(
-    reasonOf(() => decodeAudio(changed(2, 1))),
+    reasonOf(() => decodeAudio(changed(2, 2))),
     'MESSAGE_VERSION',
   );
   assert.equal(
@@ -171,6 +173,11 @@ test('a held chunk and a held frame contain audio only', () => {
     reasonOf(() => decodeLatent(flagless)),
     'MESSAGE_MALFORMED',
   );
+  assert.equal(
+    reasonOf(() => decodeLatent(encodeLatent({ ...latent, speechSamples: 2 }))),
+    'MESSAGE_MALFORMED',
+    'more speech than audio',
+  );
   const tooManySamples = encodeLatent(latent);
   tooManySamples[64] = 200;
   assert.equal(
@@ -195,7 +202,7 @@ test('large latents are split into parts below the payload limit, and joined', (
 });
 
 test('a lost part drops its own chunk only', () => {
-  const whole = { ...latent, values: new Float32Array(300), pcm: new Int16Array(0) };
+  const whole = { ...latent, values: new Float32Array(300), pcm: new Int16Array(0), speechSamples: 0 };
   const parts = splitLatent(whole, HEADER_BYTES + 400);
   assert.equal(parts.length, 3);
   const assembler = new LatentAssembler();

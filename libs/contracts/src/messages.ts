@@ -1,13 +1,13 @@
 /**
- * Binary messages of the data plane: an 80-byte little-endian header, then the payload.
+ * Binary messages of the data plane: an 84-byte little-endian header, then the payload.
  *
  * | offset | type | field |
  * |---|---|---|
  * | 0 | u8 x2 | 'T' 'M' |
- * | 2 | u8 | version (2) |
+ * | 2 | u8 | version (3) |
  * | 3 | u8 | kind: 1 audio, 2 latent, 3 frame, 4 playhead |
  * | 4 | u16 | flags; in a latent message the upper byte is the number of steps |
- * | 6 | u16 | header bytes (80) |
+ * | 6 | u16 | header bytes (84) |
  * | 8 | ascii x24 | session id, zero padded |
  * | 32 | u32 | epoch |
  * | 36 | u32 | turn |
@@ -15,15 +15,15 @@
  * | 44 | u32 | index within the chunk or the stream; in a latent message parts << 16 \| part |
  * | 48 | u64 | media time, microseconds of the session's media clock |
  * | 56 | u64 | deadline, unix microseconds (0: none) |
- * | 64 | u32 x3 | three fields that depend on the kind, see the encode functions |
- * | 76 | u32 | payload bytes |
+ * | 64 | u32 x4 | four fields that depend on the kind, see the encode functions |
+ * | 80 | u32 | payload bytes |
  */
 import { MeshError } from './errors.js';
 import { isSessionId } from './ids.js';
 import { MAX_PAYLOAD_BYTES } from './pipeline.js';
 
-export const MESSAGE_VERSION = 2;
-export const HEADER_BYTES = 80;
+export const MESSAGE_VERSION = 3;
+export const HEADER_BYTES = 84;
 
 export const KIND = { audio: 1, latent: 2, frame: 3, playhead: 4 } as const;
 export type Kind = keyof typeof KIND;
@@ -76,6 +76,8 @@ export interface LatentMessage extends MessageHeader {
   readonly endOfTurn: boolean;
   /** Denoising steps taken, at most 255; 0 when the chunk is held. */
   readonly steps: number;
+  /** Samples of speech at the start of the chunk's audio; the others are padding. Also in the parts without `pcm`. */
+  readonly speechSamples: number;
   /** Samples of the turn up to the end of this chunk, without padding. In an idle chunk: those of the paused turn, which is `closedTurn` + 1. */
   readonly turnSamples: number;
   /** Turns up to this number are finished or cut when this chunk has been played; a takeover does not continue them. */
@@ -93,6 +95,8 @@ export interface FrameMessage extends MessageHeader {
   readonly i420: Uint8Array;
   /** PCM16 mono at 24 kHz; 24000 / fps samples. */
   readonly pcm: Int16Array;
+  /** Samples of the turn up to the end of this frame, without padding; 0 outside a turn. */
+  readonly turnSamples: number;
   readonly speaking: boolean;
   readonly degraded: boolean;
   /** The previous frame stays while this frame's audio is played. */
@@ -107,7 +111,7 @@ export interface PlayheadMessage extends MessageHeader {
   readonly creditChunks: number;
   /** Frame periods since the start of the session in which the previous frame stayed because the next one was late. */
   readonly heldFrames: number;
-  /** Speech of `turn` that was played, without silence, milliseconds. */
+  /** Position in the speech of `turn`, milliseconds: all before it was played. */
   readonly turnPlayedMs: number;
 }
 
@@ -115,7 +119,7 @@ interface Fields extends MessageHeader {
   readonly kind: Kind;
   readonly flags: number;
   readonly index: number;
-  readonly words: readonly [number, number, number];
+  readonly words: readonly [number, number, number, number];
 }
 
 function encode(fields: Fields, ...payload: readonly Uint8Array[]): Uint8Array {
@@ -140,7 +144,7 @@ function encode(fields: Fields, ...payload: readonly Uint8Array[]): Uint8Array {
   fields.words.forEach((word, i) => {
     view.setUint32(64 + 4 * i, word, true);
   });
-  view.setUint32(76, payloadBytes, true);
+  view.setUint32(80, payloadBytes, true);
   let at = HEADER_BYTES;
   for (const part of payload) {
     bytes.set(part, at);
@@ -166,7 +170,7 @@ function decode(kind: Kind, bytes: Uint8Array): Decoded {
   if (bytes[3] !== KIND[kind]) throw malformed(`kind ${bytes[3]} is not ${KIND[kind]}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint16(6, true) !== HEADER_BYTES) throw malformed('wrong header size');
-  if (view.getUint32(76, true) !== bytes.byteLength - HEADER_BYTES) throw malformed('payload size does not match');
+  if (view.getUint32(80, true) !== bytes.byteLength - HEADER_BYTES) throw malformed('payload size does not match');
   const sessionId = String.fromCharCode(...bytes.subarray(8, 32)).replace(/\0+$/, '');
   if (!isSessionId(sessionId)) throw malformed('invalid session id');
   return {
@@ -179,7 +183,7 @@ function decode(kind: Kind, bytes: Uint8Array): Decoded {
     index: view.getUint32(44, true),
     mediaTimeUs: Number(view.getBigUint64(48, true)),
     deadlineUs: Number(view.getBigUint64(56, true)),
-    words: [view.getUint32(64, true), view.getUint32(68, true), view.getUint32(72, true)],
+    words: [view.getUint32(64, true), view.getUint32(68, true), view.getUint32(72, true), view.getUint32(76, true)],
     // Not slice(): the slice of a Buffer is a view, not a copy.
     payload: new Uint8Array(bytes.subarray(HEADER_BYTES)),
   };
@@ -205,11 +209,11 @@ const header = (d: Decoded): MessageHeader => ({
   deadlineUs: d.deadlineUs,
 });
 
-/** Fields at offset 64: sample rate in Hz, samples, samples of the turn before this message. */
+/** Fields at offset 64: sample rate in Hz, samples, samples of the turn before this message, 0. */
 export function encodeAudio(m: AudioMessage): Uint8Array {
   const flags = m.endOfTurn ? FLAG_END_OF_TURN : 0;
   return encode(
-    { ...m, kind: 'audio', flags, index: m.sequence, words: [m.sampleRateHz, m.pcm.length, m.fromSample] },
+    { ...m, kind: 'audio', flags, index: m.sequence, words: [m.sampleRateHz, m.pcm.length, m.fromSample, 0] },
     bytesOf(m.pcm),
   );
 }
@@ -229,7 +233,7 @@ export function decodeAudio(bytes: Uint8Array): AudioMessage {
   };
 }
 
-/** Fields at offset 64: PCM samples, `turnSamples`, `closedTurn`. Payload: values as float32, then PCM. */
+/** Fields at offset 64: PCM samples, `turnSamples`, `closedTurn`, `speechSamples`. Payload: values as float32, then PCM. */
 export function encodeLatent(m: LatentMessage): Uint8Array {
   if (m.held !== (m.values.length === 0 && m.steps === 0))
     throw new MeshError('MESSAGE_MALFORMED', 'a held chunk, and only a held chunk, has neither values nor steps');
@@ -239,7 +243,7 @@ export function encodeLatent(m: LatentMessage): Uint8Array {
       kind: 'latent',
       flags: chunkFlags(m) | (m.steps << 8),
       index: (m.parts << 16) | m.part,
-      words: [m.pcm.length, m.turnSamples, m.closedTurn],
+      words: [m.pcm.length, m.turnSamples, m.closedTurn, m.speechSamples],
     },
     bytesOf(m.values),
     bytesOf(m.pcm),
@@ -249,7 +253,7 @@ export function encodeLatent(m: LatentMessage): Uint8Array {
 /** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
 export function decodeLatent(bytes: Uint8Array): LatentMessage {
   const d = decode('latent', bytes);
-  const [samples, turnSamples, closedTurn] = d.words;
+  const [samples, turnSamples, closedTurn, speechSamples] = d.words;
   const valueBytes = d.payload.byteLength - samples * 2;
   if (valueBytes < 0 || valueBytes % 4 !== 0)
     throw new MeshError(
@@ -258,6 +262,8 @@ export function decodeLatent(bytes: Uint8Array): LatentMessage {
     );
   const [parts, part] = [d.index >>> 16, d.index & 0xffff];
   if (part >= parts) throw new MeshError('MESSAGE_MALFORMED', `latent message: part ${part} of ${parts}`);
+  if (part === 0 && speechSamples > samples)
+    throw new MeshError('MESSAGE_MALFORMED', `latent message: ${speechSamples} of ${samples} samples are speech`);
   const [chunk, steps] = [readChunkFlags(d.flags), d.flags >>> 8];
   if (chunk.held !== (valueBytes === 0 && steps === 0))
     throw new MeshError(
@@ -271,23 +277,24 @@ export function decodeLatent(bytes: Uint8Array): LatentMessage {
     values: new Float32Array(d.payload.buffer, 0, valueBytes / 4),
     pcm: new Int16Array(d.payload.buffer, valueBytes, samples),
     steps,
+    speechSamples,
     turnSamples,
     closedTurn,
     ...chunk,
   };
 }
 
-/** Fields at offset 64: width << 16 | height, PCM samples, frames in the chunk. Payload: I420, then PCM. */
+/** Fields at offset 64: width << 16 | height, PCM samples, frames in the chunk, `turnSamples`. Payload: I420, then PCM. */
 export function encodeFrame(m: FrameMessage): Uint8Array {
   expectBytes('frame', m.i420, m.held ? 0 : (m.width * m.height * 3) / 2);
-  const words = [(m.width << 16) | m.height, m.pcm.length, m.framesInChunk] as const;
+  const words = [(m.width << 16) | m.height, m.pcm.length, m.framesInChunk, m.turnSamples] as const;
   return encode({ ...m, kind: 'frame', flags: chunkFlags(m), index: m.frame, words }, m.i420, bytesOf(m.pcm));
 }
 
 /** @throws MeshError MESSAGE_VERSION, MESSAGE_MALFORMED */
 export function decodeFrame(bytes: Uint8Array): FrameMessage {
   const d = decode('frame', bytes);
-  const [size, samples, framesInChunk] = d.words;
+  const [size, samples, framesInChunk, turnSamples] = d.words;
   const [width, height] = [size >>> 16, size & 0xffff];
   const flags = readChunkFlags(d.flags);
   const pictureBytes = flags.held ? 0 : (width * height * 3) / 2;
@@ -300,18 +307,19 @@ export function decodeFrame(bytes: Uint8Array): FrameMessage {
     height,
     i420: d.payload.subarray(0, pictureBytes),
     pcm: new Int16Array(d.payload.slice(pictureBytes).buffer),
+    turnSamples,
     ...flags,
   };
 }
 
-/** Fields at offset 64: credit in chunks, held frames, milliseconds of the turn that were played. */
+/** Fields at offset 64: credit in chunks, held frames, milliseconds of the turn that were played, 0. */
 export function encodePlayhead(m: PlayheadMessage): Uint8Array {
   return encode({
     ...m,
     kind: 'playhead',
     flags: 0,
     index: m.frame,
-    words: [m.creditChunks, m.heldFrames, Math.round(m.turnPlayedMs)],
+    words: [m.creditChunks, m.heldFrames, Math.round(m.turnPlayedMs), 0],
   });
 }
 

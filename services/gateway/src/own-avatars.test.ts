@@ -260,7 +260,7 @@ test('an expired picture is not found by any caller and is removed from NATS', a
     [PICTURES_BUCKET, AVATARS_BUCKET].map((name) => bus.kv(name as 'talkmesh_pictures', { ttlMs: MAX_AVATAR_TTL_MS })),
   );
   assert.ok(pictures !== undefined && records !== undefined);
-  const own = new OwnAvatars({ idKey: 'k', pictures, records, ttlMs: 60_000, maxAvatars: 9, log });
+  const own = new OwnAvatars({ idKey: 'k', pictures, records, ttlMs: 60_000, maxAvatars: 9, maxAvatarsPerKey: 0, log });
   const avatar: NewOwnAvatar = {
     owner: 'owner-1',
     name: 'x',

@@ -48,6 +48,8 @@ export interface OwnAvatarsOptions {
   readonly idKey: string;
   /** Own pictures that the mesh keeps at once, of all API keys together. */
   readonly maxAvatars: number;
+  /** Of one API key; 0: no limit of its own. */
+  readonly maxAvatarsPerKey: number;
   readonly log: Logger;
 }
 
@@ -74,12 +76,7 @@ export class OwnAvatars {
   async create(avatar: NewOwnAvatar, nowMs = Date.now()): Promise<OwnAvatarRecord> {
     const { png, ...rest } = avatar;
     const id = idOf(avatar, this.#options.idKey);
-    const known = (await this.#all(nowMs)).filter((record) => record.id !== id).length;
-    if (known >= this.#options.maxAvatars)
-      throw new MeshError(
-        'AVATAR_LIMIT',
-        `${this.#options.maxAvatars} pictures are kept, the limit of TALKMESH_MAX_AVATARS: delete some with DELETE /v1/avatars/{id}`,
-      );
+    await this.#admit(id, avatar.owner, nowMs);
     const expiresAtMs = nowMs + this.#options.ttlMs;
     const stored = {
       v: 1,
@@ -96,6 +93,17 @@ export class OwnAvatars {
     await this.#options.pictures.put(id, stored satisfies OwnPicture);
     await this.#options.records.put(id, record);
     return record;
+  }
+
+  async #admit(id: string, owner: string, nowMs: number): Promise<void> {
+    const { maxAvatars, maxAvatarsPerKey } = this.#options;
+    const others = (await this.#all(nowMs)).filter((record) => record.id !== id);
+    const refusal = (kept: string): MeshError =>
+      new MeshError('AVATAR_LIMIT', `${kept}: delete some with DELETE /v1/avatars/{id}`);
+    if (maxAvatarsPerKey > 0 && others.filter((record) => record.owner === owner).length >= maxAvatarsPerKey)
+      throw refusal(`this API key has ${maxAvatarsPerKey} pictures, the limit of TALKMESH_MAX_AVATARS_PER_KEY`);
+    if (others.length >= maxAvatars)
+      throw refusal(`${maxAvatars} pictures are kept, the limit of TALKMESH_MAX_AVATARS`);
   }
 
   /** @param owner the required owner; undefined skips this check. @throws MeshError AVATAR_NOT_FOUND */

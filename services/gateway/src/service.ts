@@ -83,8 +83,9 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const stopWatching = watchSecrets(config.secretSettings, (secrets) => auth.replaceSecrets(secrets), log);
   const rooms = new LivekitRooms({ ...config, tokenSecrets: () => auth.tokenSecrets });
   const stages = new StageClient({ ...config, directory, store, manifest: avatars.manifest, rooms, log, metrics });
-  const { defaultProvider } = config;
-  const session = { store, directory, stages, avatars, rooms, bus, limits: config, defaultProvider };
+  const { defaultProvider, disclosureBadge, disclosureLabel } = config;
+  const policy = { defaultProvider, disclosureBadge, disclosureLabel };
+  const session = { store, directory, stages, avatars, rooms, bus, limits: config, ...policy };
   const webhooks = new Webhooks({ ...config, ownerOf: (id) => store.ownerOf(id), log, metrics });
   const onOpened = (record: SessionRecord): void => webhooks.onOpened(record);
   const sessions = new Sessions({ ...session, log, metrics, draining, onOpened });
@@ -181,7 +182,8 @@ async function openOwnAvatars({ bus, config, log }: ServiceContext<Config>): Pro
   ]);
   const ttlMs = config.avatarTtlHours * 3_600_000;
   const [idKey = ''] = config.secrets.tokenSecrets;
-  return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars: config.maxAvatars, log });
+  const { maxAvatars, maxAvatarsPerKey } = config;
+  return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars, maxAvatarsPerKey, log });
 }
 
 function documentOperation(api: readonly Operation[]): Operation {

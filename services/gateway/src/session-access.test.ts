@@ -9,13 +9,14 @@ import { plainPng } from './testing/pictures.js';
 const SHOP = 'shop-key-0123456789abcdef';
 const OTHER = 'other-key-0123456789abcdef';
 const ADMIN = 'admin-key-0123456789abcdef';
+const TALKMESH_API_KEYS = `shop:${SHOP},other:${OTHER},ops/admin:${ADMIN}`;
 
 const lines: string[] = [];
 let mesh: FakeMesh;
 let grpc: InstanceType<typeof v1.SessionService>;
 before(async () => {
   mesh = await FakeMesh.start(
-    { TALKMESH_API_KEYS: `shop:${SHOP},other:${OTHER},ops/admin:${ADMIN}`, TALKMESH_PICTURE_DEADLINE_MS: '60000' },
+    { TALKMESH_API_KEYS, TALKMESH_PICTURE_DEADLINE_MS: '60000' },
     (line) => void lines.push(line),
   );
   grpc = connectClient(v1.SessionService, mesh.gateway.grpcAddress);
@@ -46,6 +47,43 @@ const over = async (method: string, request: object, bearer: string): Promise<un
 };
 const audits = () =>
   lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ audit }) => audit === true);
+
+test('an API key has a limit of its own for sessions and for pictures, which another key and an admin key do not use up', async () => {
+  const gateway = await mesh.addGateway({
+    TALKMESH_API_KEYS,
+    TALKMESH_MAX_SESSIONS_PER_KEY: '1',
+    TALKMESH_MAX_AVATARS_PER_KEY: '1',
+  });
+  const create = (bearer: string) =>
+    mesh.call<{ reason?: string; detail?: string }>('POST', '/v1/sessions', {
+      body: { avatar: 'ada' },
+      bearer,
+      gateway,
+    });
+  assert.equal((await create(SHOP)).status, 201);
+  const { status, body } = await create(SHOP);
+  assert.deepEqual([status, body.reason], [429, 'SESSION_LIMIT']);
+  assert.match(body.detail ?? '', /TALKMESH_MAX_SESSIONS_PER_KEY/);
+  for (const bearer of [OTHER, ADMIN, ADMIN]) assert.equal((await create(bearer)).status, 201);
+
+  const upload = (shade: number, bearer: string) => {
+    const image = plainPng(200, 100, { shade }).toString('base64');
+    return mesh.call<{ id: string; reason?: string }>('POST', '/v1/avatars', {
+      body: { image, name: 'Me' },
+      bearer,
+      gateway,
+    });
+  };
+  const first = await upload(70, SHOP);
+  assert.equal(first.status, 201);
+  assert.equal((await upload(70, SHOP)).status, 201, 'the same picture once more');
+  const second = await upload(90, SHOP);
+  assert.deepEqual([second.status, second.body.reason], [429, 'AVATAR_LIMIT']);
+  const other = await upload(90, OTHER);
+  assert.equal(other.status, 201);
+  await mesh.call('DELETE', `/v1/avatars/${first.body.id}`, { bearer: SHOP });
+  await mesh.call('DELETE', `/v1/avatars/${other.body.id}`, { bearer: OTHER });
+});
 
 test('to another key a session is as if it did not exist, in every operation of REST', async () => {
   const { session } = await created(SHOP);

@@ -34,6 +34,8 @@ export interface NewSession {
   /** Given to the bridge and kept nowhere else. */
   readonly providerKey: string | undefined;
   readonly output: 'webrtc' | 'record';
+  /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
+  readonly badge: boolean;
   /** Undefined: viewers come over WHEP. */
   readonly transport: z.output<typeof createSessionBody>['transport'];
   readonly seed: number | undefined;
@@ -45,11 +47,12 @@ export function newSession(
   body: z.output<typeof createSessionBody>,
   { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
 ): NewSession {
-  const { avatar, provider, output, transport, seed, providerKey, maxSeconds, idleSeconds, origins, ...choices } = body;
+  const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
+  const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output === 'record')
     throw new MeshError('ARGUMENT_INVALID', 'output "record" has no transport: leave transport out');
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  return { owner, isAdmin, avatar, provider, output, transport, seed, providerKey, choices, limits };
+  return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
 }
 
 /** The provider whose speech comes from outside the mesh. */
@@ -57,6 +60,8 @@ const EXTERNAL = 'external';
 
 export interface MeshLimits {
   readonly maxSessions: number;
+  /** Of one API key that is no admin key; 0: no limit. */
+  readonly maxSessionsPerKey: number;
   readonly createDeadlineMs: number;
   /** How long the opening of a session may wait for workers that are not ready yet, all stages together, milliseconds. */
   readonly placementWaitMs: number;
@@ -89,6 +94,9 @@ export interface SessionsOptions {
   readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'readBack' | 'flush' | 'deleteRetained'>;
   readonly limits: MeshLimits;
   readonly defaultProvider: string;
+  /** `always`: the label is drawn into every picture; `optional`: into those of sessions that ask for it. */
+  readonly disclosureBadge: 'optional' | 'always';
+  readonly disclosureLabel: string;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Aborted when this gateway drains: open sessions continue, new ones are refused. */
@@ -307,11 +315,13 @@ export class Sessions {
     const { owner, avatar, output, choices, limits: own, providerKey = '', seed = randomInt(2 ** 32) } = request;
     const id = newSessionId();
     const livekit = request.transport && (await this.#options.rooms.admit(request.transport.livekit, id));
-    const provider = providerOf(request.provider, livekit?.agent ?? '', this.#options.defaultProvider);
+    const { defaultProvider, disclosureLabel: label, disclosureBadge } = this.#options;
+    const provider = providerOf(request.provider, livekit?.agent ?? '', defaultProvider);
+    const disclosure = { label, badge: request.badge || disclosureBadge === 'always' };
     let stored = await store.create({
       id,
       state: 'opening',
-      ...{ owner, avatar, provider, choices, limits: own, output, seed, ownKey: providerKey !== '' },
+      ...{ owner, avatar, provider, choices, limits: own, output, disclosure, seed, ownKey: providerKey !== '' },
       ...(livekit && { livekit }),
       createdAtMs: Date.now(),
       placement: {},
@@ -320,7 +330,7 @@ export class Sessions {
       stored = next;
     };
     try {
-      await this.#admit(own);
+      await this.#admit(request);
       const workers = await directory.read();
       for (const service of OPEN_ORDER)
         await stages.open(stored, service, workers, { signal, deadlineAtMs, waitUntilMs, providerKey, onChange });
@@ -332,13 +342,20 @@ export class Sessions {
   }
 
   /** Counts after the record was written: gateways that create sessions at the same moment count each other's and never exceed the limit. */
-  async #admit({ grantId, maxOfGrant = 1 }: SessionLimits): Promise<void> {
-    const { maxSessions } = this.#options.limits;
+  async #admit({ owner, isAdmin, limits: { grantId, maxOfGrant = 1 } }: NewSession): Promise<void> {
+    const { maxSessions, maxSessionsPerKey } = this.#options.limits;
     const live = await this.list();
     if (grantId !== undefined && live.filter(({ limits }) => limits?.grantId === grantId).length > maxOfGrant)
       throw new MeshError('SESSION_LIMIT', `the grant allows ${maxOfGrant} open sessions; end one first`, {
         retryAfterMs: 2000,
       });
+    const ofKey = live.filter((record) => record.owner === owner).length;
+    if (maxSessionsPerKey > 0 && !isAdmin && ofKey > maxSessionsPerKey)
+      throw new MeshError(
+        'SESSION_LIMIT',
+        `this API key has ${maxSessionsPerKey} open sessions, the limit of TALKMESH_MAX_SESSIONS_PER_KEY; end one first`,
+        { retryAfterMs: 2000 },
+      );
     if (live.length > maxSessions)
       throw new MeshError(
         'SESSION_LIMIT',

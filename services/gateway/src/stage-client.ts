@@ -239,12 +239,13 @@ export class StageClient {
     return { sessionId: record.id, instanceId, epoch: 0, ...options[service] };
   }
 
-  async #egressOptions({ output, livekit }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
+  async #egressOptions({ output, livekit, disclosure }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
     const { width, height, fps } = this.#options.manifest;
-    if (livekit === undefined) return { sink: output === 'record' ? 'SINK_RECORD' : 'SINK_WEBRTC', width, height, fps };
+    const picture = { width, height, fps, ...(disclosure && { disclosure }) };
+    if (livekit === undefined) return { sink: output === 'record' ? 'SINK_RECORD' : 'SINK_WEBRTC', ...picture };
     const { url, agent } = livekit;
     const room = { url, agent, token: await this.#options.rooms.tokenFor(livekit) };
-    return { sink: 'SINK_LIVEKIT', width, height, fps, livekit: room };
+    return { sink: 'SINK_LIVEKIT', ...picture, livekit: room };
   }
 }
 

@@ -76,9 +76,9 @@ export class Pause {
   /** The flush may reach the egress after it played some of the speech that was taken back: that part is not repeated. */
   onPlayhead({ epoch, chunk, frame }: PlayheadMessage): void {
     if (this.#takenBack.get(chunk)?.epoch !== epoch) return;
-    for (const [number, { turn, samples, fromSample }] of this.#takenBack) {
+    for (const [number, { turn, speechSamples, fromSample }] of this.#takenBack) {
       if (turn === 0 || number > chunk) continue;
-      const heard = number < chunk ? samples : Math.min(samples, (frame + 1) * this.#samplesPerFrame);
+      const heard = number < chunk ? speechSamples : Math.min(speechSamples, (frame + 1) * this.#samplesPerFrame);
       this.#speech.skipHeard(turn, fromSample + heard);
     }
   }

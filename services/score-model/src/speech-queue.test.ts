@@ -6,9 +6,9 @@ const CHUNK = 10;
 const queue = (maxSamples = 1000): SpeechQueue => new SpeechQueue({ samplesPerChunk: CHUNK, maxSamples });
 const samples = (count: number, from = 1): Int16Array => Int16Array.from({ length: count }, (_, i) => from + i);
 
-const spoken = (turnSamples: number, closedTurn: number, samples = 0) => ({
-  ...{ turnSamples, closedTurn, samples },
-  fromSample: turnSamples - samples,
+const spoken = (turnSamples: number, closedTurn: number, speechSamples = 0) => ({
+  ...{ turnSamples, closedTurn, speechSamples },
+  fromSample: turnSamples - speechSamples,
 });
 
 test('a turn comes out whole, chunk by chunk, the last one padded and flagged', () => {

@@ -7,7 +7,7 @@ export interface Piece {
   readonly speaking: boolean;
   readonly endOfTurn: boolean;
   /** Speech in `pcm`, before the padding. */
-  readonly samples: number;
+  readonly speechSamples: number;
   /** Samples of the turn spoken before this piece. In an idle chunk: of the paused turn, if there is one. */
   readonly fromSample: number;
   /** Samples of the turn spoken with this piece's, without padding. */
@@ -17,7 +17,7 @@ export interface Piece {
 }
 
 /** What is kept of a piece, to take its speech back. */
-export type Taken = Pick<Piece, 'turn' | 'pcm' | 'samples' | 'fromSample' | 'turnSamples'>;
+export type Taken = Pick<Piece, 'turn' | 'pcm' | 'speechSamples' | 'fromSample' | 'turnSamples'>;
 
 /** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
 export type PushResult = 'first' | 'queued' | 'stale' | 'full';
@@ -139,7 +139,7 @@ export class SpeechQueue {
     if (endOfTurn) this.#turns.shift();
     this.#skipEmptyTurns();
     const { spokenSamples: turnSamples } = turn;
-    const speech = { samples: available, fromSample, turnSamples };
+    const speech = { speechSamples: available, fromSample, turnSamples };
     return { turn: turn.turn, pcm, speaking: available > 0, endOfTurn, ...speech, closedTurn: this.#over };
   }
 
@@ -147,23 +147,23 @@ export class SpeechQueue {
   silence(): Piece {
     const pcm = new Int16Array(this.#samplesPerChunk);
     const { turnSamples } = this.position;
-    const speech = { samples: 0, fromSample: turnSamples, turnSamples };
+    const speech = { speechSamples: 0, fromSample: turnSamples, turnSamples };
     return { turn: 0, pcm, speaking: false, endOfTurn: false, ...speech, closedTurn: this.#over };
   }
 
   /** Returns the newest pieces, in the order they were taken, to the front of the queue, because they were not played. Cut turns stay cut. */
   takeBack(pieces: readonly Taken[]): void {
-    for (const { turn, pcm, samples, fromSample, turnSamples } of [...pieces].reverse()) {
+    for (const { turn, pcm, speechSamples, fromSample, turnSamples } of [...pieces].reverse()) {
       if (turn <= this.#cut) continue;
       // A turn that is no longer queued was taken to its end.
       if (this.#turns[0]?.turn !== turn)
         this.#turns.unshift({ ...newTurn(turn, turnSamples), ended: true, heard: true });
       const front = this.#turns[0] as Turn;
-      const lost = turnSamples - fromSample - samples;
+      const lost = turnSamples - fromSample - speechSamples;
       if (lost > 0) front.skips.unshift({ after: fromSample, samples: lost });
       front.spokenSamples = fromSample;
-      front.ring.putBack(pcm.subarray(0, samples));
-      this.#queued += samples;
+      front.ring.putBack(pcm.subarray(0, speechSamples));
+      this.#queued += speechSamples;
       this.#over = turn - 1;
     }
   }

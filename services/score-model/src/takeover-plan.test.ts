@@ -45,6 +45,7 @@ const latent = (chunk: number, over: Partial<LatentMessage> = {}): LatentMessage
   held: false,
   endOfTurn: false,
   steps: 2,
+  speechSamples: (over.turn ?? 0) > 0 ? SAMPLES : 0,
   turnSamples: 0,
   closedTurn: 0,
   ...over,
@@ -203,11 +204,11 @@ test('what a chunk of another worker says can be taken back', () => {
   const latents = [
     latent(4, { turn: 1, turnSamples: 60, endOfTurn: true, closedTurn: 1 }),
     latent(5, { turn: 2, turnSamples: 24, closedTurn: 1 }),
-    latent(6, { turn: 2, turnSamples: 30, closedTurn: 1 }),
+    latent(6, { turn: 2, speechSamples: 6, turnSamples: 30, closedTurn: 1 }),
   ];
   const { position } = planTakeover(retained({ latents, playhead: playhead(4) }), options);
   assert.deepEqual(
-    [...position.chunkSpeech.values()].map(({ turn, samples, fromSample }) => [turn, samples, fromSample]),
+    [...position.chunkSpeech.values()].map(({ turn, speechSamples, fromSample }) => [turn, speechSamples, fromSample]),
     [
       [1, 24, 36],
       [2, 24, 0],
@@ -295,9 +296,10 @@ class FakeWorker {
   make(): boolean {
     this.call.updateGrace();
     if (this.call.readyAtMs() > 0) return false;
-    const { chunk, epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking } = this.call.takeNext();
+    const { chunk, epoch, turn, pcm, speechSamples, turnSamples, closedTurn, endOfTurn, speaking } =
+      this.call.takeNext();
     const { latents } = this.#log;
-    latents.push(latent(chunk, { epoch, turn, pcm, turnSamples, closedTurn, endOfTurn, speaking }));
+    latents.push(latent(chunk, { epoch, turn, pcm, speechSamples, turnSamples, closedTurn, endOfTurn, speaking }));
     if (latents.length > 32) latents.shift();
     return true;
   }

@@ -227,7 +227,7 @@ function turnsCut({ events }: Retained): number {
   return highest([0, ...cuts.map(({ message }) => message.turn)]);
 }
 
-/** The speech in each chunk. Where the chunk before is not retained, the whole chunk counts as speech. */
+/** The speech in each chunk. Samples that were lost before it are known only if the chunk before is retained. */
 function speechOfChunks(
   chunks: ReadonlyMap<number, LatentMessage>,
   first: number,
@@ -235,12 +235,11 @@ function speechOfChunks(
 ): Map<number, ChunkSpeech> {
   const kept = [...chunks.values()].filter(({ chunk }) => chunk >= first && chunk < next);
   return new Map(
-    kept.map(({ chunk, epoch, turn, pcm, turnSamples }) => {
+    kept.map(({ chunk, epoch, turn, pcm, speechSamples, turnSamples }) => {
       const before = chunks.get(chunk - 1);
       const known = before !== undefined && spokenOf(before, 0).turn === turn ? before.turnSamples : 0;
-      const fromSample = before === undefined ? Math.max(0, turnSamples - pcm.length) : known;
-      const samples = turn === 0 ? 0 : Math.min(pcm.length, turnSamples - fromSample);
-      return [chunk, { epoch, turn, pcm, samples, fromSample, turnSamples }];
+      const fromSample = before === undefined ? Math.max(0, turnSamples - speechSamples) : known;
+      return [chunk, { epoch, turn, pcm, speechSamples, fromSample, turnSamples }];
     }),
   );
 }

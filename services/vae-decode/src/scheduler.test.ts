@@ -70,7 +70,8 @@ const latent = (chunk: number, changes: Partial<LatentMessage> = {}): LatentMess
   held: false,
   endOfTurn: false,
   steps: 2,
-  turnSamples: 0,
+  speechSamples: 11_520,
+  turnSamples: 11_520,
   closedTurn: 0,
   ...changes,
 });

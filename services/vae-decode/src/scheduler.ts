@@ -277,11 +277,12 @@ export class DecodeScheduler {
 
   *#frames(message: LatentMessage, decoded: DecodedChunk, held: boolean): Generator<FrameMessage> {
     const { geometry, width, height, fps } = this.#options;
-    const { sessionId, epoch, turn, chunk, speaking, endOfTurn, pcm } = message;
+    const { sessionId, epoch, turn, chunk, speaking, endOfTurn, pcm, speechSamples, turnSamples } = message;
     const degraded = message.degraded || held;
     const header = { sessionId, epoch, turn, chunk, speaking, degraded, held, endOfTurn };
     for (const [frame, i420] of decoded.frames.entries()) {
       const position = message.chunk * geometry.framesPerChunk + frame;
+      const frameEnd = (frame + 1) * geometry.samplesPerFrame;
       const fromStartUs = (frame * 1e6) / fps;
       yield {
         ...header,
@@ -292,7 +293,8 @@ export class DecodeScheduler {
         width,
         height,
         i420,
-        pcm: pcm.subarray(frame * geometry.samplesPerFrame, (frame + 1) * geometry.samplesPerFrame),
+        pcm: pcm.subarray(frame * geometry.samplesPerFrame, frameEnd),
+        turnSamples: turn === 0 ? 0 : turnSamples - speechSamples + Math.min(speechSamples, frameEnd),
       };
     }
   }

@@ -103,7 +103,15 @@ const valuesOf = (chunk: number): Float32Array =>
 
 function latent(sessionId: string, chunk: number, over: Partial<LatentMessage> = {}): LatentMessage {
   const header = { sessionId, epoch: 0, turn: 1, chunk, mediaTimeUs: 0, deadlineUs: 0 };
-  const spoken = { speaking: true, degraded: false, held: false, endOfTurn: false, turnSamples: 0, closedTurn: 0 };
+  const spoken = {
+    speaking: true,
+    degraded: false,
+    held: false,
+    endOfTurn: false,
+    speechSamples: 0,
+    turnSamples: 0,
+    closedTurn: 0,
+  };
   const pcm = new Int16Array(model.geometry.samplesPerChunk).fill(chunk);
   return { ...header, ...spoken, part: 0, parts: 1, values: valuesOf(chunk), pcm, steps: 2, ...over };
 }

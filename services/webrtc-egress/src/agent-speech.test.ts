@@ -54,13 +54,25 @@ function setUp({ takeOver = false } = {}) {
   const open = (stream: string, rateHz = RATE, channels = 1) =>
     speech.receive({ type: 'opened', stream, rateHz, channels });
   const close = (stream: string, complete = true) => speech.receive({ type: 'closed', stream, complete });
-  /** Plays whole chunks. */
-  const play = (chunks: number, frame: Partial<FrameMessage> = {}, frames = FRAMES_PER_CHUNK): void => {
+  /** Speech of each turn that was played. */
+  const turnSamples = new Map<number, number>();
+  const playFrame = (n: number, frame: Partial<FrameMessage>, spokenSamples: number): void => {
+    const samples = (turnSamples.get(frame.turn ?? 0) ?? 0) + (frame.speaking === true ? spokenSamples : 0);
+    turnSamples.set(frame.turn ?? 0, samples);
+    speech.played(testFrame(state.chunk, n, { ...frame, turnSamples: samples }));
+  };
+  /** Plays whole chunks. @param spokenSamples of each frame; the others are padding */
+  const play = (
+    chunks: number,
+    frame: Partial<FrameMessage> = {},
+    frames = FRAMES_PER_CHUNK,
+    spokenSamples = 960,
+  ): void => {
     for (let i = 0; i < chunks; i += 1, state.chunk += 1)
-      for (let n = 0; n < frames; n += 1, state.nowMs += 40) speech.played(testFrame(state.chunk, n, frame));
+      for (let n = 0; n < frames; n += 1, state.nowMs += 40) playFrame(n, frame, spokenSamples);
   };
   const take = () => did.splice(0);
-  return { state, speech, pcm, event, queued, flush, finished, audio, open, close, play, take };
+  return { state, speech, pcm, event, queued, flush, finished, audio, open, close, play, playFrame, take };
 }
 
 test('a segment is passed on sample for sample, and reported when its last sample was heard, before the end of its padded chunk', () => {
@@ -98,7 +110,7 @@ test('another rate and two channels: the position is the time of the agent', () 
 
 test('a cut is reported at the last sample before the flush, however late the flush is known', () => {
   for (const flushAfterPlay of [false, true]) {
-    const { open, audio, speech, queued, play, flush, finished, take, state } = setUp();
+    const { open, audio, speech, queued, play, playFrame, flush, finished, take, state } = setUp();
     open('a');
     audio('a', 5000);
     queued(1);
@@ -111,8 +123,7 @@ test('a cut is reported at the last sample before the flush, however late the fl
     play(1, { turn: 1, speaking: true }, FRAMES_PER_CHUNK - 1);
     assert.deepEqual(take(), []);
     state.chunk -= 1;
-    const last = testFrame(state.chunk, FRAMES_PER_CHUNK - 1, { turn: 1, speaking: true });
-    speech.played(last);
+    playFrame(FRAMES_PER_CHUNK - 1, { turn: 1, speaking: true }, 960);
     if (flushAfterPlay) flush(3);
     assert.deepEqual(take(), ['finished 1.44 cut']);
     audio('a', 1000);
@@ -126,10 +137,10 @@ test('silence in which the mesh waited for speech does not count, nor does a bri
   audio('a', 440);
   close('a');
   queued(1);
-  play(1, { turn: 1, speaking: true, pcm: new Int16Array(960) });
+  play(1, { turn: 1, speaking: true }, FRAMES_PER_CHUNK, 0);
   finished(1, 440);
   assert.deepEqual(take(), ['end', 'started']);
-  const last = { turn: 1, speaking: true, endOfTurn: true, pcm: new Int16Array(960).fill(7) };
+  const last = { turn: 1, speaking: true, endOfTurn: true };
   play(1, last, 10);
   assert.deepEqual(take(), []);
   play(1, last, 1);

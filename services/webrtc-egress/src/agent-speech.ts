@@ -1,7 +1,6 @@
 import { type AudioMessage, type FrameMessage, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { ChannelMixer, FrameJoiner, MicFramer } from '@talkmesh/media';
 import type { AgentReport, FromAgent } from './agent-messages.js';
-import { HeardSamples } from './heard-samples.js';
 
 export interface AgentSpeechOptions {
   readonly sessionId: string;
@@ -37,7 +36,6 @@ interface Part {
   /** At 24 kHz: passed on, and heard. */
   samples: number;
   heard: number;
-  readonly played: HeardSamples;
   /** All of it was passed on. */
   isEnded: boolean;
   /** When the bridge reported that all of it was heard. */
@@ -197,7 +195,6 @@ export class AgentSpeech {
       if (message.pcm.length > 0) {
         const part = currentPart(segment);
         part.samples += message.pcm.length;
-        part.played.sent(message.pcm);
       }
       this.#options.mic(message);
     }
@@ -215,7 +212,7 @@ export class AgentSpeech {
   }
 
   #hear(segment: Segment, part: Part, frame: FrameMessage): void {
-    if (frame.speaking) part.heard += part.played.played(frame.pcm);
+    part.heard = Math.min(part.samples, frame.turnSamples);
     if (!segment.isStarted) {
       segment.isStarted = true;
       this.#options.report({
@@ -312,7 +309,6 @@ function currentPart(segment: Segment): Part {
     turn: undefined,
     samples: 0,
     heard: 0,
-    played: new HeardSamples(),
     isEnded: false,
     finishedAtMs: undefined,
     isOver: false,

@@ -18,7 +18,6 @@ export interface FrameShape {
 export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
   onFlush(epoch: number, fromChunk: number): void;
-  onResumed(turn: number, heardMs: number): void;
   /** Every event, after those above. */
   onEvent(event: MeshEvent): void;
 }
@@ -45,7 +44,6 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
-    else if (event.type === 'turn.resumed') handlers.onResumed(event.turn, event.heardMs);
     handlers.onEvent(event);
   });
   return () => {

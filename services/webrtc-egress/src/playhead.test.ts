@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { Playhead } from './playhead.js';
 import { testChunk, testFrame } from './testing/frames.js';
 
-const newPlayhead = () => new Playhead({ sessionId: '0'.repeat(20), epoch: 0, creditChunks: 2, fps: 25 });
+const newPlayhead = () => new Playhead({ sessionId: '0'.repeat(20), epoch: 0, creditChunks: 2 });
+/** A frame that ends after `ms` of its turn's speech. */
+const spoken = (chunk: number, frame: number, turn: number, ms: number) =>
+  testFrame(chunk, frame, { turn, speaking: true, turnSamples: ms * 24 });
 
 test('the first playhead is at position zero and grants credit', () => {
   const { chunk, frame, mediaTimeUs, creditChunks, heldFrames, turnPlayedMs } = newPlayhead().current();
@@ -26,16 +29,16 @@ test('a message is due every fourth frame and at the first frame of a chunk', ()
   assert.equal(playhead.playedFrames, 24);
 });
 
-test('the played time of a turn counts its speech but not its silence', () => {
+test('the played time of a turn is its position in the speech, which padding does not change', () => {
   const playhead = newPlayhead();
-  for (let frame = 0; frame < 12; frame++) playhead.played(testFrame(0, frame, { turn: 3, speaking: frame < 7 }));
+  for (let frame = 0; frame < 12; frame++) playhead.played(spoken(0, frame, 3, Math.min(270, (frame + 1) * 40)));
   assert.equal(playhead.current().turn, 3);
-  assert.equal(playhead.current().turnPlayedMs, 280);
+  assert.equal(playhead.current().turnPlayedMs, 270);
 });
 
 test('the position where a turn stopped is reported when the next turn starts', () => {
   const playhead = newPlayhead();
-  for (let frame = 0; frame < 6; frame++) playhead.played(testFrame(0, frame, { turn: 1, speaking: true }));
+  for (let frame = 0; frame < 6; frame++) playhead.played(spoken(0, frame, 1, (frame + 1) * 40));
   const [last, ...rest] = playhead.played(testFrame(0, 6));
   assert.deepEqual([last?.turn, last?.turnPlayedMs, last?.frame], [1, 240, 5]);
   assert.deepEqual(rest, []);
@@ -44,29 +47,16 @@ test('the position where a turn stopped is reported when the next turn starts', 
 
 test('the played time of a turn continues after an underrun', () => {
   const playhead = newPlayhead();
-  playhead.played(testFrame(0, 0, { turn: 1, speaking: true }));
-  playhead.played(testFrame(1, 0, { turn: 0, speaking: false }));
-  assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
-  playhead.played(testFrame(2, 0, { turn: 1, speaking: true }));
-  assert.equal(playhead.current().turnPlayedMs, 80);
-  playhead.played(testFrame(3, 0, { turn: 2, speaking: true }));
-  assert.equal(playhead.current().turnPlayedMs, 40);
-});
-
-test('a paused turn that another worker played resumes at its heard time; the own count of a known turn is kept', () => {
-  const playhead = newPlayhead();
-  playhead.resumed(3, 1000);
-  playhead.played(testFrame(0, 0, { turn: 3, speaking: true }));
-  assert.equal(playhead.current().turnPlayedMs, 1040);
+  playhead.played(spoken(0, 0, 1, 40));
   playhead.played(testFrame(1, 0));
-  playhead.resumed(3, 1010);
-  playhead.played(testFrame(2, 0, { turn: 3, speaking: true }));
-  assert.equal(playhead.current().turnPlayedMs, 1080);
+  assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
+  playhead.played(spoken(2, 0, 1, 80));
+  assert.equal(playhead.current().turnPlayedMs, 80);
 });
 
 test('the last frame of a turn is reported at once', () => {
   const playhead = newPlayhead();
-  const chunk = testChunk(0, { turn: 1, speaking: true, endOfTurn: true });
+  const chunk = testChunk(0, { turn: 1, speaking: true, turnSamples: 11_520, endOfTurn: true });
   for (const frame of chunk.slice(0, 10)) playhead.played(frame);
   playhead.current();
   assert.deepEqual(playhead.played(chunk[10] as never), []);

@@ -1,4 +1,4 @@
-import type { FrameMessage, PlayheadMessage } from '@talkmesh/contracts';
+import { type FrameMessage, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 
 const PUBLISH_EVERY_FRAMES = 4;
 
@@ -15,31 +15,25 @@ interface Position {
 export class Playhead {
   readonly #sessionId: string;
   readonly #creditChunks: number;
-  readonly #frameMs: number;
   #at: Position;
   #heldFrames = 0;
   #playedFrames = 0;
   #unpublished = 0;
-  /** The newest turn and its played time. Idle frames (turn 0) may interrupt a turn after an underrun and do not reset it. */
-  #turn = { id: 0, playedMs: 0 };
 
   /** @param options `after`: the last playhead of the previous worker; counting continues from it. */
   constructor(options: {
     sessionId: string;
     epoch: number;
     creditChunks: number;
-    fps: number;
     after?: PlayheadMessage | undefined;
   }) {
     this.#sessionId = options.sessionId;
     this.#creditChunks = options.creditChunks;
-    this.#frameMs = 1000 / options.fps;
     const { after } = options;
     this.#at = { epoch: options.epoch, turn: 0, chunk: 0, frame: 0, mediaTimeUs: 0, turnPlayedMs: 0 };
     if (after === undefined) return;
     const { epoch, turn, chunk, frame, mediaTimeUs, turnPlayedMs } = after;
     this.#at = { epoch, turn, chunk, frame, mediaTimeUs, turnPlayedMs };
-    this.#turn = { id: turn, playedMs: turnPlayedMs };
     this.#heldFrames = after.heldFrames;
   }
 
@@ -66,8 +60,6 @@ export class Playhead {
   played(frame: FrameMessage): PlayheadMessage[] {
     const before = this.#at;
     const sameTurn = frame.turn === before.turn;
-    if (frame.turn !== 0 && frame.turn !== this.#turn.id) this.#turn = { id: frame.turn, playedMs: 0 };
-    if (frame.turn !== 0 && frame.speaking) this.#turn.playedMs += this.#frameMs;
     const messages = !sameTurn && this.#unpublished > 0 ? [this.current()] : [];
     this.#at = {
       epoch: frame.epoch,
@@ -75,7 +67,7 @@ export class Playhead {
       chunk: frame.chunk,
       frame: frame.frame,
       mediaTimeUs: frame.mediaTimeUs,
-      turnPlayedMs: frame.turn === 0 ? 0 : this.#turn.playedMs,
+      turnPlayedMs: (frame.turnSamples * 1000) / SPEECH_RATE_HZ,
     };
     this.#playedFrames++;
     this.#unpublished++;
@@ -83,11 +75,6 @@ export class Playhead {
     const newChunk = frame.chunk !== before.chunk;
     if (newChunk || endsTurn || this.#unpublished >= PUBLISH_EVERY_FRAMES) messages.push(this.current());
     return messages;
-  }
-
-  /** A paused turn resumes after `heardMs`. This matters only if another worker played its first part. */
-  resumed(turn: number, heardMs: number): void {
-    if (turn !== 0 && turn !== this.#turn.id) this.#turn = { id: turn, playedMs: heardMs };
   }
 
   held(frames: number): PlayheadMessage {

@@ -69,7 +69,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
 
   const open = async (request: OpenRequest): Promise<void> => {
     const options = readOptions(request);
-    const { fps, shape } = options;
+    const { fps, shape, disclosure } = options;
     const isLivekit = options.sink === 'SINK_LIVEKIT';
     const after = request.takeOver ? await readBackPlayhead(bus, request.sessionId) : undefined;
     const session = new EgressSession({
@@ -77,6 +77,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       epoch: request.epoch,
       fps,
       shape,
+      disclosure,
       creditChunks: options.sink === 'SINK_RECORD' ? config.recordLeadChunks : config.leadChunks,
       connectTimeoutMs: isLivekit ? config.livekitRejoinMs : config.viewerConnectTimeoutMs,
       goneMs: isLivekit ? config.livekitRejoinMs : config.viewerGoneMs,
@@ -130,7 +131,7 @@ type EgressOptions = ReturnType<typeof readOptions>;
 
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
-  const { sink, width, height, fps, livekit } = egress;
+  const { sink, width, height, fps, livekit, disclosure } = egress;
   if (sink !== 'SINK_WEBRTC' && sink !== 'SINK_RECORD' && sink !== 'SINK_LIVEKIT')
     throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be SINK_WEBRTC, SINK_RECORD or SINK_LIVEKIT');
   const isValidSide = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;
@@ -141,5 +142,11 @@ function readOptions({ egress }: OpenRequest) {
     );
   if (fps < 1 || fps > MAX_FPS || SPEECH_RATE_HZ % fps !== 0)
     throw new MeshError('ARGUMENT_INVALID', `egress.fps must divide ${SPEECH_RATE_HZ} and be at most ${MAX_FPS}`);
-  return { sink, fps, livekit, shape: { width, height, samples: SPEECH_RATE_HZ / fps } };
+  return {
+    sink,
+    fps,
+    livekit,
+    disclosure: disclosure ?? undefined,
+    shape: { width, height, samples: SPEECH_RATE_HZ / fps },
+  };
 }

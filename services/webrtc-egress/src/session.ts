@@ -1,6 +1,7 @@
-import type { FrameMessage, PlayheadMessage, Reason } from '@talkmesh/contracts';
+import type { FrameMessage, PlayheadMessage, Reason, SessionDisclosure } from '@talkmesh/contracts';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
 import { AgentSpeech, type AgentSpeechOptions } from './agent-speech.js';
+import { Badge } from './badge.js';
 import { type FrameShape, listen } from './inbound.js';
 import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
@@ -22,6 +23,7 @@ export interface SessionOptions {
   readonly epoch: number;
   readonly fps: number;
   readonly shape: FrameShape;
+  readonly disclosure?: SessionDisclosure | undefined;
   readonly creditChunks: number;
   readonly connectTimeoutMs: number;
   readonly goneMs: number;
@@ -48,6 +50,7 @@ export class EgressSession {
   /** The decoder republishes frames that this worker missed. */
   #isRepublishing = false;
   readonly #playhead: Playhead;
+  readonly #badge: Badge | undefined;
   readonly #outbound: Outbound;
   readonly #latenessMs = new RollingPercentiles();
   readonly #stopListening: () => void;
@@ -62,7 +65,7 @@ export class EgressSession {
   #dropped = 0;
 
   constructor(options: SessionOptions) {
-    const { sessionId, epoch, fps, creditChunks, bus, shape, after } = options;
+    const { sessionId, epoch, creditChunks, bus, shape, disclosure, after } = options;
     this.#options = options;
     this.#log = options.log.child({ sessionId });
     this.#buffer = new JitterBuffer({
@@ -71,7 +74,8 @@ export class EgressSession {
       after,
       awaitsGaps: () => this.#isRepublishing,
     });
-    this.#playhead = new Playhead({ sessionId, epoch, creditChunks, fps, after });
+    this.#playhead = new Playhead({ sessionId, epoch, creditChunks, after });
+    this.#badge = disclosure?.badge ? new Badge(disclosure.label, shape.width, shape.height) : undefined;
     this.#outbound = new Outbound(bus, sessionId);
     this.watch = new ViewerWatch({
       connectTimeoutMs: options.connectTimeoutMs,
@@ -83,7 +87,6 @@ export class EgressSession {
       onFrame: (frame) => this.#receive(frame),
       onFlush: (from, fromChunk) => this.#flush(from, fromChunk),
       onEvent: (event) => this.#agent?.event(event),
-      onResumed: (turn, heardMs) => this.#playhead.resumed(turn, heardMs),
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }
@@ -124,6 +127,7 @@ export class EgressSession {
     if (frame === undefined) return;
     this.#options.metrics.frames.inc({ outcome: 'played' });
     this.#latenessMs.add(lateMs);
+    if (this.#playhead.playedFrames === 0) this.#disclose();
     for (const message of this.#playhead.played(frame)) this.#publish(message);
     this.#agent?.played(frame);
   }
@@ -196,6 +200,7 @@ export class EgressSession {
 
   #receive(frame: FrameMessage): void {
     this.#received++;
+    if (!frame.held) this.#badge?.drawInto(frame.i420);
     const { verdict, dropped } = this.#buffer.offer(frame);
     this.#drop(dropped + (verdict === 'accepted' ? 0 : 1));
     if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame beyond the credit was dropped');
@@ -205,6 +210,12 @@ export class EgressSession {
   #flush(epoch: number, fromChunk: number): void {
     this.#drop(this.#buffer.flush(epoch, fromChunk));
     this.#sink?.flush(epoch, fromChunk);
+  }
+
+  /** Once in a session: a worker that takes it over finds what was played before. */
+  #disclose(): void {
+    const { disclosure, after } = this.#options;
+    if (disclosure !== undefined && after === undefined) this.#event({ type: 'disclosure', ...disclosure });
   }
 
   #drop(frames: number): void {

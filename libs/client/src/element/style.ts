@@ -28,7 +28,7 @@ export const STYLE = `
 [part=poster], ::slotted([slot=poster]), [part=video] { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
 [part=video] { opacity: 0; transition: opacity .2s; }
 [part=video].live { opacity: 1; }
-[part=status], [part=caption] {
+[part=status], [part=caption], [part=disclosure] {
   position: absolute;
   margin: 0;
   color: #fff;
@@ -37,6 +37,7 @@ export const STYLE = `
   padding: 4px 10px;
 }
 [part=status] { top: 12px; left: 12px; font-size: 14px; }
+[part=disclosure] { top: 12px; right: 12px; font-size: 12px; }
 [part=caption] {
   left: 50%;
   bottom: 12px;

@@ -1,4 +1,5 @@
 import type { Call } from '../call.js';
+import { AT_REST } from '../call-progress.js';
 import { TalkMeshClient } from '../client.js';
 import { TalkMeshError } from '../http.js';
 import type { CallEvent, CallProgress, CallState, CallStats, SessionOptions } from '../types.js';
@@ -90,7 +91,7 @@ export class TalkMeshElement extends Base {
 
   attributeChangedCallback(name: (typeof OBSERVED)[number]): void {
     if (name === 'avatar' || name === 'base-url') this.#showPoster();
-    else if (name === 'captions') this.#showCaption();
+    else if (name === 'captions') this.#showProgress();
     else this.#showStats();
   }
 
@@ -163,7 +164,7 @@ export class TalkMeshElement extends Base {
       this.#dispatch('event', event);
       if (event.type === 'input.problem' && !call.muted) this.#view.showError(event.text);
       if (event.type === 'input.recovered') this.#view.showError('');
-      this.#showCaption();
+      this.#showProgress();
     });
     call.on('error', (error) => {
       if (call === this.#call) this.#report(error);
@@ -185,7 +186,7 @@ export class TalkMeshElement extends Base {
     const hadCall = this.#call !== undefined;
     this.#call = undefined;
     this.#talking = false;
-    this.#showCaption();
+    this.#showProgress();
     this.#view.stop();
     this.#show();
     if (hadCall) this.#dispatch('state', 'ended');
@@ -226,8 +227,9 @@ export class TalkMeshElement extends Base {
     this.#view.showPoster(avatar === '' ? undefined : `${this.#baseUrl.replace(/\/+$/, '')}${path}`, avatar);
   }
 
-  #showCaption(): void {
-    const caption = this.#call?.progress.caption;
+  #showProgress(): void {
+    const { caption, disclosure } = this.#call?.progress ?? AT_REST;
+    this.#view.showDisclosure(disclosure);
     this.#view.showCaption(this.getAttribute('captions') === 'off' ? '' : (caption?.text ?? ''));
     if (caption === this.#caption) return;
     this.#caption = caption;

@@ -1,6 +1,6 @@
 import { isLive, playAudibly, STATE_LABELS } from '../playback.js';
 import { describeStats } from '../stats.js';
-import type { CallState, CallStats } from '../types.js';
+import type { CallState, CallStats, Disclosure } from '../types.js';
 import { type HoldActions, onHold } from './hold.js';
 import { STYLE } from './style.js';
 
@@ -9,6 +9,7 @@ const MARKUP = `
   <slot name="poster"><img part="poster" alt="" hidden></slot>
   <video part="video" playsinline></video>
   <p part="status" role="status" hidden></p>
+  <p part="disclosure" role="note" hidden></p>
   <p part="caption" aria-live="polite" hidden></p>
   <button part="unmute" type="button" hidden>Turn on sound</button>
 </div>
@@ -112,6 +113,7 @@ export class View {
     this.#video.classList.remove('live');
     this.#part('unmute').hidden = true;
     this.showCaption('');
+    this.showDisclosure(undefined);
     this.showStats(undefined);
   }
 
@@ -134,6 +136,11 @@ export class View {
 
   showCaption(text: string): void {
     this.#text('caption', text);
+  }
+
+  /** Where the label is drawn into the picture, it is not shown a second time. */
+  showDisclosure(disclosure: Disclosure | undefined): void {
+    this.#text('disclosure', disclosure === undefined || disclosure.badge ? '' : disclosure.label);
   }
 
   showError(text: string): void {

@@ -7,6 +7,7 @@ import type { CloseResponse as _talkmesh_v1_CloseResponse, CloseResponse__Output
 import type { DecodeOptions as _talkmesh_v1_DecodeOptions, DecodeOptions__Output as _talkmesh_v1_DecodeOptions__Output } from './talkmesh/v1/DecodeOptions.js';
 import type { DescribeRequest as _talkmesh_v1_DescribeRequest, DescribeRequest__Output as _talkmesh_v1_DescribeRequest__Output } from './talkmesh/v1/DescribeRequest.js';
 import type { DescribeResponse as _talkmesh_v1_DescribeResponse, DescribeResponse__Output as _talkmesh_v1_DescribeResponse__Output } from './talkmesh/v1/DescribeResponse.js';
+import type { Disclosure as _talkmesh_v1_Disclosure, Disclosure__Output as _talkmesh_v1_Disclosure__Output } from './talkmesh/v1/Disclosure.js';
 import type { DrainRequest as _talkmesh_v1_DrainRequest, DrainRequest__Output as _talkmesh_v1_DrainRequest__Output } from './talkmesh/v1/DrainRequest.js';
 import type { DrainResponse as _talkmesh_v1_DrainResponse, DrainResponse__Output as _talkmesh_v1_DrainResponse__Output } from './talkmesh/v1/DrainResponse.js';
 import type { EgressOptions as _talkmesh_v1_EgressOptions, EgressOptions__Output as _talkmesh_v1_EgressOptions__Output } from './talkmesh/v1/EgressOptions.js';
@@ -34,6 +35,7 @@ export interface ProtoGrpcType {
       DecodeOptions: MessageTypeDefinition<_talkmesh_v1_DecodeOptions, _talkmesh_v1_DecodeOptions__Output>
       DescribeRequest: MessageTypeDefinition<_talkmesh_v1_DescribeRequest, _talkmesh_v1_DescribeRequest__Output>
       DescribeResponse: MessageTypeDefinition<_talkmesh_v1_DescribeResponse, _talkmesh_v1_DescribeResponse__Output>
+      Disclosure: MessageTypeDefinition<_talkmesh_v1_Disclosure, _talkmesh_v1_Disclosure__Output>
       DrainRequest: MessageTypeDefinition<_talkmesh_v1_DrainRequest, _talkmesh_v1_DrainRequest__Output>
       DrainResponse: MessageTypeDefinition<_talkmesh_v1_DrainResponse, _talkmesh_v1_DrainResponse__Output>
       EgressOptions: MessageTypeDefinition<_talkmesh_v1_EgressOptions, _talkmesh_v1_EgressOptions__Output>

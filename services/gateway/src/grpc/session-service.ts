@@ -33,8 +33,9 @@ const MAX_UNREAD_EVENTS = 256;
 const STATES = { opening: 'SESSION_STATE_OPENING', open: 'SESSION_STATE_OPEN', ended: 'SESSION_STATE_ENDED' } as const;
 
 function toMessage(record: SessionRecord) {
-  const { id, avatar, provider, createdAtMs, placement, transport } = publicSession(record);
-  return { id, state: STATES[record.state], avatar, provider, createdAtMs, placement, livekit: transport?.livekit };
+  const { id, avatar, provider, disclosure, createdAtMs, placement, transport } = publicSession(record);
+  const { livekit } = transport ?? {};
+  return { id, state: STATES[record.state], avatar, provider, disclosure, createdAtMs, placement, livekit };
 }
 
 function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data }: StreamedEvent) {
@@ -49,7 +50,7 @@ interface CreateRequest {
 
 /** proto3 sends no empty fields, so empty means left out. */
 const setFields = (message: object) =>
-  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== '' && value !== 0));
+  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== '' && value !== 0 && value !== false));
 
 function toTool({ name, description, parametersJson }: CreateRequest['tools'][number]) {
   if (parametersJson === '') return { name, description };

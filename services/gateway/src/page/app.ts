@@ -191,9 +191,10 @@ export class App {
   }
 
   #onEvent(event: CallEvent): void {
-    const { userSpeaking, inputProblem, caption, recovering } = this.#call?.progress ?? AT_REST;
+    const { userSpeaking, inputProblem, caption, disclosure, recovering } = this.#call?.progress ?? AT_REST;
     this.#buttons.mute.classList.toggle('hearing', userSpeaking);
     this.#view.showCaption(caption?.text ?? '');
+    this.#view.showDisclosure(disclosure);
     this.#recovery.show(recovering);
     this.#inputHint.show(inputProblem, this.#call?.muted === true);
     if (this.#transcript.apply(event)) this.#renderTranscript();

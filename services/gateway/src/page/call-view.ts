@@ -3,6 +3,7 @@ import {
   type Call,
   type CallState,
   type CallStats,
+  type Disclosure,
   describeStats,
   isLive,
   playAudibly,
@@ -21,6 +22,7 @@ export class CallView {
   readonly #ambient = byId<HTMLImageElement>('ambient');
   readonly #name = byId('name');
   readonly #caption = byId('caption');
+  readonly #disclosure = byId('disclosure');
   readonly #status = byId('status');
   readonly #clock = byId('clock');
   readonly #stats = byId('stats');
@@ -68,6 +70,7 @@ export class CallView {
     this.#video.srcObject = null;
     this.#video.classList.remove('live');
     this.showCaption('');
+    this.showDisclosure(undefined);
     show(this.#unmute, false);
   }
 
@@ -83,6 +86,12 @@ export class CallView {
   showCaption(text: string): void {
     this.#caption.textContent = text;
     show(this.#name, text === '');
+  }
+
+  /** Where the label is drawn into the picture, it is not shown a second time. */
+  showDisclosure(disclosure: Disclosure | undefined): void {
+    this.#disclosure.textContent = disclosure?.label ?? '';
+    show(this.#disclosure, disclosure?.badge === false);
   }
 
   #startClock(): void {

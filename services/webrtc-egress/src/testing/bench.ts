@@ -6,6 +6,7 @@ import {
   type MeshEvent,
   newSessionId,
   type PlayheadMessage,
+  type SessionDisclosure,
   v1,
 } from '@talkmesh/contracts';
 import { EdgeBench, type Neighbour } from '@talkmesh/webrtc/testing';
@@ -82,11 +83,14 @@ export class EgressBench extends EdgeBench {
     sink: 'SINK_WEBRTC' | 'SINK_RECORD' | 'SINK_LIVEKIT',
     side: number,
     make: MakeFrame,
-    livekit?: { readonly url: string; readonly token: string },
+    more?: {
+      readonly livekit?: { readonly url: string; readonly token: string };
+      readonly disclosure?: SessionDisclosure;
+    },
   ): Promise<TestProducer> {
     const producer = new TestProducer(this.score, this.vae, newSessionId(), make);
     await this.score.bus.flush();
-    const egress = { sink, width: side, height: side, fps: FPS, livekit };
+    const egress = { sink, width: side, height: side, fps: FPS, ...more };
     await this.call(this.stage, 'Open', { sessionId: producer.sessionId, epoch: 0, egress });
     return producer;
   }

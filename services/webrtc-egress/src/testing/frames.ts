@@ -21,6 +21,7 @@ export function testFrame(chunk: number, frame: number, changes: Partial<FrameMe
     height,
     i420: new Uint8Array((width * height * 3) / 2).fill(16 + (number % 200)),
     pcm: new Int16Array(SAMPLES_PER_FRAME).fill(number + 1),
+    turnSamples: 0,
     speaking: false,
     degraded: false,
     held: false,

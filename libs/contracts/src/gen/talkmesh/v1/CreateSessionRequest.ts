@@ -19,6 +19,7 @@ export interface CreateSessionRequest {
   'idleSeconds'?: (number);
   'origins'?: (string)[];
   'input'?: (string);
+  'badge'?: (boolean);
 }
 
 export interface CreateSessionRequest__Output {
@@ -36,4 +37,5 @@ export interface CreateSessionRequest__Output {
   'idleSeconds': (number);
   'origins': (string)[];
   'input': (string);
+  'badge': (boolean);
 }

@@ -1,6 +1,7 @@
 // Original file: protos/talkmesh/v1/stage.proto
 
 import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from '../../talkmesh/v1/LivekitRoom.js';
+import type { Disclosure as _talkmesh_v1_Disclosure, Disclosure__Output as _talkmesh_v1_Disclosure__Output } from '../../talkmesh/v1/Disclosure.js';
 
 // Original file: protos/talkmesh/v1/stage.proto
 
@@ -29,6 +30,7 @@ export interface EgressOptions {
   'height'?: (number);
   'fps'?: (number);
   'livekit'?: (_talkmesh_v1_LivekitRoom | null);
+  'disclosure'?: (_talkmesh_v1_Disclosure | null);
 }
 
 export interface EgressOptions__Output {
@@ -37,4 +39,5 @@ export interface EgressOptions__Output {
   'height': (number);
   'fps': (number);
   'livekit': (_talkmesh_v1_LivekitRoom__Output | null);
+  'disclosure': (_talkmesh_v1_Disclosure__Output | null);
 }

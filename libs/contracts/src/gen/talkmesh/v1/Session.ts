@@ -2,6 +2,7 @@
 
 import type { SessionState as _talkmesh_v1_SessionState, SessionState__Output as _talkmesh_v1_SessionState__Output } from '../../talkmesh/v1/SessionState.js';
 import type { LivekitMembership as _talkmesh_v1_LivekitMembership, LivekitMembership__Output as _talkmesh_v1_LivekitMembership__Output } from '../../talkmesh/v1/LivekitMembership.js';
+import type { Disclosure as _talkmesh_v1_Disclosure, Disclosure__Output as _talkmesh_v1_Disclosure__Output } from '../../talkmesh/v1/Disclosure.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Session {
@@ -12,6 +13,7 @@ export interface Session {
   'createdAtMs'?: (number | string | Long);
   'placement'?: ({[key: string]: string});
   'livekit'?: (_talkmesh_v1_LivekitMembership | null);
+  'disclosure'?: (_talkmesh_v1_Disclosure | null);
 }
 
 export interface Session__Output {
@@ -22,4 +24,5 @@ export interface Session__Output {
   'createdAtMs': (number);
   'placement': ({[key: string]: string});
   'livekit': (_talkmesh_v1_LivekitMembership__Output | null);
+  'disclosure': (_talkmesh_v1_Disclosure__Output | null);
 }
