@@ -1,4 +1,4 @@
-/** `talkmesh models check` on files of full shape. They are sparse: their headers are real, their values take no space. */
+/** `talkmesh models` on files of full shape. They are sparse: their headers are real, their values take no space. */
 import assert from 'node:assert/strict';
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -67,4 +67,18 @@ test('what is missing or of another shape is named with the file; other checkpoi
   const none = await talkmesh(['models', 'check', 'livetalk', '--from', join(folder, 'nothing')]);
   assert.match(none.stderr, /cannot be read; name the folder/);
   assert.equal((await talkmesh(['models', 'check', 'other', '--from', '.'])).code, 2);
+});
+
+test('an import names every network that is missing, before it reads any numbers; other arguments are refused', async () => {
+  const folder = temporaryFolder('models');
+  await writeSparse(join(folder, 'model.safetensors'), shapesOf('livetalk'));
+  const args = ['models', 'import', 'livetalk', '--from', folder];
+  const { code, stderr } = await talkmesh([...args, '--out', join(folder, 'out')]);
+  assert.equal(code, 1);
+  assert.match(stderr, /codec: no file has decoder\.conv1\.weight; add Wan2\.1_VAE\.pth/);
+  assert.match(stderr, /audio: no file has .*; add the weights of facebook\/wav2vec2-base-960h/);
+  assert.match(stderr, /prompt: no file has prompt_embeds; add a \.safetensors file/);
+  assert.doesNotMatch(stderr, /score:|small-decoder/);
+  assert.equal((await talkmesh(args)).code, 2);
+  assert.equal((await talkmesh([...args, '--out', 'x', '--lora-alpha', '64'])).code, 2);
 });

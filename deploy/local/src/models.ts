@@ -5,30 +5,79 @@ import {
   type CheckpointReport,
   checkCheckpoint,
   checkpoint,
+  importCheckpoint,
+  liveTalkNetworks,
 } from '@talkmesh/inference';
 import { EXIT, UsageError } from './cli-errors.js';
 
 export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
-  files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Serving these checkpoints is not
-  written yet, and no real file of them was at hand: see docs/models.md. Ends with 1 when something is missing.`;
+  files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
+
+talkmesh models import livetalk --from FOLDER --out FOLDER [--lora FILE [--lora-alpha N]]
+  Finds the files of LiveTalk-1.3B below a folder, checks every tensor's name, shape and numbers, and writes a manifest
+  with their sha256. Weights stay where they are; an adapter is merged into a file of its own. Run it again to continue.
+
+  The services cannot serve these checkpoints yet, and no real file of them was at hand: see docs/models.md.`;
+const USAGE = MODELS_HELP.split('\n')
+  .filter((line) => line.startsWith('talkmesh'))
+  .join(', or: ');
 
 const SHOWN = 10;
 const BYTES_PER_GB = 1e9;
 
-/** Runs `talkmesh models check`. @returns the exit code @throws UsageError; MeshError MODEL_INVALID */
+/** Runs `talkmesh models check` or `import`. @returns the exit code @throws UsageError; MeshError MODEL_INVALID */
 export async function models(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { from: { type: 'string' } },
+    options: {
+      from: { type: 'string' },
+      out: { type: 'string' },
+      lora: { type: 'string' },
+      'lora-alpha': { type: 'string' },
+    },
     allowPositionals: true,
   });
   const [action, name, ...rest] = positionals;
-  if (action !== 'check' || !isKnown(name) || rest.length > 0 || values.from === undefined)
-    throw new UsageError(`use: ${MODELS_HELP.split('\n')[0]}`);
-  const report = await checkCheckpoint(name, values.from);
+  const { from, out, lora, 'lora-alpha': alpha } = values;
+  if (from === undefined || rest.length > 0) throw new UsageError(`use: ${USAGE}`);
+  if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
+  const scale = alpha === undefined ? undefined : Number(alpha);
+  if (
+    action !== 'import' ||
+    name !== 'livetalk' ||
+    out === undefined ||
+    Number.isNaN(scale) ||
+    (lora === undefined && alpha !== undefined)
+  )
+    throw new UsageError(`use: ${USAGE}`);
+  const adapter = lora === undefined ? {} : { lora: { path: lora, alpha: scale, network: 'score' } };
+  const networks = liveTalkNetworks();
+  const made = await importCheckpoint({ model: name, from, out, networks, ...adapter, onProgress: progressLine() });
+  process.stderr.write('\n');
+  const files = Object.values(made.networks).flatMap((network) => network.files);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  process.stdout.write(
+    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n`,
+  );
+  return EXIT.ok;
+}
+
+async function check(name: CheckpointName, from: string): Promise<number> {
+  const report = await checkCheckpoint(name, from);
   process.stdout.write(`${reportText(name, report)}\n`);
   return report.problems.length === 0 ? EXIT.ok : EXIT.failure;
+}
+
+/** Writes a line of progress to stderr whenever another hundredth is done. */
+function progressLine(): (what: string, done: number, total: number) => void {
+  let shown = '';
+  return (what, done, total) => {
+    const line = `${what}: ${Math.floor((100 * done) / total)} %`;
+    if (line === shown) return;
+    process.stderr.write(process.stderr.isTTY ? `\r${line}\u001b[K` : `${line}\n`);
+    shown = line;
+  };
 }
 
 const isKnown = (name: string | undefined): name is CheckpointName => CHECKPOINTS.some((known) => known === name);

@@ -48,8 +48,9 @@ export async function callOnce(
   if (chosen === undefined) throw new MeshError('AVATAR_NOT_FOUND', 'the model of this mesh has no avatars');
   const speech = syllables(seconds);
   const check = new CallCheck(speech);
-  const summary = await recordSession({ client, avatar: chosen, seed: 0, speech, signal }, async (frame) =>
-    check.take(frame),
+  const summary = await recordSession(
+    { client, avatar: chosen, seed: 0, badge: false, speech, signal },
+    async (frame) => check.take(frame),
   );
   return { ...summary, moving: check.finish() };
 }

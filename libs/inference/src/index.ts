@@ -1,3 +1,11 @@
+export {
+  type CheckpointManifest,
+  type ImportOptions,
+  importCheckpoint,
+  openCheckpoint,
+  verifyCheckpoint,
+} from './checkpoint/import-checkpoint.js';
+export { liveTalkNetworks } from './checkpoint/livetalk-networks.js';
 export * from './compile/index.js';
 export * from './config-fields.js';
 export * from './decoder/decoder-engine.js';
@@ -6,6 +14,14 @@ export * from './executor/executor.js';
 export { createOrtExecutor, type OrtExecutorOptions } from './executor/ort-executor.js';
 export { type OrtProvider, providerName } from './executor/ort-protocol.js';
 export * from './executor/provider-probe.js';
+export {
+  LIVETALK_SIZES,
+  LiveTalkModel,
+  type LiveTalkOptions,
+  type LiveTalkSessionOptions,
+  type LiveTalkSizes,
+} from './livetalk/livetalk-model.js';
+export type { LiveTalkChunk, LiveTalkSession } from './livetalk/livetalk-session.js';
 export * from './model/avatar-source.js';
 export * from './model/chunk-states.js';
 export * from './model/model.js';

@@ -62,8 +62,11 @@ export class GatewayClient implements Disposable {
     await this.#rest('DELETE', `/v1/avatars/${id}`, undefined, AbortSignal.timeout(REST_DEADLINE_MS));
   }
 
-  async createSession(avatar: string, seed: number, signal: AbortSignal): Promise<RenderSession> {
-    const body = { avatar, seed, provider: 'external', output: 'record' };
+  async createSession(
+    wanted: { readonly avatar: string; readonly seed: number; readonly badge: boolean },
+    signal: AbortSignal,
+  ): Promise<RenderSession> {
+    const body = { ...wanted, provider: 'external', output: 'record' };
     const created = await this.#rest<{ session: { id: string }; token: string }>('POST', '/v1/sessions', body, signal);
     return { id: assertSessionId(created.session?.id), token: created.token };
   }

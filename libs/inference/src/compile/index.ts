@@ -32,3 +32,4 @@ export {
   wanPairs,
 } from './wan.js';
 export { compileVaeDecoder, compileVaeEncoder, type LatentGrid, WAN_VAE_SIZES, type WanVaeSizes } from './wan-vae.js';
+export { compileWav2Vec2, type SoundWindow, soundValues, WAV2VEC2_BASE, type Wav2Vec2Sizes } from './wav2vec2.js';
