@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers|lip-sync ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers|lip-sync|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named.
  */
@@ -8,6 +8,7 @@ import { installTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
+import { measureDecoders } from './decoders.js';
 import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
 import { measureLips } from './lip-sync.js';
@@ -35,6 +36,7 @@ const BY_NAME = [
   'startup',
   'providers',
   'lip-sync',
+  'decoder',
 ] as const;
 const SOAK_MINUTES = 60;
 
@@ -74,6 +76,7 @@ const titles: Record<string, string> = {
   handover: 'kill -9 in the middle of speech, another worker takes over',
   startup: 'Start of each service alone until it is ready, with its child processes; medians',
   providers: 'Ways to compute: one chunk, float32, one thread; without a GPU, WebGPU runs on SwiftShader',
+  decoder: 'Decoders: the same latents on one thread; a drawn avatar by the graph, a photograph by the mesh',
   lipSync: 'Lip sync in Chromium, from pixels and samples, windows of 1.6 s',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
@@ -93,6 +96,7 @@ if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
 if (args.includes('providers')) tables['providers'] = await measureProviders(model, providersOf(args));
 if (args.includes('lip-sync')) tables['lipSync'] = await measureLips();
+if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);

@@ -1,4 +1,5 @@
 import type { FaceFrame } from './face-frame.js';
+import { EYES, LIPS } from './face-points.js';
 import { RIG, SHAPES, shapeWeights } from './face-shapes.js';
 import { type Colour, type Mouth, MouthInterior } from './mouth-interior.js';
 import { type PhotoMesh, SLITS } from './photo-mesh.js';
@@ -23,13 +24,19 @@ export interface Photo {
   readonly mesh: PhotoMesh;
   readonly mouth: Mouth;
   readonly box: Box;
+  /** For each eye how much of its lid is hidden by the frame of glasses, 0..1. */
+  readonly lidCover: readonly [number, number];
 }
 
 const JAW = SHAPES.indexOf('jaw');
+const BLINK = SHAPES.indexOf('blink');
+/** Skin that stands for a lid: how far below the eye it begins, units of the face, its height relative to the lid's, and the shadow of the frame. */
+const LID = { below: 0.04, reflection: 0.4, shade: 0.93 } as const;
 /** How far a gaze of 1 moves the iris, units of the face. */
 const GAZE = { x: 0.055, y: 0.035 } as const;
-/** Darkness of the line between closed lips, and its half width in units of the face. */
-const LINE = { darkness: 0.4, width: 0.014 } as const;
+/** A line where the margins of a slit meet: darkness, half width, and the gap at which it has gone; units of the face. */
+const LIP_LINE = { darkness: 0.33, width: 0.016, gap: 0.06 } as const;
+const LASHES = { darkness: 0.5, width: 0.018, gap: 0.05 } as const;
 
 /** Paints the face of one photograph: skin by moved triangles, then mouth and eyes into their slits with smooth margins. */
 export class FacePainter {
@@ -39,22 +46,35 @@ export class FacePainter {
   private readonly bare: Float32Array;
   private readonly luma: Float32Array;
   private readonly photo: Photo;
+  /** U and V of the whole photograph, and the photograph's levels in the box. */
+  private readonly chroma: readonly [Float32Array, Float32Array];
+  private readonly rest: { readonly luma: Float32Array; readonly chroma: Float32Array };
   private readonly map: SourceMap;
   private readonly places: Float32Array;
+  private readonly texture: Float32Array;
   private readonly slits: readonly SlitColumns[];
+  private readonly openEyes: readonly SlitColumns[];
+  private readonly covered: SlitColumns;
   private readonly interior: MouthInterior;
   private readonly colour: Colour = { luma: 0, u: 0, v: 0 };
 
   constructor(photo: Photo) {
     this.photo = photo;
     const { left, top, width, height } = photo.box;
+    const area = photo.chroma.length / 2;
+    this.chroma = [photo.chroma.subarray(0, area), photo.chroma.subarray(area)];
+    this.rest = levelsOf(photo);
     this.map = new SourceMap(left, top, width, height);
     this.luma = new Float32Array(width * height);
     this.levels = new Float32Array((width * height) / 2);
     this.bare = new Float32Array((width * height) / 2);
     this.places = new Float32Array(photo.mesh.places.length);
+    this.texture = new Float32Array(photo.mesh.places.length);
     this.slits = SLITS.map((slit) => new SlitColumns(slit, left, width));
     this.interior = new MouthInterior(photo.mouth);
+    this.openEyes = EYES.map((slit) => new SlitColumns(slit, left, width));
+    for (const eye of this.openEyes) eye.update(photo.mesh.places);
+    this.covered = new SlitColumns(LIPS, left, width);
   }
 
   /** Writes the residual of one frame, [6, h / 2, w / 2] as compose-frames takes it. @param rig one row of rig numbers */
@@ -64,14 +84,20 @@ export class FacePainter {
     this.skin();
     for (const slit of this.slits) slit.update(this.places);
     const [mouth, ...eyes] = this.slits as [SlitColumns, SlitColumns, SlitColumns];
-    for (const eye of eyes) this.eye(eye, rig);
+    for (const [i, eye] of eyes.entries()) {
+      this.lid(i, eye);
+      this.eye(eye, rig);
+      this.line(eye, LASHES, weights[BLINK] as number);
+    }
     this.lips(mouth, weights[JAW] as number);
     this.pack(edit);
   }
 
   private move(weights: readonly number[]): void {
-    const { places: rest, basis } = this.photo.mesh;
+    const { places: rest, basis, texture, lids } = this.photo.mesh;
     this.places.set(rest);
+    const blink = weights[BLINK] as number;
+    for (let i = 0; i < rest.length; i++) this.texture[i] = (texture[i] as number) + blink * (lids[i] as number);
     weights.forEach((weight, shape) => {
       if (weight === 0) return;
       const from = shape * rest.length;
@@ -81,48 +107,76 @@ export class FacePainter {
   }
 
   private skin(): void {
-    const { size, luma, chroma, mesh, box } = this.photo;
-    const { map } = this;
+    const { size, luma, mesh, box } = this.photo;
+    const { map, chroma, rest } = this;
     map.clear();
-    map.draw(mesh.triangles, mesh.texture, this.places);
+    map.draw(mesh.triangles, this.texture, this.places);
+    this.luma.set(rest.luma);
+    this.bare.set(rest.chroma);
     const { left, top, width, height } = box;
-    for (let row = 0; row < height; row++)
-      for (let column = 0; column < width; column++) {
-        const at = row * width + column;
-        if (map.drawn[at] === 1) {
-          this.luma[at] = sample(luma, size, map.x[at] as number, map.y[at] as number);
-        } else {
-          map.x[at] = column + left + 0.5;
-          map.y[at] = row + top + 0.5;
-          this.luma[at] = luma[(row + top) * size + column + left] as number;
-        }
-      }
+    const { x: mapX, y: mapY, drawn } = map;
+    for (let at = 0; at < drawn.length; at++)
+      if (drawn[at] === 1) this.luma[at] = sample(luma, size, mapX[at] as number, mapY[at] as number);
     const half = size / 2;
     const area = (width * height) / 4;
-    const planes = [chroma.subarray(0, half * half), chroma.subarray(half * half)] as const;
     for (let row = 0; row < height; row += 2)
       for (let column = 0; column < width; column += 2) {
         const a = row * width + column;
         const b = a + width;
-        const x =
-          ((map.x[a] as number) + (map.x[a + 1] as number) + (map.x[b] as number) + (map.x[b + 1] as number)) / 8;
-        const y =
-          ((map.y[a] as number) + (map.y[a + 1] as number) + (map.y[b] as number) + (map.y[b + 1] as number)) / 8;
+        let x = 0;
+        let y = 0;
+        let count = 0;
+        for (let k = 0; k < 4; k++) {
+          const at = (k < 2 ? a : b) + (k & 1);
+          if (drawn[at] !== 1) continue;
+          x += mapX[at] as number;
+          y += mapY[at] as number;
+          count += 1;
+        }
+        if (count === 0) continue;
+        // Pixels that no triangle covers show themselves.
+        x = (x + (4 - count) * (column + left + 1)) / 8;
+        y = (y + (4 - count) * (row + top + 1)) / 8;
         const at = (row * width) / 4 + column / 2;
-        this.bare[at] = sample(planes[0], half, x, y);
-        this.bare[area + at] = sample(planes[1], half, x, y);
+        this.bare[at] = sample(chroma[0], half, x, y);
+        this.bare[area + at] = sample(chroma[1], half, x, y);
       }
     this.levels.set(this.bare);
   }
 
+  /** Behind glasses there is no skin above the eye to pull down: the closed lid shows the skin below the eye, mirrored. */
+  private lid(index: number, eye: SlitColumns): void {
+    const { size, luma, frame, lidCover } = this.photo;
+    const weight = lidCover[index] as number;
+    const rest = this.openEyes[index];
+    if (weight === 0 || rest === undefined) return;
+    const { chroma, covered } = this;
+    covered.first = Math.max(rest.first, eye.first);
+    covered.last = Math.min(rest.last, eye.last);
+    for (let column = covered.first; column <= covered.last; column++) {
+      covered.top[column] = rest.top[column] as number;
+      covered.bottom[column] = eye.top[column] as number;
+    }
+    const half = size / 2;
+    const left = this.photo.box.left;
+    this.fill(covered, weight, (x, y, _top, bottom, out) => {
+      const below = rest.bottom[Math.floor(x) - left] as number;
+      const sy = below + LID.below * frame.unit + LID.reflection * (below - y);
+      const lashes = LASHES.darkness * Math.exp(-(((bottom - y) / (LASHES.width * frame.unit)) ** 2));
+      out.luma = 16 + (sample(luma, size, x, sy) - 16) * LID.shade * (1 - lashes);
+      out.u = sample(chroma[0], half, x / 2, sy / 2);
+      out.v = sample(chroma[1], half, x / 2, sy / 2);
+    });
+  }
+
   /** The eyeball is the photograph's own, moved by the gaze; between the lids it moves less. */
   private eye(slit: SlitColumns, rig: Float32Array): void {
-    const { size, luma, chroma, frame, box } = this.photo;
+    const { size, luma, frame, box } = this.photo;
+    const { chroma } = this;
     const gazeX = (rig[RIG.gazeX] as number) * GAZE.x * frame.unit;
     const gazeY = (rig[RIG.gazeY] as number) * GAZE.y * frame.unit;
     const half = size / 2;
-    const planes = [chroma.subarray(0, half * half), chroma.subarray(half * half)] as const;
-    this.fill(slit, (x, y, top, bottom, out) => {
+    this.fill(slit, 1, (x, y, top, bottom, out) => {
       const across = (x - box.left - slit.first) / Math.max(1, slit.last - slit.first);
       const along = (y - top) / Math.max(1, bottom - top);
       const free = 4 * across * (1 - across);
@@ -130,35 +184,42 @@ export class FacePainter {
       const sx = x - gazeX * free * steady;
       const sy = y - gazeY * free * steady;
       out.luma = sample(luma, size, sx, sy);
-      out.u = sample(planes[0], half, sx / 2, sy / 2);
-      out.v = sample(planes[1], half, sx / 2, sy / 2);
+      out.u = sample(chroma[0], half, sx / 2, sy / 2);
+      out.v = sample(chroma[1], half, sx / 2, sy / 2);
     });
   }
 
   private lips(slit: SlitColumns, open: number): void {
-    const { frame, box } = this.photo;
     this.interior.pose(open);
-    const reach = Math.ceil(3 * LINE.width * frame.unit) + 1;
+    this.line(slit, LIP_LINE, 1);
+    this.fill(slit, 1, (x, y, top, bottom, out) => this.interior.shade(x, y, top, bottom, out));
+  }
+
+  /** Darkens the line where the margins of a slit meet; it fades as they part. */
+  private line(slit: SlitColumns, line: typeof LIP_LINE | typeof LASHES, weight: number): void {
+    const { frame, box } = this.photo;
+    const width = line.width * frame.unit;
+    const reach = Math.ceil(3 * width) + 1;
     for (let column = slit.first; column <= slit.last; column++) {
       const [top, bottom] = [slit.top[column] as number, slit.bottom[column] as number];
-      const gap = (bottom - top) / frame.unit;
       const across = (2 * (column - slit.first)) / Math.max(1, slit.last - slit.first) - 1;
-      const darkness = LINE.darkness * Math.max(0, 1 - gap / 0.06) * (1 - across ** 4);
+      const darkness =
+        weight * line.darkness * Math.max(0, 1 - (bottom - top) / frame.unit / line.gap) * (1 - across ** 4);
       if (darkness <= 0) continue;
-      const line = (top + bottom) / 2;
-      for (let row = Math.floor(line) - reach; row <= line + reach; row++) {
-        if (row < box.top || row >= box.top + box.height) continue;
+      const middle = (top + bottom) / 2;
+      const last = Math.min(box.top + box.height - 1, Math.floor(middle) + reach);
+      for (let row = Math.max(box.top, Math.floor(middle) - reach); row <= last; row++) {
         const at = (row - box.top) * box.width + column;
-        const share = darkness * Math.exp(-(((row + 0.5 - line) / (LINE.width * frame.unit)) ** 2));
+        const share = darkness * Math.exp(-(((row + 0.5 - middle) / width) ** 2));
         this.luma[at] = 16 + ((this.luma[at] as number) - 16) * (1 - share);
       }
     }
-    this.fill(slit, (x, y, top, bottom, out) => this.interior.shade(x, y, top, bottom, out));
   }
 
   /** Blends a colour into the opening of a slit; a pixel that the margin crosses gets its share. */
   private fill(
     slit: SlitColumns,
+    weight: number,
     shade: (x: number, y: number, top: number, bottom: number, out: Colour) => void,
   ): void {
     const { colour: out, levels, bare, luma } = this;
@@ -170,7 +231,7 @@ export class FacePainter {
       const last = Math.min(height - 1, Math.floor(bottom - boxTop));
       for (let row = Math.max(0, Math.floor(top - boxTop)); row <= last; row++) {
         const y = row + boxTop;
-        const share = Math.min(1, Math.max(0, Math.min(y + 1, bottom) - Math.max(y, top)));
+        const share = weight * Math.min(1, Math.max(0, Math.min(y + 1, bottom) - Math.max(y, top)));
         if (share <= 0) continue;
         shade(column + left + 0.5, y + 0.5, top, bottom, out);
         const at = row * width + column;
@@ -184,23 +245,35 @@ export class FacePainter {
   }
 
   private pack(edit: Float32Array): void {
-    const { size, luma, chroma, box } = this.photo;
-    const { left, top, width, height } = box;
-    const [w, h] = [width / 2, height / 2];
-    const area = w * h;
-    const half = size / 2;
-    for (let row = 0; row < height; row++)
-      for (let column = 0; column < width; column++) {
-        const phase = (row & 1) * 2 + (column & 1);
-        const before = luma[(row + top) * size + column + left] as number;
-        edit[phase * area + (row >> 1) * w + (column >> 1)] = (this.luma[row * width + column] as number) - before;
+    const { width, height } = this.photo.box;
+    const { rest, luma, levels } = this;
+    const before = rest.luma;
+    const area = (width * height) / 4;
+    const half = width / 2;
+    for (let row = 0; row < height; row++) {
+      let at = row * width;
+      let even = (row & 1) * 2 * area + (row >> 1) * half;
+      for (const end = even + half; even < end; even++, at += 2) {
+        edit[even] = (luma[at] as number) - (before[at] as number);
+        edit[even + area] = (luma[at + 1] as number) - (before[at + 1] as number);
       }
-    for (let plane = 0; plane < 2; plane++)
-      for (let row = 0; row < h; row++)
-        for (let column = 0; column < w; column++) {
-          const at = plane * area + row * w + column;
-          const before = chroma[plane * half * half + (row + top / 2) * half + column + left / 2] as number;
-          edit[4 * area + at] = (this.levels[at] as number) - before;
-        }
+    }
+    for (let i = 0; i < levels.length; i++) edit[4 * area + i] = (levels[i] as number) - (rest.chroma[i] as number);
   }
+}
+
+/** The photograph's levels in a box: luma [h, w], chroma [2, h / 2, w / 2]. */
+function levelsOf({ size, luma, chroma, box }: Photo): { luma: Float32Array; chroma: Float32Array } {
+  const { left, top, width, height } = box;
+  const [w, h, half] = [width / 2, height / 2, size / 2];
+  const copied = { luma: new Float32Array(width * height), chroma: new Float32Array(2 * w * h) };
+  for (let row = 0; row < height; row++) {
+    const from = (top + row) * size + left;
+    copied.luma.set(luma.subarray(from, from + width), row * width);
+  }
+  for (let row = 0; row < 2 * h; row++) {
+    const from = Math.floor(row / h) * half * half + (top / 2 + (row % h)) * half + left / 2;
+    copied.chroma.set(chroma.subarray(from, from + w), row * w);
+  }
+  return copied;
 }

@@ -1,5 +1,5 @@
 import { type FaceFrame, toFace } from './face-frame.js';
-import { BROWS, EYES, FACE_POINTS, LIPS } from './face-points.js';
+import { BROWS, EYES, LIPS } from './face-points.js';
 import { interpolate, SlitCurves } from './lip-line.js';
 
 /** Movements of a face. A frame is the sum of them, each times a weight that `shapeWeights` reads from the rig numbers. */
@@ -7,9 +7,17 @@ export const SHAPES = ['closed', 'jaw', 'upperLip', 'lowerLip', 'width', 'round'
 export type Shape = (typeof SHAPES)[number];
 
 /** Drop of the lower lip when the mouth is fully open, units of the face. */
-export const JAW_DROP = 0.36;
+export const JAW_DROP = 0.33;
 const UPPER_RAISE = 0.07;
 const LOWER_DROP = 0.06;
+
+/** A gap between the lips that shows teeth. */
+const TEETH_GAP = 0.1;
+/** Share of a smile with teeth that is taken back, because lips that speak close without it. */
+const UNSMILE = 0.45;
+
+/** How far above the eye skin follows a blink: without glasses, and where their frame must stay. */
+const LID_REACH = { bare: 0.13, covered: 0.035 } as const;
 
 type Offset = readonly [x: number, y: number];
 
@@ -22,6 +30,7 @@ const bell = (value: number, width: number): number => Math.exp(-((value / width
 
 /** The movements of one face, from its landmarks. Distances are in units of the face. */
 export class FaceShapes {
+  private readonly lidCover: readonly [number, number];
   private readonly points: Float32Array;
   private readonly frame: FaceFrame;
   private readonly lips: SlitCurves;
@@ -29,8 +38,12 @@ export class FaceShapes {
   private readonly brows: readonly (readonly [xs: number[], ys: number[]])[];
   private readonly middle: number;
   private readonly half: number;
+  /** How far a smile that shows teeth raises the corners of the mouth. */
+  private readonly smiling: number;
 
-  constructor(points: Float32Array, frame: FaceFrame) {
+  /** @param lidCover see Photo */
+  constructor(points: Float32Array, frame: FaceFrame, lidCover: readonly [number, number]) {
+    this.lidCover = lidCover;
     this.points = points;
     this.frame = frame;
     this.lips = new SlitCurves(points, frame, LIPS);
@@ -41,9 +54,12 @@ export class FaceShapes {
     });
     this.middle = (this.lips.left + this.lips.right) / 2;
     this.half = (this.lips.right - this.lips.left) / 2;
+    const height = (x: number): number => (this.lips.upper(x) + this.lips.lower(x)) / 2;
+    const raised = height(this.middle) - (height(this.lips.left) + height(this.lips.right)) / 2;
+    this.smiling = Math.max(0, raised) * Math.min(1, this.lips.gap(this.middle) / TEETH_GAP);
   }
 
-  /** Offsets of a vertex at weight 1 of each shape. `lip` and `lid` say that it is a point of a contour, and on which side. */
+  /** Offsets of one of the 468 points at weight 1 of each shape. */
   offsets(index: number): Record<Shape, Offset> {
     const [x, y] = this.place(index);
     return { ...this.mouth(index, x, y), ...this.upper(index, x, y) };
@@ -65,7 +81,7 @@ export class FaceShapes {
     const inside = Math.min(1, across);
     const cheek = smoothstep(-0.55, 0.75, away);
     const side = 1 - 0.8 * smoothstep(0.5, 1.15, Math.abs(x - middle));
-    const jaw = (isUpper ? cheek * inside ** 2.6 : 1 + (cheek - 1) * inside ** 2.6) * side;
+    const jaw = (isUpper ? cheek * inside ** 2.2 : 1 + (cheek - 1) * inside ** 2.2) * side;
     const within = 1 - 0.6 * Math.min(1, across) ** 2;
     const beyond = 1 - smoothstep(1, 2.4, across);
     const lipsOnly = beyond * bell(away, 0.2);
@@ -73,7 +89,10 @@ export class FaceShapes {
     const closing = isUpper ? 0.45 * gap * bell(away, 0.22) : -0.55 * gap * (0.35 + 0.65 * bell(away, 0.3)) * side;
     const sideways = across <= 1 ? signed : Math.sign(signed) * beyond;
     return {
-      closed: [-0.06 * sideways * this.lips.gap(middle) * bell(away, 0.4), closing * (across <= 1 ? 1 : beyond)],
+      closed: [
+        -0.25 * sideways * lips.gap(middle) * bell(away, 0.4),
+        closing * (across <= 1 ? 1 : beyond) + UNSMILE * this.smiling * inside ** 2 * beyond * bell(away, 0.3),
+      ],
       jaw: [-0.05 * half * sideways * bell(away, 0.4), JAW_DROP * jaw],
       upperLip: [0, isUpper ? -UPPER_RAISE * within * beyond * bell(away, 0.22) : 0],
       lowerLip: [0, isUpper ? 0 : LOWER_DROP * within * beyond * bell(away, 0.22)],
@@ -95,14 +114,20 @@ export class FaceShapes {
       const isUpper = (slit?.upper.includes(index) ?? false) || (!onLower && y < (top + bottom) / 2);
       const gap = eye.gap(x);
       blink += isUpper
-        ? 0.9 * gap * bell(Math.max(0, top - y), 0.13) * inside
+        ? 0.9 *
+          gap *
+          bell(
+            Math.max(0, top - y),
+            LID_REACH.bare + (LID_REACH.covered - LID_REACH.bare) * (this.lidCover[i] as number),
+          ) *
+          inside
         : -0.1 * gap * bell(y - bottom, 0.1) * inside;
       const [xs, ys] = this.brows[i] as (typeof this.brows)[number];
       const above = interpolate(xs, ys, x) - y;
       const span =
         smoothstep((xs[0] as number) - 0.15, xs[0] as number, x) *
         (1 - smoothstep(xs.at(-1) as number, (xs.at(-1) as number) + 0.15, x));
-      brow += -0.06 * span * (above > 0 ? bell(above, 0.35) : bell(above, 0.14));
+      brow += -0.06 * (1 - (this.lidCover[i] as number)) * span * (above > 0 ? bell(above, 0.35) : bell(above, 0.14));
     });
     return { brows: [0, brow], blink: [0, blink] };
   }
@@ -132,6 +157,8 @@ export const RIG_NUMBERS = 15;
 const CLOSED_OPENING = 0.05;
 /** The lips part within this opening; teeth show only as far as they are parted. */
 const PARTED_OPENING = 0.06;
+/** Share of the opening that the lower lip takes from the jaw when the teeth show, as in "ee". */
+const SPREAD = 0.4;
 const NEUTRAL = { width: 0.5, smile: 0.25 } as const;
 
 /** @param rig one row of rig numbers @returns weights in the order of SHAPES */
@@ -141,9 +168,9 @@ export function shapeWeights(rig: Float32Array): number[] {
   const parted = Math.min(1, open / PARTED_OPENING);
   const weights: Record<Shape, number> = {
     closed: 1,
-    jaw: open,
+    jaw: open * (1 - SPREAD * at('teeth')),
     upperLip: parted * (0.55 * at('teeth') + 0.35 * open),
-    lowerLip: parted * 0.5 * at('teeth'),
+    lowerLip: parted * 0.5 * at('teeth') + (SPREAD * at('teeth') * open * JAW_DROP) / LOWER_DROP,
     width: 2 * (at('width') - NEUTRAL.width),
     round: at('round'),
     smile: at('smile') - NEUTRAL.smile,
@@ -159,5 +186,3 @@ export const RINGS = [
   { scale: 1.25, share: 0.35 },
   { scale: 1.5, share: 0 },
 ] as const;
-
-export { FACE_POINTS };

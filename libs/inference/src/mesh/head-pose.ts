@@ -103,14 +103,16 @@ export function headFlow(rig: Float32Array, frame: FaceFrame, maps: HeadMaps, si
   for (let i = 0; i < area; i++) {
     const px = ((i % FIELD) + 0.5) * cell;
     const py = (Math.floor(i / FIELD) + 0.5) * cell;
-    let [qx, qy] = [px, py];
+    let qx = px;
+    let qy = py;
     for (let round = 0; round < 2; round++) {
       const share = mapAt(maps, 0, qx / cell, qy / cell);
+      if (share === 0) break;
       const depth = mapAt(maps, area, qx / cell, qy / cell);
-      const [rx, ry] = [qx - neckX, qy - neckY];
-      const dx = share * (shiftX + turnX * depth + cos * rx - sin * ry);
-      const dy = share * (shiftY + turnY * depth + sin * rx + cos * ry);
-      [qx, qy] = [px - dx, py - dy];
+      const rx = qx - neckX;
+      const ry = qy - neckY;
+      qx = px - share * (shiftX + turnX * depth + cos * rx - sin * ry);
+      qy = py - share * (shiftY + turnY * depth + sin * rx + cos * ry);
     }
     flow[2 * i] = qx - px;
     flow[2 * i + 1] = qy - py;
@@ -120,8 +122,10 @@ export function headFlow(rig: Float32Array, frame: FaceFrame, maps: HeadMaps, si
 function mapAt(maps: HeadMaps, from: number, x: number, y: number): number {
   const px = Math.min(FIELD - 1.001, Math.max(0, x - 0.5));
   const py = Math.min(FIELD - 1.001, Math.max(0, y - 0.5));
-  const [left, top] = [px | 0, py | 0];
-  const [fx, fy] = [px - left, py - top];
+  const left = px | 0;
+  const top = py | 0;
+  const fx = px - left;
+  const fy = py - top;
   const at = from + top * FIELD + left;
   const upper = (maps[at] as number) * (1 - fx) + (maps[at + 1] as number) * fx;
   const lower = (maps[at + FIELD] as number) * (1 - fx) + (maps[at + FIELD + 1] as number) * fx;

@@ -6,9 +6,9 @@ import { preparePhoto } from './prepare-photo.js';
 import { rigRows } from './rig-rows.js';
 
 /** Numbers of `reference_face`: see `faceNumbers`. */
-const FACE_NUMBERS = 15;
+const FACE_NUMBERS = 17;
 type N = number;
-type FaceNumbers = readonly [N, N, N, N, N, N, N, N, N, N, N, N, N, N, N];
+type FaceNumbers = readonly [N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N];
 
 const info = (name: string, type: string, ...dims: (number | string)[]) => ({ name, type, dims });
 
@@ -19,6 +19,7 @@ const REFERENCE = [
   info('reference_corners', 'float32', 1, 2),
   info('reference_places', 'float32', 'vertices', 2),
   info('reference_texture', 'float32', 'vertices', 2),
+  info('reference_lids', 'float32', 'vertices', 2),
   info('reference_basis', 'float32', 'shapes', 'vertices', 2),
   info('reference_triangles', 'float32', 'triangles', 3),
   info('reference_maps', 'float32', 2, FIELD, FIELD),
@@ -64,6 +65,7 @@ export const meshReference: Kernel = {
       reference_corners: floats(Float32Array.of(box.left / 2, box.top / 2), 1, 2),
       reference_places: floats(mesh.places, vertices, 2),
       reference_texture: floats(mesh.texture, vertices, 2),
+      reference_lids: floats(mesh.lids, vertices, 2),
       reference_basis: floats(mesh.basis, mesh.basis.length / mesh.places.length, vertices, 2),
       reference_triangles: floats(mesh.triangles, mesh.triangles.length / 3, 3),
       reference_maps: floats(maps, 2, FIELD, FIELD),
@@ -126,19 +128,17 @@ function nextState(latent: Float32Array, values: number, length: number): Float3
 }
 
 /** Frame, mouth and box in one tensor. */
-function faceNumbers({ frame, mouth, box }: Photo): Float32Array {
+function faceNumbers({ frame, mouth, box, lidCover }: Photo): Float32Array {
   return Float32Array.of(
     ...[frame.x, frame.y, frame.cos, frame.sin, frame.unit],
     ...[mouth.middle, mouth.halfWidth, mouth.line, mouth.skin.luma, mouth.skin.u, mouth.skin.v],
-    ...[box.left, box.top, box.width, box.height],
+    ...[box.left, box.top, box.width, box.height, ...lidCover],
   );
 }
 
 function photoOf(inputs: Inputs): Photo {
-  const [x, y, cos, sin, unit, middle, halfWidth, line, skinLuma, u, v, left, top, width, height] = values(
-    inputs,
-    'reference_face',
-  ) as unknown as FaceNumbers;
+  const [x, y, cos, sin, unit, middle, halfWidth, line, skinLuma, u, v, left, top, width, height, leftLid, rightLid] =
+    values(inputs, 'reference_face') as unknown as FaceNumbers;
   const frame = { x, y, cos, sin, unit };
   return {
     size: inputs['reference_luma']?.dims.at(-1) ?? 0,
@@ -148,10 +148,12 @@ function photoOf(inputs: Inputs): Photo {
     mesh: {
       places: values(inputs, 'reference_places'),
       texture: values(inputs, 'reference_texture'),
+      lids: values(inputs, 'reference_lids'),
       basis: values(inputs, 'reference_basis'),
       triangles: values(inputs, 'reference_triangles'),
     },
     mouth: { frame, middle, halfWidth, line, skin: { luma: skinLuma, u, v } },
     box: { left, top, width, height },
+    lidCover: [leftLid, rightLid],
   };
 }

@@ -27,8 +27,12 @@ export interface Colour {
 
 /** Levels of I420 under the light of a skin of luma 150. */
 const CAVITY: Colour = { luma: 27, u: 125, v: 139 };
+/** The inside of the cheek, which the corners of the mouth show. */
+const CORNER: Colour = { luma: 62, u: 121, v: 148 };
 const TONGUE: Colour = { luma: 92, u: 119, v: 152 };
-const TEETH: Colour = { luma: 176, u: 121, v: 131 };
+const TEETH_LUMA = 196;
+/** Share of the skin's chroma in that of teeth: both stand in the same light. */
+const TEETH_TINT = 0.3;
 const SKIN_LUMA = 150;
 /** Chroma of skin in a photograph with full colour; in a grey one the inside is grey too. */
 const SKIN_CHROMA = 16;
@@ -48,6 +52,7 @@ const ramp = (from: number, to: number, value: number): number => {
 /** Shades one mouth. Light and colours follow the photograph's skin. */
 export class MouthInterior {
   private readonly mouth: Mouth;
+  private readonly teeth: Colour;
   private readonly light: number;
   private readonly saturation: number;
   /** Softness of edges: a pixel and a half, units of the face. */
@@ -58,6 +63,7 @@ export class MouthInterior {
     this.mouth = mouth;
     const { luma, u, v } = mouth.skin;
     this.light = Math.min(1.25, Math.max(0.45, 0.35 + (0.65 * (luma - 16)) / (SKIN_LUMA - 16)));
+    this.teeth = { luma: TEETH_LUMA, u: 128 + TEETH_TINT * (u - 128), v: 128 + TEETH_TINT * (v - 128) };
     this.saturation = clamp(Math.hypot(u - 128, v - 128) / SKIN_CHROMA);
     this.soft = 0.75 / mouth.frame.unit;
   }
@@ -81,6 +87,7 @@ export class MouthInterior {
       u += (colour.u - u) * share;
       v += (colour.v - v) * share;
     };
+    mix(CORNER, 1, 0.8 * ramp(0.72, 1, Math.abs(across)));
     const tongueTop = drop * 0.5 + 0.02 + 0.1 * far;
     const height = below - tongueTop;
     if (height > -soft && Math.abs(across) < 0.85)
@@ -92,17 +99,17 @@ export class MouthInterior {
     const lowerTop = drop + LOWER_BELOW_LINE - 0.03 * far + scallop(across, LOWER_EDGES);
     const lower = below - lowerTop;
     if (lower > -soft) {
-      const shade = (0.78 - 0.45 * far) * (1 - 0.3 * seam(across, LOWER_EDGES)) * (0.8 + 0.2 * ramp(0, 0.06, lower));
-      mix(TEETH, shade, ramp(-soft, soft, lower) * (1 - ramp(0.75, 0.95, Math.abs(across))));
+      const shade = (0.78 - 0.45 * far) * (1 - 0.2 * seam(across, LOWER_EDGES)) * (0.8 + 0.2 * ramp(0, 0.06, lower));
+      mix(this.teeth, shade, ramp(-soft, soft, lower) * (1 - ramp(0.75, 0.95, Math.abs(across))));
     }
     const upper = UPPER_BELOW_LINE - 0.05 * far - scallop(across, UPPER_EDGES) - below;
     if (upper > -soft) {
-      const shade = (1 - 0.5 * far) * (1 - 0.22 * seam(across, UPPER_EDGES)) * (0.88 + 0.12 * ramp(0, 0.05, upper));
-      mix(TEETH, shade, ramp(-soft, soft, upper) * (1 - ramp(0.8, 1, Math.abs(across))));
+      const shade = (1 - 0.5 * far) * (1 - 0.13 * seam(across, UPPER_EDGES)) * (0.88 + 0.12 * ramp(0, 0.05, upper));
+      mix(this.teeth, shade, ramp(-soft, soft, upper) * (1 - ramp(0.8, 1, Math.abs(across))));
     }
     // The upper lip shadows what is behind it, the lower lip much less.
     const unit = frame.unit;
-    const shadow = (0.5 + 0.5 * ramp(0, 0.07, (y - top) / unit)) * (0.75 + 0.25 * ramp(0, 0.04, (bottom - y) / unit));
+    const shadow = (0.62 + 0.38 * ramp(0, 0.05, (y - top) / unit)) * (0.75 + 0.25 * ramp(0, 0.04, (bottom - y) / unit));
     out.luma = 16 + (luma - 16) * shadow * this.light;
     out.u = 128 + (u - 128) * this.saturation;
     out.v = 128 + (v - 128) * this.saturation;

@@ -10,6 +10,8 @@ export interface PhotoMesh {
   /** [vertices, 2] pixels: where each vertex lies, and, but for the margins of the lips, which place of the photograph it shows. */
   readonly places: Float32Array;
   readonly texture: Float32Array;
+  /** [vertices, 2] pixels: shift of the texture at a full blink, which leaves the lashes to the painter. */
+  readonly lids: Float32Array;
   /** [SHAPES, vertices, 2] pixels: movement at weight 1. */
   readonly basis: Float32Array;
   /** [triangles, 3] vertices. */
@@ -18,15 +20,22 @@ export interface PhotoMesh {
 
 /** Photographed teeth and the shadow between the lips reach this far over the found contour, units of the face. */
 const LIP_INSET = 0.022;
+/** Height of the lashes above the margin of the upper lid. */
+const LASHES = 0.035;
 
 /**
  * Builds the mesh: MediaPipe's points, rings around them that hold the rest of the picture still, and two rows of vertices in the middle of each slit.
  * @param points [468, 3] pixels @param triangles [n, 3] of MediaPipe's mesh
  */
-export function buildPhotoMesh(points: Float32Array, frame: FaceFrame, triangles: Float32Array): PhotoMesh {
+export function buildPhotoMesh(
+  points: Float32Array,
+  frame: FaceFrame,
+  triangles: Float32Array,
+  lidCover: readonly [number, number],
+): PhotoMesh {
   const places: number[] = [];
   const offsets: [number, number][][] = [];
-  const shapes = new FaceShapes(points, frame);
+  const shapes = new FaceShapes(points, frame, lidCover);
   for (let i = 0; i < FACE_POINTS; i++) {
     places.push(points[3 * i] as number, points[3 * i + 1] as number);
     const moved = shapes.offsets(i);
@@ -36,12 +45,16 @@ export function buildPhotoMesh(points: Float32Array, frame: FaceFrame, triangles
   addRings(places, offsets, faces);
   const texture = Float32Array.from(places);
   insetLips(texture, frame);
-  const whole = [...texture];
-  for (const slit of SLITS) fillSlit(slit, places, whole, offsets, faces);
+  const lids = new Float32Array(texture.length);
+  for (const { upper } of EYES) inset(lids, frame, upper, -LASHES);
+  const shown = [...texture];
+  const shifts = [...lids];
+  for (const slit of SLITS) fillSlit(slit, places, [shown, shifts], offsets, faces);
   const basis = SHAPES.flatMap((_, shape) => offsets.flatMap((offset) => offset[shape] as [number, number]));
   return {
     places: Float32Array.from(places),
-    texture: Float32Array.from(whole),
+    texture: Float32Array.from(shown),
+    lids: Float32Array.from(shifts),
     basis: Float32Array.from(basis),
     triangles: Float32Array.from(faces),
   };
@@ -70,23 +83,25 @@ function addRings(places: number[], offsets: [number, number][][], faces: number
 const quad = (faces: number[], a: number, b: number, c: number, d: number): void => void faces.push(a, b, c, a, c, d);
 
 function insetLips(texture: Float32Array, frame: FaceFrame): void {
-  for (const [row, direction] of [
-    [LIPS.upper, -1],
-    [LIPS.lower, 1],
-  ] as const)
-    row.forEach((index, i) => {
-      const share = 1 - Math.abs((2 * i) / (row.length - 1) - 1) ** 4;
-      const [dx, dy] = toPixels(frame, 0, direction * LIP_INSET * share);
-      texture[2 * index] = (texture[2 * index] as number) + dx;
-      texture[2 * index + 1] = (texture[2 * index + 1] as number) + dy;
-    });
+  inset(texture, frame, LIPS.upper, -LIP_INSET);
+  inset(texture, frame, LIPS.lower, LIP_INSET);
+}
+
+/** Moves the texture of a margin downwards by `distance` units of the face, and less near its corners. */
+function inset(texture: Float32Array, frame: FaceFrame, margin: readonly number[], distance: number): void {
+  margin.forEach((index, i) => {
+    const share = 1 - Math.abs((2 * i) / (margin.length - 1) - 1) ** 4;
+    const [dx, dy] = toPixels(frame, 0, distance * share);
+    texture[2 * index] = (texture[2 * index] as number) + dx;
+    texture[2 * index + 1] = (texture[2 * index + 1] as number) + dy;
+  });
 }
 
 /** Continues both margins of a slit to its middle, each with its own colour. */
 function fillSlit(
   slit: Slit,
   places: number[],
-  texture: number[],
+  textures: readonly number[][],
   offsets: [number, number][][],
   faces: number[],
 ): void {
@@ -95,7 +110,7 @@ function fillSlit(
       const [a, b] = [slit.upper[i] as number, slit.lower[i] as number];
       for (const axis of [0, 1]) {
         places.push(((places[2 * a + axis] as number) + (places[2 * b + axis] as number)) / 2);
-        texture.push(texture[2 * index + axis] as number);
+        for (const texture of textures) texture.push(texture[2 * index + axis] as number);
       }
       const [from, to] = [offsets[a] as [number, number][], offsets[b] as [number, number][]];
       offsets.push(from.map(([x, y], k) => [(x + (to[k]?.[0] ?? 0)) / 2, (y + (to[k]?.[1] ?? 0)) / 2]));
