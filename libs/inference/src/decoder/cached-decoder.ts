@@ -58,28 +58,39 @@ export class CachedDecoder implements AsyncDisposable {
     return new CachedDecoderSession(this, keepChunks);
   }
 
+  /** Whether the first latent of a session is decoded apart from those after it. */
+  get beginsApart(): boolean {
+    return this.first !== undefined;
+  }
+
   /**
    * Decodes the latents of one chunk.
-   * @param latents [T, C, H, W] @param caches undefined at the beginning of a session
-   * @returns frames as [frames, 3, h, w] in 0..1, in parts, oldest first; and the caches after them
+   * @param parts [T, C, H, W] each; the first latent of a session alone when `beginsApart`
+   * @param caches undefined at the beginning of a session
+   * @returns frames as [frames, 3, h, w] in 0..1, one tensor per part; and the caches after them
    */
   async decode(
-    latents: TensorHandle,
-    split: (latents: TensorHandle) => readonly [TensorHandle, TensorHandle | undefined],
+    parts: readonly TensorHandle[],
     caches: Caches | undefined,
   ): Promise<{ readonly rgb: readonly TensorHandle[]; readonly caches: Caches }> {
-    if (caches !== undefined || this.first === undefined) {
-      const made = await this.run(this.steady, latents, caches ?? this.begin);
-      return { rgb: [made.rgb], caches: made.caches };
+    const rgb: TensorHandle[] = [];
+    let state = caches ?? this.begin;
+    try {
+      for (const part of parts) {
+        const first = state === this.begin ? this.first : undefined;
+        const made = await this.run(first ?? this.steady, part, first === undefined ? state : {});
+        rgb.push(made.rgb);
+        // A doubling of time that the first graph skips begins with zeros, which sessions share.
+        const next = { ...this.begin, ...made.caches };
+        if (state !== caches) this.free(state);
+        state = next;
+      }
+    } catch (error) {
+      if (state !== caches) this.free(state);
+      this.executor.release(...rgb);
+      throw error;
     }
-    const [one, others] = split(latents);
-    const begun = await this.run(this.first, one, {});
-    // A doubling of time that the first graph skips begins with zeros, which are shared and never freed by a session.
-    const after = { ...this.begin, ...begun.caches };
-    if (others === undefined) return { rgb: [begun.rgb], caches: after };
-    const made = await this.run(this.steady, others, after);
-    this.free(after);
-    return { rgb: [begun.rgb, made.rgb], caches: made.caches };
+    return { rgb, caches: state };
   }
 
   /** I420 frames of [frames, 3, h, w], without those that a session drops at its beginning. */
@@ -147,22 +158,17 @@ export class CachedDecoderSession {
         'INTERNAL',
         `chunk ${chunk} cannot be decoded: the state before it is not kept; open the session again`,
       );
-    const used: TensorHandle[] = [];
-    const upload = (values: Float32Array, sizes: readonly number[]): TensorHandle => {
-      const handle = executor.upload(values, 'float32', sizes);
-      used.push(handle);
-      return handle;
-    };
     const [count = 0, ...rest] = dims;
     const each = latents.length / count;
-    const split = (): readonly [TensorHandle, TensorHandle | undefined] => [
-      upload(latents.slice(0, each), [1, ...rest]),
-      count === 1 ? undefined : upload(latents.slice(each), [count - 1, ...rest]),
-    ];
+    const cuts = before === undefined && decoder.beginsApart && count > 1 ? [0, 1, count] : [0, count];
+    const used = cuts.slice(1).map((to, i) => {
+      const from = cuts[i] as number;
+      return executor.upload(latents.slice(from * each, to * each), 'float32', [to - from, ...rest]);
+    });
     try {
-      const made = await decoder.decode(upload(latents, dims), split, before);
+      const made = await decoder.decode(used, before);
       used.push(...made.rgb);
-      const frames = await decoder.frames(made.rgb, chunk === 0);
+      const frames = await decoder.frames(made.rgb, before === undefined);
       if (this.version !== version) {
         decoder.free(made.caches);
         return undefined;
