@@ -51,6 +51,7 @@ export class DecoderEngine implements AsyncDisposable {
   readonly finder: PortraitFinder | undefined;
   readonly #reference: Segment;
   readonly #mesh: MeshDecoder | undefined;
+  #meshIsWarm = false;
   readonly #sessions = new Set<DecoderSession>();
 
   private constructor(
@@ -96,10 +97,29 @@ export class DecoderEngine implements AsyncDisposable {
     const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.rgb);
     if (this.#mesh !== undefined && points !== undefined) {
       const { inputs, owned } = await this.#mesh.fit(picture.rgb, model.manifest.width, points);
-      return { avatar, kind: 'mesh', inputs, handles: owned };
+      const features = { avatar, kind: 'mesh', inputs, handles: owned } as const;
+      await this.#warmMesh(features);
+      return features;
     }
     const { decoderInputs, handles } = await referenceFeatures(executor, this.#reference, model, avatar, picture);
     return { avatar, kind: 'graph', inputs: decoderInputs, handles };
+  }
+
+  /** The first chunk of a process takes several times as long, until its code is compiled: it is decoded here instead of in a session. */
+  async #warmMesh(features: DecoderFeatures): Promise<void> {
+    if (this.#meshIsWarm) return;
+    this.#meshIsWarm = true;
+    const { executor, model } = this;
+    const { stateShape } = model.manifest.decoder;
+    const zeros = new Float32Array(stateShape.reduce((product, dim) => product * dim, 1));
+    const before = executor.upload(zeros, 'float32', stateShape);
+    const still = executor.upload(new Float32Array(model.geometry.latentValues), 'float32', latentDims(model.manifest));
+    try {
+      const { frames, state } = await this.decode(still, before, features);
+      executor.release(frames, state);
+    } finally {
+      executor.release(before, still);
+    }
   }
 
   async #face(rgb: Uint8Array): Promise<Float32Array | undefined> {
