@@ -1,4 +1,4 @@
-/** etcd and the API server of Kubernetes, built by Go from the modules in this folder, once for each machine. */
+/** The programs of Kubernetes and of its node, built by Go from the modules in this folder, once for each machine. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdir, rename, rm } from 'node:fs/promises';
@@ -16,7 +16,19 @@ const PACKAGES = {
   etcd: { etcd: 'go.etcd.io/etcd/server/v3' },
   kubernetes: {
     'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+    'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+    'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+    kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+    'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
   },
+  containerd: {
+    containerd: 'github.com/containerd/containerd/v2/cmd/containerd',
+    'containerd-shim-runc-v2': 'github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2',
+    ctr: 'github.com/containerd/containerd/v2/cmd/ctr',
+  },
+  coredns: { coredns: '.' },
+  'kube-router': { 'kube-router': 'github.com/cloudnativelabs/kube-router/v2/cmd/kube-router' },
+  nats: { 'nats-server': 'github.com/nats-io/nats-server/v2' },
 } as const;
 
 type Module = keyof typeof PACKAGES;
@@ -53,16 +65,20 @@ export function pathOf(program: Program): string {
   return join(CACHE, 'bin', `${module}-${hash.digest('hex').slice(0, 12)}`, program);
 }
 
-/** Programs that are not built yet. */
-export const missingPrograms = (): Program[] =>
-  ([...moduleOf.keys()] as Program[]).filter((program) => !existsSync(pathOf(program)));
+/** What the checks without a node need. */
+export const API_SERVER_PROGRAMS: readonly Program[] = ['etcd', 'kube-apiserver'];
+export const ALL_PROGRAMS = [...moduleOf.keys()] as readonly Program[];
+
+/** Those of the programs that are not built yet. */
+export const missingOf = (programs: readonly Program[]): Program[] =>
+  programs.filter((program) => !existsSync(pathOf(program)));
 
 /** Builds what is missing. @throws Error with Go's output */
 export async function buildPrograms(say: (line: string) => void): Promise<void> {
-  const missing = missingPrograms();
+  const missing = missingOf(ALL_PROGRAMS);
   if (missing.length === 0) return;
   say(
-    `building ${missing.length} programs of Kubernetes with Go into ${CACHE}: 20 to 60 minutes on two cores, about 5 GB of Go's caches, once`,
+    `building ${missing.length} programs of Kubernetes with Go into ${CACHE}: 25 to 90 minutes on two cores, about 10 GB of Go's caches, once`,
   );
   for (const program of missing) {
     const begin = performance.now();

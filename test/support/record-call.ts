@@ -15,8 +15,11 @@ export interface RecordCall {
 
 const CHUNK_SAMPLES = 4800;
 
+/** What REST needs of a mesh, local or not. */
+export type RestMesh = Pick<Mesh, 'httpUrl' | 'apiKey'>;
+
 export async function rest<T>(
-  mesh: Mesh,
+  mesh: RestMesh,
   method: string,
   path: string,
   body?: unknown,

@@ -1,6 +1,11 @@
-import type { Check } from './check.js';
+import type { Check, NodeCheck } from './check.js';
 import { dryRuns } from './dry-run.js';
+import { helmTest, install, uninstall } from './install.js';
 import { refusals } from './refusals.js';
 import { releases } from './releases.js';
+import { resources } from './resources.js';
 
-export const CHECKS: readonly Check[] = [...dryRuns, ...refusals, ...releases];
+/** Need an API server only. */
+export const API_SERVER_CHECKS: readonly Check[] = [...dryRuns, ...refusals, ...releases];
+/** Need a node, on which the pods of the chart run. */
+export const NODE_CHECKS: readonly NodeCheck[] = [install, resources, helmTest, uninstall];

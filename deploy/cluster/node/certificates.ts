@@ -7,6 +7,9 @@ import { runProgram } from '../../docker/proof/program.js';
 const SUBJECTS = {
   apiserver: '/CN=kube-apiserver',
   admin: '/O=system:masters/CN=admin',
+  controllers: '/CN=system:kube-controller-manager',
+  scheduler: '/CN=system:kube-scheduler',
+  node: '/O=system:nodes/CN=system:node:node-0',
 } as const;
 
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];

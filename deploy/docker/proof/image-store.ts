@@ -60,7 +60,12 @@ export class ImageStore {
   }
 
   /** Builds a Dockerfile of deploy/docker on the base image. @param args build arguments, as NAME=value */
-  async build(file: string, tag: string, args: readonly string[]): Promise<void> {
+  build(file: string, tag: string, args: readonly string[]): Promise<void> {
+    return this.buildIn(ROOT, join(ROOT, 'deploy/docker', file), tag, args);
+  }
+
+  /** Builds any Dockerfile on the base image. @param context folder whose files it copies @param args build arguments, as NAME=value */
+  async buildIn(context: string, file: string, tag: string, args: readonly string[] = []): Promise<void> {
     await this.#writePolicy();
     await runProgram('buildah', [
       ...this.flags,
@@ -68,8 +73,19 @@ export class ImageStore {
       // Chroot isolation needs no cgroups and no network of its own, so it runs inside containers too.
       ...['--isolation', 'chroot', '--network', 'host', '--pull-never', ...LIMITS],
       ...[`BASE=${BASE}`, ...args].flatMap((setting) => ['--build-arg', setting]),
-      ...['-f', join(ROOT, 'deploy/docker', file), '-t', tag, ROOT],
+      ...['-f', file, '-t', tag, context],
     ]);
+  }
+
+  /** Writes images into one archive, uncompressed, with equal layers once. @param names of images, which are their names there too */
+  async saveTo(file: string, names: readonly string[]): Promise<void> {
+    await rm(file, { force: true });
+    await this.podman(['save', '--quiet', '--multi-image-archive', '--format', 'docker-archive', '-o', file, ...names]);
+  }
+
+  /** Identifiers of images, which change with their content. */
+  async identify(names: readonly string[]): Promise<string[]> {
+    return (await this.podman(['image', 'inspect', '--format', '{{.Id}}', ...names])).trim().split('\n');
   }
 
   /** What podman knows of an image: size, user, health check, entry point. */
