@@ -288,7 +288,9 @@ export function valuesSchema(): Json {
       telemetry: group('Traces', {
         otlpEndpoint: text('OTLP/HTTP endpoint of a collector; empty: no traces', { pattern: '^(https?://[^\\s]+)?$' }),
       }),
-      test: group('`helm test`', { image: image('Image with the talkmesh command') }),
+      test: group('`helm test`', {
+        image: image('Image with /app/smoke.js: every image that deploy/docker builds has it'),
+      }),
       extraObjects: map('More objects, by a name of yours; templates in them are filled in', native('An object')),
     }),
   };

@@ -1,8 +1,8 @@
 /** What must hold for every pod that the chart makes. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { SERVICES, type ServiceName } from '@talkmesh/contracts';
 import { SHUTDOWN_AFTER_DRAIN_MS } from '@talkmesh/service-kit';
@@ -202,6 +202,23 @@ test('the services accept the environment that the chart gives them', async () =
   }
 });
 
+test('a command of the chart is a file that the image of a service holds', () => {
+  const copied = readFileSync('deploy/docker/Dockerfile', 'utf8').match(/^COPY --from=build .*$/gm) ?? [];
+  const services = new Set<string>(SERVICES);
+  let found = 0;
+  for (const { pod } of all.flatMap(podsOf))
+    for (const { command = [], image } of containersOf(pod))
+      for (const file of command.filter((part: string) => part.startsWith('/app/'))) {
+        assert.ok(
+          copied.some((line) => line.includes(`/out/${basename(file)} `)),
+          `${file} is in no image`,
+        );
+        assert.ok(services.has(image.replace(/^.*\/|:.*$/g, '')), `${image} is built by no Dockerfile`);
+        found += 1;
+      }
+  assert.equal(found, all.length, 'the command of helm test');
+});
+
 test('secrets are files, and pods restart when they change', async () => {
   for (const objects of all) {
     const values = podsOf(objects).flatMap(({ pod }) =>
@@ -216,6 +233,14 @@ test('secrets are files, and pods restart when they change', async () => {
     const objects = await render({ set: [...fixed, ...set] });
     return deployment(objects, 'gateway').spec.template.metadata.annotations['checksum/auth'];
   };
+  const templates = async (key: string): Promise<Map<string, string>> => {
+    const fixed = ['auth.meshSecret=mesh', 'nats.existingSecret=users', `auth.apiKeys={${key.repeat(32)}}`];
+    const workloads = podsOf(await render({ set: fixed })).filter(({ pod }) => pod.kind !== 'Pod');
+    return new Map(workloads.map(({ name, pod }) => [name, JSON.stringify(pod)]));
+  };
+  const [before, after] = [await templates('a'), await templates('b')];
+  const restarted = [...before.keys()].filter((name) => before.get(name) !== after.get(name));
+  assert.deepEqual(restarted, ['talkmesh-gateway'], 'a new API key restarts what reads it, not NATS and the calls');
   assert.equal(await checksum(), await checksum());
   assert.notEqual(await checksum(), await checksum('auth.rotation=2026-11'));
   assert.notEqual(await checksum(), await checksum('auth.existingSecret=other'));

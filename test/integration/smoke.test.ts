@@ -1,8 +1,11 @@
-/** `talkmesh smoke` against a running mesh, as `helm test` runs it. */
+/** `talkmesh smoke` against a running mesh, and its compiled form, which `helm test` runs. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { promisify } from 'node:util';
+import { bundleSmoke } from '../../deploy/local/src/build.js';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { talkmesh } from '../support/cli.js';
 import { nano } from '../support/nano.js';
@@ -19,6 +22,12 @@ test('a good mesh gives a good call', { timeout: 120_000 }, async () => {
   const result = await talkmesh(['smoke', ...address, '--key-file', keys, '--seconds', '2']);
   assert.equal(result.code, 0, result.stderr);
   assert.match(result.stdout, new RegExp(`The call is good: ${2 * nano.fps} frames, .* the sound is complete`));
+});
+
+test('the file that images hold makes the same call with compiled packages', { timeout: 120_000 }, async () => {
+  const args = [await bundleSmoke(), ...address, '--key', mesh.apiKey, '--seconds', '1'];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  assert.match(stdout, new RegExp(`The call is good: ${nano.fps} frames`));
 });
 
 test('a call that cannot be made fails with the reason', { timeout: 120_000 }, async () => {

@@ -1,6 +1,6 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 
 /** External programs that the tests use, with their paths and Debian packages. */
@@ -69,12 +69,13 @@ export async function installTools(say: (line: string) => void): Promise<void> {
     );
 }
 
-/** Installs the Debian packages of programs that are not on PATH. @param programs package names by program */
+/** Installs the Debian packages of programs that are not on PATH. @param programs package names by program, or by the absolute path of one */
 export async function installPrograms(
   programs: Readonly<Record<string, string>>,
   say: (line: string) => void,
 ): Promise<void> {
-  const onPath = (program: string): boolean => SYSTEM_PATH.some((folder) => executable(join(folder, program)));
+  const onPath = (program: string): boolean =>
+    isAbsolute(program) ? executable(program) : SYSTEM_PATH.some((folder) => executable(join(folder, program)));
   const missing = Object.entries(programs).filter(([program]) => !onPath(program));
   await installDebianPackages(
     missing.map(([, name]) => name),

@@ -1,4 +1,4 @@
-// `npm run demo | build | test | bench | images | eval | livekit-tests` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
+// `npm run demo | build | test | bench | images | cluster | eval | livekit-tests` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
 import { checkNode, ensureInstalled, fail, runTypeScript } from './launch.mjs';
 
 const ENTRIES = {
@@ -7,6 +7,7 @@ const ENTRIES = {
   test: ['test/run.ts'],
   bench: ['test/bench/bench.ts'],
   images: ['deploy/docker/proof/images.ts'],
+  cluster: ['deploy/cluster/cluster.ts'],
   eval: ['test/eval/eval.ts'],
   'livekit-tests': ['test/livekit/run.ts'],
 };

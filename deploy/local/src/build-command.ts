@@ -1,5 +1,6 @@
 /** `npm run build`. The images' build stage runs this file too, with esbuild and tsx as its only packages. */
-import { buildPackages } from './build.js';
+import { buildPackages, bundleSmoke } from './build.js';
 
 const { files, compiled } = await buildPackages();
 process.stdout.write(`Compiled ${compiled} of ${files} files.\n`);
+await bundleSmoke();

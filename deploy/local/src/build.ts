@@ -78,6 +78,15 @@ async function compile(source: string, target: string, names: readonly string[])
   }
 }
 
+/** The command that the gateway's image holds beside its service, in one file. It imports only packages that the gateway has too. @returns its path */
+export async function bundleSmoke(): Promise<string> {
+  const outfile = join(ROOT, 'deploy/local/dist/smoke.js');
+  const entry = join(ROOT, 'deploy/local/src/smoke-command.ts');
+  const options = { format: 'esm', platform: 'node', target: 'node20', packages: 'external' } as const;
+  await build({ entryPoints: [entry], outfile, bundle: true, logLevel: 'error', ...options });
+  return outfile;
+}
+
 /** Bundles the page again when any source is newer, since it contains other packages. */
 async function buildPage(gateway: string, sources: readonly string[]): Promise<void> {
   const [source, target] = [join(gateway, 'src/page'), join(gateway, 'dist/page')];

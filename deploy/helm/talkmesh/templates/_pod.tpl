@@ -15,9 +15,10 @@ metadata:
     {{ $key }}: {{ $value | quote }}
     {{- end }}
   annotations:
-    checksum/nats-users: {{ include "talkmesh.checksum" (dict "root" $root "name" (include "talkmesh.natsSecret" $root) "own" (and $root.Values.nats.enabled (not $root.Values.nats.existingSecret))) | quote }}
+    checksum/nats-users: {{ include "talkmesh.checksumOfNatsUsers" $root | quote }}
+    checksum/mesh: {{ include "talkmesh.checksumOfMesh" $root | quote }}
     {{- if eq $name "gateway" }}
-    checksum/auth: {{ include "talkmesh.checksum" (dict "root" $root "name" (include "talkmesh.authSecret" $root) "own" (not $root.Values.auth.existingSecret)) | quote }}
+    checksum/auth: {{ include "talkmesh.checksumOfAuth" $root | quote }}
     {{- end }}
     {{- range $key, $value := $values.podAnnotations }}
     {{ $key }}: {{ $value | quote }}

@@ -33,13 +33,37 @@
 {{- end -}}
 
 {{- /* Pods restart when this changes. A Secret of yours counts with its content where there is a cluster to ask, else with its name.
-     Argument: dict "root" $ "name" SECRET "own" (whether the chart makes it) */ -}}
+     Argument: dict "root" $ "name" SECRET "made" (the texts in it, when the chart makes it) */ -}}
 {{- define "talkmesh.checksum" -}}
 {{- $content := .name -}}
-{{- if .own -}}
-{{- $content = include "talkmesh.generated" .root -}}
+{{- if .made -}}
+{{- $content = toJson .made -}}
 {{- else -}}
 {{- with lookup "v1" "Secret" .root.Release.Namespace .name -}}{{- $content = toJson .data -}}{{- end -}}
 {{- end -}}
-{{- printf "%s %s %s" $content (join "," .root.Values.auth.apiKeys) .root.Values.auth.rotation | sha256sum -}}
+{{- printf "%s %s" $content .root.Values.auth.rotation | sha256sum -}}
+{{- end -}}
+
+{{- define "talkmesh.checksumOfAuth" -}}
+{{- $made := list -}}
+{{- if not .Values.auth.existingSecret -}}
+{{- $generated := include "talkmesh.generated" . | fromJson -}}
+{{- $made = list (.Values.auth.apiKeys | default (list (get $generated "api-keys")) | join ",") (get $generated "token-secret") -}}
+{{- end -}}
+{{- include "talkmesh.checksum" (dict "root" . "name" (include "talkmesh.authSecret" .) "made" $made) -}}
+{{- end -}}
+
+{{- define "talkmesh.checksumOfMesh" -}}
+{{- $made := list -}}
+{{- if not .Values.auth.meshSecret -}}{{- $made = list (get (include "talkmesh.generated" . | fromJson) "mesh") -}}{{- end -}}
+{{- include "talkmesh.checksum" (dict "root" . "name" (include "talkmesh.meshSecret" .) "made" $made) -}}
+{{- end -}}
+
+{{- define "talkmesh.checksumOfNatsUsers" -}}
+{{- $made := list -}}
+{{- if and .Values.nats.enabled (not .Values.nats.existingSecret) -}}
+{{- $generated := include "talkmesh.generated" . | fromJson -}}
+{{- range $user := append (keys .Values.services | sortAlpha) "cluster" -}}{{- $made = append $made (get $generated $user) -}}{{- end -}}
+{{- end -}}
+{{- include "talkmesh.checksum" (dict "root" . "name" (include "talkmesh.natsSecret" .) "made" $made) -}}
 {{- end -}}
