@@ -11,21 +11,21 @@ const TIMEOUT_MS = 300_000;
 export type ClusterObject = any;
 
 export class Kubectl {
-  private readonly env: NodeJS.ProcessEnv;
+  readonly #env: NodeJS.ProcessEnv;
 
   /** @param kubeconfig path of the administrator's file @param home folder in which helm keeps its caches */
   constructor(kubeconfig: string, home: string) {
     const homes = ['HELM_CACHE_HOME', 'HELM_CONFIG_HOME', 'HELM_DATA_HOME', 'HOME'].map((name) => [name, home]);
-    this.env = { ...process.env, ...Object.fromEntries(homes), KUBECONFIG: kubeconfig };
+    this.#env = { ...process.env, ...Object.fromEntries(homes), KUBECONFIG: kubeconfig };
   }
 
   /** @returns stdout @throws Error with what the command wrote */
   kubectl(...args: readonly string[]): Promise<string> {
-    return this.execute('kubectl', args);
+    return this.#execute('kubectl', args);
   }
 
   helm(...args: readonly string[]): Promise<string> {
-    return this.execute('helm', args);
+    return this.#execute('helm', args);
   }
 
   succeeds(...args: readonly string[]): Promise<boolean> {
@@ -47,11 +47,15 @@ export class Kubectl {
 
   /** Runs kubectl with `input` on stdin. */
   pipe(input: string, ...args: readonly string[]): Promise<string> {
-    return this.execute('kubectl', args, input);
+    return this.#execute('kubectl', args, input);
   }
 
-  private async execute(tool: 'kubectl' | 'helm', args: readonly string[], input?: string): Promise<string> {
-    const pending = run(kubernetesTool(tool), [...args], { env: this.env, maxBuffer: MAX_OUTPUT, timeout: TIMEOUT_MS });
+  async #execute(tool: 'kubectl' | 'helm', args: readonly string[], input?: string): Promise<string> {
+    const pending = run(kubernetesTool(tool), [...args], {
+      env: this.#env,
+      maxBuffer: MAX_OUTPUT,
+      timeout: TIMEOUT_MS,
+    });
     pending.child.stdin?.end(input);
     try {
       return (await pending).stdout;

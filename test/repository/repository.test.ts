@@ -32,6 +32,11 @@ test('no file has grown past 400 lines', () => {
   assert.deepEqual(long, []);
 });
 
+test('private members are written with #', () => {
+  const written = codeFiles().filter((path) => /^\s+private (?!constructor)/m.test(read(path)));
+  assert.deepEqual(written, []);
+});
+
 test('every service folder reads in data order', () => {
   for (const service of SERVICES) {
     const files = globSync([`services/${service}/src`], /\.ts$/).map((path) => path.split('/').slice(3).join('/'));

@@ -5,9 +5,9 @@ import { test } from 'node:test';
 
 const ENVIRONMENT = { OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1' };
 
-test('training: unit tests and smoke runs', { timeout: 600_000 }, async () => {
+test('training: unit tests and smoke runs', { timeout: 600_000 }, async ({ signal }) => {
   const args = ['-m', 'unittest', 'discover', '-s', 'tests'];
-  const python = spawn('/usr/bin/python3', args, { cwd: 'training', env: { ...process.env, ...ENVIRONMENT } });
+  const python = spawn('/usr/bin/python3', args, { cwd: 'training', env: { ...process.env, ...ENVIRONMENT }, signal });
   let output = '';
   for (const stream of [python.stdout, python.stderr])
     stream.on('data', (text) => {

@@ -11,13 +11,13 @@ const POLL_MS = 100;
 
 export class Daemon {
   readonly name: string;
-  private readonly child: ChildProcess;
-  private readonly logFile: string;
+  readonly #child: ChildProcess;
+  readonly #logFile: string;
 
   private constructor(name: string, child: ChildProcess, logFile: string) {
     this.name = name;
-    this.child = child;
-    this.logFile = logFile;
+    this.#child = child;
+    this.#logFile = logFile;
   }
 
   /** Starts a program whose output goes to `FOLDER/NAME.log`. @param folder its working directory */
@@ -35,16 +35,16 @@ export class Daemon {
   }
 
   get log(): string {
-    return readFileSync(this.logFile, 'utf8');
+    return readFileSync(this.#logFile, 'utf8');
   }
 
   get isRunning(): boolean {
-    return this.child.pid !== undefined && this.child.exitCode === null && this.child.signalCode === null;
+    return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Memory that it holds, in MiB. */
   get residentMib(): number {
-    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
     return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024);
   }
 
@@ -60,9 +60,9 @@ export class Daemon {
   /** SIGTERM, then SIGKILL. */
   async stop(): Promise<void> {
     if (!this.isRunning) return;
-    const ended = new Promise((resolve) => this.child.once('exit', resolve));
-    this.child.kill('SIGTERM');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
     await ended;
     clearTimeout(timer);
   }

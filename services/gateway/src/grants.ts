@@ -1,7 +1,7 @@
 import { MeshError, type SessionLimits } from '@talkmesh/contracts';
 import { z } from 'zod';
 import type { GrantPrincipal } from './auth.js';
-import type { NewSession } from './sessions.js';
+import type { NewSession } from './new-session.js';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'has 1 to 41 characters of a-z, 0-9 and -');
 

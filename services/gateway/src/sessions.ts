@@ -5,58 +5,17 @@ import {
   newSessionId,
   OPEN_ORDER,
   type Reason,
-  type SessionChoices,
-  type SessionLimits,
   type SessionRecord,
   type WorkerName,
 } from '@talkmesh/contracts';
 import { type Bus, callUnary, type Logger, type Metrics } from '@talkmesh/service-kit';
-import type { z } from 'zod';
-import type { KeyPrincipal } from './auth.js';
 import type { AvatarCatalogue } from './avatar-catalogue.js';
 import { type StreamedEvent, streamEvents } from './event-stream.js';
-import { limitsOf } from './grants.js';
 import type { LivekitRooms } from './livekit-rooms.js';
-import type { createSessionBody } from './schemas.js';
+import { type NewSession, providerOf } from './new-session.js';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { StageClient, StageStats } from './stage-client.js';
 import type { WorkerDirectory } from './worker-directory.js';
-
-export interface NewSession {
-  /** The caller's API key. */
-  readonly owner: string;
-  /** May use own pictures of every key. */
-  readonly isAdmin: boolean;
-  readonly avatar: string;
-  /** Undefined: the deployment's default. */
-  readonly provider: string | undefined;
-  readonly choices: SessionChoices;
-  /** Given to the bridge and kept nowhere else. */
-  readonly providerKey: string | undefined;
-  readonly output: 'webrtc' | 'record';
-  /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
-  readonly badge: boolean;
-  /** Undefined: viewers come over WHEP. */
-  readonly transport: z.output<typeof createSessionBody>['transport'];
-  readonly seed: number | undefined;
-  readonly limits: SessionLimits;
-}
-
-/** A checked request of REST or gRPC, and the API key that makes it. */
-export function newSession(
-  body: z.output<typeof createSessionBody>,
-  { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
-): NewSession {
-  const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
-  const { maxSeconds, idleSeconds, origins, ...choices } = rest;
-  if (transport !== undefined && output === 'record')
-    throw new MeshError('ARGUMENT_INVALID', 'output "record" has no transport: leave transport out');
-  const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
-}
-
-/** The provider whose speech comes from outside the mesh. */
-const EXTERNAL = 'external';
 
 export interface MeshLimits {
   readonly maxSessions: number;
@@ -404,14 +363,4 @@ export class Sessions {
       },
     );
   }
-}
-
-/** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. */
-function providerOf(wanted: string | undefined, agent: string, byDefault: string): string {
-  if (agent === '') return wanted ?? byDefault;
-  if (wanted === undefined || wanted === EXTERNAL) return EXTERNAL;
-  throw new MeshError(
-    'ARGUMENT_INVALID',
-    `a session with transport.livekit.agent has the provider ${EXTERNAL}, because the agent speaks: leave provider out`,
-  );
 }

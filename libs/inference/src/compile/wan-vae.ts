@@ -112,15 +112,15 @@ export function compileVaeEncoder(sizes: WanVaeSizes, weights: Weights, grid: La
 
 class VaeParts {
   readonly build: SegmentBuilder;
-  private readonly part: 'first' | 'steady';
-  private readonly keeps: boolean;
-  private caches = 0;
+  readonly #part: 'first' | 'steady';
+  readonly #keeps: boolean;
+  #caches = 0;
 
   /** @param keeps whether the graph gives caches for the next run */
   constructor(weights: Weights, part: 'first' | 'steady', keeps: boolean) {
     this.build = new SegmentBuilder(weights);
-    this.part = part;
-    this.keeps = keeps;
+    this.#part = part;
+    this.#keeps = keeps;
   }
 
   /** [T, C, H, W] -> [1, C, T, H, W]. */
@@ -139,89 +139,89 @@ class VaeParts {
 
   /** A convolution of one by one by one. */
   linear(x: Video, name: string, channels: number): Video {
-    return { ...x, channels, value: this.conv3(x.value, name, [channels, x.channels, 1, 1, 1], 0) };
+    return { ...x, channels, value: this.#conv3(x.value, name, [channels, x.channels, 1, 1, 1], 0) };
   }
 
   /** A causal convolution of three by three by three. */
   convolution(x: Video, name: string, channels: number): Video {
     const dims = [channels, x.channels, 3, 3, 3];
-    return { ...x, channels, value: this.causal(x, name, dims, 1) };
+    return { ...x, channels, value: this.#causal(x, name, dims, 1) };
   }
 
   residual(x: Video, name: string, channels: number): Video {
     const { build } = this;
     const around = x.channels === channels ? x : this.linear(x, `${name}.shortcut`, channels);
-    const inner = this.convolution(this.activated(x, `${name}.residual.0`), `${name}.residual.2`, channels);
-    const outer = this.convolution(this.activated(inner, `${name}.residual.3`), `${name}.residual.6`, channels);
+    const inner = this.convolution(this.#activated(x, `${name}.residual.0`), `${name}.residual.2`, channels);
+    const outer = this.convolution(this.#activated(inner, `${name}.residual.3`), `${name}.residual.6`, channels);
     return { ...outer, value: build.op('Add', outer.value, around.value) };
   }
 
   middle(x: Video, name: string): Video {
     const entered = this.residual(x, `${name}.0`, x.channels);
-    return this.residual(this.attention(entered, `${name}.1`), `${name}.2`, x.channels);
+    return this.residual(this.#attention(entered, `${name}.1`), `${name}.2`, x.channels);
   }
 
   head(x: Video, name: string, channels: number): Video {
-    return this.convolution(this.activated(x, `${name}.0`), `${name}.2`, channels);
+    return this.convolution(this.#activated(x, `${name}.0`), `${name}.2`, channels);
   }
 
   /** Doubles rows and columns, and with `time` the frames, except the first frame of a session. Halves the channels. */
   upsample(x: Video, name: string, time: boolean): Video {
     const { build } = this;
-    const doubled = time ? this.doubleTime(x, `${name}.time_conv`) : x;
+    const doubled = time ? this.#doubleTime(x, `${name}.time_conv`) : x;
     const channels = x.channels / 2;
     const scales = build.constant([1, 1, 2, 2], 4);
     const options = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
     const wide = build.graph.op('Resize', [this.perFrame(doubled), '', scales], options);
-    const frames = this.conv2(wide, `${name}.resample.1`, [channels, x.channels, 3, 3], { pads: [1, 1, 1, 1] });
+    const frames = this.#conv2(wide, `${name}.resample.1`, [channels, x.channels, 3, 3], { pads: [1, 1, 1, 1] });
     const [height, width] = [2 * x.height, 2 * x.width];
     return { channels, height, width, value: this.inTime(frames, channels, height, width) };
   }
 
   downsample(x: Video, name: string): Video {
     const options = { pads: [0, 0, 1, 1], strides: [2, 2] };
-    const frames = this.conv2(this.perFrame(x), `${name}.resample.1`, [x.channels, x.channels, 3, 3], options);
+    const frames = this.#conv2(this.perFrame(x), `${name}.resample.1`, [x.channels, x.channels, 3, 3], options);
     const [height, width] = [x.height / 2, x.width / 2];
     return { ...x, height, width, value: this.inTime(frames, x.channels, height, width) };
   }
 
   /** Two frames of each, from the two halves of a convolution's channels. The first frame of a session stays one. */
-  private doubleTime(x: Video, name: string): Video {
+  #doubleTime(x: Video, name: string): Video {
     const { build } = this;
     const { channels, height, width } = x;
-    if (this.part === 'first') {
+    if (this.#part === 'first') {
       // Its cache stays zero, so the name is taken without an input or output.
-      this.caches += 1;
+      this.#caches += 1;
       return x;
     }
-    const both = this.causal(x, name, [2 * channels, channels, 3, 1, 1], 0);
+    const both = this.#causal(x, name, [2 * channels, channels, 3, 1, 1], 0);
     const cut = build.reshape(both, 2, channels, -1, height, width);
     const woven = build.graph.op('Transpose', [cut], { perm: [1, 2, 0, 3, 4] });
     return { ...x, value: build.reshape(woven, 1, channels, -1, height, width) };
   }
 
   /** Attention of each frame's places to each other, with one head. */
-  private attention(x: Video, name: string): Video {
+  #attention(x: Video, name: string): Video {
     const { build } = this;
     const { channels, height, width } = x;
     const places = height * width;
-    const n = this.normed(this.perFrame(x), `${name}.norm.gamma`, [channels, 1, 1], channels);
-    const qkv = this.conv2(n, `${name}.to_qkv`, [3 * channels, channels, 1, 1], {});
+    const n = this.#normed(this.perFrame(x), `${name}.norm.gamma`, [channels, 1, 1], channels);
+    const qkv = this.#conv2(n, `${name}.to_qkv`, [3 * channels, channels, 1, 1], {});
     const rows = build.graph.op('Transpose', [build.reshape(qkv, -1, 3 * channels, places)], { perm: [0, 2, 1] });
     const [q, k, v] = build.split(rows, 2, [channels, channels, channels]) as [string, string, string];
     const seen = build.graph.op('Transpose', [build.attention(q, k, v, 1)], { perm: [0, 2, 1] });
     const grid = build.reshape(seen, -1, channels, height, width);
-    const out = this.inTime(this.conv2(grid, `${name}.proj`, [channels, channels, 1, 1], {}), channels, height, width);
+    const out = this.inTime(this.#conv2(grid, `${name}.proj`, [channels, channels, 1, 1], {}), channels, height, width);
     return { ...x, value: build.op('Add', out, x.value) };
   }
 
-  private activated(x: Video, name: string): Video {
-    const n = this.normed(x.value, `${name}.gamma`, [x.channels, 1, 1, 1], x.channels);
+  #activated(x: Video, name: string): Video {
+    const n = this.#normed(x.value, `${name}.gamma`, [x.channels, 1, 1, 1], x.channels);
     return { ...x, value: this.build.activation(n, 'silu') };
   }
 
   /** Divides by the length of the channel vector, times its square root of size and a learned factor. */
-  private normed(value: string, gamma: string, dims: readonly number[], channels: number): string {
+  #normed(value: string, gamma: string, dims: readonly number[], channels: number): string {
     const { build } = this;
     const length = build.graph.op('ReduceL2', [value, build.graph.ints(1)], { keepdims: 1 });
     const unit = build.op('Div', value, build.op('Max', length, build.constant([1e-12])));
@@ -230,34 +230,34 @@ class VaeParts {
   }
 
   /** Sees the two frames before as well: from the cache, or zeros at the beginning of a session, of which only the last tap remains. */
-  private causal(x: Video, name: string, dims: readonly number[], padding: number): string {
+  #causal(x: Video, name: string, dims: readonly number[], padding: number): string {
     const { build } = this;
-    const cache = `cache_${this.caches++}`;
+    const cache = `cache_${this.#caches++}`;
     const shape = [1, x.channels, 2, x.height, x.width];
-    if (this.part === 'first') {
-      if (this.keeps) {
+    if (this.#part === 'first') {
+      if (this.#keeps) {
         const before = build.graph.ints(0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
         build.output(build.op('Pad', x.value, before), `next_${cache}`, ...shape);
       }
       const last = build.slice(build.weight(`${name}.weight`, dims), 2, 2, 3);
-      return this.conv3With(x.value, last, name, dims[0] as number, padding);
+      return this.#conv3With(x.value, last, name, dims[0] as number, padding);
     }
     const all = build.concat([build.input(cache, ...shape), x.value], 2);
     build.output(build.slice(all, 2, -2, Number.MAX_SAFE_INTEGER), `next_${cache}`, ...shape);
-    return this.conv3(all, name, dims, padding);
+    return this.#conv3(all, name, dims, padding);
   }
 
-  private conv3(value: string, name: string, dims: readonly number[], padding: number): string {
-    return this.conv3With(value, this.build.weight(`${name}.weight`, dims), name, dims[0] as number, padding);
+  #conv3(value: string, name: string, dims: readonly number[], padding: number): string {
+    return this.#conv3With(value, this.build.weight(`${name}.weight`, dims), name, dims[0] as number, padding);
   }
 
-  private conv3With(value: string, weight: string, name: string, channels: number, padding: number): string {
+  #conv3With(value: string, weight: string, name: string, channels: number, padding: number): string {
     const bias = this.build.weight(`${name}.bias`, [channels]);
     const pads = [0, padding, padding, 0, padding, padding];
     return this.build.graph.op('Conv', [value, weight, bias], { pads });
   }
 
-  private conv2(
+  #conv2(
     value: string,
     name: string,
     dims: readonly number[],

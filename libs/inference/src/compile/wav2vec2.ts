@@ -66,29 +66,29 @@ export function compileWav2Vec2(
 const LAYER = { kind: 'layer', eps: 1e-5 } as const;
 
 class Encoder {
-  private readonly build: SegmentBuilder;
-  private readonly sizes: Wav2Vec2Sizes;
-  private readonly weights: Weights;
-  private readonly prefix: string;
+  readonly #build: SegmentBuilder;
+  readonly #sizes: Wav2Vec2Sizes;
+  readonly #weights: Weights;
+  readonly #prefix: string;
 
   constructor(sizes: Wav2Vec2Sizes, weights: Weights, prefix: string) {
-    this.build = new SegmentBuilder(weights);
-    this.sizes = sizes;
-    this.weights = weights;
-    this.prefix = prefix;
+    this.#build = new SegmentBuilder(weights);
+    this.#sizes = sizes;
+    this.#weights = weights;
+    this.#prefix = prefix;
   }
 
   compile({ samples, frames, kept }: SoundWindow): CompiledSegment {
-    const { build, sizes } = this;
-    const features = this.features(this.normalised(build.input('pcm', samples), samples));
-    const grid = build.op('MatMul', interpolation(build, this.lengthOf(samples), frames), features);
-    const entered = build.norm(grid, { ...LAYER, affine: this.name('feature_projection.layer_norm') }, sizes.channels);
-    const projected = build.linear(entered, this.name('feature_projection.projection'), sizes.channels, sizes.dim);
-    const placed = build.op('Add', projected, this.positions(projected));
-    let h = build.norm(placed, { ...LAYER, affine: this.name('encoder.layer_norm') }, sizes.dim);
+    const [build, sizes] = [this.#build, this.#sizes];
+    const features = this.#features(this.#normalised(build.input('pcm', samples), samples));
+    const grid = build.op('MatMul', interpolation(build, this.#lengthOf(samples), frames), features);
+    const entered = build.norm(grid, { ...LAYER, affine: this.#name('feature_projection.layer_norm') }, sizes.channels);
+    const projected = build.linear(entered, this.#name('feature_projection.projection'), sizes.channels, sizes.dim);
+    const placed = build.op('Add', projected, this.#positions(projected));
+    let h = build.norm(placed, { ...LAYER, affine: this.#name('encoder.layer_norm') }, sizes.dim);
     const states = [h];
     for (let layer = 0; layer < sizes.layers; layer++) {
-      h = this.layer(h, this.name(`encoder.layers.${layer}`));
+      h = this.#layer(h, this.#name(`encoder.layers.${layer}`));
       states.push(h);
     }
     const all = build.concat([h, ...states], 1);
@@ -96,32 +96,32 @@ class Encoder {
     return build.finish('wav2vec2');
   }
 
-  private name(rest: string): string {
-    return `${this.prefix}${rest}`;
+  #name(rest: string): string {
+    return `${this.#prefix}${rest}`;
   }
 
   /** Zero mean and unit variance, [1, 1, samples]. */
-  private normalised(pcm: string, samples: number): string {
-    const { build } = this;
+  #normalised(pcm: string, samples: number): string {
+    const build = this.#build;
     const mean = (value: string): string => build.graph.op('ReduceMean', [value, build.graph.ints(0)], { keepdims: 1 });
     const centred = build.op('Sub', pcm, mean(pcm));
     const variance = build.op('Add', mean(build.op('Mul', centred, centred)), build.constant([1e-7]));
     return build.reshape(build.op('Div', centred, build.op('Sqrt', variance)), 1, 1, samples);
   }
 
-  private lengthOf(samples: number): number {
-    return this.sizes.convolutions.reduce(
+  #lengthOf(samples: number): number {
+    return this.#sizes.convolutions.reduce(
       (length, [kernel, stride]) => Math.floor((length - kernel) / stride) + 1,
       samples,
     );
   }
 
   /** [1, 1, samples] -> [length, channels]. */
-  private features(pcm: string): string {
-    const { build, sizes } = this;
+  #features(pcm: string): string {
+    const [build, sizes] = [this.#build, this.#sizes];
     let x = pcm;
     for (const [i, [kernel, stride]] of sizes.convolutions.entries()) {
-      const prefix = this.name(`feature_extractor.conv_layers.${i}`);
+      const prefix = this.#name(`feature_extractor.conv_layers.${i}`);
       const weight = build.weight(`${prefix}.conv.weight`, [sizes.channels, i === 0 ? 1 : sizes.channels, kernel]);
       x = build.graph.op('Conv', [x, weight], { strides: [stride] });
       if (i === 0) {
@@ -136,12 +136,12 @@ class Encoder {
   }
 
   /** [frames, dim] -> [frames, dim]. Its weight is stored as direction and length. */
-  private positions(rows: string): string {
-    const { build, sizes } = this;
+  #positions(rows: string): string {
+    const [build, sizes] = [this.#build, this.#sizes];
     const { kernel, groups } = sizes.positions;
-    const prefix = this.name('encoder.pos_conv_embed.conv');
+    const prefix = this.#name('encoder.pos_conv_embed.conv');
     const newer = `${prefix}.parametrizations.weight.original`;
-    const [length, direction] = this.weights.entries.has(`${newer}0`)
+    const [length, direction] = this.#weights.entries.has(`${newer}0`)
       ? [`${newer}0`, `${newer}1`]
       : [`${prefix}.weight_g`, `${prefix}.weight_v`];
     const v = build.weight(direction, [sizes.dim, sizes.dim / groups, kernel]);
@@ -155,8 +155,8 @@ class Encoder {
     return build.graph.op('Transpose', [build.unstacked(y)], { perm: [1, 0] });
   }
 
-  private layer(h: string, prefix: string): string {
-    const { build, sizes } = this;
+  #layer(h: string, prefix: string): string {
+    const [build, sizes] = [this.#build, this.#sizes];
     const { dim, mlp, heads } = sizes;
     const [q, k, v] = ['q', 'k', 'v'].map((kind) =>
       build.stacked(build.linear(h, `${prefix}.attention.${kind}_proj`, dim, dim)),

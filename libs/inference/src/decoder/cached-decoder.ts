@@ -18,23 +18,23 @@ type Caches = Readonly<Record<string, TensorHandle>>;
 /** A video decoder with feature caches, such as Wan's or TAEHV's. One for all sessions. */
 export class CachedDecoder implements AsyncDisposable {
   readonly executor: Executor;
-  private readonly first: Segment | undefined;
-  private readonly steady: Segment;
-  private readonly trim: number;
-  private readonly i420: Segment;
+  readonly #first: Segment | undefined;
+  readonly #steady: Segment;
+  readonly #trim: number;
+  readonly #i420: Segment;
   /** Zeros, with which sessions begin. */
-  private readonly begin: Caches;
+  readonly #begin: Caches;
 
   private constructor(
     executor: Executor,
     parts: { first: Segment | undefined; steady: Segment; i420: Segment; begin: Caches; trim: number },
   ) {
     this.executor = executor;
-    this.first = parts.first;
-    this.steady = parts.steady;
-    this.i420 = parts.i420;
-    this.begin = parts.begin;
-    this.trim = parts.trim;
+    this.#first = parts.first;
+    this.#steady = parts.steady;
+    this.#i420 = parts.i420;
+    this.#begin = parts.begin;
+    this.#trim = parts.trim;
   }
 
   /** @throws MeshError MODEL_INVALID */
@@ -60,7 +60,7 @@ export class CachedDecoder implements AsyncDisposable {
 
   /** Whether the first latent of a session is decoded apart from those after it. */
   get beginsApart(): boolean {
-    return this.first !== undefined;
+    return this.#first !== undefined;
   }
 
   /**
@@ -74,14 +74,14 @@ export class CachedDecoder implements AsyncDisposable {
     caches: Caches | undefined,
   ): Promise<{ readonly rgb: readonly TensorHandle[]; readonly caches: Caches }> {
     const rgb: TensorHandle[] = [];
-    let state = caches ?? this.begin;
+    let state = caches ?? this.#begin;
     try {
       for (const part of parts) {
-        const first = state === this.begin ? this.first : undefined;
-        const made = await this.run(first ?? this.steady, part, first === undefined ? state : {});
+        const first = state === this.#begin ? this.#first : undefined;
+        const made = await this.#run(first ?? this.#steady, part, first === undefined ? state : {});
         rgb.push(made.rgb);
         // A doubling of time that the first graph skips begins with zeros, which sessions share.
-        const next = { ...this.begin, ...made.caches };
+        const next = { ...this.#begin, ...made.caches };
         if (state !== caches) this.free(state);
         state = next;
       }
@@ -97,28 +97,24 @@ export class CachedDecoder implements AsyncDisposable {
   async frames(rgb: readonly TensorHandle[], atBeginning: boolean): Promise<Uint8Array[]> {
     const frames: Uint8Array[] = [];
     for (const part of rgb) {
-      const { frames: made } = await this.executor.run(this.i420, { inputs: { rgb: part }, outputs: ['frames'] });
+      const { frames: made } = await this.executor.run(this.#i420, { inputs: { rgb: part }, outputs: ['frames'] });
       const bytes = (await this.executor.take(made as TensorHandle)) as Uint8Array;
       const each = bytes.length / (part.dims[0] as number);
       for (let at = 0; at < bytes.length; at += each) frames.push(bytes.slice(at, at + each));
     }
-    return atBeginning ? frames.slice(this.trim) : frames;
+    return atBeginning ? frames.slice(this.#trim) : frames;
   }
 
   free(caches: Caches): void {
-    const shared = new Set(Object.values(this.begin));
+    const shared = new Set(Object.values(this.#begin));
     this.executor.release(...Object.values(caches).filter((handle) => !shared.has(handle)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.executor.release(...Object.values(this.begin));
+    this.executor.release(...Object.values(this.#begin));
   }
 
-  private async run(
-    segment: Segment,
-    latent: TensorHandle,
-    caches: Caches,
-  ): Promise<{ rgb: TensorHandle; caches: Caches }> {
+  async #run(segment: Segment, latent: TensorHandle, caches: Caches): Promise<{ rgb: TensorHandle; caches: Caches }> {
     const outputs = segment.outputs.map(({ name }) => name);
     const made = await this.executor.run(segment, { inputs: { latent, ...caches }, outputs });
     const { rgb, ...next } = made;
@@ -129,17 +125,17 @@ export class CachedDecoder implements AsyncDisposable {
 
 /** The caches of one session after its last chunks, so that it can roll back. One `decode` at a time. */
 export class CachedDecoderSession {
-  private readonly decoder: CachedDecoder;
-  private readonly states: ChunkStates<Caches>;
-  private version = 0;
+  readonly #decoder: CachedDecoder;
+  readonly #states: ChunkStates<Caches>;
+  #version = 0;
 
   constructor(decoder: CachedDecoder, keepChunks: number) {
-    this.decoder = decoder;
-    this.states = new ChunkStates(keepChunks, (caches) => decoder.free(caches));
+    this.#decoder = decoder;
+    this.#states = new ChunkStates(keepChunks, (caches) => decoder.free(caches));
   }
 
   get stateBytes(): number {
-    const handles = [...this.states.values()].flatMap((caches) => Object.values(caches));
+    const handles = [...this.#states.values()].flatMap((caches) => Object.values(caches));
     return [...new Set(handles)].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
@@ -150,9 +146,9 @@ export class CachedDecoderSession {
    * @throws MeshError INTERNAL when the state before the chunk is not kept
    */
   async decode(chunk: number, latents: Float32Array, dims: readonly number[]): Promise<Uint8Array[] | undefined> {
-    const { decoder, version } = this;
+    const [decoder, version] = [this.#decoder, this.#version];
     const { executor } = decoder;
-    const before = this.states.after(chunk - 1);
+    const before = this.#states.after(chunk - 1);
     if (before === undefined && chunk > 0)
       throw new MeshError(
         'INTERNAL',
@@ -169,11 +165,11 @@ export class CachedDecoderSession {
       const made = await decoder.decode(used, before);
       used.push(...made.rgb);
       const frames = await decoder.frames(made.rgb, before === undefined);
-      if (this.version !== version) {
+      if (this.#version !== version) {
         decoder.free(made.caches);
         return undefined;
       }
-      this.states.put(chunk, made.caches);
+      this.#states.put(chunk, made.caches);
       return frames;
     } finally {
       executor.release(...used);
@@ -182,12 +178,12 @@ export class CachedDecoderSession {
 
   /** Drops chunk `fromChunk` and all later chunks. */
   rollback(fromChunk: number): void {
-    this.version += 1;
-    this.states.rollback(Math.max(fromChunk, REFERENCE_CHUNK + 1));
+    this.#version += 1;
+    this.#states.rollback(Math.max(fromChunk, REFERENCE_CHUNK + 1));
   }
 
   dispose(): void {
-    this.version += 1;
-    this.states.clear();
+    this.#version += 1;
+    this.#states.clear();
   }
 }

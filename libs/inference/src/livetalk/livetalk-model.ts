@@ -70,10 +70,10 @@ export interface LiveTalkSessionOptions {
 export class LiveTalkModel implements AsyncDisposable {
   readonly executor: Executor;
   readonly sizes: LiveTalkSizes;
-  private readonly denoiser: CleanDenoiser;
-  private readonly decoder: CachedDecoder;
-  private readonly encoder: Segment;
-  private readonly audio: Segment;
+  readonly #denoiser: CleanDenoiser;
+  readonly #decoder: CachedDecoder;
+  readonly #encoder: Segment;
+  readonly #audio: Segment;
 
   private constructor(
     executor: Executor,
@@ -82,10 +82,10 @@ export class LiveTalkModel implements AsyncDisposable {
   ) {
     this.executor = executor;
     this.sizes = sizes;
-    this.denoiser = parts.denoiser;
-    this.decoder = parts.decoder;
-    this.encoder = parts.encoder;
-    this.audio = parts.audio;
+    this.#denoiser = parts.denoiser;
+    this.#decoder = parts.decoder;
+    this.#encoder = parts.encoder;
+    this.#audio = parts.audio;
   }
 
   /**
@@ -126,23 +126,23 @@ export class LiveTalkModel implements AsyncDisposable {
     if (picture.length !== 3 * height * width)
       throw new RangeError(`a picture has 3 x ${height} x ${width} values, not ${picture.length}`);
     const rgb = this.executor.upload(picture, 'float32', [1, 3, height, width]);
-    const reference = await this.once(this.encoder, { rgb }, 'latent');
-    return new LiveTalkSession(this, this.denoiser, this.decoder, { seed, keepChunks, reference });
+    const reference = await this.#once(this.#encoder, { rgb }, 'latent');
+    return new LiveTalkSession(this, this.#denoiser, this.#decoder, { seed, keepChunks, reference });
   }
 
   /** The sound of a chunk from the window that ends with it, as the transformer takes it. */
   async hear(chunk: number, window: Float32Array): Promise<Float32Array> {
     const pcm = this.executor.upload(window, 'float32', [window.length]);
-    const hidden = await this.once(this.audio, { pcm }, 'hidden');
+    const hidden = await this.#once(this.#audio, { pcm }, 'hidden');
     return chunkSound(this.sizes.sound, this.sizes.audio, chunk, hidden);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.denoiser[Symbol.asyncDispose]();
-    await this.decoder[Symbol.asyncDispose]();
+    await this.#denoiser[Symbol.asyncDispose]();
+    await this.#decoder[Symbol.asyncDispose]();
   }
 
-  private async once(segment: Segment, inputs: Record<string, TensorHandle>, output: string): Promise<Float32Array> {
+  async #once(segment: Segment, inputs: Record<string, TensorHandle>, output: string): Promise<Float32Array> {
     try {
       const made = await this.executor.run(segment, { inputs, outputs: [output] });
       return (await this.executor.take(made[output] as TensorHandle)) as Float32Array;

@@ -15,26 +15,26 @@ export interface LiveTalkChunk {
 
 /** One session: the sound before the next chunk, the context of the transformer, and the caches of the decoder. One `generate` at a time. */
 export class LiveTalkSession {
-  private readonly model: LiveTalkModel;
-  private readonly score: CleanSession;
-  private readonly decoder: CachedDecoderSession;
-  private readonly windows: ChunkStates<Float32Array>;
-  private readonly latentDims: readonly number[];
+  readonly #model: LiveTalkModel;
+  readonly #score: CleanSession;
+  readonly #decoder: CachedDecoderSession;
+  readonly #windows: ChunkStates<Float32Array>;
+  readonly #latentDims: readonly number[];
   /** Rises with each rollback and at the end, so that a chunk that was being generated notices. */
-  private version = 0;
+  #version = 0;
 
   constructor(model: LiveTalkModel, denoiser: CleanDenoiser, decoder: CachedDecoder, options: CleanSessionOptions) {
     const { latentFrames, channels, height, width } = denoiser.model.geometry;
-    this.model = model;
-    this.score = new CleanSession(denoiser, options);
-    this.decoder = decoder.openSession(options.keepChunks);
-    this.windows = new ChunkStates(options.keepChunks, () => undefined);
-    this.latentDims = [latentFrames, channels, height, width];
+    this.#model = model;
+    this.#score = new CleanSession(denoiser, options);
+    this.#decoder = decoder.openSession(options.keepChunks);
+    this.#windows = new ChunkStates(options.keepChunks, () => undefined);
+    this.#latentDims = [latentFrames, channels, height, width];
   }
 
   /** Bytes of keys, values and caches. */
   get stateBytes(): number {
-    return this.score.kvBytes + this.decoder.stateBytes;
+    return this.#score.kvBytes + this.#decoder.stateBytes;
   }
 
   /**
@@ -44,36 +44,36 @@ export class LiveTalkSession {
    * @throws RangeError for another number of samples; MeshError INTERNAL when the state before the chunk is not kept
    */
   async generate(chunk: number, pcm: Float32Array): Promise<LiveTalkChunk | undefined> {
-    const before = this.windows.after(chunk - 1);
+    const before = this.#windows.after(chunk - 1);
     if (before === undefined && chunk > 0)
       throw new MeshError(
         'INTERNAL',
         `chunk ${chunk} cannot be generated: the sound before it is not kept; open the session again`,
       );
-    const { version } = this;
-    const window = nextWindow(this.model.sizes.sound, chunk, before, pcm);
-    const sound = await this.model.hear(chunk, window);
-    if (this.version !== version) return undefined;
-    const latents = await this.score.generate(chunk, sound);
-    if (latents === undefined || this.version !== version) return undefined;
-    const frames = await this.decoder.decode(chunk, latents, this.latentDims);
-    if (frames === undefined || this.version !== version) return undefined;
-    this.windows.put(chunk, window);
+    const version = this.#version;
+    const window = nextWindow(this.#model.sizes.sound, chunk, before, pcm);
+    const sound = await this.#model.hear(chunk, window);
+    if (this.#version !== version) return undefined;
+    const latents = await this.#score.generate(chunk, sound);
+    if (latents === undefined || this.#version !== version) return undefined;
+    const frames = await this.#decoder.decode(chunk, latents, this.#latentDims);
+    if (frames === undefined || this.#version !== version) return undefined;
+    this.#windows.put(chunk, window);
     return { latents, frames };
   }
 
   /** Drops chunk `fromChunk` and all later chunks. */
   rollback(fromChunk: number): void {
-    this.version += 1;
-    this.score.rollback(fromChunk);
-    this.decoder.rollback(fromChunk);
-    this.windows.rollback(fromChunk);
+    this.#version += 1;
+    this.#score.rollback(fromChunk);
+    this.#decoder.rollback(fromChunk);
+    this.#windows.rollback(fromChunk);
   }
 
   dispose(): void {
-    this.version += 1;
-    this.score.dispose();
-    this.decoder.dispose();
-    this.windows.clear();
+    this.#version += 1;
+    this.#score.dispose();
+    this.#decoder.dispose();
+    this.#windows.clear();
   }
 }

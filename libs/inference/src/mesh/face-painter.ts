@@ -41,82 +41,82 @@ const LASHES = { darkness: 0.5, width: 0.018, gap: 0.05 } as const;
 /** Paints the face of one photograph: skin by moved triangles, then mouth and eyes into their slits with smooth margins. */
 export class FacePainter {
   /** [2, h / 2, w / 2] chroma that the frame shows in the box; `luma` is [h, w]. */
-  private readonly levels: Float32Array;
+  readonly #levels: Float32Array;
   /** The same before mouth and eyes are filled. */
-  private readonly bare: Float32Array;
-  private readonly luma: Float32Array;
-  private readonly photo: Photo;
+  readonly #bare: Float32Array;
+  readonly #luma: Float32Array;
+  readonly #photo: Photo;
   /** U and V of the whole photograph, and the photograph's levels in the box. */
-  private readonly chroma: readonly [Float32Array, Float32Array];
-  private readonly rest: { readonly luma: Float32Array; readonly chroma: Float32Array };
-  private readonly map: SourceMap;
-  private readonly places: Float32Array;
-  private readonly texture: Float32Array;
-  private readonly slits: readonly SlitColumns[];
-  private readonly openEyes: readonly SlitColumns[];
-  private readonly covered: SlitColumns;
-  private readonly interior: MouthInterior;
-  private readonly colour: Colour = { luma: 0, u: 0, v: 0 };
+  readonly #chroma: readonly [Float32Array, Float32Array];
+  readonly #rest: { readonly luma: Float32Array; readonly chroma: Float32Array };
+  readonly #map: SourceMap;
+  readonly #places: Float32Array;
+  readonly #texture: Float32Array;
+  readonly #slits: readonly SlitColumns[];
+  readonly #openEyes: readonly SlitColumns[];
+  readonly #covered: SlitColumns;
+  readonly #interior: MouthInterior;
+  readonly #colour: Colour = { luma: 0, u: 0, v: 0 };
 
   constructor(photo: Photo) {
-    this.photo = photo;
+    this.#photo = photo;
     const { left, top, width, height } = photo.box;
     const area = photo.chroma.length / 2;
-    this.chroma = [photo.chroma.subarray(0, area), photo.chroma.subarray(area)];
-    this.rest = levelsOf(photo);
-    this.map = new SourceMap(left, top, width, height);
-    this.luma = new Float32Array(width * height);
-    this.levels = new Float32Array((width * height) / 2);
-    this.bare = new Float32Array((width * height) / 2);
-    this.places = new Float32Array(photo.mesh.places.length);
-    this.texture = new Float32Array(photo.mesh.places.length);
-    this.slits = SLITS.map((slit) => new SlitColumns(slit, left, width));
-    this.interior = new MouthInterior(photo.mouth);
-    this.openEyes = EYES.map((slit) => new SlitColumns(slit, left, width));
-    for (const eye of this.openEyes) eye.update(photo.mesh.places);
-    this.covered = new SlitColumns(LIPS, left, width);
+    this.#chroma = [photo.chroma.subarray(0, area), photo.chroma.subarray(area)];
+    this.#rest = levelsOf(photo);
+    this.#map = new SourceMap(left, top, width, height);
+    this.#luma = new Float32Array(width * height);
+    this.#levels = new Float32Array((width * height) / 2);
+    this.#bare = new Float32Array((width * height) / 2);
+    this.#places = new Float32Array(photo.mesh.places.length);
+    this.#texture = new Float32Array(photo.mesh.places.length);
+    this.#slits = SLITS.map((slit) => new SlitColumns(slit, left, width));
+    this.#interior = new MouthInterior(photo.mouth);
+    this.#openEyes = EYES.map((slit) => new SlitColumns(slit, left, width));
+    for (const eye of this.#openEyes) eye.update(photo.mesh.places);
+    this.#covered = new SlitColumns(LIPS, left, width);
   }
 
   /** Writes the residual of one frame, [6, h / 2, w / 2] as compose-frames takes it. @param rig one row of rig numbers */
   paint(rig: Float32Array, edit: Float32Array): void {
     const weights = shapeWeights(rig);
-    this.move(weights);
-    this.skin();
-    for (const slit of this.slits) slit.update(this.places);
-    const [mouth, ...eyes] = this.slits as [SlitColumns, SlitColumns, SlitColumns];
+    this.#move(weights);
+    this.#skin();
+    for (const slit of this.#slits) slit.update(this.#places);
+    const [mouth, ...eyes] = this.#slits as [SlitColumns, SlitColumns, SlitColumns];
     for (const [i, eye] of eyes.entries()) {
-      this.lid(i, eye);
-      this.eye(eye, rig);
-      this.line(eye, LASHES, weights[BLINK] as number);
+      this.#lid(i, eye);
+      this.#eye(eye, rig);
+      this.#line(eye, LASHES, weights[BLINK] as number);
     }
-    this.lips(mouth, weights[JAW] as number);
-    this.pack(edit);
+    this.#lips(mouth, weights[JAW] as number);
+    this.#pack(edit);
   }
 
-  private move(weights: readonly number[]): void {
-    const { places: rest, basis, texture, lids } = this.photo.mesh;
-    this.places.set(rest);
+  #move(weights: readonly number[]): void {
+    const { places: rest, basis, texture, lids } = this.#photo.mesh;
+    this.#places.set(rest);
     const blink = weights[BLINK] as number;
-    for (let i = 0; i < rest.length; i++) this.texture[i] = (texture[i] as number) + blink * (lids[i] as number);
+    for (let i = 0; i < rest.length; i++) this.#texture[i] = (texture[i] as number) + blink * (lids[i] as number);
     weights.forEach((weight, shape) => {
       if (weight === 0) return;
       const from = shape * rest.length;
       for (let i = 0; i < rest.length; i++)
-        this.places[i] = (this.places[i] as number) + weight * (basis[from + i] as number);
+        this.#places[i] = (this.#places[i] as number) + weight * (basis[from + i] as number);
     });
   }
 
-  private skin(): void {
-    const { size, luma, mesh, box } = this.photo;
-    const { map, chroma, rest } = this;
+  #skin(): void {
+    const { size, luma, mesh, box } = this.#photo;
+    const [map, chroma, rest] = [this.#map, this.#chroma, this.#rest];
     map.clear();
-    map.draw(mesh.triangles, this.texture, this.places);
-    this.luma.set(rest.luma);
-    this.bare.set(rest.chroma);
+    map.draw(mesh.triangles, this.#texture, this.#places);
+    this.#luma.set(rest.luma);
+    this.#bare.set(rest.chroma);
     const { left, top, width, height } = box;
     const { x: mapX, y: mapY, drawn } = map;
     for (let at = 0; at < drawn.length; at++)
-      if (drawn[at] === 1) this.luma[at] = sample(luma, size, mapX[at] as number, mapY[at] as number);
+      if (drawn[at] === 1) this.#luma[at] = sample(luma, size, mapX[at] as number, mapY[at] as number);
     const half = size / 2;
     const area = (width * height) / 4;
     for (let row = 0; row < height; row += 2)
@@ -138,19 +138,19 @@ export class FacePainter {
         x = (x + (4 - count) * (column + left + 1)) / 8;
         y = (y + (4 - count) * (row + top + 1)) / 8;
         const at = (row * width) / 4 + column / 2;
-        this.bare[at] = sample(chroma[0], half, x, y);
-        this.bare[area + at] = sample(chroma[1], half, x, y);
+        this.#bare[at] = sample(chroma[0], half, x, y);
+        this.#bare[area + at] = sample(chroma[1], half, x, y);
       }
-    this.levels.set(this.bare);
+    this.#levels.set(this.#bare);
   }
 
   /** Behind glasses there is no skin above the eye to pull down: the closed lid shows the skin below the eye, mirrored. */
-  private lid(index: number, eye: SlitColumns): void {
-    const { size, luma, frame, lidCover } = this.photo;
+  #lid(index: number, eye: SlitColumns): void {
+    const { size, luma, frame, lidCover } = this.#photo;
     const weight = lidCover[index] as number;
-    const rest = this.openEyes[index];
+    const rest = this.#openEyes[index];
     if (weight === 0 || rest === undefined) return;
-    const { chroma, covered } = this;
+    const [chroma, covered] = [this.#chroma, this.#covered];
     covered.first = Math.max(rest.first, eye.first);
     covered.last = Math.min(rest.last, eye.last);
     for (let column = covered.first; column <= covered.last; column++) {
@@ -158,8 +158,8 @@ export class FacePainter {
       covered.bottom[column] = eye.top[column] as number;
     }
     const half = size / 2;
-    const left = this.photo.box.left;
-    this.fill(covered, weight, (x, y, _top, bottom, out) => {
+    const left = this.#photo.box.left;
+    this.#fill(covered, weight, (x, y, _top, bottom, out) => {
       const below = rest.bottom[Math.floor(x) - left] as number;
       const sy = below + LID.below * frame.unit + LID.reflection * (below - y);
       const lashes = LASHES.darkness * Math.exp(-(((bottom - y) / (LASHES.width * frame.unit)) ** 2));
@@ -170,13 +170,13 @@ export class FacePainter {
   }
 
   /** The eyeball is the photograph's own, moved by the gaze; between the lids it moves less. */
-  private eye(slit: SlitColumns, rig: Float32Array): void {
-    const { size, luma, frame, box } = this.photo;
-    const { chroma } = this;
+  #eye(slit: SlitColumns, rig: Float32Array): void {
+    const { size, luma, frame, box } = this.#photo;
+    const chroma = this.#chroma;
     const gazeX = (rig[RIG.gazeX] as number) * GAZE.x * frame.unit;
     const gazeY = (rig[RIG.gazeY] as number) * GAZE.y * frame.unit;
     const half = size / 2;
-    this.fill(slit, 1, (x, y, top, bottom, out) => {
+    this.#fill(slit, 1, (x, y, top, bottom, out) => {
       const across = (x - box.left - slit.first) / Math.max(1, slit.last - slit.first);
       const along = (y - top) / Math.max(1, bottom - top);
       const free = 4 * across * (1 - across);
@@ -189,15 +189,15 @@ export class FacePainter {
     });
   }
 
-  private lips(slit: SlitColumns, open: number): void {
-    this.interior.pose(open);
-    this.line(slit, LIP_LINE, 1);
-    this.fill(slit, 1, (x, y, top, bottom, out) => this.interior.shade(x, y, top, bottom, out));
+  #lips(slit: SlitColumns, open: number): void {
+    this.#interior.pose(open);
+    this.#line(slit, LIP_LINE, 1);
+    this.#fill(slit, 1, (x, y, top, bottom, out) => this.#interior.shade(x, y, top, bottom, out));
   }
 
   /** Darkens the line where the margins of a slit meet; it fades as they part. */
-  private line(slit: SlitColumns, line: typeof LIP_LINE | typeof LASHES, weight: number): void {
-    const { frame, box } = this.photo;
+  #line(slit: SlitColumns, line: typeof LIP_LINE | typeof LASHES, weight: number): void {
+    const { frame, box } = this.#photo;
     const width = line.width * frame.unit;
     const reach = Math.ceil(3 * width) + 1;
     for (let column = slit.first; column <= slit.last; column++) {
@@ -211,19 +211,19 @@ export class FacePainter {
       for (let row = Math.max(box.top, Math.floor(middle) - reach); row <= last; row++) {
         const at = (row - box.top) * box.width + column;
         const share = darkness * Math.exp(-(((row + 0.5 - middle) / width) ** 2));
-        this.luma[at] = 16 + ((this.luma[at] as number) - 16) * (1 - share);
+        this.#luma[at] = 16 + ((this.#luma[at] as number) - 16) * (1 - share);
       }
     }
   }
 
   /** Blends a colour into the opening of a slit; a pixel that the margin crosses gets its share. */
-  private fill(
+  #fill(
     slit: SlitColumns,
     weight: number,
     shade: (x: number, y: number, top: number, bottom: number, out: Colour) => void,
   ): void {
-    const { colour: out, levels, bare, luma } = this;
-    const { left, top: boxTop, width, height } = this.photo.box;
+    const [out, levels, bare, luma] = [this.#colour, this.#levels, this.#bare, this.#luma];
+    const { left, top: boxTop, width, height } = this.#photo.box;
     const area = (width * height) / 4;
     for (let column = slit.first; column <= slit.last; column++) {
       const top = slit.top[column] as number;
@@ -244,9 +244,9 @@ export class FacePainter {
     }
   }
 
-  private pack(edit: Float32Array): void {
-    const { width, height } = this.photo.box;
-    const { rest, luma, levels } = this;
+  #pack(edit: Float32Array): void {
+    const { width, height } = this.#photo.box;
+    const [rest, luma, levels] = [this.#rest, this.#luma, this.#levels];
     const before = rest.luma;
     const area = (width * height) / 4;
     const half = width / 2;

@@ -30,47 +30,47 @@ const bell = (value: number, width: number): number => Math.exp(-((value / width
 
 /** The movements of one face, from its landmarks. Distances are in units of the face. */
 export class FaceShapes {
-  private readonly lidCover: readonly [number, number];
-  private readonly points: Float32Array;
-  private readonly frame: FaceFrame;
-  private readonly lips: SlitCurves;
-  private readonly eyes: readonly SlitCurves[];
-  private readonly brows: readonly (readonly [xs: number[], ys: number[]])[];
-  private readonly middle: number;
-  private readonly half: number;
+  readonly #lidCover: readonly [number, number];
+  readonly #points: Float32Array;
+  readonly #frame: FaceFrame;
+  readonly #lips: SlitCurves;
+  readonly #eyes: readonly SlitCurves[];
+  readonly #brows: readonly (readonly [xs: number[], ys: number[]])[];
+  readonly #middle: number;
+  readonly #half: number;
   /** How far a smile that shows teeth raises the corners of the mouth. */
-  private readonly smiling: number;
+  readonly #smiling: number;
 
   /** @param lidCover see Photo */
   constructor(points: Float32Array, frame: FaceFrame, lidCover: readonly [number, number]) {
-    this.lidCover = lidCover;
-    this.points = points;
-    this.frame = frame;
-    this.lips = new SlitCurves(points, frame, LIPS);
-    this.eyes = EYES.map((slit) => new SlitCurves(points, frame, slit));
-    this.brows = BROWS.map((row) => {
-      const places = row.map((index) => this.place(index));
+    this.#lidCover = lidCover;
+    this.#points = points;
+    this.#frame = frame;
+    this.#lips = new SlitCurves(points, frame, LIPS);
+    this.#eyes = EYES.map((slit) => new SlitCurves(points, frame, slit));
+    this.#brows = BROWS.map((row) => {
+      const places = row.map((index) => this.#place(index));
       return [places.map(([x]) => x), places.map(([, y]) => y)] as const;
     });
-    this.middle = (this.lips.left + this.lips.right) / 2;
-    this.half = (this.lips.right - this.lips.left) / 2;
-    const height = (x: number): number => (this.lips.upper(x) + this.lips.lower(x)) / 2;
-    const raised = height(this.middle) - (height(this.lips.left) + height(this.lips.right)) / 2;
-    this.smiling = Math.max(0, raised) * Math.min(1, this.lips.gap(this.middle) / TEETH_GAP);
+    this.#middle = (this.#lips.left + this.#lips.right) / 2;
+    this.#half = (this.#lips.right - this.#lips.left) / 2;
+    const height = (x: number): number => (this.#lips.upper(x) + this.#lips.lower(x)) / 2;
+    const raised = height(this.#middle) - (height(this.#lips.left) + height(this.#lips.right)) / 2;
+    this.#smiling = Math.max(0, raised) * Math.min(1, this.#lips.gap(this.#middle) / TEETH_GAP);
   }
 
   /** Offsets of one of the 468 points at weight 1 of each shape. */
   offsets(index: number): Record<Shape, Offset> {
-    const [x, y] = this.place(index);
-    return { ...this.mouth(index, x, y), ...this.upper(index, x, y) };
+    const [x, y] = this.#place(index);
+    return { ...this.#mouth(index, x, y), ...this.#upper(index, x, y) };
   }
 
-  private place(index: number): [number, number] {
-    return toFace(this.frame, this.points[3 * index] as number, this.points[3 * index + 1] as number);
+  #place(index: number): [number, number] {
+    return toFace(this.#frame, this.#points[3 * index] as number, this.#points[3 * index + 1] as number);
   }
 
-  private mouth(index: number, x: number, y: number): Omit<Record<Shape, Offset>, 'brows' | 'blink'> {
-    const { lips, middle, half } = this;
+  #mouth(index: number, x: number, y: number): Omit<Record<Shape, Offset>, 'brows' | 'blink'> {
+    const [lips, middle, half] = [this.#lips, this.#middle, this.#half];
     const [top, bottom] = [lips.upper(x), lips.lower(x)];
     const line = top + 0.45 * (bottom - top);
     const isUpper = LIPS.upper.includes(index) || (!LIPS.lower.includes(index) && y < line);
@@ -91,7 +91,7 @@ export class FaceShapes {
     return {
       closed: [
         -0.25 * sideways * lips.gap(middle) * bell(away, 0.4),
-        closing * (across <= 1 ? 1 : beyond) + UNSMILE * this.smiling * inside ** 2 * beyond * bell(away, 0.3),
+        closing * (across <= 1 ? 1 : beyond) + UNSMILE * this.#smiling * inside ** 2 * beyond * bell(away, 0.3),
       ],
       jaw: [-0.05 * half * sideways * bell(away, 0.4), JAW_DROP * jaw],
       upperLip: [0, isUpper ? -UPPER_RAISE * within * beyond * bell(away, 0.22) : 0],
@@ -102,10 +102,10 @@ export class FaceShapes {
     };
   }
 
-  private upper(index: number, x: number, y: number): Record<'brows' | 'blink', Offset> {
+  #upper(index: number, x: number, y: number): Record<'brows' | 'blink', Offset> {
     let blink = 0;
     let brow = 0;
-    this.eyes.forEach((eye, i) => {
+    this.#eyes.forEach((eye, i) => {
       const slit = EYES[i];
       const [top, bottom] = [eye.upper(x), eye.lower(x)];
       const inside =
@@ -118,16 +118,16 @@ export class FaceShapes {
           gap *
           bell(
             Math.max(0, top - y),
-            LID_REACH.bare + (LID_REACH.covered - LID_REACH.bare) * (this.lidCover[i] as number),
+            LID_REACH.bare + (LID_REACH.covered - LID_REACH.bare) * (this.#lidCover[i] as number),
           ) *
           inside
         : -0.1 * gap * bell(y - bottom, 0.1) * inside;
-      const [xs, ys] = this.brows[i] as (typeof this.brows)[number];
+      const [xs, ys] = this.#brows[i] as readonly [xs: number[], ys: number[]];
       const above = interpolate(xs, ys, x) - y;
       const span =
         smoothstep((xs[0] as number) - 0.15, xs[0] as number, x) *
         (1 - smoothstep(xs.at(-1) as number, (xs.at(-1) as number) + 0.15, x));
-      brow += -0.06 * (1 - (this.lidCover[i] as number)) * span * (above > 0 ? bell(above, 0.35) : bell(above, 0.14));
+      brow += -0.06 * (1 - (this.#lidCover[i] as number)) * span * (above > 0 ? bell(above, 0.35) : bell(above, 0.14));
     });
     return { brows: [0, brow], blink: [0, blink] };
   }

@@ -5,34 +5,34 @@ import { LIPS, type Slit } from './face-points.js';
 export class SlitCurves {
   readonly left: number;
   readonly right: number;
-  private readonly xs: readonly number[];
-  private readonly uppers: readonly number[];
-  private readonly lowers: readonly number[];
+  readonly #xs: readonly number[];
+  readonly #uppers: readonly number[];
+  readonly #lowers: readonly number[];
 
   constructor(points: Float32Array, frame: FaceFrame, slit: Slit) {
     const at = (index: number): [number, number] =>
       toFace(frame, points[3 * index] as number, points[3 * index + 1] as number);
     const upper = slit.upper.map(at);
     const lower = slit.lower.map(at);
-    this.xs = upper.map(([x]) => x);
-    this.uppers = upper.map(([, y]) => y);
-    this.lowers = lower.map(([, y], i) =>
+    this.#xs = upper.map(([x]) => x);
+    this.#uppers = upper.map(([, y]) => y);
+    this.#lowers = lower.map(([, y], i) =>
       interpolate(
         lower.map(([x]) => x),
         lower.map(([, v]) => v),
         upper[i]?.[0] ?? y,
       ),
     );
-    this.left = this.xs[0] as number;
-    this.right = this.xs.at(-1) as number;
+    this.left = this.#xs[0] as number;
+    this.right = this.#xs.at(-1) as number;
   }
 
   upper(x: number): number {
-    return interpolate(this.xs, this.uppers, x);
+    return interpolate(this.#xs, this.#uppers, x);
   }
 
   lower(x: number): number {
-    return interpolate(this.xs, this.lowers, x);
+    return interpolate(this.#xs, this.#lowers, x);
   }
 
   gap(x: number): number {

@@ -51,32 +51,32 @@ const ramp = (from: number, to: number, value: number): number => {
 
 /** Shades one mouth. Light and colours follow the photograph's skin. */
 export class MouthInterior {
-  private readonly mouth: Mouth;
-  private readonly teeth: Colour;
-  private readonly light: number;
-  private readonly saturation: number;
+  readonly #mouth: Mouth;
+  readonly #teeth: Colour;
+  readonly #light: number;
+  readonly #saturation: number;
   /** Softness of edges: a pixel and a half, units of the face. */
-  private readonly soft: number;
-  private drop = 0;
+  readonly #soft: number;
+  #drop = 0;
 
   constructor(mouth: Mouth) {
-    this.mouth = mouth;
+    this.#mouth = mouth;
     const { luma, u, v } = mouth.skin;
-    this.light = Math.min(1.25, Math.max(0.45, 0.35 + (0.65 * (luma - 16)) / (SKIN_LUMA - 16)));
-    this.teeth = { luma: TEETH_LUMA, u: 128 + TEETH_TINT * (u - 128), v: 128 + TEETH_TINT * (v - 128) };
-    this.saturation = clamp(Math.hypot(u - 128, v - 128) / SKIN_CHROMA);
-    this.soft = 0.75 / mouth.frame.unit;
+    this.#light = Math.min(1.25, Math.max(0.45, 0.35 + (0.65 * (luma - 16)) / (SKIN_LUMA - 16)));
+    this.#teeth = { luma: TEETH_LUMA, u: 128 + TEETH_TINT * (u - 128), v: 128 + TEETH_TINT * (v - 128) };
+    this.#saturation = clamp(Math.hypot(u - 128, v - 128) / SKIN_CHROMA);
+    this.#soft = 0.75 / mouth.frame.unit;
   }
 
   /** @param open weight of the jaw shape */
   pose(open: number): void {
-    this.drop = JAW_DROP * open;
+    this.#drop = JAW_DROP * open;
   }
 
   /** @param top, bottom the lips' contours at this column, pixels @param out the colour at (x, y), pixels */
   shade(x: number, y: number, top: number, bottom: number, out: Colour): void {
-    const { frame, middle, halfWidth, line } = this.mouth;
-    const { drop, soft } = this;
+    const { frame, middle, halfWidth, line } = this.#mouth;
+    const [drop, soft] = [this.#drop, this.#soft];
     const [fx, fy] = toFace(frame, x, y);
     const across = (fx - middle) / halfWidth;
     const far = across * across;
@@ -100,19 +100,19 @@ export class MouthInterior {
     const lower = below - lowerTop;
     if (lower > -soft) {
       const shade = (0.78 - 0.45 * far) * (1 - 0.2 * seam(across, LOWER_EDGES)) * (0.8 + 0.2 * ramp(0, 0.06, lower));
-      mix(this.teeth, shade, ramp(-soft, soft, lower) * (1 - ramp(0.75, 0.95, Math.abs(across))));
+      mix(this.#teeth, shade, ramp(-soft, soft, lower) * (1 - ramp(0.75, 0.95, Math.abs(across))));
     }
     const upper = UPPER_BELOW_LINE - 0.05 * far - scallop(across, UPPER_EDGES) - below;
     if (upper > -soft) {
       const shade = (1 - 0.5 * far) * (1 - 0.13 * seam(across, UPPER_EDGES)) * (0.88 + 0.12 * ramp(0, 0.05, upper));
-      mix(this.teeth, shade, ramp(-soft, soft, upper) * (1 - ramp(0.8, 1, Math.abs(across))));
+      mix(this.#teeth, shade, ramp(-soft, soft, upper) * (1 - ramp(0.8, 1, Math.abs(across))));
     }
     // The upper lip shadows what is behind it, the lower lip much less.
     const unit = frame.unit;
     const shadow = (0.62 + 0.38 * ramp(0, 0.05, (y - top) / unit)) * (0.75 + 0.25 * ramp(0, 0.04, (bottom - y) / unit));
-    out.luma = 16 + (luma - 16) * shadow * this.light;
-    out.u = 128 + (u - 128) * this.saturation;
-    out.v = 128 + (v - 128) * this.saturation;
+    out.luma = 16 + (luma - 16) * shadow * this.#light;
+    out.u = 128 + (u - 128) * this.#saturation;
+    out.v = 128 + (v - 128) * this.#saturation;
   }
 }
 

@@ -31,11 +31,11 @@ export class SourceMap {
       const b = 2 * (triangles[i + 1] as number);
       const c = 2 * (triangles[i + 2] as number);
       if (still(from, to, a) && still(from, to, b) && still(from, to, c)) continue;
-      this.triangle(from, to, a, b, c);
+      this.#triangle(from, to, a, b, c);
     }
   }
 
-  private triangle(from: Float32Array, to: Float32Array, a: number, b: number, c: number): void {
+  #triangle(from: Float32Array, to: Float32Array, a: number, b: number, c: number): void {
     const { left, top, width, height, x: mapX, y: mapY, drawn } = this;
     const ax = (to[a] as number) - left;
     const ay = (to[a + 1] as number) - top;

@@ -49,11 +49,11 @@ interface Segments {
 export class CleanDenoiser implements AsyncDisposable {
   readonly executor: Executor;
   readonly model: CleanModel;
-  private readonly segments: Segments;
+  readonly #segments: Segments;
   /** Modulation at each level of the schedule, then at the level of the context. */
-  private readonly modulations: readonly TensorHandle[];
-  private readonly prompt: Vectors;
-  private readonly nothing: TensorHandle;
+  readonly #modulations: readonly TensorHandle[];
+  readonly #prompt: Vectors;
+  readonly #nothing: TensorHandle;
 
   private constructor(
     executor: Executor,
@@ -62,10 +62,10 @@ export class CleanDenoiser implements AsyncDisposable {
   ) {
     this.executor = executor;
     this.model = model;
-    this.segments = parts.segments;
-    this.modulations = parts.modulations;
-    this.prompt = parts.prompt;
-    this.nothing = executor.upload(new Float32Array(0), 'float32', [model.dit.layers, 0, model.dit.dim]);
+    this.#segments = parts.segments;
+    this.#modulations = parts.modulations;
+    this.#prompt = parts.prompt;
+    this.#nothing = executor.upload(new Float32Array(0), 'float32', [model.dit.layers, 0, model.dit.dim]);
   }
 
   /** @throws MeshError MODEL_INVALID when description, weights and geometry do not match */
@@ -85,7 +85,7 @@ export class CleanDenoiser implements AsyncDisposable {
   }
 
   get sharedBytes(): number {
-    return [...this.modulations, ...Object.values(this.prompt)].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#modulations, ...Object.values(this.#prompt)].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
@@ -109,34 +109,34 @@ export class CleanDenoiser implements AsyncDisposable {
     };
     const shown =
       inputs.given === undefined ? undefined : executor.upload(inputs.given, 'float32', [frames, given, height, width]);
-    const vectors = await this.hear(inputs.sound);
-    return { rope, given: shown, vectors, context: await this.join(inputs.context) };
+    const vectors = await this.#hear(inputs.sound);
+    return { rope, given: shown, vectors, context: await this.#join(inputs.context) };
   }
 
   release({ rope, given, vectors, context }: ChunkInputs): void {
     const shown = given === undefined ? [] : [given];
-    const joined = Object.values(context).filter((handle) => handle !== this.nothing);
+    const joined = Object.values(context).filter((handle) => handle !== this.#nothing);
     this.executor.release(...Object.values(rope), ...shown, ...Object.values(vectors), ...joined);
   }
 
   /** One pass at step `step` of the schedule. @param x [latentFrames, C, H, W] flat @returns its velocity, as x */
   async velocity(chunk: ChunkInputs, step: number, x: Float32Array): Promise<Float32Array> {
-    const { velocity } = await this.pass(chunk, step, x, ['velocity']);
+    const { velocity } = await this.#pass(chunk, step, x, ['velocity']);
     return (await this.executor.take(velocity as TensorHandle)) as Float32Array;
   }
 
   /** The pass over finished latents that later chunks attend to. */
   async keep(chunk: ChunkInputs, x: Float32Array): Promise<KeptKeyValues> {
-    const { k_chunk, v_chunk } = await this.pass(chunk, this.model.levels.length, x, ['k_chunk', 'v_chunk']);
+    const { k_chunk, v_chunk } = await this.#pass(chunk, this.model.levels.length, x, ['k_chunk', 'v_chunk']);
     const [keys, values] = [k_chunk as TensorHandle, v_chunk as TensorHandle];
     return new KeyValues({ keys, values }, keys.bytes + values.bytes, () => this.executor.release(keys, values));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.executor.release(this.nothing, ...this.modulations, ...Object.values(this.prompt));
+    this.executor.release(this.#nothing, ...this.#modulations, ...Object.values(this.#prompt));
   }
 
-  private async pass(
+  async #pass(
     chunk: ChunkInputs,
     step: number,
     x: Float32Array,
@@ -146,34 +146,35 @@ export class CleanDenoiser implements AsyncDisposable {
     const latents = this.executor.upload(x, 'float32', [latentFrames, channels, height, width]);
     const inputs = {
       x: latents,
-      modulation: this.modulations[step] as TensorHandle,
+      modulation: this.#modulations[step] as TensorHandle,
       ...(chunk.given === undefined ? {} : { given: chunk.given }),
-      ...this.prompt,
+      ...this.#prompt,
       ...chunk.vectors,
       ...chunk.context,
       ...chunk.rope,
     };
     try {
-      return await this.executor.run(this.segments.score, { inputs, outputs });
+      return await this.executor.run(this.#segments.score, { inputs, outputs });
     } finally {
       this.executor.release(latents);
     }
   }
 
-  private async hear(values: Float32Array | undefined): Promise<Vectors> {
-    const { segments, executor, model } = this;
+  async #hear(values: Float32Array | undefined): Promise<Vectors> {
+    const { executor, model } = this;
+    const segments = this.#segments;
     if (segments.sound === undefined || values === undefined) return {};
     const { latentFrames, sound = 0 } = model.geometry;
     return runOnce(executor, segments.sound, { sound: executor.upload(values, 'float32', [latentFrames, sound]) });
   }
 
-  private async join(chunks: readonly KeptKeyValues[]): Promise<Vectors> {
-    if (chunks.length === 0) return { k_context: this.nothing, v_context: this.nothing };
+  async #join(chunks: readonly KeptKeyValues[]): Promise<Vectors> {
+    if (chunks.length === 0) return { k_context: this.#nothing, v_context: this.#nothing };
     const { dit, geometry } = this.model;
-    const known = this.segments.concat.get(chunks.length);
+    const known = this.#segments.concat.get(chunks.length);
     const concat =
       known ?? (await loadChunkConcat(this.executor, chunks.length, [dit.layers, tokensOf(dit, geometry), dit.dim]));
-    this.segments.concat.set(chunks.length, concat);
+    this.#segments.concat.set(chunks.length, concat);
     const inputs = Object.fromEntries(
       chunks.flatMap(({ parts }, i) => [
         [`k_${i}`, parts.keys],

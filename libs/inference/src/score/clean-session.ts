@@ -17,14 +17,14 @@ export interface CleanSessionOptions {
  * seen or can be seen again after a rollback. Rolling back drops sets; nothing is overwritten, so no chunk runs again.
  */
 export class CleanSession {
-  private readonly denoiser: CleanDenoiser;
-  private readonly noise: NoiseSource;
-  private readonly keep: number;
-  private readonly reference: Float32Array | undefined;
-  private readonly kept = new Map<number, KeptKeyValues>();
+  readonly #denoiser: CleanDenoiser;
+  readonly #noise: NoiseSource;
+  readonly #keep: number;
+  readonly #reference: Float32Array | undefined;
+  readonly #kept = new Map<number, KeptKeyValues>();
   /** Rises with each rollback and at the end, so that a chunk that was being generated notices. */
-  private version = 0;
-  private disposed = false;
+  #version = 0;
+  #disposed = false;
 
   /** @throws MeshError MODEL_INVALID when the model needs a reference picture that is not given, or the other way round */
   constructor(denoiser: CleanDenoiser, options: CleanSessionOptions) {
@@ -35,14 +35,14 @@ export class CleanSession {
         'MODEL_INVALID',
         `the reference latents have ${options.reference?.length ?? 'no'} values, and the model takes ${needed ?? 'none'}`,
       );
-    this.denoiser = denoiser;
-    this.noise = new NoiseSource(options.seed);
-    this.keep = options.keepChunks;
-    this.reference = options.reference;
+    this.#denoiser = denoiser;
+    this.#noise = new NoiseSource(options.seed);
+    this.#keep = options.keepChunks;
+    this.#reference = options.reference;
   }
 
   get kvBytes(): number {
-    return [...this.kept.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#kept.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
@@ -52,20 +52,20 @@ export class CleanSession {
    * @throws MeshError INTERNAL when the chunks that it attends to are not there, or the latents are not finite
    */
   async generate(chunk: number, sound: Float32Array | undefined): Promise<Float32Array | undefined> {
-    const { denoiser, version } = this;
-    const context = this.contextOf(chunk).map((kv) => kv.retain());
+    const [denoiser, version] = [this.#denoiser, this.#version];
+    const context = this.#contextOf(chunk).map((kv) => kv.retain());
     try {
-      const inputs = await denoiser.begin(chunk, { sound, given: this.givenFor(chunk), context });
+      const inputs = await denoiser.begin(chunk, { sound, given: this.#givenFor(chunk), context });
       try {
-        const latents = await this.denoise(chunk, (step, x) => denoiser.velocity(inputs, step, x));
+        const latents = await this.#denoise(chunk, (step, x) => denoiser.velocity(inputs, step, x));
         if (!latents.every(Number.isFinite))
           throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not finite; check the model's weights`);
         const kv = await denoiser.keep(inputs, latents);
-        if (this.version !== version) {
+        if (this.#version !== version) {
           kv.release();
           return undefined;
         }
-        this.put(chunk, kv);
+        this.#put(chunk, kv);
         return latents;
       } finally {
         denoiser.release(inputs);
@@ -77,45 +77,45 @@ export class CleanSession {
 
   /** Drops chunk `fromChunk` and all later chunks. */
   rollback(fromChunk: number): void {
-    this.version += 1;
-    this.drop((chunk) => chunk >= fromChunk);
+    this.#version += 1;
+    this.#drop((chunk) => chunk >= fromChunk);
   }
 
   /** Frees everything. Safe to call twice. */
   dispose(): void {
-    this.disposed = true;
-    this.version += 1;
-    this.drop(() => true);
+    this.#disposed = true;
+    this.#version += 1;
+    this.#drop(() => true);
   }
 
-  private async denoise(
+  async #denoise(
     chunk: number,
     velocity: (step: number, x: Float32Array) => Promise<Float32Array>,
   ): Promise<Float32Array> {
-    const { levels, geometry } = this.denoiser.model;
+    const { levels, geometry } = this.#denoiser.model;
     const { latentFrames, channels, height, width } = geometry;
     const count = latentFrames * channels * height * width;
-    let x = this.noise.noise(chunk, 0, count);
+    let x = this.#noise.noise(chunk, 0, count);
     for (const [step, level] of levels.entries()) {
-      this.pin(chunk, x);
+      this.#pin(chunk, x);
       const latents = finished(x, await velocity(step, x), level);
       const next = levels[step + 1];
-      x = next === undefined ? latents : noised(latents, this.noise.noise(chunk, step + 1, count), next);
+      x = next === undefined ? latents : noised(latents, this.#noise.noise(chunk, step + 1, count), next);
     }
-    this.pin(chunk, x);
+    this.#pin(chunk, x);
     return x;
   }
 
   /** The first latent frame of the session is the reference picture itself. */
-  private pin(chunk: number, x: Float32Array): void {
-    if (chunk === 0 && this.reference !== undefined) x.set(this.reference);
+  #pin(chunk: number, x: Float32Array): void {
+    if (chunk === 0 && this.#reference !== undefined) x.set(this.#reference);
   }
 
   /** The reference in every latent frame, then a mask that is 0 for the first frame of the session and 1 for all others. */
-  private givenFor(chunk: number): Float32Array | undefined {
-    const { reference } = this;
+  #givenFor(chunk: number): Float32Array | undefined {
+    const reference = this.#reference;
     if (reference === undefined) return undefined;
-    const { latentFrames, given = 0, height, width } = this.denoiser.model.geometry;
+    const { latentFrames, given = 0, height, width } = this.#denoiser.model.geometry;
     const each = given * height * width;
     const values = new Float32Array(latentFrames * each).fill(1);
     for (let frame = 0; frame < latentFrames; frame++) values.set(reference, frame * each);
@@ -123,31 +123,31 @@ export class CleanSession {
     return values;
   }
 
-  private contextOf(chunk: number): KeptKeyValues[] {
-    const wanted = this.seenBy(chunk);
-    const found = wanted.flatMap((seen) => this.kept.get(seen) ?? []);
-    if (this.disposed || found.length < wanted.length)
+  #contextOf(chunk: number): KeptKeyValues[] {
+    const wanted = this.#seenBy(chunk);
+    const found = wanted.flatMap((seen) => this.#kept.get(seen) ?? []);
+    if (this.#disposed || found.length < wanted.length)
       throw new MeshError('INTERNAL', `chunk ${chunk} cannot be generated: a chunk that it attends to is not there`);
     return found;
   }
 
   /** Numbers of the chunks that a chunk attends to, oldest first. */
-  private seenBy(chunk: number): number[] {
-    const { sink, recent } = this.denoiser.model.dit.context as { sink: number; recent: number };
+  #seenBy(chunk: number): number[] {
+    const { sink, recent } = this.#denoiser.model.dit.context as { sink: number; recent: number };
     return Array.from({ length: chunk }, (_, i) => i).filter((i) => i < sink || i >= chunk - recent);
   }
 
-  private put(chunk: number, kv: KeptKeyValues): void {
-    this.kept.get(chunk)?.release();
-    this.kept.set(chunk, kv);
-    const { sink, recent } = this.denoiser.model.dit.context as { sink: number; recent: number };
-    this.drop((old) => old >= sink && old <= chunk - recent - this.keep);
+  #put(chunk: number, kv: KeptKeyValues): void {
+    this.#kept.get(chunk)?.release();
+    this.#kept.set(chunk, kv);
+    const { sink, recent } = this.#denoiser.model.dit.context as { sink: number; recent: number };
+    this.#drop((old) => old >= sink && old <= chunk - recent - this.#keep);
   }
 
-  private drop(which: (chunk: number) => boolean): void {
-    for (const [chunk, kv] of [...this.kept]) {
+  #drop(which: (chunk: number) => boolean): void {
+    for (const [chunk, kv] of [...this.#kept]) {
       if (!which(chunk)) continue;
-      this.kept.delete(chunk);
+      this.#kept.delete(chunk);
       kv.release();
     }
   }

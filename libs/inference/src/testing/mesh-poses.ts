@@ -21,12 +21,12 @@ export const FACES = {
 
 /** Makes latents of one chunk in which the face stays as named. */
 export class StillFaces {
-  private readonly matrix: { readonly plain: Float32Array; readonly bias: Float32Array };
-  private readonly model: Model;
+  readonly #matrix: { readonly plain: Float32Array; readonly bias: Float32Array };
+  readonly #model: Model;
 
   private constructor(model: Model, plain: Float32Array, bias: Float32Array) {
-    this.model = model;
-    this.matrix = { plain, bias };
+    this.#model = model;
+    this.#matrix = { plain, bias };
   }
 
   static async load(model: Model): Promise<StillFaces> {
@@ -38,7 +38,7 @@ export class StillFaces {
     const row = new Float32Array(RIG_NUMBERS);
     const all = { width: 0.5, smile: 0.25, ...face };
     for (const [name, value] of Object.entries(all)) row[RIG[name as keyof typeof RIG]] = value;
-    return rigLatents(this.matrix, Array(this.model.geometry.framesPerChunk).fill(row));
+    return rigLatents(this.#matrix, Array(this.#model.geometry.framesPerChunk).fill(row));
   }
 
   /** A frame in the middle of the chunk, I420. */
@@ -46,7 +46,7 @@ export class StillFaces {
     const session = await engine.openSession({ avatar, keepChunks: 1 });
     try {
       const chunk = await session.decode(0, this.latents(face));
-      return chunk?.frames[this.model.geometry.framesPerChunk / 2] as Uint8Array;
+      return chunk?.frames[this.#model.geometry.framesPerChunk / 2] as Uint8Array;
     } finally {
       session.dispose();
     }
@@ -57,7 +57,7 @@ export class StillFaces {
     engine: DecoderEngine,
     avatars: readonly string[],
   ): Promise<{ rgb: Uint8Array; width: number; height: number }> {
-    const { width, height } = this.model.manifest;
+    const { width, height } = this.#model.manifest;
     const [w, h] = [width / 2, height / 2];
     const faces = Object.values(FACES);
     const rgb = new Uint8Array(w * faces.length * h * avatars.length * 3);

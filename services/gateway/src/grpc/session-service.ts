@@ -4,8 +4,9 @@ import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-k
 import { type Auth, ownerFilter } from '../auth.js';
 import type { StreamedEvent } from '../event-stream.js';
 import { check, publicSession } from '../http/problems.js';
+import { newSession } from '../new-session.js';
 import { createSessionBody, sayBody, toolResultBody } from '../schemas.js';
-import { type ConversationCommand, newSession, type Sessions } from '../sessions.js';
+import type { ConversationCommand, Sessions } from '../sessions.js';
 import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
 

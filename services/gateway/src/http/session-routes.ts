@@ -2,8 +2,9 @@ import { MeshError } from '@talkmesh/contracts';
 import type { z } from 'zod';
 import { type Auth, ownerFilter, requireSession } from '../auth.js';
 import { withinGrant } from '../grants.js';
+import { newSession } from '../new-session.js';
 import * as schemas from '../schemas.js';
-import { type ConversationCommand, newSession, type Sessions } from '../sessions.js';
+import type { ConversationCommand, Sessions } from '../sessions.js';
 import { check, publicSession } from './problems.js';
 import { callerSignal, keyOf, type Operation, param } from './routes.js';
 

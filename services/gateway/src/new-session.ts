@@ -1,0 +1,51 @@
+import { MeshError, type SessionChoices, type SessionLimits } from '@talkmesh/contracts';
+import type { z } from 'zod';
+import type { KeyPrincipal } from './auth.js';
+import { limitsOf } from './grants.js';
+import type { createSessionBody } from './schemas.js';
+
+/** The provider whose speech comes from outside the mesh. */
+const EXTERNAL = 'external';
+
+export interface NewSession {
+  /** The caller's API key. */
+  readonly owner: string;
+  /** May use own pictures of every key. */
+  readonly isAdmin: boolean;
+  readonly avatar: string;
+  /** Undefined: the deployment's default. */
+  readonly provider: string | undefined;
+  readonly choices: SessionChoices;
+  /** Given to the bridge and kept nowhere else. */
+  readonly providerKey: string | undefined;
+  readonly output: 'webrtc' | 'record';
+  /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
+  readonly badge: boolean;
+  /** Undefined: viewers come over WHEP. */
+  readonly transport: z.output<typeof createSessionBody>['transport'];
+  readonly seed: number | undefined;
+  readonly limits: SessionLimits;
+}
+
+/** A checked request of REST or gRPC, and the API key that makes it. */
+export function newSession(
+  body: z.output<typeof createSessionBody>,
+  { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
+): NewSession {
+  const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
+  const { maxSeconds, idleSeconds, origins, ...choices } = rest;
+  if (transport !== undefined && output === 'record')
+    throw new MeshError('ARGUMENT_INVALID', 'output "record" has no transport: leave transport out');
+  const limits = limitsOf({ maxSeconds, idleSeconds, origins });
+  return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
+}
+
+/** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. */
+export function providerOf(wanted: string | undefined, agent: string, byDefault: string): string {
+  if (agent === '') return wanted ?? byDefault;
+  if (wanted === undefined || wanted === EXTERNAL) return EXTERNAL;
+  throw new MeshError(
+    'ARGUMENT_INVALID',
+    `a session with transport.livekit.agent has the provider ${EXTERNAL}, because the agent speaks: leave provider out`,
+  );
+}
