@@ -15,11 +15,8 @@ export interface RecordCall {
 
 const CHUNK_SAMPLES = 4800;
 
-/** What REST needs of a mesh, local or not. */
-export type RestMesh = Pick<Mesh, 'httpUrl' | 'apiKey'>;
-
 export async function rest<T>(
-  mesh: RestMesh,
+  mesh: Mesh,
   method: string,
   path: string,
   body?: unknown,

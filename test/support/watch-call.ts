@@ -2,7 +2,7 @@ import { v1 } from '@talkmesh/contracts';
 import { connectClient } from '@talkmesh/service-kit';
 import { type PeerReport, TestPeer } from '@talkmesh/webrtc/testing';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
-import { type RestMesh, rest } from './record-call.js';
+import { rest } from './record-call.js';
 import { SpeechStream, type SpeechStreamOptions } from './speech-stream.js';
 
 /** A call in real time without a browser: a WebRTC viewer in another process, and speech sent as a language model sends it. */
@@ -26,10 +26,7 @@ interface Created {
   readonly whip: string;
 }
 
-/** What a call needs of a mesh, local or not. */
-type CallableMesh = RestMesh & Pick<Mesh, 'grpcAddress'>;
-
-async function connectPeer(mesh: RestMesh, created: Created, protocol: 'whep' | 'whip'): Promise<TestPeer> {
+async function connectPeer(mesh: Mesh, created: Created, protocol: 'whep' | 'whip'): Promise<TestPeer> {
   const peer = new TestPeer();
   try {
     const answer = await fetch(new URL(created[protocol], mesh.httpUrl), {
@@ -48,7 +45,7 @@ async function connectPeer(mesh: RestMesh, created: Created, protocol: 'whep' | 
 }
 
 /** @param options further fields of the request that creates the session */
-export async function watchCall(mesh: CallableMesh, avatar: string, options: object = {}): Promise<WatchCall> {
+export async function watchCall(mesh: Mesh, avatar: string, options: object = {}): Promise<WatchCall> {
   const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1, ...options };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify({ status, body })}`);
@@ -57,13 +54,13 @@ export async function watchCall(mesh: CallableMesh, avatar: string, options: obj
 
 class Watched implements WatchCall {
   readonly sessionId: string;
-  readonly #mesh: CallableMesh;
+  readonly #mesh: Mesh;
   readonly #created: Created;
   #peer: TestPeer;
   #microphone: TestPeer | undefined;
   readonly #ingest: InstanceType<typeof v1.AudioIngest>;
 
-  constructor(mesh: CallableMesh, peer: TestPeer, created: Created) {
+  constructor(mesh: Mesh, peer: TestPeer, created: Created) {
     this.sessionId = created.session.id;
     this.#mesh = mesh;
     this.#peer = peer;

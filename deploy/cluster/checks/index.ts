@@ -1,4 +1,4 @@
-import type { Check, NodeCheck } from './check.js';
+import type { Check } from './check.js';
 import { dryRuns } from './dry-run.js';
 import { helmTest, install, uninstall } from './install.js';
 import { refusals } from './refusals.js';
@@ -7,5 +7,5 @@ import { resources } from './resources.js';
 
 /** Need an API server only. */
 export const API_SERVER_CHECKS: readonly Check[] = [...dryRuns, ...refusals, ...releases];
-/** Need a node, on which the pods of the chart run. */
-export const NODE_CHECKS: readonly NodeCheck[] = [install, resources, helmTest, uninstall];
+/** Need a node, on which the pods of the chart run. In order: they share one release. */
+export const NODE_CHECKS: readonly Check[] = [install, resources, helmTest, uninstall];

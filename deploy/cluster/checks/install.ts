@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { imageFlags } from '../image-names.js';
-import { CHART, inNamespace, type NodeCheck, RELEASE, timed } from './check.js';
+import { CHART, type Check, inNamespace, RELEASE, timed } from './check.js';
 
 const KINDS = [
   'pods,deployments,replicasets,statefulsets,controllerrevisions,services,endpointslices,configmaps,secrets',
@@ -13,10 +13,10 @@ const OF_NAMESPACE = new Set(['configmap/kube-root-ca.crt', 'serviceaccount/defa
 /** The kubelet and the garbage collector work after helm has returned. */
 const REMOVAL_MS = 120_000;
 
-export const install: NodeCheck = {
+export const install: Check = {
   name: 'helm install --wait with the profile cpu-nano, under Pod Security restricted',
   isRequired: true,
-  async run({ kubectl }) {
+  async run(kubectl) {
     const values = ['--values', join(CHART, 'profiles/cpu-nano.yaml'), ...imageFlags];
     const { seconds } = await timed(() =>
       kubectl.helm('install', RELEASE, CHART, inNamespace, ...values, '--wait', '--timeout=4m'),
@@ -26,9 +26,9 @@ export const install: NodeCheck = {
   },
 };
 
-export const helmTest: NodeCheck = {
+export const helmTest: Check = {
   name: 'helm test: a call through the mesh',
-  async run({ kubectl }) {
+  async run(kubectl) {
     const { result, seconds } = await timed(() => kubectl.helm('test', RELEASE, inNamespace, '--logs'));
     const said = /The call is good: (.*)/.exec(result)?.[1];
     if (said === undefined) throw new Error(`helm test does not say that the call is good:\n${result}`);
@@ -36,9 +36,9 @@ export const helmTest: NodeCheck = {
   },
 };
 
-export const uninstall: NodeCheck = {
+export const uninstall: Check = {
   name: 'helm uninstall leaves nothing but the pod of helm test',
-  async run({ kubectl }) {
+  async run(kubectl) {
     const objects = async (): Promise<string[]> =>
       (await kubectl.kubectl('get', KINDS, inNamespace, '--output=name'))
         .split('\n')

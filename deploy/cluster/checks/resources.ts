@@ -1,13 +1,13 @@
 /** What the pods took to start and what they hold then, as the kubelet measures it. */
 import type { ClusterObject } from '../kubectl.js';
 import { NODE_NAME } from '../node/worker-node.js';
-import { NAMESPACE, type NodeCheck, RELEASE } from './check.js';
+import { type Check, NAMESPACE, RELEASE } from './check.js';
 
 const MIB = 1024 * 1024;
 
-export const resources: NodeCheck = {
+export const resources: Check = {
   name: 'CPU seconds and resident MiB of each pod after its start',
-  async run({ kubectl }) {
+  async run(kubectl) {
     const summary = JSON.parse(await kubectl.kubectl('get', '--raw', `/api/v1/nodes/${NODE_NAME}/proxy/stats/summary`));
     const pods = summary.pods.filter(({ podRef }: ClusterObject) => podRef.namespace === NAMESPACE);
     const measured = pods.map(({ podRef, cpu, memory }: ClusterObject) => {

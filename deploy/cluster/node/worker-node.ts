@@ -1,4 +1,4 @@
-/** One node: container runtime, kubelet, service proxy, DNS and the enforcement of NetworkPolicies. */
+/** One node: container runtime, kubelet, service proxy and DNS. Nothing enforces NetworkPolicies. */
 import { Resolver } from 'node:dns/promises';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,19 +8,18 @@ import { IMAGE_ARCHIVE } from '../images.js';
 import type { Kubectl } from '../kubectl.js';
 import { pathOf } from '../programs.js';
 import { CGROUP } from './cgroups.js';
-import { NODE_IP, POD_CIDR, SERVICE_CIDR } from './control-plane.js';
+import { NODE_IP, POD_CIDR } from './control-plane.js';
 import { Daemon } from './daemon.js';
 
 export const NODE_NAME = 'node-0';
 const CNI_PROGRAMS = '/usr/lib/cni';
 const SOCKET = '/run/containerd/containerd.sock';
-const ROUTER_HEALTH_PORT = 20_244;
 const PROXY_HEALTH_PORT = 10_256;
 
 /** Starts the node in `folder` and waits until the API server calls it ready. @throws Error with a log */
 export async function startNode(folder: string, kubectl: Kubectl): Promise<Daemon[]> {
   const containerd = await startContainerd(folder);
-  if (process.env['ZZ_NOIMG'] !== '1') await importImages();
+  await importImages();
   await writeFile(join(folder, 'kubelet.json'), JSON.stringify(kubeletConfiguration(folder)));
   const kubelet = Daemon.start(
     'kubelet',
@@ -51,17 +50,6 @@ export async function startNode(folder: string, kubectl: Kubectl): Promise<Daemo
   );
   await writeFile(join(folder, 'Corefile'), corefile(admin));
   const dns = Daemon.start('coredns', ['-conf', 'Corefile'], folder);
-  const router = Daemon.start(
-    'kube-router',
-    [
-      `--kubeconfig=${admin}`,
-      `--hostname-override=${NODE_NAME}`,
-      ...['--run-router=false', '--run-service-proxy=false', '--run-loadbalancer=false', '--run-firewall=true'],
-      `--service-cluster-ip-range=${SERVICE_CIDR}`,
-      `--health-port=${ROUTER_HEALTH_PORT}`,
-    ],
-    folder,
-  );
   await kubelet.ready(async () => {
     const { status } = await kubectl.get('node', NODE_NAME);
     return status.conditions.some(
@@ -70,9 +58,7 @@ export async function startNode(folder: string, kubectl: Kubectl): Promise<Daemo
   });
   await dns.ready(() => resolves('kubernetes.default.svc.cluster.local'));
   await proxy.ready(() => answers(`http://${NODE_IP}:${PROXY_HEALTH_PORT}/healthz`));
-  if (process.env['ZZ_NOIMG'] !== '1')
-    await router.ready(() => answers(`http://${NODE_IP}:${ROUTER_HEALTH_PORT}/healthz`));
-  return [containerd, kubelet, proxy, dns, router];
+  return [containerd, kubelet, proxy, dns];
 }
 
 const answers = async (url: string): Promise<boolean> => (await fetch(url)).ok;
@@ -106,7 +92,7 @@ const ctr = (...args: readonly string[]): Promise<string> =>
 
 const importImages = (): Promise<string> => ctr('images', 'import', '--snapshotter', 'overlayfs', IMAGE_ARCHIVE);
 
-/** Every packet between pods is routed through the node, where NetworkPolicies see it; a bridge would need br_netfilter. */
+/** Every packet between pods is routed through the node, so no bridge is needed. */
 const NETWORK = {
   cniVersion: '1.0.0',
   name: 'pods',
