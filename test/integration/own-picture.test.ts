@@ -1,6 +1,6 @@
 /**
  * Any picture talks: a drawn face that no training saw, off-centre in an 800x1000 JPEG (test/fixtures/unseen-avatar.jpg, drawn by
- * `talkmesh_nano.render.avatar` from seed 900501), goes through the real mesh and speaks.
+ * `talkmesh_nano.render.avatar` from seed 900501), and a photograph go through the real mesh and speak.
  */
 
 import assert from 'node:assert/strict';
@@ -21,10 +21,12 @@ import { concatenate, silence, speak, talk } from '../support/speech.js';
 import { mean } from '../support/statistics.js';
 import { mouthOpening, readLuma } from '../support/video.js';
 
-const PICTURE = fileURLToPath(new URL('../fixtures/unseen-avatar.jpg', import.meta.url));
+const DRAWN = fileURLToPath(new URL('../fixtures/unseen-avatar.jpg', import.meta.url));
 /** Where the renderer put them, pixels of the picture. */
-const TRUTH = { mouth: [340, 695.8], leftEye: [276.2, 595], rightEye: [403.8, 595] } as const;
-const EYES_APART = TRUTH.rightEye[0] - TRUTH.leftEye[0];
+const DRAWN_TRUTH = { mouth: [340, 695.8], leftEye: [276.2, 595], rightEye: [403.8, 595] } as const;
+const PHOTOGRAPH = fileURLToPath(new URL('../fixtures/grace-hopper.jpg', import.meta.url));
+/** Marked by hand. */
+const PHOTOGRAPH_TRUTH = { mouth: [266.3, 277.5], leftEye: [220.6, 190], rightEye: [305, 187.5] } as const;
 /** Of the distance of the eyes, which is 57 pixels in the model's picture: 4 of those. */
 const NEAR = 4 / 57;
 
@@ -36,7 +38,7 @@ const NOTHING = [
   'RK5CYII=',
 ].join('');
 
-type Face = Record<keyof typeof TRUTH, [number, number]>;
+type Face = Record<keyof typeof DRAWN_TRUTH, [number, number]>;
 interface Made {
   readonly id: string;
   readonly landmarks: Face;
@@ -47,7 +49,7 @@ interface Made {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'talkmesh-own-'));
-const image = readFileSync(PICTURE).toString('base64');
+const image = readFileSync(DRAWN).toString('base64');
 let mesh: Mesh;
 before(async () => {
   mesh = await startMesh({ quiet: true, env: ROOMY });
@@ -59,33 +61,39 @@ after(async () => {
 
 const make = (body: object) => rest<Made>(mesh, 'POST', '/v1/avatars', body);
 
-test('render --picture: eyes and mouth are found, and the mouth speaks', { timeout: 240_000 }, async () => {
-  const [audio, path] = [join(folder, 'a.wav'), join(folder, 'a.mp4')];
-  writeFileSync(
-    audio,
-    encodeWav(concatenate(silence(1.2), speak('Apples and bananas, all day long.'), silence(1.2)), 24_000),
-  );
-  const where = ['--url', mesh.httpUrl, '--grpc', mesh.grpcAddress, '--key', mesh.apiKey];
-  const result = await talkmesh(['render', '--picture', PICTURE, '--audio', audio, '--out', path, '--json', ...where]);
-  assert.equal(result.code, 0, result.stderr);
-  const { picture } = JSON.parse(result.stdout) as { picture: Pick<Made, 'source' | 'verdict'> };
-  for (const [part, [x, y]] of Object.entries(TRUTH) as [keyof Face, readonly [number, number]][]) {
-    const [foundX, foundY] = picture.source.landmarks[part];
-    const off = Math.hypot(foundX - x, foundY - y);
-    assert.ok(off < NEAR * EYES_APART, `${part} is ${off.toFixed(1)} pixels off`);
-  }
-  assert.deepEqual(picture.verdict, { fits: true, reasons: [] });
+for (const [kind, picturePath, truth] of [
+  ['a drawn face', DRAWN, DRAWN_TRUTH],
+  ['a photograph of a person', PHOTOGRAPH, PHOTOGRAPH_TRUTH],
+] as const)
+  test(`render --picture, ${kind}: eyes and mouth are found, and the mouth speaks`, { timeout: 240_000 }, async () => {
+    const [audio, path] = [join(folder, 'a.wav'), join(folder, 'a.mp4')];
+    writeFileSync(
+      audio,
+      encodeWav(concatenate(silence(1.2), speak('Apples and bananas, all day long.'), silence(1.2)), 24_000),
+    );
+    const where = ['--url', mesh.httpUrl, '--grpc', mesh.grpcAddress, '--key', mesh.apiKey];
+    const files = ['--picture', picturePath, '--audio', audio, '--out', path];
+    const result = await talkmesh(['render', ...files, '--json', ...where]);
+    assert.equal(result.code, 0, result.stderr);
+    const { picture } = JSON.parse(result.stdout) as { picture: Pick<Made, 'source' | 'verdict'> };
+    const eyesApart = truth.rightEye[0] - truth.leftEye[0];
+    for (const [part, [x, y]] of Object.entries(truth) as [keyof Face, readonly [number, number]][]) {
+      const [foundX, foundY] = picture.source.landmarks[part];
+      const off = Math.hypot(foundX - x, foundY - y);
+      assert.ok(off < NEAR * eyesApart, `${part} is ${off.toFixed(1)} pixels off`);
+    }
+    assert.deepEqual(picture.verdict, { fits: true, reasons: [] });
 
-  const [mouthX, mouthY] = usualMouth();
-  const box = [Math.round(mouthX - 28), Math.round(mouthY - 14), 56, 44] as const;
-  const openings = readLuma(path, nano.width, nano.height).map((luma) => mouthOpening(luma, nano.width, box));
-  const quiet = openings.slice(0, 24);
-  const widest = [...openings.slice(30, -30)].sort((a, b) => b - a).slice(0, 10);
-  assert.ok(mean(widest) > mean(quiet) + 0.04, `speaking ${mean(widest)}, silent ${mean(quiet)}`);
+    const [mouthX, mouthY] = usualMouth();
+    const box = [Math.round(mouthX - 28), Math.round(mouthY - 14), 56, 44] as const;
+    const openings = readLuma(path, nano.width, nano.height).map((luma) => mouthOpening(luma, nano.width, box));
+    const quiet = openings.slice(0, 24);
+    const widest = [...openings.slice(30, -30)].sort((a, b) => b - a).slice(0, 10);
+    assert.ok(mean(widest) > mean(quiet) + 0.04, `speaking ${mean(widest)}, silent ${mean(quiet)}`);
 
-  const { body } = await rest<{ avatars: { style: string }[] }>(mesh, 'GET', '/v1/avatars');
-  assert.ok(!body.avatars.some(({ style }) => style === 'own'), 'the picture was deleted afterwards');
-});
+    const { body } = await rest<{ avatars: { style: string }[] }>(mesh, 'GET', '/v1/avatars');
+    assert.ok(!body.avatars.some(({ style }) => style === 'own'), 'the picture was deleted afterwards');
+  });
 
 test('a call with an own picture goes on when the picture is deleted; a new one is refused', {
   timeout: 90_000,
@@ -100,20 +108,6 @@ test('a call with an own picture goes on when the picture is deleted; a new one 
   await call.hangUp();
   const refused = await rest<Made>(mesh, 'POST', '/v1/sessions', { avatar: body.id, output: 'record' });
   assert.deepEqual([refused.status, refused.body.reason], [404, 'AVATAR_NOT_FOUND']);
-});
-
-test('a photograph of a person: mouth and eyes are found, and nothing is wrong with it', async () => {
-  const photograph = readFileSync(new URL('../fixtures/grace-hopper.jpg', import.meta.url)).toString('base64');
-  const { status, body } = await make({ image: photograph });
-  assert.equal(status, 201, body.detail);
-  const truth = { mouth: [266.3, 277.5], leftEye: [220.6, 190], rightEye: [305, 187.5] } as const;
-  for (const [part, [x, y]] of Object.entries(truth) as [keyof Face, readonly [number, number]][]) {
-    const [foundX, foundY] = body.source.landmarks[part];
-    const off = Math.hypot(foundX - x, foundY - y);
-    assert.ok(off < NEAR * (truth.rightEye[0] - truth.leftEye[0]), `${part} is ${off.toFixed(1)} pixels off`);
-  }
-  assert.deepEqual(body.verdict, { fits: true, reasons: [] });
-  await rest(mesh, 'DELETE', `/v1/avatars/${body.id}`);
 });
 
 test('a picture with two faces is refused, whatever its shape', async () => {

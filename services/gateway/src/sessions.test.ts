@@ -57,6 +57,7 @@ test('a session opens every stage once, consumers first, with sizes and rates of
     height: 64,
     fps: 25,
     livekit: null,
+    disclosure: { label: 'AI-generated', badge: false },
   });
   assert.deepEqual(opened('score-model')?.score, { avatar: 'ada', seed: 5, unpaced: false });
   assert.deepEqual(opened('vae-decode')?.decode, { avatar: 'ada' });

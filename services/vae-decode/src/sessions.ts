@@ -56,9 +56,9 @@ export class Sessions implements ChunkSessions {
   }
 
   async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, engine, scheduler } = this.#parts;
-    const { latentQueueChunks: queueChunks, keepChunks } = context.config;
-    const decoder = await openWanted(engine.openSession({ avatar, keepChunks }), signal);
+    const { context, scheduler } = this.#parts;
+    const { latentQueueChunks: queueChunks } = context.config;
+    const decoder = await openWanted(this.#decoder(sessionId, avatar), signal);
     scheduler.open({ sessionId, epoch, queueChunks }, decoder, new RollingPercentiles());
     const inlet = this.#listen(sessionId);
     inlet.start();
@@ -66,16 +66,23 @@ export class Sessions implements ChunkSessions {
     await confirmSubscriptions(context.bus, () => this.close(sessionId));
   }
 
+  async #decoder(sessionId: string, avatar: string): Promise<DecoderSession> {
+    const { context, engine } = this.#parts;
+    const decoder = await engine.openSession({ avatar, keepChunks: context.config.keepChunks });
+    context.log.info({ sessionId, decoder: decoder.kind }, 'the picture is prepared');
+    return decoder;
+  }
+
   /** Subscribes before it reads back, so that no message between the two is lost. */
   async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, engine, scheduler } = this.#parts;
-    const { latentQueueChunks: queueChunks, keepChunks } = context.config;
+    const { context, scheduler } = this.#parts;
+    const { latentQueueChunks: queueChunks } = context.config;
     const inlet = this.#listen(sessionId);
     let decoder: DecoderSession | undefined;
     try {
       await context.bus.flush();
       const retained = this.#retained.session(sessionId);
-      decoder = await engine.openSession({ avatar, keepChunks });
+      decoder = await this.#decoder(sessionId, avatar);
       const plan = planTakeover(await retained, least);
       if (plan.before !== undefined) await decoder.decode(plan.before.chunk, plan.before.values);
       assertStillWanted(signal);

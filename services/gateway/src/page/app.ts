@@ -81,6 +81,8 @@ export class App {
       void this.#say();
     });
     this.#line.addEventListener('input', () => this.#updateControls());
+    // A list that scrolls must be reachable by keyboard (WCAG 2.1.1).
+    this.#transcriptList.tabIndex = 0;
     this.#buttons.deletePicture.addEventListener('click', () => void this.#deleteChosenPicture());
     window.addEventListener('pagehide', () => this.#call?.hangUpNow());
     window.addEventListener('hashchange', () => this.#useKey(loadKey(this.#browserParts())));
