@@ -6,6 +6,10 @@ export const RELEASE = 'talk';
 export const CHART = 'deploy/helm/talkmesh';
 export const inNamespace = `--namespace=${NAMESPACE}`;
 
+export const nameOf = (component: string): string => `talkmesh-${RELEASE}-${component}`;
+export const selectorOf = (component: string): string =>
+  `--selector=app.kubernetes.io/instance=${RELEASE},app.kubernetes.io/component=${component}`;
+
 export interface Check {
   readonly name: string;
   /** Without it the checks after it cannot be made. */
