@@ -95,6 +95,23 @@ test('an error of a handler is counted and does not end its subscription', async
   subscription.unsubscribe();
 });
 
+test('a message of another version is logged once a stream, not with every message', async () => {
+  const lines: string[] = [];
+  await using decoder = await createTestContext('vae-decode', undefined, nats.url, (line) => lines.push(line));
+  const sessionId = newSessionId();
+  let calls = 0;
+  decoder.bus.subscribe('latent', sessionId, () => {
+    calls += 1;
+    throw new MeshError('MESSAGE_VERSION', 'latent message version 2 is not supported, only 3');
+  });
+  await decoder.bus.flush();
+  for (let i = 0; i < 3; i++) score.bus.publish('latent', sessionId, new Uint8Array(1));
+  await seen(() => calls === 3);
+  await sleep(10);
+  assert.equal(lines.filter((line) => line.includes('update all services to one version')).length, 1);
+  assert.equal(await rejected(decoder, 'latent', 'MESSAGE_VERSION'), 3);
+});
+
 test('malformed events and events of another session are counted and dropped', async () => {
   const sessionId = newSessionId();
   const events: MeshEvent[] = [];
@@ -137,5 +154,5 @@ test('a queue group receives each message once', async () => {
 test('messages and bytes are counted by stream and direction', async () => {
   const metric = await score.metrics.registry.getSingleMetric('talkmesh_message_bytes_total')?.get();
   const out = metric?.values.find(({ labels }) => labels['stream'] === 'latent' && labels['direction'] === 'out');
-  assert.equal(out?.value, 100 * 1000 + 1 + 4);
+  assert.equal(out?.value, 100 * 1000 + 4 + 3);
 });

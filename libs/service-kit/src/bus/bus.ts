@@ -108,6 +108,8 @@ export class NatsBus implements Bus {
   readonly #messages: Counter;
   readonly #bytes: Counter;
   readonly #rejected: Counter;
+  /** Streams of which a message of another version came. Only the first of each is logged, because every message would repeat it. */
+  readonly #otherVersions = new Set<Stream>();
   readonly #retention: Retention;
   readonly #onReconnect = new Set<(awayMs: number) => void>();
   /** Events published, for their ids. */
@@ -310,8 +312,17 @@ export class NatsBus implements Bus {
   #reject(stream: Stream, thrown: unknown): void {
     const reason = thrown instanceof MeshError ? thrown.reason : 'HANDLER_FAILED';
     this.#rejected.inc({ stream, reason });
+    const facts = { err: thrown, stream, reason };
+    if (reason === 'MESSAGE_VERSION' && !this.#otherVersions.has(stream)) {
+      this.#otherVersions.add(stream);
+      this.#options.log.error(
+        facts,
+        'another service runs another version of talkmesh: its messages are dropped; update all services to one version',
+      );
+      return;
+    }
     const level = reason.startsWith('MESSAGE_') ? 'debug' : 'error';
-    this.#options.log[level]({ err: thrown, stream, reason }, 'message rejected');
+    this.#options.log[level](facts, 'message rejected');
   }
 
   #count(stream: Stream, direction: 'in' | 'out', bytes: number): void {
