@@ -154,5 +154,5 @@ test('a queue group receives each message once', async () => {
 test('messages and bytes are counted by stream and direction', async () => {
   const metric = await score.metrics.registry.getSingleMetric('talkmesh_message_bytes_total')?.get();
   const out = metric?.values.find(({ labels }) => labels['stream'] === 'latent' && labels['direction'] === 'out');
-  assert.equal(out?.value, 100 * 1000 + 4 + 3);
+  assert.equal(out?.value, 100 * 1000 + 1 + 4 + 3);
 });
