@@ -16,7 +16,11 @@ export function listenForEnd(onSecond: () => void): Ending {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   const parent = Number(process.env['TALKMESH_PARENT_PID']);
-  const timer = parent > 1 ? setInterval(() => process.ppid === parent || abort.abort(), PARENT_POLL_MS) : undefined;
+  // A process further down inherits the variable, which names no parent of its own.
+  const timer =
+    parent > 1 && parent === process.ppid
+      ? setInterval(() => process.ppid === parent || abort.abort(), PARENT_POLL_MS)
+      : undefined;
   timer?.unref();
   return {
     signal: abort.signal,

@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { modelManifest } from '@talkmesh/contracts';
 import { encodeWav } from '@talkmesh/media';
@@ -37,7 +38,8 @@ function run(args: readonly string[], env: NodeJS.ProcessEnv = {}, program?: str
   const command = program === undefined ? [...flags, CLI] : [program];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...command, ...args], {
-      env: { ...process.env, TALKMESH_MODEL: '', ...env },
+      // As below `npm test`, whose launcher is not the parent of this process.
+      env: { ...process.env, TALKMESH_MODEL: '', TALKMESH_PARENT_PID: '2', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: 60_000,
     });
@@ -146,7 +148,9 @@ test('a missing program, model or gateway is a failure with exit code 1', async 
 });
 
 test('the refusals of a gateway are shown with its message', async () => {
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
+    // Longer than the program takes to look whether its parent has exited.
+    await sleep(700);
     const known = request.headers.authorization === 'Bearer right-key';
     response.writeHead(known ? 200 : 401, { 'content-type': known ? 'application/json' : 'application/problem+json' });
     const problem = { status: 401, reason: 'TOKEN_INVALID', detail: 'this API key is not known here' };
