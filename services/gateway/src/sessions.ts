@@ -305,21 +305,15 @@ export class Sessions {
     const { maxSessions, maxSessionsPerKey } = this.#options.limits;
     const live = await this.list();
     if (grantId !== undefined && live.filter(({ limits }) => limits?.grantId === grantId).length > maxOfGrant)
-      throw new MeshError('SESSION_LIMIT', `the grant allows ${maxOfGrant} open sessions; end one first`, {
-        retryAfterMs: 2000,
-      });
+      throw limitReached(`the grant allows ${maxOfGrant} open sessions; end one first`);
     const ofKey = live.filter((record) => record.owner === owner).length;
     if (maxSessionsPerKey > 0 && !isAdmin && ofKey > maxSessionsPerKey)
-      throw new MeshError(
-        'SESSION_LIMIT',
+      throw limitReached(
         `this API key has ${maxSessionsPerKey} open sessions, the limit of TALKMESH_MAX_SESSIONS_PER_KEY; end one first`,
-        { retryAfterMs: 2000 },
       );
     if (live.length > maxSessions)
-      throw new MeshError(
-        'SESSION_LIMIT',
+      throw limitReached(
         `${maxSessions} sessions are open, the limit of TALKMESH_MAX_SESSIONS; end one or try again later`,
-        { retryAfterMs: 2000 },
       );
   }
 
@@ -364,3 +358,5 @@ export class Sessions {
     );
   }
 }
+
+const limitReached = (message: string): MeshError => new MeshError('SESSION_LIMIT', message, { retryAfterMs: 2000 });

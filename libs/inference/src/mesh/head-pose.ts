@@ -2,7 +2,7 @@
 import type { FaceFrame } from './face-frame.js';
 import { FACE_POINTS, OVAL } from './face-points.js';
 import { RIG } from './face-shapes.js';
-import { SourceMap } from './source-map.js';
+import { SourceMap, sample } from './source-map.js';
 
 /** Samples of the flow on a side. */
 export const FIELD = 64;
@@ -106,9 +106,9 @@ export function headFlow(rig: Float32Array, frame: FaceFrame, maps: HeadMaps, si
     let qx = px;
     let qy = py;
     for (let round = 0; round < 2; round++) {
-      const share = mapAt(maps, 0, qx / cell, qy / cell);
+      const share = sample(maps, FIELD, qx / cell, qy / cell);
       if (share === 0) break;
-      const depth = mapAt(maps, area, qx / cell, qy / cell);
+      const depth = sample(maps, FIELD, qx / cell, qy / cell, area);
       const rx = qx - neckX;
       const ry = qy - neckY;
       qx = px - share * (shiftX + turnX * depth + cos * rx - sin * ry);
@@ -117,17 +117,4 @@ export function headFlow(rig: Float32Array, frame: FaceFrame, maps: HeadMaps, si
     flow[2 * i] = qx - px;
     flow[2 * i + 1] = qy - py;
   }
-}
-
-function mapAt(maps: HeadMaps, from: number, x: number, y: number): number {
-  const px = Math.min(FIELD - 1.001, Math.max(0, x - 0.5));
-  const py = Math.min(FIELD - 1.001, Math.max(0, y - 0.5));
-  const left = px | 0;
-  const top = py | 0;
-  const fx = px - left;
-  const fy = py - top;
-  const at = from + top * FIELD + left;
-  const upper = (maps[at] as number) * (1 - fx) + (maps[at + 1] as number) * fx;
-  const lower = (maps[at + FIELD] as number) * (1 - fx) + (maps[at + FIELD + 1] as number) * fx;
-  return upper * (1 - fy) + lower * fy;
 }

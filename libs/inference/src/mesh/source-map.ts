@@ -78,16 +78,16 @@ const still = (from: Float32Array, to: Float32Array, at: number): boolean =>
   Math.abs((from[at] as number) - (to[at] as number)) < STILL &&
   Math.abs((from[at + 1] as number) - (to[at + 1] as number)) < STILL;
 
-/** Samples a plane bilinearly at a place in its pixels; the border repeats. */
-export function sample(plane: Float32Array, size: number, x: number, y: number): number {
+/** Samples a plane bilinearly at a place in its pixels; the border repeats. @param from where the plane begins in `planes` */
+export function sample(planes: Float32Array, size: number, x: number, y: number, from = 0): number {
   const px = Math.min(size - 1.001, Math.max(0, x - 0.5));
   const py = Math.min(size - 1.001, Math.max(0, y - 0.5));
   const left = px | 0;
   const top = py | 0;
   const fx = px - left;
   const fy = py - top;
-  const at = top * size + left;
-  const upper = (plane[at] as number) * (1 - fx) + (plane[at + 1] as number) * fx;
-  const lower = (plane[at + size] as number) * (1 - fx) + (plane[at + size + 1] as number) * fx;
+  const at = from + top * size + left;
+  const upper = (planes[at] as number) * (1 - fx) + (planes[at + 1] as number) * fx;
+  const lower = (planes[at + size] as number) * (1 - fx) + (planes[at + size + 1] as number) * fx;
   return upper * (1 - fy) + lower * fy;
 }
