@@ -16,6 +16,7 @@ const GEOMETRY = {
   samplesPerFrame: 2,
   samplesPerChunk: SAMPLES,
   latentValues: 1,
+  sinkValues: 0,
   tokens: 1,
 };
 const clock = { nowMs: () => 0, wallUs: () => 0, traceUs: () => 0, sleep: async () => undefined };
@@ -23,7 +24,7 @@ const clock = { nowMs: () => 0, wallUs: () => 0, traceUs: () => 0, sleep: async 
 const options: TakeoverOptions = {
   epoch: 0,
   chunkMs: CHUNK_MS,
-  steps: 2,
+  wholeSteps: 2,
   depth: 3,
   affordable: 100,
   keepChunks: 11,

@@ -1,5 +1,6 @@
 import {
   assertStillWanted,
+  type ChunkCost,
   type ChunkSessions,
   confirmSubscriptions,
   openWanted,
@@ -24,6 +25,7 @@ export interface SessionsParts {
   readonly scheduler: DecodeScheduler;
   readonly outbound: Outbound;
   readonly admission: RealTimeAdmission;
+  readonly cost: ChunkCost;
 }
 
 type DecodeOptions = NonNullable<OpenRequest['decode']>;
@@ -75,16 +77,20 @@ export class Sessions implements ChunkSessions {
 
   /** Subscribes before it reads back, so that no message between the two is lost. */
   async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, scheduler } = this.#parts;
-    const { latentQueueChunks: queueChunks } = context.config;
+    const { context, engine, scheduler, cost } = this.#parts;
+    const { latentQueueChunks: queueChunks, replayBudgetMs } = context.config;
     const inlet = this.#listen(sessionId);
     let decoder: DecoderSession | undefined;
     try {
       await context.bus.flush();
       const retained = this.#retained.session(sessionId);
       decoder = await this.#decoder(sessionId, avatar);
-      const plan = planTakeover(await retained, least);
-      if (plan.before !== undefined) await decoder.decode(plan.before.chunk, plan.before.values);
+      const affordable = Math.floor(replayBudgetMs / Math.max(1, cost.ms));
+      const plan = planTakeover(await retained, { epoch: least, depth: engine.replayDepth, affordable });
+      for (const { chunk, values } of plan.replay) {
+        assertStillWanted(signal);
+        await decoder.decode(chunk, values);
+      }
       assertStillWanted(signal);
       scheduler.open({ sessionId, epoch: plan.epoch, queueChunks }, decoder, new RollingPercentiles());
       for (const chunk of plan.chunks) scheduler.latent(chunk);
@@ -106,13 +112,13 @@ export class Sessions implements ChunkSessions {
     scheduler.requeue(unplayed(await this.#retained.session(sessionId)));
   }
 
-  #reportTakeover(sessionId: string, { outcome, chunks, before }: TakeoverPlan): void {
+  #reportTakeover(sessionId: string, { outcome, chunks, replay }: TakeoverPlan): void {
     this.#takeovers.inc({ outcome });
     const { log } = this.#parts.context;
     const facts = {
       sessionId,
       outcome,
-      before: before?.chunk,
+      replay: replay.length,
       chunk: chunks[0]?.chunk,
       redecoded: chunks.length,
     };

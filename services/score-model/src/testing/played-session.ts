@@ -11,6 +11,7 @@ const GEOMETRY = {
   samplesPerFrame: SAMPLES / FRAMES,
   samplesPerChunk: SAMPLES,
   latentValues: 1,
+  sinkValues: 0,
   tokens: 1,
 };
 /** A flush may reach the listener this late, frames: more than the margin of two. */
