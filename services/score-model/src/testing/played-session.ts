@@ -5,7 +5,7 @@ import { FakeClock, sessionOptions } from './fakes.js';
 const FRAME_MS = 40;
 const FRAMES = 12;
 const SAMPLES = 2 * FRAMES;
-const GEOMETRY = {
+export const GEOMETRY = {
   framesPerChunk: FRAMES,
   chunkMs: FRAMES * FRAME_MS,
   samplesPerFrame: SAMPLES / FRAMES,
