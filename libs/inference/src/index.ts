@@ -22,6 +22,7 @@ export {
   type LiveTalkSizes,
 } from './livetalk/livetalk-model.js';
 export type { LiveTalkChunk, LiveTalkSession } from './livetalk/livetalk-session.js';
+export { MouthReader } from './mesh/mouth-reader.js';
 export * from './model/avatar-source.js';
 export * from './model/chunk-states.js';
 export * from './model/model.js';
