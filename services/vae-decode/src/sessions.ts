@@ -1,5 +1,6 @@
 import {
   assertStillWanted,
+  type ChunkCost,
   type ChunkSessions,
   confirmSubscriptions,
   openWanted,
@@ -25,6 +26,7 @@ export interface SessionsParts {
   readonly scheduler: DecodeScheduler;
   readonly outbound: Outbound;
   readonly admission: RealTimeAdmission;
+  readonly cost: ChunkCost;
   /** Undefined for a model whose latents cannot be read. */
   readonly mouths: MouthMetrics | undefined;
 }
@@ -78,16 +80,20 @@ export class Sessions implements ChunkSessions {
 
   /** Subscribes before it reads back, so that no message between the two is lost. */
   async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, scheduler, mouths } = this.#parts;
-    const { latentQueueChunks: queueChunks } = context.config;
+    const { context, engine, scheduler, cost, mouths } = this.#parts;
+    const { latentQueueChunks: queueChunks, replayBudgetMs } = context.config;
     const inlet = this.#listen(sessionId);
     let decoder: DecoderSession | undefined;
     try {
       await context.bus.flush();
       const retained = this.#retained.session(sessionId);
       decoder = await this.#decoder(sessionId, avatar);
-      const plan = planTakeover(await retained, least);
-      if (plan.before !== undefined) await decoder.decode(plan.before.chunk, plan.before.values);
+      const affordable = Math.floor(replayBudgetMs / Math.max(1, cost.ms));
+      const plan = planTakeover(await retained, { epoch: least, depth: engine.replayDepth, affordable });
+      for (const { chunk, values } of plan.replay) {
+        assertStillWanted(signal);
+        await decoder.decode(chunk, values);
+      }
       assertStillWanted(signal);
       const mouth = mouths?.session();
       scheduler.open({ sessionId, epoch: plan.epoch, queueChunks, mouth }, decoder, new RollingPercentiles());
@@ -110,13 +116,13 @@ export class Sessions implements ChunkSessions {
     scheduler.requeue(unplayed(await this.#retained.session(sessionId)));
   }
 
-  #reportTakeover(sessionId: string, { outcome, chunks, before }: TakeoverPlan): void {
+  #reportTakeover(sessionId: string, { outcome, chunks, replay }: TakeoverPlan): void {
     this.#takeovers.inc({ outcome });
     const { log } = this.#parts.context;
     const facts = {
       sessionId,
       outcome,
-      before: before?.chunk,
+      replay: replay.length,
       chunk: chunks[0]?.chunk,
       redecoded: chunks.length,
     };

@@ -18,7 +18,7 @@ export class MouthReader {
 
   /** @returns undefined for a model whose latents cannot be read @throws MeshError MODEL_INVALID */
   static async load({ folder, manifest }: Model): Promise<MouthReader | undefined> {
-    const file = manifest.decoder.mesh;
+    const file = 'mesh' in manifest.decoder ? manifest.decoder.mesh : undefined;
     if (file === undefined) return undefined;
     const weights = await openWeights(folder, [file]);
     const [plain, plainBias, border, borderBias, low, high] = await Promise.all(
