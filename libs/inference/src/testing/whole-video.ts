@@ -42,6 +42,14 @@ export class WholeVideo implements AsyncDisposable {
     return framesOf(rule, this.#chunk) * rule.samplesPerFrame;
   }
 
+  /** The sink chunks: silence. */
+  async sink(): Promise<VideoChunk[]> {
+    const made: VideoChunk[] = [];
+    while (made.length < (this.#model.manifest.score.dit.context?.sink ?? 0))
+      made.push(await this.next(new Float32Array(this.samples)));
+    return made;
+  }
+
   /** @param pcm the next chunk's samples, -1..1 */
   async next(pcm: Float32Array): Promise<VideoChunk> {
     const chunk = this.#chunk++;

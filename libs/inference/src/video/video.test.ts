@@ -64,8 +64,7 @@ async function show(session: DecoderSession, chunk: number, values: Float32Array
 /** What the model makes in one process: the sink chunks of silence, then speech. */
 async function whole(of: VideoModel): Promise<{ sink: VideoChunk[]; chunks: VideoChunk[] }> {
   await using video = await WholeVideo.open(executor, of, AVATAR, SINK_SEED);
-  const sink: VideoChunk[] = [];
-  for (let chunk = 0; chunk < 3; chunk++) sink.push(await video.next(new Float32Array(video.samples)));
+  const sink = await video.sink();
   const chunks: VideoChunk[] = [];
   for (let chunk = 0; chunk < CHUNKS; chunk++)
     chunks.push(await video.next(Float32Array.from(pcm(chunk), (value) => value / 32_768)));
