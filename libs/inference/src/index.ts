@@ -16,6 +16,7 @@ export * from './executor/executor.js';
 export { createOrtExecutor, type OrtExecutorOptions } from './executor/ort-executor.js';
 export { type OrtProvider, providerName } from './executor/ort-protocol.js';
 export * from './executor/provider-probe.js';
+export { MouthReader } from './mesh/mouth-reader.js';
 export * from './model/avatar-source.js';
 export * from './model/chunk-states.js';
 export * from './model/model.js';

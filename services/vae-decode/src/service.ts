@@ -7,10 +7,17 @@ import {
   systemClock,
   warmUp,
 } from '@talkmesh/chunk-worker';
-import { type DecoderEngine, loadDecoderEngine, openTimeline, type RequestedPrecision } from '@talkmesh/inference';
+import {
+  type DecoderEngine,
+  loadDecoderEngine,
+  MouthReader,
+  openTimeline,
+  type RequestedPrecision,
+} from '@talkmesh/inference';
 import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
+import { MouthMetrics } from './mouth-metrics.js';
 import { Outbound } from './outbound.js';
 import { pictureService } from './picture-service.js';
 import { type DecodeOutput, DecodeScheduler } from './scheduler.js';
@@ -45,7 +52,9 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
       downstreamMs,
       timeline,
     });
-    const sessions = new Sessions({ context, model, engine, scheduler, outbound, admission, cost });
+    const reader = await MouthReader.load(model);
+    const mouths = reader && new MouthMetrics(reader, fps, context.metrics);
+    const sessions = new Sessions({ context, model, engine, scheduler, outbound, admission, cost, mouths });
     const handlers = controlHandlers(config.capacity, model.label, sessions);
     const resources = [engine, executor];
     const parts = { scheduler, handlers, sessions, outbound, failed: executor.failed, timeline, resources };

@@ -13,6 +13,7 @@ import type { DecoderEngine, DecoderSession, Model } from '@talkmesh/inference';
 import { type Counter, type OpenRequest, RollingPercentiles, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { SessionInlet } from './inbound.js';
+import type { MouthMetrics } from './mouth-metrics.js';
 import type { Outbound } from './outbound.js';
 import { RetainedSession } from './retained-session.js';
 import type { DecodeScheduler, SessionFigures } from './scheduler.js';
@@ -26,6 +27,8 @@ export interface SessionsParts {
   readonly outbound: Outbound;
   readonly admission: RealTimeAdmission;
   readonly cost: ChunkCost;
+  /** Undefined for a model whose latents cannot be read. */
+  readonly mouths: MouthMetrics | undefined;
 }
 
 type DecodeOptions = NonNullable<OpenRequest['decode']>;
@@ -58,10 +61,10 @@ export class Sessions implements ChunkSessions {
   }
 
   async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, scheduler } = this.#parts;
+    const { context, scheduler, mouths } = this.#parts;
     const { latentQueueChunks: queueChunks } = context.config;
     const decoder = await openWanted(this.#decoder(sessionId, avatar), signal);
-    scheduler.open({ sessionId, epoch, queueChunks }, decoder, new RollingPercentiles());
+    scheduler.open({ sessionId, epoch, queueChunks, mouth: mouths?.session() }, decoder, new RollingPercentiles());
     const inlet = this.#listen(sessionId);
     inlet.start();
     this.#table.add(sessionId, inlet);
@@ -77,7 +80,7 @@ export class Sessions implements ChunkSessions {
 
   /** Subscribes before it reads back, so that no message between the two is lost. */
   async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, engine, scheduler, cost } = this.#parts;
+    const { context, engine, scheduler, cost, mouths } = this.#parts;
     const { latentQueueChunks: queueChunks, replayBudgetMs } = context.config;
     const inlet = this.#listen(sessionId);
     let decoder: DecoderSession | undefined;
@@ -92,7 +95,8 @@ export class Sessions implements ChunkSessions {
         await decoder.decode(chunk, values);
       }
       assertStillWanted(signal);
-      scheduler.open({ sessionId, epoch: plan.epoch, queueChunks }, decoder, new RollingPercentiles());
+      const mouth = mouths?.session();
+      scheduler.open({ sessionId, epoch: plan.epoch, queueChunks, mouth }, decoder, new RollingPercentiles());
       for (const chunk of plan.chunks) scheduler.latent(chunk);
       if (plan.flush !== undefined) scheduler.flush(sessionId, plan.flush.epoch, plan.flush.fromChunk);
       this.#table.add(sessionId, inlet);
