@@ -9,6 +9,7 @@ import {
   liveTalkNetworks,
 } from '@talkmesh/inference';
 import { EXIT, UsageError } from './cli-errors.js';
+import { recordIdle } from './idle/idle.js';
 
 export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
@@ -18,7 +19,10 @@ talkmesh models import livetalk --from FOLDER --out FOLDER [--lora FILE [--lora-
   Finds the files of LiveTalk-1.3B below a folder, checks every tensor's name, shape and numbers, and writes a manifest
   with their sha256. Weights stay where they are; an adapter is merged into a file of its own. Run it again to continue.
 
-  The services cannot serve these checkpoints yet, and no real file of them was at hand: see docs/models.md.`;
+talkmesh models idle --from FOLDER
+  Records the avatars of a model that talkmesh serves while nobody speaks, a few seconds each, which pages show before a call.
+
+  The services cannot serve the checkpoints yet, and no real file of them was at hand: see docs/models.md.`;
 const USAGE = MODELS_HELP.split('\n')
   .filter((line) => line.startsWith('talkmesh'))
   .join(', or: ');
@@ -41,6 +45,10 @@ export async function models(args: readonly string[]): Promise<number> {
   const [action, name, ...rest] = positionals;
   const { from, out, lora, 'lora-alpha': alpha } = values;
   if (from === undefined || rest.length > 0) throw new UsageError(`use: ${USAGE}`);
+  if (action === 'idle' && name === undefined && out === undefined && lora === undefined) {
+    await recordIdle(from, (line) => process.stderr.write(`${line}\n`));
+    return EXIT.ok;
+  }
   if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
   const scale = alpha === undefined ? undefined : Number(alpha);
   if (

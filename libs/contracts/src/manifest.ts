@@ -76,6 +76,8 @@ export const modelManifest = z.object({
         name: z.string().min(1),
         style: z.string(),
         image: relativePath,
+        /** AVIF image sequence of the avatar while nobody speaks, made by the model; it repeats without a visible seam. */
+        idle: relativePath.optional(),
         /** Mouth centre, left eye and right eye in pixels of the picture; left and right are the viewer's. */
         landmarks: z.tuple([point, point, point]),
       }),

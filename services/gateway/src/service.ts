@@ -25,6 +25,7 @@ import { avatarOperations } from './http/avatar-routes.js';
 import { eventOperations } from './http/event-routes.js';
 import { grantOperations } from './http/grant-routes.js';
 import { ownAvatarOperations } from './http/own-avatar-routes.js';
+import { providerOperations } from './http/provider-routes.js';
 import { qualityOperations } from './http/quality-routes.js';
 import { realtimeOperations } from './http/realtime-routes.js';
 import type { Operation } from './http/routes.js';
@@ -131,6 +132,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
       defaultAvatar: avatars.all[0]?.id ?? '',
     }),
     ...avatarOperations(avatars),
+    ...providerOperations({ directory, defaultProvider, model: avatars.model }),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,

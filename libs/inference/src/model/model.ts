@@ -62,7 +62,7 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
   const { portrait } = manifest;
   const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];
   const graphs = Object.values(manifest.graphs).filter((path) => path !== undefined);
-  const pictures = manifest.avatars.map((avatar) => avatar.image);
+  const pictures = manifest.avatars.flatMap(({ image, idle }) => (idle === undefined ? [image] : [image, idle]));
   const { mesh } = manifest.decoder;
   const constants = mesh === undefined ? [] : [mesh];
   for (const path of [...graphs, ...manifest.score.weights, ...constants, ...detectors, ...pictures])
