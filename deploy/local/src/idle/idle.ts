@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -105,7 +106,7 @@ async function encode(
 
 /** The recordings are listed as files of the model, and leave its version as it is: they are a view of it, not a part. */
 async function nameInManifest(folder: string, made: ReadonlyMap<string, string>): Promise<void> {
-  const named = <T extends { readonly id: string }>(avatars: readonly T[]): T[] =>
+  const named = (avatars: readonly { readonly id: string }[]): object[] =>
     avatars.map((avatar) => ({ ...avatar, idle: made.get(avatar.id) }));
   const rewrite = async (path: string, change: (value: never) => unknown): Promise<void> => {
     const value = JSON.parse(await readFile(join(folder, path), 'utf8')) as never;
@@ -118,7 +119,8 @@ async function nameInManifest(folder: string, made: ReadonlyMap<string, string>)
       return { path, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
     }),
   );
-  await rewrite('avatars/avatars.json', named<ModelManifest['avatars'][number]>);
+  // A checkpoint that was imported has its avatars in the manifest only.
+  if (existsSync(join(folder, 'avatars/avatars.json'))) await rewrite('avatars/avatars.json', named);
   await rewrite('model.json', (manifest: ModelManifest) => ({
     ...manifest,
     files: [...manifest.files.filter(({ path }) => !paths.includes(path)), ...facts],
