@@ -28,7 +28,7 @@ talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [
   No real file of it was at hand: see docs/models.md for what was tried.
 
 talkmesh models idle --from FOLDER
-  Records the avatars of a model while nobody speaks, a few seconds each, which pages show before a call.`;
+  Records the avatars of a model in silence, a few seconds each, which pages show before a call.`;
 const USAGE = MODELS_HELP.split('\n')
   .filter((line) => line.startsWith('talkmesh'))
   .join(', or: ');

@@ -7,7 +7,7 @@ export interface Avatar {
   readonly style: string;
   /** URL of the reference picture (PNG), relative to the gateway. */
   readonly image: string;
-  /** URL of an AVIF image sequence of the avatar while nobody speaks, which repeats; undefined where the model has none. */
+  /** URL of an AVIF image sequence of the avatar in silence, which repeats; undefined where the model has none. */
   readonly idle?: string;
   /** When an avatar made from a user's picture (style "own") is deleted, Unix milliseconds; undefined for the model's avatars. */
   readonly expiresAtMs?: number;

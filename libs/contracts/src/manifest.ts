@@ -32,7 +32,7 @@ const avatar = {
   name: z.string().min(1),
   style: z.string(),
   image: relativePath,
-  /** AVIF image sequence of the avatar while nobody speaks, made by the model; it repeats without a visible seam. */
+  /** AVIF image sequence of the avatar in silence, made by the model; it repeats without a visible seam. */
   idle: relativePath.optional(),
 };
 

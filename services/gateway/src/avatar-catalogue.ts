@@ -91,7 +91,7 @@ export class AvatarCatalogue {
     return this.#pictures.get(this.require(id).id) as AvatarPicture;
   }
 
-  /** The recording of an avatar while nobody speaks. @throws MeshError AVATAR_NOT_FOUND, also when the model has none */
+  /** The recording of an avatar in silence. @throws MeshError AVATAR_NOT_FOUND, also when the model has none */
   idle(id: string): AvatarPicture {
     const recording = this.#idle.get(this.require(id).id);
     if (recording !== undefined) return recording;

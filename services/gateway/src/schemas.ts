@@ -173,7 +173,7 @@ export const avatarList = z.object({
       idle: z
         .string()
         .optional()
-        .describe('Path of an AVIF image sequence of the avatar while nobody speaks; models may have none'),
+        .describe('Path of an AVIF image sequence of the avatar in silence; models may have none'),
       expiresAtMs: z.number().optional().describe('Unix milliseconds; own pictures only'),
     }),
   ),

@@ -26,7 +26,7 @@ const FFMPEG = {
 };
 
 /**
- * Records every avatar of a model while nobody speaks, by a mesh of the model itself, and writes the loops beside their pictures
+ * Records every avatar of a model in silence, by a mesh of the model itself, and writes the loops beside their pictures
  * (`avatars/ID.idle.avif`), with the names in `avatars/avatars.json` and `model.json`.
  * @throws MeshError MODEL_INVALID, TOOL_MISSING, and what a session may throw
  */

@@ -62,7 +62,7 @@ export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
       method: 'GET',
       path: '/v1/avatars/{id}/idle',
       id: 'getAvatarIdle',
-      summary: 'A few seconds of an avatar while nobody speaks, made by the model, which repeat without end',
+      summary: 'A few seconds of an avatar in silence, made by the model, which repeat without end',
       access: 'public',
       status: 200,
       answer: { schema: z.string(), type: 'image/avif' },

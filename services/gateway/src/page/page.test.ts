@@ -186,7 +186,7 @@ test('settings offer what the deployment allows, are kept in this browser, reach
   assert.deepEqual(
     (await texts(provider)).map((text) => text.split(':')[0]),
     ['Parrot', 'Cascade'],
-    'without the one that hears nobody',
+    'without the one that hears no user',
   );
   assert.ok(await page.getByTestId('settings-voice-text').isVisible(), 'more voices of it may exist than are known');
   await provider.selectOption('cascade');
@@ -211,7 +211,7 @@ test('settings offer what the deployment allows, are kept in this browser, reach
     ['cascade', 'alloy', 'de', 'push-to-talk'],
   );
   await page.getByTestId('talk').waitFor();
-  assert.ok(await page.getByTestId('talk').isDisabled(), 'nobody listens yet');
+  assert.ok(await page.getByTestId('talk').isDisabled(), 'no microphone is connected yet');
   await page.getByTestId('settings-open').click();
   await page.getByTestId('settings-next-call').waitFor();
   await page.getByTestId('settings-reset').click();
