@@ -103,7 +103,8 @@ export class AvatarClient implements Disposable {
     const timestampUs = Number(data.readBigUInt64LE(8));
     const bytes = data.subarray(HEADER_BYTES);
     assert.equal(data.readUInt32LE(16), bytes.length);
-    if (kind === PCM) this.sounds.push({ atMs, timestampUs, speaking, pcm: new Int16Array(Uint8Array.from(bytes).buffer) });
+    if (kind === PCM)
+      this.sounds.push({ atMs, timestampUs, speaking, pcm: new Int16Array(Uint8Array.from(bytes).buffer) });
     else {
       assert.ok(kind === JPEG || kind === I420, `a message of kind ${kind}`);
       this.pictures.push({ atMs, timestampUs, speaking, format: kind === JPEG ? 'jpeg' : 'i420', bytes });

@@ -56,7 +56,7 @@ export class AvatarStream implements SpeakerConnection {
     );
     call.on('data', (request: Request) => this.#receive(request));
     call.on('end', () => {
-      this.#finish(true);
+      this.#finish(false);
       call.end();
     });
     call.on('cancelled', () => this.#finish(false));
@@ -118,7 +118,8 @@ export class AvatarStream implements SpeakerConnection {
       else if (body === 'pcm' && pcm != null) this.#stage.speaker.audio(pcm);
       else if (body === 'end') this.#stage.speaker.end();
       else if (body === 'clear') this.#stage.speaker.clear();
-      else throw new MeshError('ARGUMENT_INVALID', 'the stream is attached already; send pcm, end or clear');
+      else if (body === 'leave') this.#finish(true);
+      else throw new MeshError('ARGUMENT_INVALID', 'the stream is attached already; send pcm, end, clear or leave');
     } catch (thrown) {
       this.end(MeshError.from(thrown));
     }

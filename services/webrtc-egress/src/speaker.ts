@@ -99,11 +99,12 @@ export class Speaker {
     for (const report of this.#kept.splice(0)) connection.report(report);
   }
 
-  /** The program is gone. @param onPurpose false: its connection broke, so it may come back in time */
+  /** The program is gone. @param onPurpose the open utterance is complete; otherwise the connection broke, and may be replaced in time */
   detach(connection: SpeakerConnection, onPurpose: boolean): void {
     if (connection !== this.#connection) return;
     this.#connection = undefined;
-    if (!onPurpose) this.#goneTimer = setTimeout(this.#options.onGone, this.#options.graceMs);
+    if (onPurpose) this.end();
+    else this.#goneTimer = setTimeout(this.#options.onGone, this.#options.graceMs);
   }
 
   close(error: MeshError): void {

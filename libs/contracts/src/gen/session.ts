@@ -9,6 +9,7 @@ import type { AvatarClear as _talkmesh_v1_AvatarClear, AvatarClear__Output as _t
 import type { AvatarCleared as _talkmesh_v1_AvatarCleared, AvatarCleared__Output as _talkmesh_v1_AvatarCleared__Output } from './talkmesh/v1/AvatarCleared.js';
 import type { AvatarEnd as _talkmesh_v1_AvatarEnd, AvatarEnd__Output as _talkmesh_v1_AvatarEnd__Output } from './talkmesh/v1/AvatarEnd.js';
 import type { AvatarFrame as _talkmesh_v1_AvatarFrame, AvatarFrame__Output as _talkmesh_v1_AvatarFrame__Output } from './talkmesh/v1/AvatarFrame.js';
+import type { AvatarLeave as _talkmesh_v1_AvatarLeave, AvatarLeave__Output as _talkmesh_v1_AvatarLeave__Output } from './talkmesh/v1/AvatarLeave.js';
 import type { AvatarReady as _talkmesh_v1_AvatarReady, AvatarReady__Output as _talkmesh_v1_AvatarReady__Output } from './talkmesh/v1/AvatarReady.js';
 import type { AvatarRequest as _talkmesh_v1_AvatarRequest, AvatarRequest__Output as _talkmesh_v1_AvatarRequest__Output } from './talkmesh/v1/AvatarRequest.js';
 import type { AvatarResponse as _talkmesh_v1_AvatarResponse, AvatarResponse__Output as _talkmesh_v1_AvatarResponse__Output } from './talkmesh/v1/AvatarResponse.js';
@@ -99,6 +100,7 @@ export interface ProtoGrpcType {
       AvatarCleared: MessageTypeDefinition<_talkmesh_v1_AvatarCleared, _talkmesh_v1_AvatarCleared__Output>
       AvatarEnd: MessageTypeDefinition<_talkmesh_v1_AvatarEnd, _talkmesh_v1_AvatarEnd__Output>
       AvatarFrame: MessageTypeDefinition<_talkmesh_v1_AvatarFrame, _talkmesh_v1_AvatarFrame__Output>
+      AvatarLeave: MessageTypeDefinition<_talkmesh_v1_AvatarLeave, _talkmesh_v1_AvatarLeave__Output>
       AvatarReady: MessageTypeDefinition<_talkmesh_v1_AvatarReady, _talkmesh_v1_AvatarReady__Output>
       AvatarRequest: MessageTypeDefinition<_talkmesh_v1_AvatarRequest, _talkmesh_v1_AvatarRequest__Output>
       AvatarResponse: MessageTypeDefinition<_talkmesh_v1_AvatarResponse, _talkmesh_v1_AvatarResponse__Output>

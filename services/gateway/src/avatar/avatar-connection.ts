@@ -28,6 +28,7 @@ export class AvatarConnection {
   #msPerByte = 0;
   #aheadMs = 0;
   #aheadAtMs = performance.now();
+  #paceTimer: NodeJS.Timeout | undefined;
   #state: 'new' | 'opening' | 'started' | 'over' = 'new';
   #isHeldBack = false;
 
@@ -47,6 +48,7 @@ export class AvatarConnection {
     socket.on('error', (err) => options.log.info({ err }, 'a program at the avatar socket broke the protocol'));
     socket.once('close', (code) => {
       this.#state = 'over';
+      clearTimeout(this.#paceTimer);
       void this.#session.close(ON_PURPOSE.has(code));
     });
   }
@@ -80,7 +82,8 @@ export class AvatarConnection {
     const waitMs = (this.#aheadMs - BURST_MS) / SPEED;
     if (waitMs <= 0) return;
     this.#hold('pace');
-    setTimeout(() => this.#release('pace'), waitMs);
+    clearTimeout(this.#paceTimer);
+    this.#paceTimer = setTimeout(() => this.#release('pace'), waitMs);
   }
 
   #message(text: string): void {

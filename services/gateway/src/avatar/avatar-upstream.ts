@@ -81,8 +81,10 @@ export class AvatarUpstream {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort();
     const [call, peer] = [this.#call, this.#peer];
-    if (onPurpose) call?.end();
-    else call?.cancel();
+    if (onPurpose) {
+      call?.write({ leave: {} });
+      call?.end();
+    } else call?.cancel();
     // Running calls still finish.
     peer?.close();
   }

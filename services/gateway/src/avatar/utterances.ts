@@ -88,7 +88,7 @@ export class Utterances {
     this.#giveUp((other) => other < utterance);
     // After a long pause the worker counts it as complete; what follows is another one.
     if (utterance === this.#count && !interrupted) this.#isOpen = false;
-    if (this.#unfinished[0] === utterance) this.#finish(utterance, positionMs, interrupted);
+    this.#finish(utterance, positionMs, interrupted);
   }
 
   /** Workers report in order, so of what comes before a report nothing more will be known. */
@@ -98,7 +98,8 @@ export class Utterances {
   }
 
   #finish(utterance: number, positionMs: number | null, interrupted: boolean): void {
-    this.#unfinished.shift();
+    // One that was finished while the program was away is not among them.
+    if (this.#unfinished[0] === utterance) this.#unfinished.shift();
     this.#lost = Math.max(0, this.#lost - 1);
     this.#report({ type: 'finished', utterance, positionMs, interrupted });
   }
