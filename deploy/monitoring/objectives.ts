@@ -41,6 +41,15 @@ export const TURN_WAIT_P95_SECONDS = 1.5;
 export const FIRST_FRAME_P95_SECONDS = 2;
 /** Difference between picture and sound that people begin to notice (ITU-R BT.1359: 45 ms when sound leads), seconds. */
 export const AV_SKEW_P95_SECONDS = 0.045;
+/** Share of silent frames in which the mouth is open, and how well its opening follows the loudness of speech (PromQL). */
+export const OPEN_IN_SILENCE =
+  'sum(rate(talkmesh_silent_frames_total{mouth="open"}[10m])) / sum(rate(talkmesh_silent_frames_total[10m]))';
+export const MOUTH_FOLLOWS =
+  'sum(rate(talkmesh_mouth_correlation_ratio_sum[10m])) / sum(rate(talkmesh_mouth_correlation_ratio_count[10m]))';
+/** nano has 0 %, 0.65 and 30 ms (docs/measurements/lip-sync.md). */
+export const OPEN_IN_SILENCE_SHARE = 0.05;
+export const MOUTH_CORRELATION = 0.4;
+export const MOUTH_APART_P95_SECONDS = 0.12;
 /** Share of places that may be taken before a deployment needs more workers. */
 export const CAPACITY_SHARE = 0.85;
 

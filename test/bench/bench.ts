@@ -3,7 +3,7 @@
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named.
  */
-import { loadModel, openTimeline } from '@talkmesh/inference';
+import { loadGraphModel, openTimeline } from '@talkmesh/inference';
 import { installTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
@@ -55,7 +55,7 @@ const providersOf = (all: readonly string[]): string[] =>
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 await installTools(say);
-const model = await loadModel(process.env['TALKMESH_MODEL'] ?? 'models/nano');
+const model = await loadGraphModel(process.env['TALKMESH_MODEL'] ?? 'models/nano');
 const { width, height } = model.manifest;
 const { chunkMs } = model.geometry;
 const tables: Record<string, readonly Row[]> = {};

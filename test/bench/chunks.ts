@@ -1,4 +1,4 @@
-import { createOrtExecutor, DecoderEngine, type Model, ScoreEngine } from '@talkmesh/inference';
+import { createOrtExecutor, loadDecoderEngine, loadScoreEngine, type Model } from '@talkmesh/inference';
 import { speak } from '../support/speech.js';
 import { median, percentile } from '../support/statistics.js';
 import type { Row } from './table.js';
@@ -16,8 +16,8 @@ export interface Timed {
 export async function timeChunks(model: Model, threads: number, maxSteps: number): Promise<Timed> {
   await using scoreExecutor = createOrtExecutor({ threads });
   await using decodeExecutor = createOrtExecutor({ threads });
-  await using score = await ScoreEngine.load(model, scoreExecutor);
-  await using decoder = await DecoderEngine.load(model, decodeExecutor);
+  await using score = await loadScoreEngine(model, scoreExecutor);
+  await using decoder = await loadDecoderEngine(model, decodeExecutor);
   const avatar = model.manifest.avatars[0]?.id ?? '';
   const [talker, painter] = [
     await score.openSession({ avatar, seed: 1, keepChunks: 4 }),

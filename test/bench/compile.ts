@@ -13,8 +13,8 @@ import {
   type Executor,
   encodeSafetensors,
   expectedTensors,
+  type GraphModel,
   loadCompiled,
-  type Model,
   NoiseSource,
   openWeights,
   type Segment,
@@ -42,7 +42,7 @@ interface Shape {
 }
 
 /** One row a shape: milliseconds of processor time, medians of rounds that take turns; ratios are against the whole pass. */
-export async function measureCompile(model: Model): Promise<Row[]> {
+export async function measureCompile(model: GraphModel): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-bench-'));
   try {
     const { dit, weights } = model.manifest.score;

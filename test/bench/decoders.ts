@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Landmarks } from '@talkmesh/contracts';
-import { createOrtExecutor, DecoderEngine, loadModel, ScoreEngine } from '@talkmesh/inference';
+import { createOrtExecutor, loadDecoderEngine, loadModel, loadScoreEngine } from '@talkmesh/inference';
 import { speak } from '../support/speech.js';
 import { median } from '../support/statistics.js';
 import type { Row } from './table.js';
@@ -21,7 +21,7 @@ export async function measureDecoders(folder: string): Promise<Row[]> {
   const model = await loadModel(folder, { ownPictures: async () => picture });
   await using executor = createOrtExecutor({ threads: 1 });
   const latents = await latentsOfSpeech(folder);
-  await using engine = await DecoderEngine.load(model, executor);
+  await using engine = await loadDecoderEngine(model, executor);
   const rows: Row[] = [];
   let baseline: number | undefined;
   for (const avatar of [model.manifest.avatars[0]?.id ?? '', PHOTOGRAPH]) {
@@ -50,7 +50,7 @@ export async function measureDecoders(folder: string): Promise<Row[]> {
 async function latentsOfSpeech(folder: string): Promise<Float32Array[]> {
   const model = await loadModel(folder);
   await using executor = createOrtExecutor({ threads: 1 });
-  await using score = await ScoreEngine.load(model, executor);
+  await using score = await loadScoreEngine(model, executor);
   const session = await score.openSession({ avatar: model.manifest.avatars[0]?.id ?? '', seed: 1, keepChunks: 4 });
   const speech = speak('All the world is a stage, and all the men and women merely players. '.repeat(6));
   const { samplesPerChunk } = model.geometry;

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
 import {
   createOrtExecutor,
-  loadModel,
-  type Model,
+  type GraphModel,
+  loadGraphModel,
+  MatchedScoreEngine,
   type RankOptions,
-  ScoreEngine,
   type Timeline,
 } from '@talkmesh/inference';
 import { createWideModel } from '@talkmesh/inference/testing';
@@ -59,7 +59,7 @@ interface Measured {
 
 interface Running {
   readonly variant: Variant;
-  readonly engine: ScoreEngine;
+  readonly engine: MatchedScoreEngine;
   readonly measured: Measured;
 }
 
@@ -68,7 +68,7 @@ interface Running {
  * machine does falls on all of them; the ratio is that of medians against the first row. `wait` and `copy` are shares of
  * the ranks' time; `cpu` counts all threads.
  */
-export async function measurePlans(model: Model, rounds: number, timeline?: Timeline): Promise<Row[]> {
+export async function measurePlans(model: GraphModel, rounds: number, timeline?: Timeline): Promise<Row[]> {
   await using executor = createOrtExecutor({ threads: 1 });
   await using wideExecutor = createOrtExecutor({ threads: 2 });
   const running: Running[] = [];
@@ -76,7 +76,7 @@ export async function measurePlans(model: Model, rounds: number, timeline?: Time
     for (const variant of variants(model.manifest.score.schedule.length)) {
       const device = variant.threads === 2 ? wideExecutor : executor;
       const options = variant.ranks && { ...variant.ranks, threads: 1, ...(timeline && { timeline }) };
-      const engine = await ScoreEngine.load(model, device, options);
+      const engine = await MatchedScoreEngine.load(model, device, options);
       const share = { computeUs: 0, waitUs: 0, copyUs: 0 };
       running.push({ variant, engine, measured: { perChunkMs: [], latencyMs: [], cpuMs: [], share } });
     }
@@ -91,7 +91,7 @@ export async function measurePlans(model: Model, rounds: number, timeline?: Time
 export async function measureWidePlans(rounds: number, timeline?: Timeline): Promise<Row[]> {
   const sizes = { latentHeight: 16, latentWidth: 16, dim: 192, heads: 12, layers: 4, schedule: [1, 0.85, 0.6, 0.3] };
   await using fixture = await createWideModel(sizes);
-  return await measurePlans(await loadModel(fixture.folder), rounds, timeline);
+  return await measurePlans(await loadGraphModel(fixture.folder), rounds, timeline);
 }
 
 export function plansTitle(kind: string): string {
@@ -128,8 +128,8 @@ async function measure({ variant, engine, measured }: Running): Promise<void> {
 
 type WithTimes = { takeTimes(): readonly { computeUs: number; waitUs: number; copyUs: number }[] };
 
-function takeTimes({ denoiser }: ScoreEngine): ReturnType<WithTimes['takeTimes']> {
-  return 'takeTimes' in denoiser ? (denoiser as ScoreEngine['denoiser'] & WithTimes).takeTimes() : [];
+function takeTimes({ denoiser }: MatchedScoreEngine): ReturnType<WithTimes['takeTimes']> {
+  return 'takeTimes' in denoiser ? (denoiser as MatchedScoreEngine['denoiser'] & WithTimes).takeTimes() : [];
 }
 
 function row({ variant, measured }: Running, first: Running): Row {

@@ -2,13 +2,13 @@
 import { existsSync } from 'node:fs';
 import {
   createOrtExecutor,
-  DecoderEngine,
   type Executor,
+  loadDecoderEngine,
+  loadScoreEngine,
   type Model,
   nvidiaDriver,
   type OrtExecutorOptions,
   parseProvider,
-  ScoreEngine,
 } from '@talkmesh/inference';
 import { useSoftwareGpu } from '@talkmesh/inference/testing';
 import { speak } from '../support/speech.js';
@@ -70,8 +70,8 @@ export async function measureProviders(model: Model, providers: readonly string[
 async function measure(model: Model, options: OrtExecutorOptions): Promise<Measured> {
   const begin = performance.now();
   await using executor = createOrtExecutor(options);
-  await using score = await ScoreEngine.load(model, executor);
-  await using decoder = await DecoderEngine.load(model, executor, 'float32');
+  await using score = await loadScoreEngine(model, executor);
+  await using decoder = await loadDecoderEngine(model, executor, 'float32');
   const loaded = performance.now();
   const avatar = model.manifest.avatars[0]?.id ?? '';
   const talker = await score.openSession({ avatar, seed: 1, keepChunks: 2 });

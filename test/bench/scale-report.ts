@@ -1,4 +1,4 @@
-import { type Model, sessionStateBytes } from '@talkmesh/inference';
+import { type GraphModel, sessionStateBytes } from '@talkmesh/inference';
 import { capacityRows, fourteenBillion, measuredShape, scaleRows } from './simulate.js';
 import type { Row } from './table.js';
 
@@ -13,7 +13,7 @@ const FEWEST_KEPT_CHUNKS = 4;
 
 /** @param scoreMs, decodeMs medians of one chunk, as `bench chunks` prints them on this machine */
 export function reportScale(
-  model: Model,
+  model: GraphModel,
   scoreMs: number = QUIET.score,
   decodeMs: number = QUIET.decode,
 ): { capacity: Row[]; scale: Row[] } {

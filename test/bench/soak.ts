@@ -47,7 +47,19 @@ export interface SoakReport {
   /** Share of frames that were shown when they were due. */
   readonly framesOnTime: number;
   readonly chunks: Row;
+  readonly mouth: MouthFigures;
   readonly load: number;
+}
+
+/** By the decoder's own monitor. */
+export interface MouthFigures {
+  /** Share of silent frames with the mouth open. */
+  readonly openInSilence: number;
+  /** Of the opening with the loudness, mean of all passages of speech. */
+  readonly correlation: number;
+  /** How much later the mouth is than the sound, mean of all passages, milliseconds. */
+  readonly laterMs: number;
+  readonly passages: number;
 }
 
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
@@ -88,8 +100,9 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     }
     talking.abort();
     const chunks = await chunkCounts(mesh);
+    const mouth = await mouthFigures(mesh);
     await talk;
-    return summarise(looks, options, chunks);
+    return summarise(looks, options, { chunks, mouth });
   } finally {
     await mesh.stop();
   }
@@ -122,7 +135,25 @@ async function chunkCounts(mesh: Parameters<typeof readMetrics>[0]): Promise<Row
   return row;
 }
 
-function summarise(all: readonly Look[], { seconds, warmUpSeconds }: SoakOptions, chunks: Row): SoakReport {
+async function mouthFigures(mesh: Parameters<typeof readMetrics>[0]): Promise<MouthFigures> {
+  const samples = await readMetrics(mesh, 'vae-decode');
+  const of = (name: string, labels?: string): number => total(samples, `talkmesh_${name}`, labels);
+  const [open, closed] = [of('silent_frames_total', 'open'), of('silent_frames_total', 'closed')];
+  const apartS = of('mouth_apart_seconds_sum', 'sound') - of('mouth_apart_seconds_sum', 'mouth');
+  const passages = of('mouth_correlation_ratio_count');
+  return {
+    openInSilence: open / (open + closed),
+    correlation: of('mouth_correlation_ratio_sum') / passages,
+    laterMs: (1000 * apartS) / of('mouth_apart_seconds_count'),
+    passages,
+  };
+}
+
+function summarise(
+  all: readonly Look[],
+  { seconds, warmUpSeconds }: SoakOptions,
+  { chunks, mouth }: Pick<SoakReport, 'chunks' | 'mouth'>,
+): SoakReport {
   const looks = all.filter(({ atS }) => atS >= warmUpSeconds);
   const part = Math.max(1, Math.floor(looks.length / 4));
   const [first, last] = [looks.slice(0, part), looks.slice(-part)];
@@ -154,12 +185,13 @@ function summarise(all: readonly Look[], { seconds, warmUpSeconds }: SoakOptions
     skewMs: { first: mean(first), last: mean(last) },
     framesOnTime: played / (played + held),
     chunks,
+    mouth,
     load: median(looks.map(({ load }) => load)),
   };
 }
 
 export function soakTables(report: SoakReport): { readonly soak: readonly Row[]; readonly soakMemory: readonly Row[] } {
-  const { memory, skewMs, chunks, ...rest_ } = report;
+  const { memory, skewMs, chunks, mouth, ...rest_ } = report;
   const figures: Row = {
     seconds: rest_.seconds,
     'frames on time %': 100 * rest_.framesOnTime,
@@ -168,6 +200,9 @@ export function soakTables(report: SoakReport): { readonly soak: readonly Row[];
     'audio drift ms': rest_.soundDriftMs,
     'skew first ms': skewMs.first,
     'skew last ms': skewMs.last,
+    'mouth open in silence %': 100 * mouth.openInSilence,
+    'mouth with the sound': mouth.correlation,
+    'mouth later ms': mouth.laterMs,
     'machine load': rest_.load,
     ...chunks,
   };

@@ -1,7 +1,14 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createOrtExecutor, DecoderEngine, type Model, ScoreEngine } from '@talkmesh/inference';
+import {
+  createOrtExecutor,
+  type DecoderEngine,
+  loadDecoderEngine,
+  loadScoreEngine,
+  type Model,
+  type ScoreEngine,
+} from '@talkmesh/inference';
 import { median } from '../support/statistics.js';
 
 export interface Clip {
@@ -48,8 +55,8 @@ export class Rollout implements AsyncDisposable {
   static async open(model: Model, folder: string): Promise<Rollout> {
     await mkdir(join(folder, 'hour'), { recursive: true });
     const executors = [createOrtExecutor({ threads: 1 }), createOrtExecutor({ threads: 1 })] as const;
-    const score = await ScoreEngine.load(model, executors[0]);
-    return new Rollout(model, folder, executors, score, await DecoderEngine.load(model, executors[1]));
+    const score = await loadScoreEngine(model, executors[0]);
+    return new Rollout(model, folder, executors, score, await loadDecoderEngine(model, executors[1]));
   }
 
   /** Generates and decodes one clip from a fresh session. An incomplete last chunk is left out. */

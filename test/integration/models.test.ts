@@ -72,7 +72,7 @@ test('what is missing or of another shape is named with the file; other checkpoi
 test('an import names every network that is missing, before it reads any numbers; other arguments are refused', async () => {
   const folder = temporaryFolder('models');
   await writeSparse(join(folder, 'model.safetensors'), shapesOf('livetalk'));
-  const args = ['models', 'import', 'livetalk', '--from', folder];
+  const args = ['models', 'import', 'livetalk', '--from', folder, '--avatar', 'test/fixtures/grace-hopper.jpg'];
   const { code, stderr } = await talkmesh([...args, '--out', join(folder, 'out')]);
   assert.equal(code, 1);
   assert.match(stderr, /codec: no file has decoder\.conv1\.weight; add Wan2\.1_VAE\.pth/);
@@ -80,5 +80,11 @@ test('an import names every network that is missing, before it reads any numbers
   assert.match(stderr, /prompt: no file has prompt_embeds; add a \.safetensors file/);
   assert.doesNotMatch(stderr, /score:|small-decoder/);
   assert.equal((await talkmesh(args)).code, 2);
+  assert.equal((await talkmesh([...args.slice(0, 5), '--out', join(folder, 'out')])).code, 2, 'without an avatar');
+  assert.equal((await talkmesh([...args, '--out', join(folder, 'out'), '--decoder', 'other'])).code, 2);
+  await writeFile(join(folder, 'no.png'), 'text');
+  const bad = await talkmesh([...args, '--avatar', join(folder, 'no.png'), '--out', join(folder, 'out')]);
+  assert.equal(bad.code, 1);
+  assert.match(bad.stderr, /no\.png cannot be read as a picture .*; use a PNG or JPEG file/);
   assert.equal((await talkmesh([...args, '--out', 'x', '--lora-alpha', '64'])).code, 2);
 });

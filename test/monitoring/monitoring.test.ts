@@ -42,7 +42,7 @@ function knownMetrics(): Set<string> {
   const sources = globSync(['libs', 'services'], /(?<!\.test)\.ts$/).map((path) => readFileSync(path, 'utf8'));
   const names = sources.flatMap((text) => text.match(/(?<=')talkmesh_[a-z_]+(?=')/g) ?? []);
   const ofHistograms = names
-    .filter((name) => name.endsWith('_seconds'))
+    .filter((name) => /_(seconds|ratio)$/.test(name))
     .flatMap((name) => [`${name}_bucket`, `${name}_count`, `${name}_sum`]);
   const ofNode = ['process_cpu_seconds_total', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_p99_seconds'];
   return new Set([...names, ...ofHistograms, ...ofNode, ...recorded]);

@@ -68,6 +68,13 @@ const ORDINARY: Readonly<Record<string, readonly Series[]>> = {
   wait: histogram('talkmesh_turn_wait_seconds', 0.6, 0.001),
   firstFrame: histogram('talkmesh_first_frame_seconds', 1, 0.001),
   skew: histogram('talkmesh_av_skew_seconds', 0.02, 0.001),
+  mouthOpen: [growing('talkmesh_silent_frames_total{mouth="open"}', 5)],
+  mouthClosed: [growing('talkmesh_silent_frames_total{mouth="closed"}', 995)],
+  mouthApart: histogram('talkmesh_mouth_apart_seconds', 0.04, 0.001),
+  mouthFollows: [
+    growing('talkmesh_mouth_correlation_ratio_sum', 65),
+    growing('talkmesh_mouth_correlation_ratio_count', 100),
+  ],
   degraded: [growing('talkmesh_degraded_chunks_total{job="score-model"}', 5)],
   chunks: [growing('talkmesh_chunks_total{job="score-model"}', 125)],
   gaps: [constant('talkmesh_speech_gaps_total{outcome="lost"}', 0)],
@@ -126,6 +133,26 @@ const INCIDENTS: readonly Incident[] = [
   {
     alert: 'TalkmeshPictureAndSoundApart',
     replaces: { skew: histogram('talkmesh_av_skew_seconds', 0.02, 0.5) },
+    at: '30m',
+  },
+  {
+    alert: 'TalkmeshMouthMovesInSilence',
+    replaces: { mouthOpen: [growing('talkmesh_silent_frames_total{mouth="open"}', 200)] },
+    at: '30m',
+  },
+  {
+    alert: 'TalkmeshMouthAndSoundApart',
+    replaces: { mouthApart: histogram('talkmesh_mouth_apart_seconds', 0.04, 0.5) },
+    at: '30m',
+  },
+  {
+    alert: 'TalkmeshMouthDoesNotFollow',
+    replaces: {
+      mouthFollows: [
+        growing('talkmesh_mouth_correlation_ratio_sum', 20),
+        growing('talkmesh_mouth_correlation_ratio_count', 100),
+      ],
+    },
     at: '30m',
   },
   {

@@ -5,8 +5,9 @@ import { globSync } from '../support/glob.js';
 /** Packages from the bottom up: each may import only packages of lower layers. Services import libs, never each other. */
 export const LAYERS: readonly (readonly string[])[] = [
   ['libs/contracts', 'libs/client', 'libs/livekit'],
-  ['libs/media', 'libs/inference', 'libs/service-kit'],
-  ['libs/webrtc', 'libs/chunk-worker'],
+  ['libs/media', 'libs/service-kit'],
+  ['libs/inference', 'libs/webrtc'],
+  ['libs/chunk-worker'],
   [
     'services/gateway',
     'services/audio-ingest',

@@ -4,6 +4,7 @@ import {
   decodePlayhead,
   type EventBody,
   type FrameMessage,
+  type LatentMessage,
   type MeshEvent,
   type PlayheadMessage,
 } from '@talkmesh/contracts';
@@ -25,6 +26,8 @@ export class CallTap implements AsyncDisposable {
   readonly frames = new Map<number, SeenFrame>();
   /** Chunk to the score worker that generated it. */
   readonly makers = new Map<number, string>();
+  /** Of each chunk the newest epoch, without its latents. */
+  readonly chunks = new Map<number, Omit<LatentMessage, 'values'>>();
   readonly events: MeshEvent[] = [];
   readonly playheads: { readonly atMs: number; readonly playhead: PlayheadMessage }[] = [];
   readonly #sessionId: string;
@@ -47,7 +50,10 @@ export class CallTap implements AsyncDisposable {
     egress.bus.subscribe('frame', sessionId, (payload, meta) => tap.#take(decodeFrame(payload), meta));
     egress.bus.subscribeEvents(sessionId, (event) => void tap.events.push(event));
     decoder.bus.subscribe('latent', sessionId, (payload, meta) => {
-      tap.makers.set(decodeLatent(payload).chunk, senderOf(meta));
+      const { values: _values, ...chunk } = decodeLatent(payload);
+      tap.makers.set(chunk.chunk, senderOf(meta));
+      if (chunk.epoch >= (tap.chunks.get(chunk.chunk)?.epoch ?? 0) && chunk.part === 0)
+        tap.chunks.set(chunk.chunk, chunk);
     });
     ingest.bus.subscribe('playhead', sessionId, (payload) => {
       tap.playheads.push({ atMs: performance.now(), playhead: decodePlayhead(payload) });

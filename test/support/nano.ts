@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { type AvatarManifest, modelManifest } from '@talkmesh/contracts';
+import { type GraphManifest, graphManifest } from '@talkmesh/contracts';
 
 /** The manifest of the model that ships. */
-export const nano = modelManifest.parse(JSON.parse(readFileSync('models/nano/model.json', 'utf8')));
+export const nano = graphManifest.parse(JSON.parse(readFileSync('models/nano/model.json', 'utf8')));
 
 const [first] = nano.avatars;
 if (first === undefined) throw new Error('the model has no avatar');
-export const firstAvatar: AvatarManifest = first;
+export const firstAvatar: GraphManifest['avatars'][number] = first;
 
 const [mouthX, mouthY] = firstAvatar.landmarks[0];
 /** [x, y, width, height] in pixels around the first avatar's mouth, with room for a moving head. */

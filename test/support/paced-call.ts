@@ -27,10 +27,10 @@ interface Created {
   readonly token: string;
 }
 
-export async function startPacedCall(mesh: Mesh, avatar: string, fps: number): Promise<PacedCall> {
+export async function startPacedCall(mesh: Mesh, avatar: string, fps: number, seed = 1): Promise<PacedCall> {
   const askedAtMs = performance.now();
   let opening = Number.NaN;
-  const wanted = { avatar, provider: 'external', output: 'record', seed: 1 };
+  const wanted = { avatar, provider: 'external', output: 'record', seed };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify(body)}`);
   const sessionId = body.session.id;

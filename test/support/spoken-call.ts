@@ -15,6 +15,14 @@ interface SessionState {
   readonly placement: Readonly<Record<WorkerName, string>>;
 }
 
+/** What is shown: an avatar, at its model's frame rate. */
+export interface Shown {
+  readonly avatar: string;
+  readonly fps: number;
+  readonly seed: number;
+}
+const NANO: Shown = { avatar: firstAvatar.id, fps: nano.fps, seed: 1 };
+
 type Callable = AsyncDisposable & { readonly sessionId: string };
 
 /** A fresh call that speaks its first turn, with a tap on all its streams. */
@@ -30,8 +38,8 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
   }
 
   /** Recorded in real time, with all of the speech sent at once. Resolves when a second of the turn was played. */
-  static start(mesh: Mesh, speech: Int16Array): Promise<SpokenCall> {
-    const open = () => startPacedCall(mesh, firstAvatar.id, nano.fps);
+  static start(mesh: Mesh, speech: Int16Array, model: Shown = NANO): Promise<SpokenCall> {
+    const open = () => startPacedCall(mesh, model.avatar, model.fps, model.seed);
     return SpokenCall.#begin(mesh, open, (call) => call.say(speech));
   }
 

@@ -40,7 +40,7 @@ export const geometry = chunkGeometry({
   fps: 25,
   chunk: { latentFrames: 3, temporalCompression: 4 },
   latent: { channels: 1, height: 1, width: 1 },
-  audio: { sampleRateHz: 24_000, historySamples: 0, tokensPerFrame: 1, tokenDim: 1 },
+  audio: { sampleRateHz: 24_000 },
 });
 
 /** What a viewer saw: which chunk, made after how many rollbacks. */

@@ -3,28 +3,36 @@ import { MeshError, sentence } from '@talkmesh/contracts';
 import { aborted } from '@talkmesh/service-kit';
 import { EXIT, UsageError } from './cli-errors.js';
 import { listenForEnd } from './ending.js';
-import { type Mesh, startMesh } from './mesh.js';
+import { type Mesh, modelFolder, startMesh } from './mesh.js';
 import { PROVIDER_FLAGS, providerEnv } from './provider-options.js';
+import { readManifest } from './render/avatars.js';
 import { findOrInstall } from './system-package.js';
 import type { findProgram } from './tools.js';
 
-export const DEMO_HELP = `talkmesh demo [--port 8480] [--provider NAME] [--provider-url URL] [--provider-key-file FILE]
+export const DEMO_HELP = `talkmesh demo [--port 8480] [--model FOLDER] [--provider NAME] [--provider-url URL] [--provider-key-file FILE]
               [--provider-model MODEL] [--provider-voice VOICE]
   Starts NATS and the six services on this machine and prints the link to the demo page. Ctrl-C stops it.
+  --model is a model folder; without it TALKMESH_MODEL, or the model that ships (nano).
   Installs nats-server and espeak-ng (the voice of typed lines) as packages of the distribution when they are missing.
   --provider decides who answers: parrot (default) repeats the caller; docs/providers.md lists the others.`;
 
 const FIRST_PORT = 8480;
-const FLAGS = { port: { type: 'string', default: String(FIRST_PORT) }, ...PROVIDER_FLAGS } as const;
+const FLAGS = {
+  port: { type: 'string', default: String(FIRST_PORT) },
+  model: { type: 'string' },
+  ...PROVIDER_FLAGS,
+} as const;
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Runs until Ctrl-C. @returns the exit code */
 export async function demo(args: readonly string[]): Promise<number> {
   const {
-    values: { port, ...provider },
+    values: { port, model, ...provider },
   } = parseArgs({ args: [...args], options: FLAGS });
   const httpPort = parsePort(port);
+  const folder = modelFolder(model);
+  readManifest(folder);
   const env = providerEnv(provider);
   let mesh: Mesh | undefined;
   using ending = listenForEnd(() => {
@@ -35,7 +43,7 @@ export async function demo(args: readonly string[]): Promise<number> {
   const begin = performance.now();
   const noVoice = await missingVoice(process.env, print);
   try {
-    mesh = await startMesh({ httpPort, env, say: print, signal: ending.signal });
+    mesh = await startMesh({ httpPort, model: folder, env, say: print, signal: ending.signal });
   } catch (error) {
     if (!ending.signal.aborted) throw error;
     print('Stopped.');

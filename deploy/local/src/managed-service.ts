@@ -132,7 +132,9 @@ export class ManagedService extends EventEmitter<Events> {
     child.once('error', (error) => this.#fail(`cannot be started: ${error.message}`));
     child.once('close', (code, signal) => this.#onExit(code, signal));
     this.#readyTimer = setTimeout(() => {
-      this.#fail(`is not ready after ${this.#options.readyDeadlineMs / 1000} s`);
+      this.#fail(
+        `is not ready after ${this.#options.readyDeadlineMs / 1000} s; a large model may need more (TALKMESH_START_DEADLINE_MS)`,
+      );
       killGroup(child);
     }, this.#options.readyDeadlineMs);
   }

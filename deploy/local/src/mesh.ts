@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { MeshError, OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
 import { envName } from '@talkmesh/service-kit';
 import { buildPackages } from './build.js';
-import type { ServiceSpec } from './managed-service.js';
+import type { ManagedServiceOptions, ServiceSpec } from './managed-service.js';
 import { type LocalNats, startNats } from './nats.js';
 import { parseReplicas, type Replicas } from './replicas.js';
 import { readyLine, Supervisor } from './supervisor.js';
@@ -20,6 +20,7 @@ const START_ORDER: readonly ServiceName[] = [...OPEN_ORDER, 'gateway'];
 /** Sessions that run when the mesh is stopped may continue for this long, milliseconds. */
 const DRAIN_DEADLINE_MS = 500;
 const MAX_PORTS_TRIED = 20;
+const MAX_START_DEADLINE_MS = 24 * 3_600_000;
 /** Longest time for the gateway to find the ready workers, and the interval at which it is polled, milliseconds. */
 const DISCOVERY_DEADLINE_MS = 20_000;
 const DISCOVERY_POLL_MS = 50;
@@ -70,9 +71,9 @@ export interface Mesh {
   removeLogs(): Promise<void>;
 }
 
-/** Folder of the model that TALKMESH_MODEL names, or of the nano model. */
-export function modelFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return env['TALKMESH_MODEL'] || join(ROOT, 'models/nano');
+/** The folder of `--model`, else that of TALKMESH_MODEL, else the nano model's. */
+export function modelFolder(chosen?: string, env: NodeJS.ProcessEnv = process.env): string {
+  return resolve(chosen || env['TALKMESH_MODEL'] || join(ROOT, 'models/nano'));
 }
 
 /** Starts NATS and the six services as real processes on this machine. @throws MeshError with what to do */
@@ -124,7 +125,7 @@ async function startServices(
 ): Promise<Mesh> {
   const logFolder = await makeLogFolder();
   const apiKey = randomBytes(24).toString('hex');
-  const common = commonEnv(options.model ?? modelFolder());
+  const common = commonEnv(modelFolder(options.model));
   const gateway = {
     TALKMESH_API_KEYS: apiKey,
     TALKMESH_TOKEN_SECRET: randomBytes(32).toString('hex'),
@@ -153,12 +154,26 @@ async function startServices(
     say,
     parallel: Math.max(2, availableParallelism()),
     onFailed: fail,
+    ...startDeadline(process.env),
     ...(options.restartMs !== undefined && { backoffMs: options.restartMs }),
   });
   void nats.lost.then((why) => fail(new MeshError('NATS_UNAVAILABLE', why)));
   await startUnlessAborted(supervisor, options.signal);
   await waitForGateway(supervisor, options.signal);
   return describe(supervisor, nats, secret, { apiKey, logFolder, failed });
+}
+
+/** @throws MeshError CONFIG_INVALID */
+export function startDeadline(env: NodeJS.ProcessEnv): Pick<ManagedServiceOptions, 'readyDeadlineMs'> {
+  const text = env['TALKMESH_START_DEADLINE_MS'];
+  if (!text) return {};
+  const readyDeadlineMs = Number(text);
+  if (Number.isInteger(readyDeadlineMs) && readyDeadlineMs > 0 && readyDeadlineMs <= MAX_START_DEADLINE_MS)
+    return { readyDeadlineMs };
+  throw new MeshError(
+    'CONFIG_INVALID',
+    `TALKMESH_START_DEADLINE_MS must be 1 to ${MAX_START_DEADLINE_MS} milliseconds, not ${text}`,
+  );
 }
 
 async function makeLogFolder(): Promise<string> {

@@ -6,22 +6,29 @@ import {
   checkCheckpoint,
   checkpoint,
   importCheckpoint,
+  LIVETALK_SIZES,
   liveTalkNetworks,
+  type NewAvatar,
+  writeLiveTalkManifest,
 } from '@talkmesh/inference';
+import { avatarOfPicture } from './avatar-picture.js';
 import { EXIT, UsageError } from './cli-errors.js';
 
 export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
   files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
 
-talkmesh models import livetalk --from FOLDER --out FOLDER [--lora FILE [--lora-alpha N]]
-  Finds the files of LiveTalk-1.3B below a folder, checks every tensor's name, shape and numbers, and writes a manifest
-  with their sha256. Weights stay where they are; an adapter is merged into a file of its own. Run it again to continue.
-
-  The services cannot serve these checkpoints yet, and no real file of them was at hand: see docs/models.md.`;
+talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [--decoder codec|taehv]
+                                [--lora FILE [--lora-alpha N]]
+  Finds the files of LiveTalk-1.3B below a folder, checks every tensor's name, shape and numbers, and writes a model folder for
+  --model with their sha256. Weights stay where they are; an adapter is merged into a file of its own. Run it again to continue.
+  --avatar PICTURE    a PNG or JPEG file, as often as wanted: its middle becomes an avatar with the name of the file
+  --decoder codec     the decoder that the model was trained with (default); taehv: TAEW2.1, which is faster
+  No real file of it was at hand: see docs/models.md for what was tried.`;
 const USAGE = MODELS_HELP.split('\n')
   .filter((line) => line.startsWith('talkmesh'))
   .join(', or: ');
+const DECODERS = ['codec', 'taehv'] as const;
 
 const SHOWN = 10;
 const BYTES_PER_GB = 1e9;
@@ -35,11 +42,14 @@ export async function models(args: readonly string[]): Promise<number> {
       out: { type: 'string' },
       lora: { type: 'string' },
       'lora-alpha': { type: 'string' },
+      avatar: { type: 'string', multiple: true, default: [] },
+      decoder: { type: 'string', default: 'codec' },
     },
     allowPositionals: true,
   });
   const [action, name, ...rest] = positionals;
-  const { from, out, lora, 'lora-alpha': alpha } = values;
+  const { from, out, lora, 'lora-alpha': alpha, avatar: pictures } = values;
+  const decoder = DECODERS.find((known) => known === values.decoder);
   if (from === undefined || rest.length > 0) throw new UsageError(`use: ${USAGE}`);
   if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
   const scale = alpha === undefined ? undefined : Number(alpha);
@@ -47,18 +57,26 @@ export async function models(args: readonly string[]): Promise<number> {
     action !== 'import' ||
     name !== 'livetalk' ||
     out === undefined ||
+    pictures.length === 0 ||
+    decoder === undefined ||
     Number.isNaN(scale) ||
     (lora === undefined && alpha !== undefined)
   )
     throw new UsageError(`use: ${USAGE}`);
   const adapter = lora === undefined ? {} : { lora: { path: lora, alpha: scale, network: 'score' } };
+  const { grid, scale: pixels } = LIVETALK_SIZES;
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const avatars: NewAvatar[] = [];
+  for (const picture of pictures) avatars.push(await avatarOfPicture(picture, pixels * grid.width, say));
   const networks = liveTalkNetworks();
   const made = await importCheckpoint({ model: name, from, out, networks, ...adapter, onProgress: progressLine() });
   process.stderr.write('\n');
+  const { avatars: written } = await writeLiveTalkManifest(out, made, { decoder, avatars });
   const files = Object.values(made.networks).flatMap((network) => network.files);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   process.stdout.write(
-    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n`,
+    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n` +
+      `Try it: talkmesh render --model ${out} --avatar ${written[0]?.id} --audio speech.wav --out talk.mp4\n`,
   );
   return EXIT.ok;
 }

@@ -1,4 +1,11 @@
-import { AV_SKEW_P95_SECONDS } from '../objectives.js';
+import {
+  AV_SKEW_P95_SECONDS,
+  MOUTH_APART_P95_SECONDS,
+  MOUTH_CORRELATION,
+  MOUTH_FOLLOWS,
+  OPEN_IN_SILENCE,
+  OPEN_IN_SILENCE_SHARE,
+} from '../objectives.js';
 import { curves, dashboard, quantileOf, rateOf } from '../panels.js';
 
 /** What callers and viewers notice: turns, replies, WebRTC, sync. */
@@ -109,6 +116,34 @@ export const calls = dashboard('calls', 'calls: turns and WebRTC', [
         queries: {
           frozen: `${rateOf('talkmesh_viewer_frozen_seconds_total')} / ${rateOf('talkmesh_viewer_watched_seconds_total')}`,
         },
+      }),
+    ],
+  },
+  {
+    title: 'The mouth, as the decoder draws it',
+    panels: [
+      curves({
+        title: 'Open in silence',
+        help: 'Share of the silent frames in which the mouth is open. The first quarter of a second after a sound does not count.',
+        unit: 'percentunit',
+        queries: { open: OPEN_IN_SILENCE },
+        limits: [OPEN_IN_SILENCE_SHARE / 2, OPEN_IN_SILENCE_SHARE],
+      }),
+      curves({
+        title: 'Mouth and sound apart',
+        help: 'How much earlier or later than the sound the model moves the mouth, for every four seconds of speech. The network is not in it.',
+        unit: 's',
+        queries: {
+          '{{ahead}} ahead p50': quantileOf(0.5, 'talkmesh_mouth_apart_seconds', ['ahead']),
+          '{{ahead}} ahead p95': quantileOf(0.95, 'talkmesh_mouth_apart_seconds', ['ahead']),
+        },
+        limits: [MOUTH_APART_P95_SECONDS / 2, MOUTH_APART_P95_SECONDS],
+      }),
+      curves({
+        title: 'The mouth follows the loudness',
+        help: `Correlation of the opening with the loudness. Below ${MOUTH_CORRELATION} the mouth does something else.`,
+        unit: 'short',
+        queries: { correlation: MOUTH_FOLLOWS },
       }),
     ],
   },

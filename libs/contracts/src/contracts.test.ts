@@ -81,7 +81,7 @@ test('chunk geometry follows from the manifest, for both chunk sizes of the pape
   const sizes = {
     fps: 25,
     latent: { channels: 8, height: 2, width: 2 },
-    audio: { sampleRateHz: 24_000 as const, historySamples: 0, tokensPerFrame: 1, tokenDim: 1 },
+    audio: { sampleRateHz: 24_000 },
   };
   assert.deepEqual(chunkGeometry({ ...sizes, chunk: { latentFrames: 3, temporalCompression: 4 } }), {
     framesPerChunk: 12,
@@ -89,9 +89,14 @@ test('chunk geometry follows from the manifest, for both chunk sizes of the pape
     samplesPerFrame: 960,
     samplesPerChunk: 11_520,
     latentValues: 96,
+    sinkValues: 0,
     tokens: 12,
   });
   assert.equal(chunkGeometry({ ...sizes, chunk: { latentFrames: 7, temporalCompression: 4 } }).chunkMs, 1120);
+  const dit = { patch: { size: [2, 2] as [number, number], enter: '' }, context: { sink: 3, recent: 1, level: 0 } };
+  const video = { ...sizes, fps: 16, chunk: { latentFrames: 3, temporalCompression: 4 }, score: { dit } };
+  const { chunkMs, samplesPerFrame, sinkValues, tokens } = chunkGeometry(video);
+  assert.deepEqual([chunkMs, samplesPerFrame, sinkValues, tokens], [750, 1500, 288, 3]);
 });
 
 test('a message becomes a sentence; names of the contract keep their letters', () => {

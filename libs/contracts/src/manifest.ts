@@ -1,38 +1,54 @@
 import { z } from 'zod';
-import { ditDescription } from './dit.js';
+import { type DitDescription, ditDescription } from './dit.js';
+import { SPEECH_RATE_HZ } from './pipeline.js';
+import { taehvSizes, wanVaeSizes, wav2vec2Sizes } from './video-sizes.js';
 
 const size = z.number().int().positive();
 const shape = z.array(size).min(1);
 const point = z.tuple([z.number(), z.number()]);
 const relativePath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/, 'a path inside the model folder');
 
-/** `model.json`: everything that the services know about a model. Code contains no size, rate or count of a particular model. */
-export const modelManifest = z.object({
-  schema: z.literal('talkmesh.model/1'),
+const SPEECH = { sampleRateHz: z.literal(SPEECH_RATE_HZ), historySamples: z.number().int().nonnegative() } as const;
+const schedule = z.array(z.number().gt(0).lte(1)).min(1).max(64);
+
+/** What every model states. */
+const common = {
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
   version: z.string(),
   licence: z.string(),
   description: z.string(),
   /** Description of the latents for the reader, e.g. a pixel grid or motion slots. No code depends on it. */
   latentKind: z.string(),
-  fps: size,
+  fps: size.refine((fps) => SPEECH_RATE_HZ % fps === 0, `must divide ${SPEECH_RATE_HZ}`),
   width: size.multipleOf(2),
   height: size.multipleOf(2),
   chunk: z.object({ latentFrames: size, temporalCompression: size }),
   latent: z.object({ channels: size, height: size, width: size }),
-  audio: z.object({
-    sampleRateHz: z.literal(24_000),
-    historySamples: z.number().int().nonnegative(),
-    tokensPerFrame: size,
-    tokenDim: size,
-  }),
+  files: z.array(z.object({ path: relativePath, bytes: size, sha256: z.string().regex(/^[0-9a-f]{64}$/) })).min(1),
+};
+
+const avatar = {
+  id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
+  name: z.string().min(1),
+  style: z.string(),
+  image: relativePath,
+};
+
+/** A model that moves a picture: its encoders and its decoder are ONNX files of the folder. */
+export const graphManifest = z.object({
+  schema: z.literal('talkmesh.model/1'),
+  ...common,
+  audio: z.object({ ...SPEECH, tokensPerFrame: size, tokenDim: size }),
   score: z.object({
     /** Architecture of the network, which is compiled to graphs when the model is loaded. */
-    dit: ditDescription,
+    dit: ditDescription.refine(
+      (dit) => dit.context === undefined,
+      'has a context rule, which only a video model can have',
+    ),
     /** Its weights: one `.safetensors` or `.pth` file, or several. */
     weights: z.array(relativePath).min(1),
     /** Noise level at the start of each denoising step, descending; the last step ends at 0. */
-    schedule: z.array(z.number().gt(0).lte(1)).min(1).max(64),
+    schedule,
     sampler: z.literal('euler'),
   }),
   decoder: z.object({
@@ -68,20 +84,49 @@ export const modelManifest = z.object({
       boxes: z.object({ mouth: z.tuple([size, size, size]), eye: z.tuple([size, size, size]) }),
     })
     .optional(),
-  files: z.array(z.object({ path: relativePath, bytes: size, sha256: z.string().regex(/^[0-9a-f]{64}$/) })).min(1),
   avatars: z
     .array(
       z.object({
-        id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
-        name: z.string().min(1),
-        style: z.string(),
-        image: relativePath,
+        ...avatar,
         /** Mouth centre, left eye and right eye in pixels of the picture; left and right are the viewer's. */
         landmarks: z.tuple([point, point, point]),
       }),
     )
     .min(1),
 });
+export type GraphManifest = z.infer<typeof graphManifest>;
+
+/** A model that makes every pixel: networks of Wan's shape, compiled when it is loaded. `checkpoint.json` beside it says where their weights are. */
+export const videoManifest = z.object({
+  schema: z.literal('talkmesh.video-model/1'),
+  ...common,
+  audio: z.object({
+    ...SPEECH,
+    /** wav2vec 2.0. It hears the history and the chunk, resampled to its own rate. */
+    encoder: wav2vec2Sizes.extend({ sampleRateHz: size }),
+  }),
+  score: z.object({
+    /** Its `context.sink` chunks of silence precede every session of an avatar; they are not shown. */
+    dit: ditDescription.refine((dit) => dit.context !== undefined, 'needs a context rule'),
+    schedule,
+    /** Each step goes to finished latents and back to the next noise level with fresh noise. */
+    sampler: z.literal('renoise'),
+    /** Embedding of the prompt that all sessions share: tokens and their width. */
+    prompt: z.object({ tokens: size, dim: size }),
+  }),
+  /** Autoencoder: its encoder reads the reference picture. */
+  codec: wanVaeSizes,
+  decoder: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('codec') }),
+    z.object({ kind: z.literal('taehv'), sizes: taehvSizes }),
+  ]),
+  portrait: z.undefined().optional(),
+  avatars: z.array(z.object({ ...avatar, landmarks: z.undefined().optional() })).min(1),
+});
+export type VideoManifest = z.infer<typeof videoManifest>;
+
+/** `model.json`: everything that the services know about a model. Code contains no size, rate or count of a particular model. */
+export const modelManifest = z.discriminatedUnion('schema', [graphManifest, videoManifest]);
 export type ModelManifest = z.infer<typeof modelManifest>;
 export type AvatarManifest = ModelManifest['avatars'][number];
 
@@ -93,24 +138,31 @@ export interface ChunkGeometry {
   readonly samplesPerChunk: number;
   /** Values of one chunk: latentFrames * C * H * W. */
   readonly latentValues: number;
+  /** Values of the sink chunks, which precede those of chunk 0 in its message; 0 for a model without. */
+  readonly sinkValues: number;
   /** Tokens of one chunk: latentFrames * (H / patch) * (W / patch). */
   readonly tokens: number;
 }
 
-/** @param m without `score`, each position of the latent grid counts as one token */
-export function chunkGeometry(
-  m: Pick<ModelManifest, 'fps' | 'chunk' | 'latent' | 'audio'> & Partial<Pick<ModelManifest, 'score'>>,
-): ChunkGeometry {
+/** What the geometry follows from. Without `score`, each position of the latent grid counts as one token. */
+export type SizedModel = Pick<ModelManifest, 'fps' | 'chunk' | 'latent'> & {
+  readonly audio: { readonly sampleRateHz: number };
+  readonly score?: { readonly dit: Pick<DitDescription, 'patch' | 'context'> };
+};
+
+export function chunkGeometry(m: SizedModel): ChunkGeometry {
   const [rows, columns] = m.score?.dit.patch.size ?? [1, 1];
   const framesPerChunk = m.chunk.latentFrames * m.chunk.temporalCompression;
   const samplesPerFrame = m.audio.sampleRateHz / m.fps;
   const places = m.chunk.latentFrames * m.latent.height * m.latent.width;
+  const latentValues = places * m.latent.channels;
   return {
     framesPerChunk,
     chunkMs: (framesPerChunk * 1000) / m.fps,
     samplesPerFrame,
     samplesPerChunk: samplesPerFrame * framesPerChunk,
-    latentValues: places * m.latent.channels,
+    latentValues,
+    sinkValues: latentValues * (m.score?.dit.context?.sink ?? 0),
     tokens: places / (rows * columns),
   };
 }

@@ -63,7 +63,7 @@ export interface AudioMessage extends MessageHeader {
 export interface LatentMessage extends MessageHeader {
   readonly part: number;
   readonly parts: number;
-  /** Float32 values of shape [latentFrames, C, H, W], as in the manifest. Empty when the chunk is held. */
+  /** Float32 values of shape [latentFrames, C, H, W], as in the manifest; in chunk 0 of a model with sink chunks, theirs before. Empty when the chunk is held. */
   readonly values: Float32Array;
   /** The chunk's audio, PCM16 mono at 24 kHz; in part 0 only. */
   readonly pcm: Int16Array;

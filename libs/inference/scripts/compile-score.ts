@@ -6,11 +6,11 @@
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { modelManifest } from '@talkmesh/contracts';
+import { graphManifest } from '@talkmesh/contracts';
 import { compileTimestep, compileWhole, openWeights } from '../src/compile/index.js';
 
 /** The part of `score.json` or `model.json` that describes the network. */
-const facts = modelManifest.pick({ chunk: true, latent: true, score: true });
+const facts = graphManifest.pick({ chunk: true, latent: true, score: true });
 
 async function main(folder: string, out: string): Promise<void> {
   const { chunk, latent, score } = facts.parse(JSON.parse(await readFile(join(folder, 'score.json'), 'utf8')));

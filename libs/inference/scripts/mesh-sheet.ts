@@ -5,7 +5,7 @@
  *     node --import tsx --conditions=source libs/inference/scripts/mesh-sheet.ts models/nano test/fixtures/mesh-golden.png test/fixtures/eileen-collins-face.png
  */
 import { readFile, writeFile } from 'node:fs/promises';
-import { createOrtExecutor, DecoderEngine, loadModel } from '../src/index.js';
+import { createOrtExecutor, loadGraphModel, PictureDecoderEngine } from '../src/index.js';
 import { StillFaces } from '../src/testing/mesh-poses.js';
 import { encodePng } from '../src/testing/png-writer.js';
 
@@ -15,7 +15,7 @@ if (folder === undefined || out === undefined || pictures.length === 0) {
   process.exitCode = 2;
 } else {
   const ids = pictures.map((_, i) => `own-${String(i).padStart(16, '0')}`);
-  const model = await loadModel(folder, {
+  const model = await loadGraphModel(folder, {
     ownPictures: async (id) => ({
       png: await readFile(pictures[ids.indexOf(id)] as string),
       landmarks: [
@@ -26,7 +26,7 @@ if (folder === undefined || out === undefined || pictures.length === 0) {
     }),
   });
   await using executor = createOrtExecutor({ threads: 1 });
-  await using engine = await DecoderEngine.load(model, executor);
+  await using engine = await PictureDecoderEngine.load(model, executor);
   const { rgb, width, height } = await (await StillFaces.load(model)).sheet(engine, ids);
   await writeFile(out, encodePng(rgb, width, height, { filter: 4 }));
 }

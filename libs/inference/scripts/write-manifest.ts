@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { chunkGeometry, type ModelManifest, modelManifest } from '@talkmesh/contracts';
+import { chunkGeometry, type GraphManifest, graphManifest } from '@talkmesh/contracts';
 import { z } from 'zod';
 import { createOrtExecutor, loadModel, type Segment } from '../src/index.js';
 
@@ -17,14 +17,14 @@ const GRAPHS = {
   audio: 'audio.onnx',
   reference: 'reference.onnx',
   decoder: 'decoder.onnx',
-} as const satisfies ModelManifest['graphs'];
+} as const satisfies GraphManifest['graphs'];
 const PHOTOGRAPHS = { detector: 'face-detector.onnx', mesh: 'face-mesh.onnx' };
 const INT8_DECODER = 'decoder-int8.onnx';
 const MESH = 'mesh.safetensors';
 
 /** The facts that are not in any graph. */
-const scoreFacts = modelManifest.pick({ fps: true, chunk: true, latent: true }).extend({
-  score: modelManifest.shape.score,
+const scoreFacts = graphManifest.pick({ fps: true, chunk: true, latent: true }).extend({
+  score: graphManifest.shape.score,
 });
 
 async function main(folder: string): Promise<void> {
@@ -33,7 +33,7 @@ async function main(folder: string): Promise<void> {
   const portrait = await portraitFacts(folder);
   const graphs = { ...GRAPHS, ...((await exists(join(folder, INT8_DECODER))) ? { decoderInt8: INT8_DECODER } : {}) };
   const mesh = portrait?.photographs !== undefined && (await exists(join(folder, MESH))) ? [MESH] : [];
-  const images = avatars.map((avatar) => modelManifest.shape.avatars.element.parse(avatar).image);
+  const images = avatars.map((avatar) => graphManifest.shape.avatars.element.parse(avatar).image);
   const files = await Promise.all(
     [
       ...Object.values(graphs),
@@ -46,7 +46,7 @@ async function main(folder: string): Promise<void> {
   const content = createHash('sha256')
     .update(files.map((file) => file.sha256).join())
     .digest('hex');
-  const manifest = modelManifest.parse({
+  const manifest = graphManifest.parse({
     schema: 'talkmesh.model/1',
     name: basename(folder),
     version: `${RELEASE}+${content.slice(0, 8)}`,
@@ -74,14 +74,14 @@ async function main(folder: string): Promise<void> {
 }
 
 /** Reads the facts about `portrait.onnx` from `portrait.json`; undefined for a model without a landmark detector. */
-async function portraitFacts(folder: string): Promise<ModelManifest['portrait']> {
+async function portraitFacts(folder: string): Promise<GraphManifest['portrait']> {
   const facts = await readJson(join(folder, 'portrait.json')).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
   if (facts === undefined) return undefined;
   const photographs = (await exists(join(folder, PHOTOGRAPHS.mesh))) ? { photographs: PHOTOGRAPHS } : {};
-  return modelManifest.shape.portrait.parse({ ...(facts as object), graph: 'portrait.onnx', ...photographs });
+  return graphManifest.shape.portrait.parse({ ...(facts as object), graph: 'portrait.onnx', ...photographs });
 }
 
 /** Sizes as the graphs declare them, so that the manifest cannot contradict them. */
@@ -118,7 +118,7 @@ function dims(segment: Segment, side: 'inputs' | 'outputs', name: string): numbe
   });
 }
 
-async function fileFacts(folder: string, path: string): Promise<ModelManifest['files'][number]> {
+async function fileFacts(folder: string, path: string): Promise<GraphManifest['files'][number]> {
   const bytes = await readFile(join(folder, path));
   return { path, bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') };
 }

@@ -2,8 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createOrtExecutor, type Executor, loadModel, type Model, ScoreEngine } from '@talkmesh/inference';
-import { replayDepth } from './takeover-plan.js';
+import {
+  createOrtExecutor,
+  type Executor,
+  loadModel,
+  loadScoreEngine,
+  type Model,
+  type ScoreEngine,
+} from '@talkmesh/inference';
 
 const NANO = fileURLToPath(new URL('../../../models/nano', import.meta.url));
 const SEED = 11;
@@ -18,7 +24,7 @@ let audio: Int16Array[];
 before(async () => {
   model = await loadModel(NANO);
   executor = createOrtExecutor({ threads: 1 });
-  engine = await ScoreEngine.load(model, executor);
+  engine = await loadScoreEngine(model, executor);
   const { samplesPerChunk } = model.geometry;
   // Syllables: bursts of a buzz whose pitch and loudness move, so that every chunk is another.
   audio = Array.from({ length: CHUNKS + AFTER }, (_, chunk) =>
@@ -70,8 +76,7 @@ const difference = (a: Float32Array, b: Float32Array): number =>
   rms(a.map((value, i) => value - (b[i] as number))) / rms(b);
 
 test('as many chunks as the state remembers give it back bit for bit; fewer come near', async (t) => {
-  const { dit, schedule } = model.manifest.score;
-  const depth = replayDepth(dit.layers, schedule.length);
+  const { depth } = engine.replay;
   const truth = await uninterrupted(all);
   assert.deepEqual(await resumed(depth, all), truth);
   const next: Record<number, number> = {};
@@ -88,8 +93,8 @@ test('as many chunks as the state remembers give it back bit for bit; fewer come
 });
 
 test('chunks of fewer steps, and held ones, lengthen what must be made again', async () => {
-  const { dit, schedule } = model.manifest.score;
+  const { schedule } = model.manifest.score;
   const short: Steps = (chunk) => (chunk === CHUNKS - 3 ? 1 : chunk === CHUNKS - 5 ? 0 : schedule.length);
   const truth = await uninterrupted(short);
-  assert.deepEqual(await resumed(replayDepth(dit.layers, schedule.length) + 2, short), truth);
+  assert.deepEqual(await resumed(engine.replay.depth + 2, short), truth);
 });

@@ -81,6 +81,8 @@ interface Candidate extends Ready {
 export interface ScoreSchedulerOptions {
   readonly geometry: ChunkGeometry;
   readonly steps: number;
+  /** Passes of the network for a chunk besides its steps. */
+  readonly extraPasses?: number;
   readonly clock: Clock;
   /** Cost of a chunk; shared with the admission control. */
   readonly cost?: ChunkCost;
@@ -102,7 +104,14 @@ export class ScoreScheduler {
   #wake: () => void = () => undefined;
 
   constructor(options: ScoreSchedulerOptions) {
-    this.#options = { cost: new ChunkCost(0), depth: 1, downstreamMs: 0, timeline: NO_TIMELINE, ...options };
+    this.#options = {
+      cost: new ChunkCost(0),
+      extraPasses: 0,
+      depth: 1,
+      downstreamMs: 0,
+      timeline: NO_TIMELINE,
+      ...options,
+    };
     const { chunkMs } = options.geometry;
     this.#regeneration = new RegenerationCheck({ ...this.#options, chunkMs }, () => [...this.#entries.values()]);
   }
@@ -112,7 +121,7 @@ export class ScoreScheduler {
   }
 
   open(options: SessionOptions, generator: ChunkGenerator, durations: Durations): void {
-    const { geometry, clock, steps } = this.#options;
+    const { geometry, clock, steps, extraPasses } = this.#options;
     const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, (chunk) =>
       this.#regeneration.canRegenerate(planner, chunk),
     );
@@ -121,7 +130,7 @@ export class ScoreScheduler {
       generator,
       counts: { itemsIn: 0, itemsOut: 0, dropped: 0, late: 0 },
       durations,
-      ladder: new DegradeLadder({ steps, ...LADDER_DEFAULTS }),
+      ladder: new DegradeLadder({ steps, extraPasses, ...LADDER_DEFAULTS }),
       chunksUnderWay: 0,
       playing: undefined,
       readySinceMs: undefined,
@@ -236,7 +245,7 @@ export class ScoreScheduler {
   }
 
   #pick(): { job?: () => Promise<ScoreOutput>; waitMs: number } {
-    const { clock, cost, depth, geometry, steps } = this.#options;
+    const { clock, cost, depth, geometry } = this.#options;
     const nowMs = clock.nowMs();
     const ready: Candidate[] = [];
     let wakeAtMs = Number.POSITIVE_INFINITY;
@@ -259,7 +268,7 @@ export class ScoreScheduler {
     const options = { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs };
     const chosen = pickNext(ready, nowMs, cost.ms / depth, options);
     if (chosen === undefined) return { waitMs: wakeAtMs - nowMs };
-    const sharedMs = sharedSlackMs(ready, chosen, nowMs, cost.ms / depth / steps);
+    const sharedMs = sharedSlackMs(ready, chosen, nowMs, (cost.ms / depth) * this.#share(1));
     return { job: () => this.#generate(chosen.entry, sharedMs), waitMs: 0 };
   }
 
@@ -283,7 +292,7 @@ export class ScoreScheduler {
     entry.chunksUnderWay += 1;
     const { sessionId } = entry.planner.options;
     const rung = this.#rung(entry, planned, sharedMs);
-    this.#regeneration.onGenerationStart(rung.steps / steps);
+    this.#regeneration.onGenerationStart(this.#share(rung.steps));
     try {
       const made = await entry.generator.generate(planned.chunk, planned.pcm, rung.steps);
       if (made === undefined) {
@@ -292,7 +301,7 @@ export class ScoreScheduler {
       }
       const computeMs = clock.nowMs() - startMs;
       if (made.steps > 0) {
-        cost.add(computeMs, made.steps / steps);
+        cost.add(computeMs, this.#share(made.steps));
         this.#regeneration.onGenerated(entry.planner);
       }
       if (made.steps === steps) entry.durations.add(computeMs);
@@ -323,6 +332,12 @@ export class ScoreScheduler {
     } finally {
       entry.chunksUnderWay -= 1;
     }
+  }
+
+  /** Part of a whole chunk's work that these steps are. */
+  #share(taken: number): number {
+    const { steps, extraPasses } = this.#options;
+    return taken === 0 ? 0 : (taken + extraPasses) / (steps + extraPasses);
   }
 
   #rung(entry: Entry, { chunk, deadlineUs, speaking }: PlannedChunk, sharedMs: number | undefined): Rung {

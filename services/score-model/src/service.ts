@@ -7,7 +7,7 @@ import {
   systemClock,
   warmUp,
 } from '@talkmesh/chunk-worker';
-import { openTimeline, parsePlan, ScoreEngine, sessionStateBytes } from '@talkmesh/inference';
+import { loadScoreEngine, openTimeline, parsePlan, type ScoreEngine } from '@talkmesh/inference';
 import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
@@ -21,7 +21,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
   return startOnModel(context, async (model, executor) => {
     const timeline = openTimeline(config.timeline, 'score-model');
     const { plan, devices } = parsePlan(config);
-    const engine = await ScoreEngine.load(model, executor, {
+    const engine = await loadScoreEngine(model, executor, {
       plan,
       devices,
       threads: config.inferenceThreads,
@@ -34,8 +34,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     log.info({ model: model.label, warmUpMs, threads, provider, onProcessor, ...plan }, 'model loaded');
     const cost = new ChunkCost(warmUpMs);
     const keepChunks = config.maxLeadChunks + KEEP_BEYOND_LEAD;
-    const { total: stateBytes } = sessionStateBytes(model.manifest, { keepChunks, plan });
-    const admission = admissionOf(context, model, stateBytes, cost);
+    const admission = admissionOf(context, model, engine.sessionBytes(keepChunks), cost);
     const chunkMetrics = createChunkMetrics(context.metrics, () => engine.stateBytes(), admission);
     const metrics = createScoreMetrics(context.metrics, chunkMetrics);
     const outbound = new Outbound(bus, metrics, log);
@@ -44,6 +43,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     const scheduler = new ScoreScheduler({
       geometry: model.geometry,
       steps,
+      extraPasses: engine.extraPasses,
       clock: systemClock,
       cost,
       depth: engine.depth,

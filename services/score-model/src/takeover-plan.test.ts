@@ -5,25 +5,16 @@ import { ChunkPlanner, type Flush, type StartPosition } from './chunk-planner.js
 import type { PauseChange } from './pause.js';
 import { SpeechGapFiller } from './speech-gap-filler.js';
 import { EPOCH_STRIDE, planTakeover, type Retained, type TakeoverOptions } from './takeover-plan.js';
-import { randomOf } from './testing/played-session.js';
+import { GEOMETRY, randomOf } from './testing/played-session.js';
 
 const SID = '0123456789abcdefghjk';
-const SAMPLES = 24;
-const CHUNK_MS = 480;
-const GEOMETRY = {
-  framesPerChunk: 12,
-  chunkMs: CHUNK_MS,
-  samplesPerFrame: 2,
-  samplesPerChunk: SAMPLES,
-  latentValues: 1,
-  tokens: 1,
-};
+const { samplesPerChunk: SAMPLES, chunkMs: CHUNK_MS } = GEOMETRY;
 const clock = { nowMs: () => 0, wallUs: () => 0, traceUs: () => 0, sleep: async () => undefined };
 
 const options: TakeoverOptions = {
   epoch: 0,
   chunkMs: CHUNK_MS,
-  steps: 2,
+  wholeSteps: 2,
   depth: 3,
   affordable: 100,
   keepChunks: 11,

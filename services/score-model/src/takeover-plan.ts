@@ -18,9 +18,9 @@ export interface TakeoverOptions {
   /** Lower bound of the session's epoch. */
   readonly epoch: number;
   readonly chunkMs: number;
-  readonly steps: number;
-  /** Chunks after which the model state no longer depends on earlier chunks, see `replayDepth`. */
+  /** Of the model's state, see `ScoreEngine.replay`. */
   readonly depth: number;
+  readonly wholeSteps: number;
   /** Chunks that can be replayed within the budget. */
   readonly affordable: number;
   /** Chunks the session can be rolled back by. */
@@ -54,9 +54,6 @@ type TurnPaused = Extract<MeshEvent, { readonly type: 'turn.paused' }>;
 
 /** The epoch rises by this much, so that a replaced worker that still flushes stays below it (fencing). */
 export const EPOCH_STRIDE = 16;
-
-/** Keys and values of one layer at one step depend on the chunk before through every lower layer and earlier step: one chunk each. */
-export const replayDepth = (layers: number, steps: number): number => layers * steps;
 
 /** Plans where a session continues, from what NATS retains of it. */
 export function planTakeover(retained: Retained, options: TakeoverOptions): TakeoverPlan {
@@ -198,7 +195,7 @@ function afterCut(
 function replayOf(
   chunks: ReadonlyMap<number, LatentMessage>,
   next: number,
-  { depth, affordable, steps }: TakeoverOptions,
+  { depth, affordable, wholeSteps }: TakeoverOptions,
 ): { chunks: LatentMessage[]; exact: boolean } {
   const replay: LatentMessage[] = [];
   let whole = 0;
@@ -206,7 +203,7 @@ function replayOf(
     const latent = chunks.get(chunk);
     if (latent === undefined) break;
     replay.unshift(latent);
-    if (latent.steps === steps) whole += 1;
+    if (latent.steps >= wholeSteps) whole += 1;
   }
   const first = replay[0]?.chunk ?? next;
   return { chunks: replay, exact: whole >= depth || first === 0 };

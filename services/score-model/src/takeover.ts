@@ -4,7 +4,7 @@ import type { Model, ScoreEngine, ScoreSession } from '@talkmesh/inference';
 import type { Counter, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import type { RetainedSession } from './retained-session.js';
-import { planTakeover, type Retained, replayDepth, type TakeoverPlan } from './takeover-plan.js';
+import { planTakeover, type Retained, type TakeoverPlan } from './takeover-plan.js';
 
 export interface TakeoverParts {
   readonly context: ServiceContext<Config>;
@@ -32,18 +32,16 @@ export interface Takeover {
 
 /** Reads back what NATS retains of a session and plans where it continues. When nothing is retained it continues from silence. */
 export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): Promise<Takeover> {
-  const { context, model, cost, takeovers } = parts;
+  const { context, model, engine, cost, takeovers } = parts;
   const { config, log } = context;
   const { sessionId, epoch, keepChunks } = request;
   const retained = await parts.retained.session(sessionId);
-  const { dit, schedule } = model.manifest.score;
   const plan = planTakeover(retained, {
     epoch,
     keepChunks,
     chunkMs: model.geometry.chunkMs,
-    steps: schedule.length,
-    depth: replayDepth(dit.layers, schedule.length),
-    affordable: Math.floor(config.replayBudgetMs / Math.max(1, cost.ms)),
+    ...engine.replay,
+    affordable: Math.floor(config.replayBudgetMs / Math.max(1, cost.ms * engine.replay.share)),
     historySamples: model.manifest.audio.historySamples,
     marginMs: config.flushMarginMs,
     nowMs: Date.now(),
@@ -70,7 +68,7 @@ async function rebuild(
   try {
     for (const latent of replay) {
       if (signal.aborted) throw new MeshError('CANCELLED', 'the caller cancelled while the session was taken over');
-      await session.generate(latent.chunk, latent.pcm, latent.steps);
+      await session.restore(latent.chunk, latent);
     }
     return session;
   } catch (error) {

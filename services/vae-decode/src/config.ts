@@ -16,5 +16,7 @@ export const parseConfig = defineConfig({
   keepChunks: z.coerce.number().int().min(1).max(256).default(12),
   /** How long taking a session over waits for what NATS retains of it, milliseconds. */
   readBackDeadlineMs: z.coerce.number().int().min(10).max(60_000).default(1000),
+  /** Time that a takeover may spend on replaying chunks, milliseconds; one chunk is always replayed. */
+  replayBudgetMs: z.coerce.number().int().min(0).max(60_000).default(600),
 });
 export type Config = ReturnType<typeof parseConfig>;

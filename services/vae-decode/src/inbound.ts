@@ -27,12 +27,17 @@ export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, han
   };
 }
 
-function assertFits({ sessionId, values, pcm, held }: LatentMessage, expected: string, geometry: ChunkGeometry): void {
+function assertFits(
+  { sessionId, chunk, values, pcm, held }: LatentMessage,
+  expected: string,
+  geometry: ChunkGeometry,
+): void {
   if (sessionId !== expected) throw new MeshError('MESSAGE_MALFORMED', "the chunk's session is not its subject's");
-  if ((!held && values.length !== geometry.latentValues) || pcm.length !== geometry.samplesPerChunk)
+  const wanted = geometry.latentValues + (chunk === 0 ? geometry.sinkValues : 0);
+  if ((!held && values.length !== wanted) || pcm.length !== geometry.samplesPerChunk)
     throw new MeshError(
       'MESSAGE_MALFORMED',
-      `a chunk has ${geometry.latentValues} latent values and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: serve the same model in score-model and vae-decode`,
+      `chunk ${chunk} has ${wanted} latent values and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: serve the same model in score-model and vae-decode`,
     );
 }
 

@@ -10,7 +10,7 @@ const geometry = chunkGeometry({
   fps: 25,
   chunk: { latentFrames: 3, temporalCompression: 4 },
   latent: { channels: 8, height: 2, width: 2 },
-  audio: { sampleRateHz: 24_000, historySamples: 0, tokensPerFrame: 1, tokenDim: 1 },
+  audio: { sampleRateHz: 24_000 },
 });
 
 class FakeDecoder implements ChunkDecoder {

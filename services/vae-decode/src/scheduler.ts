@@ -21,6 +21,11 @@ export interface ChunkDecoder {
   dispose(): void;
 }
 
+/** Watches the chunks of one session whose frames were sent. */
+export interface MouthWatch {
+  add(message: LatentMessage): void;
+}
+
 export type DecodeOutput =
   | { readonly type: 'frame'; readonly message: FrameMessage }
   /** After the last frame of a chunk. `missing`: chunks lost before it. */
@@ -56,6 +61,7 @@ interface Entry {
   readonly decoder: ChunkDecoder;
   readonly counts: Counts;
   readonly durations: Durations;
+  readonly mouth: MouthWatch | undefined;
   readonly ladder: DegradeLadder;
   /** Chunks held since the last decoded one: they do not count as missing. */
   held: number[];
@@ -81,6 +87,7 @@ export interface SessionOptions {
   readonly sessionId: string;
   readonly epoch: number;
   readonly queueChunks: number;
+  readonly mouth?: MouthWatch | undefined;
 }
 
 interface Candidate extends Ready {
@@ -105,13 +112,14 @@ export class DecodeScheduler {
     return this.#entries.size;
   }
 
-  open({ sessionId, epoch, queueChunks }: SessionOptions, decoder: ChunkDecoder, durations: Durations): void {
+  open({ sessionId, epoch, queueChunks, mouth }: SessionOptions, decoder: ChunkDecoder, durations: Durations): void {
     const rollback = (fromChunk: number): void => decoder.rollback(fromChunk);
     this.#entries.set(sessionId, {
       queue: new ChunkQueue({ sessionId, epoch, capacity: queueChunks, rollback }),
       decoder,
       counts: { itemsIn: 0, itemsOut: 0, late: 0 },
       durations,
+      mouth,
       ladder: new DegradeLadder({ steps: 1, ...LADDER_DEFAULTS }),
       held: [],
       chunk: 0,
@@ -232,7 +240,10 @@ export class DecodeScheduler {
     }
     const computeMs = decodedMs - startMs;
     if (complete) {
-      if (!held) entry.durations.add(computeMs);
+      if (!held) {
+        entry.durations.add(computeMs);
+        entry.mouth?.add(message);
+      }
       entry.chunk = message.chunk + 1;
       if (late) counts.late += 1;
     }

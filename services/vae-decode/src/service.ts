@@ -7,10 +7,17 @@ import {
   systemClock,
   warmUp,
 } from '@talkmesh/chunk-worker';
-import { DecoderEngine, decoderStateBytes, openTimeline, type RequestedPrecision } from '@talkmesh/inference';
+import {
+  type DecoderEngine,
+  loadDecoderEngine,
+  MouthReader,
+  openTimeline,
+  type RequestedPrecision,
+} from '@talkmesh/inference';
 import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
+import { MouthMetrics } from './mouth-metrics.js';
 import { Outbound } from './outbound.js';
 import { pictureService } from './picture-service.js';
 import { type DecodeOutput, DecodeScheduler } from './scheduler.js';
@@ -19,14 +26,14 @@ import { Sessions } from './sessions.js';
 export async function startVaeDecode(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
   return startOnModel(context, async (model, executor) => {
-    const engine = await DecoderEngine.load(model, executor, precisionOf(config));
+    const engine = await loadDecoderEngine(model, executor, precisionOf(config));
     const warmUpMs = await warm(engine);
-    const { precision, reason } = engine.choice;
+    const { precision, reason } = engine.precision;
     const { provider, onProcessor } = executor;
     const { inferenceThreads: threads } = config;
     log.info({ model: model.label, warmUpMs, threads, provider, onProcessor, precision, reason }, 'model loaded');
     const cost = new ChunkCost(warmUpMs);
-    const admission = admissionOf(context, model, decoderStateBytes(model.manifest, config).total, cost);
+    const admission = admissionOf(context, model, engine.sessionBytes(config.keepChunks), cost);
     const timeline = openTimeline(config.timeline, 'vae-decode');
     const metrics = createChunkMetrics(context.metrics, () => engine.stateBytes(), admission);
     context.metrics
@@ -45,7 +52,9 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
       downstreamMs,
       timeline,
     });
-    const sessions = new Sessions({ context, model, engine, scheduler, outbound, admission });
+    const reader = await MouthReader.load(model);
+    const mouths = reader && new MouthMetrics(reader, fps, context.metrics);
+    const sessions = new Sessions({ context, model, engine, scheduler, outbound, admission, cost, mouths });
     const handlers = controlHandlers(config.capacity, model.label, sessions);
     const resources = [engine, executor];
     const parts = { scheduler, handlers, sessions, outbound, failed: executor.failed, timeline, resources };

@@ -1,5 +1,6 @@
 import {
   assertStillWanted,
+  type ChunkCost,
   type ChunkSessions,
   confirmSubscriptions,
   openWanted,
@@ -12,6 +13,7 @@ import type { DecoderEngine, DecoderSession, Model } from '@talkmesh/inference';
 import { type Counter, type OpenRequest, RollingPercentiles, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { SessionInlet } from './inbound.js';
+import type { MouthMetrics } from './mouth-metrics.js';
 import type { Outbound } from './outbound.js';
 import { RetainedSession } from './retained-session.js';
 import type { DecodeScheduler, SessionFigures } from './scheduler.js';
@@ -24,6 +26,9 @@ export interface SessionsParts {
   readonly scheduler: DecodeScheduler;
   readonly outbound: Outbound;
   readonly admission: RealTimeAdmission;
+  readonly cost: ChunkCost;
+  /** Undefined for a model whose latents cannot be read. */
+  readonly mouths: MouthMetrics | undefined;
 }
 
 type DecodeOptions = NonNullable<OpenRequest['decode']>;
@@ -56,10 +61,10 @@ export class Sessions implements ChunkSessions {
   }
 
   async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, scheduler } = this.#parts;
+    const { context, scheduler, mouths } = this.#parts;
     const { latentQueueChunks: queueChunks } = context.config;
     const decoder = await openWanted(this.#decoder(sessionId, avatar), signal);
-    scheduler.open({ sessionId, epoch, queueChunks }, decoder, new RollingPercentiles());
+    scheduler.open({ sessionId, epoch, queueChunks, mouth: mouths?.session() }, decoder, new RollingPercentiles());
     const inlet = this.#listen(sessionId);
     inlet.start();
     this.#table.add(sessionId, inlet);
@@ -75,18 +80,23 @@ export class Sessions implements ChunkSessions {
 
   /** Subscribes before it reads back, so that no message between the two is lost. */
   async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
-    const { context, scheduler } = this.#parts;
-    const { latentQueueChunks: queueChunks } = context.config;
+    const { context, engine, scheduler, cost, mouths } = this.#parts;
+    const { latentQueueChunks: queueChunks, replayBudgetMs } = context.config;
     const inlet = this.#listen(sessionId);
     let decoder: DecoderSession | undefined;
     try {
       await context.bus.flush();
       const retained = this.#retained.session(sessionId);
       decoder = await this.#decoder(sessionId, avatar);
-      const plan = planTakeover(await retained, least);
-      if (plan.before !== undefined) await decoder.decode(plan.before.chunk, plan.before.values);
+      const affordable = Math.floor(replayBudgetMs / Math.max(1, cost.ms));
+      const plan = planTakeover(await retained, { epoch: least, depth: engine.replayDepth, affordable });
+      for (const { chunk, values } of plan.replay) {
+        assertStillWanted(signal);
+        await decoder.decode(chunk, values);
+      }
       assertStillWanted(signal);
-      scheduler.open({ sessionId, epoch: plan.epoch, queueChunks }, decoder, new RollingPercentiles());
+      const mouth = mouths?.session();
+      scheduler.open({ sessionId, epoch: plan.epoch, queueChunks, mouth }, decoder, new RollingPercentiles());
       for (const chunk of plan.chunks) scheduler.latent(chunk);
       if (plan.flush !== undefined) scheduler.flush(sessionId, plan.flush.epoch, plan.flush.fromChunk);
       this.#table.add(sessionId, inlet);
@@ -106,13 +116,13 @@ export class Sessions implements ChunkSessions {
     scheduler.requeue(unplayed(await this.#retained.session(sessionId)));
   }
 
-  #reportTakeover(sessionId: string, { outcome, chunks, before }: TakeoverPlan): void {
+  #reportTakeover(sessionId: string, { outcome, chunks, replay }: TakeoverPlan): void {
     this.#takeovers.inc({ outcome });
     const { log } = this.#parts.context;
     const facts = {
       sessionId,
       outcome,
-      before: before?.chunk,
+      replay: replay.length,
       chunk: chunks[0]?.chunk,
       redecoded: chunks.length,
     };

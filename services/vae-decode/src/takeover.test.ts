@@ -10,7 +10,7 @@ import {
   type MeshEvent,
   newSessionId,
 } from '@talkmesh/contracts';
-import { createOrtExecutor, DecoderEngine, loadModel, type Model } from '@talkmesh/inference';
+import { createOrtExecutor, loadDecoderEngine, loadModel, type Model } from '@talkmesh/inference';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
 import {
   collect,
@@ -119,7 +119,7 @@ function latent(sessionId: string, chunk: number, over: Partial<LatentMessage> =
 /** The frames of one decoder that nothing happened to. */
 async function uninterrupted(chunks: number): Promise<Uint8Array[]> {
   await using executor = createOrtExecutor({ threads: 1 });
-  await using engine = await DecoderEngine.load(model, executor);
+  await using engine = await loadDecoderEngine(model, executor);
   const session = await engine.openSession({ avatar: AVATAR, keepChunks: 1 });
   const frames: Uint8Array[] = [];
   for (let chunk = 0; chunk < chunks; chunk++)
@@ -240,10 +240,24 @@ test('the takeover plan skips held chunks; a missing chunk before makes it `near
   });
   const held = { held: true, steps: 0, values: new Float32Array(0) };
   const latents = [latent(sessionId, 4), latent(sessionId, 5, held), latent(sessionId, 6), latent(sessionId, 7)];
-  const plan = planTakeover({ latents, events: [], playhead: at(6) }, 0);
-  assert.deepEqual([plan.outcome, plan.before?.chunk, plan.chunks.map(({ chunk }) => chunk)], ['exact', 4, [6, 7]]);
-  const near = planTakeover({ latents: latents.slice(1), events: [], playhead: at(6) }, 0);
-  assert.deepEqual([near.outcome, near.before], ['near', undefined]);
-  const late = planTakeover({ latents, events: [], playhead: at(8) }, 5);
+  const options = { epoch: 0, depth: 1, affordable: 9 };
+  const numbers = (chunks: readonly { chunk: number }[]): number[] => chunks.map(({ chunk }) => chunk);
+  const plan = planTakeover({ latents, events: [], playhead: at(6) }, options);
+  assert.deepEqual([plan.outcome, numbers(plan.replay), numbers(plan.chunks)], ['exact', [4], [6, 7]]);
+  const near = planTakeover({ latents: latents.slice(1), events: [], playhead: at(6) }, options);
+  assert.deepEqual([near.outcome, near.replay], ['near', []]);
+  const late = planTakeover({ latents, events: [], playhead: at(8) }, { ...options, epoch: 5 });
   assert.deepEqual([late.outcome, late.epoch, late.chunks], ['silence', 5, []]);
+  const deep = (from: number, depth: number, affordable = 9) => {
+    const kept = { latents: latents.slice(from), events: [], playhead: at(7) };
+    const { outcome, replay } = planTakeover(kept, { epoch: 0, depth, affordable });
+    return [outcome, numbers(replay)];
+  };
+  assert.deepEqual(deep(0, 2), ['exact', [4, 6]], 'held chunks do not count');
+  assert.deepEqual(deep(0, 3), ['near', [4, 6]]);
+  assert.deepEqual(deep(0, 2, 1), ['near', [6]]);
+  assert.deepEqual(deep(0, 2, 0), ['near', [6]], 'one is always replayed');
+  const young = [latent(sessionId, 0), latent(sessionId, 1)];
+  const early = planTakeover({ latents: young, events: [], playhead: at(1) }, { epoch: 0, depth: 5, affordable: 9 });
+  assert.deepEqual([early.outcome, numbers(early.replay)], ['exact', [0]], 'nothing precedes chunk 0');
 });

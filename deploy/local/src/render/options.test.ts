@@ -20,6 +20,14 @@ test('the avatar is a known one, or a picture with or without landmarks', () => 
   assert.deepEqual(parse('--picture', picture, '--landmarks', ' 10,20.5;5,6  15,6 '), { path: picture, landmarks });
 });
 
+test('a model is for a mesh of this command only', () => {
+  const all = (...args: string[]) =>
+    parseRenderArgs(['--avatar', 'mia', '--audio', 'a.wav', '--out', join(folder, 'a.mp4'), ...args], {}).model;
+  assert.deepEqual([all(), all('--model', 'there')], [undefined, 'there']);
+  const remote = ['--url', 'http://host:1', '--grpc', 'host:2', '--key', 'k'];
+  assert.throws(() => all('--model', 'there', ...remote), /--model is for a mesh of this command/);
+});
+
 test('missing, contradictory and malformed avatar flags are refused', () => {
   assert.throws(() => parse(), /--avatar is missing/);
   assert.throws(() => parse('--picture', join(folder, 'no.png')), /there is no file .*no\.png/);

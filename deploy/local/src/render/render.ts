@@ -17,7 +17,7 @@ export async function render(args: readonly string[]): Promise<number> {
   const options = parseRenderArgs(args, process.env);
   const say = options.json ? () => {} : (line: string): void => void process.stderr.write(`${line}\n`);
   if (options.remote === undefined && typeof options.avatar === 'string')
-    requireAvatar(options.avatar, readManifest(modelFolder()).avatars);
+    requireAvatar(options.avatar, readManifest(modelFolder(options.model)).avatars);
   const speech = await loadSpeech(options.audioPath, options.maxSeconds);
   const encoder = await findEncoder(say);
   if (encoder.codec === 'mpeg4') say('This ffmpeg has no libx264, so the video is encoded as MPEG-4 instead of H.264.');
@@ -31,7 +31,7 @@ export async function render(args: readonly string[]): Promise<number> {
   try {
     if (options.remote === undefined) {
       say('Starting a mesh for this render');
-      mesh = await startMesh({ say, signal: ending.signal });
+      mesh = await startMesh({ say, signal: ending.signal, model: modelFolder(options.model) });
     }
     const startupSeconds = (performance.now() - begin) / 1000;
     const summary = await renderOn(mesh, options, { speech, encoder, signal: ending.signal, say });

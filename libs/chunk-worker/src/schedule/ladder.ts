@@ -11,6 +11,8 @@ export interface Rung {
 export interface LadderOptions {
   /** Steps of a whole chunk; 1 for work that cannot be divided. */
   readonly steps: number;
+  /** Passes that a chunk takes besides its steps, however many those are. */
+  readonly extraPasses?: number;
   /** Consecutive chunks with time for one more step before that step is taken. */
   readonly recoverAfter: number;
   /** One more step is affordable only with this many times its cost. */
@@ -82,10 +84,10 @@ export class DegradeLadder {
   }
 
   #fitting({ ownMs, sharedMs, costMs, speaking }: TimeLeft, margin: number): { rung: number; reason: DegradeReason } {
-    const { steps, toleranceMs } = this.#options;
-    const stepMs = (costMs * margin) / steps;
+    const { steps, extraPasses = 0, toleranceMs } = this.#options;
+    const stepMs = (costMs * margin) / (steps + extraPasses);
     const affordable = (ms: number | undefined): number =>
-      ms === undefined || stepMs === 0 ? steps : Math.max(0, Math.min(steps, Math.floor(ms / stepMs)));
+      ms === undefined || stepMs === 0 ? steps : Math.max(0, Math.min(steps, Math.floor(ms / stepMs) - extraPasses));
     const own = affordable(ownMs) || (affordable((ownMs ?? 0) + toleranceMs) > 0 ? 1 : 0);
     const shared = affordable(sharedMs);
     if (own <= shared) return { rung: own, reason: 'late' };

@@ -210,6 +210,8 @@ test('less time, fewer steps, then a held picture; with no deadline or no known 
     assert.deepEqual(ladder().next(left({ ownMs })), { steps, reason }, `${ownMs} ms`);
   assert.deepEqual(ladder().next(left({ ownMs: -1, costMs: 0 })).steps, 2);
   assert.deepEqual(ladder().next(left({ ownMs: -5000, mayHold: false })).steps, 1, 'nothing to hold');
+  const extra = new DegradeLadder({ steps: 4, extraPasses: 1, ...LADDER_DEFAULTS });
+  assert.equal(extra.next(left({ ownMs: 79, costMs: 100 })).steps, 2, 'one of three passes is not a step');
 });
 
 test('for the others: speech gives steps, idle gives everything', () => {

@@ -11,7 +11,7 @@ export { neededTensors } from './needed-weights.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
 export { compileCondition, compileSound, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
-export { compileTaehvDecoder, TAEHV_TRIM, TAEW_SIZES, type TaehvSizes } from './taehv.js';
+export { compileTaehvDecoder, TAEHV_TRIM, TAEW_SIZES, type TaehvSizes, taehvReach } from './taehv.js';
 export { checkWeights, type ExpectedTensor, expectedTensors } from './tensors.js';
 export type {
   CompiledSegment,
@@ -31,5 +31,12 @@ export {
   wanDescription,
   wanPairs,
 } from './wan.js';
-export { compileVaeDecoder, compileVaeEncoder, type LatentGrid, WAN_VAE_SIZES, type WanVaeSizes } from './wan-vae.js';
+export {
+  compileVaeDecoder,
+  compileVaeEncoder,
+  type LatentGrid,
+  vaeDecoderReach,
+  WAN_VAE_SIZES,
+  type WanVaeSizes,
+} from './wan-vae.js';
 export { compileWav2Vec2, type SoundWindow, soundValues, WAV2VEC2_BASE, type Wav2Vec2Sizes } from './wav2vec2.js';

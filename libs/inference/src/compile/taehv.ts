@@ -81,3 +81,13 @@ export function compileTaehvDecoder(sizes: TaehvSizes, weights: Weights, grid: L
   build.output(build.op('Clip', rgb, build.constant([0]), build.constant([1])), 'rgb', 'frames', 3, height, width);
   return build.finish('taehv');
 }
+
+/** Latents back to which a state of the decoder depends: one frame before each memory block, at its rate. */
+export function taehvReach({ doublesTime }: TaehvSizes): number {
+  let [rate, latents] = [1, 0];
+  for (const doubles of doublesTime) {
+    latents += 3 / rate;
+    if (doubles) rate *= 2;
+  }
+  return latents;
+}

@@ -13,9 +13,9 @@ import { loadCompiled } from './load.js';
 import { neededTensors } from './needed-weights.js';
 import { openWeights, readWeight, type Weights } from './safetensors.js';
 import { encodeSafetensors } from './safetensors-writer.js';
-import { compileTaehvDecoder, TAEHV_TRIM, TAEW_SIZES } from './taehv.js';
+import { compileTaehvDecoder, TAEHV_TRIM, TAEW_SIZES, taehvReach } from './taehv.js';
 import type { CompiledSegment } from './types.js';
-import { compileVaeDecoder, compileVaeEncoder, WAN_VAE_SIZES } from './wan-vae.js';
+import { compileVaeDecoder, compileVaeEncoder, vaeDecoderReach, WAN_VAE_SIZES } from './wan-vae.js';
 
 const TOLERANCE = 1e-4;
 /** As in training/published/wan_vae.py and taehv.py. */
@@ -23,6 +23,9 @@ const GRID = { height: 2, width: 4 };
 const [CHUNKS, LATENTS, CHANNELS, SCALE] = [5, 3, 16, 8];
 const VAE = { ...WAN_VAE_SIZES, dim: 8 };
 const TAEHV = { ...TAEW_SIZES, widths: [24, 16, 8, 8] } as const;
+const [WAN_REACH, TAEHV_REACH] = [vaeDecoderReach(VAE), taehvReach(TAEHV)].map((latents) =>
+  Math.ceil(latents / LATENTS),
+) as [number, number];
 const [ROWS, COLUMNS] = [GRID.height * SCALE, GRID.width * SCALE];
 
 let executor: Executor;
@@ -60,7 +63,7 @@ async function vae(): Promise<ReturnType<typeof vaeGraphs>> {
 async function taehv(): Promise<CachedGraphs> {
   const needed = neededTensors((weights) => compileTaehvDecoder(TAEHV, weights, GRID));
   const weights = await seededWeights(folder, needed, 31);
-  return { first: undefined, steady: compileTaehvDecoder(TAEHV, weights, GRID), trim: TAEHV_TRIM };
+  return { first: undefined, steady: compileTaehvDecoder(TAEHV, weights, GRID), trim: TAEHV_TRIM, reach: TAEHV_REACH };
 }
 
 /** Frames of five chunks of three latents each, every second row and column, as the goldens have them. */
@@ -106,7 +109,10 @@ test("Wan's streaming decoder equals the published one over five chunks", async 
   const { first, steady } = await vae();
   assert.equal(steady.inputs.filter(({ name }) => name.startsWith('cache_')).length, 32);
   const { values } = await golden('wan_vae', 'frames');
-  const made = await decoded({ first, steady, trim: 0 }, seeded(22, 1, CHUNKS * LATENTS * CHANNELS * 8));
+  const made = await decoded(
+    { first, steady, trim: 0, reach: WAN_REACH },
+    seeded(22, 1, CHUNKS * LATENTS * CHANNELS * 8),
+  );
   const error = relativeError(
     made.map((value) => 2 * value - 1),
     values,
@@ -139,32 +145,50 @@ test('of weights that give more frames at once, the last frames are kept', async
   assert.equal(weights.get(grown).dims[0], 2 * (cut.get(grown).dims[0] as number));
   const latents = seeded(32, 1, LATENTS * CHANNELS * 8 * CHUNKS);
   const frames = (from: Weights): Promise<Float32Array> =>
-    decoded({ first: undefined, steady: compileTaehvDecoder(TAEHV, from, GRID), trim: TAEHV_TRIM }, latents);
+    decoded(
+      { first: undefined, steady: compileTaehvDecoder(TAEHV, from, GRID), trim: TAEHV_TRIM, reach: TAEHV_REACH },
+      latents,
+    );
   assert.deepEqual(await frames(weights), await frames(cut));
 });
 
 for (const [name, graphs] of [
-  ['Wan', async () => ({ ...(await vae()), trim: 0 })],
+  ['Wan', async () => ({ ...(await vae()), trim: 0, reach: WAN_REACH })],
   ['TAEHV', taehv],
-] as const)
-  test(`${name}: a session decodes to I420, and after a rollback to the same frames`, async () => {
+] as const) {
+  const dims = [LATENTS, CHANNELS, GRID.height, GRID.width];
+  const chunk = (number: number): Float32Array => seeded(22, 2 + number, LATENTS * CHANNELS * 8);
+
+  test(`${name}: chunks are decoded to I420, the first one to fewer frames`, async () => {
     await using decoder = await CachedDecoder.load(executor, await graphs());
-    const dims = [LATENTS, CHANNELS, GRID.height, GRID.width];
-    const session = decoder.openSession(3);
-    const chunk = (number: number) => session.decode(number, seeded(22, 2 + number, LATENTS * CHANNELS * 8), dims);
-    const made: (Uint8Array[] | undefined)[] = [];
-    for (const number of [0, 1, 2, 3]) made.push(await chunk(number));
+    const first = await decoder.decode(chunk(0), dims, undefined);
+    const second = await decoder.decode(chunk(1), dims, first.caches);
+    const middle = await decoder.decode(chunk(1), dims, decoder.zeros);
     assert.deepEqual(
-      made.map((frames) => frames?.length),
-      [9, 12, 12, 12],
+      [first, second, middle].map(({ frames }) => frames.length),
+      [9, 12, 12],
     );
-    assert.ok(made.every((frames) => frames?.every((frame) => frame.length === (ROWS * COLUMNS * 3) / 2)));
-    const running = chunk(4);
-    session.rollback(2);
-    assert.equal(await running, undefined);
-    assert.deepEqual([await chunk(2), await chunk(3)], [made[2], made[3]]);
-    assert.notDeepEqual(made[2], made[3]);
-    await assert.rejects(chunk(5), /state before it is not kept/);
-    session.dispose();
-    assert.equal(session.stateBytes, 0);
+    assert.ok(first.frames.every((frame) => frame.length === (ROWS * COLUMNS * 3) / 2));
+    assert.notDeepEqual(second.frames, middle.frames);
+    for (const { caches } of [first, second, middle]) decoder.free(caches);
   });
+
+  test(`${name}: the caches depend on the last chunks only, as many as the reach says`, async () => {
+    await using decoder = await CachedDecoder.load(executor, await graphs());
+    const { reach } = decoder;
+    const after = async (begin: number): Promise<Float32Array[]> => {
+      let caches = decoder.zeros;
+      for (let number = begin; number <= reach; number++) {
+        const made = await decoder.decode(chunk(number), dims, caches);
+        decoder.free(caches);
+        caches = made.caches;
+      }
+      const values = await Promise.all(Object.values(caches).map((handle) => executor.download(handle)));
+      decoder.free(caches);
+      return values as Float32Array[];
+    };
+    const whole = await after(0);
+    assert.deepEqual(await after(1), whole);
+    assert.notDeepEqual(await after(2), whole);
+  });
+}

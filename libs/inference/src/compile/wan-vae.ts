@@ -84,6 +84,18 @@ export function compileVaeDecoder(
   return build.finish(`vae.${part}`);
 }
 
+/** Latents back to which a state of the decoder depends: two frames before each convolution in time, at its rate. */
+export function vaeDecoderReach({ blocks, halvesTime }: WanVaeSizes): number {
+  let [rate, latents] = [1, 2 * (1 + 2 * 2)];
+  for (let level = 0; level <= halvesTime.length; level++) {
+    latents += (2 * 2 * (blocks + 1)) / rate;
+    if (halvesTime[halvesTime.length - 1 - level] !== true) continue;
+    latents += 2 / rate;
+    rate *= 2;
+  }
+  return latents + 2 / rate;
+}
+
 /** Compiles the encoder of one picture: `rgb` [1, 3, 8H, 8W] in 0..1 -> `latent` [1, C, H, W], as the transformer takes it. */
 export function compileVaeEncoder(sizes: WanVaeSizes, weights: Weights, grid: LatentGrid): CompiledSegment {
   const parts = new VaeParts(weights, 'first', false);

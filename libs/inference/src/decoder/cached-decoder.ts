@@ -1,8 +1,6 @@
-import { MeshError } from '@talkmesh/contracts';
 import { type CompiledSegment, loadCompiled } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { loadRgbToI420 } from '../executor/step-graphs.js';
-import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 
 /** Graphs of a video decoder that keeps caches: `latent` [T, C, H, W], `cache_<i>` -> `rgb` [frames, 3, h, w] in 0..1, `next_cache_<i>`. */
 export interface CachedGraphs {
@@ -11,9 +9,11 @@ export interface CachedGraphs {
   readonly steady: CompiledSegment;
   /** Frames at the beginning of a session that are dropped. */
   readonly trim: number;
+  /** Chunks back to which the caches depend. */
+  readonly reach: number;
 }
 
-type Caches = Readonly<Record<string, TensorHandle>>;
+export type Caches = Readonly<Record<string, TensorHandle>>;
 
 /** A video decoder with feature caches, such as Wan's or TAEHV's. One for all sessions. */
 export class CachedDecoder implements AsyncDisposable {
@@ -22,18 +22,20 @@ export class CachedDecoder implements AsyncDisposable {
   readonly #steady: Segment;
   readonly #trim: number;
   readonly #i420: Segment;
-  /** Zeros, with which sessions begin. */
-  readonly #begin: Caches;
+  /** Zeros, which all sessions share. */
+  readonly zeros: Caches;
+  readonly reach: number;
 
   private constructor(
     executor: Executor,
-    parts: { first: Segment | undefined; steady: Segment; i420: Segment; begin: Caches; trim: number },
+    parts: { first: Segment | undefined; steady: Segment; i420: Segment; zeros: Caches; trim: number; reach: number },
   ) {
     this.executor = executor;
     this.#first = parts.first;
     this.#steady = parts.steady;
     this.#i420 = parts.i420;
-    this.#begin = parts.begin;
+    this.zeros = parts.zeros;
+    this.reach = parts.reach;
     this.#trim = parts.trim;
   }
 
@@ -43,45 +45,62 @@ export class CachedDecoder implements AsyncDisposable {
     const first = graphs.first === undefined ? undefined : await loadCompiled(executor, graphs.first);
     const [, , height, width] = graphs.steady.outputs.find(({ name }) => name === 'rgb')?.dims ?? [];
     const i420 = await loadRgbToI420(executor, Number(height), Number(width));
-    const begin: Record<string, TensorHandle> = {};
+    const zeros: Record<string, TensorHandle> = {};
     for (const { name, dims } of graphs.steady.inputs) {
       if (!name.startsWith('cache_')) continue;
       const sizes = dims.map(Number);
       const count = sizes.reduce((product, size) => product * size, 1);
-      begin[name] = executor.upload(new Float32Array(count), 'float32', sizes);
+      zeros[name] = executor.upload(new Float32Array(count), 'float32', sizes);
     }
-    return new CachedDecoder(executor, { first, steady, i420, begin, trim: graphs.trim });
-  }
-
-  /** @param keepChunks number of chunks that can be rolled back; each keeps a set of caches */
-  openSession(keepChunks: number): CachedDecoderSession {
-    return new CachedDecoderSession(this, keepChunks);
-  }
-
-  /** Whether the first latent of a session is decoded apart from those after it. */
-  get beginsApart(): boolean {
-    return this.#first !== undefined;
+    const { trim, reach } = graphs;
+    return new CachedDecoder(executor, { first, steady, i420, zeros, trim, reach });
   }
 
   /**
-   * Decodes the latents of one chunk.
-   * @param parts [T, C, H, W] each; the first latent of a session alone when `beginsApart`
-   * @param caches undefined at the beginning of a session
-   * @returns frames as [frames, 3, h, w] in 0..1, one tensor per part; and the caches after them
+   * Decodes the latents of one chunk. The first chunk of a session has fewer frames than later ones: a first latent is one frame.
+   * @param latents [T, C, H, W] flat @param before caches; undefined at the beginning of a session, `zeros` to begin in the middle of one
+   * @returns planar I420 frames, and the caches after them, which the caller frees
    */
   async decode(
+    latents: Float32Array,
+    dims: readonly number[],
+    before: Caches | undefined,
+  ): Promise<{ readonly frames: Uint8Array[]; readonly caches: Caches }> {
+    const [count = 0, ...rest] = dims;
+    const each = latents.length / count;
+    const cuts = before === undefined && this.#first !== undefined && count > 1 ? [0, 1, count] : [0, count];
+    const used = cuts.slice(1).map((to, i) => {
+      const from = cuts[i] as number;
+      return this.executor.upload(latents.slice(from * each, to * each), 'float32', [to - from, ...rest]);
+    });
+    try {
+      const { rgb, caches } = await this.run(used, before);
+      used.push(...rgb);
+      return { frames: await this.#frames(rgb, before === undefined), caches };
+    } finally {
+      this.executor.release(...used);
+    }
+  }
+
+  /**
+   * As `decode`, without a change of format.
+   * @param parts [T, C, H, W] each; the first latent of a session alone when it has a graph of its own
+   * @param caches undefined at the beginning of a session; `zeros` to begin in the middle of one
+   * @returns frames as [frames, 3, h, w] in 0..1, one tensor per part; and the caches after them
+   */
+  async run(
     parts: readonly TensorHandle[],
     caches: Caches | undefined,
   ): Promise<{ readonly rgb: readonly TensorHandle[]; readonly caches: Caches }> {
     const rgb: TensorHandle[] = [];
-    let state = caches ?? this.#begin;
+    let state = caches ?? this.zeros;
     try {
-      for (const part of parts) {
-        const first = state === this.#begin ? this.#first : undefined;
+      for (const [i, part] of parts.entries()) {
+        const first = caches === undefined && i === 0 ? this.#first : undefined;
         const made = await this.#run(first ?? this.#steady, part, first === undefined ? state : {});
         rgb.push(made.rgb);
         // A doubling of time that the first graph skips begins with zeros, which sessions share.
-        const next = { ...this.#begin, ...made.caches };
+        const next = { ...this.zeros, ...made.caches };
         if (state !== caches) this.free(state);
         state = next;
       }
@@ -94,7 +113,7 @@ export class CachedDecoder implements AsyncDisposable {
   }
 
   /** I420 frames of [frames, 3, h, w], without those that a session drops at its beginning. */
-  async frames(rgb: readonly TensorHandle[], atBeginning: boolean): Promise<Uint8Array[]> {
+  async #frames(rgb: readonly TensorHandle[], atBeginning: boolean): Promise<Uint8Array[]> {
     const frames: Uint8Array[] = [];
     for (const part of rgb) {
       const { frames: made } = await this.executor.run(this.#i420, { inputs: { rgb: part }, outputs: ['frames'] });
@@ -106,12 +125,12 @@ export class CachedDecoder implements AsyncDisposable {
   }
 
   free(caches: Caches): void {
-    const shared = new Set(Object.values(this.#begin));
+    const shared = new Set(Object.values(this.zeros));
     this.executor.release(...Object.values(caches).filter((handle) => !shared.has(handle)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.executor.release(...Object.values(this.#begin));
+    this.executor.release(...Object.values(this.zeros));
   }
 
   async #run(segment: Segment, latent: TensorHandle, caches: Caches): Promise<{ rgb: TensorHandle; caches: Caches }> {
@@ -120,70 +139,5 @@ export class CachedDecoder implements AsyncDisposable {
     const { rgb, ...next } = made;
     const named = Object.entries(next).map(([name, handle]) => [name.replace('next_', ''), handle]);
     return { rgb: rgb as TensorHandle, caches: Object.fromEntries(named) };
-  }
-}
-
-/** The caches of one session after its last chunks, so that it can roll back. One `decode` at a time. */
-export class CachedDecoderSession {
-  readonly #decoder: CachedDecoder;
-  readonly #states: ChunkStates<Caches>;
-  #version = 0;
-
-  constructor(decoder: CachedDecoder, keepChunks: number) {
-    this.#decoder = decoder;
-    this.#states = new ChunkStates(keepChunks, (caches) => decoder.free(caches));
-  }
-
-  get stateBytes(): number {
-    const handles = [...this.#states.values()].flatMap((caches) => Object.values(caches));
-    return [...new Set(handles)].reduce((sum, { bytes }) => sum + bytes, 0);
-  }
-
-  /**
-   * Decodes the next chunk. The first chunk of a session has fewer frames than later ones: a first latent is one frame.
-   * @param latents [T, C, H, W] flat
-   * @returns planar I420 frames; undefined when the chunk was rolled back in the meantime
-   * @throws MeshError INTERNAL when the state before the chunk is not kept
-   */
-  async decode(chunk: number, latents: Float32Array, dims: readonly number[]): Promise<Uint8Array[] | undefined> {
-    const [decoder, version] = [this.#decoder, this.#version];
-    const { executor } = decoder;
-    const before = this.#states.after(chunk - 1);
-    if (before === undefined && chunk > 0)
-      throw new MeshError(
-        'INTERNAL',
-        `chunk ${chunk} cannot be decoded: the state before it is not kept; open the session again`,
-      );
-    const [count = 0, ...rest] = dims;
-    const each = latents.length / count;
-    const cuts = before === undefined && decoder.beginsApart && count > 1 ? [0, 1, count] : [0, count];
-    const used = cuts.slice(1).map((to, i) => {
-      const from = cuts[i] as number;
-      return executor.upload(latents.slice(from * each, to * each), 'float32', [to - from, ...rest]);
-    });
-    try {
-      const made = await decoder.decode(used, before);
-      used.push(...made.rgb);
-      const frames = await decoder.frames(made.rgb, before === undefined);
-      if (this.#version !== version) {
-        decoder.free(made.caches);
-        return undefined;
-      }
-      this.#states.put(chunk, made.caches);
-      return frames;
-    } finally {
-      executor.release(...used);
-    }
-  }
-
-  /** Drops chunk `fromChunk` and all later chunks. */
-  rollback(fromChunk: number): void {
-    this.#version += 1;
-    this.#states.rollback(Math.max(fromChunk, REFERENCE_CHUNK + 1));
-  }
-
-  dispose(): void {
-    this.#version += 1;
-    this.#states.clear();
   }
 }

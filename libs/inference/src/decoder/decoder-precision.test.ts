@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { ModelManifest } from '@talkmesh/contracts';
+import type { GraphManifest } from '@talkmesh/contracts';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
 import { fastInt8 } from '../executor/processor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { createFixtureModel, type FixtureModel } from '../testing/index.js';
-import { DecoderEngine } from './decoder-engine.js';
 import { chooseDecoder, type RequestedPrecision } from './decoder-precision.js';
+import { PictureDecoderEngine } from './picture-decoder.js';
 
 const VNNI = 'processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni\nbugs\t\t: none\n';
 const AVX2 = 'processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_vnni_not\n';
@@ -37,7 +37,7 @@ after(async () => {
 
 async function listInt8(listed: boolean): Promise<void> {
   const path = join(both.folder, 'model.json');
-  const manifest = JSON.parse(await readFile(path, 'utf8')) as ModelManifest;
+  const manifest = JSON.parse(await readFile(path, 'utf8')) as GraphManifest;
   const bytes = await readFile(join(both.folder, 'decoder-int8.onnx'));
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const facts = { path: 'decoder-int8.onnx', bytes: bytes.length, sha256 };
@@ -46,8 +46,8 @@ async function listInt8(listed: boolean): Promise<void> {
   await writeFile(path, JSON.stringify({ ...manifest, graphs, files }));
 }
 
-async function firstFrame(model: Model, requested: RequestedPrecision): Promise<string> {
-  await using engine = await DecoderEngine.load(model, executor, requested);
+async function firstFrame(model: GraphModel, requested: RequestedPrecision): Promise<string> {
+  await using engine = await PictureDecoderEngine.load(model, executor, requested);
   const session = await engine.openSession({ avatar: 'ada', keepChunks: 1 });
   const decoded = await session.decode(0, new Float32Array(model.geometry.latentValues).fill(0.7));
   session.dispose();
@@ -62,8 +62,8 @@ test('instructions are found in the CPU flags of both architectures, as whole wo
 });
 
 test('auto chooses int8 if model and processor have it, and gives the reason', async () => {
-  const [without, having] = [await loadModel(plain.folder), await loadModel(both.folder)];
-  const facts = (model: Model, requested: RequestedPrecision, cpu: string) => {
+  const [without, having] = [await loadGraphModel(plain.folder), await loadGraphModel(both.folder)];
+  const facts = (model: GraphModel, requested: RequestedPrecision, cpu: string) => {
     const { precision, reason } = chooseDecoder(model, requested, cpu);
     return [precision, reason];
   };
@@ -82,17 +82,17 @@ test('auto chooses int8 if model and processor have it, and gives the reason', a
 });
 
 test('the engine runs the chosen decoder', async () => {
-  const model = await loadModel(both.folder);
+  const model = await loadGraphModel(both.folder);
   const [float32, int8] = [await firstFrame(model, 'float32'), await firstFrame(model, 'int8')];
   assert.notEqual(int8, float32);
-  assert.equal(float32, await firstFrame(await loadModel(plain.folder), 'auto'));
+  assert.equal(float32, await firstFrame(await loadGraphModel(plain.folder), 'auto'));
   assert.equal(await firstFrame(model, 'auto'), chooseDecoder(model, 'auto').precision === 'int8' ? int8 : float32);
-  await assert.rejects(DecoderEngine.load(await loadModel(plain.folder), executor, 'int8'), {
+  await assert.rejects(PictureDecoderEngine.load(await loadGraphModel(plain.folder), executor, 'int8'), {
     reason: 'MODEL_INVALID',
   });
 });
 
 test('an 8-bit decoder that the manifest uses but does not list is an error', async () => {
   await listInt8(false);
-  await assert.rejects(loadModel(both.folder), /uses decoder-int8\.onnx but does not list it/);
+  await assert.rejects(loadGraphModel(both.folder), /uses decoder-int8\.onnx but does not list it/);
 });

@@ -1,7 +1,7 @@
 /** Chooses between a model's float32 decoder and its decoder with 8-bit convolutions. */
 import { MeshError } from '@talkmesh/contracts';
 import { fastInt8, readCpuFacts } from '../executor/processor.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 
 export type DecoderPrecision = 'float32' | 'int8';
 export type RequestedPrecision = 'auto' | DecoderPrecision;
@@ -16,7 +16,7 @@ export interface DecoderChoice {
 
 /** @throws MeshError MODEL_INVALID when int8 is requested from a model without such a decoder */
 export function chooseDecoder(
-  model: Pick<Model, 'label' | 'path' | 'int8DecoderPath'>,
+  model: Pick<GraphModel, 'label' | 'path' | 'int8DecoderPath'>,
   requested: RequestedPrecision,
   cpuFacts: string = readCpuFacts(),
 ): DecoderChoice {

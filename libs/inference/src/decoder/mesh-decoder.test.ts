@@ -5,13 +5,13 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { decodePng } from '../model/png.js';
 import { FaceDetector } from '../portrait/face-detector.js';
 import { FaceMesh } from '../portrait/face-mesh.js';
 import { FACES, type Face, StillFaces } from '../testing/mesh-poses.js';
 import { rgbOf } from '../testing/rig-latents.js';
-import { DecoderEngine, type DecoderSession } from './decoder-engine.js';
+import { PictureDecoderEngine, type PictureDecoderSession } from './picture-decoder.js';
 
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 const PICTURES: Readonly<Record<string, string>> = {
@@ -24,14 +24,14 @@ const FRAMES = 12;
 const GOLDEN_DB = 42;
 
 let executor: Executor;
-let model: Model;
-let engine: DecoderEngine;
+let model: GraphModel;
+let engine: PictureDecoderEngine;
 let faces: StillFaces;
 let detector: FaceDetector;
 let mesh: FaceMesh;
 before(async () => {
   executor = createOrtExecutor({ threads: 1 });
-  model = await loadModel(`${ROOT}models/nano`, {
+  model = await loadGraphModel(`${ROOT}models/nano`, {
     ownPictures: async (id) => ({
       png: readFileSync(`${ROOT}test/fixtures/${PICTURES[id]}.png`),
       landmarks: [
@@ -41,7 +41,7 @@ before(async () => {
       ],
     }),
   });
-  engine = await DecoderEngine.load(model, executor);
+  engine = await PictureDecoderEngine.load(model, executor);
   faces = await StillFaces.load(model);
   const paths = model.photographPaths();
   assert.ok(paths);
@@ -53,7 +53,7 @@ after(async () => {
   await executor[Symbol.asyncDispose]();
 });
 
-const open = (avatar: string): Promise<DecoderSession> => engine.openSession({ avatar, keepChunks: 4 });
+const open = (avatar: string): Promise<PictureDecoderSession> => engine.openSession({ avatar, keepChunks: 4 });
 
 const show = (avatar: string, face: Face): Promise<Uint8Array> => faces.frame(engine, avatar, face);
 

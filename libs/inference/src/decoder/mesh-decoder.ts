@@ -1,7 +1,7 @@
 import { MeshError } from '@talkmesh/contracts';
 import { openWeights, readWeight } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 
 const TRIANGLES = 'triangles';
 const MATRICES = ['plain', 'plain_bias', 'border', 'border_bias', 'low', 'high'] as const;
@@ -31,7 +31,7 @@ export class MeshDecoder {
   }
 
   /** @returns undefined for a model without this decoder @throws MeshError MODEL_INVALID */
-  static async load(model: Model, executor: Executor): Promise<MeshDecoder | undefined> {
+  static async load(model: GraphModel, executor: Executor): Promise<MeshDecoder | undefined> {
     const { width, height, decoder } = model.manifest;
     if (decoder.mesh === undefined) return undefined;
     if (width !== height)

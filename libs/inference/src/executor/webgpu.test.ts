@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { compileWhole, loadCompiled, openWeights } from '../compile/index.js';
-import { loadModel, type Model } from '../model/model.js';
-import { ScoreEngine } from '../score/score-engine.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
+import { MatchedScoreEngine } from '../score/matched-engine.js';
 import { difference, fixtureCases, runOnce } from '../testing/compile-cases.js';
 import { createFixtureModel, useSoftwareGpu } from '../testing/index.js';
 import { rollOut } from '../testing/rollout.js';
@@ -19,12 +19,12 @@ const GRAPH_TOLERANCE = 1e-4;
 
 let gpu: Executor;
 let cpu: Executor;
-let nano: Model;
+let nano: GraphModel;
 before(async () => {
   useSoftwareGpu();
   gpu = createOrtExecutor({ threads: 1, provider: 'webgpu' });
   cpu = createOrtExecutor({ threads: 1 });
-  nano = await loadModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
+  nano = await loadGraphModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
 });
 after(async () => {
   for (const executor of [gpu, cpu]) await executor?.[Symbol.asyncDispose]();
@@ -91,11 +91,11 @@ test('wrong inputs and released tensors are errors, after which the executor sti
 
 test('a session with rollbacks gives the latents of the processor, and frees its tensors', async () => {
   await using fixture = await createFixtureModel();
-  const model = await loadModel(fixture.folder);
+  const model = await loadGraphModel(fixture.folder);
   const held = (await gpu.stats()).handles;
   const [expected, made] = await Promise.all(
     [cpu, gpu].map(async (executor) => {
-      await using engine = await ScoreEngine.load(model, executor);
+      await using engine = await MatchedScoreEngine.load(model, executor);
       return await rollOut(engine, { seed: 5, depth: 1 });
     }),
   );

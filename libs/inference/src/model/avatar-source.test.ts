@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Landmarks } from '@talkmesh/contracts';
 import { createFixtureModel } from '../testing/index.js';
 import { encodePng } from '../testing/png-writer.js';
-import { loadModel } from './model.js';
+import { loadGraphModel } from './model.js';
 
 const LANDMARKS: Landmarks = [
   [1, 2],
@@ -22,7 +22,7 @@ test('avatars of the model come from its folder; own pictures are fetched again 
     asked.push(id);
     return png === undefined ? undefined : { png, landmarks: LANDMARKS };
   };
-  const model = await loadModel(fixture.folder, { ownPictures });
+  const model = await loadGraphModel(fixture.folder, { ownPictures });
   assert.deepEqual((await model.avatars.read('ada')).landmarks, model.avatar('ada').landmarks);
   assert.deepEqual(asked, [], 'an avatar of the model is not fetched');
   assert.deepEqual(await model.avatars.read(OWN), { rgb, landmarks: LANDMARKS });
@@ -36,6 +36,6 @@ test('avatars of the model come from its folder; own pictures are fetched again 
 
 test('without a store for own pictures they are AVATAR_NOT_FOUND', async () => {
   await using fixture = await createFixtureModel();
-  const model = await loadModel(fixture.folder);
+  const model = await loadGraphModel(fixture.folder);
   await assert.rejects(model.avatars.read(OWN), { reason: 'AVATAR_NOT_FOUND' });
 });

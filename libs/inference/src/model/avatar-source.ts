@@ -5,8 +5,8 @@ import { decodePng } from './png.js';
 export interface AvatarPicture {
   /** [height, width, 3] bytes of the model's size. */
   readonly rgb: Uint8Array;
-  /** Mouth centre, then left and right eye from the viewer's point of view, pixels. */
-  readonly landmarks: Landmarks;
+  /** Mouth centre, then left and right eye from the viewer's point of view, pixels; undefined for a model that needs none. */
+  readonly landmarks: Landmarks | undefined;
 }
 
 /** Provides the reference pictures of avatars. */
@@ -16,7 +16,7 @@ export interface AvatarSource {
 }
 
 /** Fetches a PNG file and its landmarks; undefined when the picture never existed, was deleted or has expired. */
-export type FetchPicture = (id: string) => Promise<{ png: Uint8Array; landmarks: Landmarks } | undefined>;
+export type FetchPicture = (id: string) => Promise<{ png: Uint8Array; landmarks: Landmarks | undefined } | undefined>;
 
 /**
  * Avatars from users' own pictures. Each read fetches the picture again; no copy is kept, so a deletion takes effect at

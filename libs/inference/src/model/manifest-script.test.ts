@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { ModelManifest } from '@talkmesh/contracts';
+import type { GraphManifest } from '@talkmesh/contracts';
 import { createFixtureModel, writeFixtureModel } from '../testing/index.js';
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/write-manifest.ts', import.meta.url));
@@ -15,7 +15,7 @@ test('write-manifest reads the sizes from the graphs and the rest from the JSON 
   const folder = join(fixture.folder, 'small-one');
   await writeFixtureModel(folder, fixture.sizes);
   const at = (name: string): string => join(folder, name);
-  const expected = JSON.parse(await readFile(at('model.json'), 'utf8')) as ModelManifest;
+  const expected = JSON.parse(await readFile(at('model.json'), 'utf8')) as GraphManifest;
   await rm(at('model.json'));
   const { fps, chunk, latent, score, avatars } = expected;
   await writeFile(at('avatars/avatars.json'), JSON.stringify(avatars));
@@ -23,7 +23,7 @@ test('write-manifest reads the sizes from the graphs and the rest from the JSON 
   const args = ['--import', 'tsx', '--conditions=source', SCRIPT, folder];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   assert.match(stdout, /6 files, .* 2 avatars/);
-  const written = JSON.parse(await readFile(at('model.json'), 'utf8')) as ModelManifest;
+  const written = JSON.parse(await readFile(at('model.json'), 'utf8')) as GraphManifest;
   const fromScript = { name: 'small-one', latentKind: 'motion' };
   const { version, description } = written;
   assert.deepEqual(written, { ...expected, ...fromScript, version, description });

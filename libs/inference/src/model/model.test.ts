@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import type { MeshError, ModelManifest } from '@talkmesh/contracts';
+import type { GraphManifest, MeshError } from '@talkmesh/contracts';
 import { createFixtureModel, encodePng, type FixtureModel, writeFixtureModel } from '../testing/index.js';
-import { loadModel } from './model.js';
+import { loadGraphModel, loadModel } from './model.js';
 
 let fixture: FixtureModel;
 before(async () => {
@@ -15,8 +15,8 @@ beforeEach(() => writeFixtureModel(fixture.folder, fixture.sizes));
 after(() => fixture[Symbol.asyncDispose]());
 
 const at = (name: string): string => join(fixture.folder, name);
-const change = async (edit: (manifest: ModelManifest) => unknown): Promise<void> => {
-  const manifest = JSON.parse(await readFile(at('model.json'), 'utf8')) as ModelManifest;
+const change = async (edit: (manifest: GraphManifest) => unknown): Promise<void> => {
+  const manifest = JSON.parse(await readFile(at('model.json'), 'utf8')) as GraphManifest;
   await writeFile(at('model.json'), JSON.stringify(edit(manifest)));
 };
 const refused = (pattern: RegExp): Promise<void> =>
@@ -28,7 +28,7 @@ const refused = (pattern: RegExp): Promise<void> =>
   });
 
 test('a complete folder loads: manifest, geometry, paths, avatars and their pictures', async () => {
-  const model = await loadModel(fixture.folder);
+  const model = await loadGraphModel(fixture.folder);
   assert.equal(model.label, 'fixture@1.0.0');
   assert.equal(model.geometry.samplesPerChunk, 11_520);
   assert.equal(model.path('decoder'), at('decoder.onnx'));

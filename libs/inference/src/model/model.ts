@@ -5,34 +5,27 @@ import {
   type AvatarManifest,
   type ChunkGeometry,
   chunkGeometry,
+  type GraphManifest,
   isOwnAvatar,
   MeshError,
   type ModelManifest,
   modelManifest,
+  type VideoManifest,
 } from '@talkmesh/contracts';
-import type { DitGeometry } from '../compile/index.js';
+import { type DitGeometry, soundValues } from '../compile/index.js';
 import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-source.js';
 import { decodePng } from './png.js';
 
 export type GraphName = 'audio' | 'reference' | 'decoder';
 
-/** A model folder. Every file has been checked against the manifest. */
-export interface Model {
-  readonly manifest: ModelManifest;
+/** A model folder. Every file that its manifest lists has been checked against it. */
+interface ModelFolder {
   readonly geometry: ChunkGeometry;
   readonly folder: string;
   /** `name@version`, the name in metrics and messages. */
   readonly label: string;
-  /** Absolute path of a graph. */
-  path(graph: GraphName): string;
   /** The score network's sizes, for the graph compiler. */
   readonly ditGeometry: DitGeometry;
-  /** Absolute path of the decoder with 8-bit convolutions; undefined for a model without one. */
-  int8DecoderPath(): string | undefined;
-  /** Absolute path of the landmark detector; undefined for a model without one. */
-  portraitPath(): string | undefined;
-  /** Absolute paths of the nets that find the faces of people; undefined for a model without them. */
-  photographPaths(): { readonly detector: string; readonly mesh: string } | undefined;
   /** @throws MeshError AVATAR_NOT_FOUND */
   avatar(id: string): AvatarManifest;
   /**
@@ -43,6 +36,28 @@ export interface Model {
   /** The model's avatars, and users' own pictures if the process can fetch them. */
   readonly avatars: AvatarSource;
 }
+
+/** A model that moves a picture; its encoders and its decoder are ONNX files. */
+export interface GraphModel extends ModelFolder {
+  readonly kind: 'graph';
+  readonly manifest: GraphManifest;
+  /** Absolute path of a graph. */
+  path(graph: GraphName): string;
+  /** Absolute path of the decoder with 8-bit convolutions; undefined for a model without one. */
+  int8DecoderPath(): string | undefined;
+  /** Absolute path of the landmark detector; undefined for a model without one. */
+  portraitPath(): string | undefined;
+  /** Absolute paths of the nets that find the faces of people; undefined for a model without them. */
+  photographPaths(): { readonly detector: string; readonly mesh: string } | undefined;
+}
+
+/** A model that makes every pixel, of the checkpoint whose `checkpoint.json` is in its folder. */
+export interface VideoModel extends ModelFolder {
+  readonly kind: 'video';
+  readonly manifest: VideoManifest;
+}
+
+export type Model = GraphModel | VideoModel;
 
 export interface LoadOptions {
   /** Fetches users' own pictures. Without it, reading one throws AVATAR_NOT_FOUND. */
@@ -59,13 +74,7 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
   const root = resolve(folder);
   const manifest = await readManifest(join(root, 'model.json'));
   const listed = new Set(manifest.files.map((file) => file.path));
-  const { portrait } = manifest;
-  const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];
-  const graphs = Object.values(manifest.graphs).filter((path) => path !== undefined);
-  const pictures = manifest.avatars.map((avatar) => avatar.image);
-  const { mesh } = manifest.decoder;
-  const constants = mesh === undefined ? [] : [mesh];
-  for (const path of [...graphs, ...manifest.score.weights, ...constants, ...detectors, ...pictures])
+  for (const path of usedFiles(manifest))
     if (!listed.has(path))
       throw new MeshError(
         'MODEL_INVALID',
@@ -76,23 +85,37 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
     const bytes = await readChecked(root, file);
     if (manifest.avatars.some((avatar) => avatar.image === file.path)) images.set(file.path, bytes);
   }
-  return new LoadedModel(root, manifest, images, options);
+  return manifest.schema === 'talkmesh.model/1'
+    ? new LoadedGraphModel(root, manifest, images, options)
+    : new LoadedVideoModel(root, manifest, images, options);
 }
 
-class LoadedModel implements Model {
-  readonly manifest: ModelManifest;
+/** As `loadModel`. @throws MeshError MODEL_INVALID also for a model of another kind */
+export async function loadGraphModel(folder: string, options: LoadOptions = {}): Promise<GraphModel> {
+  const model = await loadModel(folder, options);
+  if (model.kind === 'graph') return model;
+  throw new MeshError('MODEL_INVALID', `${folder} is a video model, without graphs of its own; name another folder`);
+}
+
+function usedFiles(manifest: ModelManifest): string[] {
+  const pictures = manifest.avatars.map((avatar) => avatar.image);
+  if (manifest.schema !== 'talkmesh.model/1') return pictures;
+  const { portrait, decoder, score } = manifest;
+  const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];
+  const graphs = Object.values(manifest.graphs).filter((path) => path !== undefined);
+  const constants = decoder.mesh === undefined ? [] : [decoder.mesh];
+  return [...graphs, ...score.weights, ...constants, ...detectors, ...pictures];
+}
+
+abstract class LoadedModel<M extends ModelManifest> implements ModelFolder {
+  readonly manifest: M;
   readonly geometry: ChunkGeometry;
   readonly folder: string;
   readonly label: string;
   readonly avatars: AvatarSource;
   readonly #images: ReadonlyMap<string, Uint8Array>;
 
-  constructor(
-    folder: string,
-    manifest: ModelManifest,
-    images: ReadonlyMap<string, Uint8Array>,
-    { ownPictures }: LoadOptions,
-  ) {
+  constructor(folder: string, manifest: M, images: ReadonlyMap<string, Uint8Array>, { ownPictures }: LoadOptions) {
     this.folder = folder;
     this.manifest = manifest;
     this.geometry = chunkGeometry(manifest);
@@ -106,6 +129,31 @@ class LoadedModel implements Model {
       },
     };
   }
+
+  abstract get ditGeometry(): DitGeometry;
+
+  avatar(id: string): AvatarManifest {
+    const avatars: readonly AvatarManifest[] = this.manifest.avatars;
+    const avatar = avatars.find((candidate) => candidate.id === id);
+    if (avatar !== undefined) return avatar;
+    const known = avatars.map((candidate) => candidate.id).join(', ');
+    throw new MeshError('AVATAR_NOT_FOUND', `model ${this.label} has no avatar "${id.slice(0, 60)}"; it has ${known}`);
+  }
+
+  avatarImage(id: string): Uint8Array {
+    const { image } = this.avatar(id);
+    const { width, height, rgb } = decodePng(this.#images.get(image) as Uint8Array);
+    if (width !== this.manifest.width || height !== this.manifest.height)
+      throw new MeshError(
+        'MODEL_INVALID',
+        `${join(this.folder, image)} is ${width}x${height}, but the model needs ${this.manifest.width}x${this.manifest.height}; replace the picture and write the manifest again`,
+      );
+    return rgb;
+  }
+}
+
+class LoadedGraphModel extends LoadedModel<GraphManifest> implements GraphModel {
+  readonly kind = 'graph';
 
   get ditGeometry(): DitGeometry {
     const { chunk, latent, audio } = this.manifest;
@@ -132,23 +180,21 @@ class LoadedModel implements Model {
     if (photographs === undefined) return undefined;
     return { detector: join(this.folder, photographs.detector), mesh: join(this.folder, photographs.mesh) };
   }
+}
 
-  avatar(id: string): AvatarManifest {
-    const avatar = this.manifest.avatars.find((candidate) => candidate.id === id);
-    if (avatar !== undefined) return avatar;
-    const known = this.manifest.avatars.map((candidate) => candidate.id).join(', ');
-    throw new MeshError('AVATAR_NOT_FOUND', `model ${this.label} has no avatar "${id.slice(0, 60)}"; it has ${known}`);
-  }
+class LoadedVideoModel extends LoadedModel<VideoManifest> implements VideoModel {
+  readonly kind = 'video';
 
-  avatarImage(id: string): Uint8Array {
-    const { image } = this.avatar(id);
-    const { width, height, rgb } = decodePng(this.#images.get(image) as Uint8Array);
-    if (width !== this.manifest.width || height !== this.manifest.height)
-      throw new MeshError(
-        'MODEL_INVALID',
-        `${join(this.folder, image)} is ${width}x${height}, but the model needs ${this.manifest.width}x${this.manifest.height}; replace the picture and write the manifest again`,
-      );
-    return rgb;
+  get ditGeometry(): DitGeometry {
+    const { chunk, latent, audio, score } = this.manifest;
+    return {
+      latentFrames: chunk.latentFrames,
+      ...latent,
+      // The reference picture, and a mask that tells the first frame.
+      given: latent.channels + 1,
+      condition: score.prompt,
+      sound: chunk.temporalCompression * soundValues(audio.encoder),
+    };
   }
 }
 

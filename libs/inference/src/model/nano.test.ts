@@ -2,21 +2,21 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { DecoderEngine } from '../decoder/decoder-engine.js';
+import { PictureDecoderEngine } from '../decoder/picture-decoder.js';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { ScoreEngine } from '../score/score-engine.js';
-import { loadModel, type Model } from './model.js';
+import { MatchedScoreEngine } from '../score/matched-engine.js';
+import { type GraphModel, loadGraphModel } from './model.js';
 
-let model: Model;
+let model: GraphModel;
 let executor: Executor;
-let score: ScoreEngine;
-let decoder: DecoderEngine;
+let score: MatchedScoreEngine;
+let decoder: PictureDecoderEngine;
 before(async () => {
-  model = await loadModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
+  model = await loadGraphModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
   executor = createOrtExecutor({ threads: 1 });
-  score = await ScoreEngine.load(model, executor);
-  decoder = await DecoderEngine.load(model, executor);
+  score = await MatchedScoreEngine.load(model, executor);
+  decoder = await PictureDecoderEngine.load(model, executor);
 });
 after(async () => {
   for (const part of [score, decoder, executor]) await part?.[Symbol.asyncDispose]();
@@ -68,7 +68,7 @@ test('the frames of the 8-bit decoder have a PSNR above 50 dB against the float3
   const speech = [silence(), voice(), voice()];
   const made = await latents(3, speech);
   const decodeWith = async (requested: 'float32' | 'int8'): Promise<Uint8Array> => {
-    await using engine = await DecoderEngine.load(model, executor, requested);
+    await using engine = await PictureDecoderEngine.load(model, executor, requested);
     const session = await engine.openSession({ avatar: 'mia', keepChunks: 1 });
     const frames: Uint8Array[] = [];
     for (const [chunk, values] of made.entries()) frames.push(...((await session.decode(chunk, values))?.frames ?? []));

@@ -1,12 +1,22 @@
+import { MeshError } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import type { AvatarPicture } from './avatar-source.js';
-import type { Model } from './model.js';
+import type { GraphModel } from './model.js';
 
 /** What a worker computes from an avatar's reference picture and all sessions of the avatar on it share. */
 export interface Features {
   readonly avatar: string;
-  /** Everything that is freed with the features. */
-  readonly handles: readonly TensorHandle[];
+  readonly bytes: number;
+  /** Called once, when no session uses them any more. */
+  free(): void;
+}
+
+/** Features that are tensors of the executor. */
+export function ownedTensors(executor: Executor, handles: readonly TensorHandle[]): Pick<Features, 'bytes' | 'free'> {
+  return {
+    bytes: handles.reduce((sum, handle) => sum + handle.bytes, 0),
+    free: () => executor.release(...handles),
+  };
 }
 
 /** The outputs of a model's reference graph. */
@@ -17,15 +27,20 @@ export interface ReferenceFeatures extends Features {
   readonly decoderInputs: Readonly<Record<string, TensorHandle>>;
 }
 
-/** Runs the reference graph. @throws MeshError MODEL_INVALID */
+/** Runs the reference graph. @throws MeshError MODEL_INVALID, AVATAR_NOT_FOUND */
 export async function referenceFeatures(
   executor: Executor,
   segment: Segment,
-  model: Model,
+  model: GraphModel,
   avatar: string,
   { rgb, landmarks }: AvatarPicture,
 ): Promise<ReferenceFeatures> {
   const { manifest } = model;
+  if (landmarks === undefined)
+    throw new MeshError(
+      'AVATAR_NOT_FOUND',
+      'the picture was uploaded for a model that needs no landmarks: upload it again',
+    );
   const image = executor.upload(rgb, 'uint8', [manifest.height, manifest.width, 3]);
   const points = executor.upload(Float32Array.from(landmarks.flat()), 'float32', [landmarks.length, 2]);
   const names = Object.keys(manifest.decoder.referenceOutputs);
@@ -35,7 +50,7 @@ export async function referenceFeatures(
       outputs: ['c0', ...names],
     });
     const { c0, ...decoderInputs } = outputs as { c0: TensorHandle } & Record<string, TensorHandle>;
-    return { avatar, c0, decoderInputs, handles: Object.values(outputs) };
+    return { avatar, c0, decoderInputs, ...ownedTensors(executor, Object.values(outputs)) };
   } finally {
     executor.release(image, points);
   }
@@ -49,13 +64,11 @@ interface Entry<F> {
 /** Features by avatar: computed for the first session that acquires them, freed when the last one releases them. */
 export class ReferenceCache<F extends Features> {
   readonly #entries = new Map<string, Entry<F>>();
-  readonly #executor: Executor;
   readonly #compute: (avatar: string) => Promise<F>;
   #bytes = 0;
 
-  /** @param compute the features of an avatar; the cache owns their handles */
-  constructor(executor: Executor, compute: (avatar: string) => Promise<F>) {
-    this.#executor = executor;
+  /** @param compute the features of an avatar; the cache owns them */
+  constructor(compute: (avatar: string) => Promise<F>) {
     this.#compute = compute;
   }
 
@@ -87,15 +100,13 @@ export class ReferenceCache<F extends Features> {
     entry.users -= 1;
     if (entry.users > 0) return;
     this.#entries.delete(features.avatar);
-    this.#bytes -= bytesOf(features);
-    this.#executor.release(...features.handles);
+    this.#bytes -= features.bytes;
+    features.free();
   }
 
   async #count(computed: Promise<F>): Promise<F> {
     const features = await computed;
-    this.#bytes += bytesOf(features);
+    this.#bytes += features.bytes;
     return features;
   }
 }
-
-const bytesOf = ({ handles }: Features): number => handles.reduce((sum, handle) => sum + handle.bytes, 0);

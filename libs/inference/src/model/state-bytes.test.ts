@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { DecoderEngine } from '../decoder/decoder-engine.js';
+import { PictureDecoderEngine } from '../decoder/picture-decoder.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { ScoreEngine } from '../score/score-engine.js';
+import { MatchedScoreEngine } from '../score/matched-engine.js';
 import { createFixtureModel } from '../testing/index.js';
-import { loadModel } from './model.js';
+import { loadGraphModel } from './model.js';
 import { decoderStateBytes, sessionStateBytes } from './state-bytes.js';
 
 const KEEP = 3;
 
 /** Measures what a session holds after more chunks than it keeps. */
 async function measure(folder: string) {
-  const model = await loadModel(folder);
+  const model = await loadGraphModel(folder);
   await using executor = createOrtExecutor({ threads: 1 });
-  await using score = await ScoreEngine.load(model, executor);
-  await using decoder = await DecoderEngine.load(model, executor);
+  await using score = await MatchedScoreEngine.load(model, executor);
+  await using decoder = await PictureDecoderEngine.load(model, executor);
   const avatar = model.manifest.avatars[0]?.id ?? '';
   const speaking = await score.openSession({ avatar, seed: 1, keepChunks: KEEP });
   const showing = await decoder.openSession({ avatar, keepChunks: KEEP });
@@ -46,7 +46,7 @@ test('the computed state size equals the measured one: other sizes', async () =>
 
 test('with all-gather every rank keeps all tokens, with Ulysses each rank keeps its own heads', async () => {
   await using fixture = await createFixtureModel();
-  const { manifest } = await loadModel(fixture.folder);
+  const { manifest } = await loadGraphModel(fixture.folder);
   const kv = (exchange: 'all-gather' | 'ulysses', sequence: number): number =>
     sessionStateBytes(manifest, { keepChunks: 2, plan: { exchange, sequence, steps: 2 } }).kv;
   assert.equal(kv('all-gather', 2), 2 * kv('all-gather', 1));

@@ -1,4 +1,4 @@
-import { chunkGeometry, type ModelManifest } from '@talkmesh/contracts';
+import { chunkGeometry, type GraphManifest } from '@talkmesh/contracts';
 import { VALUE_BYTES } from '../executor/executor.js';
 import { ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
 
@@ -24,7 +24,7 @@ export interface SessionStateBytes {
  * Computes the state size of one score session from the manifest. While chunks are generated, each pipeline stage adds at
  * most the keys and values of one chunk.
  */
-export function sessionStateBytes(manifest: ModelManifest, options: SessionStateOptions): SessionStateBytes {
+export function sessionStateBytes(manifest: GraphManifest, options: SessionStateOptions): SessionStateBytes {
   const { dit, schedule } = manifest.score;
   const { tokens } = chunkGeometry(manifest);
   const chunks = 1 + Math.max(1, options.keepChunks);
@@ -35,7 +35,7 @@ export function sessionStateBytes(manifest: ModelManifest, options: SessionState
 
 /** Computes the state size of one decoder session: one causal state per kept chunk, and the initial one. */
 export function decoderStateBytes(
-  manifest: ModelManifest,
+  manifest: GraphManifest,
   options: { readonly keepChunks: number },
 ): { readonly state: number; readonly total: number; readonly reference: number } {
   const state = (1 + Math.max(1, options.keepChunks)) * floats(manifest.decoder.stateShape);
@@ -47,7 +47,7 @@ function copies({ exchange, sequence }: ParallelPlan = ONE_DEVICE): number {
   return exchange === 'all-gather' ? sequence : 1;
 }
 
-function referenceBytes(manifest: ModelManifest): number {
+function referenceBytes(manifest: GraphManifest): number {
   const outputs = Object.values(manifest.decoder.referenceOutputs);
   return [[chunkGeometry(manifest).latentValues], ...outputs].reduce((sum, shape) => sum + floats(shape), 0);
 }

@@ -1,4 +1,4 @@
-import { chunkGeometry, MeshError, type ModelManifest } from '@talkmesh/contracts';
+import { chunkGeometry, type GraphManifest, MeshError } from '@talkmesh/contracts';
 
 /**
  * How the ranks of a group exchange keys and values. `all-gather`: every rank receives all rows. `ulysses`: every rank
@@ -21,7 +21,7 @@ export interface ParallelPlan {
 export const ONE_DEVICE: ParallelPlan = { sequence: 1, steps: 1, exchange: 'all-gather' };
 
 /** @throws MeshError CONFIG_INVALID that names the setting which does not divide and the values that would */
-export function checkPlan(plan: ParallelPlan, manifest: ModelManifest): void {
+export function checkPlan(plan: ParallelPlan, manifest: GraphManifest): void {
   const { tokens } = chunkGeometry(manifest);
   const { schedule, dit } = manifest.score;
   const refuse = (setting: string, value: number, why: string, of: number): never => {

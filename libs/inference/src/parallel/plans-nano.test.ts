@@ -4,16 +4,16 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { assertEqual, assertRefused, nameOf, oneDevice, PLANS } from '../testing/plan-equality.js';
 
 const [TOKENS, HEADS, STEPS] = [12, 4, 2];
 
-let model: Model;
+let model: GraphModel;
 let executor: Executor;
 let expected: Float32Array[];
 before(async () => {
-  model = await loadModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
+  model = await loadGraphModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
   executor = createOrtExecutor({ threads: 1 });
   expected = await oneDevice(model, executor);
 });

@@ -6,14 +6,14 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import type { FixtureModel } from '../testing/index.js';
 import { assertEqual, assertRefused, nameOf, oneDevice, PLANS } from '../testing/plan-equality.js';
 import { createWideModel } from '../testing/wide-model.js';
 
 interface Case {
   readonly fixture: FixtureModel;
-  readonly model: Model;
+  readonly model: GraphModel;
   readonly expected: Float32Array[];
 }
 
@@ -22,7 +22,7 @@ let [four, three]: [Case | undefined, Case | undefined] = [undefined, undefined]
 before(async () => {
   executor = createOrtExecutor({ threads: 1 });
   const make = async (fixture: FixtureModel): Promise<Case> => {
-    const model = await loadModel(fixture.folder);
+    const model = await loadGraphModel(fixture.folder);
     return { fixture, model, expected: await oneDevice(model, executor) };
   };
   four = await make(await createWideModel({ layers: 2 }));

@@ -4,10 +4,10 @@ import { after, before, test } from 'node:test';
 import type { MeshError } from '@talkmesh/contracts';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { sessionStateBytes } from '../model/state-bytes.js';
-import { ScoreEngine } from '../score/score-engine.js';
-import type { ScoreSession } from '../score/score-session.js';
+import { MatchedScoreEngine } from '../score/matched-engine.js';
+import type { MatchedScoreSession } from '../score/matched-session.js';
 import { createFixtureModel, type FixtureModel } from '../testing/index.js';
 import { chirp, inOrder, largestDifference } from '../testing/rollout.js';
 import type { Timeline } from '../timeline.js';
@@ -18,33 +18,33 @@ const PLAN: ParallelPlan = { sequence: 2, steps: 2, exchange: 'all-gather' };
 const KEEP = 3;
 
 let fixture: FixtureModel;
-let model: Model;
+let model: GraphModel;
 let executor: Executor;
 before(async () => {
   fixture = await createFixtureModel();
-  model = await loadModel(fixture.folder);
+  model = await loadGraphModel(fixture.folder);
   executor = createOrtExecutor({ threads: 1 });
 });
 after(async () => {
   for (const part of [executor, fixture]) await part?.[Symbol.asyncDispose]();
 });
 
-const load = (options: Partial<RankOptions> = {}): Promise<ScoreEngine> =>
-  ScoreEngine.load(model, executor, { plan: PLAN, ...options });
-const open = (engine: ScoreEngine, seed = 1): Promise<ScoreSession> =>
+const load = (options: Partial<RankOptions> = {}): Promise<MatchedScoreEngine> =>
+  MatchedScoreEngine.load(model, executor, { plan: PLAN, ...options });
+const open = (engine: MatchedScoreEngine, seed = 1): Promise<MatchedScoreSession> =>
   engine.openSession({ avatar: 'ada', seed, keepChunks: KEEP });
-const ranksOf = (engine: ScoreEngine): RankDenoiser => {
+const ranksOf = (engine: MatchedScoreEngine): RankDenoiser => {
   assert.ok(engine.denoiser instanceof RankDenoiser);
   return engine.denoiser;
 };
 const chunks = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-const say = async (session: ScoreSession, count: number, depth: number): Promise<Float32Array[]> =>
+const say = async (session: MatchedScoreSession, count: number, depth: number): Promise<Float32Array[]> =>
   (await inOrder(depth, chunks(count), (chunk) => session.generate(chunk, chirp(model, chunk)))).map(
     ({ values }) => values,
   );
 
 async function expected(count: number, seed = 1): Promise<Float32Array[]> {
-  await using engine = await ScoreEngine.load(model, executor);
+  await using engine = await MatchedScoreEngine.load(model, executor);
   return await say(await open(engine, seed), count, 1);
 }
 

@@ -3,7 +3,7 @@ import { compileCut, fromRows, openWeights, toRows } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { VALUE_BYTES } from '../executor/executor.js';
 import type { OrtProvider } from '../executor/ort-protocol.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 import type { ChunkWork, Denoiser, PassContext, PassTarget } from '../score/denoiser.js';
 import { KeyValues } from '../score/key-values.js';
 import { audioTokens, type SharedTensors } from '../score/shared-tensors.js';
@@ -46,7 +46,7 @@ export class RankDenoiser implements Denoiser<Parts> {
   readonly depth: number;
   readonly failed: Promise<never>;
   readonly sharedBytes: number;
-  readonly model: Model;
+  readonly model: GraphModel;
   readonly groups: readonly RankGroup[];
   readonly timeline: Timeline;
   readonly #executor: Executor;
@@ -60,7 +60,7 @@ export class RankDenoiser implements Denoiser<Parts> {
   #nextWork = SILENCE + 1;
 
   private constructor(parts: {
-    model: Model;
+    model: GraphModel;
     executor: Executor;
     audio: Segment;
     shared: SharedTensors;
@@ -93,7 +93,7 @@ export class RankDenoiser implements Denoiser<Parts> {
    * @throws MeshError CONFIG_INVALID when the plan does not fit the model, MODEL_INVALID
    */
   static async load(
-    model: Model,
+    model: GraphModel,
     executor: Executor,
     { audio, shared }: { readonly audio: Segment; readonly shared: SharedTensors },
     options: RankOptions,
@@ -261,7 +261,7 @@ function idIn(group: RankGroup, { parts }: KeyValues<Parts>): number {
 }
 
 async function setUpRanks(
-  model: Model,
+  model: GraphModel,
   modulations: readonly Float32Array[],
   { plan, devices = ['cpu'], threads = 1, overlap = true, deadlineMs = DEADLINE_MS, timeline }: RankOptions,
 ): Promise<RankSetup[][]> {

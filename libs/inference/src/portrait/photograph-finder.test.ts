@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { decodePng } from '../model/png.js';
 import { FaceDetector } from './face-detector.js';
 import { FaceMesh } from './face-mesh.js';
@@ -18,11 +18,11 @@ const HOPPER = photo('grace-hopper');
 const COLLINS = photo('eileen-collins');
 
 let executor: Executor;
-let model: Model;
+let model: GraphModel;
 let finder: PortraitFinder;
 before(async () => {
   executor = createOrtExecutor({ threads: 1 });
-  model = await loadModel(`${ROOT}models/nano`);
+  model = await loadGraphModel(`${ROOT}models/nano`);
   finder = (await PortraitFinder.load(model, executor)) as PortraitFinder;
 });
 after(() => executor[Symbol.asyncDispose]());

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Landmarks } from '@talkmesh/contracts';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel } from '../model/model.js';
+import { loadGraphModel } from '../model/model.js';
 import { createFixtureModel } from '../testing/index.js';
 import {
   assessPortrait,
@@ -96,7 +96,7 @@ test('landmarks must be six finite numbers', () => {
 });
 
 test("nano finds its own avatars' eyes and mouths within 4 pixels, also mirrored and shifted, and accepts them", async () => {
-  const model = await loadModel(NANO);
+  const model = await loadGraphModel(NANO);
   await using executor = createOrtExecutor({ threads: 1 });
   const finder = (await PortraitFinder.load(model, executor)) as PortraitFinder;
   const { width, height, avatars } = model.manifest;
@@ -125,7 +125,7 @@ test("nano finds its own avatars' eyes and mouths within 4 pixels, also mirrored
 });
 
 test('nano finds no face in stripes and noise, and reports a face that is upside down', async () => {
-  const model = await loadModel(NANO);
+  const model = await loadGraphModel(NANO);
   await using executor = createOrtExecutor({ threads: 1 });
   const finder = (await PortraitFinder.load(model, executor)) as PortraitFinder;
   const { width, height } = model.manifest;
@@ -149,7 +149,7 @@ test('nano finds no face in stripes and noise, and reports a face that is upside
 
 test('a model without a landmark detector loads', async () => {
   await using fixture = await createFixtureModel();
-  const model = await loadModel(fixture.folder);
+  const model = await loadGraphModel(fixture.folder);
   await using executor = createOrtExecutor({ threads: 1 });
   assert.equal(await PortraitFinder.load(model, executor), undefined);
 });

@@ -1,9 +1,9 @@
-import { type Landmarks, MeshError, type ModelManifest } from '@talkmesh/contracts';
+import { type GraphManifest, type Landmarks, MeshError } from '@talkmesh/contracts';
 import type { Executor, Segment } from '../executor/executor.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 import { PhotographFinder } from './photograph-finder.js';
 
-export type PortraitManifest = NonNullable<ModelManifest['portrait']>;
+export type PortraitManifest = NonNullable<GraphManifest['portrait']>;
 
 /** The raw outputs of the landmark detector. */
 export interface PortraitFinding {
@@ -71,14 +71,14 @@ const MAX_MOVED = 0.3;
 export class PortraitFinder {
   readonly #executor: Executor;
   readonly #segment: Segment;
-  readonly #manifest: ModelManifest;
+  readonly #manifest: GraphManifest;
   readonly #portrait: PortraitManifest;
   readonly #photographs: PhotographFinder | undefined;
 
   private constructor(
     executor: Executor,
     segment: Segment,
-    manifest: ModelManifest,
+    manifest: GraphManifest,
     portrait: PortraitManifest,
     photographs: PhotographFinder | undefined,
   ) {
@@ -90,7 +90,7 @@ export class PortraitFinder {
   }
 
   /** @returns undefined for a model without a landmark detector @throws MeshError MODEL_INVALID */
-  static async load(model: Model, executor: Executor): Promise<PortraitFinder | undefined> {
+  static async load(model: GraphModel, executor: Executor): Promise<PortraitFinder | undefined> {
     const { portrait } = model.manifest;
     if (portrait === undefined) return undefined;
     const segment = await executor.load(model.portraitPath() as string, 'portrait');

@@ -1,5 +1,5 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { CleanDenoiser, KeptKeyValues } from './clean-denoiser.js';
+import type { ChunkInputs, CleanDenoiser, KeptKeyValues } from './clean-denoiser.js';
 import { finished, noised } from './flow-schedule.js';
 import { NoiseSource } from './noise.js';
 
@@ -10,6 +10,10 @@ export interface CleanSessionOptions {
   readonly keepChunks: number;
   /** Latents of the reference picture, [C, H, W] flat; undefined for a model without given channels. */
   readonly reference: Float32Array | undefined;
+  /** What another session made of the sink chunks: the first chunk to generate follows them. Default: it makes them itself. */
+  readonly sink?: readonly KeptKeyValues[];
+  /** Chunks before this one, except those of the sink, are not there and not attended to. Default 0. */
+  readonly begin?: number;
 }
 
 /**
@@ -21,7 +25,9 @@ export class CleanSession {
   readonly #noise: NoiseSource;
   readonly #keep: number;
   readonly #reference: Float32Array | undefined;
+  readonly #shared: readonly KeptKeyValues[];
   readonly #kept = new Map<number, KeptKeyValues>();
+  #begin: number;
   /** Rises with each rollback and at the end, so that a chunk that was being generated notices. */
   #version = 0;
   #disposed = false;
@@ -39,27 +45,84 @@ export class CleanSession {
     this.#noise = new NoiseSource(options.seed);
     this.#keep = options.keepChunks;
     this.#reference = options.reference;
+    this.#shared = (options.sink ?? []).map((kv) => kv.retain());
+    this.#begin = options.begin ?? 0;
   }
 
+  /** Bytes of keys and values, without those that another session made. */
   get kvBytes(): number {
-    return [...this.#kept.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...new Set(this.#kept.values())].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Keys and values of the sink chunks, for other sessions; the caller releases them. */
+  sink(): KeptKeyValues[] {
+    return this.#contextOf(this.#rule.sink)
+      .slice(0, this.#rule.sink)
+      .map((kv) => kv.retain());
   }
 
   /**
    * Generates the next chunk.
    * @param sound [latentFrames, values] flat; undefined for a model without sound
+   * @param maxSteps limits the denoising steps, for a coarser chunk; at least 1
    * @returns latents [latentFrames, C, H, W] flat; undefined when the chunk was rolled back or the session was closed in the meantime
    * @throws MeshError INTERNAL when the chunks that it attends to are not there, or the latents are not finite
    */
-  async generate(chunk: number, sound: Float32Array | undefined): Promise<Float32Array | undefined> {
+  async generate(
+    chunk: number,
+    sound: Float32Array | undefined,
+    maxSteps = Number.POSITIVE_INFINITY,
+  ): Promise<Float32Array | undefined> {
+    return this.#make(chunk, sound, async (inputs) => {
+      const latents = await this.#denoise(chunk, inputs, maxSteps);
+      if (latents.every(Number.isFinite)) return latents;
+      throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not finite; check the model's weights`);
+    });
+  }
+
+  /** Brings the state to that after a chunk whose latents are known. @throws MeshError INTERNAL as `generate` */
+  async restore(chunk: number, sound: Float32Array | undefined, latents: Float32Array): Promise<void> {
+    await this.#make(chunk, sound, async () => latents);
+  }
+
+  /** Skips a chunk: those after it attend to the one before instead. @throws MeshError INTERNAL when that is not there */
+  hold(chunk: number): void {
+    const before = this.#contextOf(chunk).at(-1);
+    if (before === undefined || this.#begin === chunk) this.#begin = chunk + 1;
+    else this.#put(chunk, before.retain());
+  }
+
+  /** Drops chunk `fromChunk` and all later chunks. */
+  rollback(fromChunk: number): void {
+    this.#version += 1;
+    this.#drop((chunk) => chunk >= fromChunk);
+  }
+
+  /** Frees everything. Safe to call twice. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#version += 1;
+    this.#drop(() => true);
+    for (const kv of this.#shared) kv.release();
+  }
+
+  get #rule(): { readonly sink: number; readonly recent: number } {
+    return this.#denoiser.model.dit.context as { sink: number; recent: number };
+  }
+
+  /** Keeps the keys and values of the latents that `latentsOf` gives. */
+  async #make(
+    chunk: number,
+    sound: Float32Array | undefined,
+    latentsOf: (inputs: ChunkInputs) => Promise<Float32Array>,
+  ): Promise<Float32Array | undefined> {
     const [denoiser, version] = [this.#denoiser, this.#version];
     const context = this.#contextOf(chunk).map((kv) => kv.retain());
     try {
       const inputs = await denoiser.begin(chunk, { sound, given: this.#givenFor(chunk), context });
       try {
-        const latents = await this.#denoise(chunk, (step, x) => denoiser.velocity(inputs, step, x));
-        if (!latents.every(Number.isFinite))
-          throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not finite; check the model's weights`);
+        const latents = await latentsOf(inputs);
         const kv = await denoiser.keep(inputs, latents);
         if (this.#version !== version) {
           kv.release();
@@ -75,31 +138,16 @@ export class CleanSession {
     }
   }
 
-  /** Drops chunk `fromChunk` and all later chunks. */
-  rollback(fromChunk: number): void {
-    this.#version += 1;
-    this.#drop((chunk) => chunk >= fromChunk);
-  }
-
-  /** Frees everything. Safe to call twice. */
-  dispose(): void {
-    this.#disposed = true;
-    this.#version += 1;
-    this.#drop(() => true);
-  }
-
-  async #denoise(
-    chunk: number,
-    velocity: (step: number, x: Float32Array) => Promise<Float32Array>,
-  ): Promise<Float32Array> {
+  async #denoise(chunk: number, inputs: ChunkInputs, maxSteps: number): Promise<Float32Array> {
     const { levels, geometry } = this.#denoiser.model;
     const { latentFrames, channels, height, width } = geometry;
     const count = latentFrames * channels * height * width;
+    const taken = levels.slice(0, maxSteps);
     let x = this.#noise.noise(chunk, 0, count);
-    for (const [step, level] of levels.entries()) {
+    for (const [step, level] of taken.entries()) {
       this.#pin(chunk, x);
-      const latents = finished(x, await velocity(step, x), level);
-      const next = levels[step + 1];
+      const latents = finished(x, await this.#denoiser.velocity(inputs, step, x), level);
+      const next = taken[step + 1];
       x = next === undefined ? latents : noised(latents, this.#noise.noise(chunk, step + 1, count), next);
     }
     this.#pin(chunk, x);
@@ -125,7 +173,7 @@ export class CleanSession {
 
   #contextOf(chunk: number): KeptKeyValues[] {
     const wanted = this.#seenBy(chunk);
-    const found = wanted.flatMap((seen) => this.#kept.get(seen) ?? []);
+    const found = wanted.flatMap((seen) => this.#shared[seen] ?? this.#kept.get(seen) ?? []);
     if (this.#disposed || found.length < wanted.length)
       throw new MeshError('INTERNAL', `chunk ${chunk} cannot be generated: a chunk that it attends to is not there`);
     return found;
@@ -133,14 +181,15 @@ export class CleanSession {
 
   /** Numbers of the chunks that a chunk attends to, oldest first. */
   #seenBy(chunk: number): number[] {
-    const { sink, recent } = this.#denoiser.model.dit.context as { sink: number; recent: number };
-    return Array.from({ length: chunk }, (_, i) => i).filter((i) => i < sink || i >= chunk - recent);
+    const { sink, recent } = this.#rule;
+    const oldest = Math.max(chunk - recent, this.#begin);
+    return Array.from({ length: chunk }, (_, i) => i).filter((i) => i < sink || i >= oldest);
   }
 
   #put(chunk: number, kv: KeptKeyValues): void {
     this.#kept.get(chunk)?.release();
     this.#kept.set(chunk, kv);
-    const { sink, recent } = this.#denoiser.model.dit.context as { sink: number; recent: number };
+    const { sink, recent } = this.#rule;
     this.#drop((old) => old >= sink && old <= chunk - recent - this.#keep);
   }
 

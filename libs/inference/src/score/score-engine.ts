@@ -1,13 +1,59 @@
-import { MeshError } from '@talkmesh/contracts';
-import { compileTimestep, loadCompiled, openWeights } from '../compile/index.js';
 import type { Executor } from '../executor/executor.js';
 import type { Model } from '../model/model.js';
-import { ReferenceCache, type ReferenceFeatures, referenceFeatures } from '../model/reference.js';
-import { RankDenoiser, type RankOptions } from '../parallel/rank-denoiser.js';
-import type { Denoiser } from './denoiser.js';
-import { type ScoreContext, ScoreSession, type ScoreSessionOptions } from './score-session.js';
-import { computeShared, releaseShared, type SharedTensors } from './shared-tensors.js';
-import { WholeDenoiser } from './whole-denoiser.js';
+import type { RankOptions } from '../parallel/rank-denoiser.js';
+import { CleanScoreEngine } from './clean-score-engine.js';
+import { MatchedScoreEngine } from './matched-engine.js';
+
+export interface ScoreSessionOptions {
+  readonly avatar: string;
+  /** The same seed, avatar and speech give the same latents. */
+  readonly seed: number;
+  /** Number of chunks that can be rolled back. */
+  readonly keepChunks: number;
+  /**
+   * The first chunk to generate or restore of a session that is taken over from another worker; what precedes every session of the avatar stands
+   * for the chunks before it. Default: chunk 0.
+   */
+  readonly from?: {
+    readonly chunk: number;
+    /** The `historySamples` samples before that chunk, -1..1. */
+    readonly history: Float32Array;
+  };
+}
+
+export interface GeneratedChunk {
+  /** [latentFrames, C, H, W], flat; in chunk 0 of a model with sink chunks, theirs before. Empty for a held chunk. */
+  readonly values: Float32Array;
+  /** Number of denoising steps taken. */
+  readonly steps: number;
+}
+
+/** A chunk that was generated before, on any worker. */
+export interface KnownChunk extends GeneratedChunk {
+  /** The chunk's samples, 24 kHz. */
+  readonly pcm: Int16Array;
+}
+
+/** The causal state of one session. Its size is constant, however long the session lasts. */
+export interface ScoreSession {
+  readonly kvBytes: number;
+  readonly audioBytes: number;
+  /**
+   * Generates one chunk from its audio. The previous chunk's state must be kept, or the previous chunk must be running.
+   * @param pcm the chunk's samples, 24 kHz
+   * @param maxSteps limits the denoising steps when time is short, for a coarser chunk; 0 gives a held chunk without
+   *   values, which runs nothing
+   * @returns undefined when the chunk was rolled back or the session was closed in the meantime
+   * @throws MeshError INTERNAL
+   */
+  generate(chunk: number, pcm: Int16Array, maxSteps?: number): Promise<GeneratedChunk | undefined>;
+  /** Brings the state to that after a chunk which was generated before, at a takeover. */
+  restore(chunk: number, known: KnownChunk): Promise<void>;
+  /** Drops chunk `fromChunk` and all later chunks; chunks that are being generated are abandoned. */
+  rollback(fromChunk: number): void;
+  /** Frees everything. Safe to call twice. */
+  dispose(): void;
+}
 
 /** Bytes of state by kind, for admission and metrics. */
 export interface StateBytes {
@@ -17,88 +63,41 @@ export interface StateBytes {
   readonly timestep: number;
 }
 
-/**
- * The score network of a model: sparse causal attention, whose caches hold keys and values of the same noise level
- * (docs/architecture.md section 3, TalkingMachines section 3). Sessions share the timestep embeddings, the tokens of silence and, per avatar, c_0.
- */
-export class ScoreEngine implements ScoreContext, AsyncDisposable {
+/** What restoring a session costs. */
+export interface Replay {
+  /** Chunks after which the state no longer depends on earlier chunks. */
+  readonly depth: number;
+  /** Steps of a chunk that counts: one with fewer passes on keys and values of the chunk before. */
+  readonly wholeSteps: number;
+  /** Time to restore a chunk, as a part of that to generate it. */
+  readonly share: number;
+}
+
+/** The score network of a model, loaded. */
+export interface ScoreEngine extends AsyncDisposable {
   readonly model: Model;
   readonly executor: Executor;
-  readonly denoiser: Denoiser;
-  readonly references: ReferenceCache<ReferenceFeatures>;
-  readonly #shared: SharedTensors;
-  readonly #sessions = new Set<ScoreSession>();
-
-  private constructor(
-    model: Model,
-    executor: Executor,
-    parts: { denoiser: Denoiser; references: ReferenceCache<ReferenceFeatures>; shared: SharedTensors },
-  ) {
-    this.model = model;
-    this.executor = executor;
-    this.denoiser = parts.denoiser;
-    this.references = parts.references;
-    this.#shared = parts.shared;
-  }
-
-  /**
-   * Loads the graphs and computes what all sessions share. The caller keeps ownership of the executor. With a parallel plan
-   * the executor encodes audio and reference pictures, and the plan's ranks run the passes.
-   * @throws MeshError MODEL_INVALID; CONFIG_INVALID when the plan does not fit the model
-   */
-  static async load(model: Model, executor: Executor, ranks?: RankOptions): Promise<ScoreEngine> {
-    const { dit, weights } = model.manifest.score;
-    if (dit.context !== undefined)
-      throw new MeshError(
-        'MODEL_INVALID',
-        'models whose chunks attend to finished chunks are not served yet; see docs/models.md',
-      );
-    const audio = await executor.load(model.path('audio'), 'audio');
-    const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
-    const reference = await executor.load(model.path('reference'), 'reference');
-    const references = new ReferenceCache(executor, async (avatar) =>
-      referenceFeatures(executor, reference, model, avatar, await model.avatars.read(avatar)),
-    );
-    const shared = await computeShared(model, executor, audio, timestep);
-    const parallel = ranks !== undefined && ranks.plan.sequence * ranks.plan.steps > 1;
-    const denoiser: Denoiser = parallel
-      ? await RankDenoiser.load(model, executor, { audio, shared }, ranks)
-      : await WholeDenoiser.load(model, executor, audio, shared);
-    return new ScoreEngine(model, executor, { denoiser, references, shared });
-  }
-
   /** Number of chunks, of one or several sessions, that must be generated concurrently to keep every device busy. */
-  get depth(): number {
-    return this.denoiser.depth;
-  }
-
+  readonly depth: number;
+  /** Passes of the network for a chunk besides its denoising steps. */
+  readonly extraPasses: number;
+  readonly replay: Replay;
   /** Rejects when the engine cannot continue and its process must be restarted; never resolves. */
-  get failed(): Promise<never> {
-    return this.denoiser.failed;
-  }
-
+  readonly failed: Promise<never>;
+  /** Upper bound of the bytes that one session holds, independent of its duration. */
+  sessionBytes(keepChunks: number): number;
   /** @throws MeshError AVATAR_NOT_FOUND */
-  async openSession(options: ScoreSessionOptions): Promise<ScoreSession> {
-    const session = await ScoreSession.open(this, options, (closed) => this.#sessions.delete(closed));
-    this.#sessions.add(session);
-    return session;
-  }
+  openSession(options: ScoreSessionOptions): Promise<ScoreSession>;
+  stateBytes(): StateBytes;
+}
 
-  stateBytes(): StateBytes {
-    const total = (pick: (session: ScoreSession) => number): number =>
-      [...this.#sessions].reduce((sum, session) => sum + pick(session), 0);
-    return {
-      kv: total((session) => session.kvBytes),
-      audio: total((session) => session.audioBytes),
-      reference: this.references.bytes,
-      timestep: this.denoiser.sharedBytes,
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const session of [...this.#sessions]) session.dispose();
-    await this.denoiser[Symbol.asyncDispose]();
-    releaseShared(this.executor, this.#shared);
-    await this.executor.await(this.executor.record());
-  }
+/**
+ * Loads the networks and computes what all sessions share. The caller keeps ownership of the executor. With a parallel plan
+ * the executor encodes audio and reference pictures, and the plan's ranks run the passes.
+ * @throws MeshError MODEL_INVALID; CONFIG_INVALID when the plan does not fit the model
+ */
+export function loadScoreEngine(model: Model, executor: Executor, ranks?: RankOptions): Promise<ScoreEngine> {
+  return model.kind === 'graph'
+    ? MatchedScoreEngine.load(model, executor, ranks)
+    : CleanScoreEngine.load(model, executor, ranks);
 }

@@ -1,6 +1,6 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 
 /** Tensors that all sessions of a worker share, computed once. */
 export interface SharedTensors {
@@ -19,7 +19,7 @@ export interface SharedTensors {
  * Computes what does not depend on a session: the timestep embedding of every step, and the audio tokens of silence.
  */
 export async function computeShared(
-  model: Model,
+  model: GraphModel,
   executor: Executor,
   audio: Segment,
   timestep: Segment,
@@ -49,7 +49,7 @@ export function releaseShared(executor: Executor, shared: SharedTensors): void {
 
 /** Runs the audio encoder on history and chunk. @returns [latentFrames, tokensPerFrame, tokenDim] */
 export async function audioTokens(
-  model: Model,
+  model: GraphModel,
   executor: Executor,
   segment: Segment,
   pcm: Float32Array,
@@ -66,7 +66,13 @@ export async function audioTokens(
   }
 }
 
-function expectDims(model: Model, graph: string, name: string, handle: TensorHandle, dims: readonly number[]): void {
+function expectDims(
+  model: GraphModel,
+  graph: string,
+  name: string,
+  handle: TensorHandle,
+  dims: readonly number[],
+): void {
   if (handle.dims.join() === dims.join()) return;
   throw new MeshError(
     'MODEL_INVALID',

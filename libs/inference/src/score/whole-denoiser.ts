@@ -1,7 +1,7 @@
 import { compileCondition, compileWhole, loadCompiled, openWeights } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { loadContextConcat, loadEulerStep } from '../executor/step-graphs.js';
-import { latentDims, type Model } from '../model/model.js';
+import { type GraphModel, latentDims } from '../model/model.js';
 import type { ChunkWork, Denoiser, PassContext, PassTarget } from './denoiser.js';
 import { KeyValues } from './key-values.js';
 import { audioTokens, type SharedTensors } from './shared-tensors.js';
@@ -23,7 +23,7 @@ interface Segments {
 export class WholeDenoiser implements Denoiser<Parts> {
   readonly depth = 1;
   readonly failed: Promise<never>;
-  readonly model: Model;
+  readonly model: GraphModel;
   readonly executor: Executor;
   readonly segments: Segments;
   readonly shared: SharedTensors;
@@ -33,7 +33,7 @@ export class WholeDenoiser implements Denoiser<Parts> {
   readonly nothing: TensorHandle;
 
   private constructor(
-    model: Model,
+    model: GraphModel,
     executor: Executor,
     segments: Segments,
     shared: SharedTensors,
@@ -50,7 +50,12 @@ export class WholeDenoiser implements Denoiser<Parts> {
   }
 
   /** @throws MeshError MODEL_INVALID */
-  static async load(model: Model, executor: Executor, audio: Segment, shared: SharedTensors): Promise<WholeDenoiser> {
+  static async load(
+    model: GraphModel,
+    executor: Executor,
+    audio: Segment,
+    shared: SharedTensors,
+  ): Promise<WholeDenoiser> {
     const { manifest, geometry, ditGeometry } = model;
     const { dit } = manifest.score;
     const weights = await openWeights(model.folder, manifest.score.weights);

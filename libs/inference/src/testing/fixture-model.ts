@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { ModelManifest } from '@talkmesh/contracts';
+import type { GraphManifest } from '@talkmesh/contracts';
 import { encodeSafetensors } from '../compile/index.js';
 import { fixtureDit, fixtureGeometry } from './fixture-dit.js';
 import { audioGraph, decoderGraph, referenceGraph } from './fixture-graphs.js';
@@ -73,7 +73,7 @@ function avatarPicture(sizes: FixtureSizes, index: number): Uint8Array {
   return encodePng(rgb, width, height, { filter: 4 });
 }
 
-function manifestOf(sizes: FixtureSizes, files: Readonly<Record<string, Uint8Array>>): ModelManifest {
+function manifestOf(sizes: FixtureSizes, files: Readonly<Record<string, Uint8Array>>): GraphManifest {
   const { width, height, fps, channels, latentHeight, latentWidth } = sizes;
   const at = (x: number, y: number): [number, number] => [Math.round(width * x), Math.round(height * y)];
   return {

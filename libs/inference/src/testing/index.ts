@@ -1,5 +1,6 @@
 export { fixtureDit, fixtureGeometry } from './fixture-dit.js';
 export { createFixtureModel, FIXTURE_AVATARS, type FixtureModel, writeFixtureModel } from './fixture-model.js';
+export { createFixtureVideo, FIXTURE_VIDEO_AVATARS, type FixtureVideo } from './fixture-video.js';
 export {
   FIXTURE_SIZES,
   type FixtureSizes,
@@ -11,4 +12,5 @@ export { encodePng, type PngOptions } from './png-writer.js';
 export { randomTensors } from './random-tensors.js';
 export { computeReferenceCall, type ReferenceCall } from './reference-network.js';
 export { useSoftwareGpu } from './software-gpu.js';
+export { type VideoChunk, WholeVideo } from './whole-video.js';
 export { createWideModel } from './wide-model.js';

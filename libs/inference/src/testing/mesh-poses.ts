@@ -1,8 +1,8 @@
 /** Frames of the mesh decoder at fixed faces, for golden pictures and to look at. */
 import { openWeights, readWeight } from '../compile/index.js';
-import type { DecoderEngine } from '../decoder/decoder-engine.js';
+import type { PictureDecoderEngine } from '../decoder/picture-decoder.js';
 import { RIG, RIG_NUMBERS } from '../mesh/face-shapes.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 import { rgbOf, rigLatents } from './rig-latents.js';
 
 export type Face = Partial<Record<keyof typeof RIG, number>>;
@@ -22,14 +22,14 @@ export const FACES = {
 /** Makes latents of one chunk in which the face stays as named. */
 export class StillFaces {
   readonly #matrix: { readonly plain: Float32Array; readonly bias: Float32Array };
-  readonly #model: Model;
+  readonly #model: GraphModel;
 
-  private constructor(model: Model, plain: Float32Array, bias: Float32Array) {
+  private constructor(model: GraphModel, plain: Float32Array, bias: Float32Array) {
     this.#model = model;
     this.#matrix = { plain, bias };
   }
 
-  static async load(model: Model): Promise<StillFaces> {
+  static async load(model: GraphModel): Promise<StillFaces> {
     const weights = await openWeights(model.folder, [model.manifest.decoder.mesh as string]);
     return new StillFaces(model, await readWeight(weights, 'plain'), await readWeight(weights, 'plain_bias'));
   }
@@ -42,7 +42,7 @@ export class StillFaces {
   }
 
   /** A frame in the middle of the chunk, I420. */
-  async frame(engine: DecoderEngine, avatar: string, face: Face): Promise<Uint8Array> {
+  async frame(engine: PictureDecoderEngine, avatar: string, face: Face): Promise<Uint8Array> {
     const session = await engine.openSession({ avatar, keepChunks: 1 });
     try {
       const chunk = await session.decode(0, this.latents(face));
@@ -54,7 +54,7 @@ export class StillFaces {
 
   /** All FACES of some avatars at half size, a row for each avatar. @returns [height, width, 3] RGB bytes */
   async sheet(
-    engine: DecoderEngine,
+    engine: PictureDecoderEngine,
     avatars: readonly string[],
   ): Promise<{ rgb: Uint8Array; width: number; height: number }> {
     const { width, height } = this.#model.manifest;

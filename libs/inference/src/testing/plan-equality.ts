@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Executor } from '../executor/executor.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 import { checkPlan, type ParallelPlan } from '../parallel/plan.js';
-import { ScoreEngine } from '../score/score-engine.js';
+import { MatchedScoreEngine } from '../score/matched-engine.js';
 import { largestDifference, rollOut } from './rollout.js';
 
 /**
@@ -26,7 +26,7 @@ export const nameOf = ({ sequence, steps, exchange }: ParallelPlan): string =>
   `sequence ${sequence} x steps ${steps}, ${exchange}`;
 
 /** Asserts that a plan is refused with an error that names the setting which does not divide. */
-export function assertRefused(plan: ParallelPlan, { manifest }: Model, setting: 'SEQUENCE' | 'STEP'): void {
+export function assertRefused(plan: ParallelPlan, { manifest }: GraphModel, setting: 'SEQUENCE' | 'STEP'): void {
   const value = setting === 'SEQUENCE' ? plan.sequence : plan.steps;
   const message = new RegExp(`TALKMESH_${setting}_RANKS=${value} does not fit ${manifest.name}: .*; possible: 1, `);
   assert.throws(() => checkPlan(plan, manifest), { reason: 'CONFIG_INVALID', message });
@@ -37,7 +37,7 @@ export function assertRefused(plan: ParallelPlan, { manifest }: Model, setting: 
  * @returns a message for the test's output
  */
 export async function assertEqual(
-  model: Model,
+  model: GraphModel,
   executor: Executor,
   plan: ParallelPlan,
   expected: readonly Float32Array[],
@@ -50,16 +50,16 @@ export async function assertEqual(
 
 /** Runs the rollout on a plan. @returns the largest difference of any latent from the expected one */
 async function comparePlan(
-  model: Model,
+  model: GraphModel,
   executor: Executor,
   plan: ParallelPlan,
   expected: readonly Float32Array[],
 ): Promise<number> {
-  await using engine = await ScoreEngine.load(model, executor, { plan });
+  await using engine = await MatchedScoreEngine.load(model, executor, { plan });
   return largestDifference(await rollOut(engine, { seed: SEED, depth: engine.depth }), expected);
 }
 
-export async function oneDevice(model: Model, executor: Executor): Promise<Float32Array[]> {
-  await using engine = await ScoreEngine.load(model, executor);
+export async function oneDevice(model: GraphModel, executor: Executor): Promise<Float32Array[]> {
+  await using engine = await MatchedScoreEngine.load(model, executor);
   return await rollOut(engine, { seed: SEED, depth: 1 });
 }

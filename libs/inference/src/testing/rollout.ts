@@ -1,9 +1,10 @@
-import type { Model } from '../model/model.js';
-import type { ScoreEngine } from '../score/score-engine.js';
-import type { GeneratedChunk, ScoreSession } from '../score/score-session.js';
+import type { GraphModel } from '../model/model.js';
+import type { MatchedScoreEngine } from '../score/matched-engine.js';
+import type { MatchedScoreSession } from '../score/matched-session.js';
+import type { GeneratedChunk } from '../score/score-engine.js';
 
 /** Audio of one chunk; every chunk differs. */
-export function chirp(model: Model, chunk: number): Int16Array {
+export function chirp(model: GraphModel, chunk: number): Int16Array {
   return Int16Array.from({ length: model.geometry.samplesPerChunk }, (_, i) =>
     Math.round(6000 * (1 + Math.sin(chunk * 1.7 + i / 3000)) * Math.sin((i * (chunk + 3)) / 40)),
   );
@@ -23,7 +24,7 @@ export interface Rollout {
  * second while it is being generated, and regenerated from other audio.
  * @returns the latents of the chunks that stay
  */
-export async function rollOut(engine: ScoreEngine, { seed, depth }: Rollout): Promise<Float32Array[]> {
+export async function rollOut(engine: MatchedScoreEngine, { seed, depth }: Rollout): Promise<Float32Array[]> {
   const { model } = engine;
   const avatar = model.manifest.avatars[0]?.id ?? '';
   const session = await engine.openSession({ avatar, seed, keepChunks: 4 });
@@ -43,7 +44,7 @@ export async function rollOut(engine: ScoreEngine, { seed, depth }: Rollout): Pr
 
 /** Starts two chunks and rolls both back. The first may be complete by then. */
 async function flushed(
-  session: ScoreSession,
+  session: MatchedScoreSession,
   [from, to]: readonly [number, number],
   sound: (chunk: number) => Int16Array,
 ): Promise<void> {

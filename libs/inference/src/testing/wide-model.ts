@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DitDescription, ModelManifest } from '@talkmesh/contracts';
+import type { DitDescription, GraphManifest } from '@talkmesh/contracts';
 import { encodeSafetensors, wanDescription } from '../compile/index.js';
 import { fixtureGeometry } from './fixture-dit.js';
 import { createFixtureModel, type FixtureModel } from './fixture-model.js';
@@ -29,7 +29,7 @@ export async function createWideModel(changes: Partial<FixtureSizes> = {}): Prom
   const sizes = { ...FIXTURE_SIZES, ...fixture.sizes };
   const dit = wideDit(sizes);
   const path = join(fixture.folder, 'model.json');
-  const manifest = JSON.parse(await readFile(path, 'utf8')) as ModelManifest;
+  const manifest = JSON.parse(await readFile(path, 'utf8')) as GraphManifest;
   const bytes = encodeSafetensors(randomTensors(dit, fixtureGeometry(sizes), sizes.seed));
   const [weights = ''] = manifest.score.weights;
   const sha256 = createHash('sha256').update(bytes).digest('hex');

@@ -102,7 +102,10 @@ class FaceFinder {
     this.#picture = picture;
     this.#options = options;
     this.#signal = signal;
-    this.#usual = meanLandmarks(options.manifest.avatars.map(({ landmarks }) => landmarks));
+    const known = options.manifest.avatars.flatMap(({ landmarks }) => (landmarks === undefined ? [] : [landmarks]));
+    if (known.length === 0)
+      throw new MeshError('TOOL_MISSING', 'this model takes no pictures of users: choose an avatar of the model');
+    this.#usual = meanLandmarks(known);
   }
 
   get #size(): number {

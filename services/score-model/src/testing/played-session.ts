@@ -5,12 +5,13 @@ import { FakeClock, sessionOptions } from './fakes.js';
 const FRAME_MS = 40;
 const FRAMES = 12;
 const SAMPLES = 2 * FRAMES;
-const GEOMETRY = {
+export const GEOMETRY = {
   framesPerChunk: FRAMES,
   chunkMs: FRAMES * FRAME_MS,
   samplesPerFrame: SAMPLES / FRAMES,
   samplesPerChunk: SAMPLES,
   latentValues: 1,
+  sinkValues: 0,
   tokens: 1,
 };
 /** A flush may reach the listener this late, frames: more than the margin of two. */

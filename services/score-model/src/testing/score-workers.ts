@@ -10,7 +10,7 @@ import {
   newSessionId,
   SPEECH_RATE_HZ,
 } from '@talkmesh/contracts';
-import { createOrtExecutor, loadModel, type Model, ScoreEngine } from '@talkmesh/inference';
+import { createOrtExecutor, loadModel, loadScoreEngine, type Model } from '@talkmesh/inference';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
 import {
   collect,
@@ -142,7 +142,7 @@ export const spoken = (latents: readonly LatentMessage[], turn: number): number[
 /** The latents an uninterrupted session makes of the same chunks. */
 export async function uninterrupted(latents: readonly LatentMessage[]): Promise<Float32Array[]> {
   await using executor = createOrtExecutor({ threads: 1 });
-  await using engine = await ScoreEngine.load(model, executor);
+  await using engine = await loadScoreEngine(model, executor);
   const session = await engine.openSession({ avatar: 'ada', seed: SEED, keepChunks: 1 });
   const made: Float32Array[] = [];
   for (const { chunk, pcm } of latents) made.push((await session.generate(chunk, pcm))?.values ?? new Float32Array(0));

@@ -2,30 +2,31 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { NoiseSource } from '../score/noise.js';
 import { createFixtureModel, type FixtureModel } from '../testing/index.js';
-import { DecoderEngine, type DecoderSession } from './decoder-engine.js';
+import { PictureDecoderEngine, type PictureDecoderSession } from './picture-decoder.js';
 
 let fixture: FixtureModel;
-let model: Model;
+let model: GraphModel;
 let executor: Executor;
-let engine: DecoderEngine;
+let engine: PictureDecoderEngine;
 
 before(async () => {
   fixture = await createFixtureModel();
-  model = await loadModel(fixture.folder);
+  model = await loadGraphModel(fixture.folder);
   executor = createOrtExecutor({ threads: 1 });
-  engine = await DecoderEngine.load(model, executor);
+  engine = await PictureDecoderEngine.load(model, executor);
 });
 after(async () => {
   for (const part of [engine, executor, fixture]) await part?.[Symbol.asyncDispose]();
 });
 
-const open = (avatar = 'ada', keepChunks = 4): Promise<DecoderSession> => engine.openSession({ avatar, keepChunks });
+const open = (avatar = 'ada', keepChunks = 4): Promise<PictureDecoderSession> =>
+  engine.openSession({ avatar, keepChunks });
 const latents = (chunk: number): Float32Array => new NoiseSource(99).noise(chunk, 0, model.geometry.latentValues);
 
-async function show(session: DecoderSession, ...chunks: readonly number[]): Promise<string[]> {
+async function show(session: PictureDecoderSession, ...chunks: readonly number[]): Promise<string[]> {
   const decodedChunks: string[] = [];
   for (const chunk of chunks) {
     const decoded = await session.decode(chunk, latents(chunk));

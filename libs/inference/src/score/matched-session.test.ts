@@ -2,29 +2,29 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
-import { loadModel, type Model } from '../model/model.js';
+import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { createFixtureModel, type FixtureModel, fixtureWeights } from '../testing/index.js';
 import { computeReferenceCall } from '../testing/reference-network.js';
+import { MatchedScoreEngine } from './matched-engine.js';
+import type { MatchedScoreSession } from './matched-session.js';
 import { NoiseSource } from './noise.js';
-import { ScoreEngine } from './score-engine.js';
-import type { ScoreSession } from './score-session.js';
 
 let fixture: FixtureModel;
-let model: Model;
+let model: GraphModel;
 let executor: Executor;
-let engine: ScoreEngine;
+let engine: MatchedScoreEngine;
 
 before(async () => {
   fixture = await createFixtureModel();
-  model = await loadModel(fixture.folder);
+  model = await loadGraphModel(fixture.folder);
   executor = createOrtExecutor({ threads: 1 });
-  engine = await ScoreEngine.load(model, executor);
+  engine = await MatchedScoreEngine.load(model, executor);
 });
 after(async () => {
   for (const part of [engine, executor, fixture]) await part?.[Symbol.asyncDispose]();
 });
 
-const open = (seed = 1, avatar = 'ada', keepChunks = 6): Promise<ScoreSession> =>
+const open = (seed = 1, avatar = 'ada', keepChunks = 6): Promise<MatchedScoreSession> =>
   engine.openSession({ avatar, seed, keepChunks });
 
 /** Audio of one chunk; every chunk and voice differs. */
@@ -33,7 +33,7 @@ const sound = (chunk: number): Int16Array =>
     Math.round(6000 * (1 + Math.sin(chunk * 1.7 + i / 3000)) * Math.sin((i * (chunk + 3)) / 40)),
   );
 
-async function say(session: ScoreSession, from: number, to: number, what = sound): Promise<Float32Array[]> {
+async function say(session: MatchedScoreSession, from: number, to: number, what = sound): Promise<Float32Array[]> {
   const chunks: Float32Array[] = [];
   for (let chunk = from; chunk < to; chunk++) {
     const made = await session.generate(chunk, what(chunk));
@@ -216,8 +216,8 @@ test('an unknown avatar is an error and leaves no state', async () => {
 
 test('chunks of seven latent frames give the results of the reference network', async () => {
   await using large = await createFixtureModel({ latentFrames: 7, schedule: [1, 0.75, 0.5, 0.25], layers: 1 });
-  const other = await loadModel(large.folder);
-  await using ownEngine = await ScoreEngine.load(other, executor);
+  const other = await loadGraphModel(large.folder);
+  await using ownEngine = await MatchedScoreEngine.load(other, executor);
   const session = await ownEngine.openSession({ avatar: 'bo', seed: 2, keepChunks: 2 });
   for (let chunk = 0; chunk < 3; chunk++) {
     const made = await session.generate(chunk, new Int16Array(26_880).fill(500));

@@ -1,10 +1,13 @@
+import { Resampler } from '@talkmesh/media';
 import { type SoundWindow, soundValues, type Wav2Vec2Sizes } from '../compile/index.js';
 
-/** How sound, at 16 kHz, is cut for a model whose first latent is one frame and each later one is `framesPerLatent`. */
+/** How sound is cut for a model whose first latent is one frame and each later one is `framesPerLatent`. */
 export interface SoundRule {
   readonly latentFrames: number;
   readonly framesPerLatent: number;
   readonly samplesPerFrame: number;
+  /** At the rate of the encoder. */
+  readonly encoderSamplesPerFrame: number;
   /** Frames that the encoder sees at once, the chunk's own included. The published code sees the whole clip; a stream cannot. */
   readonly windowFrames: number;
 }
@@ -15,8 +18,8 @@ export function framesOf(rule: SoundRule, chunk: number): number {
 }
 
 export function encoderWindow(rule: SoundRule): SoundWindow {
-  const { windowFrames: frames, samplesPerFrame } = rule;
-  return { samples: frames * samplesPerFrame, frames, kept: rule.latentFrames * rule.framesPerLatent };
+  const { windowFrames: frames, encoderSamplesPerFrame } = rule;
+  return { samples: frames * encoderSamplesPerFrame, frames, kept: rule.latentFrames * rule.framesPerLatent };
 }
 
 /**
@@ -51,4 +54,20 @@ export function chunkSound(rule: SoundRule, sizes: Wav2Vec2Sizes, chunk: number,
   const first = hidden.subarray(missing * values, (missing + 1) * values);
   for (let frame = 0; frame < missing; frame++) filled.set(first, frame * values);
   return filled;
+}
+
+/**
+ * A window at the rate of the encoder. Each window is resampled as a whole, so that it depends on nothing before it.
+ * @param window of `windowFrames` frames
+ */
+export function atEncoderRate(
+  { samplesPerFrame, encoderSamplesPerFrame }: SoundRule,
+  window: Float32Array,
+): Float32Array {
+  const resampler = new Resampler(samplesPerFrame, encoderSamplesPerFrame);
+  const [begin, end] = [resampler.push(window), resampler.flush()];
+  const samples = new Float32Array(begin.length + end.length);
+  samples.set(begin);
+  samples.set(end, begin.length);
+  return samples;
 }

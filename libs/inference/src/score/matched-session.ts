@@ -1,40 +1,17 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { Executor } from '../executor/executor.js';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
-import type { Model } from '../model/model.js';
+import type { GraphModel } from '../model/model.js';
 import type { ReferenceCache, ReferenceFeatures } from '../model/reference.js';
 import { ChunkGeneration, type PreviousChunk } from './chunk-generation.js';
 import type { ChunkWork, Denoiser } from './denoiser.js';
 import type { KeyValues } from './key-values.js';
 import { NoiseSource } from './noise.js';
-
-export interface ScoreSessionOptions {
-  readonly avatar: string;
-  /** The same seed, avatar and speech give the same latents. */
-  readonly seed: number;
-  /** Number of chunks that can be rolled back. */
-  readonly keepChunks: number;
-  /**
-   * The first chunk to generate of a session that is taken over from another worker; c_0 stands for the chunk before it.
-   * Default: chunk 0.
-   */
-  readonly from?: {
-    readonly chunk: number;
-    /** The `historySamples` samples before that chunk, -1..1. */
-    readonly history: Float32Array;
-  };
-}
-
-export interface GeneratedChunk {
-  /** [latentFrames, C, H, W], flat. */
-  readonly values: Float32Array;
-  /** Number of denoising steps taken. */
-  readonly steps: number;
-}
+import type { GeneratedChunk, KnownChunk, ScoreSession, ScoreSessionOptions } from './score-engine.js';
 
 /** What a session uses of its engine. */
-export interface ScoreContext {
-  readonly model: Model;
+export interface MatchedContext {
+  readonly model: GraphModel;
   readonly executor: Executor;
   readonly denoiser: Denoiser;
   readonly references: ReferenceCache<ReferenceFeatures>;
@@ -51,20 +28,20 @@ interface ScoreState {
  * The causal state of one session: for each step the keys and values of c_0 and of the previous chunk, and the audio
  * history. Its size is constant, however long the session lasts.
  */
-export class ScoreSession {
-  readonly #engine: ScoreContext;
+export class MatchedScoreSession implements ScoreSession {
+  readonly #engine: MatchedContext;
   readonly #reference: ReferenceFeatures;
   readonly #noise: NoiseSource;
   readonly #states: ChunkStates<ScoreState>;
   readonly #generating = new Map<number, ChunkGeneration>();
-  readonly #onDispose: (session: ScoreSession) => void;
+  readonly #onDispose: (session: MatchedScoreSession) => void;
   #disposed = false;
 
   private constructor(
-    engine: ScoreContext,
+    engine: MatchedContext,
     reference: ReferenceFeatures,
     options: ScoreSessionOptions,
-    onDispose: (session: ScoreSession) => void,
+    onDispose: (session: MatchedScoreSession) => void,
   ) {
     this.#engine = engine;
     this.#reference = reference;
@@ -77,10 +54,10 @@ export class ScoreSession {
 
   /** Computes the keys and values of c_0 at every noise level. @throws MeshError AVATAR_NOT_FOUND */
   static async open(
-    engine: ScoreContext,
+    engine: MatchedContext,
     options: ScoreSessionOptions,
-    onDispose: (session: ScoreSession) => void,
-  ): Promise<ScoreSession> {
+    onDispose: (session: MatchedScoreSession) => void,
+  ): Promise<MatchedScoreSession> {
     const samples = engine.model.manifest.audio.historySamples;
     const { chunk, history } = options.from ?? { chunk: 0, history: new Float32Array(samples) };
     if (history.length !== samples || !Number.isSafeInteger(chunk) || chunk < 0)
@@ -88,7 +65,7 @@ export class ScoreSession {
         `a session begins at a chunk >= 0 with ${samples} samples of history, not at ${chunk} with ${history.length}`,
       );
     const reference = await engine.references.acquire(options.avatar);
-    const session = new ScoreSession(engine, reference, options, onDispose);
+    const session = new MatchedScoreSession(engine, reference, options, onDispose);
     try {
       const kv = await session.#referenceKeyValues();
       session.#states.put(REFERENCE_CHUNK, { kv, history });
@@ -110,14 +87,7 @@ export class ScoreSession {
     return [...this.#states.values()].reduce((sum, state) => sum + state.history.byteLength, 0);
   }
 
-  /**
-   * Generates one chunk from its audio. The previous chunk's state must be kept, or the previous chunk must be running.
-   * Several chunks can run at once: each waits, step by step, for the keys and values of the previous one. They end in order.
-   * @param pcm the chunk's samples, 24 kHz
-   * @param maxSteps limits the denoising steps when time is short, for a coarser chunk; 0 gives a held chunk without
-   *   values, which runs nothing
-   * @returns undefined when the chunk was rolled back or the session was closed in the meantime
-   */
+  /** Several chunks can run at once: each waits, step by step, for the keys and values of the previous one. They end in order. */
   async generate(
     chunk: number,
     pcm: Int16Array,
@@ -156,7 +126,11 @@ export class ScoreSession {
     }
   }
 
-  /** Drops chunk `fromChunk` and all later chunks; chunks that are being generated are abandoned. */
+  /** Generates it again: its keys and values at each noise level are those of its own passes. */
+  async restore(chunk: number, { pcm, steps }: KnownChunk): Promise<void> {
+    await this.generate(chunk, pcm, steps);
+  }
+
   rollback(fromChunk: number): void {
     for (const [chunk, generation] of [...this.#generating]) {
       if (chunk < fromChunk) continue;
@@ -166,7 +140,6 @@ export class ScoreSession {
     this.#states.rollback(fromChunk);
   }
 
-  /** Frees everything. Safe to call twice. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

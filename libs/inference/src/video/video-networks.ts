@@ -1,0 +1,166 @@
+/** Compiles and loads the networks of a video model. */
+import { MeshError } from '@talkmesh/contracts';
+import { openCheckpoint } from '../checkpoint/import-checkpoint.js';
+import {
+  compileTaehvDecoder,
+  compileVaeDecoder,
+  compileVaeEncoder,
+  compileWav2Vec2,
+  loadCompiled,
+  readWeight,
+  TAEHV_TRIM,
+  taehvReach,
+  vaeDecoderReach,
+  type Weights,
+} from '../compile/index.js';
+import { CachedDecoder, type CachedGraphs } from '../decoder/cached-decoder.js';
+import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
+import type { VideoModel } from '../model/model.js';
+import { CleanDenoiser } from '../score/clean-denoiser.js';
+import { atEncoderRate, chunkSound, encoderWindow, type SoundRule } from './sound-window.js';
+
+const SMALL = 'small-decoder';
+
+/** What the score model runs. */
+export interface VideoMakers {
+  readonly denoiser: CleanDenoiser;
+  readonly sound: SoundEncoder;
+  readonly picture: PictureEncoder;
+}
+
+/** @throws MeshError MODEL_INVALID */
+export async function loadMakers(executor: Executor, model: VideoModel): Promise<VideoMakers> {
+  const { score, codec, audio } = model.manifest;
+  const weights = await networksOf(model, ['score', 'codec', 'audio', 'prompt']);
+  const denoiser = await CleanDenoiser.load(executor, {
+    dit: score.dit,
+    weights: weights.score,
+    geometry: model.ditGeometry,
+    levels: score.schedule,
+    prompt: await readWeight(weights.prompt, 'prompt_embeds'),
+  });
+  const rule = soundRule(model);
+  const heard = await loadCompiled(executor, compileWav2Vec2(audio.encoder, weights.audio, encoderWindow(rule)));
+  const seen = await loadCompiled(executor, compileVaeEncoder(codec, weights.codec, model.manifest.latent));
+  return {
+    denoiser,
+    sound: new SoundEncoder(executor, model, heard),
+    picture: new PictureEncoder(executor, model, seen),
+  };
+}
+
+/** @throws MeshError MODEL_INVALID */
+export async function loadVideoDecoder(executor: Executor, model: VideoModel): Promise<CachedDecoder> {
+  return CachedDecoder.load(executor, await decoderGraphs(model));
+}
+
+/** @throws MeshError MODEL_INVALID when the model's sizes do not fit together */
+export function soundRule({ manifest, geometry, label }: VideoModel): SoundRule {
+  const { chunk, audio, fps } = manifest;
+  const encoderSamplesPerFrame = audio.encoder.sampleRateHz / fps;
+  const windowFrames = audio.historySamples / geometry.samplesPerFrame + geometry.framesPerChunk;
+  if (!Number.isInteger(encoderSamplesPerFrame) || !Number.isInteger(windowFrames))
+    throw new MeshError(
+      'MODEL_INVALID',
+      `${label}: ${audio.historySamples} samples of history and an encoder of ${audio.encoder.sampleRateHz} Hz are not whole frames at ${fps} a second; import the model again`,
+    );
+  return {
+    latentFrames: chunk.latentFrames,
+    framesPerLatent: chunk.temporalCompression,
+    samplesPerFrame: geometry.samplesPerFrame,
+    encoderSamplesPerFrame,
+    windowFrames,
+  };
+}
+
+/** The audio encoder. */
+export class SoundEncoder {
+  readonly rule: SoundRule;
+  readonly #executor: Executor;
+  readonly #model: VideoModel;
+  readonly #segment: Segment;
+
+  constructor(executor: Executor, model: VideoModel, segment: Segment) {
+    this.rule = soundRule(model);
+    this.#executor = executor;
+    this.#model = model;
+    this.#segment = segment;
+  }
+
+  /**
+   * The sound of a chunk as the transformer takes it.
+   * @param chunk from the first sink chunk on @param window the samples that end with the chunk, -1..1
+   */
+  async hear(chunk: number, window: Float32Array): Promise<Float32Array> {
+    const pcm = atEncoderRate(this.rule, window);
+    const uploaded = this.#executor.upload(pcm, 'float32', [pcm.length]);
+    const hidden = await runFor(this.#executor, this.#segment, { pcm: uploaded }, 'hidden');
+    return chunkSound(this.rule, this.#model.manifest.audio.encoder, chunk, hidden);
+  }
+}
+
+/** The encoder of reference pictures. */
+export class PictureEncoder {
+  readonly #executor: Executor;
+  readonly #model: VideoModel;
+  readonly #segment: Segment;
+
+  constructor(executor: Executor, model: VideoModel, segment: Segment) {
+    this.#executor = executor;
+    this.#model = model;
+    this.#segment = segment;
+  }
+
+  /** @param rgb [height, width, 3] bytes @returns latents [C, H, W] flat */
+  async encode(rgb: Uint8Array): Promise<Float32Array> {
+    const { width, height } = this.#model.manifest;
+    const places = width * height;
+    const planes = new Float32Array(3 * places);
+    for (let at = 0; at < places; at++)
+      for (let colour = 0; colour < 3; colour++) planes[colour * places + at] = (rgb[3 * at + colour] as number) / 255;
+    const uploaded = this.#executor.upload(planes, 'float32', [1, 3, height, width]);
+    return runFor(this.#executor, this.#segment, { rgb: uploaded }, 'latent');
+  }
+}
+
+/** Runs a segment for one output and frees its inputs. */
+async function runFor(
+  executor: Executor,
+  segment: Segment,
+  inputs: Record<string, TensorHandle>,
+  output: string,
+): Promise<Float32Array> {
+  try {
+    const made = await executor.run(segment, { inputs, outputs: [output] });
+    return (await executor.take(made[output] as TensorHandle)) as Float32Array;
+  } finally {
+    executor.release(...Object.values(inputs));
+  }
+}
+
+async function decoderGraphs(model: VideoModel): Promise<CachedGraphs> {
+  const { codec, decoder, latent, chunk } = model.manifest;
+  const inChunks = (latents: number): number => Math.ceil(latents / chunk.latentFrames);
+  if (decoder.kind === 'codec') {
+    const weights = (await networksOf(model, ['codec'])).codec;
+    const [first, steady] = (['first', 'steady'] as const).map((part) =>
+      compileVaeDecoder(codec, weights, latent, part),
+    ) as [CachedGraphs['steady'], CachedGraphs['steady']];
+    return { first, steady, trim: 0, reach: inChunks(vaeDecoderReach(codec)) };
+  }
+  const weights = (await networksOf(model, [SMALL]))[SMALL];
+  const steady = compileTaehvDecoder(decoder.sizes, weights, latent);
+  return { first: undefined, steady, trim: TAEHV_TRIM, reach: inChunks(taehvReach(decoder.sizes)) };
+}
+
+/** @throws MeshError MODEL_INVALID when the folder lacks one of them */
+async function networksOf<N extends string>(
+  { folder }: VideoModel,
+  wanted: readonly N[],
+): Promise<Readonly<Record<N, Weights>>> {
+  const found = await openCheckpoint(folder);
+  const missing = wanted.filter((name) => found[name] === undefined);
+  if (missing.length > 0)
+    throw new MeshError('MODEL_INVALID', `${folder} lacks ${missing.join(' and ')}; import the model again`);
+  return found as Readonly<Record<N, Weights>>;
+}
