@@ -191,7 +191,7 @@ test('who may not connect is refused before the socket is opened', async () => {
   const { session, token } = await mesh.session({ provider: 'external', output: 'frames' });
   const refused: [number, string, Record<string, string>][] = [
     [401, '', {}],
-    [401, '', { authorization: 'Bearer wrong-key-of-nobody' }],
+    [401, '', { authorization: 'Bearer wrong-key-of-the-test' }],
     [404, `?session=${session}`, { authorization: `Bearer ${'k'.repeat(20)}` }],
     [400, '?session=x', { authorization: `Bearer ${API_KEY}` }],
     [403, '', { authorization: `Bearer ${token}`, origin: 'https://evil.example.com' }],
@@ -210,7 +210,7 @@ test('a session of another kind, a wrong start and a start that never comes clos
   const wrong: [object | Buffer, string, string][] = [
     [{ type: 'start' }, 'ARGUMENT_INVALID', `?session=${parrot.session}`],
     [{ type: 'start', rate: 7 }, 'ARGUMENT_INVALID', ''],
-    [{ type: 'start', avatar: 'nobody' }, 'AVATAR_NOT_FOUND', ''],
+    [{ type: 'start', avatar: 'unknown' }, 'AVATAR_NOT_FOUND', ''],
     [{ type: 'end' }, 'ARGUMENT_INVALID', ''],
     [Buffer.alloc(10), 'ARGUMENT_INVALID', ''],
   ];

@@ -4,7 +4,7 @@ export type UtteranceReport =
   | {
       readonly type: 'finished';
       readonly utterance: number;
-      /** Null: a worker was lost, and nobody knows. */
+      /** Null: the worker that knew it was lost. */
       readonly positionMs: number | null;
       readonly interrupted: boolean;
     };
