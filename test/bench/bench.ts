@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers|lip-sync|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers|lip-sync|latency|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named.
  */
@@ -11,6 +11,7 @@ import { measureCompile } from './compile.js';
 import { measureDecoders } from './decoders.js';
 import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
+import { measureLatency } from './latency.js';
 import { measureLips } from './lip-sync.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
 import { measureProviders } from './providers.js';
@@ -36,6 +37,7 @@ const BY_NAME = [
   'startup',
   'providers',
   'lip-sync',
+  'latency',
   'decoder',
 ] as const;
 const SOAK_MINUTES = 60;
@@ -78,6 +80,7 @@ const titles: Record<string, string> = {
   providers: 'Ways to compute: one chunk, float32, one thread; without a GPU, WebGPU runs on SwiftShader',
   decoder: 'Decoders: the same latents on one thread; a drawn avatar by the graph, a photograph by the mesh',
   lipSync: 'Lip sync in Chromium, from pixels and samples, windows of 1.6 s',
+  latency: 'How long a caller waits, by what Chromium shows and plays',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
 };
@@ -96,6 +99,7 @@ if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
 if (args.includes('providers')) tables['providers'] = await measureProviders(model, providersOf(args));
 if (args.includes('lip-sync')) tables['lipSync'] = await measureLips();
+if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak')) {

@@ -1,3 +1,4 @@
+import type { Sample } from '../media-recording.js';
 import { correlation } from '../statistics.js';
 
 /** What the source sent: the frame with index i is meant for the time i / fps. */
@@ -8,12 +9,6 @@ export interface SentSignals {
   /** Loudness of the sound, `hops` values for each frame. */
   readonly loudness: readonly number[];
   readonly hops: number;
-}
-
-/** A value and the time from which it holds, milliseconds. Ordered by time. */
-export interface Sample {
-  readonly atMs: number;
-  readonly value: number;
 }
 
 export interface SkewWindow {

@@ -1,0 +1,193 @@
+/** How long a caller waits, as Chromium shows and plays it: until the avatar speaks, and until it is silent when it is interrupted. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { v1 } from '@talkmesh/contracts';
+import { encodeWav } from '@talkmesh/media';
+import { connectClient } from '@talkmesh/service-kit';
+import { until } from '@talkmesh/service-kit/testing';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { CallTap } from '../support/call-tap.js';
+import { type BrowserOptions, openBrowser } from '../support/chromium.js';
+import { keepMicrophone, type MediaRecording, readMedia, recordMedia } from '../support/media-recording.js';
+import { firstAvatar, mouthBox } from '../support/nano.js';
+import { fallsAfter, mouthLevel, passagesOf, risesAfter } from '../support/reactions.js';
+import { rest } from '../support/record-call.js';
+import { concatenate, silence, speak } from '../support/speech.js';
+import { SpeechStream } from '../support/speech-stream.js';
+import { median, percentile } from '../support/statistics.js';
+import type { Row } from './table.js';
+
+const ROUNDS = 20;
+/** Above the noise that Opus decodes from silence, far below speech. */
+const LOUD = 0.01;
+/** Sending speed of the speech that a product streams: faster than it is played, as language models send it. */
+const SPEED = 4;
+const CONNECT_MS = 30_000;
+
+interface Call {
+  readonly sessionId: string;
+  readonly token: string;
+  record(): Promise<MediaRecording>;
+}
+
+/** Reaction times by what they are, milliseconds. */
+type Times = Record<string, number[]>;
+
+export async function measureLatency(): Promise<Row[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'talkmesh-latency-'));
+  const times: Times = {};
+  try {
+    await streamedSpeech(times);
+    await spokenTo(times, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return Object.entries(times).map(([name, values]) => ({
+    'in Chromium': name,
+    times: values.length,
+    'p50 ms': median(values),
+    'p95 ms': percentile(values, 0.95),
+    'most ms': Math.max(...values),
+  }));
+}
+
+/** A call of `<talk-mesh>` on a page of a product, as in the README. */
+async function inCall(
+  provider: string,
+  microphone: BrowserOptions['microphoneWav'],
+  during: (mesh: Mesh, call: Call) => Promise<void>,
+): Promise<void> {
+  let token = '';
+  const server = createServer((request, response) => {
+    if (request.url === '/token')
+      return void response.setHeader('content-type', 'application/json').end(JSON.stringify({ token }));
+    const attributes = microphone === undefined ? ' microphone="off"' : '';
+    response
+      .setHeader('content-type', 'text/html')
+      .end(`<!doctype html><script type="module" src="${mesh.httpUrl}/talk-mesh.js"></script>
+        <talk-mesh avatar="${firstAvatar.id}" token-url="/token"${attributes}></talk-mesh>`);
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const mesh = await startMesh({ quiet: true, env: { gateway: { TALKMESH_CORS_ORIGINS: origin } } });
+  try {
+    const created = await rest<{ session: { id: string }; token: string }>(mesh, 'POST', '/v1/sessions', {
+      avatar: firstAvatar.id,
+      provider,
+      output: 'webrtc',
+    });
+    token = created.body.token;
+    await using browser = await openBrowser(microphone === undefined ? {} : { microphoneWav: microphone });
+    const { page } = browser;
+    await keepMicrophone(page);
+    await page.goto(origin);
+    await page.waitForFunction(() => customElements.get('talk-mesh') !== undefined);
+    await page.evaluate(() =>
+      (document.querySelector('talk-mesh') as unknown as { connect(): Promise<void> }).connect(),
+    );
+    await page.waitForFunction(
+      () => (document.querySelector('talk-mesh')?.shadowRoot?.querySelector('video')?.currentTime ?? 0) > 0,
+      undefined,
+      { timeout: CONNECT_MS },
+    );
+    await recordMedia(page, mouthBox);
+    await during(mesh, { sessionId: created.body.session.id, token, record: () => readMedia(page) });
+  } finally {
+    await mesh.stop();
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+/** A product streams speech, which is interrupted by a command in its middle. */
+async function streamedSpeech(times: Times): Promise<void> {
+  const words = withoutEdges(
+    speak(
+      'All the world is a stage, and all the men and women merely players. They have their exits and their entrances.',
+    ),
+  );
+  await inCall('external', undefined, async (mesh, { sessionId, token, record }) => {
+    await using tap = await CallTap.open(mesh, sessionId);
+    const ingest = connectClient<InstanceType<typeof v1.AudioIngest>>(v1.AudioIngest, mesh.grpcAddress);
+    const rounds: { sentMs: number; cutMs: number; endMs: number }[] = [];
+    await sleep(5000);
+    for (let round = 0; round < ROUNDS; round++) {
+      const sentMs = Date.now();
+      const stream = new SpeechStream({ ingest, sessionId, token, words, speed: SPEED, samples: words.length });
+      // Places of the interruption are spread over a chunk.
+      await sleep(2200 + 24 * round);
+      const cutMs = Date.now();
+      await rest(mesh, 'POST', `/v1/sessions/${sessionId}/interrupt`);
+      await stream.over.catch(() => undefined);
+      await sleep(2200 - 24 * round);
+      rounds.push({ sentMs, cutMs, endMs: Date.now() });
+    }
+    ingest.close();
+    const { shown, heard, originMs } = await record();
+    const open = mouthLevel(shown);
+    const turns = tap.events.filter((event) => event.type === 'turn.finished');
+    for (const [i, { sentMs, cutMs, endMs }] of rounds.entries()) {
+      const [sent, cut, end] = [sentMs - originMs, cutMs - originMs, endMs - originMs];
+      add(times, 'speech streamed in → sound', risesAfter(heard, LOUD, sent, cut));
+      add(times, 'speech streamed in → mouth opens', risesAfter(shown, open, sent, cut));
+      add(times, 'interrupt command → silence', fallsAfter(heard, LOUD, cut, end));
+      add(times, 'interrupt command → mouth closed', fallsAfter(shown, open, cut, end));
+      const startMs = risesAfter(heard, LOUD, sent, cut);
+      const turn = turns[i];
+      if (startMs === undefined || turn?.type !== 'turn.finished') continue;
+      const playedMs = cut + fallsAfter(heard, LOUD, cut, end) - (sent + startMs);
+      add(times, 'heardMs of the event against what the browser played, difference', Math.abs(turn.heardMs - playedMs));
+    }
+  });
+}
+
+/** A caller speaks, is answered by parrot, and speaks over the answer. */
+async function spokenTo(times: Times, folder: string): Promise<void> {
+  const question = withoutEdges(speak('Tell me, how many of the apples on the table are red, and how many are green?'));
+  const over = withoutEdges(speak('Wait, stop, I meant the oranges.'));
+  const rounds = ROUNDS / 2;
+  const round = concatenate(question, silence(2.4), over, silence(5.5));
+  const microphone = join(folder, 'microphone.wav');
+  writeFileSync(
+    microphone,
+    encodeWav(concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60)), 24_000),
+  );
+  await inCall('parrot', microphone, async (_mesh, { record }) => {
+    const count = (media: MediaRecording): number =>
+      passagesOf(media.said, LOUD, { pauseMs: 1200, leastMs: 500 }).length;
+    await until(
+      'the last words',
+      async () => count(await record()) >= 2 * rounds,
+      (60 + (rounds * round.length) / 24_000) * 1000,
+    );
+    await sleep(6000);
+    const { shown, heard, said } = await record();
+    const open = mouthLevel(shown);
+    const words = passagesOf(said, LOUD, { pauseMs: 1200, leastMs: 500 });
+    for (const [i, { startMs, endMs }] of words.entries()) {
+      const next = words[i + 1]?.startMs ?? endMs + 5000;
+      const interrupts = heard.some(({ atMs, value }) => value > LOUD && atMs > startMs - 300 && atMs < startMs);
+      add(times, 'caller stops → sound of the answer', risesAfter(heard, LOUD, endMs, next));
+      add(times, 'caller stops → mouth opens', risesAfter(shown, open, endMs, next));
+      if (!interrupts) continue;
+      add(times, 'caller speaks over the avatar → silence', fallsAfter(heard, LOUD, startMs, endMs));
+      add(times, 'caller speaks over the avatar → mouth closed', fallsAfter(shown, open, startMs, endMs));
+    }
+  });
+}
+
+function add(times: Times, name: string, ms: number | undefined): void {
+  times[name] ??= [];
+  if (ms !== undefined) times[name].push(ms);
+}
+
+/** Speech from its first loud sample to its last. */
+function withoutEdges(pcm: Int16Array): Int16Array {
+  const loud = LOUD * 32_768;
+  const from = pcm.findIndex((sample) => Math.abs(sample) > loud);
+  return pcm.slice(from, pcm.findLastIndex((sample) => Math.abs(sample) > loud) + 1);
+}
