@@ -85,7 +85,7 @@ export interface SessionOptions {
   /** How the user's turns begin and end: by their voice (default), or by `startInput()` and `commitInput()` of the call. */
   readonly input?: 'voice-activity' | 'push-to-talk';
   /** `webrtc` (default) for a live call; `record` for a subscriber that reads frames from the bus. */
-  readonly output?: 'webrtc' | 'record';
+  readonly output?: 'webrtc' | 'record' | 'frames';
   /** Draws the label of `SessionInfo.disclosure` into the picture. The deployment may do so always. */
   readonly badge?: boolean;
   /**
@@ -129,7 +129,7 @@ export interface SessionInfo {
   readonly state: 'opening' | 'open' | 'ended';
   readonly avatar: string;
   readonly provider: string;
-  readonly output: 'webrtc' | 'record';
+  readonly output: 'webrtc' | 'record' | 'frames';
   readonly transport?: { readonly livekit: { readonly url: string; readonly room: string; readonly identity: string } };
   readonly disclosure?: Disclosure;
   readonly seed: number;

@@ -123,7 +123,7 @@ export const sessionRecord = z.object({
   limits: sessionLimits.optional(),
   /** Whether the session was created with a key of its own for the provider. The key itself is stored nowhere. */
   ownKey: z.boolean().optional(),
-  output: z.enum(['webrtc', 'record']),
+  output: z.enum(['webrtc', 'record', 'frames']),
   /** Set when the session plays into a LiveKit room instead of waiting for a WHEP viewer. */
   livekit: livekitTransport.optional(),
   /** Absent in records of older gateways. */

@@ -52,9 +52,11 @@ export const createSessionBody = z.strictObject({
       'The conversation provider, which decides what the avatar says; the default of the deployment when left out',
     ),
   output: z
-    .enum(['webrtc', 'record'])
+    .enum(['webrtc', 'record', 'frames'])
     .default('webrtc')
-    .describe('webrtc: a live talk in the browser; record: frames for RecordService'),
+    .describe(
+      'webrtc: a live talk in the browser; record: frames for RecordService; frames: live, for the program at /v1/avatar',
+    ),
   seed: z
     .number()
     .int()
@@ -94,7 +96,7 @@ export const session = z.object({
   voice: z.string(),
   language: z.string(),
   input: sessionChoices.shape.input.unwrap().describe('How the turns of the user begin and end'),
-  output: z.enum(['webrtc', 'record']),
+  output: z.enum(['webrtc', 'record', 'frames']),
   seed: z.number().int(),
   transport: z
     .object({ livekit: z.object({ url: z.string(), room: z.string(), identity: z.string() }) })

@@ -1,6 +1,7 @@
 import {
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerReadableStream,
   type ServerWritableStream,
   type sendUnaryData,
@@ -37,6 +38,18 @@ export const OFFER: ConversationOffer = {
 
 export type InspectRequest = { rgb: Buffer; landmarks: number[] };
 type Frame = { index: number; i420: Buffer; pcm: Buffer };
+
+type Connect = (typeof v1.AvatarService)['service']['Connect'];
+type AvatarRequest = ReturnType<Connect['requestDeserialize']>;
+type AvatarResponse = Parameters<Connect['responseSerialize']>[0];
+
+/** A call of AvatarService.Connect. */
+export interface AvatarStream {
+  readonly call: ServerDuplexStream<AvatarRequest, AvatarResponse>;
+  /** What was received, in order; audio as its number of bytes. */
+  readonly received: (number | string)[];
+  readonly attach: NonNullable<AvatarRequest['attach']>;
+}
 
 /** Finds a face where the avatars of the test model have theirs, or at the given landmarks. */
 export const findFace = async ({ landmarks }: Pick<InspectRequest, 'landmarks'>): Promise<object> => ({
@@ -75,6 +88,11 @@ export class FakeWorker implements AsyncDisposable {
   onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
   readonly inspected: InspectRequest[] = [];
   onInspect: (request: InspectRequest) => Promise<object> = findFace;
+  readonly avatarStreams: AvatarStream[] = [];
+  /** The answer to attach. @throws MeshError */
+  onAttach: (attach: AvatarStream['attach']) => AvatarResponse = () => ({
+    ready: { width: 64, height: 64, fps: 25, graceMs: 8000, hasFrames: true },
+  });
   address = '';
   readonly record: WorkerRecord;
   #server = new Server();
@@ -295,6 +313,26 @@ export class FakeWorker implements AsyncDisposable {
           call.end();
         };
         pump();
+      },
+    });
+    this.#server.addService(v1.AvatarService.service, {
+      connect: (call: AvatarStream['call']) => {
+        const received: (number | string)[] = [];
+        call.on('data', ({ attach, pcm, body }: AvatarRequest) => {
+          if (attach == null) {
+            received.push(pcm?.length ?? String(body));
+            return;
+          }
+          try {
+            const ready = this.onAttach(attach);
+            this.avatarStreams.push({ call, received, attach });
+            call.write(ready);
+          } catch (thrown) {
+            call.emit('error', toServiceError(thrown));
+          }
+        });
+        call.on('cancelled', () => received.push('broken'));
+        call.on('end', () => call.end());
       },
     });
   }
