@@ -56,14 +56,21 @@ export class AvatarSession {
 
   /** Opens or joins the session; `ready` follows. @throws MeshError */
   async start(message: StartMessage): Promise<void> {
+    try {
+      await this.#start(message);
+    } catch (thrown) {
+      // Without a program it would only wait for one.
+      if (this.#options.caller.sessionId === undefined) await this.#end();
+      throw thrown;
+    }
+  }
+
+  async #start(message: StartMessage): Promise<void> {
     const { caller, sessions, directory, auth, maxSessionMs, checkMs } = this.#options;
     const { sessionId } = caller;
     const record = sessionId === undefined ? await this.#create(message) : await this.#join(sessionId, message);
     this.#record = record;
-    if (this.#closed.signal.aborted) {
-      await this.#end();
-      this.#closed.signal.throwIfAborted();
-    }
+    this.#closed.signal.throwIfAborted();
     const stop = await sessions.watch(record.id, { checkMs, lastEventId: undefined }, (event) => this.#onEvent(event));
     if (this.#closed.signal.aborted) {
       stop();
