@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallEvent, SessionEvent } from '@talkmesh/client';
-import { type MeshEvent, newSessionId, REASONS } from '@talkmesh/contracts';
+import type { CallEvent } from '@talkmesh/client';
+import { newSessionId, REASONS } from '@talkmesh/contracts';
 import { adviceFor } from './advice.js';
 import { InputHint } from './input-hint.js';
 import { forgetKey, loadKey } from './key.js';
 import { Transcript } from './transcript.js';
-
-/** The client has its own copy of the event types, because it has no dependencies. This compiles only while each is assignable to the other. */
-export const sameEvents: [(event: MeshEvent) => SessionEvent, (event: SessionEvent) => MeshEvent] = [
-  (e) => e,
-  (e) => e,
-];
 
 const event = (body: object, turn = 1): CallEvent =>
   ({ v: 2, id: 'test.1', sessionId: newSessionId(), epoch: 0, turn, atMs: 0, ...body }) as CallEvent;
