@@ -183,7 +183,7 @@ export class AvatarSession {
     const { width, height, fps, graceMs, hasFrames, resumed, utterances, unfinished, isOpen, openBytes } = ready;
     if (!this.#isReady)
       this.#options.send({
-        ...{ type: 'ready', ...own, rate: SPEECH_RATE_HZ },
+        ...{ type: 'ready', ...own, rate: SPEECH_RATE_HZ, disclosure: this.#record?.disclosure ?? null },
         ...(hasFrames ? { media: 'frames' } : { media: 'whep', whep: `/v1/whep/${own.session}` }),
         ...{ width, height, fps, graceMs, resumed, utterances, unfinished },
         open: isOpen ? { utterance: utterances, receivedBytes: openBytes } : null,

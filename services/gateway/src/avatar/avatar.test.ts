@@ -113,6 +113,7 @@ test('a key opens a session of frames; speech, end and clear go to its worker in
     [ready['session'], ready['media'], ready['rate'], ready['graceMs'], ready['open']],
     [session?.id, 'frames', 24_000, 8000, null],
   );
+  assert.deepEqual(ready['disclosure'], { label: 'AI-generated', badge: true });
   const { attach, received, call } = await stream();
   assert.deepEqual([attach.sampleRateHz, attach.channels, attach.video], [16_000, 2, 'VIDEO_FORMAT_I420']);
   client.socket.send(Buffer.alloc(1001));
