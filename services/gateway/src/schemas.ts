@@ -1,4 +1,4 @@
-import { OPEN_ORDER, REASONS, SESSION_ID_LENGTH, sessionChoices } from '@talkmesh/contracts';
+import { conversationOffer, OPEN_ORDER, REASONS, SESSION_ID_LENGTH, sessionChoices } from '@talkmesh/contracts';
 import { z } from 'zod';
 import { limitsShape } from './grants.js';
 import { pictureHints } from './picture/picture-hints.js';
@@ -172,9 +172,17 @@ export const avatarList = z.object({
       name: z.string(),
       style: z.string().describe('"own" for a picture that the caller uploaded, which expires'),
       image: z.string().describe('Path of the picture, PNG'),
+      idle: z
+        .string()
+        .optional()
+        .describe('Path of an AVIF image sequence of the avatar in silence; models may have none'),
       expiresAtMs: z.number().optional().describe('Unix milliseconds; own pictures only'),
     }),
   ),
+});
+
+export const offer = conversationOffer.extend({
+  default: z.string().describe('Provider of sessions that name none'),
 });
 
 /** The style of own pictures in lists. */

@@ -26,6 +26,7 @@ import { avatarSocketOperations } from './http/avatar-socket-routes.js';
 import { eventOperations } from './http/event-routes.js';
 import { grantOperations } from './http/grant-routes.js';
 import { ownAvatarOperations } from './http/own-avatar-routes.js';
+import { providerOperations } from './http/provider-routes.js';
 import { qualityOperations } from './http/quality-routes.js';
 import { realtimeOperations } from './http/realtime-routes.js';
 import type { Operation } from './http/routes.js';
@@ -134,6 +135,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...realtimeOperations({ ...socket, bus, ice }),
     ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
+    ...providerOperations({ directory, defaultProvider, model: avatars.model }),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,

@@ -6,7 +6,14 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { MeshError, v1, WORKERS_BUCKET, type WorkerName, type WorkerRecord } from '@talkmesh/contracts';
+import {
+  type ConversationOffer,
+  MeshError,
+  v1,
+  WORKERS_BUCKET,
+  type WorkerName,
+  type WorkerRecord,
+} from '@talkmesh/contracts';
 import { type KvBucket, type OpenRequest, toServiceError, unary } from '@talkmesh/service-kit';
 import { createTestContext, HealthImplementation, type TestContext } from '@talkmesh/service-kit/testing';
 
@@ -17,6 +24,17 @@ export interface FakeWorkerOptions {
   readonly model?: string;
   readonly instanceId?: string;
 }
+
+const input: ConversationOffer['providers'][number]['input'] = ['voice-activity', 'push-to-talk'];
+/** What the fake bridge announces. */
+export const OFFER: ConversationOffer = {
+  providers: [
+    { name: 'parrot', input, voices: ['en-us', 'en-gb'], onlyTheseVoices: false },
+    { name: 'cascade', input, voices: ['nova', 'alloy'], onlyTheseVoices: true },
+    { name: 'external', input: [], voices: [], onlyTheseVoices: false },
+  ],
+  choices: ['voice', 'language'],
+};
 
 export type InspectRequest = { rgb: Buffer; landmarks: number[] };
 type Frame = { index: number; i420: Buffer; pcm: Buffer };
@@ -92,6 +110,7 @@ export class FakeWorker implements AsyncDisposable {
       state: 'ready',
       sessions: 0,
       capacity: options.capacity ?? 4,
+      ...(options.service === 'audio-llm-bridge' && { offer: OFFER }),
       model: options.model ?? (options.service === 'score-model' || options.service === 'vae-decode' ? 'nano@9' : ''),
     };
   }
