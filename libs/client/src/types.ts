@@ -36,7 +36,7 @@ export interface PictureOptions {
 }
 
 /** An avatar made from a user's picture. */
-export interface OwnAvatar extends Avatar {
+export interface OwnAvatar extends Omit<Avatar, 'idle'> {
   /** In pixels of `image`; absent when the model needs none. */
   readonly landmarks?: OfFace<Point>;
   readonly boxes?: OfFace<readonly [number, number, number, number]>;

@@ -1,11 +1,19 @@
 /** The client has its own copies of the API's types, because it has no dependencies. This file compiles only while they agree. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Avatar, CreatedSession, OwnAvatar, PictureOptions, SessionEvent, SessionOptions } from '@talkmesh/client';
+import type {
+  Avatar,
+  ConversationOffer,
+  CreatedSession,
+  OwnAvatar,
+  PictureOptions,
+  SessionEvent,
+  SessionOptions,
+} from '@talkmesh/client';
 import type { MeshEvent } from '@talkmesh/contracts';
 import type { z } from 'zod';
 import { pictureHints } from './picture/picture-hints.js';
-import { type avatarList, type createdSession, createSessionBody, type ownAvatar } from './schemas.js';
+import { type avatarList, type createdSession, createSessionBody, type offer, type ownAvatar } from './schemas.js';
 
 /** Without `readonly`, and with absent instead of undefined, which JSON does not have. */
 type Plain<T> = T extends object ? { -readonly [K in keyof T]: Plain<Exclude<T[K], undefined>> } : T;
@@ -26,13 +34,15 @@ export const answered: [
   (answer: Plain<z.output<typeof createdSession>>) => Plain<CreatedSession>,
   (answer: Plain<z.output<typeof ownAvatar>>) => Plain<OwnAvatar>,
   (answer: Plain<z.output<typeof avatarList>['avatars'][number]>) => Plain<Avatar>,
-] = [(a) => a, (a) => a, (a) => a];
+  (answer: Plain<z.output<typeof offer>>) => Plain<ConversationOffer>,
+] = [(a) => a, (a) => a, (a) => a, (a) => a];
 export const noneIsMissing: [
   Same<keyof SessionOptions, Exclude<keyof Body, OfServers>>,
   Same<keyof PictureOptions, keyof z.input<typeof pictureHints>>,
   Same<keyof CreatedSession, keyof z.output<typeof createdSession>>,
   Same<keyof OwnAvatar, keyof z.output<typeof ownAvatar>>,
-] = [true, true, true, true];
+  Same<keyof ConversationOffer, keyof z.output<typeof offer>>,
+] = [true, true, true, true, true];
 
 test('options with every field of the client pass the checks of the API', () => {
   const options: Required<SessionOptions> = {
