@@ -34,6 +34,7 @@ import {
   PictureError,
   parseApiKeys,
   pictures,
+  readClientMessage,
   readHeader,
   schemas,
 } from '../../services/gateway/src/testing/index.js';
@@ -174,6 +175,14 @@ test('bodies of REST', async () => {
     ],
     accepts(createAvatarBody),
     isSyntaxError,
+  );
+});
+
+test('messages of the avatar socket', async () => {
+  const start = json({ type: 'start', avatar: 'mia', rate: 16_000, channels: 2, video: 'i420', maxSeconds: 60 });
+  await fuzz(
+    [start, json({ type: 'clear' }), json({ type: 'end' })],
+    (input) => void readClientMessage(input.toString()),
   );
 });
 

@@ -9,6 +9,7 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { AvatarClient } from '../support/avatar-client.js';
 import { rest } from '../support/record-call.js';
 import { ROOMY } from '../support/roomy.js';
+import { firstDifferenceButPauses } from '../support/seams.js';
 import { concatenate, silence, speak } from '../support/speech.js';
 import { median, percentile } from '../support/statistics.js';
 
@@ -54,13 +55,9 @@ test('20 utterances: the face speaks soon, every sample is heard once, and posit
   const [p50, p95] = [median(firstSpeakingMs), percentile(firstSpeakingMs, 0.95)];
   console.log(`first byte in to first speaking picture out: p50 ${p50.toFixed(0)} ms, p95 ${p95.toFixed(0)} ms`);
   assert.ok(p50 < 1500, `${p50} ms`);
-  const { heard } = client;
-  let at = 0;
-  for (let n = 1; n <= 20; n += 1) {
-    const found = indexOf(heard.subarray(at), words);
-    assert.ok(found >= 0, `utterance ${n} was not heard sample for sample`);
-    at += found + words.length;
-  }
+  // On a busy machine a chunk may begin before all of its speech is there; then silence stands between.
+  const sent = concatenate(...Array.from({ length: 20 }, () => words));
+  assert.equal(firstDifferenceButPauses(sent, client.heard), undefined);
   assert.ok(client.pictures.length > 100 && Math.abs(client.pictures.length - client.sounds.length) <= 1);
   for (const [i, { timestampUs }] of client.sounds.entries()) {
     assert.equal(timestampUs, i * 40_000);
@@ -131,9 +128,7 @@ test('a socket that is lost in the middle is replaced in time: the utterance con
   const { positionMs, interrupted } = await client.next('finished');
   assert.deepEqual([positionMs, interrupted], [sentence.length / SAMPLES_PER_MS, false]);
   const heard = concatenate(lost.heard, client.heard);
-  const at = indexOf(heard, sentence.subarray(0, half));
-  assert.ok(at >= 0, 'the first half');
-  assert.ok(indexOf(heard, sentence.subarray(half)) >= at + half, 'the second half');
+  assert.equal(firstDifferenceButPauses(sentence, heard), undefined);
   const { status } = await rest(mesh, 'DELETE', `/v1/sessions/${session}`);
   assert.equal(status, 204);
 });

@@ -36,7 +36,7 @@ export interface PictureOptions {
 }
 
 /** An avatar made from a user's picture. */
-export interface OwnAvatar extends Avatar {
+export interface OwnAvatar extends Omit<Avatar, 'idle'> {
   /** In pixels of `image`; absent when the model needs none. */
   readonly landmarks?: OfFace<Point>;
   readonly boxes?: OfFace<readonly [number, number, number, number]>;
@@ -84,7 +84,7 @@ export interface SessionOptions {
   readonly language?: string;
   /** How the user's turns begin and end: by their voice (default), or by `startInput()` and `commitInput()` of the call. */
   readonly input?: 'voice-activity' | 'push-to-talk';
-  /** `webrtc` (default) for a live call; `record` for a subscriber that reads frames from the bus. */
+  /** `webrtc` (default) for a live call; `record` for a reader of RecordService; `frames` for a program at /v1/avatar. */
   readonly output?: 'webrtc' | 'record' | 'frames';
   /** Draws the label of `SessionInfo.disclosure` into the picture. The deployment may do so always. */
   readonly badge?: boolean;

@@ -7,7 +7,7 @@ import {
   type FrameMessage,
   type MeshEvent,
 } from '@talkmesh/contracts';
-import type { SpeechReport } from './agent-messages.js';
+import { agentReportOf, type SpeechReport } from './agent-messages.js';
 import { AgentSpeech, CLOSE_MS, STALL_MS } from './agent-speech.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
@@ -311,4 +311,17 @@ test('a worker that takes over ends the stream of the worker before, and reports
   finished(4, 1200, true);
   finished(5, 100);
   assert.deepEqual(take(), ['clear', 'cleared', 'finished 1.2 cut']);
+});
+
+test('reports are the calls that LiveKit Agents knows', () => {
+  const started = agentReportOf({ type: 'started', stream: 'a' }, 1_700_000_000_500);
+  assert.deepEqual([started?.method, started?.payload], ['lk.playback_started', '{"created_at":1700000000.5}']);
+  const finished = agentReportOf({ type: 'finished', stream: 'a', seconds: 1.44, interrupted: true }, 0);
+  assert.equal(finished?.method, 'lk.playback_finished');
+  assert.deepEqual(JSON.parse(finished?.payload ?? ''), {
+    playback_position: 1.44,
+    interrupted: true,
+    synchronized_transcript: null,
+  });
+  assert.equal(agentReportOf({ type: 'cleared' }, 0), undefined);
 });

@@ -21,8 +21,11 @@ type Request = Parameters<Connect['requestSerialize']>[0];
 type Response = ReturnType<Connect['responseDeserialize']>;
 
 let bench: EgressBench;
+/** Sends nothing, which is noticed after 10 s. */
+let silent: Program;
 before(async () => {
   bench = await EgressBench.start({ TALKMESH_VIEWER_GONE_MS: String(GRACE_MS), TALKMESH_CAPACITY: '40' });
+  silent = new Program(undefined);
 });
 after(() => bench[Symbol.asyncDispose]());
 
@@ -270,7 +273,8 @@ test('a slow reader gets audio without pictures, then its stream ends', { timeou
   );
 });
 
-test('wrong streams are refused: without attach, with another rate, for an unknown or a recorded session', async () => {
+test('wrong streams are refused: silent, without attach, with another rate, for an unknown or a recorded session', async () => {
+  await silent.refused('DEADLINE_EXCEEDED');
   const without = new Program(undefined);
   without.call.write({ clear: {} });
   await without.refused('ARGUMENT_INVALID');

@@ -1,5 +1,7 @@
 /** A video model from imported files to frames, at small sizes. Its parts are compared with the published code in their own tests. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { toPcm16 } from '@talkmesh/media';
 import { type DecoderSession, loadDecoderEngine } from '../decoder/decoder-engine.js';
@@ -115,6 +117,7 @@ test('a rollback gives the same chunks again, other sound others; what is not ke
 });
 
 test('sessions of an avatar share its sink, whatever their seed; state is counted and freed', async () => {
+  (await open(1)).dispose();
   const idle = await executor.stats();
   const [one, two] = [await open(1), await open(2)];
   const shared = engine.stateBytes().reference;
@@ -126,16 +129,17 @@ test('sessions of an avatar share its sink, whatever their seed; state is counte
   assert.notDeepEqual((await generate(other, 0)).values.subarray(0, sinkValues), first.values.subarray(0, sinkValues));
   assert.equal(engine.stateBytes().reference, 2 * shared);
   other.dispose();
+  assert.equal(engine.stateBytes().reference, 2 * shared, 'the last one that no session uses stays');
   two.dispose();
   await say(one, 1, 8);
   const { kv, audio, reference } = engine.stateBytes();
-  assert.equal(kv + audio + reference, engine.sessionBytes(3));
+  assert.equal(kv + audio + reference - shared, engine.sessionBytes(3));
   const unfinished = one.generate(8, pcm(8));
   one.dispose();
   one.dispose();
   assert.equal(await unfinished, undefined);
   const end = await executor.stats();
-  assert.deepEqual([engine.stateBytes().kv, engine.stateBytes().reference, end.bytes], [0, 0, idle.bytes]);
+  assert.deepEqual([engine.stateBytes().kv, engine.stateBytes().reference, end.bytes], [0, shared, idle.bytes]);
   await assert.rejects(open(1, 'unknown'), { reason: 'AVATAR_NOT_FOUND' });
 });
 
@@ -206,6 +210,24 @@ test('a decoder session rolls back, continues without the sink, and refuses othe
   for (const one of [session, shown, late]) one.dispose();
   assert.equal(decoder.stateBytes().state, 0);
   await assert.rejects(loadDecoderEngine(model, executor, 'int8'), /has no int8 decoder/);
+});
+
+test('what was made of a picture of a user leaves with its last session, and the next session reads the picture again', async () => {
+  const png = await readFile(join(fixtures.codec.folder, `avatars/${OTHER}.png`));
+  let reads = 0;
+  const own = await loadModel(fixtures.codec.folder, {
+    ownPictures: async () => {
+      reads += 1;
+      return { png, landmarks: undefined };
+    },
+  });
+  await using of = await loadScoreEngine(own, executor);
+  for (const seed of [1, 2]) {
+    const session = await of.openSession({ avatar: 'own-0123456789abcdef', seed, keepChunks: 1 });
+    assert.ok(of.stateBytes().reference > 0);
+    session.dispose();
+    assert.deepEqual([of.stateBytes().reference, reads], [0, seed]);
+  }
 });
 
 test('a parallel plan, and a use as a model of graphs, are refused', async () => {

@@ -56,14 +56,21 @@ export class AvatarSession {
 
   /** Opens or joins the session; `ready` follows. @throws MeshError */
   async start(message: StartMessage): Promise<void> {
+    try {
+      await this.#start(message);
+    } catch (thrown) {
+      // Without a program it would only wait for one.
+      if (this.#options.caller.sessionId === undefined) await this.#end();
+      throw thrown;
+    }
+  }
+
+  async #start(message: StartMessage): Promise<void> {
     const { caller, sessions, directory, auth, maxSessionMs, checkMs } = this.#options;
     const { sessionId } = caller;
     const record = sessionId === undefined ? await this.#create(message) : await this.#join(sessionId, message);
     this.#record = record;
-    if (this.#closed.signal.aborted) {
-      await this.#end();
-      this.#closed.signal.throwIfAborted();
-    }
+    this.#closed.signal.throwIfAborted();
     const stop = await sessions.watch(record.id, { checkMs, lastEventId: undefined }, (event) => this.#onEvent(event));
     if (this.#closed.signal.aborted) {
       stop();
@@ -176,7 +183,7 @@ export class AvatarSession {
     const { width, height, fps, graceMs, hasFrames, resumed, utterances, unfinished, isOpen, openBytes } = ready;
     if (!this.#isReady)
       this.#options.send({
-        ...{ type: 'ready', ...own, rate: SPEECH_RATE_HZ },
+        ...{ type: 'ready', ...own, rate: SPEECH_RATE_HZ, disclosure: this.#record?.disclosure ?? null },
         ...(hasFrames ? { media: 'frames' } : { media: 'whep', whep: `/v1/whep/${own.session}` }),
         ...{ width, height, fps, graceMs, resumed, utterances, unfinished },
         open: isOpen ? { utterance: utterances, receivedBytes: openBytes } : null,

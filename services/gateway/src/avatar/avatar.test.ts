@@ -113,6 +113,7 @@ test('a key opens a session of frames; speech, end and clear go to its worker in
     [ready['session'], ready['media'], ready['rate'], ready['graceMs'], ready['open']],
     [session?.id, 'frames', 24_000, 8000, null],
   );
+  assert.deepEqual(ready['disclosure'], { label: 'AI-generated', badge: true });
   const { attach, received, call } = await stream();
   assert.deepEqual([attach.sampleRateHz, attach.channels, attach.video], [16_000, 2, 'VIDEO_FORMAT_I420']);
   client.socket.send(Buffer.alloc(1001));
@@ -205,7 +206,7 @@ test('who may not connect is refused before the socket is opened', async () => {
   assert.equal(answer.status, 426);
 });
 
-test('a session of another kind, a wrong start and a start that never comes close the socket with a reason', async () => {
+test('a session of another kind, a wrong start and another first message close the socket with a reason', async () => {
   const parrot = await mesh.session({ provider: 'parrot' });
   const wrong: [object | Buffer, string, string][] = [
     [{ type: 'start' }, 'ARGUMENT_INVALID', `?session=${parrot.session}`],
@@ -222,6 +223,10 @@ test('a session of another kind, a wrong start and a start that never comes clos
     await client.ends(1008);
   }
   assert.equal((await sessions()).length, 1, 'nothing was opened');
+  const large = new Client();
+  await large.open();
+  large.socket.send(Buffer.alloc(2 * 1024 * 1024 + 1));
+  await large.ends(1009);
 });
 
 test('a wrong message later is answered, and the talk goes on', async () => {

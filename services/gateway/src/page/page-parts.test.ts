@@ -1,15 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SessionEvent } from '@talkmesh/client';
-import { type MeshEvent, REASONS } from '@talkmesh/contracts';
+import { REASONS } from '@talkmesh/contracts';
 import { adviceFor, adviceForInput } from './advice.js';
 import { forgetKey, loadKey } from './key.js';
-
-/** The client has its own copy of the event types, because it has no dependencies. This compiles only while each is assignable to the other. */
-export const sameEvents: [(event: MeshEvent) => SessionEvent, (event: SessionEvent) => MeshEvent] = [
-  (e) => e,
-  (e) => e,
-];
 
 test('the API key is moved from the address bar to the storage of the tab', () => {
   const stored = new Map<string, string>();
