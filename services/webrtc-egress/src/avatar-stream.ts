@@ -34,8 +34,8 @@ const FIRST_MESSAGE_MS = 10_000;
 const [LOWEST_HZ, HIGHEST_HZ] = [8000, 48_000];
 /** Frames that the caller has not read; of more only the audio is sent. */
 const MAX_UNREAD_PICTURES = 12;
-/** Frames, with or without a picture, after which the caller counts as stuck: 5 s at 25 fps. */
-const MAX_UNREAD_FRAMES = 125;
+/** Of frames that were not read, with or without a picture: then the caller counts as stuck. */
+const MAX_UNREAD_SECONDS = 5;
 
 /** One call of AvatarService.Connect. */
 export class AvatarStream implements SpeakerConnection {
@@ -84,9 +84,12 @@ export class AvatarStream implements SpeakerConnection {
   }
 
   readonly #writeFrame = (frame: FrameMessage): void => {
-    if (this.#unread >= MAX_UNREAD_FRAMES) {
+    if (this.#unread >= MAX_UNREAD_SECONDS * (this.#stage?.fps ?? 0)) {
       this.end(
-        new MeshError('RATE_LIMITED', 'the program reads too slowly: 5 s of audio wait; read on and connect again'),
+        new MeshError(
+          'RATE_LIMITED',
+          `the program reads too slowly: ${MAX_UNREAD_SECONDS} s of audio wait; read on and connect again`,
+        ),
       );
       return;
     }
