@@ -25,6 +25,7 @@ import {
   workerRecord,
 } from '@talkmesh/contracts';
 import { decodePng, encodeSafetensors, openWeights } from '@talkmesh/inference';
+import { createFixtureVideo } from '@talkmesh/inference/testing';
 import { encodeWav, parseWav } from '@talkmesh/media';
 import { advertise, limitVideo, parseOffer, RemoteCandidates } from '@talkmesh/webrtc';
 import {
@@ -277,7 +278,9 @@ test('PNG and JPEG files', async () => {
 
 test('manifests of models', async () => {
   const manifest = readFileSync(new URL('../../models/nano/model.json', import.meta.url));
-  await fuzz([manifest], accepts(modelManifest), isSyntaxError);
+  await using video = await createFixtureVideo('codec');
+  const samples = [manifest, readFileSync(join(video.folder, 'model.json'))];
+  await fuzz(samples, accepts(modelManifest), isSyntaxError);
 });
 
 let folder = '';

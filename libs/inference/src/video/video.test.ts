@@ -1,9 +1,12 @@
 /** A video model from imported files to frames, at small sizes. Its parts are compared with the published code in their own tests. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { VideoManifest } from '@talkmesh/contracts';
 import { toPcm16 } from '@talkmesh/media';
+import type { CheckpointManifest } from '../checkpoint/import-checkpoint.js';
+import { writeLiveTalkManifest } from '../checkpoint/livetalk-manifest.js';
 import { type DecoderSession, loadDecoderEngine } from '../decoder/decoder-engine.js';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
@@ -228,6 +231,38 @@ test('what was made of a picture of a user leaves with its last session, and the
     session.dispose();
     assert.deepEqual([of.stateBytes().reference, reads], [0, seed]);
   }
+});
+
+test('a manifest that contradicts itself, and files that are not those of the import, are refused', async () => {
+  const { folder } = fixtures.taehv;
+  const [path, checkpoint] = [join(folder, 'model.json'), join(folder, 'checkpoint.json')];
+  const [text, stated] = [await readFile(path, 'utf8'), await readFile(checkpoint, 'utf8')];
+  const manifest = JSON.parse(text) as VideoManifest;
+  const loading = async (changed: object): Promise<unknown> => {
+    await writeFile(path, JSON.stringify({ ...manifest, ...changed }));
+    const made = await loadModel(folder);
+    return loadScoreEngine(made, executor);
+  };
+  const { context: _context, ...dit } = manifest.score.dit;
+  const encoder = { ...manifest.audio.encoder, sampleRateHz: 16_001 };
+  try {
+    await assert.rejects(loading({ fps: 17 }), /fps: must divide 24000/);
+    await assert.rejects(loading({ score: { ...manifest.score, dit } }), /score\.dit: needs a context rule/);
+    await assert.rejects(loading({ audio: { ...manifest.audio, encoder } }), /are not whole frames at 16 a second/);
+    await assert.rejects(loading({ decoder: { kind: 'other' } }), /decoder\.kind/);
+    await writeFile(checkpoint, stated.replace('score', 'scare'));
+    await assert.rejects(loading({}), /checkpoint\.json was altered/);
+  } finally {
+    await writeFile(path, text);
+    await writeFile(checkpoint, stated);
+  }
+  const read = JSON.parse(stated) as CheckpointManifest;
+  const { 'small-decoder': _small, ...networks } = read.networks;
+  const png = await readFile(join(folder, `avatars/${AVATAR}.png`));
+  const writing = (of: CheckpointManifest, avatar: string): Promise<unknown> =>
+    writeLiveTalkManifest(folder, of, { decoder: 'taehv', avatars: [{ id: avatar, name: avatar, png }] });
+  await assert.rejects(writing({ ...read, networks }, AVATAR), /has no small decoder; import the model again/);
+  await assert.rejects(writing(read, AVATAR), /the picture of eva is 32x32, not 512x512/);
 });
 
 test('a parallel plan, and a use as a model of graphs, are refused', async () => {
