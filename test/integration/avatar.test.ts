@@ -133,21 +133,37 @@ test('a socket that is lost in the middle is replaced in time: the utterance con
   assert.equal(status, 204);
 });
 
-test('a worker that is killed is replaced: what it spoke is finished, and the program speaks on', {
-  timeout: 180_000,
+test('a worker that is killed or drained is replaced: what it spoke is finished, and the program speaks on', {
+  timeout: 240_000,
 }, async () => {
   using client = await AvatarClient.start(mesh, { video: 'none' });
   const { session } = await client.next('ready');
-  client.say(concatenate(sentence, silence(0.2), sentence));
-  await client.next('started');
-  const { body } = await rest<{ placement: Record<string, string> }>(mesh, 'GET', `/v1/sessions/${session}`);
-  const worker = mesh.services.find(({ instanceId }) => instanceId === body.placement['webrtc-egress']);
-  process.kill(worker?.pid ?? assert.fail('no worker'), 'SIGKILL');
-  const first = await client.next('finished');
-  assert.equal(first['utterance'], 1);
-  client.say(sentence);
-  const { utterance, positionMs, interrupted } = await client.next('finished', 2);
-  assert.deepEqual([utterance, positionMs, interrupted], [2, sentence.length / SAMPLES_PER_MS, false]);
+  const worker = async (): Promise<number> => {
+    const { body } = await rest<{ placement: Record<string, string> }>(mesh, 'GET', `/v1/sessions/${session}`);
+    const found = mesh.services.find(({ instanceId }) => instanceId === body.placement['webrtc-egress']);
+    return found?.pid ?? assert.fail('no worker');
+  };
+  for (const [i, signal] of (['SIGKILL', 'SIGTERM'] as const).entries()) {
+    const n = 2 * i + 1;
+    const pid = await worker();
+    client.say(concatenate(sentence, silence(0.2), sentence));
+    await client.next('started', n);
+    process.kill(pid, signal);
+    const { utterance } = await client.next('finished', n);
+    assert.equal(utterance, n);
+    client.say(sentence);
+    const next = await client.next('finished', n + 1);
+    assert.deepEqual(
+      [next['utterance'], next['positionMs'], next['interrupted']],
+      [n + 1, sentence.length / SAMPLES_PER_MS, false],
+    );
+    assert.notEqual(await worker(), pid);
+    await until(
+      'all workers',
+      () => mesh.services.filter(({ name }) => name === 'webrtc-egress').length === 2,
+      PATIENCE_MS,
+    );
+  }
   assert.deepEqual(client.of('error'), []);
 });
 

@@ -17,31 +17,49 @@ const SLOW: Message = {
   text: 'The network or the server is slow at the moment. The call goes on.',
   mild: true,
 };
-const RECONNECTING: Message = {
+const LOST: Message = {
   title: 'The connection was lost.',
   text: 'Check your network. The call continues by itself when it is back.',
   mild: true,
 };
 
+/** A shorter interruption, such as a move to another worker, is not worth a message, milliseconds. */
+const LOST_AFTER_MS = 1500;
+
 /** Says in words that the connection of a call is bad, from its states and its statistics of every second. */
 export class ConnectionWatch {
+  readonly #onChange: (trouble: Message | undefined) => void;
+  readonly #lostAfterMs: number;
   readonly #last: CallStats[] = [];
+  #isLost = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #trouble: Message | undefined;
 
-  /** @returns what to tell the user; undefined while the connection is good */
-  onState(state: CallState): Message | undefined {
-    if (state === 'reconnecting') {
-      // A new connection counts from 0.
-      this.#last.length = 0;
-      this.#trouble = RECONNECTING;
-    } else if (this.#trouble === RECONNECTING) this.#trouble = undefined;
-    return this.#trouble;
+  /** @param onChange gets what to tell the user; undefined when the connection is good again */
+  constructor(onChange: (trouble: Message | undefined) => void, lostAfterMs = LOST_AFTER_MS) {
+    this.#onChange = onChange;
+    this.#lostAfterMs = lostAfterMs;
   }
 
-  /** @returns as `onState` */
-  onStats(stats: CallStats): Message | undefined {
-    if (this.#trouble !== RECONNECTING) this.#trouble = this.#judge(stats);
-    return this.#trouble;
+  onState(state: CallState): void {
+    const isLost = state === 'reconnecting';
+    if (isLost === this.#isLost) return;
+    this.#isLost = isLost;
+    // A new connection counts from 0.
+    this.#last.length = 0;
+    clearTimeout(this.#timer);
+    if (isLost) this.#timer = setTimeout(() => this.#set(LOST), this.#lostAfterMs);
+    else this.#set(undefined);
+  }
+
+  onStats(stats: CallStats): void {
+    if (!this.#isLost) this.#set(this.#judge(stats));
+  }
+
+  #set(trouble: Message | undefined): void {
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    this.#onChange(trouble);
   }
 
   #judge(stats: CallStats): Message | undefined {

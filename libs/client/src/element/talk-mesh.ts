@@ -174,12 +174,12 @@ export class TalkMeshElement extends Base {
 
   #attach(call: Call): void {
     this.#call = call;
-    const connection = new ConnectionWatch();
+    const connection = new ConnectionWatch((trouble) => this.#messages.put('connection', trouble));
     call.on('state', (state) => {
+      connection.onState(state);
       if (call !== this.#call) return;
       if (state === 'ended') this.#forget();
       else {
-        this.#messages.put('connection', connection.onState(state));
         if (state === 'speaking') this.#messages.put('call', undefined);
         this.#show();
         this.#dispatch('state', state);
@@ -199,7 +199,7 @@ export class TalkMeshElement extends Base {
     call.on('stats', (stats) => {
       if (call !== this.#call) return;
       this.#showStats(stats);
-      this.#messages.put('connection', connection.onStats(stats));
+      connection.onStats(stats);
     });
     call.observe(this.#view.video);
   }
@@ -215,7 +215,8 @@ export class TalkMeshElement extends Base {
     const hadCall = this.#call !== undefined;
     this.#call = undefined;
     this.#push.reset();
-    for (const source of ['connection', 'input']) this.#messages.put(source, undefined);
+    this.#messages.put('input', undefined);
+    this.#messages.put('connection', undefined);
     this.#showProgress();
     this.#view.stop();
     this.#show();

@@ -105,7 +105,7 @@ export class AvatarUpstream {
       call.on('data', (response: Response) => this.#receive(response));
       call.on('drain', () => this.#options.onDrain());
       call.on('error', (error) => void this.#lost(peer, fromServiceError(error)));
-      call.on('end', () => peer.close());
+      call.on('status', () => peer.close());
       call.write({ attach: { sessionId, ...format, utterances: utterances() } });
       if (this.#isPaused) call.pause();
     } catch (thrown) {

@@ -208,13 +208,12 @@ export class App {
   #attach(call: Call): void {
     this.#call = call;
     if (window.__talkmesh !== undefined) window.__talkmesh.call = call;
-    const connection = new ConnectionWatch();
-    const tell = (message: ReturnType<ConnectionWatch['onState']>): void => {
-      if (message === undefined) this.#banner.withdraw('connection');
-      else this.#banner.show('connection', message);
-    };
+    const connection = new ConnectionWatch((trouble) => {
+      if (trouble === undefined) this.#banner.withdraw('connection');
+      else this.#banner.show('connection', trouble);
+    });
     call.on('state', (state) => {
-      tell(connection.onState(state));
+      connection.onState(state);
       this.#onState(call, state);
     });
     call.on('event', (event) => this.#onEvent(event));
@@ -230,7 +229,7 @@ export class App {
     call.on('stats', (stats) => {
       if (call !== this.#call) return;
       this.#view.showStats(stats);
-      tell(connection.onStats(stats));
+      connection.onStats(stats);
     });
     this.#view.observe(call);
   }

@@ -25,6 +25,12 @@ export class Controls {
   readonly say = byId<HTMLButtonElement>('say-button');
   readonly line = byId<HTMLInputElement>('line');
 
+  /**
+   * The call was begun by the keyboard, which would otherwise have to begin at the top of the page again: the button that ends the call
+   * has the focus until the one to hold can be used.
+   */
+  #followsFocus = false;
+
   /** Push-to-talk, by the button or the space bar. */
   onTalk(actions: HoldActions): void {
     onHold(this.talk, actions);
@@ -54,8 +60,15 @@ export class Controls {
     this.interrupt.disabled = !paused && state !== 'speaking' && state !== 'thinking';
     this.line.disabled = !hasAvatar;
     this.say.disabled = this.line.value.trim() === '' || (inCall && !live);
-    // Otherwise the keyboard would have to begin at the top of the page again.
-    if (hadFocus && inCall) (isPushToTalk ? this.talk : this.hangUp).focus({ preventScroll: true });
+    if (!inCall) this.#followsFocus = false;
+    else if (hadFocus) {
+      this.#followsFocus = true;
+      this.hangUp.focus({ preventScroll: true });
+    }
+    if (this.#followsFocus && isPushToTalk && !this.talk.disabled) {
+      this.#followsFocus = false;
+      if (document.activeElement === this.hangUp) this.talk.focus({ preventScroll: true });
+    }
   }
 }
 
