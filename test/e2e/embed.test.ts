@@ -209,7 +209,7 @@ test('the React example: properties, callbacks and the ref; another avatar ends 
   await page.screenshot({ path: join(out, 'embed-react-desktop.png') });
   await page.getByRole('button', { name: 'Greet' }).click();
   await page.locator('output', { hasText: 'speaking' }).waitFor({ timeout: 30_000 });
-  await page.locator('select').selectOption('kenji');
+  await page.locator('#app > label select').selectOption('kenji');
   await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
   await part(page, 'call').click();
   await isPlaying(page);
