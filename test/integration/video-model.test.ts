@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createOrtExecutor, loadModel, type VideoModel } from '@talkmesh/inference';
@@ -24,6 +24,12 @@ const [AVATAR] = FIXTURE_VIDEO_AVATARS;
 /** The sink is made with it, and a model in one process has one seed. */
 const SEED = 0;
 const speech = speak('One two three four five six seven eight nine ten, and no one who listens will ever know.');
+
+/** Of an uploaded picture, as the gateway reports it. */
+interface Picture {
+  readonly source: { width: number; height: number; crop: object; landmarks?: object };
+  readonly verdict: { readonly reasons: readonly { readonly code: string }[] };
+}
 
 let fixture: FixtureVideo;
 let model: VideoModel;
@@ -107,6 +113,31 @@ test('`talkmesh render` writes the frames of the model, at its rate and size', {
   const hash = createHash('sha256');
   for (const frame of (await framesOf(chunks)).flat().slice(0, frames)) hash.update(frame);
   assert.equal(framesSha256, hash.digest('hex'));
+});
+
+test('a picture of a user needs no landmarks: its middle speaks', { timeout: 120_000 }, async () => {
+  const folder = temporaryFolder('video-picture');
+  const [audio, out] = [join(folder, 'speech.wav'), join(folder, 'talk.mp4')];
+  writeFileSync(audio, encodeWav(speech.subarray(0, 24_000), 24_000));
+  const { code, stdout, stderr } = await talkmesh([
+    ...['render', '--picture', 'test/fixtures/grace-hopper.jpg', '--audio', audio, '--out', out, '--json'],
+    ...['--url', mesh.httpUrl, '--grpc', mesh.grpcAddress, '--key', mesh.apiKey],
+  ]);
+  assert.equal(code, 0, stderr);
+  const { frames, picture } = JSON.parse(stdout) as { frames: number; picture: Picture };
+  assert.equal(frames, model.manifest.fps);
+  const { width, height, crop, landmarks } = picture.source;
+  const side = Math.min(width, height);
+  assert.deepEqual([crop, landmarks], [{ left: (width - side) / 2, top: (height - side) / 2, side }, undefined]);
+  assert.deepEqual(
+    picture.verdict.reasons.map(({ code: reason }) => reason),
+    ['not-checked'],
+  );
+  const image = readFileSync('test/fixtures/grace-hopper.jpg').toString('base64');
+  const face = { mouth: [9, 9], leftEye: [5, 5], rightEye: [12, 5] };
+  const refused = await rest<{ detail: string }>(mesh, 'POST', '/v1/avatars', { image, landmarks: face });
+  assert.equal(refused.status, 400);
+  assert.match(refused.body.detail, /needs no positions of mouth and eyes/);
 });
 
 test('score and decoder die by kill -9 in the middle of speech: other workers continue with the same frames', {

@@ -2,7 +2,7 @@ import { type Landmarks, MAX_AVATAR_TTL_MS, ownPicture, PICTURES_BUCKET } from '
 import type { Bus, KvBucket } from '@talkmesh/service-kit';
 
 /** Reads uploaded pictures from NATS: undefined for one that was deleted, has expired or never existed. */
-export type ReadOwnPicture = (id: string) => Promise<{ png: Uint8Array; landmarks: Landmarks } | undefined>;
+export type ReadOwnPicture = (id: string) => Promise<{ png: Uint8Array; landmarks: Landmarks | undefined } | undefined>;
 
 /** Without a cache: each call reads from NATS, within its deadline. The returned function rejects with MeshError NATS_UNAVAILABLE. */
 export function ownPictures(bus: Pick<Bus, 'kv'>): ReadOwnPicture {

@@ -33,15 +33,15 @@ export interface PictureOptions {
 
 /** An avatar made from a user's picture. */
 export interface OwnAvatar extends Avatar {
-  /** In pixels of `image`. */
-  readonly landmarks: OfFace<Point>;
+  /** In pixels of `image`; absent when the model needs none. */
+  readonly landmarks?: OfFace<Point>;
   readonly boxes?: OfFace<readonly [number, number, number, number]>;
   /** The picture that was sent, and which part of it is used. */
   readonly source: {
     readonly width: number;
     readonly height: number;
     readonly crop: { readonly left: number; readonly top: number; readonly side: number };
-    readonly landmarks: OfFace<Point>;
+    readonly landmarks?: OfFace<Point>;
   };
   /** Whether the picture is like those the model was trained with; if not, the reasons, most serious first. */
   readonly verdict: {

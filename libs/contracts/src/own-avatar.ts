@@ -22,7 +22,8 @@ export const ownPicture = z.object({
   v: z.literal(1),
   /** PNG with the model's width and height, 8-bit RGB, as base64. */
   png: z.string().max(Math.ceil(MAX_PNG_BYTES / 3) * 4),
-  landmarks: landmarkPoints,
+  /** Absent when the model needs none. */
+  landmarks: landmarkPoints.optional(),
   expiresAtMs: z.number(),
 });
 export type OwnPicture = z.infer<typeof ownPicture>;

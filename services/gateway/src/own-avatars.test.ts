@@ -79,7 +79,7 @@ test('an uploaded picture is listed, served, usable in a session, and deletable'
   const { session } = await mesh.session({ avatar: id });
   assert.equal(decoder().opened.get(session)?.decode?.avatar, id);
   const forWorkers = ownPictures(mesh.gateway.context.bus);
-  assert.equal((await forWorkers(id))?.landmarks.length, 3);
+  assert.equal((await forWorkers(id))?.landmarks?.length, 3);
 
   assert.equal((await mesh.call('DELETE', `/v1/avatars/${id}`)).status, 204);
   assert.equal((await fetch(`${mesh.gateway.url}${image}`)).status, 404);

@@ -17,7 +17,8 @@ export const ownAvatarRecord = z.object({
   /** Owner id of the API key that uploaded it; only this key and admin keys may read, delete and use it. */
   owner: z.string(),
   name: z.string(),
-  landmarks: landmarkPoints,
+  /** Absent when the model needs none. */
+  landmarks: landmarkPoints.optional(),
   picture: z.object({ width: z.number(), height: z.number() }),
   crop: z.object({ left: z.number(), top: z.number(), side: z.number() }),
   verdict: z.object({
@@ -33,7 +34,7 @@ export interface NewOwnAvatar {
   readonly owner: string;
   readonly name: string;
   readonly png: Uint8Array;
-  readonly landmarks: Landmarks;
+  readonly landmarks: Landmarks | undefined;
   readonly picture: { readonly width: number; readonly height: number };
   readonly crop: { readonly left: number; readonly top: number; readonly side: number };
   readonly verdict: OwnAvatarRecord['verdict'];
@@ -74,14 +75,15 @@ export class OwnAvatars {
 
   /** Idempotent: the same picture with the same landmarks of the same owner is the same avatar, and its lifetime starts again. @throws MeshError AVATAR_LIMIT, NATS_UNAVAILABLE */
   async create(avatar: NewOwnAvatar, nowMs = Date.now()): Promise<OwnAvatarRecord> {
-    const { png, ...rest } = avatar;
+    const { png, landmarks, ...rest } = avatar;
+    const marked = landmarks === undefined ? {} : { landmarks };
     const id = idOf(avatar, this.#options.idKey);
     await this.#admit(id, avatar.owner, nowMs);
     const expiresAtMs = nowMs + this.#options.ttlMs;
     const stored = {
       v: 1,
       png: Buffer.from(png).toString('base64'),
-      landmarks: avatar.landmarks,
+      ...marked,
       expiresAtMs,
     } as const;
     if (!ownPicture.safeParse(stored).success)
@@ -89,7 +91,7 @@ export class OwnAvatars {
         'PICTURE_INVALID',
         'the picture is too large even at the size of the model: send a simpler one',
       );
-    const record: OwnAvatarRecord = { id, ...rest, landmarks: avatar.landmarks, createdAtMs: nowMs, expiresAtMs };
+    const record: OwnAvatarRecord = { id, ...rest, ...marked, createdAtMs: nowMs, expiresAtMs };
     await this.#options.pictures.put(id, stored satisfies OwnPicture);
     await this.#options.records.put(id, record);
     return record;
@@ -171,7 +173,7 @@ function idOf({ owner, png, landmarks }: NewOwnAvatar, idKey: string): string {
   const digest = createHmac('sha256', idKey)
     .update(owner)
     .update('\n')
-    .update(JSON.stringify(landmarks))
+    .update(JSON.stringify(landmarks ?? null))
     .update('\n')
     .update(png);
   return `own-${digest.digest('hex').slice(0, 16)}`;

@@ -190,14 +190,16 @@ export const ownAvatar = z.object({
   name: z.string(),
   style: z.string(),
   image: z.string().describe('Path of the picture as the model uses it, PNG'),
-  landmarks: ofFace(at).describe('Pixels of that picture; left and right as seen by the viewer'),
+  landmarks: ofFace(at)
+    .optional()
+    .describe('Pixels of that picture; left and right as seen by the viewer; absent when the model needs none'),
   boxes: ofFace(around).optional().describe('The rectangles that the model animates'),
   source: z
     .object({
       width: z.number().int(),
       height: z.number().int(),
       crop: z.object({ left: z.number(), top: z.number(), side: z.number() }),
-      landmarks: ofFace(at),
+      landmarks: ofFace(at).optional(),
     })
     .describe('Size of the uploaded picture after it was turned upright, and the part of it that is used'),
   verdict: z

@@ -12,7 +12,7 @@ export interface AvatarList {
 /** An avatar made of an uploaded picture. */
 export interface OwnAvatar {
   readonly id: string;
-  readonly source: { readonly width: number; readonly height: number; readonly landmarks: PictureLandmarks };
+  readonly source: { readonly width: number; readonly height: number; readonly landmarks?: PictureLandmarks };
   readonly verdict: {
     readonly fits: boolean;
     readonly reasons: readonly { readonly code: string; readonly text: string }[];

@@ -69,8 +69,9 @@ async function renderOn(
   if (typeof options.avatar === 'string') return await record(options.avatar);
   const { id, source, verdict } = await client.createAvatar(options.avatar, signal);
   try {
-    const { mouth, leftEye, rightEye } = source.landmarks;
-    context.say(`Found: mouth ${mouth}, left eye ${leftEye}, right eye ${rightEye}`);
+    const { landmarks } = source;
+    if (landmarks !== undefined)
+      context.say(`Found: mouth ${landmarks.mouth}, left eye ${landmarks.leftEye}, right eye ${landmarks.rightEye}`);
     for (const { text } of verdict.reasons) context.say(`Note: ${text}`);
     return { ...(await record(id)), picture: { source, verdict } };
   } finally {

@@ -78,7 +78,7 @@ export function ownAvatarOperations(options: OwnAvatarRoutes): Operation[] {
           owner,
           name: hints.name ?? UNNAMED,
           png,
-          landmarks: rounded(landmarks),
+          landmarks: landmarks && rounded(landmarks),
           ...rest,
         });
         options.audit.record(key, 'createAvatar', { avatarId: record.id, owner, expiresAtMs: record.expiresAtMs });
@@ -150,13 +150,13 @@ function pictureOf(request: FastifyRequest, maxBytes: number): { file: Uint8Arra
   return { file, hints };
 }
 
+const ofFace = ([mouth, leftEye, rightEye]: Landmarks) => ({ mouth, leftEye, rightEye });
 const round = (value: number): number => Math.round(value * 100) / 100;
 const rounded = (landmarks: Landmarks): Landmarks => landmarks.map(([x, y]) => [round(x), round(y)]) as Landmarks;
 
 /** The answer to the owner; the owner's name is left out. */
 function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
   const { id, name, landmarks, picture, crop, verdict, createdAtMs, expiresAtMs } = record;
-  const [mouth, leftEye, rightEye] = landmarks;
   const { left, top, side } = crop;
   const inPicture = ([x, y]: Landmarks[0]): [number, number] => [
     round(left + (x * side) / manifest.width),
@@ -164,12 +164,12 @@ function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
   ];
   return {
     ...{ id, name, style: schemas.OWN_STYLE, image: `/v1/avatars/${id}/image` },
-    landmarks: { mouth, leftEye, rightEye },
+    ...(landmarks && { landmarks: ofFace(landmarks) }),
     ...boxesOf(record, manifest.portrait),
     source: {
       ...picture,
       crop: { left: round(left), top: round(top), side: round(side) },
-      landmarks: { mouth: inPicture(mouth), leftEye: inPicture(leftEye), rightEye: inPicture(rightEye) },
+      ...(landmarks && { landmarks: ofFace(landmarks.map(inPicture) as Landmarks) }),
     },
     verdict,
     createdAtMs,
@@ -181,8 +181,8 @@ type Portrait = AvatarCatalogue['manifest']['portrait'];
 
 /** The rectangle that the decoder redraws around each landmark. */
 function boxesOf({ landmarks }: OwnAvatarRecord, portrait: Portrait) {
-  if (portrait === undefined) return {};
-  const [mouth, leftEye, rightEye] = landmarks;
+  if (portrait === undefined || landmarks === undefined) return {};
+  const { mouth, leftEye, rightEye } = ofFace(landmarks);
   const box = ([x, y]: Landmarks[0], [width, height, above]: readonly [number, number, number]) =>
     [round(x - width / 2), round(y - above), round(x + width / 2), round(y - above + height)] as const;
   const { boxes } = portrait;

@@ -25,7 +25,8 @@ export class PictureDialog {
     take: byId<HTMLButtonElement>('picture-take'),
     remove: byId<HTMLButtonElement>('picture-remove'),
   };
-  readonly #handles = new FaceHandles(byId('picture-handles'), () => this.#onHandleMoved());
+  readonly #marks = byId('picture-handles');
+  readonly #handles = new FaceHandles(this.#marks, () => this.#onHandleMoved());
   #file: File | undefined;
   #avatar: OwnAvatar | undefined;
   #isAccepted = false;
@@ -114,7 +115,9 @@ export class PictureDialog {
 
   async #showFound(avatar: OwnAvatar): Promise<void> {
     await this.#showImage(avatar.image);
-    this.#handles.place(avatar.source.crop, avatar.source.landmarks);
+    const { crop, landmarks } = avatar.source;
+    this.#handles.place(crop, landmarks);
+    show(this.#marks, landmarks !== undefined);
     const { fits, reasons } = avatar.verdict;
     if (fits) this.#showVerdict('good', ['Eyes and mouth were found, and the picture suits the model.']);
     else this.#showVerdict('mild', ['This picture can be used, but:', ...reasons.map(({ text }) => sentence(text))]);
@@ -131,6 +134,7 @@ export class PictureDialog {
     if (byHand) {
       await this.#showImage(await dataUrl(file));
       this.#handles.place(wholeOf(this.#image), tried);
+      show(this.#marks, true);
     }
     this.#showVerdict('bad', lines);
     this.#enable(true);

@@ -1,4 +1,4 @@
-import { type Landmarks, MeshError, type ModelManifest } from '@talkmesh/contracts';
+import { type AvatarManifest, type Landmarks, MeshError, type ModelManifest } from '@talkmesh/contracts';
 import {
   fromPicture,
   meanLandmarks,
@@ -36,8 +36,8 @@ export type Inspect = (
 /** A picture cropped and resampled for a model. */
 export interface MadeAvatar {
   readonly png: Uint8Array;
-  /** Pixels of the PNG. */
-  readonly landmarks: Landmarks;
+  /** Pixels of the PNG; undefined for a model that needs none. */
+  readonly landmarks: Landmarks | undefined;
   /** Size of the uploaded picture, turned upright. */
   readonly picture: PictureSize;
   readonly crop: Square;
@@ -71,9 +71,7 @@ export async function makeAvatar(
   signal: AbortSignal,
 ): Promise<MadeAvatar> {
   await using picture = await PictureProcess.open(file, options.limits, signal);
-  const finder = new FaceFinder(picture, options, signal);
-  const given = givenLandmarks(hints, picture);
-  const view = given === undefined ? await finder.find(hints.crop) : await finder.useLandmarks(given, hints.crop);
+  const view = await viewOf(picture, hints, options, signal);
   const reasons = [...view.reasons, ...sharpness(view.square, options.manifest.width)];
   const { left, top, side } = view.square;
   return {
@@ -88,8 +86,37 @@ export async function makeAvatar(
 interface View {
   readonly square: Square;
   readonly rgb: Uint8Array;
-  readonly landmarks: Landmarks;
+  readonly landmarks: Landmarks | undefined;
   readonly reasons: readonly Reason[];
+}
+
+function viewOf(
+  picture: PictureProcess,
+  hints: PictureHints,
+  options: MakeOptions,
+  signal: AbortSignal,
+): Promise<View> {
+  const avatars: readonly AvatarManifest[] = options.manifest.avatars;
+  const known = avatars.flatMap(({ landmarks }) => (landmarks === undefined ? [] : [landmarks]));
+  const given = givenLandmarks(hints, picture);
+  if (known.length === 0) return middleOf(picture, given, hints.crop, options.manifest.width);
+  const finder = new FaceFinder(picture, options, meanLandmarks(known), signal);
+  return given === undefined ? finder.find(hints.crop) : finder.useLandmarks(given, hints.crop);
+}
+
+/** For a model that needs no landmarks: the largest square in the middle, or the caller's. */
+async function middleOf(
+  picture: PictureProcess,
+  given: Landmarks | undefined,
+  crop: Square | undefined,
+  size: number,
+): Promise<View> {
+  if (given !== undefined)
+    throw new MeshError('ARGUMENT_INVALID', 'this model needs no positions of mouth and eyes: leave them out');
+  const { width, height } = picture;
+  const side = Math.min(width, height);
+  const square = crop ?? { left: (width - side) / 2, top: (height - side) / 2, side };
+  return { square, rgb: await picture.square(square, size), landmarks: undefined, reasons: [UNCHECKED] };
 }
 
 class FaceFinder {
@@ -98,14 +125,11 @@ class FaceFinder {
   readonly #signal: AbortSignal;
   readonly #usual: Landmarks;
 
-  constructor(picture: PictureProcess, options: MakeOptions, signal: AbortSignal) {
+  constructor(picture: PictureProcess, options: MakeOptions, usual: Landmarks, signal: AbortSignal) {
     this.#picture = picture;
     this.#options = options;
+    this.#usual = usual;
     this.#signal = signal;
-    const known = options.manifest.avatars.flatMap(({ landmarks }) => (landmarks === undefined ? [] : [landmarks]));
-    if (known.length === 0)
-      throw new MeshError('TOOL_MISSING', 'this model takes no pictures of users: choose an avatar of the model');
-    this.#usual = meanLandmarks(known);
   }
 
   get #size(): number {
@@ -189,6 +213,7 @@ function majorityReason(refusals: readonly Reason[]): Reason | undefined {
 }
 
 interface InspectedView extends View {
+  readonly landmarks: Landmarks;
   readonly found: boolean;
   readonly isSure: boolean;
 }
