@@ -25,6 +25,7 @@ import {
   workerRecord,
 } from '@talkmesh/contracts';
 import { decodePng, encodeSafetensors, openWeights } from '@talkmesh/inference';
+import { createFixtureVideo } from '@talkmesh/inference/testing';
 import { encodeWav, parseWav } from '@talkmesh/media';
 import { advertise, limitVideo, parseOffer, RemoteCandidates } from '@talkmesh/webrtc';
 import {
@@ -34,6 +35,7 @@ import {
   PictureError,
   parseApiKeys,
   pictures,
+  readClientMessage,
   readHeader,
   schemas,
 } from '../../services/gateway/src/testing/index.js';
@@ -177,6 +179,14 @@ test('bodies of REST', async () => {
   );
 });
 
+test('messages of the avatar socket', async () => {
+  const start = json({ type: 'start', avatar: 'mia', rate: 16_000, channels: 2, video: 'i420', maxSeconds: 60 });
+  await fuzz(
+    [start, json({ type: 'clear' }), json({ type: 'end' })],
+    (input) => void readClientMessage(input.toString()),
+  );
+});
+
 test('tokens, API keys and the proxy setting', async () => {
   const { keys: apiKeys } = parseApiKeys('shop:key-of-the-fuzzer-0123456789');
   const auth = new Auth({ secrets: { apiKeys, tokenSecrets: ['s'.repeat(32)] }, tokenTtlMs: 60_000 });
@@ -268,7 +278,9 @@ test('PNG and JPEG files', async () => {
 
 test('manifests of models', async () => {
   const manifest = readFileSync(new URL('../../models/nano/model.json', import.meta.url));
-  await fuzz([manifest], accepts(modelManifest), isSyntaxError);
+  await using video = await createFixtureVideo('codec');
+  const samples = [manifest, readFileSync(join(video.folder, 'model.json'))];
+  await fuzz(samples, accepts(modelManifest), isSyntaxError);
 });
 
 let folder = '';

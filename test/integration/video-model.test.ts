@@ -12,13 +12,14 @@ import { createFixtureVideo, FIXTURE_VIDEO_AVATARS, type FixtureVideo, WholeVide
 import { encodeWav, fromPcm16 } from '@talkmesh/media';
 import { until } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
-import type { CallTap } from '../support/call-tap.js';
+import { CallTap } from '../support/call-tap.js';
 import { talkmesh } from '../support/cli.js';
 import { rest } from '../support/record-call.js';
 import { firstDifference } from '../support/seams.js';
-import { concatenate, speak } from '../support/speech.js';
+import { speak } from '../support/speech.js';
 import { PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
+import { watchCall } from '../support/watch-call.js';
 
 const [AVATAR] = FIXTURE_VIDEO_AVATARS;
 /** The sink is made with it, and a model in one process has one seed. */
@@ -60,22 +61,35 @@ async function framesOf(chunks: readonly Int16Array[]): Promise<(readonly Uint8A
   return frames;
 }
 
-/** Compares all frames of a call with those of the model in one process. @returns the number of chunks */
+/** Compares all latents of a call, and all frames that the tap saw, with the model in one process. @returns the number of chunks */
 async function assertSameFrames(tap: CallTap): Promise<number> {
-  const { framesPerChunk } = model.geometry;
-  const seen = tap.inOrder();
-  const whole = Math.floor(seen.length / framesPerChunk);
-  const of = (chunk: number) => seen.slice(chunk * framesPerChunk, (chunk + 1) * framesPerChunk);
-  const sound = Array.from({ length: whole }, (_, chunk) => concatenate(...of(chunk).map(({ frame }) => frame.pcm)));
-  for (const [chunk, wanted] of (await framesOf(sound)).entries())
-    for (const [i, { frame }] of of(chunk).entries()) {
-      assert.deepEqual([frame.chunk, frame.frame, frame.degraded, frame.held], [chunk, i, false, false]);
-      assert.ok(
-        Buffer.from(frame.i420).equals(wanted[i] as Uint8Array),
-        `chunk ${chunk}, frame ${i} of epoch ${frame.epoch} differs`,
-      );
-    }
-  return whole;
+  const { latentValues, framesPerChunk } = model.geometry;
+  const chunks = await tap.chunks();
+  await using executor = createOrtExecutor({ threads: 1 });
+  await using video = await WholeVideo.open(executor, model, AVATAR, SEED);
+  await video.sink();
+  let compared = 0;
+  for (const [number, { chunk, pcm, steps, values }] of chunks.entries()) {
+    assert.equal(chunk, number, 'no chunk is missing');
+    const seen = Array.from(
+      { length: framesPerChunk },
+      (_, frame) => tap.frames.get(chunk * framesPerChunk + frame)?.frame,
+    );
+    const shown = seen.every((frame) => frame?.held !== true);
+    const { latents, frames } = await video.next(fromPcm16(pcm), { steps, shown });
+    const made = values.subarray(values.length - Math.min(values.length, latentValues));
+    assert.deepEqual(Array.from(made), Array.from(latents), `the latents of chunk ${chunk}`);
+    for (const [i, frame] of frames.entries())
+      if (seen[i] !== undefined) {
+        assert.ok(
+          Buffer.from(seen[i].i420).equals(frame),
+          `chunk ${chunk}, frame ${i} of epoch ${seen[i].epoch} differs`,
+        );
+        compared += 1;
+      }
+  }
+  assert.ok(compared > framesPerChunk, `${compared} frames were compared`);
+  return chunks.length;
 }
 
 test('`talkmesh render` writes the frames of the model, at its rate and size', { timeout: 180_000 }, async () => {
@@ -174,4 +188,25 @@ test('an interrupt takes the model back to what was played, and it speaks the ne
   const epochs = new Set(tap.inOrder().map(({ frame }) => frame.epoch));
   assert.ok(epochs.size > 1, 'chunks were made again');
   t.diagnostic(`${chunks} chunks in epochs ${[...epochs].join(', ')}`);
+});
+
+test('a live call: speech takes the place of idle chunks, an interrupt that of speech', {
+  timeout: 240_000,
+}, async (t) => {
+  await using call = await watchCall(mesh, AVATAR, { seed: SEED });
+  await using tap = await CallTap.open(mesh, call.sessionId);
+  const flushed = (): string[] => tap.events.flatMap((event) => (event.type === 'flush' ? [event.cause] : []));
+  await until('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
+  const saying = call.say(speech);
+  await until('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
+  await rest(mesh, 'POST', `/v1/sessions/${call.sessionId}/interrupt`, {});
+  await until('the flush', () => flushed().includes('interrupt'), PATIENCE_MS);
+  const chunk = (tap.playhead?.chunk ?? 0) + 3;
+  await until('idle chunks', () => (tap.playhead?.chunk ?? 0) >= chunk, PATIENCE_MS);
+  await saying;
+  assert.ok(flushed().includes('speech'), 'speech did not wait for idle chunks');
+  const { frames, spanMs, width } = await call.report();
+  assert.equal(width, model.manifest.width);
+  t.diagnostic(`${((1000 * (frames - 1)) / spanMs).toFixed(1)} frames a second arrived`);
+  t.diagnostic(`${await assertSameFrames(tap)} chunks; flushes: ${flushed().join(', ')}`);
 });

@@ -10,8 +10,8 @@ import { until } from '@talkmesh/service-kit/testing';
 import { AgentDispatchClient } from 'livekit-server-sdk';
 import { AgentMesh } from '../support/agent-mesh.js';
 import { requireLivekitAgents } from '../support/livekit-agents.js';
-import { requireLivekitAgentsPython } from '../support/livekit-agents-python.js';
 import { installPackage, packPackage } from '../support/packed-package.js';
+import { requireLivekitAgentsPython } from '../support/python-packages.js';
 import { rest } from '../support/record-call.js';
 import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
 

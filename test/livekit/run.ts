@@ -2,30 +2,11 @@
  * `npm run livekit-tests`: tests against a real livekit-server, which Go builds once. They are no part of `npm test`, because they need Go.
  * Arguments choose files by parts of their paths.
  */
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
-import { globSync } from '../support/glob.js';
 import { requireLivekitServer } from '../support/livekit-server.js';
+import { runSuite } from '../support/run-suite.js';
 import { installTools } from '../support/tools.js';
 
-const FILE_TIMEOUT_MS = 45 * 60_000;
-
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-const filter = process.argv.slice(2);
-const files = globSync(['test/livekit'], /\.livekit\.ts$/).filter(
-  (file) => filter.length === 0 || filter.some((part) => file.includes(part)),
-);
 await installTools(say);
 say(`livekit-server: ${await requireLivekitServer(say)}`);
-let [passed, failed] = [0, 0];
-const stream = run({ files, concurrency: 1, timeout: FILE_TIMEOUT_MS });
-stream.on('test:pass', ({ skip, details }) => {
-  if (skip !== undefined) failed += 1;
-  else if (details.type !== 'suite') passed += 1;
-});
-stream.on('test:fail', () => {
-  failed += 1;
-});
-for await (const text of stream.compose(new spec())) process.stdout.write(String(text));
-say(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+await runSuite('test/livekit', /\.livekit\.ts$/);

@@ -1,9 +1,12 @@
 import {
+  currentChunks,
   decodeFrame,
   decodeLatent,
   decodePlayhead,
   type EventBody,
+  epochStarts,
   type FrameMessage,
+  LatentAssembler,
   type LatentMessage,
   type MeshEvent,
   type PlayheadMessage,
@@ -12,6 +15,8 @@ import { INSTANCE_HEADER, type MessageMeta } from '@talkmesh/service-kit';
 import { createTestContext, type TestContext } from '@talkmesh/service-kit/testing';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { concatenate } from './speech.js';
+
+const READ_BACK_MS = 5000;
 
 export interface SeenFrame {
   readonly frame: FrameMessage;
@@ -26,8 +31,6 @@ export class CallTap implements AsyncDisposable {
   readonly frames = new Map<number, SeenFrame>();
   /** Chunk to the score worker that generated it. */
   readonly makers = new Map<number, string>();
-  /** Of each chunk the newest epoch, without its latents. */
-  readonly chunks = new Map<number, Omit<LatentMessage, 'values'>>();
   readonly events: MeshEvent[] = [];
   readonly playheads: { readonly atMs: number; readonly playhead: PlayheadMessage }[] = [];
   readonly #sessionId: string;
@@ -50,16 +53,22 @@ export class CallTap implements AsyncDisposable {
     egress.bus.subscribe('frame', sessionId, (payload, meta) => tap.#take(decodeFrame(payload), meta));
     egress.bus.subscribeEvents(sessionId, (event) => void tap.events.push(event));
     decoder.bus.subscribe('latent', sessionId, (payload, meta) => {
-      const { values: _values, ...chunk } = decodeLatent(payload);
-      tap.makers.set(chunk.chunk, senderOf(meta));
-      if (chunk.epoch >= (tap.chunks.get(chunk.chunk)?.epoch ?? 0) && chunk.part === 0)
-        tap.chunks.set(chunk.chunk, chunk);
+      tap.makers.set(decodeLatent(payload).chunk, senderOf(meta));
     });
     ingest.bus.subscribe('playhead', sessionId, (payload) => {
       tap.playheads.push({ atMs: performance.now(), playhead: decodePlayhead(payload) });
     });
     await Promise.all([egress, decoder, ingest].map(({ bus }) => bus.flush()));
     return tap;
+  }
+
+  /** The chunks that NATS retains and no flush has dropped, in order: of a short call all of them, also those from before the tap. */
+  async chunks(): Promise<LatentMessage[]> {
+    const [, decoder] = this.#contexts as [unknown, TestContext<object>];
+    const retained = await decoder.bus.readBack('latent', this.#sessionId, { deadlineMs: READ_BACK_MS });
+    const assembler = new LatentAssembler();
+    const latents = retained.flatMap(({ payload }) => assembler.push(decodeLatent(payload)) ?? []);
+    return [...currentChunks(latents, epochStarts(latents, this.events)).values()];
   }
 
   get playhead(): PlayheadMessage | undefined {

@@ -13,6 +13,7 @@ import {
 } from '@talkmesh/inference';
 import { avatarOfPicture } from './avatar-picture.js';
 import { EXIT, UsageError } from './cli-errors.js';
+import { recordIdle } from './idle/idle.js';
 
 export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
@@ -24,7 +25,10 @@ talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [
   --model with their sha256. Weights stay where they are; an adapter is merged into a file of its own. Run it again to continue.
   --avatar PICTURE    a PNG or JPEG file, as often as wanted: its middle becomes an avatar with the name of the file
   --decoder codec     the decoder that the model was trained with (default); taehv: TAEW2.1, which is faster
-  No real file of it was at hand: see docs/models.md for what was tried.`;
+  No real file of it was at hand: see docs/models.md for what was tried.
+
+talkmesh models idle --from FOLDER
+  Records the avatars of a model in silence, a few seconds each, which pages show before a call.`;
 const USAGE = MODELS_HELP.split('\n')
   .filter((line) => line.startsWith('talkmesh'))
   .join(', or: ');
@@ -33,7 +37,7 @@ const DECODERS = ['codec', 'taehv'] as const;
 const SHOWN = 10;
 const BYTES_PER_GB = 1e9;
 
-/** Runs `talkmesh models check` or `import`. @returns the exit code @throws UsageError; MeshError MODEL_INVALID */
+/** Runs `talkmesh models check`, `import` or `idle`. @returns the exit code @throws UsageError; MeshError MODEL_INVALID */
 export async function models(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -51,6 +55,10 @@ export async function models(args: readonly string[]): Promise<number> {
   const { from, out, lora, 'lora-alpha': alpha, avatar: pictures } = values;
   const decoder = DECODERS.find((known) => known === values.decoder);
   if (from === undefined || rest.length > 0) throw new UsageError(`use: ${USAGE}`);
+  if (action === 'idle' && name === undefined && out === undefined && lora === undefined) {
+    await recordIdle(from, (line) => process.stderr.write(`${line}\n`));
+    return EXIT.ok;
+  }
   if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
   const scale = alpha === undefined ? undefined : Number(alpha);
   if (

@@ -1,22 +1,23 @@
+import { type CallMediaDevices, CallMicrophone } from './call-microphone.js';
 import { AT_REST, progressAfter } from './call-progress.js';
 import { followEvents } from './event-feed.js';
 import { type Http, TalkMeshError } from './http.js';
-import { openMicrophone } from './microphone.js';
+import { Listeners } from './listeners.js';
 import { type CreatePeer, PeerLink, type PeerLinkOptions } from './peer.js';
 import { PlaybackMeter } from './playback-meter.js';
 import { QualityReports } from './quality-report.js';
 import { TokenKeeper } from './token.js';
-import type { CallEvent, CallProgress, CallState, CallStats, SessionTicket, StageService } from './types.js';
-
-export interface CallListeners {
-  /** Every event of the session, unchanged. */
-  event: (event: CallEvent) => void;
-  state: (state: CallState) => void;
-  /** Once a second while a video is observed (`observe`) and connected. */
-  stats: (stats: CallStats) => void;
-  /** A failure. The call continues unless its state is `ended`. */
-  error: (error: TalkMeshError) => void;
-}
+import type {
+  CallEvent,
+  CallListeners,
+  CallProgress,
+  CallState,
+  CallStats,
+  ConnectOptions,
+  InputProblem,
+  SessionTicket,
+  StageService,
+} from './types.js';
 
 export interface CallDependencies {
   readonly http: Http;
@@ -24,15 +25,10 @@ export interface CallDependencies {
   readonly apiKey: string | undefined;
   readonly createPeer: CreatePeer;
   readonly createStream: () => MediaStream;
-  readonly mediaDevices: Pick<MediaDevices, 'getUserMedia'> | undefined;
+  readonly mediaDevices: CallMediaDevices | undefined;
   readonly iceServers: RTCIceServer[];
   readonly gatherMs: number;
   readonly connectMs: number;
-}
-
-export interface ConnectOptions {
-  /** `true` (default) opens the microphone; a MediaStream is sent as it is and never stopped; `false` sends no audio. */
-  readonly microphone?: MediaStream | boolean;
 }
 
 /** A conversation provider may decide not to answer: after this time no answer is awaited any more. */
@@ -47,20 +43,13 @@ export class Call {
   readonly #dependencies: CallDependencies;
   readonly #tokens: TokenKeeper;
   readonly #ended = new AbortController();
-  readonly #listeners: { [K in keyof CallListeners]: Set<CallListeners[K]> } = {
-    event: new Set(),
-    state: new Set(),
-    stats: new Set(),
-    error: new Set(),
-  };
+  readonly #listeners = new Listeners<CallListeners>();
+  readonly #microphone: CallMicrophone;
   readonly #meter: PlaybackMeter;
   readonly #quality: QualityReports;
   #state: CallState = 'new';
   #viewerLink: PeerLink | undefined;
-  #microphoneLink: PeerLink | undefined;
-  #microphone: MediaStream | undefined;
-  #ownsMicrophone = false;
-  #isMuted = false;
+  #inputProblem: InputProblem | undefined;
   #isSessionOver = false;
   #isReadingEvents = false;
   /** Kept apart from the state, because turns go on while the video reconnects. */
@@ -78,11 +67,18 @@ export class Call {
       apiKey: dependencies.apiKey,
       onRefused: (error) => this.#end(error),
     });
+    this.#microphone = new CallMicrophone({
+      devices: dependencies.mediaDevices,
+      createLink: (hooks) => this.#createLink('whip', hooks),
+      ended: this.#ended.signal,
+      onTrouble: () => this.#showInputProblem(),
+      onError: (error) => this.#report(error),
+    });
     this.#meter = new PlaybackMeter({
       pc: () => this.#viewerLink?.pc,
       onStats: (stats) => {
         this.#quality.add(stats);
-        this.#emit('stats', stats);
+        this.#listeners.emit('stats', stats);
       },
     });
     this.#quality = new QualityReports((body) => {
@@ -107,17 +103,26 @@ export class Call {
 
   /** Whether a microphone is connected; true also while it is muted. */
   get hasMicrophone(): boolean {
-    return this.#microphoneLink?.pc !== undefined;
+    return this.#microphone.isConnected;
+  }
+
+  /** What the microphone records; undefined without one. Do not stop it. */
+  get microphone(): MediaStream | undefined {
+    return this.#microphone.stream;
   }
 
   get muted(): boolean {
-    return this.#isMuted;
+    return this.#microphone.muted;
+  }
+
+  /** Why the user cannot be heard well: what the browser knows of the device, or what the mesh hears. Silence of a muted one is no problem. */
+  get inputProblem(): InputProblem | undefined {
+    return this.#inputProblem;
   }
 
   /** Adds a listener; the returned function removes it. */
   on<K extends keyof CallListeners>(type: K, listener: CallListeners[K]): () => void {
-    this.#listeners[type].add(listener);
-    return () => this.#listeners[type].delete(listener);
+    return this.#listeners.on(type, listener);
   }
 
   /**
@@ -137,7 +142,10 @@ export class Call {
     }
     const wanted = options.microphone ?? true;
     // The browser's permission prompt and the video connection run at the same time, because both take seconds.
-    const microphone = this.#acquireMicrophone(wanted).catch((error: TalkMeshError) => this.#report(error));
+    const microphone =
+      wanted === false
+        ? undefined
+        : this.#microphone.acquire(wanted === true ? '' : wanted).catch((error: TalkMeshError) => this.#report(error));
     this.#viewerLink = this.#createLink('whep', {
       prepare: (pc) => this.#prepareReceiver(pc),
       onUp: () => this.#setState(this.#liveState),
@@ -150,12 +158,23 @@ export class Call {
     try {
       await this.#viewerLink.open();
     } catch (error) {
-      void microphone.then(() => this.#releaseMicrophone());
+      void Promise.resolve(microphone).then(() => this.#microphone.release());
       if (this.state === 'connecting') this.#setState('new');
       throw error;
     }
-    if ((await microphone) === undefined || this.#ended.signal.aborted) return;
-    await this.#connectMicrophone().catch((error: TalkMeshError) => this.#report(error));
+    await microphone;
+    if (!this.#ended.signal.aborted)
+      await this.#microphone.connect().catch((error: TalkMeshError) => this.#report(error));
+  }
+
+  /**
+   * Uses another microphone; also in a call that began without one. Nothing else of the call changes.
+   * @param deviceId of `listAudioDevices`; empty: the one that the system uses
+   * @throws TalkMeshError MIC_DENIED, MIC_MISSING: the microphone before is kept; or the connection cannot be made
+   */
+  async useMicrophone(deviceId = ''): Promise<void> {
+    await this.#microphone.acquire(deviceId);
+    await this.#microphone.connect();
   }
 
   /**
@@ -210,8 +229,8 @@ export class Call {
 
   /** Sends silence instead of the microphone; the device stays open. */
   mute(silent: boolean): void {
-    this.#isMuted = silent;
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !silent;
+    this.#microphone.mute(silent);
+    this.#showInputProblem();
   }
 
   /** Ends the session and releases the microphone. Never throws: a server that cannot be reached ends the session by its own deadline. */
@@ -304,31 +323,13 @@ export class Call {
     });
   }
 
-  async #acquireMicrophone(wanted: MediaStream | boolean): Promise<MediaStream | undefined> {
-    if (wanted === false) return undefined;
-    this.#ownsMicrophone = wanted === true;
-    const stream = wanted === true ? await openMicrophone(this.#dependencies.mediaDevices) : wanted;
-    this.#microphone = stream;
-    if (this.#ended.signal.aborted) this.#releaseMicrophone();
-    this.mute(this.#isMuted);
-    return stream;
-  }
-
-  async #connectMicrophone(): Promise<void> {
-    const [track] = this.#microphone?.getAudioTracks() ?? [];
-    if (track === undefined) throw new TalkMeshError('MIC_MISSING', 'The microphone stream has no audio track.');
-    this.#microphoneLink = this.#createLink('whip', {
-      prepare: (pc) => pc.addTransceiver(track, { direction: 'sendonly' }),
-      onUp: () => undefined,
-      onDown: () => undefined,
-      onLost: (error) => this.#report(error),
-    });
-    await this.#microphoneLink.open();
-  }
-
-  #releaseMicrophone(): void {
-    if (this.#ownsMicrophone) for (const track of this.#microphone?.getTracks() ?? []) track.stop();
-    this.#microphone = undefined;
+  #showInputProblem(): void {
+    const heard = this.#progress.inputProblem;
+    const known = this.#microphone.muted && heard?.code === 'silent' ? undefined : heard;
+    const problem = this.#microphone.trouble ?? known;
+    if (problem?.code === this.#inputProblem?.code) return;
+    this.#inputProblem = problem;
+    this.#listeners.emit('input', problem);
   }
 
   #readEvents(): Promise<void> {
@@ -344,7 +345,8 @@ export class Call {
 
   #onEvent(event: CallEvent): void {
     this.#progress = progressAfter(this.#progress, event);
-    this.#emit('event', event);
+    this.#listeners.emit('event', event);
+    this.#showInputProblem();
     if (event.type === 'session.ended') {
       this.#isSessionOver = true;
       this.#end();
@@ -358,28 +360,18 @@ export class Call {
   /** A peer connection ends at one worker. After a move the new worker needs an offer of its own, so the call does not wait for the old connection to time out. */
   #reconnect(service: StageService): void {
     if (service === 'webrtc-egress') void this.#viewerLink?.renew();
-    else if (service === 'audio-ingest') void this.#microphoneLink?.renew();
+    else if (service === 'audio-ingest') this.#microphone.renew();
   }
 
   #setState(state: CallState): void {
     if (this.#state === state || this.#state === 'ended') return;
     this.#state = state;
-    this.#emit('state', state);
-  }
-
-  /** An exception in a listener is reported like an uncaught one, so that it cannot break the call or the other listeners. */
-  #emit<K extends keyof CallListeners>(type: K, value: Parameters<CallListeners[K]>[0]): void {
-    for (const listener of this.#listeners[type] as Set<(value: unknown) => void>)
-      try {
-        listener(value);
-      } catch (error) {
-        reportError(error);
-      }
+    this.#listeners.emit('state', state);
   }
 
   #report(error: TalkMeshError): undefined {
     if (this.#ended.signal.aborted) return;
-    this.#emit('error', TalkMeshError.from(error));
+    this.#listeners.emit('error', TalkMeshError.from(error));
   }
 
   #end(error?: TalkMeshError): void {
@@ -389,7 +381,7 @@ export class Call {
     this.#tokens.stop();
     this.#meter.stop();
     clearTimeout(this.#thinkingTimer);
-    this.#releaseMicrophone();
+    this.#microphone.release();
     this.#setState('ended');
   }
 }

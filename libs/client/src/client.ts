@@ -1,8 +1,17 @@
 import { Call } from './call.js';
+import type { CallMediaDevices } from './call-microphone.js';
 import { type FetchLike, Http } from './http.js';
 import type { CreatePeer } from './peer.js';
 import { readToken } from './token.js';
-import type { Avatar, CreatedSession, OwnAvatar, PictureOptions, SessionOptions, SessionTicket } from './types.js';
+import type {
+  Avatar,
+  ConversationOffer,
+  CreatedSession,
+  OwnAvatar,
+  PictureOptions,
+  SessionOptions,
+  SessionTicket,
+} from './types.js';
 
 export interface ClientOptions {
   /** URL of the gateway, for example `https://talk.example.com`; `''` for the page's own origin. */
@@ -23,7 +32,7 @@ export interface ClientOptions {
   readonly fetch?: FetchLike;
   readonly createPeer?: CreatePeer;
   readonly createStream?: () => MediaStream;
-  readonly mediaDevices?: Pick<MediaDevices, 'getUserMedia'>;
+  readonly mediaDevices?: CallMediaDevices;
 }
 
 /**
@@ -52,7 +61,18 @@ export class TalkMeshClient {
     const { avatars } = await this.#http.json<{ avatars: Avatar[] }>('GET', '/v1/avatars', {
       bearer: this.#options.apiKey ?? this.#options.token,
     });
-    return avatars.map((avatar) => ({ ...avatar, image: this.#http.url(avatar.image) }));
+    return avatars.map(({ idle, ...avatar }) => ({
+      ...avatar,
+      image: this.#http.url(avatar.image),
+      ...(idle !== undefined && { idle: this.#http.url(idle) }),
+    }));
+  }
+
+  /** What sessions may choose: providers, voices, languages. @throws TalkMeshError TOKEN_MISSING without a key or a token */
+  providers(): Promise<ConversationOffer> {
+    return this.#http.json<ConversationOffer>('GET', '/v1/providers', {
+      bearer: this.#options.apiKey ?? this.#options.token,
+    });
   }
 
   /**

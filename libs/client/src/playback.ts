@@ -31,3 +31,7 @@ export const STATE_LABELS: Readonly<Record<CallState, string>> = {
   paused: 'Paused',
   ended: '',
 };
+
+/** Whether the user has asked the browser to load less. */
+export const savesData = (): boolean =>
+  (globalThis.navigator as { connection?: { saveData?: boolean } } | undefined)?.connection?.saveData === true;

@@ -26,6 +26,12 @@ export interface TalkMeshProps {
   /** On by default. */
   readonly captions?: boolean;
   readonly stats?: boolean;
+  /** The user can choose microphone and speaker. */
+  readonly devices?: boolean;
+  /** What both sides said, below the controls. */
+  readonly transcript?: boolean;
+  /** Before a call the avatar moves as the model recorded it. */
+  readonly idle?: boolean;
   readonly onState?: (state: TalkMeshEvents['state']) => void;
   readonly onEvent?: (event: TalkMeshEvents['event']) => void;
   readonly onCaption?: (caption: TalkMeshEvents['caption']) => void;
@@ -74,6 +80,9 @@ export const TalkMesh = forwardRef<TalkMeshElement, TalkMeshProps>((props, ref) 
     microphone: props.microphone === false ? 'off' : undefined,
     captions: props.captions === false ? 'off' : undefined,
     stats: props.stats === true ? '' : undefined,
+    devices: props.devices === true ? '' : undefined,
+    transcript: props.transcript === true ? '' : undefined,
+    idle: props.idle === true ? '' : undefined,
     class: className,
   };
   return createElement('talk-mesh', { ref: element, style, ...attributes }, children);

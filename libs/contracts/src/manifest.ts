@@ -32,6 +32,8 @@ const avatar = {
   name: z.string().min(1),
   style: z.string(),
   image: relativePath,
+  /** AVIF image sequence of the avatar in silence, made by the model; it repeats without a visible seam. */
+  idle: relativePath.optional(),
 };
 
 /** A model that moves a picture: its encoders and its decoder are ONNX files of the folder. */

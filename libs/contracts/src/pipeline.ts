@@ -51,7 +51,7 @@ export interface StageContract {
 
 export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
   gateway: {
-    does: 'public entry: REST, gRPC, WHIP/WHEP signalling, the Realtime protocol, tokens, placement, the demo page',
+    does: 'public entry: REST, gRPC, WHIP/WHEP signalling, the Realtime protocol, the avatar socket, tokens, placement, the demo page',
     subscribes: ['speech', 'event'],
     publishes: ['event'],
     readsBack: ['event'],
@@ -111,13 +111,13 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     budgetP95Ms: 'chunk',
   },
   'webrtc-egress': {
-    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room or a recorder; reports the playhead; takes the speech of a LiveKit agent in',
+    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room, a recorder or the avatar socket; reports the playhead; takes the speech of a LiveKit agent or of that socket in',
     subscribes: ['frame', 'event'],
     publishes: ['playhead', 'event', 'mic'],
     readsBack: ['playhead'],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
     queueGroup: null,
-    serves: ['StageService', 'SignallingService', 'RecordService'],
+    serves: ['StageService', 'SignallingService', 'RecordService', 'AvatarService'],
     calls: [],
     budgetP95Ms: 60,
   },

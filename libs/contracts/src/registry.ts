@@ -1,6 +1,25 @@
 import { z } from 'zod';
 import { OPEN_ORDER } from './pipeline.js';
 
+/** What an audio-llm-bridge lets sessions choose; no secrets. */
+export const conversationOffer = z.object({
+  providers: z
+    .array(
+      z.object({
+        name: z.string().max(41),
+        /** How the user's turns can begin and end; empty: it hears no user. */
+        input: z.array(z.enum(['voice-activity', 'push-to-talk'])),
+        /** Names of voices, as far as they are known. */
+        voices: z.array(z.string().max(80)).max(200),
+        /** Whether sessions may use these voices only. */
+        onlyTheseVoices: z.boolean(),
+      }),
+    )
+    .max(50),
+  choices: z.array(z.enum(['instructions', 'voice', 'language', 'tools', 'key'])),
+});
+export type ConversationOffer = z.infer<typeof conversationOffer>;
+
 /** A worker's own record in the KV bucket `talkmesh_workers`, written at every heartbeat and at every change. */
 export const workerRecord = z.object({
   service: z.enum(OPEN_ORDER),
@@ -13,6 +32,8 @@ export const workerRecord = z.object({
   capacity: z.number().int().positive(),
   /** "name@version" of the loaded model; empty for services without a model. */
   model: z.string(),
+  /** Of audio-llm-bridge only. */
+  offer: conversationOffer.optional(),
 });
 export type WorkerRecord = z.infer<typeof workerRecord>;
 
@@ -102,7 +123,7 @@ export const sessionRecord = z.object({
   limits: sessionLimits.optional(),
   /** Whether the session was created with a key of its own for the provider. The key itself is stored nowhere. */
   ownKey: z.boolean().optional(),
-  output: z.enum(['webrtc', 'record']),
+  output: z.enum(['webrtc', 'record', 'frames']),
   /** Set when the session plays into a LiveKit room instead of waiting for a WHEP viewer. */
   livekit: livekitTransport.optional(),
   /** Absent in records of older gateways. */

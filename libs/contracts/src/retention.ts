@@ -26,7 +26,7 @@ const retention = (stream: RetainedStream, bounds: Omit<Retention, 'name' | 'sub
 /**
  * The bounds hold what a takeover needs. Measured with the nano model, a session with speech takes at most 1.7 MB of speech (30 s in
  * messages of 20 ms; the bridge sends 10 s ahead), 0.74 MB of latents (15 s: the chunks to replay, and those that wait to be played) and
- * 70 KB of events. A client that was away is sent the events it missed from the same stream.
+ * 70 KB of events. A video model's chunk is larger: LiveTalk's takes 0.8 MB. A client that was away is sent the events it missed from the same stream.
  */
 export const RETENTION: Readonly<Record<RetainedStream, Retention>> = {
   speech: retention('speech', { perSession: 1500, maxAgeMs: 600_000, share: 0.58 }),

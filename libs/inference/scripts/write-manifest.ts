@@ -33,14 +33,15 @@ async function main(folder: string): Promise<void> {
   const portrait = await portraitFacts(folder);
   const graphs = { ...GRAPHS, ...((await exists(join(folder, INT8_DECODER))) ? { decoderInt8: INT8_DECODER } : {}) };
   const mesh = portrait?.photographs !== undefined && (await exists(join(folder, MESH))) ? [MESH] : [];
-  const images = avatars.map((avatar) => graphManifest.shape.avatars.element.parse(avatar).image);
+  const pictures = avatars.map((avatar) => graphManifest.shape.avatars.element.parse(avatar));
+  const idle = pictures.flatMap((avatar) => avatar.idle ?? []);
   const files = await Promise.all(
     [
       ...Object.values(graphs),
       ...facts.score.weights,
       ...mesh,
       ...(portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})]),
-      ...images,
+      ...pictures.map(({ image }) => image),
     ].map((path) => fileFacts(folder, path)),
   );
   const content = createHash('sha256')
@@ -61,7 +62,8 @@ async function main(folder: string): Promise<void> {
     ...(await graphFacts(folder, facts, mesh[0])),
     graphs,
     ...(portrait === undefined ? {} : { portrait }),
-    files,
+    // Recordings of the model are no part of it: its version stays the same when they are made again.
+    files: [...files, ...(await Promise.all(idle.map((path) => fileFacts(folder, path))))],
     avatars,
   });
   await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);

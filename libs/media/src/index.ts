@@ -1,6 +1,7 @@
 export * from './channel-mixer.js';
 export * from './frame-joiner.js';
 export * from './i420.js';
+export * from './jpeg-encoder.js';
 export * from './mic-framer.js';
 export * from './pcm.js';
 export * from './pcm-ring.js';

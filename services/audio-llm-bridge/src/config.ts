@@ -56,6 +56,10 @@ export const parseConfig = defineConfig(
       .default('instructions,voice,language,tools')
       .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
       .pipe(z.array(z.enum(CHOICES))),
+    /** Voices that sessions may choose, `PROVIDER/VOICE`, separated by commas; providers without any here take every voice. */
+    voices: list.refine((voices) => voices.every((voice) => /^[a-z0-9-]+\/[\w+./:-]{1,80}$/.test(voice)), {
+      message: 'are names such as openai-realtime/marin, separated by commas',
+    }),
     /** Instructions of sessions that bring none. */
     instructions: z.string().max(20_000).default('You are talking with the user by voice. Keep your answers short.'),
     /** How long a tool call waits for the answer of the embedding product. */

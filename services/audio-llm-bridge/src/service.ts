@@ -3,6 +3,7 @@ import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { conversationService } from './control.js';
 import { bridgeMetrics } from './metrics.js';
+import { offerOf } from './offer.js';
 import { ProviderRegistry } from './providers/registry.js';
 import { BridgeSession } from './session.js';
 import { sessionChoicesOf } from './session-choices.js';
@@ -40,6 +41,7 @@ export async function startBridge({
     worker: {
       capacity: config.capacity,
       model: '',
+      offer: offerOf(providers.all, config),
       sessions: () => sessions.size,
       async open({ sessionId, epoch, bridge, takeOver }) {
         const provider = providers.find(bridge?.provider ?? '');

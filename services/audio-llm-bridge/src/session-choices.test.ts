@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshError } from '@talkmesh/contracts';
+import { offerOf } from './offer.js';
 import { sessionChoicesOf } from './session-choices.js';
 
 const CONFIG = { sessionChoices: ['instructions', 'voice', 'language', 'tools'], instructions: 'Be kind.' } as const;
@@ -9,8 +10,10 @@ const bridge = {
   ...{ providerKey: '', ownKey: false, input: '' },
 };
 type Config = Parameters<typeof sessionChoicesOf>[1];
-const choose = (change: object, config: Config = { ...CONFIG, sessionChoices: [...CONFIG.sessionChoices] }) =>
-  sessionChoicesOf({ ...bridge, ...change }, config);
+const choose = (
+  change: object,
+  config: Config = { ...CONFIG, sessionChoices: [...CONFIG.sessionChoices], voices: [] },
+) => sessionChoicesOf({ ...bridge, ...change }, config);
 
 function reasonOf(attempt: () => unknown): string {
   try {
@@ -67,7 +70,7 @@ test('what the deployment does not allow is refused by name', () => {
     reasonOf(() => choose({ providerKey: 'sk-planted' })),
     /planted/,
   );
-  const strict = { instructions: '', sessionChoices: [] };
+  const strict = { instructions: '', sessionChoices: [], voices: [] };
   for (const change of [{ voice: 'x' }, { language: 'de' }, { instructions: 'x' }])
     assert.match(
       reasonOf(() => choose(change, strict)),
@@ -75,8 +78,41 @@ test('what the deployment does not allow is refused by name', () => {
     );
 });
 
+test('the deployment may name the voices of a provider; others of it are refused, and the rest stays free', () => {
+  const config: Config = {
+    instructions: '',
+    sessionChoices: ['voice'],
+    voices: ['openai-realtime/marin', 'openai-realtime/cedar', 'parrot-two/en-gb'],
+  };
+  assert.equal(choose({ voice: 'cedar' }, config).choices.voice, 'cedar');
+  assert.equal(choose({}, config).choices.voice, '');
+  assert.match(
+    reasonOf(() => choose({ voice: 'alloy' }, config)),
+    /^PERMISSION_DENIED: .*marin, cedar of openai-realtime/,
+  );
+  assert.equal(choose({ provider: 'parrot', voice: 'de' }, config).choices.voice, 'de');
+  const known = { vad: 'mesh', knownVoices: ['a'] } as const;
+  const offer = offerOf(
+    [
+      { name: 'openai-realtime', ...known },
+      { name: 'parrot', ...known },
+      { name: 'external', ...known, vad: 'none' },
+    ],
+    config,
+  );
+  const input = ['voice-activity', 'push-to-talk'];
+  assert.deepEqual(offer, {
+    providers: [
+      { name: 'openai-realtime', input, voices: ['marin', 'cedar'], onlyTheseVoices: true },
+      { name: 'parrot', input, voices: ['a'], onlyTheseVoices: false },
+      { name: 'external', input: [], voices: ['a'], onlyTheseVoices: false },
+    ],
+    choices: ['voice'],
+  });
+});
+
 test('a session whose own key was lost in a takeover cannot go on', () => {
-  const config: Config = { instructions: '', sessionChoices: ['key'] };
+  const config: Config = { instructions: '', sessionChoices: ['key'], voices: [] };
   assert.match(
     reasonOf(() => choose({ ownKey: true }, config)),
     /^PROVIDER_FAILED: .*Create a new session/,

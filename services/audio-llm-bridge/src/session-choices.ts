@@ -1,6 +1,7 @@
 import { MeshError, type SessionChoices, sessionChoices } from '@talkmesh/contracts';
 import type { OpenRequest } from '@talkmesh/service-kit';
 import type { Choice, Config } from './config.js';
+import { allowedVoices } from './offer.js';
 
 type BridgeOptions = NonNullable<OpenRequest['bridge']>;
 
@@ -10,7 +11,7 @@ type BridgeOptions = NonNullable<OpenRequest['bridge']>;
  */
 export function sessionChoicesOf(
   bridge: BridgeOptions | null | undefined,
-  config: Pick<Config, 'sessionChoices' | 'instructions'>,
+  config: Pick<Config, 'sessionChoices' | 'instructions' | 'voices'>,
 ): { readonly choices: SessionChoices; readonly key: string } {
   const {
     instructions = '',
@@ -47,6 +48,12 @@ export function sessionChoicesOf(
         'PERMISSION_DENIED',
         `This deployment does not let sessions choose their ${choice}. Leave it out, or add it to TALKMESH_SESSION_CHOICES.`,
       );
+  const voices = allowedVoices(config.voices, bridge?.provider ?? '');
+  if (choices.voice !== '' && voices.length > 0 && !voices.includes(choices.voice))
+    throw new MeshError(
+      'PERMISSION_DENIED',
+      `This deployment has the voices ${voices.join(', ')} of ${bridge?.provider}. Choose one of them, or add the voice to TALKMESH_VOICES.`,
+    );
   if (ownKey && providerKey === '')
     throw new MeshError(
       'PROVIDER_FAILED',

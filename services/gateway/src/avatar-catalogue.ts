@@ -4,14 +4,19 @@ import { join } from 'node:path';
 import { type AvatarManifest, isOwnAvatar, MeshError, type ModelManifest, modelManifest } from '@talkmesh/contracts';
 import type { OwnAvatars } from './own-avatars.js';
 
+/** A PNG, or the AVIF of an idle recording. */
 export interface AvatarPicture {
-  readonly png: Buffer;
+  readonly bytes: Buffer;
   readonly etag: string;
 }
 
 type OwnPictures = Pick<OwnAvatars, 'get' | 'png' | 'list'>;
 
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+/** Box type and brand of an AVIF image sequence, after the size of the box. */
+const AVIF_SIGNATURE = Buffer.from('ftypavis', 'latin1');
+const isPng = (file: Buffer): boolean => file.subarray(0, PNG_SIGNATURE.length).equals(PNG_SIGNATURE);
+const isAvif = (file: Buffer): boolean => file.subarray(4, 4 + AVIF_SIGNATURE.length).equals(AVIF_SIGNATURE);
 
 /** The model's manifest and avatar pictures. The gateway reads no weights; only workers need them. */
 export class AvatarCatalogue {
@@ -19,18 +24,21 @@ export class AvatarCatalogue {
   readonly own: OwnPictures | undefined;
   readonly manifest: ModelManifest;
   readonly #pictures: ReadonlyMap<string, AvatarPicture>;
+  readonly #idle: ReadonlyMap<string, AvatarPicture>;
 
   private constructor(
     manifest: ModelManifest,
     pictures: ReadonlyMap<string, AvatarPicture>,
+    idle: ReadonlyMap<string, AvatarPicture>,
     own: OwnPictures | undefined,
   ) {
     this.manifest = manifest;
     this.#pictures = pictures;
+    this.#idle = idle;
     this.own = own;
   }
 
-  /** Reads `model.json` and the avatars' PNG files. @throws MeshError MODEL_INVALID naming the file */
+  /** Reads `model.json`, the avatars' PNG files and their idle recordings. @throws MeshError MODEL_INVALID naming the file */
   static async load(folder: string, own?: OwnPictures): Promise<AvatarCatalogue> {
     const path = join(folder, 'model.json');
     const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
@@ -46,8 +54,13 @@ export class AvatarCatalogue {
       throw new MeshError('MODEL_INVALID', `${path}: ${issue?.path.join('.')} ${issue?.message}`);
     }
     const pictures = new Map<string, AvatarPicture>();
-    for (const avatar of parsed.data.avatars) pictures.set(avatar.id, await readPicture(join(folder, avatar.image)));
-    return new AvatarCatalogue(parsed.data, pictures, own);
+    const idle = new Map<string, AvatarPicture>();
+    for (const { id, image, idle: recording } of parsed.data.avatars) {
+      pictures.set(id, await readPicture(join(folder, image), isPng, 'a PNG file'));
+      if (recording !== undefined)
+        idle.set(id, await readPicture(join(folder, recording), isAvif, 'an AVIF image sequence'));
+    }
+    return new AvatarCatalogue(parsed.data, pictures, idle, own);
   }
 
   /** `name@version`, as workers announce it in the registry. */
@@ -77,6 +90,13 @@ export class AvatarCatalogue {
   picture(id: string): AvatarPicture {
     return this.#pictures.get(this.require(id).id) as AvatarPicture;
   }
+
+  /** The recording of an avatar in silence. @throws MeshError AVATAR_NOT_FOUND, also when the model has none */
+  idle(id: string): AvatarPicture {
+    const recording = this.#idle.get(this.require(id).id);
+    if (recording !== undefined) return recording;
+    throw new MeshError('AVATAR_NOT_FOUND', `there is no idle recording of ${id}; show its picture instead`);
+  }
 }
 
 function parseJson(path: string, text: string): unknown {
@@ -87,13 +107,12 @@ function parseJson(path: string, text: string): unknown {
   }
 }
 
-async function readPicture(path: string): Promise<AvatarPicture> {
-  const png = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
+async function readPicture(path: string, isRight: (file: Buffer) => boolean, what: string): Promise<AvatarPicture> {
+  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
     throw new MeshError('MODEL_INVALID', `${path} cannot be read (${cause.code}): the model folder is incomplete`, {
       cause,
     });
   });
-  if (!png.subarray(0, PNG_SIGNATURE.length).equals(PNG_SIGNATURE))
-    throw new MeshError('MODEL_INVALID', `${path} is not a PNG file`);
-  return { png, etag: `"${createHash('sha256').update(png).digest('base64url').slice(0, 22)}"` };
+  if (!isRight(bytes)) throw new MeshError('MODEL_INVALID', `${path} is not ${what}`);
+  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"` };
 }

@@ -126,7 +126,7 @@ test('avatars: manifest and pictures are read; the error names a missing file', 
   await using folder = await writeModelFolder();
   const avatars = await AvatarCatalogue.load(folder.path);
   assert.equal(avatars.model, 'nano@9');
-  assert.equal(avatars.picture('ada').png.subarray(1, 4).toString(), 'PNG');
+  assert.equal(avatars.picture('ada').bytes.subarray(1, 4).toString(), 'PNG');
   assert.throws(
     () => avatars.picture('unknown'),
     (error: MeshError) => error.reason === 'AVATAR_NOT_FOUND',

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { EventBody } from '@talkmesh/contracts';
+import type { ConversationOffer, EventBody } from '@talkmesh/contracts';
 import { until } from '@talkmesh/service-kit/testing';
 import { parseApiKeys } from './api-keys.js';
 import { Auth } from './auth.js';
 import { API_KEY, FakeMesh, TOKEN_SECRET } from './testing/fake-mesh.js';
+import { OFFER } from './testing/fake-worker.js';
 
 const SHOP = 'https://shop.example.com';
 let mesh: FakeMesh;
@@ -82,6 +83,27 @@ test('what a grant does not allow is refused in words, and it is good for nothin
   ] as const)
     assert.equal((await mesh.call(method, path, { bearer, body })).status, 403, `${method} ${path}`);
   await end(session);
+});
+
+test('what can be chosen is listed for every caller, and for a grant only what it allows', async () => {
+  type Offer = ConversationOffer & { readonly default: string };
+  const list = async (bearer?: string): Promise<Offer> =>
+    (await mesh.call<Offer>('GET', '/v1/providers', bearer === undefined ? {} : { bearer })).body;
+  assert.deepEqual(await list(), { default: 'parrot', ...OFFER });
+  const granted = await list(await grant({ providers: ['cascade', 'gone'] }));
+  assert.deepEqual([granted.default, granted.providers.map(({ name }) => name)], ['cascade', ['cascade']]);
+  assert.equal((await mesh.call('GET', '/v1/providers', { bearer: undefined })).status, 401);
+
+  const [parrot] = OFFER.providers;
+  const other = await mesh.addWorker({ service: 'audio-llm-bridge' });
+  await other.register({ offer: { providers: parrot === undefined ? [] : [parrot], choices: ['language'] } });
+  const both = await list();
+  assert.deepEqual(
+    [both.providers, both.choices],
+    [[parrot], ['language']],
+    'what holds whichever bridge gets the session',
+  );
+  await other.leaveRegistry();
 });
 
 test('a grant has as many open sessions as it says, one by default', async () => {

@@ -181,21 +181,31 @@ test('avatars are listed for authenticated callers; their pictures are public an
     '/v1/avatars',
     { bearer: session.token },
   );
-  assert.deepEqual(body.avatars[0], { id: 'ada', name: 'ADA', style: 'test', image: '/v1/avatars/ada/image' });
+  const [image, idle] = ['/v1/avatars/ada/image', '/v1/avatars/ada/idle'];
+  assert.deepEqual(body.avatars, [
+    { id: 'ada', name: 'ADA', style: 'test', image, idle },
+    { id: 'bo', name: 'BO', style: 'test', image: '/v1/avatars/bo/image' },
+  ]);
   assert.equal(body.fps, 25);
-  const picture = await fetch(`${mesh.gateway.url}/v1/avatars/ada/image`);
-  assert.equal(picture.headers.get('content-type'), 'image/png');
-  assert.equal(
-    Buffer.from(await picture.arrayBuffer())
-      .subarray(1, 4)
-      .toString(),
-    'PNG',
-  );
-  const again = await fetch(`${mesh.gateway.url}/v1/avatars/ada/image`, {
-    headers: { 'if-none-match': picture.headers.get('etag') ?? '' },
-  });
-  assert.equal(again.status, 304);
+  for (const [path, type, sign] of [
+    [image, 'image/png', 'PNG'],
+    [idle, 'image/avif', 'ftypavis'],
+  ] as const) {
+    const picture = await fetch(`${mesh.gateway.url}${path}`);
+    assert.equal(picture.headers.get('content-type'), type);
+    assert.match(picture.headers.get('cache-control') ?? '', /public, max-age=/);
+    assert.ok(
+      Buffer.from(await picture.arrayBuffer())
+        .subarray(0, 16)
+        .includes(sign),
+    );
+    const again = await fetch(`${mesh.gateway.url}${path}`, {
+      headers: { 'if-none-match': picture.headers.get('etag') ?? '' },
+    });
+    assert.equal(again.status, 304);
+  }
   await refuses(mesh.call('GET', '/v1/avatars/unknown/image'), 404, 'AVATAR_NOT_FOUND');
+  await refuses(mesh.call('GET', '/v1/avatars/bo/idle'), 404, 'AVATAR_NOT_FOUND');
 });
 
 test('the page is served with a content security policy without foreign sources', async () => {

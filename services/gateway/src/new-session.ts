@@ -5,7 +5,7 @@ import { limitsOf } from './grants.js';
 import type { createSessionBody } from './schemas.js';
 
 /** The provider whose speech comes from outside the mesh. */
-const EXTERNAL = 'external';
+export const EXTERNAL = 'external';
 
 export interface NewSession {
   /** The caller's API key. */
@@ -18,7 +18,7 @@ export interface NewSession {
   readonly choices: SessionChoices;
   /** Given to the bridge and kept nowhere else. */
   readonly providerKey: string | undefined;
-  readonly output: 'webrtc' | 'record';
+  readonly output: 'webrtc' | 'record' | 'frames';
   /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
   readonly badge: boolean;
   /** Undefined: viewers come over WHEP. */
@@ -34,8 +34,8 @@ export function newSession(
 ): NewSession {
   const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
   const { maxSeconds, idleSeconds, origins, ...choices } = rest;
-  if (transport !== undefined && output === 'record')
-    throw new MeshError('ARGUMENT_INVALID', 'output "record" has no transport: leave transport out');
+  if (transport !== undefined && output !== 'webrtc')
+    throw new MeshError('ARGUMENT_INVALID', `output "${output}" has no transport: leave transport out`);
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
   return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
 }

@@ -21,7 +21,7 @@ export interface PageAssets {
 
 const FOLDER = fileURLToPath(new URL('./page/', import.meta.url));
 
-const STYLES = ['page.css', 'picture.css'] as const;
+const STYLES = ['page.css', 'picture.css', 'settings.css'] as const;
 
 /** What the page may load and talk to: this origin, and nothing else. */
 const PAGE_POLICY = [

@@ -1,4 +1,4 @@
-import { OPEN_ORDER, REASONS, SESSION_ID_LENGTH, sessionChoices } from '@talkmesh/contracts';
+import { conversationOffer, OPEN_ORDER, REASONS, SESSION_ID_LENGTH, sessionChoices } from '@talkmesh/contracts';
 import { z } from 'zod';
 import { limitsShape } from './grants.js';
 import { pictureHints } from './picture/picture-hints.js';
@@ -52,9 +52,11 @@ export const createSessionBody = z.strictObject({
       'The conversation provider, which decides what the avatar says; the default of the deployment when left out',
     ),
   output: z
-    .enum(['webrtc', 'record'])
+    .enum(['webrtc', 'record', 'frames'])
     .default('webrtc')
-    .describe('webrtc: a live talk in the browser; record: frames for RecordService'),
+    .describe(
+      'webrtc: a live talk in the browser; record: frames for RecordService; frames: live, for the program at /v1/avatar',
+    ),
   seed: z
     .number()
     .int()
@@ -94,7 +96,7 @@ export const session = z.object({
   voice: z.string(),
   language: z.string(),
   input: sessionChoices.shape.input.unwrap().describe('How the turns of the user begin and end'),
-  output: z.enum(['webrtc', 'record']),
+  output: z.enum(['webrtc', 'record', 'frames']),
   seed: z.number().int(),
   transport: z
     .object({ livekit: z.object({ url: z.string(), room: z.string(), identity: z.string() }) })
@@ -170,9 +172,17 @@ export const avatarList = z.object({
       name: z.string(),
       style: z.string().describe('"own" for a picture that the caller uploaded, which expires'),
       image: z.string().describe('Path of the picture, PNG'),
+      idle: z
+        .string()
+        .optional()
+        .describe('Path of an AVIF image sequence of the avatar in silence; models may have none'),
       expiresAtMs: z.number().optional().describe('Unix milliseconds; own pictures only'),
     }),
   ),
+});
+
+export const offer = conversationOffer.extend({
+  default: z.string().describe('Provider of sessions that name none'),
 });
 
 /** The style of own pictures in lists. */

@@ -22,15 +22,18 @@ import { sessionService } from './grpc/session-service.js';
 import { HandOver } from './handover.js';
 import { HealthWatch } from './health-watch.js';
 import { avatarOperations } from './http/avatar-routes.js';
+import { avatarSocketOperations } from './http/avatar-socket-routes.js';
 import { eventOperations } from './http/event-routes.js';
 import { grantOperations } from './http/grant-routes.js';
 import { ownAvatarOperations } from './http/own-avatar-routes.js';
+import { providerOperations } from './http/provider-routes.js';
 import { qualityOperations } from './http/quality-routes.js';
 import { realtimeOperations } from './http/realtime-routes.js';
 import type { Operation } from './http/routes.js';
 import { createHttp } from './http/server.js';
 import { sessionOperations } from './http/session-routes.js';
 import { signallingOperations } from './http/signalling-routes.js';
+import type { SocketConnection } from './http/upgrade.js';
 import { IdleWatch } from './idle-watch.js';
 import { LivekitRooms } from './livekit-rooms.js';
 import { followMeshEvents } from './mesh-events.js';
@@ -40,7 +43,6 @@ import { OwnAvatars } from './own-avatars.js';
 import { loadPage, pageOperations } from './page-assets.js';
 import { workerInspector } from './picture/face-inspector.js';
 import { RateLimit } from './rate-limit.js';
-import type { RealtimeConnection } from './realtime/realtime-connection.js';
 import { Reaper } from './reaper.js';
 import { watchSecrets } from './secrets.js';
 import { SessionAccess } from './session-access.js';
@@ -117,7 +119,12 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const subscribers = metrics.gauge('talkmesh_event_listeners', 'Open streams of server-sent events');
   const heartbeatMs = config.eventHeartbeatMs;
   const checkMs = CHECK_HEARTBEATS * heartbeatMs;
-  const connections = new Set<RealtimeConnection>();
+  const connections = new Set<SocketConnection>();
+  const socket = {
+    ...{ sessions, directory, limits, checkMs, draining, connections, log },
+    ...{ corsOrigins: config.corsOrigins, maxSessionMs: config.maxSessionMs },
+    defaultAvatar: avatars.all[0]?.id ?? '',
+  };
 
   const api = [
     ...sessionOperations(sessions, auth),
@@ -125,12 +132,10 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...grantOperations(auth),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),
-    ...realtimeOperations({
-      ...{ sessions, directory, bus, ice, limits, checkMs, draining, connections, log },
-      ...{ corsOrigins: config.corsOrigins, maxSessionMs: config.maxSessionMs },
-      defaultAvatar: avatars.all[0]?.id ?? '',
-    }),
+    ...realtimeOperations({ ...socket, bus, ice }),
+    ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
+    ...providerOperations({ directory, defaultProvider, model: avatars.model }),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,
@@ -167,7 +172,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
       webhooks.stop();
       await reaper.stop();
       await handOver.stop();
-      for (const connection of connections) await connection.drain();
+      await Promise.all([...connections].map((connection) => connection.drain()));
       await http.close();
       own.stop();
       directory.close();

@@ -45,6 +45,8 @@ export interface OpenOptions {
 /** Errors after which the worker may hold the session all the same, so it has to be closed there. */
 export const MAY_HOLD_SESSION = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED']);
 
+const SINKS = { webrtc: 'SINK_WEBRTC', record: 'SINK_RECORD', frames: 'SINK_FRAMES' } as const;
+
 /** Calls StageService of the workers: opens, takes over and closes the five stages of a session. */
 export class StageClient {
   readonly #options: StageClientOptions;
@@ -242,7 +244,7 @@ export class StageClient {
   async #egressOptions({ output, livekit, disclosure }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
     const { width, height, fps } = this.#options.manifest;
     const picture = { width, height, fps, ...(disclosure && { disclosure }) };
-    if (livekit === undefined) return { sink: output === 'record' ? 'SINK_RECORD' : 'SINK_WEBRTC', ...picture };
+    if (livekit === undefined) return { sink: SINKS[output], ...picture };
     const { url, agent } = livekit;
     const room = { url, agent, token: await this.#options.rooms.tokenFor(livekit) };
     return { sink: 'SINK_LIVEKIT', ...picture, livekit: room };

@@ -119,6 +119,11 @@ export class WorkerDirectory {
     return clients;
   }
 
+  /** A connection of its own to a worker, for a stream of frames: it would delay the other calls. The caller closes it. */
+  connect(address: string): PeerConnection {
+    return new PeerConnection(address, this.#security);
+  }
+
   /** Closes the connections to all other addresses. */
   prune(needed: ReadonlySet<string>): void {
     for (const [address, { connection }] of this.#peers)

@@ -7,7 +7,7 @@ import {
   type FrameMessage,
   type MeshEvent,
 } from '@talkmesh/contracts';
-import type { AgentReport } from './agent-messages.js';
+import { agentReportOf, type SpeechReport } from './agent-messages.js';
 import { AgentSpeech, CLOSE_MS, STALL_MS } from './agent-speech.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
@@ -15,20 +15,20 @@ const SESSION_ID = '0'.repeat(20);
 const RATE = 24_000;
 
 /** An agent and a mesh around the core, on a virtual clock: what the core does, in order, as short texts. */
-function setUp({ takeOver = false } = {}) {
+function setUp({ takeOver = false, mutes = false } = {}) {
   const state = { nowMs: 0, chunk: 0 };
   const did: string[] = [];
   const pcm: number[] = [];
   const speech = new AgentSpeech({
-    ...{ sessionId: SESSION_ID, firstSequence: 0, takeOver, now: () => state.nowMs },
+    ...{ sessionId: SESSION_ID, firstSequence: 0, takeOver, mutes, now: () => state.nowMs },
     mic: (message: AudioMessage) => {
       pcm.push(...message.pcm);
       if (message.endOfTurn) did.push('end');
     },
     clear: () => did.push('clear'),
-    report: ({ method, payload }: AgentReport) => {
-      const { playback_position: seconds, interrupted } = JSON.parse(payload);
-      did.push(method === 'lk.playback_started' ? 'started' : `finished ${seconds}${interrupted ? ' cut' : ''}`);
+    report: (report: SpeechReport) => {
+      if (report.type === 'finished') did.push(`finished ${report.seconds}${report.interrupted ? ' cut' : ''}`);
+      else did.push(report.type);
     },
     warn: (_stream, what) => did.push(`warn ${what.split(';')[0]}`),
   });
@@ -125,7 +125,7 @@ test('a cut is reported at the last sample before the flush, however late the fl
     state.chunk -= 1;
     playFrame(FRAMES_PER_CHUNK - 1, { turn: 1, speaking: true }, 960);
     if (flushAfterPlay) flush(3);
-    assert.deepEqual(take(), ['finished 1.44 cut']);
+    assert.deepEqual(take(), ['finished 1.44 cut', 'cleared']);
     audio('a', 1000);
     assert.deepEqual(take(), [], 'what still comes of it is dropped');
   }
@@ -160,10 +160,10 @@ test('a last frame that is lost is not waited for long', () => {
   assert.deepEqual(take(), ['finished 0.48']);
 });
 
-test('a clear with nothing playing does nothing; one before the first sound is reported at 0', () => {
+test('a clear with nothing playing is answered at once; one before the first sound is reported at 0', () => {
   const { open, audio, speech, queued, play, flush, take } = setUp();
   speech.receive({ type: 'clear' });
-  assert.deepEqual(take(), []);
+  assert.deepEqual(take(), ['cleared']);
   play(1);
   open('a');
   audio('a', 1000);
@@ -172,7 +172,7 @@ test('a clear with nothing playing does nothing; one before the first sound is r
   flush(2);
   assert.deepEqual(take(), ['clear', 'end']);
   play(1);
-  assert.deepEqual(take(), ['finished 0 cut']);
+  assert.deepEqual(take(), ['finished 0 cut', 'cleared']);
 });
 
 test('the next segment waits for the one before, and a clear also drops those that wait', () => {
@@ -190,7 +190,36 @@ test('the next segment waits for the one before, and a clear also drops those th
   queued(2);
   speech.receive({ type: 'clear' });
   flush(1);
-  assert.deepEqual(take(), ['clear', 'end', 'finished 0 cut', 'finished 0 cut']);
+  assert.deepEqual(take(), ['clear', 'end', 'finished 0 cut', 'finished 0 cut', 'cleared']);
+});
+
+test('where the sink mutes, a cut is over at once, at the last sample before it; the rest of the chunk is muted', () => {
+  const { open, audio, close, speech, queued, play, playFrame, flush, take, state } = setUp({ mutes: true });
+  open('a');
+  audio('a', 4800);
+  queued(1);
+  play(1, { turn: 1, speaking: true });
+  for (let n = 0; n < 5; n += 1) playFrame(n, { turn: 1, speaking: true }, 960);
+  close('a');
+  open('b');
+  audio('b', 480);
+  take();
+  assert.equal(speech.isMuted({ turn: 1 }), false);
+  speech.receive({ type: 'clear' });
+  assert.deepEqual(take(), ['clear', 'end', 'finished 0.68 cut', 'finished 0 cut', 'cleared']);
+  assert.deepEqual([speech.isMuted({ turn: 1 }), speech.isMuted({ turn: 0 })], [true, false]);
+  open('c');
+  audio('c', 480);
+  close('c');
+  assert.deepEqual(take(), [], 'it waits for the flush');
+  for (let n = 5; n < FRAMES_PER_CHUNK; n += 1) playFrame(n, { turn: 1, speaking: true }, 960);
+  flush(2);
+  assert.deepEqual(take(), ['end']);
+  state.chunk += 1;
+  queued(2);
+  play(1, { turn: 2, speaking: true, endOfTurn: true });
+  assert.equal(speech.isMuted({ turn: 2 }), false);
+  assert.deepEqual(take(), ['started', 'finished 0.48']);
 });
 
 test('an agent that stops in the middle is noticed once all was heard; more of the segment is another turn of it', () => {
@@ -281,5 +310,18 @@ test('a worker that takes over ends the stream of the worker before, and reports
   speech.receive({ type: 'clear' });
   finished(4, 1200, true);
   finished(5, 100);
-  assert.deepEqual(take(), ['clear', 'finished 1.2 cut']);
+  assert.deepEqual(take(), ['clear', 'cleared', 'finished 1.2 cut']);
+});
+
+test('reports are the calls that LiveKit Agents knows', () => {
+  const started = agentReportOf({ type: 'started', stream: 'a' }, 1_700_000_000_500);
+  assert.deepEqual([started?.method, started?.payload], ['lk.playback_started', '{"created_at":1700000000.5}']);
+  const finished = agentReportOf({ type: 'finished', stream: 'a', seconds: 1.44, interrupted: true }, 0);
+  assert.equal(finished?.method, 'lk.playback_finished');
+  assert.deepEqual(JSON.parse(finished?.payload ?? ''), {
+    playback_position: 1.44,
+    interrupted: true,
+    synchronized_transcript: null,
+  });
+  assert.equal(agentReportOf({ type: 'cleared' }, 0), undefined);
 });

@@ -1,6 +1,6 @@
 import { type AudioMessage, type FrameMessage, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { ChannelMixer, FrameJoiner, MicFramer } from '@talkmesh/media';
-import type { AgentReport, FromAgent } from './agent-messages.js';
+import type { AgentInput, SpeechReport } from './agent-messages.js';
 
 export interface AgentSpeechOptions {
   readonly sessionId: string;
@@ -8,12 +8,14 @@ export interface AgentSpeechOptions {
   readonly firstSequence: number;
   /** Another worker had the session: a segment of it may still be spoken. */
   readonly takeOver: boolean;
+  /** The sink leaves out the sound of frames that `isMuted`, so a segment that is cut is over at once. Otherwise it ends with its chunk. */
+  readonly mutes: boolean;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly mic: (message: AudioMessage) => void;
   /** Cuts what the bridge has of the speech. */
   readonly clear: () => void;
-  readonly report: (report: AgentReport) => void;
+  readonly report: (report: SpeechReport) => void;
   /** Told when a segment cannot be spoken as the agent means it. */
   readonly warn: (stream: string, what: string) => void;
 }
@@ -50,7 +52,7 @@ interface Cut {
   fromChunk: number | undefined;
 }
 
-/** One utterance of the agent: a byte stream, answered by one `lk.playback_finished`. */
+/** One utterance of the agent: a byte stream, answered by one report that it is finished. */
 interface Segment {
   readonly stream: string;
   readonly rateHz: number;
@@ -65,10 +67,11 @@ interface Segment {
   /** The bridge was lost with some of the speech. */
   isTruncated: boolean;
   cut: Cut | undefined;
+  isReported: boolean;
 }
 
 /**
- * Speech of a LiveKit agent, segment by segment: what arrives becomes `mic` messages, what is played becomes reports to the agent. A
+ * Speech of an agent, from LiveKit or from the avatar socket, segment by segment: what arrives becomes `mic` messages, what is played becomes reports. A
  * segment is passed on when the one before it is over, so at most one is at the bridge. It has no I/O and takes its clock as a parameter.
  */
 export class AgentSpeech {
@@ -79,6 +82,7 @@ export class AgentSpeech {
   #last: Pick<FrameMessage, 'chunk' | 'frame' | 'framesInChunk'> | undefined;
   /** A segment of the worker before, whose stream ended with it, may still be spoken. */
   #hasInherited: boolean;
+  #unansweredClears = 0;
 
   constructor(options: AgentSpeechOptions) {
     this.#options = options;
@@ -87,10 +91,10 @@ export class AgentSpeech {
     if (options.takeOver) options.mic(this.#framer.cutTurn());
   }
 
-  receive(message: FromAgent): void {
+  receive(message: AgentInput): void {
     if (message.type === 'clear') this.#clear();
     else if (message.type === 'opened') this.#open(message);
-    else if (message.type !== 'unanswered') {
+    else {
       const segment = this.#segments.find(({ stream }) => stream === message.stream);
       if (segment === undefined || segment.cut !== undefined) return;
       if (message.type === 'audio') this.#append(segment, message.bytes);
@@ -127,7 +131,13 @@ export class AgentSpeech {
     this.#advance();
   }
 
-  #open({ stream, rateHz, channels }: Extract<FromAgent, { type: 'opened' }>): void {
+  /** Whether a frame speaks what was cut. */
+  isMuted({ turn }: Pick<FrameMessage, 'turn'>): boolean {
+    const head = this.#segments[0];
+    return this.#options.mutes && head?.cut !== undefined && head.parts.some((part) => part.turn === turn);
+  }
+
+  #open({ stream, rateHz, channels }: Extract<AgentInput, { type: 'opened' }>): void {
     // An agent closes a stream before it opens the next one; one that was restarted did not.
     for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) {
       const isHeard = older.parts.length > 0 && older.parts.every(({ isOver }) => isOver);
@@ -137,7 +147,15 @@ export class AgentSpeech {
     this.#advance();
     this.#segments.push({
       ...{ stream, rateHz, channels, joiner: new FrameJoiner(channels), mixer: new ChannelMixer() },
-      ...{ waiting: [], isOpen: true, parts: [], isStarted: false, isTruncated: false, cut: undefined },
+      ...{
+        waiting: [],
+        isOpen: true,
+        parts: [],
+        isStarted: false,
+        isTruncated: false,
+        cut: undefined,
+        isReported: false,
+      },
     });
   }
 
@@ -171,6 +189,7 @@ export class AgentSpeech {
   }
 
   #clear(): void {
+    this.#unansweredClears += 1;
     if (this.#segments.length === 0 && this.#hasInherited) this.#options.clear();
     for (const segment of this.#segments) if (segment.cut === undefined) this.#cut(segment, true);
   }
@@ -212,13 +231,10 @@ export class AgentSpeech {
   }
 
   #hear(segment: Segment, part: Part, frame: FrameMessage): void {
-    part.heard = Math.min(part.samples, frame.turnSamples);
-    if (!segment.isStarted) {
+    if (!segment.isReported) part.heard = Math.min(part.samples, frame.turnSamples);
+    if (!segment.isStarted && !segment.isReported) {
       segment.isStarted = true;
-      this.#options.report({
-        method: 'lk.playback_started',
-        payload: JSON.stringify({ created_at: Date.now() / 1000 }),
-      });
+      this.#options.report({ type: 'started', stream: segment.stream });
     }
     const isLastFrame = frame.frame === frame.framesInChunk - 1;
     if (!frame.endOfTurn || !part.isEnded || (part.heard < part.samples && !isLastFrame)) return;
@@ -249,7 +265,8 @@ export class AgentSpeech {
 
   #finished(segment: Segment | undefined, part: Part | undefined, interrupted: boolean, heardMs: number): void {
     if (segment === undefined || part === undefined) {
-      if (this.#hasInherited && segment === undefined) this.#reportFinished(heardMs / 1000, interrupted);
+      if (this.#hasInherited && segment === undefined)
+        this.#options.report({ type: 'finished', stream: undefined, seconds: heardMs / 1000, interrupted });
       this.#hasInherited &&= segment !== undefined;
       return;
     }
@@ -271,17 +288,36 @@ export class AgentSpeech {
     if (segment.cut === undefined) this.#cut(segment, false);
   }
 
-  /** Reports the segments that are over, and passes on the next one. */
   #advance(): void {
+    this.#passNext();
+    if (this.#options.mutes)
+      for (const segment of this.#segments) {
+        if (segment.cut === undefined) break;
+        this.#reportFinished(segment);
+      }
+    if (this.#segments.some(({ cut, isReported }) => cut !== undefined && !isReported)) return;
+    for (; this.#unansweredClears > 0; this.#unansweredClears -= 1) this.#options.report({ type: 'cleared' });
+  }
+
+  /** Reports the segments that are over, and passes on the next one. */
+  #passNext(): void {
     for (let head = this.#segments[0]; head !== undefined && this.#isOver(head); head = this.#segments[0]) {
-      const heard = head.parts.reduce((sum, part) => sum + part.heard, 0);
       this.#segments.shift();
-      this.#reportFinished(heard / SPEECH_RATE_HZ, head.cut !== undefined || head.isTruncated);
+      this.#reportFinished(head);
       const next = this.#segments[0];
       if (next === undefined) return;
       for (const pcm of next.waiting.splice(0)) this.#pass(next, pcm);
       if (!next.isOpen && next.cut === undefined) this.#endPart(next);
     }
+  }
+
+  #reportFinished(segment: Segment): void {
+    if (segment.isReported) return;
+    segment.isReported = true;
+    const { stream, parts, cut, isTruncated } = segment;
+    const heard = parts.reduce((sum, part) => sum + part.heard, 0);
+    const interrupted = cut !== undefined || isTruncated;
+    this.#options.report({ type: 'finished', stream, seconds: heard / SPEECH_RATE_HZ, interrupted });
   }
 
   #isOver({ parts, isOpen, cut }: Segment): boolean {
@@ -293,11 +329,6 @@ export class AgentSpeech {
     if (this.#last === undefined) return fromChunk === 0;
     const { chunk, frame, framesInChunk } = this.#last;
     return chunk >= fromChunk || (chunk === fromChunk - 1 && frame === framesInChunk - 1);
-  }
-
-  #reportFinished(seconds: number, interrupted: boolean): void {
-    const payload = { playback_position: seconds, interrupted, synchronized_transcript: null };
-    this.#options.report({ method: 'lk.playback_finished', payload: JSON.stringify(payload) });
   }
 }
 

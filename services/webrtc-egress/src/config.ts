@@ -16,7 +16,7 @@ export const parseConfig = defineConfig(
     playoutFrames: int(1, 25).default(6),
     /** A viewer must connect within this time after the session is opened, milliseconds. */
     viewerConnectTimeoutMs: int(1, 3_600_000).default(30_000),
-    /** How long a viewer may be disconnected before `viewer.gone`, milliseconds. */
+    /** How long a viewer, or the program at the avatar socket, may be disconnected before `viewer.gone`, milliseconds. */
     viewerGoneMs: int(1, 3_600_000).default(8000),
     /** The reader of a recording must take a frame within this time, milliseconds. */
     recordStallMs: int(1, 3_600_000).default(60_000),

@@ -1,6 +1,8 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { type FrameMessage, MeshError, v1 } from '@talkmesh/contracts';
 import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
+import { type AvatarCall, AvatarStream, type AvatarStreamOptions } from './avatar-stream.js';
+import { LivekitSink } from './livekit-sink.js';
 import { RecordSink } from './record-sink.js';
 import type { Sink } from './session.js';
 import { WebrtcSink } from './webrtc-sink.js';
@@ -14,7 +16,7 @@ type RecordRequest = ReturnType<Recording['Record']['requestDeserialize']>;
 type RecordedFrame = Parameters<Recording['Record']['responseSerialize']>[0];
 type RecordCall = ServerWritableStream<RecordRequest, RecordedFrame>;
 
-export interface ControlOptions {
+export interface ControlOptions extends AvatarStreamOptions {
   /** The sink of a session. @throws MeshError SESSION_NOT_FOUND */
   sinkOf(sessionId: string): Sink;
   readonly recordStallMs: number;
@@ -34,6 +36,10 @@ export function controlServices(options: ControlOptions): GrpcServiceImpl[] {
     {
       definition: v1.RecordService.service,
       implementation: { Record: (call: RecordCall) => void record(options, call) },
+    },
+    {
+      definition: v1.AvatarService.service,
+      implementation: { Connect: (call: AvatarCall) => void new AvatarStream(call, options) },
     },
   ];
 }
@@ -55,12 +61,11 @@ async function changeIce(
 /** @throws MeshError ARGUMENT_INVALID: the session plays elsewhere */
 function viewerSink(sink: Sink): WebrtcSink {
   if (sink instanceof WebrtcSink) return sink;
-  throw new MeshError(
-    'ARGUMENT_INVALID',
-    sink instanceof RecordSink
-      ? 'the session was opened for recording; open it with output "webrtc" to watch it'
-      : 'the session plays into a LiveKit room; join that room to watch it',
-  );
+  const why =
+    sink instanceof LivekitSink
+      ? 'the session plays into a LiveKit room; join that room to watch it'
+      : 'the session was opened for recording, or for frames; open it with output "webrtc" to watch it';
+  throw new MeshError('ARGUMENT_INVALID', why);
 }
 
 async function hangup({ sinkOf }: ControlOptions, { sessionId, resourceId }: HangupRequest): Promise<object> {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, type Reason } from '@talkmesh/contracts';
 import type { Logger } from '@talkmesh/service-kit';
 import type { FromRoom, RoomEnd, RoomHost, RoomState } from '@talkmesh/webrtc';
-import type { FromAgent } from './agent-messages.js';
+import { agentReportOf, type FromAgent, type SpeechReport } from './agent-messages.js';
 import type { AgentSpeech } from './agent-speech.js';
 import type { EgressMetrics } from './metrics.js';
 import { RemotePlayout } from './remote-playout.js';
@@ -137,7 +137,11 @@ export class LivekitSink implements Sink {
     const { session, host, setup, takeOver, log } = this.#options;
     return session.followAgent({
       takeOver,
-      report: (report) => host.post(this.#roomId, { type: 'report', report }),
+      mutes: false,
+      report: (said: SpeechReport) => {
+        const report = agentReportOf(said, Date.now());
+        if (report !== undefined) host.post(this.#roomId, { type: 'report', report });
+      },
       warn: (stream, what) => log.warn({ stream, agent: setup.agent }, what),
     });
   }

@@ -12,6 +12,8 @@ export interface EgressMetrics {
   readonly firstFrame: Histogram;
   readonly stalls: Counter;
   readonly viewers: Gauge;
+  /** Left out of the avatar socket, because the program reads slowly. */
+  readonly unreadPictures: Counter;
 }
 
 export function createEgressMetrics(metrics: Metrics): EgressMetrics {
@@ -35,5 +37,9 @@ export function createEgressMetrics(metrics: Metrics): EgressMetrics {
     ),
     stalls: metrics.counter('talkmesh_playout_stalls_total', 'Times the playout clock stalled and was restarted'),
     viewers: metrics.gauge('talkmesh_viewers', 'Connected viewers and recording clients'),
+    unreadPictures: metrics.counter(
+      'talkmesh_unread_pictures_total',
+      'Pictures left out of the avatar socket because the program at it reads slowly',
+    ),
   };
 }

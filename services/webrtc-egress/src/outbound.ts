@@ -20,7 +20,7 @@ export class Outbound {
     this.#bus.publish('playhead', this.#sessionId, encodePlayhead(message));
   }
 
-  /** Speech of a LiveKit agent, on its way to the bridge. */
+  /** Speech of an agent, on its way to the bridge. */
   mic(message: AudioMessage): void {
     this.#bus.publish('mic', this.#sessionId, encodeAudio(message));
   }

@@ -1,13 +1,16 @@
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { mapHandlers, type OpenRequest, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
 import { allowedServer, PeerHost, startRoomHost } from '@talkmesh/webrtc';
+import type { Stage } from './avatar-stream.js';
 import type { Config } from './config.js';
 import { controlServices } from './control.js';
+import { FrameSink } from './frame-sink.js';
 import { readBackPlayhead } from './inbound.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
 import { EgressSession, type Sink } from './session.js';
+import { Speaker } from './speaker.js';
 import type {
   FromRoomPeer,
   FromViewer,
@@ -25,6 +28,10 @@ const MAX_FPS = 60;
 interface OpenSession {
   readonly session: EgressSession;
   readonly sink: Sink;
+  readonly options: EgressOptions;
+  readonly takeOver: boolean;
+  /** Of the program at the avatar socket, once it has connected. */
+  speaker?: Speaker;
 }
 
 /**
@@ -53,6 +60,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     const setup: PictureSetup = { width, height, fps, sampleRateHz: SPEECH_RATE_HZ };
     const { playoutFrames, videoMaxKbps: maxKbps, videoStartKbps: startKbps } = config;
     if (kind === 'SINK_RECORD') return new RecordSink(session, metrics);
+    if (kind === 'SINK_FRAMES') return new FrameSink({ session, metrics, fps });
     if (kind === 'SINK_WEBRTC')
       return new WebrtcSink({ session, host, metrics, setup, playoutFrames, maxKbps, startKbps });
     const url = allowedServer(config.livekitUrls, livekit?.url ?? '');
@@ -89,7 +97,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     });
     try {
       const sink = createSink(session, options, request.takeOver);
-      sessions.set(request.sessionId, { session, sink });
+      sessions.set(request.sessionId, { session, sink, options, takeOver: request.takeOver });
       session.start(sink);
       await bus.flush();
       if (sink instanceof LivekitSink) await sink.join(!request.takeOver);
@@ -103,17 +111,41 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
   const close = async (sessionId: string, reason: string): Promise<void> => {
     const held = sessions.get(sessionId);
     sessions.delete(sessionId);
+    const isMoved = reason === 'moved';
+    held?.speaker?.close(
+      new MeshError(isMoved ? 'PEER_LOST' : 'SESSION_ENDED', `the session ${isMoved ? 'moves' : 'has ended'}`),
+    );
     await held?.session.close(reason);
   };
 
-  const sinkOf = (sessionId: string): Sink => {
+  const heldOf = (sessionId: string): OpenSession => {
     const held = sessions.get(sessionId);
     if (held === undefined) throw new MeshError('SESSION_NOT_FOUND', 'this worker does not hold the session');
-    return held.sink;
+    return held;
+  };
+  const sinkOf = (sessionId: string): Sink => heldOf(sessionId).sink;
+
+  const stageOf = (sessionId: string): Stage => {
+    const held = heldOf(sessionId);
+    const { session, sink, options, takeOver } = held;
+    if (sink instanceof RecordSink || options.livekit?.agent)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'the session is recorded, or a LiveKit agent speaks in it; open one with the output "frames" or "webrtc"',
+      );
+    const graceMs = config.viewerGoneMs;
+    held.speaker ??= new Speaker({
+      follow: (callbacks) => session.followAgent({ ...callbacks, takeOver, mutes: sink instanceof FrameSink }),
+      warn: (utterance, what) => log.warn({ sessionId, utterance }, what),
+      graceMs,
+      onGone: () => session.watch.left('speaker-gone'),
+    });
+    const { shape, fps } = options;
+    return { speaker: held.speaker, shape, fps, graceMs, frames: sink instanceof FrameSink ? sink : undefined };
   };
 
   return {
-    grpc: controlServices({ sinkOf, recordStallMs: config.recordStallMs }),
+    grpc: controlServices({ sinkOf, stageOf, metrics, recordStallMs: config.recordStallMs }),
     worker: mapHandlers(config.capacity, sessions, { open, close }),
     async [Symbol.asyncDispose]() {
       await rooms?.[Symbol.asyncDispose]();
@@ -132,8 +164,8 @@ type EgressOptions = ReturnType<typeof readOptions>;
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
   const { sink, width, height, fps, livekit, disclosure } = egress;
-  if (sink !== 'SINK_WEBRTC' && sink !== 'SINK_RECORD' && sink !== 'SINK_LIVEKIT')
-    throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be SINK_WEBRTC, SINK_RECORD or SINK_LIVEKIT');
+  if (sink === 'SINK_UNSPECIFIED')
+    throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES');
   const isValidSide = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;
   if (!isValidSide(width) || !isValidSide(height))
     throw new MeshError(

@@ -103,8 +103,8 @@ export class EgressSession {
     if (this.#options.takeOver === true) this.#missedFrames();
   }
 
-  /** Speech of a LiveKit agent goes to the bridge, and follows what is played. */
-  followAgent(options: Pick<AgentSpeechOptions, 'takeOver' | 'report' | 'warn'>): AgentSpeech {
+  /** Speech of a LiveKit agent, or of the program at the avatar socket, goes to the bridge, and follows what is played. */
+  followAgent(options: Pick<AgentSpeechOptions, 'takeOver' | 'mutes' | 'report' | 'warn'>): AgentSpeech {
     this.#agent = new AgentSpeech({
       ...options,
       sessionId: this.#options.sessionId,

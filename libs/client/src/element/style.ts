@@ -49,15 +49,42 @@ export const STYLE = `
   overflow-wrap: anywhere;
 }
 [part=unmute] { position: absolute; inset: auto auto 50% 50%; translate: -50% 50%; }
-[part=controls], [part=line], [part=error], [part=stats] { margin: 0; padding: 12px 12px 0; }
+[part=controls], [part=line], [part=error], [part=stats], [part=devices] { margin: 0; padding: 12px 12px 0; }
 [part=controls] { display: flex; flex-wrap: wrap; gap: 8px; justify-content: center; }
 [part=line] { display: flex; gap: 8px; padding-bottom: 12px; }
-button, input { font: inherit; color: inherit; min-height: 44px; border-radius: 10px; border: 1px solid var(--line); }
+[part=devices] { display: grid; gap: 8px; }
+[part=devices] label { display: grid; gap: 4px; font-size: 14px; color: var(--quiet); }
+[part=device-note] { margin: 0; font-size: 14px; }
+[part=level] { height: 6px; border-radius: 3px; background: var(--line); overflow: hidden; }
+[part=level]::before {
+  content: "";
+  display: block;
+  height: 100%;
+  background: var(--accent);
+  transform: scaleX(var(--level, 0));
+  transform-origin: left;
+}
+[part=transcript] {
+  display: flex;
+  flex-direction: column;
+  gap: 6px;
+  max-height: 12rem;
+  margin: 0;
+  padding: 12px;
+  overflow-y: auto;
+  list-style: none;
+  border-top: 1px solid var(--line);
+}
+[part=transcript] li { overflow-wrap: anywhere; }
+[part=transcript] .user { color: var(--quiet); text-align: right; }
+[part=transcript] .cut::after { content: " —"; }
+button, input, select { font: inherit; color: inherit; min-height: 44px; border-radius: 10px; border: 1px solid var(--line); }
 button { padding: 0 14px; background: transparent; cursor: pointer; }
 button:disabled { color: var(--quiet); cursor: default; }
 button.primary, [part=unmute] { background: var(--accent); border-color: var(--accent); color: var(--on-accent); }
 button.danger { background: #a3262a; border-color: #a3262a; color: #fff; }
 button[aria-pressed=true] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); }
+select { width: 100%; padding: 0 10px; color: var(--text); background: var(--surface); }
 input { flex: 1; min-width: 0; padding: 0 12px; background: transparent; }
 input::placeholder { color: var(--quiet); opacity: 1; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }

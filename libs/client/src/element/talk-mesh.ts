@@ -1,8 +1,14 @@
 import type { Call } from '../call.js';
 import { AT_REST } from '../call-progress.js';
 import { TalkMeshClient } from '../client.js';
+import { ConnectionWatch } from '../connection-watch.js';
+import { DevicePicker, playOnSpeaker } from '../device-picker.js';
 import { TalkMeshError } from '../http.js';
-import type { CallEvent, CallProgress, CallState, CallStats, SessionOptions } from '../types.js';
+import { Messages } from '../messages.js';
+import { savesData } from '../playback.js';
+import { PushToTalk } from '../push-to-talk.js';
+import { Transcript } from '../transcript.js';
+import type { CallEvent, CallProgress, CallState, CallStats, ConnectOptions, SessionOptions } from '../types.js';
 import { fetchTicket } from './fetch-ticket.js';
 import { View } from './view.js';
 
@@ -19,7 +25,7 @@ export interface TalkMeshEvents {
   readonly error: TalkMeshError;
 }
 
-const OBSERVED = ['avatar', 'base-url', 'captions', 'stats'] as const;
+const OBSERVED = ['avatar', 'base-url', 'captions', 'stats', 'idle', 'devices', 'transcript'] as const;
 const CHOICES = ['avatar', 'provider', 'language', 'voice', 'input'] as const;
 
 /** Servers render pages without HTMLElement; the class must still be importable there. */
@@ -32,6 +38,9 @@ const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
  * - `avatar`, `provider`, `language`, `voice`: wishes, which the token server grants or replaces
  * - `input="push-to-talk"`: such a wish too; the user holds a button to talk
  * - `microphone="off"`, `captions="off"`, `stats`
+ * - `idle`: before a call the avatar moves as the model recorded it, for models that have recordings
+ * - `devices`: the user can choose microphone and speaker, and sees the level
+ * - `transcript`: what both sides said, below the controls
  *
  * Slots: `poster`, `controls`. Parts and custom properties are listed in the README.
  */
@@ -43,8 +52,17 @@ export class TalkMeshElement extends Base {
   #call: Call | undefined;
   #starting: AbortController | undefined;
   #caption: CallProgress['caption'];
-  #talking = false;
-  #inputs: Promise<unknown> = Promise.resolve();
+  readonly #messages = new Messages((message) =>
+    this.#view.showError([message?.title, message?.text].filter(Boolean).join(' ')),
+  );
+  readonly #push = new PushToTalk({
+    call: () => this.#call,
+    onTalking: () => this.#show(),
+    onError: (error) => this.#report(error),
+  });
+  readonly #transcript = new Transcript();
+  readonly #chosen = { microphone: '', speaker: '' };
+  #picker: DevicePicker | undefined;
 
   constructor() {
     super();
@@ -59,11 +77,7 @@ export class TalkMeshElement extends Base {
     );
     view.onPress('interrupt', () => this.#ask((call) => call.interrupt()));
     view.onLine((text) => this.#say(text));
-    view.onTalk({
-      begin: () => this.#talk(true, (call) => call.startInput()),
-      end: () => this.#talk(false, (call) => call.commitInput()),
-      cancel: () => this.#talk(false, (call) => call.cancelInput()),
-    });
+    view.onTalk(this.#push);
   }
 
   /** The call that goes on, with everything that it can do; undefined before and after. */
@@ -78,6 +92,7 @@ export class TalkMeshElement extends Base {
   connectedCallback(): void {
     globalThis.addEventListener('pagehide', this.#onPageHide);
     this.#showPoster();
+    this.#showDevices();
     this.#show();
   }
 
@@ -85,13 +100,17 @@ export class TalkMeshElement extends Base {
   disconnectedCallback(): void {
     globalThis.removeEventListener('pagehide', this.#onPageHide);
     queueMicrotask(() => {
-      if (!this.isConnected) void this.hangUp();
+      if (this.isConnected) return;
+      this.#picker?.close();
+      void this.hangUp();
     });
   }
 
   attributeChangedCallback(name: (typeof OBSERVED)[number]): void {
-    if (name === 'avatar' || name === 'base-url') this.#showPoster();
+    if (name === 'avatar' || name === 'base-url' || name === 'idle') this.#showPoster();
     else if (name === 'captions') this.#showProgress();
+    else if (name === 'devices') this.#showDevices();
+    else if (name === 'transcript') this.#showTranscript();
     else this.#showStats();
   }
 
@@ -99,17 +118,20 @@ export class TalkMeshElement extends Base {
    * Gets a token from `token-url` and connects. Does nothing during a call.
    * @throws TalkMeshError, after it was shown and dispatched as `error`
    */
-  async connect(options: { readonly microphone?: MediaStream | boolean } = {}): Promise<void> {
+  async connect(options: ConnectOptions = {}): Promise<void> {
     if (this.#call !== undefined || this.#starting !== undefined) return;
     const starting = new AbortController();
     this.#starting = starting;
-    this.#view.showError('');
+    this.#messages.put('call', undefined);
+    this.#transcript.clear();
+    this.#showTranscript();
     this.#show('connecting');
     try {
       const call = await this.#join(starting.signal);
       this.#attach(call);
       void this.#view.play(call.stream);
-      await call.connect({ microphone: options.microphone ?? this.getAttribute('microphone') !== 'off' });
+      const wanted = this.getAttribute('microphone') !== 'off' && (this.#chosen.microphone || true);
+      await call.connect({ microphone: options.microphone ?? wanted });
     } catch (thrown) {
       await this.#abandon();
       if (starting.signal.aborted) return;
@@ -119,6 +141,7 @@ export class TalkMeshElement extends Base {
     } finally {
       if (this.#starting === starting) this.#starting = undefined;
       this.#show();
+      await this.#picker?.refresh();
     }
   }
 
@@ -151,26 +174,32 @@ export class TalkMeshElement extends Base {
 
   #attach(call: Call): void {
     this.#call = call;
+    const connection = new ConnectionWatch((trouble) => this.#messages.put('connection', trouble));
     call.on('state', (state) => {
+      connection.onState(state);
       if (call !== this.#call) return;
       if (state === 'ended') this.#forget();
       else {
-        if (state !== 'connecting' && state !== 'reconnecting') this.#view.showError('');
+        if (state === 'speaking') this.#messages.put('call', undefined);
         this.#show();
         this.#dispatch('state', state);
       }
     });
     call.on('event', (event) => {
       this.#dispatch('event', event);
-      if (event.type === 'input.problem' && !call.muted) this.#view.showError(event.text);
-      if (event.type === 'input.recovered') this.#view.showError('');
+      if (this.#transcript.apply(event)) this.#showTranscript();
       this.#showProgress();
+    });
+    call.on('input', (problem) => {
+      this.#messages.put('input', problem && { title: '', text: problem.text, mild: true });
     });
     call.on('error', (error) => {
       if (call === this.#call) this.#report(error);
     });
     call.on('stats', (stats) => {
-      if (call === this.#call) this.#showStats(stats);
+      if (call !== this.#call) return;
+      this.#showStats(stats);
+      connection.onStats(stats);
     });
     call.observe(this.#view.video);
   }
@@ -185,22 +214,13 @@ export class TalkMeshElement extends Base {
   #forget(): void {
     const hadCall = this.#call !== undefined;
     this.#call = undefined;
-    this.#talking = false;
+    this.#push.reset();
+    this.#messages.put('input', undefined);
+    this.#messages.put('connection', undefined);
     this.#showProgress();
     this.#view.stop();
     this.#show();
     if (hadCall) this.#dispatch('state', 'ended');
-  }
-
-  /** Requests must arrive in the order in which the button was pressed and released. */
-  #talk(talking: boolean, request: (call: Call) => Promise<unknown>): void {
-    const call = this.#call;
-    this.#talking = talking && call !== undefined;
-    this.#show();
-    if (call === undefined) return;
-    this.#inputs = this.#inputs
-      .then(() => request(call))
-      .catch((error: unknown) => this.#report(TalkMeshError.from(error)));
   }
 
   #ask(request: (call: Call) => Promise<unknown>): void {
@@ -217,14 +237,48 @@ export class TalkMeshElement extends Base {
     }
     const call = this.#call;
     if (call === undefined) return false;
+    this.#messages.put('call', undefined);
+    this.#transcript.add('user', text);
+    this.#showTranscript();
     this.#ask(() => call.say(text));
     return true;
   }
 
   #showPoster(): void {
     const avatar = this.getAttribute('avatar') ?? '';
-    const path = `/v1/avatars/${encodeURIComponent(avatar)}/image`;
-    this.#view.showPoster(avatar === '' ? undefined : `${this.#baseUrl.replace(/\/+$/, '')}${path}`, avatar);
+    const url = `${this.#baseUrl.replace(/\/+$/, '')}/v1/avatars/${encodeURIComponent(avatar)}`;
+    this.#view.showPoster(
+      avatar === '' ? undefined : `${url}/image`,
+      avatar === '' || !this.hasAttribute('idle') || savesData() ? undefined : `${url}/idle`,
+      avatar,
+    );
+  }
+
+  #showDevices(): void {
+    const wanted = this.isConnected && this.hasAttribute('devices');
+    this.#view.showDevices(wanted);
+    if (!wanted) {
+      this.#picker?.close();
+      return;
+    }
+    this.#picker ??= new DevicePicker({
+      parts: this.#view.deviceParts,
+      chosen: this.#chosen,
+      callMicrophone: () => this.#call?.microphone,
+      onMicrophone: async (id) => {
+        await this.#call?.useMicrophone(id);
+        this.#chosen.microphone = id;
+      },
+      onSpeaker: async (id) => {
+        await playOnSpeaker(this.#view.video, id);
+        this.#chosen.speaker = id;
+      },
+    });
+    void this.#picker.open();
+  }
+
+  #showTranscript(): void {
+    this.#view.showTranscript(this.hasAttribute('transcript') ? this.#transcript.lines : undefined);
   }
 
   #showProgress(): void {
@@ -249,12 +303,12 @@ export class TalkMeshElement extends Base {
       hasMicrophone: this.#call?.hasMicrophone === true,
       muted: this.#call?.muted === true,
       isPushToTalk: this.getAttribute('input') === 'push-to-talk',
-      talking: this.#talking,
+      talking: this.#push.talking,
     });
   }
 
   #report(error: TalkMeshError): void {
-    this.#view.showError(error.message);
+    this.#messages.put('call', { title: '', text: error.message, mild: false });
     this.#dispatch('error', error);
   }
 

@@ -1,12 +1,15 @@
+import type { DevicePickerParts } from '../device-picker.js';
+import { type HoldActions, onHold } from '../hold.js';
 import { isLive, playAudibly, STATE_LABELS } from '../playback.js';
 import { describeStats } from '../stats.js';
+import type { Line } from '../transcript.js';
+import { showTranscript } from '../transcript-list.js';
 import type { CallState, CallStats, Disclosure } from '../types.js';
-import { type HoldActions, onHold } from './hold.js';
 import { STYLE } from './style.js';
 
 const MARKUP = `
 <div part="stage">
-  <slot name="poster"><img part="poster" alt="" hidden></slot>
+  <slot name="poster"><picture><source media="(prefers-reduced-motion: no-preference)" type="image/avif"><img part="poster" alt="" hidden></picture></slot>
   <video part="video" playsinline></video>
   <p part="status" role="status" hidden></p>
   <p part="disclosure" role="note" hidden></p>
@@ -23,11 +26,19 @@ const MARKUP = `
     <button part="interrupt" type="button" hidden>Interrupt</button>
     <button part="hang-up" type="button" class="danger" hidden>Hang up</button>
   </div>
+  <div part="devices" role="group" aria-label="Devices" hidden>
+    <label>Microphone <select part="microphone"></select></label>
+    <div part="level" role="meter" aria-label="Level of the microphone" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
+    <button part="test" type="button">Test the microphone</button>
+    <label part="speaker-row">Speaker <select part="speaker"></select></label>
+    <p part="device-note" role="status" hidden></p>
+  </div>
   <form part="line">
     <input part="input" aria-label="A line for the avatar" placeholder="Type a line" maxlength="2000" autocomplete="off">
     <button part="say" type="submit">Say</button>
   </form>
 </slot>
+<ol part="transcript" aria-label="Transcript" tabindex="0" hidden></ol>
 <p part="stats" hidden></p>
 `;
 
@@ -69,6 +80,28 @@ export class View {
     return this.#video;
   }
 
+  get deviceParts(): DevicePickerParts {
+    return {
+      microphone: this.#part('microphone'),
+      level: this.#part('level'),
+      test: this.#part('test'),
+      speaker: this.#part('speaker'),
+      speakerRow: this.#part('speaker-row'),
+      note: this.#part('device-note'),
+    };
+  }
+
+  showDevices(visible: boolean): void {
+    this.#part('devices').hidden = !visible;
+  }
+
+  /** @param lines undefined hides the transcript */
+  showTranscript(lines: readonly Line[] | undefined): void {
+    const list = this.#part('transcript');
+    list.hidden = lines === undefined || lines.length === 0;
+    showTranscript(list, lines ?? []);
+  }
+
   onPress(name: ButtonName, action: () => void): void {
     this.#part(name).addEventListener('click', action);
   }
@@ -91,8 +124,13 @@ export class View {
     });
   }
 
-  /** @param picture URL of the avatar's picture; undefined: none is known */
-  showPoster(picture: string | undefined, name: string): void {
+  /**
+   * @param picture URL of the avatar's picture; undefined: none is known
+   * @param idle URL of its idle recording; undefined: the picture stands still
+   */
+  showPoster(picture: string | undefined, idle: string | undefined, name: string): void {
+    const source = this.#root.querySelector('source') as HTMLSourceElement;
+    source.srcset = idle ?? '';
     const poster = this.#part<HTMLImageElement>('poster');
     poster.hidden = picture === undefined;
     poster.alt = name === '' ? '' : `Picture of ${name}`;

@@ -106,13 +106,21 @@ export class FakeGateway {
   }
 }
 
-export class FakeTrack {
+export class FakeTrack extends EventTarget {
   enabled = true;
   stopped = false;
+  /** By the system. */
+  muted = false;
   readonly kind: 'audio' | 'video';
 
   constructor(kind: 'audio' | 'video') {
+    super();
     this.kind = kind;
+  }
+
+  tell(type: 'ended' | 'mute' | 'unmute'): void {
+    this.muted = type === 'mute';
+    this.dispatchEvent(new Event(type));
   }
 
   stop(): void {
@@ -141,6 +149,38 @@ export class FakeStream {
   }
 }
 
+/** The devices of a browser, by id; `''` is the one that the system uses. Opening one that is not listed fails as in a browser. */
+export class FakeDevices extends EventTarget {
+  readonly opened: FakeTrack[] = [];
+  ids: string[];
+
+  constructor(...ids: string[]) {
+    super();
+    this.ids = ids;
+  }
+
+  async getUserMedia({ audio }: MediaStreamConstraints): Promise<MediaStream> {
+    const wanted = (audio as { deviceId?: { exact: string } }).deviceId?.exact ?? this.ids[0];
+    if (!this.ids.includes(wanted ?? '')) throw Object.assign(new Error('no'), { name: 'OverconstrainedError' });
+    const track = new FakeTrack('audio');
+    this.opened.push(track);
+    return new FakeStream([track]) as unknown as MediaStream;
+  }
+
+  async enumerateDevices(): Promise<MediaDeviceInfo[]> {
+    const kinds = ['audioinput', 'audiooutput'] as const;
+    return kinds.flatMap((kind) =>
+      ['default', ...this.ids].map((deviceId) => ({ kind, deviceId, label: '' }) as MediaDeviceInfo),
+    );
+  }
+
+  /** Devices were connected or removed. */
+  become(...ids: string[]): void {
+    this.ids = ids;
+    this.dispatchEvent(new Event('devicechange'));
+  }
+}
+
 /** An RTCPeerConnection without a network. It connects when the answer is set, unless `connects` is false. */
 export class FakePeer extends EventTarget {
   static made: FakePeer[] = [];
@@ -160,6 +200,17 @@ export class FakePeer extends EventTarget {
 
   addTransceiver(what: unknown, init?: RTCRtpTransceiverInit): void {
     this.transceivers.push({ what, direction: init?.direction });
+  }
+
+  getSenders(): { track: unknown; replaceTrack(track: unknown): Promise<void> }[] {
+    return this.transceivers
+      .filter(({ direction }) => direction === 'sendonly')
+      .map((transceiver) => ({
+        track: transceiver.what,
+        replaceTrack: async (track) => {
+          transceiver.what = track;
+        },
+      }));
   }
 
   async createOffer(): Promise<{ type: 'offer'; sdp: string }> {

@@ -1,9 +1,19 @@
 import type * as grpc from '@grpc/grpc-js';
-import type { MessageTypeDefinition } from '@grpc/proto-loader';
+import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { AnswerToolRequest as _talkmesh_v1_AnswerToolRequest, AnswerToolRequest__Output as _talkmesh_v1_AnswerToolRequest__Output } from './talkmesh/v1/AnswerToolRequest.js';
 import type { AnswerToolResponse as _talkmesh_v1_AnswerToolResponse, AnswerToolResponse__Output as _talkmesh_v1_AnswerToolResponse__Output } from './talkmesh/v1/AnswerToolResponse.js';
 import type { AudioIngestClient as _talkmesh_v1_AudioIngestClient, AudioIngestDefinition as _talkmesh_v1_AudioIngestDefinition } from './talkmesh/v1/AudioIngest.js';
+import type { AvatarAttach as _talkmesh_v1_AvatarAttach, AvatarAttach__Output as _talkmesh_v1_AvatarAttach__Output } from './talkmesh/v1/AvatarAttach.js';
+import type { AvatarClear as _talkmesh_v1_AvatarClear, AvatarClear__Output as _talkmesh_v1_AvatarClear__Output } from './talkmesh/v1/AvatarClear.js';
+import type { AvatarCleared as _talkmesh_v1_AvatarCleared, AvatarCleared__Output as _talkmesh_v1_AvatarCleared__Output } from './talkmesh/v1/AvatarCleared.js';
+import type { AvatarEnd as _talkmesh_v1_AvatarEnd, AvatarEnd__Output as _talkmesh_v1_AvatarEnd__Output } from './talkmesh/v1/AvatarEnd.js';
+import type { AvatarFrame as _talkmesh_v1_AvatarFrame, AvatarFrame__Output as _talkmesh_v1_AvatarFrame__Output } from './talkmesh/v1/AvatarFrame.js';
+import type { AvatarLeave as _talkmesh_v1_AvatarLeave, AvatarLeave__Output as _talkmesh_v1_AvatarLeave__Output } from './talkmesh/v1/AvatarLeave.js';
+import type { AvatarReady as _talkmesh_v1_AvatarReady, AvatarReady__Output as _talkmesh_v1_AvatarReady__Output } from './talkmesh/v1/AvatarReady.js';
+import type { AvatarRequest as _talkmesh_v1_AvatarRequest, AvatarRequest__Output as _talkmesh_v1_AvatarRequest__Output } from './talkmesh/v1/AvatarRequest.js';
+import type { AvatarResponse as _talkmesh_v1_AvatarResponse, AvatarResponse__Output as _talkmesh_v1_AvatarResponse__Output } from './talkmesh/v1/AvatarResponse.js';
+import type { AvatarServiceClient as _talkmesh_v1_AvatarServiceClient, AvatarServiceDefinition as _talkmesh_v1_AvatarServiceDefinition } from './talkmesh/v1/AvatarService.js';
 import type { CancelInputRequest as _talkmesh_v1_CancelInputRequest, CancelInputRequest__Output as _talkmesh_v1_CancelInputRequest__Output } from './talkmesh/v1/CancelInputRequest.js';
 import type { CancelInputResponse as _talkmesh_v1_CancelInputResponse, CancelInputResponse__Output as _talkmesh_v1_CancelInputResponse__Output } from './talkmesh/v1/CancelInputResponse.js';
 import type { ChangeIceRequest as _talkmesh_v1_ChangeIceRequest, ChangeIceRequest__Output as _talkmesh_v1_ChangeIceRequest__Output } from './talkmesh/v1/ChangeIceRequest.js';
@@ -31,6 +41,8 @@ import type { StartInputRequest as _talkmesh_v1_StartInputRequest, StartInputReq
 import type { StartInputResponse as _talkmesh_v1_StartInputResponse, StartInputResponse__Output as _talkmesh_v1_StartInputResponse__Output } from './talkmesh/v1/StartInputResponse.js';
 import type { StreamAudioRequest as _talkmesh_v1_StreamAudioRequest, StreamAudioRequest__Output as _talkmesh_v1_StreamAudioRequest__Output } from './talkmesh/v1/StreamAudioRequest.js';
 import type { StreamAudioResponse as _talkmesh_v1_StreamAudioResponse, StreamAudioResponse__Output as _talkmesh_v1_StreamAudioResponse__Output } from './talkmesh/v1/StreamAudioResponse.js';
+import type { UtteranceFinished as _talkmesh_v1_UtteranceFinished, UtteranceFinished__Output as _talkmesh_v1_UtteranceFinished__Output } from './talkmesh/v1/UtteranceFinished.js';
+import type { UtteranceStarted as _talkmesh_v1_UtteranceStarted, UtteranceStarted__Output as _talkmesh_v1_UtteranceStarted__Output } from './talkmesh/v1/UtteranceStarted.js';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -42,6 +54,16 @@ export interface ProtoGrpcType {
       AnswerToolRequest: MessageTypeDefinition<_talkmesh_v1_AnswerToolRequest, _talkmesh_v1_AnswerToolRequest__Output>
       AnswerToolResponse: MessageTypeDefinition<_talkmesh_v1_AnswerToolResponse, _talkmesh_v1_AnswerToolResponse__Output>
       AudioIngest: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AudioIngestClient> & { service: _talkmesh_v1_AudioIngestDefinition }
+      AvatarAttach: MessageTypeDefinition<_talkmesh_v1_AvatarAttach, _talkmesh_v1_AvatarAttach__Output>
+      AvatarClear: MessageTypeDefinition<_talkmesh_v1_AvatarClear, _talkmesh_v1_AvatarClear__Output>
+      AvatarCleared: MessageTypeDefinition<_talkmesh_v1_AvatarCleared, _talkmesh_v1_AvatarCleared__Output>
+      AvatarEnd: MessageTypeDefinition<_talkmesh_v1_AvatarEnd, _talkmesh_v1_AvatarEnd__Output>
+      AvatarFrame: MessageTypeDefinition<_talkmesh_v1_AvatarFrame, _talkmesh_v1_AvatarFrame__Output>
+      AvatarLeave: MessageTypeDefinition<_talkmesh_v1_AvatarLeave, _talkmesh_v1_AvatarLeave__Output>
+      AvatarReady: MessageTypeDefinition<_talkmesh_v1_AvatarReady, _talkmesh_v1_AvatarReady__Output>
+      AvatarRequest: MessageTypeDefinition<_talkmesh_v1_AvatarRequest, _talkmesh_v1_AvatarRequest__Output>
+      AvatarResponse: MessageTypeDefinition<_talkmesh_v1_AvatarResponse, _talkmesh_v1_AvatarResponse__Output>
+      AvatarService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AvatarServiceClient> & { service: _talkmesh_v1_AvatarServiceDefinition }
       CancelInputRequest: MessageTypeDefinition<_talkmesh_v1_CancelInputRequest, _talkmesh_v1_CancelInputRequest__Output>
       CancelInputResponse: MessageTypeDefinition<_talkmesh_v1_CancelInputResponse, _talkmesh_v1_CancelInputResponse__Output>
       ChangeIceRequest: MessageTypeDefinition<_talkmesh_v1_ChangeIceRequest, _talkmesh_v1_ChangeIceRequest__Output>
@@ -69,6 +91,9 @@ export interface ProtoGrpcType {
       StartInputResponse: MessageTypeDefinition<_talkmesh_v1_StartInputResponse, _talkmesh_v1_StartInputResponse__Output>
       StreamAudioRequest: MessageTypeDefinition<_talkmesh_v1_StreamAudioRequest, _talkmesh_v1_StreamAudioRequest__Output>
       StreamAudioResponse: MessageTypeDefinition<_talkmesh_v1_StreamAudioResponse, _talkmesh_v1_StreamAudioResponse__Output>
+      UtteranceFinished: MessageTypeDefinition<_talkmesh_v1_UtteranceFinished, _talkmesh_v1_UtteranceFinished__Output>
+      UtteranceStarted: MessageTypeDefinition<_talkmesh_v1_UtteranceStarted, _talkmesh_v1_UtteranceStarted__Output>
+      VideoFormat: EnumTypeDefinition
     }
   }
 }

@@ -98,7 +98,7 @@ export async function loadGraphModel(folder: string, options: LoadOptions = {}):
 }
 
 function usedFiles(manifest: ModelManifest): string[] {
-  const pictures = manifest.avatars.map((avatar) => avatar.image);
+  const pictures = manifest.avatars.flatMap(({ image, idle }) => (idle === undefined ? [image] : [image, idle]));
   if (manifest.schema !== 'talkmesh.model/1') return pictures;
   const { portrait, decoder, score } = manifest;
   const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];

@@ -65,11 +65,17 @@ interface Entry<F> {
 export class ReferenceCache<F extends Features> {
   readonly #entries = new Map<string, Entry<F>>();
   readonly #compute: (avatar: string) => Promise<F>;
+  readonly #keepsUnused: (avatar: string) => boolean;
+  #unused: F | undefined;
   #bytes = 0;
 
-  /** @param compute the features of an avatar; the cache owns them */
-  constructor(compute: (avatar: string) => Promise<F>) {
+  /**
+   * @param compute the features of an avatar; the cache owns them
+   * @param keepsUnused whether those of an avatar stay without a session, until those of the next one do. Default: none
+   */
+  constructor(compute: (avatar: string) => Promise<F>, keepsUnused: (avatar: string) => boolean = () => false) {
     this.#compute = compute;
+    this.#keepsUnused = keepsUnused;
   }
 
   /** Bytes of features held. */
@@ -85,6 +91,7 @@ export class ReferenceCache<F extends Features> {
     const entry = this.#entries.get(avatar) ?? { features: this.#count(this.#compute(avatar)), users: 0 };
     this.#entries.set(avatar, entry);
     entry.users += 1;
+    if (this.#unused?.avatar === avatar) this.#unused = undefined;
     try {
       return await entry.features;
     } catch (error) {
@@ -99,6 +106,20 @@ export class ReferenceCache<F extends Features> {
     if (entry === undefined) return;
     entry.users -= 1;
     if (entry.users > 0) return;
+    if (!this.#keepsUnused(features.avatar)) {
+      this.#free(features);
+      return;
+    }
+    this.freeUnused();
+    this.#unused = features;
+  }
+
+  freeUnused(): void {
+    if (this.#unused !== undefined) this.#free(this.#unused);
+    this.#unused = undefined;
+  }
+
+  #free(features: F): void {
     this.#entries.delete(features.avatar);
     this.#bytes -= features.bytes;
     features.free();

@@ -1,4 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
+import { isOwnAvatar, MeshError } from '@talkmesh/contracts';
 import { type Executor, VALUE_BYTES } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
 import { type Features, ReferenceCache } from '../model/reference.js';
@@ -37,7 +37,11 @@ export class CleanScoreEngine implements ScoreEngine {
     this.model = model;
     this.executor = executor;
     this.makers = makers;
-    this.references = new ReferenceCache((avatar) => this.#prepare(avatar));
+    // A picture of a user must not stay in memory when it is no longer used.
+    this.references = new ReferenceCache(
+      (avatar) => this.#prepare(avatar),
+      (avatar) => !isOwnAvatar(avatar),
+    );
   }
 
   /** @throws MeshError MODEL_INVALID; CONFIG_INVALID for a parallel plan */
@@ -90,6 +94,7 @@ export class CleanScoreEngine implements ScoreEngine {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const session of [...this.#sessions]) session.dispose();
+    this.references.freeUnused();
     await this.makers.denoiser[Symbol.asyncDispose]();
     await this.executor.await(this.executor.record());
   }

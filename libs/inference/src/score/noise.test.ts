@@ -21,6 +21,17 @@ test('noise has mean 0 and variance 1', () => {
   assert.ok(Math.abs(mean) < 0.01 && Math.abs(variance - 1) < 0.02 && Math.abs(within - 0.6827) < 0.005);
 });
 
+test('the numbers never change: frames that were made before must come out again', () => {
+  const values = [...new NoiseSource(1).noise(7, 2, 26)].slice(20);
+  assert.deepEqual(
+    values,
+    [
+      -0.27751195430755615, -0.2651576101779938, -0.28508061170578003, 0.23990507423877716, -1.6640762090682983,
+      -0.43853119015693665,
+    ],
+  );
+});
+
 test('noise depends only on seed, chunk and step', () => {
   const source = new NoiseSource(2 ** 40 + 5);
   const first = source.noise(3, 1, 96);

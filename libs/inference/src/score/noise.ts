@@ -15,9 +15,21 @@ export class NoiseSource {
   /** @param chunk -1 (the reference chunk) or more @returns `count` samples of the standard normal distribution */
   noise(chunk: number, step: number, count: number): Float32Array {
     const values = new Float32Array(count);
+    const [k0, k1] = this.#key;
+    const words = new Uint32Array(4);
     for (let at = 0; at < count; at += 4) {
-      const [a, b, c, d] = philox4x32([at / 4, chunk + 1, step, 0], this.#key);
-      values.set([...boxMuller(a, b), ...boxMuller(c, d)].slice(0, count - at), at);
+      words[0] = at / 4;
+      words[1] = chunk + 1;
+      words[2] = step;
+      words[3] = 0;
+      philox(words, k0, k1);
+      // What is written beyond the end of a typed array is lost.
+      for (let pair = 0; pair < 4; pair += 2) {
+        const radius = Math.sqrt(-2 * Math.log(((words[pair] as number) + 0.5) / 2 ** 32));
+        const angle = (2 * Math.PI * ((words[pair + 1] as number) + 0.5)) / 2 ** 32;
+        values[at + pair] = radius * Math.cos(angle);
+        values[at + pair + 1] = radius * Math.sin(angle);
+      }
     }
     return values;
   }
@@ -27,28 +39,34 @@ type Block = readonly [number, number, number, number];
 
 /** Ten rounds of Philox4x32. Words are unsigned 32-bit. */
 export function philox4x32(counter: Block, key: readonly [number, number]): Block {
-  let [c0, c1, c2, c3] = counter;
-  let [k0, k1] = key;
+  const words = Uint32Array.from(counter);
+  philox(words, ...key);
+  return [...words] as unknown as Block;
+}
+
+/** In place and without other arrays: a chunk of a video model takes a million numbers. */
+function philox(words: Uint32Array, k0: number, k1: number): void {
+  let [c0 = 0, c1 = 0, c2 = 0, c3 = 0] = words;
   for (let round = 0; round < 10; round++) {
-    const [high0, low0] = multiply(0xd2511f53, c0);
-    const [high1, low1] = multiply(0xcd9e8d57, c2);
-    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
+    const [low0, low1] = [Math.imul(0xd2511f53, c0), Math.imul(0xcd9e8d57, c2)];
+    const mixed0 = highWord(0xcd9e, 0x8d57, c2) ^ c1 ^ k0;
+    c2 = highWord(0xd251, 0x1f53, c0) ^ c3 ^ k1;
+    c0 = mixed0;
+    c1 = low1;
+    c3 = low0;
+    k0 = (k0 + 0x9e3779b9) | 0;
+    k1 = (k1 + 0xbb67ae85) | 0;
   }
-  return [c0, c1, c2, c3];
+  words[0] = c0;
+  words[1] = c1;
+  words[2] = c2;
+  words[3] = c3;
 }
 
-/** High and low word of a 64-bit product. Splitting `b` into halves keeps every intermediate result below 2^53. */
-function multiply(a: number, b: number): [high: number, low: number] {
-  const upper = a * (b >>> 16);
-  const lower = a * (b & 0xffff);
-  const carried = (upper % 65536) * 65536 + lower;
-  return [(Math.floor(upper / 65536) + Math.floor(carried / 2 ** 32)) >>> 0, carried % 2 ** 32];
-}
-
-function boxMuller(a: number, b: number): [number, number] {
-  const radius = Math.sqrt(-2 * Math.log((a + 0.5) / 2 ** 32));
-  const angle = (2 * Math.PI * (b + 0.5)) / 2 ** 32;
-  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+/** The upper word of a 64-bit product, from halves: `above` and `below` are those of one factor. */
+function highWord(above: number, below: number, other: number): number {
+  const [upper, lower] = [other >>> 16, other & 0xffff];
+  const [cross, back] = [above * lower, below * upper];
+  const middle = ((below * lower) >>> 16) + (cross & 0xffff) + (back & 0xffff);
+  return above * upper + (cross >>> 16) + (back >>> 16) + (middle >>> 16);
 }

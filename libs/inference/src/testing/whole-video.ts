@@ -9,7 +9,7 @@ import { loadMakers, loadVideoDecoder, type VideoMakers } from '../video/video-n
 export interface VideoChunk {
   /** [latentFrames, C, H, W] flat. */
   readonly latents: Float32Array;
-  /** Planar I420. The first chunk has fewer frames than later ones. */
+  /** Planar I420, none for a held chunk. The first chunk has fewer frames than later ones. */
   readonly frames: readonly Uint8Array[];
 }
 
@@ -50,13 +50,22 @@ export class WholeVideo implements AsyncDisposable {
     return made;
   }
 
-  /** @param pcm the next chunk's samples, -1..1 */
-  async next(pcm: Float32Array): Promise<VideoChunk> {
+  /**
+   * @param pcm the next chunk's samples, -1..1
+   * @param steps denoising steps of a chunk that was short of time; 0: it was held
+   * @param shown false: the decoder held it
+   */
+  async next(pcm: Float32Array, { steps = Number.POSITIVE_INFINITY, shown = true } = {}): Promise<VideoChunk> {
     const chunk = this.#chunk++;
     const { sound } = this.#makers;
     this.#window = nextWindow(sound.rule, chunk, this.#window, pcm);
-    const latents = await this.#session.generate(chunk, await sound.hear(chunk, this.#window));
+    if (steps === 0) {
+      this.#session.hold(chunk);
+      return { latents: new Float32Array(0), frames: [] };
+    }
+    const latents = await this.#session.generate(chunk, await sound.hear(chunk, this.#window), steps);
     if (latents === undefined) throw new Error(`chunk ${chunk} was not generated`);
+    if (!shown) return { latents, frames: [] };
     const { frames, caches } = await this.#decoder.decode(latents, latentDims(this.#model.manifest), this.#caches);
     if (this.#caches !== undefined) this.#decoder.free(this.#caches);
     this.#caches = caches;

@@ -1,7 +1,12 @@
 /** A video model from imported files to frames, at small sizes. Its parts are compared with the published code in their own tests. */
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { VideoManifest } from '@talkmesh/contracts';
 import { toPcm16 } from '@talkmesh/media';
+import type { CheckpointManifest } from '../checkpoint/import-checkpoint.js';
+import { writeLiveTalkManifest } from '../checkpoint/livetalk-manifest.js';
 import { type DecoderSession, loadDecoderEngine } from '../decoder/decoder-engine.js';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
@@ -115,6 +120,7 @@ test('a rollback gives the same chunks again, other sound others; what is not ke
 });
 
 test('sessions of an avatar share its sink, whatever their seed; state is counted and freed', async () => {
+  (await open(1)).dispose();
   const idle = await executor.stats();
   const [one, two] = [await open(1), await open(2)];
   const shared = engine.stateBytes().reference;
@@ -126,16 +132,17 @@ test('sessions of an avatar share its sink, whatever their seed; state is counte
   assert.notDeepEqual((await generate(other, 0)).values.subarray(0, sinkValues), first.values.subarray(0, sinkValues));
   assert.equal(engine.stateBytes().reference, 2 * shared);
   other.dispose();
+  assert.equal(engine.stateBytes().reference, 2 * shared, 'the last one that no session uses stays');
   two.dispose();
   await say(one, 1, 8);
   const { kv, audio, reference } = engine.stateBytes();
-  assert.equal(kv + audio + reference, engine.sessionBytes(3));
+  assert.equal(kv + audio + reference - shared, engine.sessionBytes(3));
   const unfinished = one.generate(8, pcm(8));
   one.dispose();
   one.dispose();
   assert.equal(await unfinished, undefined);
   const end = await executor.stats();
-  assert.deepEqual([engine.stateBytes().kv, engine.stateBytes().reference, end.bytes], [0, 0, idle.bytes]);
+  assert.deepEqual([engine.stateBytes().kv, engine.stateBytes().reference, end.bytes], [0, shared, idle.bytes]);
   await assert.rejects(open(1, 'unknown'), { reason: 'AVATAR_NOT_FOUND' });
 });
 
@@ -206,6 +213,56 @@ test('a decoder session rolls back, continues without the sink, and refuses othe
   for (const one of [session, shown, late]) one.dispose();
   assert.equal(decoder.stateBytes().state, 0);
   await assert.rejects(loadDecoderEngine(model, executor, 'int8'), /has no int8 decoder/);
+});
+
+test('what was made of a picture of a user leaves with its last session, and the next session reads the picture again', async () => {
+  const png = await readFile(join(fixtures.codec.folder, `avatars/${OTHER}.png`));
+  let reads = 0;
+  const own = await loadModel(fixtures.codec.folder, {
+    ownPictures: async () => {
+      reads += 1;
+      return { png, landmarks: undefined };
+    },
+  });
+  await using of = await loadScoreEngine(own, executor);
+  for (const seed of [1, 2]) {
+    const session = await of.openSession({ avatar: 'own-0123456789abcdef', seed, keepChunks: 1 });
+    assert.ok(of.stateBytes().reference > 0);
+    session.dispose();
+    assert.deepEqual([of.stateBytes().reference, reads], [0, seed]);
+  }
+});
+
+test('a manifest that contradicts itself, and files that are not those of the import, are refused', async () => {
+  const { folder } = fixtures.taehv;
+  const [path, checkpoint] = [join(folder, 'model.json'), join(folder, 'checkpoint.json')];
+  const [text, stated] = [await readFile(path, 'utf8'), await readFile(checkpoint, 'utf8')];
+  const manifest = JSON.parse(text) as VideoManifest;
+  const loading = async (changed: object): Promise<unknown> => {
+    await writeFile(path, JSON.stringify({ ...manifest, ...changed }));
+    const made = await loadModel(folder);
+    return loadScoreEngine(made, executor);
+  };
+  const { context: _context, ...dit } = manifest.score.dit;
+  const encoder = { ...manifest.audio.encoder, sampleRateHz: 16_001 };
+  try {
+    await assert.rejects(loading({ fps: 17 }), /fps: must divide 24000/);
+    await assert.rejects(loading({ score: { ...manifest.score, dit } }), /score\.dit: needs a context rule/);
+    await assert.rejects(loading({ audio: { ...manifest.audio, encoder } }), /are not whole frames at 16 a second/);
+    await assert.rejects(loading({ decoder: { kind: 'other' } }), /decoder\.kind/);
+    await writeFile(checkpoint, stated.replace('score', 'scare'));
+    await assert.rejects(loading({}), /checkpoint\.json was altered/);
+  } finally {
+    await writeFile(path, text);
+    await writeFile(checkpoint, stated);
+  }
+  const read = JSON.parse(stated) as CheckpointManifest;
+  const { 'small-decoder': _small, ...networks } = read.networks;
+  const png = await readFile(join(folder, `avatars/${AVATAR}.png`));
+  const writing = (of: CheckpointManifest, avatar: string): Promise<unknown> =>
+    writeLiveTalkManifest(folder, of, { decoder: 'taehv', avatars: [{ id: avatar, name: avatar, png }] });
+  await assert.rejects(writing({ ...read, networks }, AVATAR), /has no small decoder; import the model again/);
+  await assert.rejects(writing(read, AVATAR), /the picture of eva is 32x32, not 512x512/);
 });
 
 test('a parallel plan, and a use as a model of graphs, are refused', async () => {

@@ -260,6 +260,7 @@ export class ServiceProcess<C extends BaseConfig> {
       sessions: worker.sessions(),
       capacity: worker.capacity,
       model: worker.model,
+      ...(worker.offer !== undefined && { offer: worker.offer }),
     });
     const registry = new RegistryHeartbeat({ bucket, record, heartbeatMs, log: this.log });
     await registry.start();

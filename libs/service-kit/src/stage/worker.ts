@@ -1,4 +1,4 @@
-import type { v1 } from '@talkmesh/contracts';
+import type { ConversationOffer, v1 } from '@talkmesh/contracts';
 
 type Stage = (typeof v1.StageService)['service'];
 /** `talkmesh.v1.OpenRequest` as the server receives it. */
@@ -15,6 +15,8 @@ export interface WorkerHandlers {
   readonly capacity: number;
   /** "name@version" of the loaded model; empty for services without a model. */
   readonly model: string;
+  /** What sessions may choose of the conversation; of audio-llm-bridge only. */
+  readonly offer?: ConversationOffer;
   /** Number of sessions that it holds now. */
   sessions(): number;
   /** Called once per session, after id, options and capacity were checked. `signal` is aborted when the caller cancels. */

@@ -1,3 +1,4 @@
+import { ESPEAK_VOICES } from '../tts/espeak.js';
 import type { Cut, Provider, ProviderInput, ProviderOutput, ProviderSession } from './provider.js';
 
 /** When no audio arrives for this long after a cut, the next audio belongs to a new stream. */
@@ -43,6 +44,7 @@ export const external: Provider = {
   vad: 'none',
   source: 'external',
   voices: 'text-to-speech',
+  knownVoices: ESPEAK_VOICES,
   maxTurnSeconds: 3600,
   open: async (_options, emit) => new ExternalSession(emit),
 };

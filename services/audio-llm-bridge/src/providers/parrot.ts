@@ -2,6 +2,7 @@ import { setImmediate as nextTick } from 'node:timers/promises';
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { pitchShift } from '@talkmesh/media';
 import { inPieces, joinAtPause, joinOverlap, normaliseLoudness, pauses, trimSilence } from '../pcm.js';
+import { ESPEAK_VOICES } from '../tts/espeak.js';
 import { MicMemory } from './mic-memory.js';
 import type { Cut, Provider, ProviderInput, ProviderOutput, ProviderSession } from './provider.js';
 
@@ -81,6 +82,7 @@ export function parrot(options: ParrotOptions): Provider {
     vad: 'mesh',
     source: 'voice',
     voices: 'text-to-speech',
+    knownVoices: ESPEAK_VOICES,
     maxTurnSeconds: 180,
     open: async (_session, emit) => new ParrotSession(options, emit),
   };

@@ -110,6 +110,8 @@ export interface Provider {
   readonly source: 'voice' | 'external';
   /** Whether `choices.voice` names a voice of the provider, or one of the text-to-speech that speaks typed lines. */
   readonly voices: 'provider' | 'text-to-speech';
+  /** Some of these names, to choose from; there may be more. */
+  readonly knownVoices: readonly string[];
   /** Longest turn when the configuration sets no limit. */
   readonly maxTurnSeconds: number;
   /** @throws MeshError PROVIDER_FAILED */

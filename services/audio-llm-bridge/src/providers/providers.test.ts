@@ -151,6 +151,7 @@ test('the deployment decides which providers there are', () => {
     () => names({ TALKMESH_CASCADE_CHAT_URL: 'http://x' }),
     /CASCADE_TRANSCRIPTION_URL.*\n.*CHAT_MODEL must/,
   );
+  assert.throws(() => names({ TALKMESH_VOICES: 'marin' }), /TALKMESH_VOICES.*openai-realtime\/marin/);
   assert.throws(() => names({ TALKMESH_PROVIDERS: 'oracle' }), /there is no provider "oracle"/);
   assert.throws(() => names({ ...server, TALKMESH_BARGE_IN: 'false' }), /BARGE_IN=false needs .*TURN_DETECTION=mesh/);
   assert.throws(() => names({ TALKMESH_OPENAI_REALTIME_URL: 'https://user:pw@host/v1' }), /without a key/);

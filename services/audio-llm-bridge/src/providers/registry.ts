@@ -44,6 +44,10 @@ export class ProviderRegistry {
     return [...this.#offered.keys()];
   }
 
+  get all(): readonly Provider[] {
+    return [...this.#offered.values()];
+  }
+
   /** @throws MeshError PROVIDER_UNKNOWN with the names of all that are offered */
   find(name: string): Provider {
     const provider = this.#offered.get(name);

@@ -41,6 +41,26 @@ interface Passage {
   readonly text: string;
 }
 
+/** Some of the voices of espeak-ng; `espeak-ng --voices` lists them all, and `+f3` makes any of them another speaker. */
+export const ESPEAK_VOICES = [
+  'en-us',
+  'en-us+f3',
+  'en-gb',
+  'en-gb+f3',
+  'de',
+  'es',
+  'fr-fr',
+  'it',
+  'pt-br',
+  'pl',
+  'ru',
+  'cmn',
+  'ja',
+  'ko',
+  'hi',
+  'ar',
+];
+
 /** The espeak-ng program: one process per passage of a text in one voice, text on stdin, WAV on stdout. */
 export class Espeak implements SpeechSynthesizer {
   readonly name = 'espeak-ng';

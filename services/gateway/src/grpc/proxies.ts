@@ -56,9 +56,8 @@ export function recordProxy(options: ProxyOptions): GrpcServiceImpl {
 async function record(call: ServerWritableStream<RecordRequest, Buffer>, options: ProxyOptions): Promise<void> {
   const { sessionId } = call.request;
   await options.access.requireSession(call.metadata, sessionId, 'record');
-  const client: Client = options.directory.clientsAt(
-    await options.sessions.addressOf(sessionId, 'webrtc-egress'),
-  ).stage;
+  const peer = options.directory.connect(await options.sessions.addressOf(sessionId, 'webrtc-egress'));
+  const client: Client = peer.client(v1.RecordService);
   const { path, requestSerialize } = v1.RecordService.service.Record;
   const upstream: ClientReadableStream<Buffer> = client.makeServerStreamRequest(
     path,
@@ -69,6 +68,7 @@ async function record(call: ServerWritableStream<RecordRequest, Buffer>, options
     { deadline: Date.now() + options.maxSessionMs },
   );
   let isOver = false;
+  upstream.on('status', () => peer.close());
   call.on('cancelled', () => {
     if (isOver) return;
     isOver = true;

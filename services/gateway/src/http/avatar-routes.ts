@@ -1,10 +1,18 @@
 import { isOwnAvatar } from '@talkmesh/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { AvatarCatalogue } from '../avatar-catalogue.js';
+import type { AvatarCatalogue, AvatarPicture } from '../avatar-catalogue.js';
 import { avatarList, OWN_STYLE } from '../schemas.js';
 import { type Operation, param } from './routes.js';
 
 const imageOf = (id: string): string => `/v1/avatars/${id}/image`;
+
+function sendPicture({ bytes, etag }: AvatarPicture, type: string, request: FastifyRequest, reply: FastifyReply) {
+  reply.headers({ etag, 'cache-control': 'public, max-age=3600', 'cross-origin-resource-policy': 'cross-origin' });
+  if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+  reply.type(type);
+  return bytes;
+}
 
 /** The avatars of the model. Their pictures are public, because an `<img>` cannot send a token. */
 export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
@@ -20,7 +28,10 @@ export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
       errors: ['NATS_UNAVAILABLE'],
       handle: async ({ principal }) => {
         const { width, height, fps } = avatars.manifest;
-        const list = avatars.all.map(({ id, name, style }) => ({ id, name, style, image: imageOf(id) }));
+        const list = avatars.all.map(({ id, name, style, idle }) => ({
+          ...{ id, name, style, image: imageOf(id) },
+          ...(idle !== undefined && { idle: `/v1/avatars/${id}/idle` }),
+        }));
         const pictures = principal?.kind === 'key' ? ((await avatars.own?.list(principal.owner)) ?? []) : [];
         const own = pictures.map(({ id, name, expiresAtMs }) => ({
           ...{ id, name, style: OWN_STYLE, image: imageOf(id) },
@@ -44,16 +55,19 @@ export function avatarOperations(avatars: AvatarCatalogue): Operation[] {
           reply.headers({ 'cache-control': 'private, no-store' }).type('image/png');
           return avatars.own.png(id);
         }
-        const { png, etag } = avatars.picture(id);
-        reply.headers({
-          etag,
-          'cache-control': 'public, max-age=3600',
-          'cross-origin-resource-policy': 'cross-origin',
-        });
-        if (request.headers['if-none-match'] === etag) return reply.code(304).send();
-        reply.type('image/png');
-        return png;
+        return sendPicture(avatars.picture(id), 'image/png', request, reply);
       },
+    },
+    {
+      method: 'GET',
+      path: '/v1/avatars/{id}/idle',
+      id: 'getAvatarIdle',
+      summary: 'A few seconds of an avatar in silence, made by the model, which repeat without end',
+      access: 'public',
+      status: 200,
+      answer: { schema: z.string(), type: 'image/avif' },
+      errors: ['AVATAR_NOT_FOUND'],
+      handle: async (request, reply) => sendPicture(avatars.idle(param(request, 'id')), 'image/avif', request, reply),
     },
   ];
 }

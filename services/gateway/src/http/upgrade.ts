@@ -1,7 +1,11 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { MeshError } from '@talkmesh/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { KeyPrincipal } from '../auth.js';
+import type { Sessions } from '../sessions.js';
+import type { StreamLimits } from '../stream-limits.js';
 import { HttpRefusal } from './problems.js';
 
 /** Longest message of a client, bytes. */
@@ -43,11 +47,67 @@ const server = new WebSocketServer({
   handleProtocols: (protocols) => (protocols.has('realtime') ? 'realtime' : false),
 });
 
+/** An open WebSocket, which ends with the gateway. */
+export interface SocketConnection {
+  drain(): Promise<void>;
+}
+
+export interface SocketOptions {
+  readonly sessions: Pick<Sessions, 'getLive' | 'ownerOf'>;
+  readonly limits: StreamLimits;
+  readonly corsOrigins: readonly string[];
+  readonly draining: AbortSignal;
+  readonly connections: Set<SocketConnection>;
+}
+
+/** A key, or the session that the socket is for. */
+export type SocketCaller = { readonly key?: KeyPrincipal; readonly sessionId?: string };
+
+/**
+ * Opens the WebSocket that the request asks for, when the caller may have one more.
+ * @throws MeshError DRAINING, PERMISSION_DENIED, SESSION_NOT_FOUND, SESSION_ENDED, RATE_LIMITED; HttpRefusal 426
+ */
+export async function openSocket(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { draining, corsOrigins, sessions, limits, connections }: SocketOptions,
+  { key, sessionId }: SocketCaller,
+  connect: (socket: WebSocket) => SocketConnection,
+): Promise<void> {
+  if (draining.aborted)
+    throw new MeshError('DRAINING', 'this gateway is shutting down; connect again to reach another one');
+  refuseForeignOrigin(request, corsOrigins);
+  if (sessionId !== undefined) await sessions.getLive(sessionId);
+  const owner = key?.owner ?? (await sessions.ownerOf(sessionId as string));
+  const release = limits.open(sessionId ?? request.id, owner);
+  const socket = await acceptWebSocket(request, reply).catch((error: unknown) => {
+    release();
+    throw error;
+  });
+  const connection = connect(socket);
+  connections.add(connection);
+  socket.once('close', () => {
+    connections.delete(connection);
+    release();
+  });
+}
+
+/** Browsers do not apply CORS to a WebSocket, so the server has to. */
+function refuseForeignOrigin({ headers, host }: FastifyRequest, allowed: readonly string[]): void {
+  const { origin } = headers;
+  if (origin === undefined || allowed.includes('*') || allowed.includes(origin)) return;
+  if (URL.canParse(origin) && new URL(origin).host === host) return;
+  throw new MeshError(
+    'PERMISSION_DENIED',
+    `pages of ${origin.slice(0, 200)} may not connect; list it in TALKMESH_CORS_ORIGINS`,
+  );
+}
+
 /** Accepts the WebSocket that the request asks for. @throws HttpRefusal 426 when it asks for none */
-export function acceptWebSocket(request: FastifyRequest, reply: FastifyReply): Promise<WebSocket> {
+async function acceptWebSocket(request: FastifyRequest, reply: FastifyReply): Promise<WebSocket> {
   const upgrade = upgrades.get(request.raw);
   if (upgrade === undefined || request.headers.upgrade?.toLowerCase() !== 'websocket')
-    throw new HttpRefusal(426, 'this path speaks WebSocket; connect to it with wss and the OpenAI Realtime protocol');
+    throw new HttpRefusal(426, 'this path speaks WebSocket; connect to it with wss');
   reply.hijack();
   const { socket, head } = upgrade;
   reply.raw.detachSocket(socket as never);

@@ -1,27 +1,19 @@
-import type { TalkMeshError } from '@talkmesh/client';
-
-export interface Advice {
-  readonly title: string;
-  /** What the user can do. */
-  readonly text: string;
-  /** True when the call continues; the banner then looks less alarming. */
-  readonly mild: boolean;
-}
+import type { InputProblem, Message, TalkMeshError } from '@talkmesh/client';
 
 type ErrorDetails = Pick<TalkMeshError, 'reason' | 'message' | 'retryAfterMs'>;
 
 const tryAgainIn = (error: ErrorDetails): string =>
   `Try again in ${Math.max(1, Math.ceil((error.retryAfterMs ?? 1000) / 1000))} s.`;
 
-const KEY_NEEDED: Advice = {
+const KEY_NEEDED: Message = {
   title: 'The API key is missing or not valid.',
   text: 'Open the link that was printed when talkmesh started, or enter the key.',
   mild: false,
 };
 
-const CALL_ENDED: Advice = { title: 'The call has ended.', text: 'Press Call to start a new one.', mild: false };
+const CALL_ENDED: Message = { title: 'The call has ended.', text: 'Press Call to start a new one.', mild: false };
 
-const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Advice>> = {
+const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Message>> = {
   MIC_DENIED: () => ({
     title: 'The microphone is blocked.',
     text: 'Allow it in the address bar and call again. You can still type a line below.',
@@ -32,6 +24,7 @@ const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Advice>> = {
     text: `${error.message} You can still type a line below.`,
     mild: true,
   }),
+  SPEAKER_MISSING: (error) => ({ title: 'The speaker cannot be used.', text: error.message, mild: true }),
   TTS_UNAVAILABLE: (error) => ({ title: 'Typed lines cannot be spoken.', text: error.message, mild: true }),
   NETWORK: () => ({
     title: 'The server cannot be reached.',
@@ -64,8 +57,23 @@ const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Advice>> = {
   PROVIDER_FAILED: (error) => ({ title: 'The conversation provider failed.', text: error.message, mild: true }),
 };
 
+const INPUT_TITLES: Readonly<Record<InputProblem['code'], string>> = {
+  silent: 'You cannot be heard.',
+  'too-quiet': 'You are hard to hear.',
+  clipped: 'Your voice is distorted.',
+  unplugged: 'You cannot be heard.',
+  'system-muted': 'You cannot be heard.',
+};
+
+/** Explains why the user is not heard well. */
+export const adviceForInput = ({ code, text }: InputProblem): Message => ({
+  title: INPUT_TITLES[code],
+  text,
+  mild: true,
+});
+
 /** Explains an error to the user: what happened, then what to do. An unknown reason is shown with the message of the server. */
-export function adviceFor(error: ErrorDetails): Advice {
+export function adviceFor(error: ErrorDetails): Message {
   return (
     ADVICE[error.reason]?.(error) ?? {
       title: 'An unexpected error occurred.',

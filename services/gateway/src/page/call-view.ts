@@ -10,6 +10,7 @@ import {
   STATE_LABELS,
 } from '@talkmesh/client';
 import { byId, show } from './elements.js';
+import { showAvatar } from './living-picture.js';
 
 const LABELS: Readonly<Record<CallState, string>> = { ...STATE_LABELS, new: 'Ready', ended: 'Call ended' };
 
@@ -19,6 +20,7 @@ const clockText = (seconds: number): string => `${Math.floor(seconds / 60)}:${St
 export class CallView {
   readonly #video = byId<HTMLVideoElement>('video');
   readonly #portrait = byId<HTMLImageElement>('portrait');
+  readonly #idle = byId<HTMLSourceElement>('portrait-idle');
   readonly #ambient = byId<HTMLImageElement>('ambient');
   readonly #name = byId('name');
   readonly #caption = byId('caption');
@@ -40,7 +42,7 @@ export class CallView {
   }
 
   choose(avatar: Avatar): void {
-    this.#portrait.src = avatar.image;
+    showAvatar(this.#idle, this.#portrait, avatar);
     this.#portrait.alt = `Picture of ${avatar.name}`;
     this.#video.setAttribute('aria-label', `Live video of ${avatar.name}`);
     if (this.#ambient.src !== avatar.image) this.#ambient.classList.remove('on');
@@ -48,6 +50,11 @@ export class CallView {
     this.#name.textContent = avatar.name;
     show(this.#portrait, true);
     show(this.#name, true);
+  }
+
+  /** The element that plays the call. */
+  get video(): HTMLVideoElement {
+    return this.#video;
   }
 
   /** Plays the stream with sound. If the browser blocks sound, plays it muted and shows the unmute button. */
@@ -84,7 +91,7 @@ export class CallView {
   }
 
   showCaption(text: string): void {
-    this.#caption.textContent = text;
+    if (this.#caption.textContent !== text) this.#caption.textContent = text;
     show(this.#name, text === '');
   }
 

@@ -1,5 +1,6 @@
 import type { Avatar } from '@talkmesh/client';
 import { byId } from './elements.js';
+import { showAvatar } from './living-picture.js';
 
 const STEP: Readonly<Record<string, number>> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
@@ -17,26 +18,23 @@ export class Gallery {
   /** @param chosen id of the avatar to choose; the first one when it is missing or unknown */
   show(avatars: readonly Avatar[], chosen?: string): void {
     this.#avatars = avatars;
-    this.#root.replaceChildren(...avatars.map((avatar, index) => this.#card(avatar, index)));
+    this.#root.replaceChildren(...avatars.map((avatar) => this.#card(avatar)));
     const selected = avatars.find(({ id }) => id === chosen) ?? avatars[0];
     if (selected !== undefined) this.#choose(selected, false);
   }
 
-  #card(avatar: Avatar, index: number): HTMLButtonElement {
+  #card(avatar: Avatar): HTMLButtonElement {
     const card = document.createElement('button');
     card.type = 'button';
     card.className = 'card';
     card.dataset['testid'] = `avatar-${avatar.id}`;
     card.setAttribute('role', 'radio');
-    const picture = new Image();
-    picture.src = avatar.image;
-    picture.alt = '';
-    picture.className = 'alive';
-    picture.draggable = false;
-    // Each card has its own period and phase, because pictures that move in step look mechanical.
-    picture.style.setProperty('--phase', `${-(index * 1.37) % 7}s`);
-    picture.style.setProperty('--breath', `${3.9 + ((index * 7) % 5) * 0.35}s`);
-    picture.style.setProperty('--sway', `${6.4 + ((index * 5) % 7) * 0.5}s`);
+    const picture = document.createElement('picture');
+    const [source, image] = [document.createElement('source'), new Image()];
+    showAvatar(source, image, avatar);
+    image.alt = '';
+    image.draggable = false;
+    picture.append(source, image);
     const name = document.createElement('span');
     name.textContent = avatar.name;
     card.append(picture, name);

@@ -21,11 +21,15 @@ after(async () => {
 /** Opens a new tab. */
 async function openPage(
   hash: string,
-  options: { width?: number; height?: number; denyMicrophone?: boolean } = {},
+  options: { width?: number; height?: number; denyMicrophone?: boolean; reducedMotion?: 'reduce' } = {},
 ): Promise<{ page: Page; browserErrors: string[] }> {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
+    permissions: ['microphone'],
+    reducedMotion: options.reducedMotion ?? 'no-preference',
   });
+  // tsx compiles functions to calls of a helper `__name`, which does not exist in the page.
+  await context.addInitScript('globalThis.__name = (target) => target');
   if (options.denyMicrophone === true)
     await context.addInitScript(() => {
       navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
@@ -147,5 +151,111 @@ test('hanging up while the call connects ends the session', async () => {
   assert.equal(await error(page).isVisible(), false);
   assert.ok(await page.getByTestId('call').isVisible());
   egress.onOffer = answer;
+  await page.context().close();
+});
+
+test('a face moves as the model recorded it; one without a recording, and every face with reduced motion, stands still', async () => {
+  const shownBy = async (page: Page, id: string): Promise<string> => {
+    await page.getByTestId(id).waitFor();
+    await page.waitForFunction((card) => {
+      const image = document.querySelector<HTMLImageElement>(`[data-testid=${card}] img`);
+      return image !== null && image.naturalWidth > 0;
+    }, id);
+    return new URL(
+      await page.getByTestId(id).evaluate((card) => card.querySelector('img')?.currentSrc ?? ''),
+    ).pathname.replace('/v1/avatars/', '');
+  };
+  const { page } = await openPage(withKey);
+  assert.equal(await shownBy(page, 'avatar-ada'), 'ada/idle');
+  assert.equal(await shownBy(page, 'avatar-bo'), 'bo/image');
+  await page.context().close();
+  const { page: calm } = await openPage(withKey, { reducedMotion: 'reduce' });
+  assert.equal(await shownBy(calm, 'avatar-ada'), 'ada/image');
+  await calm.context().close();
+});
+
+test('settings offer what the deployment allows, are kept in this browser, reach the next call, and can be reset', async () => {
+  const bridge = mesh.workers['audio-llm-bridge'];
+  const { page, browserErrors } = await openPage(withKey);
+  await page.getByTestId('avatar-ada').waitFor();
+  await page.getByTestId('settings-open').focus();
+  await page.keyboard.press('Enter');
+  const provider = page.getByTestId('settings-provider');
+  await provider.waitFor();
+  const texts = (select: typeof provider): Promise<string[]> => select.locator('option').allTextContents();
+  assert.deepEqual(
+    (await texts(provider)).map((text) => text.split(':')[0]),
+    ['Parrot', 'Cascade'],
+    'without the one that hears no user',
+  );
+  assert.ok(await page.getByTestId('settings-voice-text').isVisible(), 'more voices of it may exist than are known');
+  await provider.selectOption('cascade');
+  assert.deepEqual(await texts(page.getByTestId('settings-voice-list')), ["The provider's own", 'nova', 'alloy']);
+  await page.getByTestId('settings-voice-list').selectOption('alloy');
+  await page.getByTestId('settings-language').selectOption('de');
+  await page.getByTestId('settings-push-to-talk').check();
+  await page.getByTestId('settings-captions').uncheck();
+  await page.keyboard.press('Escape');
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'settings-open', 'the focus returns');
+  await page.reload();
+  await page.getByTestId('avatar-ada').waitFor();
+  const opened = bridge.opened.size;
+  const egress = mesh.workers['webrtc-egress'];
+  const answer = egress.onOffer;
+  egress.onOffer = () => new Promise(() => undefined);
+  await page.getByTestId('call').click();
+  await until('the session', () => bridge.opened.size > opened);
+  const wanted = [...bridge.opened.values()].at(-1)?.bridge;
+  assert.deepEqual(
+    [wanted?.provider, wanted?.voice, wanted?.language, wanted?.input],
+    ['cascade', 'alloy', 'de', 'push-to-talk'],
+  );
+  await page.getByTestId('talk').waitFor();
+  assert.ok(await page.getByTestId('talk').isDisabled(), 'no microphone is connected yet');
+  await page.getByTestId('settings-open').click();
+  await page.getByTestId('settings-next-call').waitFor();
+  await page.getByTestId('settings-reset').click();
+  assert.equal(await provider.inputValue(), 'parrot');
+  assert.ok(await page.getByTestId('settings-captions').isChecked());
+  assert.equal(await page.getByTestId('settings-push-to-talk').isChecked(), false);
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
+  await page.getByTestId('settings-done').click();
+  await page.getByTestId('hangup').click();
+  await page.getByTestId('call').waitFor();
+  egress.onOffer = answer;
+  assert.deepEqual(browserErrors, []);
+  await page.context().close();
+});
+
+test('before a call the chosen microphone is metered, and one that is not there is said in words', async () => {
+  const { page } = await openPage(withKey);
+  await page.getByTestId('avatar-ada').waitFor();
+  await page.getByTestId('settings-open').click();
+  const microphone = page.getByTestId('settings-microphone');
+  const level = (): Promise<number> => page.getByTestId('settings-level').getAttribute('aria-valuenow').then(Number);
+  await until('the beep of the fake microphone', async () => (await level()) > 10, 20_000);
+  const names = await microphone.locator('option').allTextContents();
+  assert.deepEqual(names.slice(0, 2), ['System default', 'Fake Audio Input 1']);
+  await microphone.selectOption({ label: 'Fake Audio Input 2' });
+  const chosen = await microphone.inputValue();
+  await until('the choice to be kept', () =>
+    page.evaluate((id) => (localStorage.getItem('talkmesh.settings') ?? '').includes(id), chosen),
+  );
+  assert.ok(await page.getByTestId('settings-speaker').isVisible());
+  await page.keyboard.press('Escape');
+  await page.evaluate((id) => {
+    const stored = (localStorage.getItem('talkmesh.settings') ?? '').replace(id, 'a-headset-that-is-away');
+    localStorage.setItem('talkmesh.settings', stored);
+  }, chosen);
+  await page.reload();
+  await page.getByTestId('avatar-ada').waitFor();
+  await page.getByTestId('settings-open').click();
+  await page.getByTestId('settings-device-note').waitFor();
+  const note = await page.getByTestId('settings-device-note').textContent();
+  assert.equal(note, 'The chosen microphone is not connected. Connect it, or choose another one.');
+  assert.equal(await microphone.locator('option:checked').textContent(), 'Chosen device (not connected)');
+  await microphone.selectOption('');
+  await page.getByTestId('settings-device-note').waitFor({ state: 'hidden' });
+  await until('the level', async () => (await level()) > 10, 20_000);
   await page.context().close();
 });

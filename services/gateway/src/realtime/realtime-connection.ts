@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@talkmesh/contracts';
-import { afterSilence } from '@talkmesh/service-kit';
 import type { WebSocket } from 'ws';
+import { closeSocket, watchSocket } from '../http/socket-watch.js';
 import { RateLimit } from '../rate-limit.js';
 import { readClientEvent } from './client-events.js';
 import { type ErrorEvent, type RealtimeOptions, RealtimeSession } from './realtime-session.js';
@@ -12,15 +12,9 @@ export interface ConnectionOptions extends Omit<RealtimeOptions, 'id' | 'send' |
   readonly isBeta: boolean;
 }
 
-/** A client that sends nothing at first, milliseconds. */
-const FIRST_EVENT_MS = 30_000;
-/** A client that answers no ping for this long is gone, milliseconds. */
-const PING_EVERY_MS = 15_000;
 /** Events that wait while the session is opened, and events that the client does not read, bytes. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
-/** A client may take this long to close, milliseconds. */
-const CLOSE_MS = 1000;
 const EVENTS = { perSecond: 200, burst: 1000 };
 
 const BETA_NAMES: Readonly<Record<string, string>> = {
@@ -40,7 +34,6 @@ export class RealtimeConnection {
   #events = 0;
   #waitingBytes = 0;
   #work: Promise<void> = Promise.resolve();
-  #isAlive = true;
 
   constructor(socket: WebSocket, options: ConnectionOptions) {
     this.#socket = socket;
@@ -53,23 +46,11 @@ export class RealtimeConnection {
       send: (event) => this.#send(event),
       onEnd: (cause) => this.#end(cause),
     });
-    const first = afterSilence(FIRST_EVENT_MS, () => socket.close(1008, 'no event within 30 s'));
-    const pings = setInterval(() => this.#ping(), PING_EVERY_MS);
-    socket.on('pong', () => {
-      this.#isAlive = true;
-    });
-    socket.on('message', (data, isBinary) => {
-      first.cancel();
-      this.#isAlive = true;
-      this.#receive(isBinary ? '' : String(data));
-    });
+    watchSocket(socket);
+    socket.on('message', (data, isBinary) => this.#receive(isBinary ? '' : String(data)));
     // An oversized or malformed frame; `close` follows.
     socket.on('error', (err) => log.info({ err, realtime: id }, 'a realtime client broke the protocol'));
-    socket.once('close', () => {
-      first.cancel();
-      clearInterval(pings);
-      void this.#session.close('hung-up');
-    });
+    socket.once('close', () => void this.#session.close('hung-up'));
     this.#session.begin();
   }
 
@@ -80,11 +61,7 @@ export class RealtimeConnection {
       null,
     );
     const ended = this.#session.close('hung-up');
-    const closed = new Promise<void>((resolve) => void this.#socket.once('close', () => resolve()));
-    this.#socket.close(1012, 'the gateway is shutting down');
-    const late = setTimeout(() => this.#socket.terminate(), CLOSE_MS);
-    if (this.#socket.readyState !== this.#socket.CLOSED) await closed;
-    clearTimeout(late);
+    await closeSocket(this.#socket, 1012, 'the gateway is shutting down');
     await ended;
   }
 
@@ -126,11 +103,5 @@ export class RealtimeConnection {
     const hint = cause.includes('viewer') ? '; send session.avatar.connect soon after the session begins' : '';
     this.#session.refuse(new MeshError('SESSION_ENDED', `the session has ended (${cause})${hint}`), null);
     this.#socket.close(1000, 'the session has ended');
-  }
-
-  #ping(): void {
-    if (this.#isAlive) this.#socket.ping();
-    else this.#socket.terminate();
-    this.#isAlive = false;
   }
 }

@@ -1,11 +1,19 @@
 import {
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerReadableStream,
   type ServerWritableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { MeshError, v1, WORKERS_BUCKET, type WorkerName, type WorkerRecord } from '@talkmesh/contracts';
+import {
+  type ConversationOffer,
+  MeshError,
+  v1,
+  WORKERS_BUCKET,
+  type WorkerName,
+  type WorkerRecord,
+} from '@talkmesh/contracts';
 import { type KvBucket, type OpenRequest, toServiceError, unary } from '@talkmesh/service-kit';
 import { createTestContext, HealthImplementation, type TestContext } from '@talkmesh/service-kit/testing';
 
@@ -17,8 +25,31 @@ export interface FakeWorkerOptions {
   readonly instanceId?: string;
 }
 
+const input: ConversationOffer['providers'][number]['input'] = ['voice-activity', 'push-to-talk'];
+/** What the fake bridge announces. */
+export const OFFER: ConversationOffer = {
+  providers: [
+    { name: 'parrot', input, voices: ['en-us', 'en-gb'], onlyTheseVoices: false },
+    { name: 'cascade', input, voices: ['nova', 'alloy'], onlyTheseVoices: true },
+    { name: 'external', input: [], voices: [], onlyTheseVoices: false },
+  ],
+  choices: ['voice', 'language'],
+};
+
 export type InspectRequest = { rgb: Buffer; landmarks: number[] };
 type Frame = { index: number; i420: Buffer; pcm: Buffer };
+
+type Connect = (typeof v1.AvatarService)['service']['Connect'];
+type AvatarRequest = ReturnType<Connect['requestDeserialize']>;
+type AvatarResponse = Parameters<Connect['responseSerialize']>[0];
+
+/** A call of AvatarService.Connect. */
+export interface AvatarStream {
+  readonly call: ServerDuplexStream<AvatarRequest, AvatarResponse>;
+  /** What was received, in order; audio as its number of bytes. */
+  readonly received: (number | string)[];
+  readonly attach: NonNullable<AvatarRequest['attach']>;
+}
 
 /** Finds a face where the avatars of the test model have theirs, or at the given landmarks. */
 export const findFace = async ({ landmarks }: Pick<InspectRequest, 'landmarks'>): Promise<object> => ({
@@ -57,6 +88,11 @@ export class FakeWorker implements AsyncDisposable {
   onSay: () => Promise<{ turn: number }> = async () => ({ turn: 7 });
   readonly inspected: InspectRequest[] = [];
   onInspect: (request: InspectRequest) => Promise<object> = findFace;
+  readonly avatarStreams: AvatarStream[] = [];
+  /** The answer to attach. @throws MeshError */
+  onAttach: (attach: AvatarStream['attach']) => AvatarResponse = () => ({
+    ready: { width: 64, height: 64, fps: 25, graceMs: 8000, hasFrames: true },
+  });
   address = '';
   readonly record: WorkerRecord;
   #server = new Server();
@@ -74,6 +110,7 @@ export class FakeWorker implements AsyncDisposable {
       state: 'ready',
       sessions: 0,
       capacity: options.capacity ?? 4,
+      ...(options.service === 'audio-llm-bridge' && { offer: OFFER }),
       model: options.model ?? (options.service === 'score-model' || options.service === 'vae-decode' ? 'nano@9' : ''),
     };
   }
@@ -276,6 +313,26 @@ export class FakeWorker implements AsyncDisposable {
           call.end();
         };
         pump();
+      },
+    });
+    this.#server.addService(v1.AvatarService.service, {
+      connect: (call: AvatarStream['call']) => {
+        const received: (number | string)[] = [];
+        call.on('data', ({ attach, pcm, body }: AvatarRequest) => {
+          if (attach == null) {
+            received.push(pcm?.length ?? String(body));
+            return;
+          }
+          try {
+            const ready = this.onAttach(attach);
+            this.avatarStreams.push({ call, received, attach });
+            call.write(ready);
+          } catch (thrown) {
+            call.emit('error', toServiceError(thrown));
+          }
+        });
+        call.on('cancelled', () => received.push('broken'));
+        call.on('end', () => call.end());
       },
     });
   }

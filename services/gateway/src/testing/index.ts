@@ -1,6 +1,7 @@
 /** The parsers of the public edge, for tests outside of this service. */
 export { parseApiKeys } from '../api-keys.js';
 export { Auth } from '../auth.js';
+export { readClientMessage } from '../avatar/avatar-messages.js';
 export { isProxyTrust } from '../http/proxy-trust.js';
 export { bundleScript } from '../page/bundle.js';
 export { decodePicture } from '../picture/decode-picture.js';

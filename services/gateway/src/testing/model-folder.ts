@@ -8,6 +8,25 @@ const PNG = Buffer.from(
   'base64',
 );
 
+/** Two frames of one colour, 16x16. */
+const AVIF = Buffer.from(
+  [
+    'AAAALGZ0eXBhdmlzAAAAAGF2aXNhdmlmbXNmMWlzbzhtaWYxbWlhZk1BMUIAAAD5bWV0YQAAAAAAAAAvaGRscgAAAAAAAAAAcGljdAAAAAAAAAAA',
+    'AAAAAFBpY3R1cmVIYW5kbGVyAAAAAA5waXRtAAAAAAABAAAAHmlsb2MAAAAARAAAAQABAAAAAQAAA7gAAAAfAAAAKGlpbmYAAAAAAAEAAAAaaW5m',
+    'ZQIAAAAAAQAAYXYwMUNvbG9yAAAAAGppcHJwAAAAS2lwY28AAAAUaXNwZQAAAAAAAAAQAAAAEAAAABBwaXhpAAAAAAMICAgAAAAMYXYxQ4EADAAA',
+    'AAATY29scm5jbHgAAgACAAIAAAAAF2lwbWEAAAAAAAAAAQABBAECgwQAAAKLbW9vdgAAAGxtdmhkAAAAAAAAAAAAAAAAAAAyAAAAAAAAAQAAAQAA',
+    'AAAAAAAAAAAAAAEAAAAAAAAAAAAAAAAAAAABAAAAAAAAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAgAAAhd0cmFrAAAA',
+    'XHRraGQAAAADAAAAAAAAAAAAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAAAAAAAAAAABAAAAAAAAAAAAAAAAAABAAAAAABAA',
+    'AAAQAAAAAAGzbWRpYQAAACBtZGhkAAAAAAAAAAAAAAAAAAAyAAAABABVxAAAAAAAL2hkbHIAAAAAAAAAAHBpY3QAAAAAAAAAAAAAAABQaWN0dXJl',
+    'SGFuZGxlcgAAAAFcbWluZgAAABR2bWhkAAAAAQAAAAAAAAAAAAAAJGRpbmYAAAAcZHJlZgAAAAAAAAABAAAADHVybCAAAAABAAABHHN0YmwAAACc',
+    'c3RzZAAAAAAAAAABAAAAjGF2MDEAAAAAAAAAAQAAAAAAAAAAAAAAAAAAAAAAEAAQAEgAAABIAAAAAAAAAAEYTGF2YzU5LjM3LjEwMCBsaWJhb20t',
+    'YXYxAAAAAAAAAAAY//8AAAAMYXYxQ4EADAAAAAAKZmllbAEAAAAAEHBhc3AAAAABAAAAAQAAABBjY3N0AAAAAHwAAAAAAAAYc3R0cwAAAAAAAAAB',
+    'AAAAAgAAAgAAAAAUc3RzcwAAAAAAAAABAAAAAQAAABxzdHNjAAAAAAAAAAEAAAABAAAAAgAAAAEAAAAcc3RzegAAAAAAAAAAAAAAAgAAAB8AAAAT',
+    'AAAAFHN0Y28AAAAAAAAAAQAAA7gAAAA6bWRhdAoKAAAAAZ/5tfIAgDIREAC5gAACQAAAAHiXL5X1D1wyETADwIAAAAbkAAACwAAgAHaQ',
+  ].join(''),
+  'base64',
+);
+
 export const AVATARS = ['ada', 'bo'] as const;
 
 const norm = { kind: 'layer', eps: 1e-5 } as const;
@@ -56,6 +75,7 @@ export function manifest(): ModelManifest {
       name: id.toUpperCase(),
       style: 'test',
       image: `avatars/${id}.png`,
+      ...(id === 'ada' && { idle: 'avatars/ada.idle.avif' }),
       landmarks: [
         [32, 40],
         [24, 28],
@@ -71,5 +91,6 @@ export async function writeModelFolder(): Promise<AsyncDisposable & { path: stri
   await mkdir(join(path, 'avatars'));
   await writeFile(join(path, 'model.json'), JSON.stringify(manifest()));
   for (const id of AVATARS) await writeFile(join(path, 'avatars', `${id}.png`), PNG);
+  await writeFile(join(path, 'avatars/ada.idle.avif'), AVIF);
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }

@@ -64,23 +64,27 @@ export class TestProducer {
 /** The service after score-model and vae-decode. */
 export class EgressBench extends EdgeBench {
   readonly recording = this.client(v1.RecordService);
+  readonly avatar = this.client(v1.AvatarService);
   readonly score: Neighbour;
   readonly vae: Neighbour;
+  readonly bridge: Neighbour;
 
   static async start(env: Record<string, string> = {}): Promise<EgressBench> {
     const main = new URL('../main.ts', import.meta.url);
     const settings = { TALKMESH_LOG_LEVEL: 'debug', ...env };
-    return new EgressBench(...(await EdgeBench.startParts(main, settings, ['score-model', 'vae-decode'])));
+    return new EgressBench(
+      ...(await EdgeBench.startParts(main, settings, ['score-model', 'vae-decode', 'audio-llm-bridge'])),
+    );
   }
 
   private constructor(...[nats, service, neighbours]: Awaited<ReturnType<typeof EdgeBench.startParts>>) {
     super(nats, service, neighbours);
-    [this.score, this.vae] = neighbours as [Neighbour, Neighbour];
+    [this.score, this.vae, this.bridge] = neighbours as [Neighbour, Neighbour, Neighbour];
   }
 
   /** Opens a session that a producer feeds. */
   async open(
-    sink: 'SINK_WEBRTC' | 'SINK_RECORD' | 'SINK_LIVEKIT',
+    sink: 'SINK_WEBRTC' | 'SINK_RECORD' | 'SINK_LIVEKIT' | 'SINK_FRAMES',
     side: number,
     make: MakeFrame,
     more?: {

@@ -7,6 +7,7 @@ import type {
   ChatCompletionMessageParam,
 } from 'openai/resources/chat/completions';
 import { trimSilence } from '../../pcm.js';
+import { ESPEAK_VOICES } from '../../tts/espeak.js';
 import type { SpeechSynthesizer } from '../../tts/synthesizer.js';
 import { ConversationHistory, type HistoryEntry } from '../history.js';
 import { MicMemory } from '../mic-memory.js';
@@ -57,6 +58,7 @@ export function cascade(settings: CascadeSettings): Provider {
     transcribesFirst: true,
     source: 'voice',
     voices: settings.voices,
+    knownVoices: settings.voices === 'text-to-speech' ? ESPEAK_VOICES : [],
     maxTurnSeconds: 900,
     open: async (options, emit) => new CascadeSession(settings, options, emit),
   };

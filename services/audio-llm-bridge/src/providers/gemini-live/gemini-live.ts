@@ -29,6 +29,7 @@ export function geminiLive(settings: GeminiLiveSettings): Provider {
     vad: 'mesh',
     source: 'voice',
     voices: 'provider',
+    knownVoices: ['Puck', 'Charon', 'Kore', 'Fenrir', 'Aoede', 'Leda', 'Orus', 'Zephyr'],
     maxTurnSeconds: 900,
     open: (options, emit) => openSession(settings, options, emit),
   };

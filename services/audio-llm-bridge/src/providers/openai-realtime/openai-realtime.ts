@@ -28,6 +28,7 @@ export function openAiRealtime(settings: OpenAiRealtimeSettings): Provider {
     vad: settings.turnDetection === 'mesh' ? 'mesh' : 'provider',
     source: 'voice',
     voices: 'provider',
+    knownVoices: ['marin', 'cedar', 'alloy', 'ash', 'ballad', 'coral', 'echo', 'sage', 'shimmer', 'verse'],
     maxTurnSeconds: 900,
     open: (options, emit) => openSession(settings, options, emit),
   };

@@ -10,6 +10,7 @@ export const _talkmesh_v1_EgressOptions_Sink = {
   SINK_WEBRTC: 'SINK_WEBRTC',
   SINK_RECORD: 'SINK_RECORD',
   SINK_LIVEKIT: 'SINK_LIVEKIT',
+  SINK_FRAMES: 'SINK_FRAMES',
 } as const;
 
 export type _talkmesh_v1_EgressOptions_Sink =
@@ -21,6 +22,8 @@ export type _talkmesh_v1_EgressOptions_Sink =
   | 2
   | 'SINK_LIVEKIT'
   | 3
+  | 'SINK_FRAMES'
+  | 4
 
 export type _talkmesh_v1_EgressOptions_Sink__Output = typeof _talkmesh_v1_EgressOptions_Sink[keyof typeof _talkmesh_v1_EgressOptions_Sink]
 

@@ -1,6 +1,8 @@
-import type { CallEvent } from '@talkmesh/client';
+import type { CallEvent } from './types.js';
 
+/** One line of a call's transcript. */
 export interface Line {
+  /** `note`: of the program, neither side said it. */
   readonly role: 'user' | 'avatar' | 'note';
   text: string;
   readonly turn: number;
@@ -40,7 +42,7 @@ export class Transcript {
     return true;
   }
 
-  /** Adds a note of the page, or a line that the user typed. */
+  /** Adds a note of the program, or a line that the user typed. */
   add(role: Line['role'], text: string): void {
     this.#push({ role, text, turn: -1, open: false, cut: false });
   }

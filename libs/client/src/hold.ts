@@ -41,3 +41,38 @@ export function onHold(button: Holdable, { begin, end, cancel }: HoldActions): v
   });
   button.addEventListener('blur', release(end));
 }
+
+/** The part of `window` that `onHoldSpace` needs. */
+export type KeyTarget = Pick<EventTarget, 'addEventListener'>;
+
+/**
+ * The same for the space bar, wherever the focus is.
+ * @param isTaken whether the space bar means something else now, such as a space in a text
+ */
+export function onHoldSpace(
+  page: KeyTarget,
+  { begin, end, cancel }: HoldActions,
+  isTaken: (event: KeyboardEvent) => boolean,
+): void {
+  let held = false;
+  const release = (action: () => void): void => {
+    if (!held) return;
+    held = false;
+    action();
+  };
+  page.addEventListener('keydown', (event) => {
+    const pressed = event as KeyboardEvent;
+    if (pressed.key === 'Escape') release(cancel);
+    if (pressed.key !== ' ' || (!held && isTaken(pressed))) return;
+    // The space bar would scroll the page.
+    pressed.preventDefault();
+    if (held || pressed.repeat) return;
+    held = true;
+    begin();
+  });
+  page.addEventListener('keyup', (event) => {
+    if ((event as KeyboardEvent).key === ' ') release(end);
+  });
+  // The release of a key is not told to a window that has lost the focus.
+  page.addEventListener('blur', () => release(end));
+}

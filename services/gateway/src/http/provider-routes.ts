@@ -1,0 +1,50 @@
+import type { ConversationOffer } from '@talkmesh/contracts';
+import { offer } from '../schemas.js';
+import type { WorkerDirectory } from '../worker-directory.js';
+import type { Operation } from './routes.js';
+
+export interface ProviderOptions {
+  readonly directory: Pick<WorkerDirectory, 'read'>;
+  readonly defaultProvider: string;
+  /** `name@version` */
+  readonly model: string;
+}
+
+/** What callers may choose of the conversation, as the bridges announce it. */
+export function providerOperations({ directory, defaultProvider, model }: ProviderOptions): Operation[] {
+  return [
+    {
+      method: 'GET',
+      path: '/v1/providers',
+      id: 'listProviders',
+      summary:
+        'Lists the conversation providers that the caller may use, with their voices, and what sessions may choose',
+      access: 'any',
+      status: 200,
+      answer: { schema: offer, type: 'application/json' },
+      errors: ['NATS_UNAVAILABLE'],
+      handle: async ({ principal }) => {
+        const bridges = (await directory.read()).candidates('audio-llm-bridge', model);
+        const { providers, choices } = together(bridges.flatMap((bridge) => bridge.offer ?? []));
+        const granted = principal?.kind === 'grant' ? principal.grant.providers : undefined;
+        return {
+          default: granted?.[0] ?? defaultProvider,
+          providers: providers.filter(({ name }) => granted === undefined || granted.includes(name)),
+          choices,
+        };
+      },
+    },
+  ];
+}
+
+/** What every bridge offers, so that a choice holds whichever bridge gets the session. During a change of settings they differ. */
+function together(offers: readonly ConversationOffer[]): ConversationOffer {
+  const [first, ...others] = offers;
+  if (first === undefined) return { providers: [], choices: [] };
+  return {
+    providers: first.providers.filter(({ name }) =>
+      others.every((other) => other.providers.some((provider) => provider.name === name)),
+    ),
+    choices: first.choices.filter((choice) => others.every((other) => other.choices.includes(choice))),
+  };
+}

@@ -1,0 +1,90 @@
+import type { ConversationOffer, SessionOptions } from '@talkmesh/client';
+
+type Input = NonNullable<SessionOptions['input']>;
+
+/** What the user has chosen in this browser. Empty: what the deployment, or the system, takes by default. */
+export interface Settings {
+  readonly provider: string;
+  readonly voice: string;
+  readonly language: string;
+  readonly input: Input;
+  readonly captions: boolean;
+  /** Ids of devices. */
+  readonly microphone: string;
+  readonly speaker: string;
+}
+
+export const DEFAULTS: Settings = {
+  provider: '',
+  voice: '',
+  language: '',
+  input: 'voice-activity',
+  captions: true,
+  microphone: '',
+  speaker: '',
+};
+
+const STORED_AS = 'talkmesh.settings';
+const MAX_CHARACTERS = 500;
+/** BCP 47, as `POST /v1/sessions` takes it. */
+const LANGUAGE = /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/;
+
+export type SettingsStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
+/** What is stored in this browser. What is damaged or of another version is left out. */
+export function loadSettings(storage: SettingsStorage): Settings {
+  let stored: Partial<Record<keyof Settings, unknown>>;
+  try {
+    stored = Object(JSON.parse(storage.getItem(STORED_AS) ?? '{}'));
+  } catch {
+    return DEFAULTS;
+  }
+  const text = (key: 'provider' | 'voice' | 'language' | 'microphone' | 'speaker'): string => {
+    const value = stored[key];
+    return typeof value === 'string' && value.length <= MAX_CHARACTERS ? value : '';
+  };
+  return {
+    provider: text('provider'),
+    voice: text('voice'),
+    language: LANGUAGE.test(text('language')) ? text('language') : '',
+    input: stored.input === 'push-to-talk' ? 'push-to-talk' : 'voice-activity',
+    captions: stored.captions !== false,
+    microphone: text('microphone'),
+    speaker: text('speaker'),
+  };
+}
+
+export function keepSettings(storage: SettingsStorage, settings: Settings): void {
+  storage.setItem(STORED_AS, JSON.stringify(settings));
+}
+
+export function forgetSettings(storage: SettingsStorage): void {
+  storage.removeItem(STORED_AS);
+}
+
+export type OfferedProvider = ConversationOffer['providers'][number];
+
+/** Providers that a caller can talk with; the others wait for a program that speaks. */
+export const talkingProviders = ({ providers }: ConversationOffer): OfferedProvider[] =>
+  providers.filter(({ input }) => input.length > 0);
+
+/** The provider of the next call: the chosen one, where the deployment has it, or its default. */
+export const providerOf = ({ provider }: Settings, offer: ConversationOffer): OfferedProvider | undefined =>
+  offer.providers.find(({ name }) => name === provider) ?? offer.providers.find(({ name }) => name === offer.default);
+
+/** The options of the next call, as far as the deployment allows what was chosen. Without an offer: its defaults. */
+export function sessionChoices(
+  settings: Settings,
+  offer: ConversationOffer | undefined,
+): Pick<SessionOptions, 'provider' | 'voice' | 'language' | 'input'> {
+  if (offer === undefined) return {};
+  const provider = providerOf(settings, offer);
+  const { voice, language, input } = settings;
+  const hasVoice = provider?.onlyTheseVoices !== true || provider.voices.includes(voice);
+  return {
+    ...(provider !== undefined && provider.name !== offer.default && { provider: provider.name }),
+    ...(voice !== '' && offer.choices.includes('voice') && hasVoice && { voice }),
+    ...(language !== '' && offer.choices.includes('language') && { language }),
+    ...(provider?.input.includes(input) === true && input !== 'voice-activity' && { input }),
+  };
+}
