@@ -34,7 +34,10 @@ function playedInFrames(speech: Int16Array, tap: CallTap, resumedAtMs: number): 
   const flush = tap.events.find((event) => event.type === 'flush' && event.cause === 'pause');
   assert.ok(flush?.type === 'flush' && flush.cutFrom !== undefined, 'the pause cuts the chunk that is played');
   const to = Math.round(resumedAtMs * SAMPLES_PER_MS);
-  const endOfCut = tap.chunks.get(flush.cutFrom)?.turnSamples ?? 0;
+  const { cutFrom } = flush;
+  const endOfCut = Math.max(
+    ...[...tap.frames.values()].map(({ frame }) => (frame.chunk === cutFrom ? frame.turnSamples : 0)),
+  );
   assert.ok(to < endOfCut + 480 * SAMPLES_PER_MS, `${to - endOfCut} samples were played after the flush`);
   return concatenate(speech.subarray(0, Math.min(to, endOfCut)), speech.subarray(to));
 }
