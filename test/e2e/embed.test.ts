@@ -134,12 +134,24 @@ test('the HTML example: events, custom properties, statistics; it reconnects whe
   });
   const { page } = browser;
   await until('all workers to be ready', () => isWhole(mesh), 90_000);
+  await page.goto(`http://127.0.0.1:${port}/`);
+  await page.waitForFunction(() => {
+    const image = document.querySelector('talk-mesh')?.shadowRoot?.querySelector('img');
+    return image?.currentSrc.endsWith('/v1/avatars/mia/idle') === true && image.naturalWidth > 0;
+  });
   await call(page);
   assert.deepEqual(await accessibilityProblems(page), []);
-  await page.screenshot({ path: join(out, 'embed-dark-phone.png') });
   assert.equal(await page.locator('#state').textContent(), 'listening');
+  const microphone = part(page, 'microphone');
+  await microphone.selectOption({ label: 'Fake Audio Input 2' });
+  const label = (): Promise<string | undefined> =>
+    page.evaluate(() => document.querySelector('talk-mesh')?.call?.microphone?.getAudioTracks()[0]?.label);
+  await until('the other microphone', async () => (await label()) === 'Fake Audio Input 2', 20_000);
   await say(page, 'One line for the log.');
-  await page.getByText('One line for the log.').first().waitFor({ timeout: 30_000 });
+  const lines = part(page, 'transcript').locator('li');
+  await until('both lines', async () => (await lines.count()) === 2, 30_000);
+  assert.deepEqual(await lines.allTextContents(), ['One line for the log.', 'One line for the log.']);
+  await page.screenshot({ path: join(out, 'embed-dark-phone.png'), fullPage: true });
   await page.waitForFunction(() => document.querySelectorAll('#log li').length > 0);
   await part(page, 'stats').waitFor({ timeout: 20_000 });
   await until(
@@ -197,7 +209,7 @@ test('the React example: properties, callbacks and the ref; another avatar ends 
   await page.screenshot({ path: join(out, 'embed-react-desktop.png') });
   await page.getByRole('button', { name: 'Greet' }).click();
   await page.locator('output', { hasText: 'speaking' }).waitFor({ timeout: 30_000 });
-  await page.locator('select').selectOption('kenji');
+  await page.locator('#app > label select').selectOption('kenji');
   await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
   await part(page, 'call').click();
   await isPlaying(page);

@@ -83,7 +83,20 @@ export class CallTap implements AsyncDisposable {
 
   /** Frames in the order they are played. */
   inOrder(): SeenFrame[] {
-    return [...this.frames].sort(([a], [b]) => a - b).map(([, seen]) => seen);
+    return [...this.frames].sort(([a], [b]) => a - b).flatMap(([, seen]) => (this.#isCut(seen.frame) ? [] : [seen]));
+  }
+
+  /** Whether a flush stopped the player before this frame. Every frame of speech that is played has a playhead. */
+  #isCut({ epoch, chunk, frame }: FrameMessage): boolean {
+    const isCutBy = (event: MeshEvent): boolean =>
+      event.type === 'flush' &&
+      event.cutFrom !== undefined &&
+      epoch < event.epoch &&
+      chunk >= event.cutFrom &&
+      chunk < event.fromChunk;
+    const isPlayed = (at: PlayheadMessage): boolean =>
+      at.epoch === epoch && (at.chunk > chunk || (at.chunk === chunk && at.frame >= frame));
+    return this.events.some(isCutBy) && !this.playheads.some(({ playhead }) => isPlayed(playhead));
   }
 
   /** The audio of a turn's chunks, as it is played. */

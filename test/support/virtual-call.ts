@@ -43,7 +43,7 @@ export const geometry = chunkGeometry({
   audio: { sampleRateHz: 24_000 },
 });
 
-/** What a viewer saw: which chunk, made after how many rollbacks. */
+/** A picture that a viewer saw, without repetitions: of which chunk, made after how many rollbacks. */
 export interface Shown {
   readonly atMs: number;
   readonly rollbacks: number;
@@ -82,6 +82,7 @@ export class VirtualCall {
   #nowMs = 0;
   #rollbacks = 0;
   #lastHeard = 0;
+  #isHeld = false;
   #working = { score: false, decode: false };
 
   constructor(options: VirtualCallOptions) {
@@ -178,12 +179,16 @@ export class VirtualCall {
   }
 
   #see(i420: Uint8Array): void {
+    const isRepeated = this.#isHeld;
+    this.#isHeld = false;
+    if (isRepeated) return;
     const [rollbacks = 0, chunk = 0] = i420;
     this.shown.push({ atMs: this.#nowMs, rollbacks, chunk, heard: 0 });
   }
 
   #held(): void {
     this.heldFrames += 1;
+    this.#isHeld = true;
     this.#send('viewer', () => this.#peer?.onMessage({ type: 'held' }));
   }
 
@@ -266,15 +271,12 @@ export class VirtualCall {
   /** One event, two subscribers: each gets it in its own time. */
   #flush(flush: Flush | undefined): void {
     if (flush === undefined) return;
-    const { epoch, turn, fromChunk, cause } = flush;
+    const { epoch, fromChunk } = flush;
     const bytes = encodeEvent({
       id: `virtual.${epoch}`,
       sessionId: this.sessionId,
-      epoch,
-      turn,
       type: 'flush',
-      fromChunk,
-      cause,
+      ...flush,
     });
     this.#send('score>decode', () => void this.#decode.flush(this.sessionId, epoch, fromChunk));
     const rollbacks = this.#rollbacks;

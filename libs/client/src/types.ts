@@ -243,6 +243,7 @@ export type SessionEvent = EventEnvelope &
     | {
         readonly type: 'flush';
         readonly fromChunk: number;
+        readonly cutFrom?: number | undefined;
         readonly cause: 'interrupt' | 'speech' | 'pause' | 'resume' | 'takeover';
       }
     | { readonly type: 'transcript'; readonly role: 'user' | 'avatar'; readonly text: string; readonly final: boolean }

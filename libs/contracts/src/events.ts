@@ -69,6 +69,11 @@ const FLUSH_CAUSES = ['interrupt', 'speech', 'pause', 'resume', 'takeover'] as c
 const flush = z.object({
   type: z.literal('flush'),
   fromChunk: z.number().int().nonnegative(),
+  /**
+   * The player also stops what it plays: frames of older epochs from this chunk on, which lies before `fromChunk`, are dropped, and
+   * `fromChunk` follows at once. Absent: chunks before `fromChunk` are played to their end.
+   */
+  cutFrom: z.number().int().nonnegative().optional(),
   cause: z.enum(FLUSH_CAUSES),
 });
 /** Words of one side. A user's transcript has the number of the turn that answers it, as far as that is known. */

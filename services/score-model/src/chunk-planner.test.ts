@@ -144,7 +144,7 @@ test('without an unplayed idle chunk there is no flush', () => {
   assert.equal(planner.epoch, 0);
 });
 
-test('an interrupt cuts the turn at the playhead and drops its speech', () => {
+test('an interrupt cuts the turn in the chunk that is played and drops its speech', () => {
   const planner = start({ leadChunks: 4 });
   planner.onSpeech(1, chunks(8), false);
   make(planner, 4);
@@ -152,10 +152,35 @@ test('an interrupt cuts the turn at the playhead and drops its speech', () => {
   make(planner, 1);
   const { droppedSamples, flush } = planner.onInterrupt(1);
   assert.equal(droppedSamples, 3 * geometry.samplesPerChunk);
-  assert.deepEqual(flush, { epoch: 1, turn: 1, fromChunk: 2, cause: 'interrupt' });
+  assert.deepEqual(flush, { epoch: 1, turn: 1, fromChunk: 2, cutFrom: 1, cause: 'interrupt' });
   assert.equal(planner.onSpeech(1, chunks(1), false).result, 'stale');
   const [job] = make(planner, 1);
   assert.deepEqual([job?.chunk, job?.epoch, job?.turn, job?.speaking], [2, 1, 0, false]);
+});
+
+test('an interrupt does not cut the chunk that is played when it is idle, speaks a newer turn, or is not played yet', () => {
+  const idle = start({ leadChunks: 4 });
+  make(idle, 4);
+  idle.onPlayhead(playheadAt(1, 6, 4));
+  assert.deepEqual(idle.onInterrupt(0).flush, { epoch: 1, turn: 0, fromChunk: 2, cause: 'interrupt' });
+  const newer = start({ leadChunks: 4 });
+  newer.onSpeech(1, chunks(1), true);
+  newer.onSpeech(2, chunks(1), true);
+  make(newer, 4);
+  newer.onPlayhead(playheadAt(1, 6, 4));
+  assert.equal(newer.onInterrupt(1).flush?.cutFrom, undefined);
+  const waiting = start({ leadChunks: 4 });
+  waiting.onSpeech(1, chunks(4), true);
+  make(waiting, 3);
+  assert.equal(waiting.onInterrupt(1).flush?.cutFrom, undefined);
+});
+
+test('a recording is cut between chunks', () => {
+  const planner = start({ leadChunks: 4, unpaced: true });
+  planner.onSpeech(1, chunks(8), false);
+  make(planner, 4);
+  planner.onPlayhead(playheadAt(1, 6, 4));
+  assert.deepEqual(planner.onInterrupt(1).flush, { epoch: 1, turn: 1, fromChunk: 2, cause: 'interrupt' });
 });
 
 test('an interrupt raises the epoch even when no chunk is flushed', () => {

@@ -15,7 +15,7 @@ export interface SessionOptions {
   readonly maxLeadChunks: number;
   /** How long a chunk waits for the rest of its speech before it is padded with silence. */
   readonly speechGraceMs: number;
-  /** A chunk that begins to play within this time is not flushed. */
+  /** A chunk that begins to play within this time is not flushed to let speech begin. */
   readonly flushMarginMs: number;
   readonly maxSpeechSamples: number;
   /** At a takeover, the position at which the previous worker stopped. */
@@ -41,6 +41,8 @@ export interface Flush {
   readonly epoch: number;
   readonly turn: number;
   readonly fromChunk: number;
+  /** The player stops in the middle of what it plays, if that is this chunk or a later one. Undefined: it plays up to `fromChunk`. */
+  readonly cutFrom?: number;
   readonly cause: FlushCause;
 }
 
@@ -60,7 +62,7 @@ export class ChunkPlanner {
   readonly #canRegenerate: (chunk: number) => boolean;
   readonly #speech: SpeechQueue;
   readonly #pause: Pause;
-  /** The speech in each chunk that may still be flushed: a pause returns it to the queue. */
+  /** The speech in each chunk that may still be flushed or cut: a pause returns it to the queue. */
   readonly #chunkSpeech: Map<number, ChunkSpeech>;
   #epoch: number;
   #next: number;
@@ -129,19 +131,22 @@ export class ChunkPlanner {
     return { result, ...(flush !== undefined && { flush }) };
   }
 
-  /** Flushes from the first replaceable chunk of speech on and returns the speech to the queue. @returns undefined when already paused for this cause */
+  /** Silences the player and returns the speech that it has not played to the queue. @returns undefined when already paused for this cause */
   onPause(cause: PauseCause): { change: PauseChange; flush?: Flush } | undefined {
     if (this.isPaused) {
       const change = this.#pause.changeCause(cause);
       return change && { change };
     }
     this.#starvingSinceMs = undefined;
-    let fromChunk = this.#firstReplaceable();
-    while (fromChunk < this.#next && !this.#chunkSpeech.get(fromChunk)?.turn) fromChunk++;
-    const back = [...this.#chunkSpeech].filter(([chunk]) => chunk >= fromChunk);
+    let fromChunk = this.#firstAfterPlayed();
+    const cutFrom = this.#speechToCut(fromChunk);
+    while (cutFrom === undefined && fromChunk < this.#next && !this.#chunkSpeech.get(fromChunk)?.turn) fromChunk++;
+    const back = [...this.#chunkSpeech].filter(([chunk]) => chunk >= (cutFrom ?? fromChunk));
     const { turn } = back[0]?.[1] ?? { turn: 0 };
-    const flush = fromChunk < this.#next ? this.#flush(fromChunk, turn, 'pause') : undefined;
-    return { change: this.#pause.begin(new Map(back), cause), ...(flush !== undefined && { flush }) };
+    const isFlushed = cutFrom !== undefined || fromChunk < this.#next;
+    const flush = isFlushed ? this.#flush(fromChunk, turn, 'pause', cutFrom) : undefined;
+    const change = this.#pause.begin(new Map(back), cause, this.position.last);
+    return { change, ...(flush !== undefined && { flush }) };
   }
 
   /** Flushes the idle chunks of the pause; speech continues with the sample after the last one played. @returns undefined when not paused */
@@ -158,11 +163,12 @@ export class ChunkPlanner {
     const cut = turn === 0 ? this.#speech.newestTurn : turn;
     const change = this.#pause.end('interrupt');
     const droppedSamples = this.#speech.cut(turn);
-    const fromChunk = this.#firstReplaceable();
+    const fromChunk = this.#firstAfterPlayed();
     const done = { droppedSamples, ...(change !== undefined && { change }) };
     for (let chunk = fromChunk; chunk < this.#next; chunk++)
       if ((this.#chunkSpeech.get(chunk)?.turn ?? 0) > cut) return done;
-    return { ...done, flush: this.#flush(fromChunk, cut, 'interrupt') };
+    const cutFrom = this.#speechToCut(fromChunk, cut);
+    return { ...done, flush: this.#flush(fromChunk, cut, 'interrupt', cutFrom) };
   }
 
   /** Starts the grace period when the next chunk lacks speech of its turn, and ends it when the speech has arrived. Call it before `readyAtMs`. */
@@ -198,6 +204,18 @@ export class ChunkPlanner {
     return this.isPaused ? 'idle' : this.#speech.status();
   }
 
+  /** The chunk after the one that is played, which silence may replace at once; what the player has of it by then is not lost. */
+  #firstAfterPlayed(): number {
+    return Math.min(this.#next, Math.max(this.options.from?.earliestReplaceable ?? 0, this.position.chunk + 1));
+  }
+
+  /** The chunk that is played, if it speaks a turn up to `turn` and the next one is flushed: for a later one the player has no credit. */
+  #speechToCut(fromChunk: number, turn = Number.POSITIVE_INFINITY): number | undefined {
+    const { chunk, isRunning } = this.position;
+    const spoken = this.#chunkSpeech.get(chunk)?.turn ?? 0;
+    return isRunning && fromChunk === chunk + 1 && spoken > 0 && spoken <= turn ? chunk : undefined;
+  }
+
   /** The first chunk that a flush can still replace; the next one when there is none. */
   #firstReplaceable(): number {
     const earliest = this.options.from?.earliestReplaceable ?? 0;
@@ -217,10 +235,10 @@ export class ChunkPlanner {
     return fromChunk === this.#next ? undefined : this.#flush(fromChunk, turn, cause);
   }
 
-  #flush(fromChunk: number, turn: number, cause: FlushCause): Flush {
-    for (let chunk = fromChunk; chunk < this.#next; chunk++) this.#chunkSpeech.delete(chunk);
+  #flush(fromChunk: number, turn: number, cause: FlushCause, cutFrom?: number): Flush {
+    for (let chunk = cutFrom ?? fromChunk; chunk < this.#next; chunk++) this.#chunkSpeech.delete(chunk);
     this.#next = fromChunk;
     this.#epoch += 1;
-    return { epoch: this.#epoch, turn, fromChunk, cause };
+    return { epoch: this.#epoch, turn, fromChunk, ...(cutFrom !== undefined && { cutFrom }), cause };
   }
 }

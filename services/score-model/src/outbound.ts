@@ -47,8 +47,9 @@ export class Outbound {
     else this.#latent(output);
   }
 
-  flush(sessionId: string, { epoch, turn, fromChunk, cause }: Flush): void {
-    this.#bus.publishEvent({ sessionId, epoch, turn, type: 'flush', fromChunk, cause });
+  flush(sessionId: string, flush: Flush): void {
+    const { fromChunk, cause } = flush;
+    this.#bus.publishEvent({ sessionId, type: 'flush', ...flush });
     this.#metrics.flushes.inc({ cause });
     const sent = this.#sent.get(sessionId);
     if (sent !== undefined)

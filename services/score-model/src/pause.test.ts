@@ -24,40 +24,71 @@ const make = (call: ChunkPlanner, count: number): ReturnType<ChunkPlanner['takeN
 /** Speech whose samples are 1, 2, 3 ... */
 const counted = (count: number, from = 0): Int16Array => Int16Array.from({ length: count }, (_, i) => from + i + 1);
 
-test('a pause silences the first unplayed chunk; a resume continues with its first sample', () => {
+test('a pause cuts the chunk that is played; a resume continues with the first sample that was not heard', () => {
+  const heardSamples = 5 * geometry.samplesPerFrame;
   const call = start();
   call.onSpeech(1, counted(2.5 * samplesPerChunk), true);
-  const before = make(call, 3);
+  make(call, 3);
   call.onPlayhead(playheadAt(0, 4, 4));
   assert.deepEqual(call.onPause('command'), {
-    change: { type: 'paused', turn: 1, heardMs: CHUNK_MS, cause: 'command' },
-    flush: { epoch: 1, turn: 1, fromChunk: 1, cause: 'pause' },
+    change: { type: 'paused', turn: 1, heardMs: 200, cause: 'command' },
+    flush: { epoch: 1, turn: 1, fromChunk: 1, cutFrom: 0, cause: 'pause' },
   });
   assert.ok(call.isPaused && !call.isNextSpeech);
   const idle = make(call, 3);
   for (const [i, { chunk, epoch, turn, speaking, pcm, endOfTurn, turnSamples, closedTurn }] of idle.entries()) {
     assert.deepEqual([chunk, epoch, turn, speaking, endOfTurn], [1 + i, 1, 0, false, false]);
     assert.ok(pcm.every((sample) => sample === 0));
-    assert.deepEqual([turnSamples, closedTurn], [samplesPerChunk, 0], 'the position, for a worker that takes over');
+    assert.deepEqual([turnSamples, closedTurn], [heardSamples, 0], 'the position, for a worker that takes over');
   }
   clock.advance(400);
   call.onPlayhead({ ...playheadAt(1, 2, 4), epoch: 1 });
   assert.deepEqual(call.onResume('command'), {
-    change: { type: 'resumed', turn: 1, heardMs: CHUNK_MS, cause: 'command', pausedMs: 400 },
+    change: { type: 'resumed', turn: 1, heardMs: 200, cause: 'command', pausedMs: 400 },
     flush: { epoch: 2, turn: 1, fromChunk: 2, cause: 'resume' },
   });
-  const after = make(call, 2);
+  const after = make(call, 3);
   assert.deepEqual(
     after.map(({ chunk, epoch, turn, endOfTurn }) => [chunk, epoch, turn, endOfTurn]),
     [
       [2, 2, 1, false],
-      [3, 2, 1, true],
+      [3, 2, 1, false],
+      [4, 2, 1, true],
     ],
   );
   assert.deepEqual(
-    after.map(({ pcm }) => pcm),
-    before.slice(1).map(({ pcm }) => pcm),
+    after.map(({ fromSample }) => fromSample),
+    [heardSamples, heardSamples + samplesPerChunk, heardSamples + 2 * samplesPerChunk],
   );
+  assert.equal(after[0]?.pcm[0], heardSamples + 1);
+});
+
+test('the player played on until the flush reached it: that part is not repeated', () => {
+  const call = start();
+  call.onSpeech(1, counted(4 * samplesPerChunk), true);
+  make(call, 3);
+  call.onPlayhead(playheadAt(0, 4, 4));
+  call.onPause('command');
+  call.onPlayhead(playheadAt(0, 6, 4));
+  make(call, 1);
+  call.onPlayhead({ ...playheadAt(1, 0, 4), epoch: 1 });
+  const resumed = call.onResume('command')?.change;
+  assert.equal(resumed?.heardMs, 7 * 40);
+  assert.equal(make(call, 1)[0]?.pcm[0], 7 * geometry.samplesPerFrame + 1);
+});
+
+test('a second pause takes nothing back of the chunk that the first one cut', () => {
+  const call = start();
+  call.onSpeech(1, counted(4 * samplesPerChunk), true);
+  make(call, 3);
+  call.onPlayhead(playheadAt(0, 4, 4));
+  call.onPause('command');
+  call.onResume('command');
+  make(call, 1);
+  const again = call.onPause('command');
+  assert.deepEqual([again?.change.heardMs, again?.flush?.fromChunk, again?.flush?.cutFrom], [200, 1, undefined]);
+  call.onResume('command');
+  assert.equal(make(call, 1)[0]?.pcm[0], 5 * geometry.samplesPerFrame + 1);
 });
 
 test('pause and resume are idempotent', () => {

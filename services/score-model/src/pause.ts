@@ -45,12 +45,13 @@ export class Pause {
     return this.#sinceMs !== undefined;
   }
 
-  /** @param back the speech in the chunks that this pause flushes */
-  begin(back: ReadonlyMap<number, ChunkSpeech>, cause: PauseCause): PauseChange {
+  /** @param back the speech in the chunks that this pause flushes or cuts @param playhead the last one, which says what of it was heard */
+  begin(back: ReadonlyMap<number, ChunkSpeech>, cause: PauseCause, playhead: PlayheadMessage | undefined): PauseChange {
     this.#cause = cause;
     this.#sinceMs = this.#clock.nowMs();
     this.#speech.takeBack([...back.values()].filter(({ turn }) => turn > 0));
     this.#takenBack = back;
+    if (playhead !== undefined) this.onPlayhead(playhead);
     return { type: 'paused', ...this.#position(), cause };
   }
 

@@ -31,6 +31,7 @@ export class PlayheadPosition {
   #mediaTimeUs = 0;
   #seenAtMs = 0;
   #seenAtUs = 0;
+  #last: PlayheadMessage | undefined;
   #creditChunks: number;
 
   /** @param options.chunk where the session begins */
@@ -44,11 +45,22 @@ export class PlayheadPosition {
 
   /** @param ageMs age of the playhead, milliseconds */
   update(playhead: PlayheadMessage, maxCreditChunks: number, ageMs = 0): void {
+    this.#last = playhead;
     this.#chunk = playhead.chunk;
     this.#mediaTimeUs = playhead.mediaTimeUs;
     this.#creditChunks = Math.min(playhead.creditChunks, maxCreditChunks);
     this.#seenAtMs = this.#clock.nowMs() - ageMs;
     this.#seenAtUs = this.#clock.wallUs() - ageMs * 1000;
+  }
+
+  /** The chunk of the last playhead. */
+  get chunk(): number {
+    return this.#chunk;
+  }
+
+  /** The last playhead; undefined before the first. */
+  get last(): PlayheadMessage | undefined {
+    return this.#last;
   }
 
   get creditEnd(): number {

@@ -17,6 +17,7 @@ export interface FrameShape {
 
 export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
+  /** Frames of older epochs from this chunk on are no longer played. */
   onFlush(epoch: number, fromChunk: number): void;
   /** Every event, after those above. */
   onEvent(event: MeshEvent): void;
@@ -43,7 +44,7 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
     handlers.onFrame(frame);
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
-    if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
+    if (event.type === 'flush') handlers.onFlush(event.epoch, event.cutFrom ?? event.fromChunk);
     handlers.onEvent(event);
   });
   return () => {

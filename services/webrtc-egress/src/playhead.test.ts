@@ -13,9 +13,9 @@ test('the first playhead is at position zero and grants credit', () => {
   assert.deepEqual([chunk, frame, mediaTimeUs, creditChunks, heldFrames, turnPlayedMs], [0, 0, 0, 2, 0, 0]);
 });
 
-test('a message is due every fourth frame and at the first frame of a chunk', () => {
+test('idle, a message is due every fourth frame and at the first frame of a chunk', () => {
   const playhead = newPlayhead();
-  const messages = [...testChunk(0), ...testChunk(1)].flatMap((frame) => playhead.played(frame));
+  const messages = [...testChunk(0), ...testChunk(1)].flatMap((frame) => playhead.played(frame) ?? []);
   const positions = messages.map(({ chunk, frame }) => [chunk, frame]);
   assert.deepEqual(positions, [
     [0, 3],
@@ -36,12 +36,13 @@ test('the played time of a turn is its position in the speech, which padding doe
   assert.equal(playhead.current().turnPlayedMs, 270);
 });
 
-test('the position where a turn stopped is reported when the next turn starts', () => {
+test('every frame of speech is reported at once, because it may be the last that is heard', () => {
   const playhead = newPlayhead();
-  for (let frame = 0; frame < 6; frame++) playhead.played(spoken(0, frame, 1, (frame + 1) * 40));
-  const [last, ...rest] = playhead.played(testFrame(0, 6));
-  assert.deepEqual([last?.turn, last?.turnPlayedMs, last?.frame], [1, 240, 5]);
-  assert.deepEqual(rest, []);
+  for (let frame = 0; frame < 6; frame++) {
+    const message = playhead.played(spoken(0, frame, 1, (frame + 1) * 40));
+    assert.deepEqual([message?.turn, message?.turnPlayedMs, message?.frame], [1, (frame + 1) * 40, frame]);
+  }
+  assert.equal(playhead.played(testFrame(0, 6)), undefined);
   assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
 });
 
@@ -52,16 +53,6 @@ test('the played time of a turn continues after an underrun', () => {
   assert.deepEqual([playhead.current().turn, playhead.current().turnPlayedMs], [0, 0]);
   playhead.played(spoken(2, 0, 1, 80));
   assert.equal(playhead.current().turnPlayedMs, 80);
-});
-
-test('the last frame of a turn is reported at once', () => {
-  const playhead = newPlayhead();
-  const chunk = testChunk(0, { turn: 1, speaking: true, turnSamples: 11_520, endOfTurn: true });
-  for (const frame of chunk.slice(0, 10)) playhead.played(frame);
-  playhead.current();
-  assert.deepEqual(playhead.played(chunk[10] as never), []);
-  const [end] = playhead.played(chunk[11] as never);
-  assert.deepEqual([end?.frame, end?.turnPlayedMs], [11, 480]);
 });
 
 test('held frames are counted and do not move the playhead', () => {

@@ -1,6 +1,7 @@
 import { type FrameMessage, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 
-const PUBLISH_EVERY_FRAMES = 4;
+/** Of speech every frame is reported, because it may be cut at any of them. */
+const PUBLISH_EVERY_IDLE_FRAMES = 4;
 
 interface Position {
   readonly epoch: number;
@@ -11,7 +12,7 @@ interface Position {
   readonly turnPlayedMs: number;
 }
 
-/** Counts what was played and decides when to report it. It does no I/O: the caller publishes the returned messages in order. */
+/** Counts what was played and decides when to report it. It does no I/O: the caller publishes the returned messages. */
 export class Playhead {
   readonly #sessionId: string;
   readonly #creditChunks: number;
@@ -54,13 +55,11 @@ export class Playhead {
   }
 
   /**
-   * Records that a frame was played. Returns a message for every fourth frame, the first of a chunk (it grants credit) and the
-   * last of a turn, and, when the turn changes, for the position where the previous turn stopped.
+   * Records that a frame was played. Returns a message for every frame of speech, for every fourth idle frame and the first of a chunk
+   * (it grants credit).
    */
-  played(frame: FrameMessage): PlayheadMessage[] {
+  played(frame: FrameMessage): PlayheadMessage | undefined {
     const before = this.#at;
-    const sameTurn = frame.turn === before.turn;
-    const messages = !sameTurn && this.#unpublished > 0 ? [this.current()] : [];
     this.#at = {
       epoch: frame.epoch,
       turn: frame.turn,
@@ -71,10 +70,8 @@ export class Playhead {
     };
     this.#playedFrames++;
     this.#unpublished++;
-    const endsTurn = frame.endOfTurn && frame.frame === frame.framesInChunk - 1;
-    const newChunk = frame.chunk !== before.chunk;
-    if (newChunk || endsTurn || this.#unpublished >= PUBLISH_EVERY_FRAMES) messages.push(this.current());
-    return messages;
+    const isDue = frame.chunk !== before.chunk || this.#unpublished >= PUBLISH_EVERY_IDLE_FRAMES;
+    return frame.turn > 0 || isDue ? this.current() : undefined;
   }
 
   held(frames: number): PlayheadMessage {

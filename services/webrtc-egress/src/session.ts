@@ -128,7 +128,8 @@ export class EgressSession {
     this.#options.metrics.frames.inc({ outcome: 'played' });
     this.#latenessMs.add(lateMs);
     if (this.#playhead.playedFrames === 0) this.#disclose();
-    for (const message of this.#playhead.played(frame)) this.#publish(message);
+    const message = this.#playhead.played(frame);
+    if (message !== undefined) this.#publish(message);
     this.#agent?.played(frame);
   }
 

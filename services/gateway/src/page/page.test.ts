@@ -104,6 +104,8 @@ test('when a service is not ready the page says what to do and lets the user cal
   await mesh.workers['vae-decode'].register({ state: 'ready' });
   assert.ok(await page.getByTestId('call').isEnabled());
   assert.ok(await page.getByRole('button', { name: 'Call again' }).isVisible());
+  const [banner, picture] = await Promise.all(['#banner', '.frame'].map((part) => page.locator(part).boundingBox()));
+  assert.ok(banner && picture && banner.y + banner.height <= picture.y, 'the message covers nothing');
   await page.context().close();
 });
 

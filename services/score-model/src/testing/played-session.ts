@@ -45,6 +45,8 @@ export class PlayedSession {
   #due: { readonly at: number; readonly lane: string; readonly act: () => void }[] = [];
   #chunks = new Map<number, Job>();
   #at = { epoch: 0, chunk: 0, frame: -1 };
+  /** Chunks that are not played: the player goes on with `until`. */
+  #cut = { from: 0, until: 0 };
   #pausedAt = -1;
   #silentFrom: number | undefined;
   #unsent: { turn: number; pcm: Int16Array; endOfTurn: boolean }[];
@@ -61,6 +63,7 @@ export class PlayedSession {
       this.#ask();
       this.#frame();
     }
+    for (let i = 0; i < SHORTEST_PAUSE; i++) this.#frame();
     if (this.#call.isPaused) this.#resume();
     while (this.#unsent.length > 0) this.#speak();
     for (let i = 0; i < 1500; i++) this.#frame();
@@ -94,10 +97,12 @@ export class PlayedSession {
 
   #play(): void {
     const before = this.#at;
-    const next =
+    const following =
       before.frame === FRAMES - 1
         ? { chunk: before.chunk + 1, frame: 0 }
         : { chunk: before.chunk, frame: before.frame + 1 };
+    const isCut = following.chunk >= this.#cut.from && following.chunk < this.#cut.until;
+    const next = isCut ? { chunk: this.#cut.until, frame: 0 } : following;
     const job = this.#chunks.get(next.chunk);
     if (job === undefined) return;
     this.#at = { ...next, epoch: job.epoch };
@@ -153,10 +158,11 @@ export class PlayedSession {
 
   #flushed(flush: ReturnType<ChunkPlanner['onInterrupt']>['flush'], silences = false): void {
     if (flush === undefined) return;
-    const { epoch, fromChunk } = flush;
+    const { epoch, fromChunk, cutFrom = fromChunk } = flush;
     this.#send('listener', this.#random(LATEST_FLUSH + 1), () => {
-      for (const [chunk, job] of this.#chunks) if (chunk >= fromChunk && job.epoch < epoch) this.#chunks.delete(chunk);
-      if (silences && this.#call.isPaused) this.#silentFrom = fromChunk;
+      for (const [chunk, job] of this.#chunks) if (chunk >= cutFrom && job.epoch < epoch) this.#chunks.delete(chunk);
+      if (cutFrom < fromChunk) this.#cut = { from: cutFrom, until: fromChunk };
+      if (silences && this.#call.isPaused) this.#silentFrom = cutFrom;
       if (this.#at.chunk < fromChunk || this.#at.epoch >= epoch) return;
       this.lateFlushes += 1;
       this.#at = { epoch, chunk: fromChunk, frame: -1 };
