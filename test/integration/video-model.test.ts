@@ -16,7 +16,7 @@ import { CallTap } from '../support/call-tap.js';
 import { talkmesh } from '../support/cli.js';
 import { rest } from '../support/record-call.js';
 import { firstDifference } from '../support/seams.js';
-import { speak } from '../support/speech.js';
+import { concatenate, speak } from '../support/speech.js';
 import { PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { watchCall } from '../support/watch-call.js';
@@ -157,7 +157,9 @@ test('a picture of a user needs no landmarks: its middle speaks', { timeout: 120
 test('score and decoder die by kill -9 in the middle of speech: other workers continue with the same frames', {
   timeout: 240_000,
 }, async (t) => {
-  await using spoken = await SpokenCall.start(mesh, speech, { avatar: AVATAR, fps: model.manifest.fps, seed: SEED });
+  // So long that the first worker has not made all of it when it dies.
+  const long = concatenate(speech, speech);
+  await using spoken = await SpokenCall.start(mesh, long, { avatar: AVATAR, fps: model.manifest.fps, seed: SEED });
   const { tap } = spoken;
   await spoken.signal('score-model', 'SIGKILL');
   await until('the move', () => spoken.moves.length === 1, PATIENCE_MS);
@@ -167,7 +169,7 @@ test('score and decoder die by kill -9 in the middle of speech: other workers co
   await spoken.signal('vae-decode', 'SIGKILL');
   await spoken.over();
   assert.deepEqual(spoken.moves, ['score-model died', 'vae-decode died']);
-  assert.equal(firstDifference(speech, tap.heard(1)), undefined);
+  assert.equal(firstDifference(long, tap.heard(1)), undefined);
   assert.equal(new Set(tap.makers.values()).size, 2, 'two workers made the chunks');
   t.diagnostic(`${await assertSameFrames(tap)} chunks`);
 });
