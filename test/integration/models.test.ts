@@ -1,10 +1,12 @@
 /** `talkmesh models` on files of full shape. They are sparse: their headers are real, their values take no space. */
 import assert from 'node:assert/strict';
-import { truncate, writeFile } from 'node:fs/promises';
+import { cp, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkpoint } from '@talkmesh/inference';
+import type { ModelManifest } from '@talkmesh/contracts';
+import { checkpoint, loadModel } from '@talkmesh/inference';
 import { talkmesh } from '../support/cli.js';
+import { nano } from '../support/nano.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 type Shapes = readonly (readonly [name: string, dims: readonly number[]])[];
@@ -87,4 +89,28 @@ test('an import names every network that is missing, before it reads any numbers
   assert.equal(bad.code, 1);
   assert.match(bad.stderr, /no\.png cannot be read as a picture .*; use a PNG or JPEG file/);
   assert.equal((await talkmesh([...args, '--out', 'x', '--lora-alpha', '64'])).code, 2);
+});
+
+test('idle records an avatar by a mesh of its model, and the model lists the recording and stays the same version', {
+  timeout: 180_000,
+}, async () => {
+  const folder = join(temporaryFolder('models'), 'nano');
+  await cp('models/nano', folder, { recursive: true });
+  const avatars = nano.avatars.filter(({ id }) => id === 'bolt').map(({ idle: _, ...avatar }) => avatar);
+  const files = nano.files.filter(({ path }) => !path.endsWith('.avif'));
+  await writeFile(join(folder, 'model.json'), JSON.stringify({ ...nano, files, avatars }));
+  await writeFile(join(folder, 'avatars/avatars.json'), JSON.stringify(avatars));
+  const { code, stderr } = await talkmesh(['models', 'idle', '--from', folder]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /avatars\/bolt\.idle\.avif: [5-8]\.\d s, \d+ KB, seam [0-2]\.\d of 255/);
+  const model = await loadModel(folder);
+  assert.equal(model.manifest.version, nano.version);
+  assert.equal(model.manifest.avatars[0]?.idle, 'avatars/bolt.idle.avif');
+  const listed = JSON.parse(await readFile(join(folder, 'avatars/avatars.json'), 'utf8')) as ModelManifest['avatars'];
+  assert.deepEqual(
+    listed.map(({ id, idle }) => [id, idle]),
+    [['bolt', 'avatars/bolt.idle.avif']],
+  );
+  const avif = await readFile(join(folder, 'avatars/bolt.idle.avif'));
+  assert.equal(avif.subarray(4, 12).toString(), 'ftypavis');
 });

@@ -75,6 +75,8 @@ test('a call goes on after the last chunk, with the chunks before made again and
 test('the beginning of a call is exact with fewer chunks; fewer than remembered are near', () => {
   assert.equal(planTakeover(retained({ latents: chunks(0, 2) }), options).outcome, 'exact');
   assert.equal(planTakeover(retained({ latents: chunks(4, 2) }), options).outcome, 'near');
+  const noSound = planTakeover(retained({ latents: chunks(4, 4) }), options);
+  assert.deepEqual([noSound.replay.length, noSound.outcome], [3, 'near'], 'the sound before them is not retained');
   const short = planTakeover(retained({ latents: chunks(4, 6) }), { ...options, affordable: 2 });
   assert.equal(short.outcome, 'near');
   assert.equal(short.replay.length, 2);

@@ -33,7 +33,7 @@ export interface TakeoverOptions {
 }
 
 /**
- * `exact`: the model state equals the lost one; `near`: fewer chunks were replayed than the state depends on; `silence`: no chunk is
+ * `exact`: the model state equals the lost one; `near`: fewer chunks were replayed, or retained before them, than the state depends on; `silence`: no chunk is
  * retained, the session continues from the initial state.
  */
 export type TakeoverOutcome = 'exact' | 'near' | 'silence';
@@ -80,9 +80,10 @@ export function planTakeover(retained: Retained, options: TakeoverOptions): Take
   const replay = replayOf(chunks, chunk, options);
   const spoken = spokenOf(chunks.get(chunk - 1), Math.max(cut, turnsCut(retained)));
   const first = replay.chunks[0]?.chunk ?? chunk;
+  const { history, isWhole } = historyBefore(chunks, first, options.historySamples);
   const earliest = Math.max(first, chunk - options.keepChunks + 1);
   return {
-    outcome: replay.exact ? 'exact' : 'near',
+    outcome: replay.exact && isWhole ? 'exact' : 'near',
     epoch: epoch + EPOCH_STRIDE,
     position: {
       chunk,
@@ -94,7 +95,7 @@ export function planTakeover(retained: Retained, options: TakeoverOptions): Take
     },
     change: unreportedChange(retained, paused, spoken, options),
     replay: replay.chunks,
-    history: historyBefore(chunks, first, options.historySamples),
+    history,
   };
 }
 
@@ -246,17 +247,22 @@ function playheadOf({ playhead }: Retained, { nowMs }: TakeoverOptions): Pick<St
   return { playhead: { message: playhead.message, ageMs: Math.max(0, nowMs - playhead.atMs) } };
 }
 
-function historyBefore(chunks: ReadonlyMap<number, LatentMessage>, chunk: number, samples: number): Int16Array {
+/** The sound before a chunk; silence before the session and where nothing is retained, and then it is not whole. */
+function historyBefore(
+  chunks: ReadonlyMap<number, LatentMessage>,
+  chunk: number,
+  samples: number,
+): { history: Int16Array; isWhole: boolean } {
   const history = new Int16Array(samples);
-  let at = samples;
-  for (let before = chunk - 1; at > 0; before--) {
+  let [at, before] = [samples, chunk - 1];
+  for (; at > 0; before--) {
     const pcm = chunks.get(before)?.pcm;
     if (pcm === undefined || pcm.length === 0) break;
     const taken = pcm.subarray(Math.max(0, pcm.length - at));
     at -= taken.length;
     history.set(taken, at);
   }
-  return history;
+  return { history, isWhole: at === 0 || before < 0 };
 }
 
 /** No latent is retained: continues with the chunk after the one being played, and with the speech after it. */

@@ -21,7 +21,13 @@ after(async () => {
 /** Opens a new tab. */
 async function openPage(
   hash: string,
-  options: { width?: number; height?: number; denyMicrophone?: boolean; reducedMotion?: 'reduce' } = {},
+  options: {
+    width?: number;
+    height?: number;
+    denyMicrophone?: boolean;
+    reducedMotion?: 'reduce';
+    saveData?: boolean;
+  } = {},
 ): Promise<{ page: Page; browserErrors: string[] }> {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
@@ -33,6 +39,10 @@ async function openPage(
   if (options.denyMicrophone === true)
     await context.addInitScript(() => {
       navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
+    });
+  if (options.saveData === true)
+    await context.addInitScript(() => {
+      Object.defineProperty(navigator, 'connection', { value: { saveData: true } });
     });
   const page = await context.newPage();
   const browserErrors = collectErrors(page);
@@ -156,7 +166,7 @@ test('hanging up while the call connects ends the session', async () => {
   await page.context().close();
 });
 
-test('a face moves as the model recorded it; one without a recording, and every face with reduced motion, stands still', async () => {
+test('a face moves as the model recorded it; without a recording, with reduced motion and with the data saver it stands still', async () => {
   const shownBy = async (page: Page, id: string): Promise<string> => {
     await page.getByTestId(id).waitFor();
     await page.waitForFunction((card) => {
@@ -171,9 +181,11 @@ test('a face moves as the model recorded it; one without a recording, and every 
   assert.equal(await shownBy(page, 'avatar-ada'), 'ada/idle');
   assert.equal(await shownBy(page, 'avatar-bo'), 'bo/image');
   await page.context().close();
-  const { page: calm } = await openPage(withKey, { reducedMotion: 'reduce' });
-  assert.equal(await shownBy(calm, 'avatar-ada'), 'ada/image');
-  await calm.context().close();
+  for (const wish of [{ reducedMotion: 'reduce' }, { saveData: true }] as const) {
+    const { page: still } = await openPage(withKey, wish);
+    assert.equal(await shownBy(still, 'avatar-ada'), 'ada/image', JSON.stringify(wish));
+    await still.context().close();
+  }
 });
 
 test('settings offer what the deployment allows, are kept in this browser, reach the next call, and can be reset', async () => {
