@@ -1,7 +1,7 @@
 /**
  * Score, decoder and egress of one call in one process on a virtual clock, with messages that take their time: what a real
  * mesh does in minutes happens in milliseconds, a thousand times over, with every order of events. Only the networks are
- * replaced: their pictures carry, as a marker, how often the call had been rolled back when they were made, and the chunk.
+ * replaced: their pictures carry, as a marker, how often the call had been rolled back when they were made.
  */
 import {
   chunkGeometry,
@@ -24,6 +24,7 @@ import {
   EgressSession,
   type FromViewer,
   Playout,
+  type PlayoutFrame,
   type ViewerHost,
   WebrtcSink,
 } from '../../services/webrtc-egress/src/testing/index.js';
@@ -83,6 +84,9 @@ export class VirtualCall {
   #rollbacks = 0;
   #lastHeard = 0;
   #isHeld = false;
+  /** Rollbacks before a chunk was made, by epoch and chunk; and the same of each picture, which may be mixed with another. */
+  readonly #made = new Map<string, number>();
+  readonly #pictures = new WeakMap<Uint8Array, { readonly rollbacks: number; readonly chunk: number }>();
   #working = { score: false, decode: false };
 
   constructor(options: VirtualCallOptions) {
@@ -182,8 +186,14 @@ export class VirtualCall {
     const isRepeated = this.#isHeld;
     this.#isHeld = false;
     if (isRepeated) return;
-    const [rollbacks = 0, chunk = 0] = i420;
+    const { rollbacks = 0, chunk = 0 } = this.#pictures.get(i420) ?? {};
     this.shown.push({ atMs: this.#nowMs, rollbacks, chunk, heard: 0 });
+  }
+
+  /** The picture of a held frame is that of an earlier one. */
+  #mark({ epoch, chunk, i420 }: PlayoutFrame): void {
+    if (this.#pictures.has(i420)) return;
+    this.#pictures.set(i420, { rollbacks: this.#made.get(`${epoch}/${chunk}`) ?? 0, chunk });
   }
 
   #held(): void {
@@ -231,7 +241,7 @@ export class VirtualCall {
         if (givenUp) return undefined;
         const marker = values[0] as number;
         const picture = new Uint8Array(PICTURE_BYTES).fill(0);
-        picture.set([Math.floor(marker / 1000), marker % 1000]);
+        picture.set([Math.floor(marker / 1000)]);
         return { frames: Array.from({ length: 12 }, () => picture), missing: 0 };
       },
       rollback: (fromChunk: number) => {
@@ -262,6 +272,8 @@ export class VirtualCall {
     this.#working.decode = true;
     for await (const output of this.#decode.step()) {
       if (output.type !== 'frame') continue;
+      const { epoch, chunk, i420, held } = output.message;
+      if (!held) this.#made.set(`${epoch}/${chunk}`, i420[0] ?? 0);
       const bytes = encodeFrame(output.message);
       this.#send('decode>egress', () => this.#handlers.get('frame')?.(bytes));
     }
@@ -323,6 +335,7 @@ export class VirtualCall {
       },
       ice: async () => '',
       post: (_peerId, message) => {
+        if (message.type === 'frame') this.#mark(message.frame);
         this.#send('player', () => {
           if (message.type === 'frame') return this.#playout.push(message.frame);
           const serials = this.#playout.flush(message.epoch, message.fromChunk);

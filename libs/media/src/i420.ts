@@ -19,6 +19,12 @@ export function blackI420(width: number, height: number): Uint8Array {
   return frame;
 }
 
+/** Mixes two frames of one size: `share` of the first, 0..1, and the rest of the second. */
+export function mixI420(first: Uint8Array, second: Uint8Array, share: number): Uint8Array {
+  const weight = Math.round(256 * share);
+  return second.map((value, i) => (weight * (first[i] ?? value) + (256 - weight) * value + 128) >> 8);
+}
+
 /** I420 (BT.601 limited range) to RGBA, alpha 255; chroma is not interpolated. */
 export function i420ToRgba(i420: Uint8Array, width: number, height: number): Uint8ClampedArray {
   const rgba = new Uint8ClampedArray(width * height * 4);

@@ -172,3 +172,27 @@ test('a held frame shows the previous frame that was not flushed, or black if th
   buffer.offer(heldFrame(1, 0, 1));
   assert.deepEqual(buffer.take(9)?.frame.i420, shown?.frame.i420);
 });
+
+test('after a cut the picture fades to the chunk that follows, so that the pose does not jump', () => {
+  const buffer = newBuffer();
+  const picture = (luma: number) => ({ i420: new Uint8Array(testFrame(0, 0).i420.length).fill(luma) });
+  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(0, frame, picture(100)));
+  for (let i = 0; i < 3; i++) buffer.played(buffer.take(9)?.serial ?? -1);
+  const inFlight = buffer.take(9);
+  buffer.flush(1, 0);
+  buffer.discarded(inFlight?.serial ?? -1);
+  assert.equal(buffer.take(9), undefined, 'the rest of the chunk is dropped');
+  for (let frame = 0; frame < 6; frame++) buffer.offer(testFrame(1, frame, { epoch: 1, ...picture(200) }));
+  const lumas = Array.from({ length: 6 }, () => buffer.take(9)?.frame.i420[0] ?? 0);
+  assert.deepEqual(lumas, [120, 140, 160, 180, 200, 200]);
+});
+
+test('frames that follow each other do not fade, also where a chunk was replaced or a frame was held', () => {
+  const buffer = newBuffer();
+  const picture = (luma: number) => ({ i420: new Uint8Array(testFrame(0, 0).i420.length).fill(luma) });
+  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(0, frame, picture(100)));
+  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++)
+    buffer.offer(testFrame(1, frame, { epoch: 1, ...picture(200) }));
+  const lumas = Array.from({ length: 2 * FRAMES_PER_CHUNK }, () => buffer.take(99)?.frame.i420[0]);
+  assert.deepEqual(new Set(lumas), new Set([100, 200]));
+});

@@ -1,4 +1,5 @@
 import { EpochFilter, type FrameMessage } from '@talkmesh/contracts';
+import { blackI420, mixI420 } from '@talkmesh/media';
 
 export type Verdict = 'accepted' | 'stale' | 'duplicate' | 'full';
 
@@ -8,14 +9,22 @@ export interface TakenFrame {
   readonly frame: FrameMessage;
 }
 
+/** After a jump in time the picture changes over so many frames, because the pose differs. */
+const FADE_FRAMES = 4;
+
 export type FramePosition = Pick<FrameMessage, 'epoch' | 'chunk' | 'frame'>;
 
 const precedes = (a: Omit<FramePosition, 'epoch'>, b: Omit<FramePosition, 'epoch'>): boolean =>
   a.chunk < b.chunk || (a.chunk === b.chunk && a.frame < b.frame);
 
+const follows = ({ chunk, frame, framesInChunk }: FrameMessage, before: Omit<FramePosition, 'epoch'>): boolean =>
+  frame === 0
+    ? chunk === before.chunk + 1 && before.frame === framesInChunk - 1
+    : chunk === before.chunk && frame === before.frame + 1;
+
 /**
  * Orders a session's frames by chunk and frame number for the sink: a viewer's connection or a recording. A frame that was taken is in
- * flight until the sink reports it played or discarded. Credits keep the producers below `capacityChunks`; frames beyond it are dropped.
+ * flight until the sink reports it played or discarded. Where the viewer sees a jump in time, the picture fades. Credits keep the producers below `capacityChunks`; frames beyond it are dropped.
  */
 export class JitterBuffer {
   readonly #capacityChunks: number;
@@ -27,6 +36,8 @@ export class JitterBuffer {
   /** The frame played last. It has no image if another worker played it. */
   #lastPlayed: (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined;
   #serial = 0;
+  /** The picture before a jump, and how many of the frames after it have been mixed with it. */
+  #fade: { readonly from: Uint8Array; frames: number } | undefined;
   readonly #awaitsGaps: () => boolean;
 
   /**
@@ -90,7 +101,9 @@ export class JitterBuffer {
     if (next === undefined || (this.#isAfterGap(next) && this.#awaitsGaps())) return undefined;
     this.#waiting.shift();
     // A held frame was published without an image, because no time was left to generate or decode it.
-    const frame = next.held ? { ...next, i420: this.#imageBefore(next) } : next;
+    const shown = this.#shownBefore();
+    if (shown?.i420 !== undefined && !follows(next, shown)) this.#fade = { from: shown.i420, frames: 0 };
+    const frame = next.held ? { ...next, i420: shown?.i420 ?? blackI420(next.width, next.height) } : this.#faded(next);
     const taken = { serial: this.#serial++, frame };
     this.#inFlight.push(taken);
     this.#last = frame;
@@ -119,10 +132,17 @@ export class JitterBuffer {
     return lost;
   }
 
-  /** The image the viewer sees just before, never a flushed one; black (BT.601 limited range) before the first. */
-  #imageBefore({ width, height }: FrameMessage): Uint8Array {
-    const kept = this.#inFlight.filter(({ frame }) => !this.#epochs.isStale(frame)).at(-1)?.frame ?? this.#lastPlayed;
-    return kept?.i420 ?? new Uint8Array((width * height * 3) / 2).fill(128).fill(16, 0, width * height);
+  /** The frame the viewer sees just before, never a flushed one. */
+  #shownBefore(): (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined {
+    return this.#inFlight.findLast(({ frame }) => !this.#epochs.isStale(frame))?.frame ?? this.#lastPlayed;
+  }
+
+  #faded(frame: FrameMessage): FrameMessage {
+    if (this.#fade === undefined) return frame;
+    const share = 1 - ++this.#fade.frames / (FADE_FRAMES + 1);
+    const i420 = mixI420(this.#fade.from, frame.i420, share);
+    if (this.#fade.frames === FADE_FRAMES) this.#fade = undefined;
+    return { ...frame, i420 };
   }
 
   #remove(serial: number): FrameMessage | undefined {

@@ -1,13 +1,11 @@
-import { MeshError } from '@talkmesh/contracts';
 import { z } from 'zod';
-import { requireKey } from '../auth.js';
 import { AvatarConnection, type AvatarConnectionOptions } from '../avatar/avatar-connection.js';
 import type { AvatarCaller } from '../avatar/avatar-session.js';
 import { sessionId } from '../schemas.js';
 import type { SessionAccess } from '../session-access.js';
 import { check } from './problems.js';
 import type { Operation } from './routes.js';
-import { openSocket, type SocketOptions } from './upgrade.js';
+import { callerOf, openSocket, SOCKET_ERRORS, type SocketOptions } from './upgrade.js';
 
 export type AvatarSocketOptions = Omit<AvatarConnectionOptions, 'caller'> &
   SocketOptions & { readonly access: SessionAccess };
@@ -27,23 +25,12 @@ export function avatarSocketOperations(options: AvatarSocketOptions): Operation[
       access: 'any',
       tokenInQuery: true,
       status: 101,
-      errors: [
-        'ARGUMENT_INVALID',
-        'PERMISSION_DENIED',
-        'SESSION_NOT_FOUND',
-        'SESSION_ENDED',
-        'RATE_LIMITED',
-        'DRAINING',
-      ],
+      errors: SOCKET_ERRORS,
       handle: async (request, reply) => {
-        const { principal } = request;
-        if (principal === undefined) throw new MeshError('TOKEN_MISSING', 'connect with an API key or a session token');
         const { session } = check(query, request.query);
-        const caller: AvatarCaller =
-          principal.kind === 'session'
-            ? { sessionId: principal.sessionId }
-            : { key: requireKey(principal), ...(session !== undefined && { sessionId: session }) };
-        if (session !== undefined) await options.access.require(principal, session, ID);
+        const caller: AvatarCaller = { ...(session !== undefined && { sessionId: session }), ...callerOf(request) };
+        if (session !== undefined && request.principal !== undefined)
+          await options.access.require(request.principal, session, ID);
         await openSocket(
           request,
           reply,

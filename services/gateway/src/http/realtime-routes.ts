@@ -1,13 +1,10 @@
-import { MeshError } from '@talkmesh/contracts';
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { requireKey } from '../auth.js';
 import { RealtimeConnection } from '../realtime/realtime-connection.js';
-import type { RealtimeCaller, RealtimeDependencies } from '../realtime/realtime-session.js';
+import type { RealtimeDependencies } from '../realtime/realtime-session.js';
 import type { Sessions } from '../sessions.js';
 import { check } from './problems.js';
 import type { Operation } from './routes.js';
-import { openSocket, type SocketOptions } from './upgrade.js';
+import { callerOf, openSocket, SOCKET_ERRORS, type SocketOptions } from './upgrade.js';
 
 export interface RealtimeRouteOptions extends RealtimeDependencies, SocketOptions {
   readonly sessions: Sessions;
@@ -33,14 +30,7 @@ export function realtimeOperations(options: RealtimeRouteOptions): Operation[] {
       access: 'any',
       tokenInQuery: true,
       status: 101,
-      errors: [
-        'ARGUMENT_INVALID',
-        'PERMISSION_DENIED',
-        'SESSION_NOT_FOUND',
-        'SESSION_ENDED',
-        'RATE_LIMITED',
-        'DRAINING',
-      ],
+      errors: SOCKET_ERRORS,
       handle: async (request, reply) => {
         const { model, avatar = options.defaultAvatar, 'api-version': azure } = check(query, request.query);
         const caller = callerOf(request);
@@ -64,9 +54,4 @@ export function realtimeOperations(options: RealtimeRouteOptions): Operation[] {
       },
     },
   ];
-}
-
-function callerOf({ principal }: FastifyRequest): RealtimeCaller {
-  if (principal === undefined) throw new MeshError('TOKEN_MISSING', 'connect with an API key or a session token');
-  return principal.kind === 'session' ? { sessionId: principal.sessionId } : { key: requireKey(principal) };
 }

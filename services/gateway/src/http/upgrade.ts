@@ -1,9 +1,9 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, type Reason } from '@talkmesh/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { KeyPrincipal } from '../auth.js';
+import { type KeyPrincipal, requireKey } from '../auth.js';
 import type { Sessions } from '../sessions.js';
 import type { StreamLimits } from '../stream-limits.js';
 import { HttpRefusal } from './problems.js';
@@ -62,6 +62,24 @@ export interface SocketOptions {
 
 /** A key, or the session that the socket is for. */
 export type SocketCaller = { readonly key?: KeyPrincipal; readonly sessionId?: string };
+
+/** Who asks for a WebSocket: an API key, which will own a session, or the token of one. @throws MeshError TOKEN_MISSING, PERMISSION_DENIED */
+export function callerOf({
+  principal,
+}: FastifyRequest): { readonly key: KeyPrincipal } | { readonly sessionId: string } {
+  if (principal === undefined) throw new MeshError('TOKEN_MISSING', 'connect with an API key or a session token');
+  return principal.kind === 'session' ? { sessionId: principal.sessionId } : { key: requireKey(principal) };
+}
+
+/** What the opening of a WebSocket may be answered with. */
+export const SOCKET_ERRORS: readonly Reason[] = [
+  'ARGUMENT_INVALID',
+  'PERMISSION_DENIED',
+  'SESSION_NOT_FOUND',
+  'SESSION_ENDED',
+  'RATE_LIMITED',
+  'DRAINING',
+];
 
 /**
  * Opens the WebSocket that the request asks for, when the caller may have one more.
