@@ -3,7 +3,7 @@ import { PlayoutClock } from '@talkmesh/media';
 import type { EgressMetrics } from './metrics.js';
 import type { EgressSession, Sink } from './session.js';
 
-/** Gets each frame when it is due. */
+/** Gets each frame when it is due, with times that have no gaps. It may detach itself instead of taking the frame. */
 export type FrameReader = (frame: FrameMessage) => void;
 
 export interface FrameSinkOptions {
@@ -27,6 +27,9 @@ export class FrameSink implements Sink {
   readonly #now: () => number;
   #reader: FrameReader | undefined;
   #next = 0;
+  /** Of the first frame, and frames since: chunks that are cut leave gaps in the times of the decoder. */
+  #firstUs: number | undefined;
+  #sent = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: FrameSinkOptions) {
@@ -76,6 +79,7 @@ export class FrameSink implements Sink {
   /** Plays what is due. The clock starts with the first frame, and holds when the next one is late. */
   #tick(): void {
     this.#timer = undefined;
+    if (this.#reader === undefined) return;
     if (!this.#clock.started) {
       if (!this.#play(0)) return;
       this.#clock.start();
@@ -87,17 +91,27 @@ export class FrameSink implements Sink {
       this.#clock.start();
       this.#next = 0;
     }
-    for (; this.#clock.untilMs(this.#next) <= 0; this.#next += 1)
-      if (!this.#play(-this.#clock.untilMs(this.#next))) this.#options.session.held();
+    for (; this.#clock.untilMs(this.#next) <= 0; this.#next += 1) {
+      const isPlayed = this.#play(-this.#clock.untilMs(this.#next));
+      if (this.#reader === undefined) return;
+      if (!isPlayed) this.#options.session.held();
+    }
     this.#timer = setTimeout(() => this.#tick(), this.#clock.untilMs(this.#next));
   }
 
-  /** @returns false when no frame is there */
+  /** @returns false when no frame is there, or the reader did not take it */
   #play(lateMs: number): boolean {
-    const { session, metrics } = this.#options;
+    const { session, metrics, fps } = this.#options;
     const taken = session.take(1);
     if (taken === undefined) return false;
-    this.#reader?.(taken.frame);
+    this.#firstUs ??= taken.frame.mediaTimeUs;
+    const mediaTimeUs = this.#firstUs + Math.round((this.#sent * 1e6) / fps);
+    this.#reader?.({ ...taken.frame, mediaTimeUs });
+    if (this.#reader === undefined) {
+      session.restore();
+      return false;
+    }
+    this.#sent += 1;
     metrics.lateness.observe({ sink: 'frames' }, lateMs / 1000);
     session.played(taken.serial, lateMs);
     return true;

@@ -1,6 +1,6 @@
 import { MeshError, sentence } from '@talkmesh/contracts';
 import type { WebSocket } from 'ws';
-import { closeSocket, watchSocket } from '../http/socket-watch.js';
+import { closeSocket, sendText, watchSocket } from '../http/socket-watch.js';
 import { RateLimit } from '../rate-limit.js';
 import { encodeMedia, type MediaPart, readClientMessage, type ServerMessage } from './avatar-messages.js';
 import { AvatarSession, type AvatarSessionOptions } from './avatar-session.js';
@@ -8,10 +8,12 @@ import { AvatarSession, type AvatarSessionOptions } from './avatar-session.js';
 export type AvatarConnectionOptions = Omit<AvatarSessionOptions, 'send' | 'sendMedia' | 'onDrain' | 'onEnd'>;
 
 /** What the program has not read: above the first the worker is held back, below the second it goes on, bytes. */
-const [MAX_UNREAD_BYTES, RESUME_BYTES] = [1024 * 1024, 256 * 1024];
+const [HOLD_BYTES, RESUME_BYTES] = [1024 * 1024, 256 * 1024];
 /** Audio may come faster than it is spoken: at first as much as it likes, then at this many times the speed of speech. */
 const [BURST_MS, SPEED] = [60_000, 16];
 const MESSAGES = { perSecond: 200, burst: 1000 };
+/** Messages that are refused; with more the connection is closed. */
+const REFUSALS = { perSecond: 5, burst: 300 };
 /** Close codes of a program that leaves on purpose (RFC 6455, 7.4): normal, going away, none given. */
 const ON_PURPOSE = new Set([1000, 1001, 1005]);
 
@@ -23,6 +25,7 @@ export class AvatarConnection {
   readonly #options: AvatarConnectionOptions;
   readonly #session: AvatarSession;
   readonly #rate = new RateLimit(MESSAGES);
+  readonly #refusals = new RateLimit(REFUSALS);
   /** Why the socket is not read. */
   readonly #holds = new Set<Hold>();
   #msPerByte = 0;
@@ -68,7 +71,7 @@ export class AvatarConnection {
     } catch (thrown) {
       const error = MeshError.from(thrown);
       if (this.#state === 'new') this.#end(error);
-      else this.#refuse(error);
+      else this.#refuseMessage(error);
     }
   }
 
@@ -120,19 +123,32 @@ export class AvatarConnection {
   }
 
   #send(message: ServerMessage): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message));
+    sendText(this.#socket, JSON.stringify(message), () => this.#onSent());
   }
 
   #sendMedia(part: MediaPart): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#socket.send(encodeMedia(part), () => {
-      if (!this.#isHeldBack || this.#socket.bufferedAmount > RESUME_BYTES) return;
-      this.#isHeldBack = false;
-      this.#session.resume();
-    });
-    if (this.#isHeldBack || this.#socket.bufferedAmount <= MAX_UNREAD_BYTES) return;
+    this.#socket.send(encodeMedia(part), () => this.#onSent());
+    if (this.#isHeldBack || this.#socket.bufferedAmount <= HOLD_BYTES) return;
     this.#isHeldBack = true;
     this.#session.pause();
+  }
+
+  #onSent(): void {
+    if (!this.#isHeldBack || this.#socket.bufferedAmount > RESUME_BYTES) return;
+    this.#isHeldBack = false;
+    this.#session.resume();
+  }
+
+  #refuseMessage(error: MeshError): void {
+    try {
+      this.#refusals.take('client');
+    } catch {
+      const what = 'too many messages were refused; see the errors before, and send only messages of docs/avatar.md';
+      this.#end(new MeshError('RATE_LIMITED', what));
+      return;
+    }
+    this.#refuse(error);
   }
 
   #refuse(error: MeshError): void {

@@ -78,6 +78,7 @@ export class AvatarSession {
     }
     this.#stops.push(stop);
     const token = await auth.issue(record.id, record.limits?.origins);
+    this.#closed.signal.throwIfAborted();
     const { rate: sampleRateHz, channels, video } = message;
     this.#upstream = new AvatarUpstream({
       ...{ sessions, directory, maxSessionMs, sessionId: record.id },

@@ -7,6 +7,8 @@ const FIRST_MESSAGE_MS = 30_000;
 const PING_EVERY_MS = 15_000;
 /** A client may take this long to close, milliseconds. */
 const CLOSE_MS = 1000;
+/** What a client does not read; beyond it the client is cut off, bytes. */
+export const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
 
 /** Watches that the client of a WebSocket says something in time, and that it is still there. */
 export function watchSocket(socket: WebSocket): void {
@@ -23,11 +25,24 @@ export function watchSocket(socket: WebSocket): void {
   };
   socket.on('pong', heard);
   socket.on('message', heard);
+  // Each is answered.
+  socket.on('ping', () => cutOffUnread(socket));
   socket.once('message', () => first.cancel());
   socket.once('close', () => {
     first.cancel();
     clearInterval(pings);
   });
+}
+
+/** Sends text, unless the socket is closed; a client that does not read is cut off. @param onSent it left this process */
+export function sendText(socket: WebSocket, text: string, onSent?: () => void): void {
+  if (socket.readyState === socket.OPEN && !cutOffUnread(socket)) socket.send(text, onSent);
+}
+
+function cutOffUnread(socket: WebSocket): boolean {
+  const isUnread = socket.bufferedAmount > MAX_UNREAD_BYTES;
+  if (isUnread) socket.terminate();
+  return isUnread;
 }
 
 /** Closes a WebSocket, whether or not its client answers. Resolves when it is closed. */

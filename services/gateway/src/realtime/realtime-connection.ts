@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@talkmesh/contracts';
 import type { WebSocket } from 'ws';
-import { closeSocket, watchSocket } from '../http/socket-watch.js';
+import { closeSocket, sendText, watchSocket } from '../http/socket-watch.js';
 import { RateLimit } from '../rate-limit.js';
 import { readClientEvent } from './client-events.js';
 import { type ErrorEvent, type RealtimeOptions, RealtimeSession } from './realtime-session.js';
@@ -12,9 +12,8 @@ export interface ConnectionOptions extends Omit<RealtimeOptions, 'id' | 'send' |
   readonly isBeta: boolean;
 }
 
-/** Events that wait while the session is opened, and events that the client does not read, bytes. */
+/** Events that wait while the session is opened, bytes. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
-const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
 const EVENTS = { perSecond: 200, burst: 1000 };
 
 const BETA_NAMES: Readonly<Record<string, string>> = {
@@ -89,14 +88,9 @@ export class RealtimeConnection {
   }
 
   #send(event: OutEvent | ErrorEvent): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
-    if (this.#socket.bufferedAmount > MAX_UNREAD_BYTES) {
-      this.#socket.terminate();
-      return;
-    }
     this.#events += 1;
     const type = this.#isBeta ? (BETA_NAMES[event.type] ?? event.type) : event.type;
-    this.#socket.send(JSON.stringify({ event_id: `event_${this.#events}`, ...event, type }));
+    sendText(this.#socket, JSON.stringify({ event_id: `event_${this.#events}`, ...event, type }));
   }
 
   #end(cause: string): void {
