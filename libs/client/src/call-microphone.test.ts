@@ -97,6 +97,69 @@ test('a new connection after a move sends the microphone that was chosen last', 
   await call.hangUp();
 });
 
+/** Openings wait until the returned functions are called, in the order of the openings. */
+function holdOpenings(): (() => void)[] {
+  const usual = devices.getUserMedia.bind(devices);
+  const releases: (() => void)[] = [];
+  devices.getUserMedia = async (wanted) => {
+    await new Promise<void>((resolve) => void releases.push(resolve));
+    return usual(wanted);
+  };
+  return releases;
+}
+
+test('of two microphones that are chosen while they open, the last choice is used and the other one is closed', async () => {
+  const { call } = await connected('built-in');
+  const [before] = devices.opened;
+  const releases = holdOpenings();
+  const first = call.useMicrophone('headset');
+  const second = call.useMicrophone('built-in');
+  releases[1]?.();
+  await second;
+  const [, chosen] = devices.opened;
+  releases[0]?.();
+  await assert.rejects(first, (error: TalkMeshError) => error.reason === 'CANCELLED');
+  assert.equal(sent(), chosen);
+  assert.deepEqual(
+    devices.opened.map(({ stopped }) => stopped),
+    [true, false, true],
+  );
+  assert.notEqual(chosen, before);
+  await call.hangUp();
+});
+
+test('the choice of the user holds when the unplugged microphone comes back while the chosen one opens', async () => {
+  const { call } = await connected('headset');
+  last().tell('ended');
+  const releases = holdOpenings();
+  const choice = call.useMicrophone('built-in');
+  devices.become('built-in', 'headset');
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(releases.length, 1, 'nothing else is opened');
+  releases[0]?.();
+  await choice;
+  assert.equal(sent(), last());
+  await call.hangUp();
+});
+
+test('after its connection was given up, the microphone can be used again', async () => {
+  const { call } = await connected('built-in');
+  const errors: string[] = [];
+  call.on('error', ({ reason }) => errors.push(reason));
+  const path = `POST /v1/whip/${SESSION}`;
+  const works = gateway.routes.get(path);
+  assert.ok(works);
+  gateway.routes.set(path, () => problem(403, 'FORBIDDEN'));
+  FakePeer.made.at(-1)?.become('failed');
+  await until('the error', () => errors.length === 1);
+  assert.deepEqual([errors, call.hasMicrophone], [['FORBIDDEN'], false]);
+  gateway.routes.set(path, works);
+  await call.useMicrophone('headset');
+  assert.ok(call.hasMicrophone);
+  assert.equal(sent(), last());
+  await call.hangUp();
+});
+
 test('an unplugged microphone and one that the system mutes are told, before what the mesh hears', async () => {
   const { call, problems } = await connected('headset');
   gateway.event({ type: 'input.problem', code: 'silent', text: 'Nothing is heard.' });

@@ -1,5 +1,5 @@
 import { TalkMeshError } from './http.js';
-import { openMicrophone } from './microphone.js';
+import { MicrophoneOpener, stopTracks } from './microphone.js';
 import type { PeerLink, PeerLinkOptions } from './peer.js';
 import type { InputProblem } from './types.js';
 
@@ -30,6 +30,7 @@ const TROUBLES: Readonly<Record<Trouble['code'], Trouble>> = {
 /** The microphone of a call: the device that is open, and its connection (WHIP). The device may change while the connection stays. */
 export class CallMicrophone {
   readonly #options: CallMicrophoneOptions;
+  readonly #opener: MicrophoneOpener;
   #link: PeerLink | undefined;
   #stream: MediaStream | undefined;
   /** The user's device, which is stopped with the call; a stream that the page brought is not. */
@@ -40,6 +41,7 @@ export class CallMicrophone {
 
   constructor(options: CallMicrophoneOptions) {
     this.#options = options;
+    this.#opener = new MicrophoneOpener(options.devices);
     options.devices?.addEventListener?.('devicechange', () => void this.#onDevices(), { signal: options.ended });
   }
 
@@ -68,11 +70,12 @@ export class CallMicrophone {
   /**
    * Opens a device, or takes the page's stream, in place of the one before.
    * @param wanted device id (empty: the system's microphone), or a stream
-   * @throws TalkMeshError MIC_DENIED, MIC_MISSING; the one before is kept
+   * @throws TalkMeshError MIC_DENIED, MIC_MISSING; CANCELLED: another one was chosen meanwhile. The one before is kept
    */
   async acquire(wanted: string | MediaStream): Promise<void> {
     const isOwn = typeof wanted === 'string';
-    const stream = isOwn ? await openMicrophone(this.#options.devices, wanted) : wanted;
+    if (!isOwn) this.#opener.cancel();
+    const stream = isOwn ? await this.#opener.open(wanted) : wanted;
     const [track] = stream.getAudioTracks();
     if (track === undefined) throw new TalkMeshError('MIC_MISSING', 'The microphone stream has no audio track.');
     this.release();
@@ -95,7 +98,10 @@ export class CallMicrophone {
       // The device may have changed while the connection was made.
       onUp: () => void this.#send(),
       onDown: () => undefined,
-      onLost: (error) => this.#options.onError(error),
+      onLost: (error) => {
+        this.#link = undefined;
+        this.#options.onError(error);
+      },
     });
     this.#link = link;
     try {
@@ -112,7 +118,7 @@ export class CallMicrophone {
   }
 
   release(): void {
-    if (this.#isOwn) for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    if (this.#isOwn) stopTracks(this.#stream);
     this.#stream = undefined;
   }
 
@@ -144,6 +150,7 @@ export class CallMicrophone {
     const isThere = devices.some(
       ({ kind, deviceId }) => kind === 'audioinput' && (this.#deviceId === '' || deviceId === this.#deviceId),
     );
-    if (isThere) await this.acquire(this.#deviceId).catch(() => undefined);
+    // What the user chooses meanwhile counts, not the device before.
+    if (isThere && !this.#opener.isOpening) await this.acquire(this.#deviceId).catch(() => undefined);
   }
 }

@@ -145,7 +145,9 @@ export class Call {
     const microphone =
       wanted === false
         ? undefined
-        : this.#microphone.acquire(wanted === true ? '' : wanted).catch((error: TalkMeshError) => this.#report(error));
+        : this.#microphone.acquire(wanted === true ? '' : wanted).catch((error: TalkMeshError) => {
+            if (error.reason !== 'CANCELLED') this.#report(error);
+          });
     this.#viewerLink = this.#createLink('whep', {
       prepare: (pc) => this.#prepareReceiver(pc),
       onUp: () => this.#setState(this.#liveState),
@@ -170,7 +172,7 @@ export class Call {
   /**
    * Uses another microphone; also in a call that began without one. Nothing else of the call changes.
    * @param deviceId of `listAudioDevices`; empty: the one that the system uses
-   * @throws TalkMeshError MIC_DENIED, MIC_MISSING: the microphone before is kept; or the connection cannot be made
+   * @throws TalkMeshError MIC_DENIED, MIC_MISSING: the microphone before is kept; CANCELLED: another one was chosen meanwhile; or the connection cannot be made
    */
   async useMicrophone(deviceId = ''): Promise<void> {
     await this.#microphone.acquire(deviceId);

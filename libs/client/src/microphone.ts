@@ -43,3 +43,40 @@ export async function openMicrophone(
     );
   }
 }
+
+export function stopTracks(stream: MediaStream | undefined): void {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/** Opens microphones of which one is wanted: when requests overlap, the last one holds, in whatever order they are answered. */
+export class MicrophoneOpener {
+  readonly #devices: Pick<MediaDevices, 'getUserMedia'> | undefined;
+  #newest: symbol | undefined;
+
+  constructor(devices: Pick<MediaDevices, 'getUserMedia'> | undefined) {
+    this.#devices = devices;
+  }
+
+  get isOpening(): boolean {
+    return this.#newest !== undefined;
+  }
+
+  /** @throws TalkMeshError of `openMicrophone`; CANCELLED: another one was requested meanwhile, or none is wanted any more */
+  async open(deviceId: string): Promise<MediaStream> {
+    const request = Symbol();
+    this.#newest = request;
+    const [opened] = await Promise.allSettled([openMicrophone(this.#devices, deviceId)]);
+    if (this.#newest !== request) {
+      if (opened.status === 'fulfilled') stopTracks(opened.value);
+      throw new TalkMeshError('CANCELLED', 'Another microphone was chosen, or none is needed any more.');
+    }
+    this.#newest = undefined;
+    if (opened.status === 'rejected') throw opened.reason;
+    return opened.value;
+  }
+
+  /** What is being opened is not wanted any more. */
+  cancel(): void {
+    this.#newest = undefined;
+  }
+}

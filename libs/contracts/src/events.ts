@@ -254,3 +254,13 @@ export function decodeEvent(payload: Uint8Array): MeshEvent {
   }
   return { ...head.data, ...rest.data };
 }
+
+/** An event that was read back; as of live ones, a malformed one is left out. */
+export function decodedEvents(payload: Uint8Array): MeshEvent[] {
+  try {
+    return [decodeEvent(payload)];
+  } catch (error) {
+    if (error instanceof MeshError) return [];
+    throw error;
+  }
+}

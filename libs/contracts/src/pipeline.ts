@@ -114,7 +114,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room, a recorder or the avatar socket; reports the playhead; takes the speech of a LiveKit agent or of that socket in',
     subscribes: ['frame', 'event'],
     publishes: ['playhead', 'event', 'mic'],
-    readsBack: ['playhead'],
+    readsBack: ['playhead', 'event'],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
     queueGroup: null,
     serves: ['StageService', 'SignallingService', 'RecordService', 'AvatarService'],

@@ -1,5 +1,5 @@
 import { AT_REST, progressAfter, type SessionSnapshot } from '@talkmesh/client';
-import { decodeEvent, EVENT_VERSION, MeshError, type MeshEvent } from '@talkmesh/contracts';
+import { decodedEvents, EVENT_VERSION, type MeshEvent } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 
 /** An event of the mesh, or the state with which a stream of events begins. */
@@ -37,16 +37,6 @@ export async function streamEvents(
     throw error;
   }
   return () => subscription.unsubscribe();
-}
-
-/** As for live events, a malformed one is left out. */
-export function decodedEvents(payload: Uint8Array): MeshEvent[] {
-  try {
-    return [decodeEvent(payload)];
-  } catch (error) {
-    if (error instanceof MeshError) return [];
-    throw error;
-  }
 }
 
 function snapshotOf(sessionId: string, retained: readonly MeshEvent[]): SessionSnapshot {

@@ -103,6 +103,28 @@ test('what can be chosen is listed for every caller, and for a grant only what i
     [[parrot], ['language']],
     'what holds whichever bridge gets the session',
   );
+
+  const name = 'cascade';
+  const limited = (voices: string[], onlyTheseVoices: boolean): Promise<void> =>
+    other.register({
+      offer: { providers: [{ name, input: ['push-to-talk'], voices, onlyTheseVoices }], choices: [] },
+    });
+  await limited(['echo', 'alloy'], true);
+  const common = { name, input: ['push-to-talk'], onlyTheseVoices: true };
+  assert.deepEqual((await list()).providers, [{ ...common, voices: ['alloy'] }]);
+  await limited([], false);
+  assert.deepEqual(
+    (await list()).providers,
+    [{ ...common, voices: ['nova', 'alloy'] }],
+    'a bridge that allows every voice',
+  );
+  await other.register({
+    offer: {
+      providers: [{ name: 'parrot', input: ['voice-activity'], voices: ['en-gb'], onlyTheseVoices: true }],
+      choices: [],
+    },
+  });
+  assert.deepEqual((await list()).providers, other.record.offer?.providers, 'the other bridge limits the voices');
   await other.leaveRegistry();
 });
 

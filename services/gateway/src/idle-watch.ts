@@ -1,7 +1,6 @@
 import { AT_REST, progressAfter } from '@talkmesh/client';
-import type { MeshEvent, SessionRecord } from '@talkmesh/contracts';
+import { decodedEvents, type MeshEvent, type SessionRecord } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
-import { decodedEvents } from './event-stream.js';
 
 const READ_BACK_DEADLINE_MS = 3000;
 const isSpoken = ({ type }: MeshEvent): boolean => type.startsWith('turn.') || type.startsWith('speech.');

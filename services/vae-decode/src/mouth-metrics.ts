@@ -4,6 +4,8 @@ import { MouthMonitor, type MouthReport } from './mouth-monitor.js';
 import type { MouthWatch } from './scheduler.js';
 
 const APART_BUCKETS = [0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.2, 0.24, 0.28, 0.32];
+/** More chunks than this are never flushed at once. */
+const FLUSHABLE_CHUNKS = 32;
 const CORRELATION_BUCKETS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 
 /** Exports how well the mouths of this worker's sessions fit their sound. */
@@ -35,11 +37,13 @@ export class MouthMetrics {
   /** Watches one session. Its chunks come in order of time; held ones, which show an older mouth, are left out. */
   session(): MouthWatch {
     const monitor = new MouthMonitor(this.#fps);
-    let last: { readonly chunk: number; readonly frame: Float32Array } | undefined;
+    /** The last latent frame of the newest chunks, by chunk: one that was flushed is followed by an older one again. */
+    const lastFrames = new Map<number, Float32Array>();
     return {
       add: ({ chunk, values, pcm }) => {
-        const openings = this.#reader.openings(values, last?.chunk === chunk - 1 ? last.frame : undefined);
-        last = { chunk, frame: this.#reader.lastFrame(values) };
+        const openings = this.#reader.openings(values, lastFrames.get(chunk - 1));
+        lastFrames.set(chunk, this.#reader.lastFrame(values));
+        lastFrames.delete(chunk - FLUSHABLE_CHUNKS);
         this.#count(monitor.add(chunk, openings, pcm));
       },
     };

@@ -1,6 +1,8 @@
 import {
+  decodedEvents,
   decodeFrame,
   decodePlayhead,
+  type EpochStart,
   type FrameMessage,
   MeshError,
   type MeshEvent,
@@ -18,7 +20,7 @@ export interface FrameShape {
 export interface InboundHandlers {
   onFrame(frame: FrameMessage): void;
   /** Frames of older epochs from this chunk on are no longer played. */
-  onFlush(epoch: number, fromChunk: number): void;
+  onFlush(start: EpochStart, isCut: boolean): void;
   /** Every event, after those above. */
   onEvent(event: MeshEvent): void;
 }
@@ -36,6 +38,20 @@ export async function readBackPlayhead(bus: Bus, sessionId: string): Promise<Pla
   return playhead.chunk === 0 && playhead.frame === 0 ? undefined : playhead;
 }
 
+/** Reads back what has been flushed, so that a worker that takes over does not play it. @throws MeshError NATS_UNAVAILABLE */
+export async function readBackFlushes(bus: Bus, sessionId: string): Promise<EpochStart[]> {
+  const retained = await bus.readBack('event', sessionId, { deadlineMs: READ_BACK_MS });
+  return retained
+    .flatMap(({ payload }) => decodedEvents(payload))
+    .flatMap((event) => (event.type === 'flush' ? [startOf(event)] : []));
+}
+
+/** From where on a flush lets nothing older be played. */
+const startOf = ({ epoch, cutFrom, fromChunk }: Extract<MeshEvent, { type: 'flush' }>): EpochStart => ({
+  epoch,
+  fromChunk: cutFrom ?? fromChunk,
+});
+
 /** Subscribes to a session's frames and events. Frames of another session or shape are rejected. @returns a function that unsubscribes */
 export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers: InboundHandlers): () => void {
   const frames = bus.subscribe('frame', sessionId, (payload) => {
@@ -44,7 +60,7 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
     handlers.onFrame(frame);
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
-    if (event.type === 'flush') handlers.onFlush(event.epoch, event.cutFrom ?? event.fromChunk);
+    if (event.type === 'flush') handlers.onFlush(startOf(event), event.cutFrom !== undefined);
     handlers.onEvent(event);
   });
   return () => {

@@ -196,3 +196,25 @@ test('frames that follow each other do not fade, also where a chunk was replaced
   const lumas = Array.from({ length: 2 * FRAMES_PER_CHUNK }, () => buffer.take(99)?.frame.i420[0]);
   assert.deepEqual(new Set(lumas), new Set([100, 200]));
 });
+
+test('the rest of a chunk that was cut is not waited for while missed frames are republished', () => {
+  const buffer = newBuffer(4, () => true);
+  buffer.offer(testFrame(0, 0));
+  buffer.played(buffer.take(9)?.serial ?? -1);
+  buffer.flush(1, 0);
+  buffer.offer(testFrame(1, 0, { epoch: 1 }));
+  assert.deepEqual(positionOf(buffer.take(9)), [1, 1, 0]);
+});
+
+test('of a chunk that a flush replaces the new frames are waited for', () => {
+  const buffer = newBuffer(4, () => true);
+  for (const frame of testChunk(0)) {
+    buffer.offer(frame);
+    buffer.played(buffer.take(9)?.serial ?? -1);
+  }
+  buffer.flush(1, 1);
+  buffer.offer(testFrame(2, 0, { epoch: 1 }));
+  assert.equal(buffer.take(9), undefined);
+  buffer.offer(testFrame(1, 0, { epoch: 1 }));
+  assert.deepEqual(positionOf(buffer.take(9)), [1, 1, 0]);
+});

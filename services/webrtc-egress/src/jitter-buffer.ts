@@ -155,7 +155,9 @@ export class JitterBuffer {
     if (last === undefined) return false;
     const endsChunk = last.frame + 1 >= frame.framesInChunk;
     const due = endsChunk ? { chunk: last.chunk + 1, frame: 0 } : { chunk: last.chunk, frame: last.frame + 1 };
-    return precedes(due, frame);
+    // The rest of a chunk that was cut will not come again.
+    const isCut = due.frame > 0 && this.#epochs.isStale({ epoch: last.epoch, chunk: due.chunk });
+    return precedes(due, frame) && !isCut;
   }
 
   #isBehind(frame: FrameMessage): boolean {

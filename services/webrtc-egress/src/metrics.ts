@@ -4,7 +4,7 @@ const SKEW_BUCKETS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.045, 0
 const LATENESS_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25];
 
 export interface EgressMetrics {
-  /** outcome: played, held (the previous frame stayed because the next was late), dropped (flushed, stale or beyond the credit). */
+  /** outcome: played, held (the previous frame stayed because the next was late), cut (it stayed because its chunk was cut), dropped (flushed, stale or beyond the credit). */
   readonly frames: Counter;
   readonly skew: Histogram;
   readonly lateness: Histogram;
@@ -18,7 +18,7 @@ export interface EgressMetrics {
 
 export function createEgressMetrics(metrics: Metrics): EgressMetrics {
   return {
-    frames: metrics.counter('talkmesh_frames_total', 'Frames by outcome: played, held or dropped', ['outcome']),
+    frames: metrics.counter('talkmesh_frames_total', 'Frames by outcome: played, held, cut or dropped', ['outcome']),
     skew: metrics.histogram(
       'talkmesh_av_skew_seconds',
       'Time between handing the video and the audio of a frame to WebRTC',

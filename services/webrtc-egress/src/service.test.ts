@@ -103,6 +103,34 @@ test('a flush drops frames that were not played, and the new epoch is played', a
   await close(producer.sessionId);
 });
 
+test('a worker that takes over plays nothing of what was cut meanwhile', async () => {
+  const producer = await openWebrtc();
+  const { sessionId } = producer;
+  await using peer = new TestPeer();
+  await watch(peer, sessionId);
+  await until('play', () => (producer.playhead?.chunk ?? 0) >= 1);
+  producer.producing = false;
+  await bench.call(bench.stage, 'Close', { sessionId, reason: 'moved' });
+  const cutFrom = producer.playhead?.chunk ?? 0;
+  const [flush, from] = [{ type: 'flush', cause: 'interrupt' } as const, { cutFrom, fromChunk: cutFrom + 1 }];
+  bench.score.bus.publishEvent({ ...flush, ...from, sessionId, epoch: 1, turn: 0 });
+  await bench.score.bus.flush();
+  const egress = { sink: 'SINK_WEBRTC', width: SIDE, height: SIDE, fps: 25 };
+  await bench.call(bench.stage, 'Open', { sessionId, epoch: 0, egress, takeOver: true });
+  const before = producer.playheads.length;
+  producer.publish(cutFrom);
+  producer.publish(cutFrom + 1, { epoch: 1 });
+  await using again = new TestPeer();
+  await watch(again, sessionId);
+  await until('the chunk after the cut', () => producer.playhead?.chunk === cutFrom + 1);
+  const moved = producer.playheads.slice(before).filter(({ chunk, frame, epoch }, i, all) => {
+    const last = all[i - 1] ?? producer.playheads[before - 1];
+    return last !== undefined && (chunk !== last.chunk || frame !== last.frame || epoch !== last.epoch);
+  });
+  assert.deepEqual([moved[0]?.epoch, moved[0]?.chunk, moved[0]?.frame], [1, cutFrom + 1, 0]);
+  await close(sessionId);
+});
+
 test('a malformed offer is rejected and the service keeps working', async () => {
   const producer = await openWebrtc();
   await using peer = new TestPeer();

@@ -5,7 +5,7 @@ import type { Stage } from './avatar-stream.js';
 import type { Config } from './config.js';
 import { controlServices } from './control.js';
 import { FrameSink } from './frame-sink.js';
-import { readBackPlayhead } from './inbound.js';
+import { readBackFlushes, readBackPlayhead } from './inbound.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
@@ -79,7 +79,10 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     const options = readOptions(request);
     const { fps, shape, disclosure } = options;
     const isLivekit = options.sink === 'SINK_LIVEKIT';
-    const after = request.takeOver ? await readBackPlayhead(bus, request.sessionId) : undefined;
+    const { sessionId, takeOver } = request;
+    const [after, flushed] = takeOver
+      ? await Promise.all([readBackPlayhead(bus, sessionId), readBackFlushes(bus, sessionId)])
+      : [];
     const session = new EgressSession({
       sessionId: request.sessionId,
       epoch: request.epoch,
@@ -91,6 +94,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       goneMs: isLivekit ? config.livekitRejoinMs : config.viewerGoneMs,
       takeOver: request.takeOver,
       after,
+      ...(flushed !== undefined && { flushed }),
       bus,
       log,
       metrics,

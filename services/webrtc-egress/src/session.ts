@@ -1,4 +1,4 @@
-import type { FrameMessage, PlayheadMessage, Reason, SessionDisclosure } from '@talkmesh/contracts';
+import type { EpochStart, FrameMessage, PlayheadMessage, Reason, SessionDisclosure } from '@talkmesh/contracts';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
 import { AgentSpeech, type AgentSpeechOptions } from './agent-speech.js';
 import { Badge } from './badge.js';
@@ -13,6 +13,8 @@ import { ViewerWatch } from './viewer.js';
 const SPARE_CHUNKS = 2;
 /** How long to wait for republished frames before a gap is skipped, milliseconds. */
 const MISSED_FRAMES_MS = 2000;
+/** A cut may hold the picture for so long without counting as late, milliseconds. */
+const CUT_MS = 400;
 /** While nothing is played, the playhead is republished at this interval, milliseconds. */
 const REPUBLISH_MS = 1000;
 /** Keeps sequence numbers within 32 bits. */
@@ -30,6 +32,8 @@ export interface SessionOptions {
   /** True at a takeover; `after` is the last playhead that the previous worker published. */
   readonly takeOver?: boolean;
   readonly after?: PlayheadMessage | undefined;
+  /** What was flushed before the takeover. */
+  readonly flushed?: readonly EpochStart[];
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: EgressMetrics;
@@ -63,6 +67,8 @@ export class EgressSession {
   #missedTimer: NodeJS.Timeout | undefined;
   #publishedAtMs = 0;
   #dropped = 0;
+  /** The newest cut, until a frame after it was played. */
+  #cut: { readonly epoch: number; heldFrames: number } | undefined;
 
   constructor(options: SessionOptions) {
     const { sessionId, epoch, creditChunks, bus, shape, disclosure, after } = options;
@@ -74,6 +80,7 @@ export class EgressSession {
       after,
       awaitsGaps: () => this.#isRepublishing,
     });
+    for (const start of options.flushed ?? []) this.#buffer.flush(start.epoch, start.fromChunk);
     this.#playhead = new Playhead({ sessionId, epoch, creditChunks, after });
     this.#badge = disclosure?.badge ? new Badge(disclosure.label, shape.width, shape.height) : undefined;
     this.#outbound = new Outbound(bus, sessionId);
@@ -85,7 +92,7 @@ export class EgressSession {
     });
     this.#stopListening = listen(bus, sessionId, shape, {
       onFrame: (frame) => this.#receive(frame),
-      onFlush: (from, fromChunk) => this.#flush(from, fromChunk),
+      onFlush: (start, isCut) => this.#flush(start, isCut),
       onEvent: (event) => this.#agent?.event(event),
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
@@ -126,6 +133,7 @@ export class EgressSession {
     const frame = this.#buffer.played(serial);
     if (frame === undefined) return;
     this.#options.metrics.frames.inc({ outcome: 'played' });
+    if (frame.epoch >= (this.#cut?.epoch ?? 0)) this.#cut = undefined;
     this.#latenessMs.add(lateMs);
     if (this.#playhead.playedFrames === 0) this.#disclose();
     const message = this.#playhead.played(frame);
@@ -134,7 +142,7 @@ export class EgressSession {
   }
 
   held(): void {
-    this.#options.metrics.frames.inc({ outcome: 'held' });
+    this.#options.metrics.frames.inc({ outcome: this.#isWaitingAfterCut() ? 'cut' : 'held' });
     this.#publish(this.#playhead.held(1));
   }
 
@@ -208,9 +216,17 @@ export class EgressSession {
     this.#sink?.pump();
   }
 
-  #flush(epoch: number, fromChunk: number): void {
+  #flush({ epoch, fromChunk }: EpochStart, isCut: boolean): void {
+    if (isCut) this.#cut = { epoch, heldFrames: 0 };
     this.#drop(this.#buffer.flush(epoch, fromChunk));
     this.#sink?.flush(epoch, fromChunk);
+  }
+
+  /** The picture of a cut chunk stays until the next one has been made; a longer wait is lateness. */
+  #isWaitingAfterCut(): boolean {
+    if (this.#cut === undefined) return false;
+    this.#cut.heldFrames += 1;
+    return (this.#cut.heldFrames * 1000) / this.#options.fps <= CUT_MS;
   }
 
   /** Once in a session: a worker that takes it over finds what was played before. */

@@ -102,12 +102,13 @@ function setUp() {
   const receive = (...frames: FrameMessage[]) => {
     for (const frame of frames) handlers.get('frame')?.(encodeFrame(frame));
   };
-  const flush = (epoch: number, fromChunk: number) =>
+  const flush = (epoch: number, fromChunk: number, cut: { readonly cutFrom?: number } = {}) =>
     handlers.get('event')?.(
       encodeEvent({
         id: `test.${epoch}`,
         type: 'flush',
         fromChunk,
+        ...cut,
         cause: 'interrupt',
         sessionId: SESSION_ID,
         epoch,
@@ -122,7 +123,10 @@ function setUp() {
   };
   const play = (peer: FakePeer, serial: number) =>
     peer.listener.onMessage({ type: 'played', report: { serial, lateMs: 1, skewMs: 0 } });
-  return { session, sink, peers, playheads, events, hooks, receive, flush, connect, play };
+  /** Frames of an outcome that were counted. */
+  const counted = async (outcome: string): Promise<number> =>
+    (await metrics.frames.get()).values.find(({ labels }) => labels['outcome'] === outcome)?.value ?? 0;
+  return { session, sink, peers, playheads, events, hooks, receive, flush, connect, play, counted };
 }
 
 const sentSerials = (peer: FakePeer) =>
@@ -234,4 +238,18 @@ test('a session that ends while an offer is being answered leaves no peer open',
 test('an offer that receives no media is rejected', { timeout: 30_000 }, async () => {
   const { sink } = setUp();
   await assert.rejects(sink.offer(OFFER.replace('recvonly', 'sendonly')), /neither audio nor video/);
+});
+
+test('the wait for the chunk after a cut is not lateness, unless it takes too long', async () => {
+  const { receive, flush, connect, play, counted } = setUp();
+  const peer = await connect();
+  receive(testFrame(0, 0), testFrame(0, 1));
+  play(peer, 0);
+  flush(1, 1, { cutFrom: 0 });
+  for (let held = 0; held < 12; held++) peer.listener.onMessage({ type: 'held' });
+  assert.deepEqual([await counted('cut'), await counted('held')], [10, 2]);
+  receive(testFrame(1, 0, { epoch: 1 }));
+  play(peer, 2);
+  peer.listener.onMessage({ type: 'held' });
+  assert.deepEqual([await counted('cut'), await counted('held')], [10, 3]);
 });

@@ -42,9 +42,24 @@ function together(offers: readonly ConversationOffer[]): ConversationOffer {
   const [first, ...others] = offers;
   if (first === undefined) return { providers: [], choices: [] };
   return {
-    providers: first.providers.filter(({ name }) =>
-      others.every((other) => other.providers.some((provider) => provider.name === name)),
-    ),
+    providers: first.providers.flatMap(({ name }) => {
+      const offered = offers.flatMap(({ providers }) => providers.find((provider) => provider.name === name) ?? []);
+      return offered.length === offers.length ? [commonOf(offered)] : [];
+    }),
     choices: first.choices.filter((choice) => others.every((other) => other.choices.includes(choice))),
+  };
+}
+
+type OfferedProvider = ConversationOffer['providers'][number];
+
+/** @param offered one provider, as each bridge offers it; at least one */
+function commonOf(offered: readonly OfferedProvider[]): OfferedProvider {
+  const [first] = offered as readonly [OfferedProvider];
+  const limiting = offered.filter(({ onlyTheseVoices }) => onlyTheseVoices);
+  return {
+    name: first.name,
+    input: first.input.filter((input) => offered.every((other) => other.input.includes(input))),
+    voices: (limiting[0] ?? first).voices.filter((voice) => limiting.every(({ voices }) => voices.includes(voice))),
+    onlyTheseVoices: limiting.length > 0,
   };
 }

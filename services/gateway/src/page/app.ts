@@ -296,9 +296,10 @@ export class App {
     if (call === undefined) return;
     if (call.hasMicrophone) call.mute(!call.muted);
     else
-      await call
-        .useMicrophone(this.#settings.settings.microphone)
-        .catch((error: unknown) => this.#banner.showError('call', error, this.#chooseDevices));
+      await call.useMicrophone(this.#settings.settings.microphone).catch((error: unknown) => {
+        if (TalkMeshError.from(error).reason !== 'CANCELLED')
+          this.#banner.showError('call', error, this.#chooseDevices);
+      });
     this.#updateControls();
     this.#settings.refresh();
   }
