@@ -1,6 +1,6 @@
 import { type AudioDevice, canChooseSpeaker, listAudioDevices, watchLevel } from './devices.js';
 import { TalkMeshError } from './http.js';
-import { openMicrophone } from './microphone.js';
+import { MicrophoneOpener, stopTracks } from './microphone.js';
 
 /** The elements of a device picker. `level` has the role `meter`; its custom property `--level` is 0 to 1. */
 export interface DevicePickerParts {
@@ -19,6 +19,8 @@ export interface DevicePickerOptions {
   readonly parts: DevicePickerParts;
   /** Ids of the chosen devices; empty: those that the system uses. */
   readonly chosen: { readonly microphone: string; readonly speaker: string };
+  /** Whether `open()` opens the microphone where the user has allowed it before; otherwise only the button does. Set it only where a press of the user opens the picker. */
+  readonly opensMicrophone: boolean;
   /** What the call records now; undefined: no microphone is open. */
   callMicrophone(): MediaStream | undefined;
   /** Rejects when it cannot be used. */
@@ -32,6 +34,7 @@ const ABSENT = 'Chosen device (not connected)';
 /** Lets the user choose microphone and speaker, before and in a call, and see whether the microphone hears anything. */
 export class DevicePicker {
   readonly #options: DevicePickerOptions;
+  readonly #opener = new MicrophoneOpener(navigator.mediaDevices);
   #isOpen = false;
   /** Only for the meter, when no call has the microphone open. */
   #own: MediaStream | undefined;
@@ -50,12 +53,12 @@ export class DevicePicker {
     navigator.mediaDevices?.addEventListener('devicechange', () => void this.refresh());
   }
 
-  /** Shows the devices, and the level where the user has allowed the microphone before. */
+  /** Shows the devices, and the level of a microphone that is open or that it may open. */
   async open(): Promise<void> {
     this.#isOpen = true;
     this.#problem = '';
     await this.refresh();
-    if (this.#options.callMicrophone() === undefined && (await isAllowed()) && this.#isOpen)
+    if (this.#options.callMicrophone() === undefined && (await this.#mayOpen()) && this.#isOpen)
       await this.#run(() => this.#openOwn(this.#options.parts.microphone.value));
   }
 
@@ -95,15 +98,17 @@ export class DevicePicker {
   async #chooseMicrophone(): Promise<void> {
     const { parts, callMicrophone, onMicrophone } = this.#options;
     await onMicrophone(parts.microphone.value);
-    if (callMicrophone() === undefined && (this.#own !== undefined || (await isAllowed())))
+    const isOpen = this.#own !== undefined || this.#opener.isOpening;
+    if (callMicrophone() === undefined && (isOpen || (await this.#mayOpen())))
       await this.#openOwn(parts.microphone.value);
   }
 
   async #openOwn(id: string): Promise<void> {
     this.#closeOwn();
-    const stream = await openMicrophone(navigator.mediaDevices, id);
+    // It may have been closed while the choice was made.
+    if (!this.#isOpen) return;
+    const stream = await this.#opener.open(id);
     this.#own = stream;
-    if (!this.#isOpen) this.#closeOwn();
     stream.getAudioTracks()[0]?.addEventListener('ended', () => {
       if (stream !== this.#own) return;
       this.#problem = 'The microphone was unplugged. Connect it again, or choose another one.';
@@ -113,8 +118,13 @@ export class DevicePicker {
   }
 
   #closeOwn(): void {
-    for (const track of this.#own?.getTracks() ?? []) track.stop();
+    this.#opener.cancel();
+    stopTracks(this.#own);
     this.#own = undefined;
+  }
+
+  async #mayOpen(): Promise<boolean> {
+    return this.#options.opensMicrophone && (await isAllowed());
   }
 
   #measure(stream: MediaStream | undefined): void {
@@ -136,7 +146,8 @@ export class DevicePicker {
     try {
       await action();
     } catch (thrown) {
-      this.#problem = TalkMeshError.from(thrown).message;
+      const error = TalkMeshError.from(thrown);
+      if (error.reason !== 'CANCELLED') this.#problem = error.message;
     }
     await this.refresh();
   }

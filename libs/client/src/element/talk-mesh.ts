@@ -220,6 +220,7 @@ export class TalkMeshElement extends Base {
     this.#showProgress();
     this.#view.stop();
     this.#show();
+    void this.#picker?.refresh();
     if (hadCall) this.#dispatch('state', 'ended');
   }
 
@@ -264,6 +265,8 @@ export class TalkMeshElement extends Base {
     this.#picker ??= new DevicePicker({
       parts: this.#view.deviceParts,
       chosen: this.#chosen,
+      // The element is there as soon as the page is.
+      opensMicrophone: false,
       callMicrophone: () => this.#call?.microphone,
       onMicrophone: async (id) => {
         await this.#call?.useMicrophone(id);

@@ -74,6 +74,7 @@ export class SettingsDialog {
         note: byId('settings-device-note'),
       },
       chosen: this.#chosen,
+      opensMicrophone: true,
       callMicrophone: () => options.callMicrophone(),
       onMicrophone: (id) => this.#useDevice('microphone', id),
       onSpeaker: (id) => this.#useDevice('speaker', id),

@@ -54,11 +54,15 @@ after(async () => {
   await mesh[Symbol.asyncDispose]();
 });
 
-async function openShop(elements: string): Promise<{ page: Page; errors: string[] }> {
+async function openShop(
+  elements: string,
+  prepare: (page: Page) => Promise<unknown> = async () => undefined,
+): Promise<{ page: Page; errors: string[] }> {
   markup = elements;
   const page = await browser.newPage();
   // tsx compiles functions to calls of a helper `__name`, which does not exist in the page.
   await page.addInitScript('globalThis.__name = (target) => target');
+  await prepare(page);
   const errors = collectErrors(page);
   await page.goto(shopUrl);
   await page.waitForFunction(() => customElements.get('talk-mesh') !== undefined);
@@ -155,6 +159,86 @@ test('closing the page ends the session', async () => {
   await page.goto('about:blank');
   await until('the session to end', async () => (await openSessions()) === 0);
   release();
+  await page.close();
+});
+
+declare global {
+  var openings: { asked: number; tracks: MediaStreamTrack[] };
+}
+
+/** Microphones that the page asks for and gets, in `openings`; the user has allowed them before. */
+async function watchMicrophones(page: Page): Promise<void> {
+  await page.context().grantPermissions(['microphone']);
+  await page.addInitScript(() => {
+    globalThis.openings = { asked: 0, tracks: [] };
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      globalThis.openings.asked += 1;
+      const stream = await open(wanted);
+      globalThis.openings.tracks.push(...stream.getTracks());
+      return stream;
+    };
+  });
+}
+const asked = (page: Page): Promise<number> => page.evaluate(() => globalThis.openings.asked);
+const tracks = (page: Page): Promise<string[]> =>
+  page.evaluate(() => globalThis.openings.tracks.map(({ readyState }) => readyState));
+
+test('an allowed microphone is opened by a press only, once for many presses, and closed with the choice of devices', async () => {
+  const { page } = await openShop('<talk-mesh avatar="ada" devices token-url="/token"></talk-mesh>', watchMicrophones);
+  const choices = button(page, 'microphone').locator('option');
+  await until('the devices', async () => (await choices.count()) > 1);
+  // Longer than the browser needs to say that the microphone is allowed.
+  await page.waitForTimeout(500);
+  assert.equal(await asked(page), 0);
+  const pressTwice = (): Promise<void> =>
+    page.evaluate(() => {
+      const test = document.querySelector('talk-mesh')?.shadowRoot?.querySelector<HTMLElement>('[part=test]');
+      test?.click();
+      test?.click();
+    });
+  await pressTwice();
+  await button(page, 'test').waitFor({ state: 'hidden' });
+  await until('both answers', async () => (await tracks(page)).length === 2);
+  assert.deepEqual((await tracks(page)).sort(), ['ended', 'live']);
+  await pressTwice();
+  await page.evaluate(() => document.querySelector('talk-mesh')?.removeAttribute('devices'));
+  await until('all answers', async () => (await tracks(page)).length === 4);
+  await until('all to be closed', async () => !(await tracks(page)).includes('live'));
+  await page.close();
+});
+
+/** Connections of the page to itself stand for the workers, until the returned function is called. */
+function answerInPage(page: Page): () => void {
+  const workers = [mesh.workers['webrtc-egress'], mesh.workers['audio-ingest']];
+  const usual = workers.map(({ onOffer }) => onOffer);
+  for (const worker of workers)
+    worker.onOffer = async () => {
+      const sdp = await page.evaluate(async (offer) => {
+        const peer = new RTCPeerConnection();
+        await peer.setRemoteDescription({ type: 'offer', sdp: offer });
+        await peer.setLocalDescription(await peer.createAnswer());
+        while (peer.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 10));
+        return peer.localDescription?.sdp ?? '';
+      }, worker.offers.at(-1)?.sdp ?? '');
+      return { sdp, resourceId: 'r-1' };
+    };
+  return () => {
+    for (const [index, worker] of workers.entries()) worker.onOffer = usual[index] ?? worker.onOffer;
+  };
+}
+
+test('the microphone of a call is metered until the call ends', async () => {
+  const { page } = await openShop('<talk-mesh avatar="ada" devices token-url="/token"></talk-mesh>', watchMicrophones);
+  const restore = answerInPage(page);
+  await button(page, 'call').click();
+  await button(page, 'test').waitFor({ state: 'hidden' });
+  assert.deepEqual(await tracks(page), ['live'], 'the meter opens none of its own');
+  await button(page, 'hang-up').click();
+  await button(page, 'test').waitFor();
+  assert.deepEqual(await tracks(page), ['ended']);
+  await until('the session to end', async () => (await openSessions()) === 0);
+  restore();
   await page.close();
 });
 
