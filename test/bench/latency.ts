@@ -113,7 +113,7 @@ async function streamedSpeech(times: Times): Promise<void> {
   await inCall('external', undefined, async (mesh, { sessionId, token, record }) => {
     await using tap = await CallTap.open(mesh, sessionId);
     const ingest = connectClient<InstanceType<typeof v1.AudioIngest>>(v1.AudioIngest, mesh.grpcAddress);
-    const rounds: { sentMs: number; cutMs: number; endMs: number }[] = [];
+    const rounds: { sentMs: number; cutMs: number }[] = [];
     await sleep(5000);
     for (let round = 0; round < ROUNDS; round++) {
       const sentMs = Date.now();
@@ -124,22 +124,22 @@ async function streamedSpeech(times: Times): Promise<void> {
       await rest(mesh, 'POST', `/v1/sessions/${sessionId}/interrupt`);
       await stream.over.catch(() => undefined);
       await sleep(2200 - 24 * round);
-      rounds.push({ sentMs, cutMs, endMs: Date.now() });
+      rounds.push({ sentMs, cutMs });
     }
     ingest.close();
     const { shown, heard, originMs } = await record();
     const open = mouthLevel(shown);
     const turns = tap.events.filter((event) => event.type === 'turn.finished');
-    for (const [i, { sentMs, cutMs, endMs }] of rounds.entries()) {
-      const [sent, cut, end] = [sentMs - originMs, cutMs - originMs, endMs - originMs];
+    for (const [i, { sentMs, cutMs }] of rounds.entries()) {
+      const [sent, cut] = [sentMs - originMs, cutMs - originMs];
       add(times, 'speech streamed in → sound', risesAfter(heard, LOUD, sent, cut));
       add(times, 'speech streamed in → mouth opens', risesAfter(shown, open, sent, cut));
-      add(times, 'interrupt command → silence', fallsAfter(heard, LOUD, cut, end));
-      add(times, 'interrupt command → mouth closed', fallsAfter(shown, open, cut, end));
+      add(times, 'interrupt command → silence', fallsAfter(heard, LOUD, cut));
+      add(times, 'interrupt command → mouth closed', fallsAfter(shown, open, cut));
       const startMs = risesAfter(heard, LOUD, sent, cut);
       const turn = turns[i];
       if (startMs === undefined || turn?.type !== 'turn.finished') continue;
-      const playedMs = cut + fallsAfter(heard, LOUD, cut, end) - (sent + startMs);
+      const playedMs = cut + fallsAfter(heard, LOUD, cut) - (sent + startMs);
       add(times, 'heardMs of the event against what the browser played, difference', Math.abs(turn.heardMs - playedMs));
     }
   });
@@ -174,8 +174,8 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
       add(times, 'caller stops → sound of the answer', risesAfter(heard, LOUD, endMs, next));
       add(times, 'caller stops → mouth opens', risesAfter(shown, open, endMs, next));
       if (!interrupts) continue;
-      add(times, 'caller speaks over the avatar → silence', fallsAfter(heard, LOUD, startMs, endMs));
-      add(times, 'caller speaks over the avatar → mouth closed', fallsAfter(shown, open, startMs, endMs));
+      add(times, 'caller speaks over the avatar → silence', fallsAfter(heard, LOUD, startMs));
+      add(times, 'caller speaks over the avatar → mouth closed', fallsAfter(shown, open, startMs));
     }
   });
 }

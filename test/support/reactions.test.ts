@@ -18,11 +18,11 @@ test('passages join short interruptions and leave out blips', () => {
   ]);
 });
 
-test('the first rise and the last fall within a time', () => {
+test('the first rise within a time, and the end of a passage', () => {
   assert.equal(risesAfter(samples, 0.5, 400, 4000), 600);
   assert.equal(risesAfter(samples, 0.5, 3000, 4000), undefined);
-  assert.equal(fallsAfter(samples, 0.5, 2500, 4000), 490);
-  assert.equal(fallsAfter(samples, 0.5, 3000, 4000), 0);
+  assert.equal(fallsAfter(samples, 0.5, 1500), 1490, 'a short interruption does not end it');
+  assert.equal(fallsAfter(samples, 0.5, 3000), 0);
 });
 
 test('the level of a mouth lies between closed and open', () => {

@@ -33,10 +33,14 @@ export function risesAfter(
   return first === undefined ? undefined : first.atMs - fromMs;
 }
 
-/** Time from `fromMs` until the last sample above `level` before `untilMs`, milliseconds; 0 when all are below. */
-export function fallsAfter(samples: readonly Sample[], level: number, fromMs: number, untilMs: number): number {
-  const last = samples.findLast(({ atMs, value }) => atMs >= fromMs && atMs < untilMs && value > level);
-  return last === undefined ? 0 : last.atMs - fromMs;
+/** A mouth that closes and a voice that pauses for less than this are still speaking, milliseconds. */
+const SPEAKING_MS = 250;
+
+/** How long the passage above `level` that `atMs` lies in goes on, milliseconds; 0 when there is none. */
+export function fallsAfter(samples: readonly Sample[], level: number, atMs: number): number {
+  const passages = passagesOf(samples, level, { pauseMs: SPEAKING_MS, leastMs: 0 });
+  const passage = passages.find(({ startMs, endMs }) => startMs <= atMs && endMs >= atMs);
+  return passage === undefined ? 0 : passage.endMs - atMs;
 }
 
 /** A level between a closed mouth and an open one, from all that was shown: a quarter of the way up. */
