@@ -8,7 +8,7 @@ import {
   type MeshEvent,
 } from '@talkmesh/contracts';
 import { agentReportOf, type SpeechReport } from './agent-messages.js';
-import { AgentSpeech, CLOSE_MS, STALL_MS } from './agent-speech.js';
+import { AgentSpeech, CLOSE_MS, MAX_SEGMENTS, STALL_MS } from './agent-speech.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
 const SESSION_ID = '0'.repeat(20);
@@ -324,4 +324,64 @@ test('reports are the calls that LiveKit Agents knows', () => {
     synchronized_transcript: null,
   });
   assert.equal(agentReportOf({ type: 'cleared' }, 0), undefined);
+});
+
+test('speech that waited is passed on slice by slice with what is played, sample for sample, and then its end', () => {
+  const { open, audio, close, queued, play, take, pcm } = setUp();
+  open('a');
+  audio('a', 480);
+  close('a');
+  open('b');
+  audio('b', 20_000);
+  close('b');
+  queued(1);
+  pcm.length = 0;
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), ['end', 'started', 'finished 0.48']);
+  assert.equal(pcm.length, 2 * RATE, 'no other session waits for all of it');
+  queued(2);
+  for (let frames = 1; pcm.length < 20 * RATE; frames += 1) {
+    assert.ok(frames < 10, `${pcm.length / RATE} s after ${frames} frames`);
+    play(1, { turn: 2, speaking: true }, 1);
+  }
+  assert.deepEqual(take(), ['started', 'end']);
+  assert.ok(pcm.length === 20 * RATE && pcm.every((sample) => sample === 7));
+});
+
+test('a clear drops the speech whose slices were not passed on', () => {
+  const { speech, open, audio, close, queued, play, flush, take, pcm } = setUp({ mutes: true });
+  open('a');
+  audio('a', 480);
+  close('a');
+  open('b');
+  audio('b', 20_000);
+  close('b');
+  queued(1);
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  queued(2);
+  take();
+  speech.receive({ type: 'clear' });
+  const passed = pcm.length;
+  flush(1);
+  play(2);
+  assert.deepEqual(take(), ['clear', 'end', 'finished 0 cut', 'cleared']);
+  assert.equal(pcm.length, passed);
+});
+
+test('segments that wait are limited, and a small piece costs the same however many wait', () => {
+  const { speech, open, audio, close } = setUp();
+  open('a');
+  audio('a', 480);
+  close('a');
+  for (let i = 2; i <= MAX_SEGMENTS; i += 1) {
+    close(String(i - 1));
+    open(String(i));
+    audio(String(i), 1);
+  }
+  assert.throws(() => open('more'), { reason: 'RATE_LIMITED', message: /500 utterances wait/ });
+  const bytes = new Uint8Array(2);
+  const startMs = performance.now();
+  for (let i = 0; i < 100_000; i += 1) speech.receive({ type: 'audio', stream: String(MAX_SEGMENTS), bytes });
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs < 5000, `${tookMs} ms`);
 });

@@ -1,5 +1,5 @@
-import { type AudioMessage, type FrameMessage, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { ChannelMixer, FrameJoiner, MicFramer } from '@talkmesh/media';
+import { type AudioMessage, type FrameMessage, MeshError, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { ChannelMixer, FrameJoiner, MicFramer, PcmRing } from '@talkmesh/media';
 import type { AgentInput, SpeechReport } from './agent-messages.js';
 
 export interface AgentSpeechOptions {
@@ -30,6 +30,10 @@ const CUT_MS = 1500;
 const LAST_FRAME_MS = 2000;
 /** Speech of segments that wait for the one before them; a segment beyond it is dropped. */
 const MAX_WAITING_SECONDS = 600;
+/** Segments whose end was not reported, with the one that is spoken. */
+export const MAX_SEGMENTS = 500;
+/** Speech that is passed on at once; more of it follows with the next frame that is played, or the next message. */
+const SLICE_SECONDS = 2;
 
 /** The speech of one segment in one turn of the mesh. */
 interface Part {
@@ -59,8 +63,8 @@ interface Segment {
   readonly channels: number;
   readonly joiner: FrameJoiner;
   readonly mixer: ChannelMixer;
-  /** Mono, until the segments before are over. */
-  waiting: Int16Array[];
+  /** Mono, until it is passed on. */
+  readonly waiting: PcmRing;
   isOpen: boolean;
   readonly parts: Part[];
   isStarted: boolean;
@@ -78,6 +82,7 @@ export class AgentSpeech {
   readonly #options: AgentSpeechOptions;
   readonly #framer: MicFramer;
   readonly #segments: Segment[] = [];
+  #waitingSeconds = 0;
   #audioAtMs = 0;
   #last: Pick<FrameMessage, 'chunk' | 'frame' | 'framesInChunk'> | undefined;
   /** A segment of the worker before, whose stream ended with it, may still be spoken. */
@@ -91,11 +96,12 @@ export class AgentSpeech {
     if (options.takeOver) options.mic(this.#framer.cutTurn());
   }
 
+  /** @throws MeshError RATE_LIMITED when too many segments wait */
   receive(message: AgentInput): void {
     if (message.type === 'clear') this.#clear();
     else if (message.type === 'opened') this.#open(message);
     else {
-      const segment = this.#segments.find(({ stream }) => stream === message.stream);
+      const segment = this.#segments.findLast(({ stream }) => stream === message.stream);
       if (segment === undefined || segment.cut !== undefined) return;
       if (message.type === 'audio') this.#append(segment, message.bytes);
       else if (message.complete) this.#close(segment);
@@ -138,6 +144,11 @@ export class AgentSpeech {
   }
 
   #open({ stream, rateHz, channels }: Extract<AgentInput, { type: 'opened' }>): void {
+    if (this.#segments.length >= MAX_SEGMENTS)
+      throw new MeshError(
+        'RATE_LIMITED',
+        `${MAX_SEGMENTS} utterances wait to be spoken; wait until some are finished, and send what belongs together as one`,
+      );
     // An agent closes a stream before it opens the next one; one that was restarted did not.
     for (const older of this.#segments.filter(({ isOpen, cut }) => isOpen && cut === undefined)) {
       const isHeard = older.parts.length > 0 && older.parts.every(({ isOver }) => isOver);
@@ -148,7 +159,7 @@ export class AgentSpeech {
     this.#segments.push({
       ...{ stream, rateHz, channels, joiner: new FrameJoiner(channels), mixer: new ChannelMixer() },
       ...{
-        waiting: [],
+        waiting: new PcmRing(),
         isOpen: true,
         parts: [],
         isStarted: false,
@@ -162,24 +173,24 @@ export class AgentSpeech {
   #append(segment: Segment, bytes: Uint8Array): void {
     const pcm = segment.mixer.pushInterleaved(segment.joiner.push(bytes), segment.channels);
     if (pcm.length === 0 || segment.isTruncated) return;
-    if (segment === this.#segments[0]) this.#pass(segment, pcm);
-    else if (this.#waitingSeconds() < MAX_WAITING_SECONDS) segment.waiting.push(pcm);
-    else {
+    if (this.#waitingSeconds < MAX_WAITING_SECONDS) {
+      segment.waiting.push(pcm);
+      this.#waitingSeconds += pcm.length / segment.rateHz;
+    } else {
       this.#options.warn(segment.stream, `more than ${MAX_WAITING_SECONDS} s of speech wait; the segment is dropped`);
       this.#cut(segment, false);
     }
   }
 
-  #waitingSeconds(): number {
-    return this.#segments.reduce(
-      (sum, { waiting, rateHz }) => sum + waiting.reduce((samples, { length }) => samples + length, 0) / rateHz,
-      0,
-    );
+  #drop(segment: Segment): void {
+    this.#waitingSeconds -= segment.waiting.clear() / segment.rateHz;
   }
 
   #close(segment: Segment): void {
     segment.isOpen = false;
-    if (segment === this.#segments[0] && segment.parts.at(-1)?.isEnded !== true) this.#endPart(segment);
+    // What waits is passed on before.
+    const isPassed = segment === this.#segments[0] && segment.waiting.length === 0;
+    if (isPassed && segment.parts.at(-1)?.isEnded !== true) this.#endPart(segment);
   }
 
   /** The agent is gone, or has forgotten the stream: the avatar stops. */
@@ -197,16 +208,23 @@ export class AgentSpeech {
   /** @param tellsBridge false: the bridge has cut the turn already */
   #cut(segment: Segment, tellsBridge: boolean): void {
     segment.cut = { atMs: this.#options.now(), fromChunk: undefined };
-    segment.waiting = [];
+    this.#drop(segment);
     if (segment !== this.#segments[0]) return;
     const isAtBridge = segment.parts.some(({ isOver }) => !isOver);
     if (tellsBridge && isAtBridge) this.#options.clear();
     this.#options.mic(this.#framer.cutTurn());
   }
 
-  #pass(segment: Segment, pcm: Int16Array): void {
-    this.#audioAtMs = this.#options.now();
-    this.#send(segment, this.#framer.push(pcm, segment.rateHz));
+  /** Passes on some of what waits; after the last of a complete segment its end. */
+  #pass(segment: Segment): void {
+    const { waiting, rateHz, isOpen, cut } = segment;
+    if (waiting.length > 0) {
+      this.#audioAtMs = this.#options.now();
+      const pcm = waiting.take(Math.min(waiting.length, SLICE_SECONDS * rateHz));
+      this.#waitingSeconds -= pcm.length / rateHz;
+      this.#send(segment, this.#framer.push(pcm, rateHz));
+    }
+    if (waiting.length === 0 && !isOpen && cut === undefined) this.#endPart(segment);
   }
 
   #send(segment: Segment, messages: readonly AudioMessage[]): void {
@@ -259,6 +277,7 @@ export class AgentSpeech {
   #truncated(segment: Segment, part: Part): void {
     segment.isTruncated = true;
     segment.isOpen = false;
+    this.#drop(segment);
     part.isEnded = true;
     this.#options.mic(this.#framer.cutTurn());
   }
@@ -301,13 +320,14 @@ export class AgentSpeech {
 
   /** Reports the segments that are over, and passes on the next one. */
   #passNext(): void {
+    const [first] = this.#segments;
+    if (first !== undefined && first.waiting.length > 0) this.#pass(first);
     for (let head = this.#segments[0]; head !== undefined && this.#isOver(head); head = this.#segments[0]) {
       this.#segments.shift();
       this.#reportFinished(head);
       const next = this.#segments[0];
       if (next === undefined) return;
-      for (const pcm of next.waiting.splice(0)) this.#pass(next, pcm);
-      if (!next.isOpen && next.cut === undefined) this.#endPart(next);
+      this.#pass(next);
     }
   }
 
@@ -320,7 +340,8 @@ export class AgentSpeech {
     this.#options.report({ type: 'finished', stream, seconds: heard / SPEECH_RATE_HZ, interrupted });
   }
 
-  #isOver({ parts, isOpen, cut }: Segment): boolean {
+  #isOver({ parts, isOpen, cut, waiting }: Segment): boolean {
+    if (waiting.length > 0) return false;
     if (parts.every(({ isOver }) => isOver)) return cut !== undefined || !isOpen;
     if (cut === undefined) return false;
     if (this.#options.now() - cut.atMs >= CUT_MS) return true;

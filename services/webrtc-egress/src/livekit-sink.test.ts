@@ -3,6 +3,7 @@ import { afterEach, mock, test } from 'node:test';
 import { decodePlayhead, encodeFrame, MeshError, type MeshEvent, type PlayheadMessage } from '@talkmesh/contracts';
 import { type Bus, createLogger, createMetrics } from '@talkmesh/service-kit';
 import type { RoomRequest } from '@talkmesh/webrtc';
+import { MAX_SEGMENTS } from './agent-speech.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { EgressSession } from './session.js';
@@ -195,4 +196,17 @@ test('the avatar leaves when its agent is away for too long; what the agent send
   others('caller');
   mock.timers.tick(AGENT_GONE_MS);
   assert.deepEqual(causes(), ['agent-gone']);
+});
+
+test('of an agent that opens more segments than may wait the rest is dropped, and the avatar stays', async () => {
+  const { sink, last, media, causes } = setUp({ agent: AGENT });
+  await sink.join(true);
+  last().listener.onState('connected');
+  for (let i = 0; i <= MAX_SEGMENTS; i += 1) {
+    const stream = String(i);
+    media(last(), { type: 'agent', message: { type: 'opened', stream, rateHz: 24_000, channels: 1 } });
+    media(last(), { type: 'agent', message: { type: 'audio', stream, bytes: new Uint8Array(2) } });
+    media(last(), { type: 'agent', message: { type: 'closed', stream, complete: true } });
+  }
+  assert.deepEqual(causes(), []);
 });

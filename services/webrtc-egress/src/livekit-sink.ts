@@ -160,7 +160,11 @@ export class LivekitSink implements Sink {
     }
     // What it sends may come seconds before the server says that it is in the room.
     this.#agentIsHere();
-    this.#agent?.receive(message);
+    try {
+      this.#agent?.receive(message);
+    } catch (err) {
+      log.warn({ err, agent }, 'a segment of the agent is dropped');
+    }
   }
 
   #agentIsHere(): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MeshError } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
 import type { AgentInput, SpeechReport } from './agent-messages.js';
 import type { AgentSpeech } from './agent-speech.js';
 import { Speaker, type SpeakerReport } from './speaker.js';
@@ -23,11 +23,16 @@ class Connection {
 function setUp() {
   const inputs: AgentInput[] = [];
   const gone: string[] = [];
+  const refuses = { current: false };
   let say: (report: SpeechReport) => void = () => assert.fail('nothing follows');
   const speaker = new Speaker({
     follow: ({ report }) => {
       say = report;
-      return { receive: (input: AgentInput) => void inputs.push(input) } as AgentSpeech;
+      const receive = (input: AgentInput): void => {
+        if (refuses.current) throw new MeshError('RATE_LIMITED', 'too many');
+        inputs.push(input);
+      };
+      return { receive } as AgentSpeech;
     },
     warn: () => undefined,
     graceMs: 50,
@@ -35,7 +40,7 @@ function setUp() {
   });
   const finished = (stream: string | undefined, seconds: number, interrupted = false) =>
     say({ type: 'finished', stream, seconds, interrupted });
-  return { speaker, inputs, gone, say: (report: SpeechReport) => say(report), finished };
+  return { speaker, inputs, gone, refuses, say: (report: SpeechReport) => say(report), finished };
 }
 
 const state = ({ reports: [first] }: Connection) => (first?.type === 'ready' ? first.state : assert.fail('not ready'));
@@ -114,4 +119,14 @@ test('a newer connection replaces an older one; a connection that breaks and sta
   speaker.detach(second, false);
   await new Promise((resolve) => setTimeout(resolve, 120));
   assert.deepEqual(gone, ['gone']);
+});
+
+test('an utterance that is refused has not begun', () => {
+  const { speaker, refuses } = setUp();
+  speaker.attach(new Connection(), FORMAT, 0);
+  refuses.current = true;
+  assert.throws(() => speaker.audio(Uint8Array.of(1)), { reason: 'RATE_LIMITED' });
+  const next = new Connection();
+  speaker.attach(next, FORMAT, 0);
+  assert.deepEqual(state(next), { resumed: true, utterances: 0, unfinished: [], isOpen: false, openBytes: 0 });
 });

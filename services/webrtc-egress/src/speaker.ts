@@ -113,7 +113,7 @@ export class Speaker {
     this.#connection = undefined;
   }
 
-  /** @param bytes interleaved PCM16, cut anywhere */
+  /** @param bytes interleaved PCM16, cut anywhere @throws MeshError RATE_LIMITED when too many utterances wait */
   audio(bytes: Uint8Array): void {
     if (!this.#isOpen) this.#open();
     this.#openBytes += bytes.length;
@@ -138,12 +138,12 @@ export class Speaker {
   }
 
   #open(): void {
+    const { rateHz, channels } = this.#format as SpeakerFormat;
+    this.#speech.receive({ type: 'opened', stream: String(this.#utterances + 1), rateHz, channels });
     this.#isOpen = true;
     this.#utterances += 1;
     this.#unfinished.add(this.#utterances);
     this.#openBytes = 0;
-    const { rateHz, channels } = this.#format as SpeakerFormat;
-    this.#speech.receive({ type: 'opened', stream: String(this.#utterances), rateHz, channels });
   }
 
   #report(report: SpeechReport): void {
