@@ -12,7 +12,7 @@ import { until } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { CallTap } from '../support/call-tap.js';
 import { type BrowserOptions, openBrowser } from '../support/chromium.js';
-import { keepMicrophone, type MediaRecording, readMedia, recordMedia } from '../support/media-recording.js';
+import { keepMicrophone, type MediaRecording, readMedia, recordMedia, startCall } from '../support/media-recording.js';
 import { firstAvatar, mouthBox } from '../support/nano.js';
 import { fallsAfter, mouthLevel, passagesOf, risesAfter } from '../support/reactions.js';
 import { rest } from '../support/record-call.js';
@@ -26,7 +26,6 @@ const ROUNDS = 20;
 const LOUD = 0.01;
 /** Sending speed of the speech that a product streams: faster than it is played, as language models send it. */
 const SPEED = 4;
-const CONNECT_MS = 30_000;
 
 interface Call {
   readonly sessionId: string;
@@ -85,15 +84,7 @@ async function inCall(
     const { page } = browser;
     await keepMicrophone(page);
     await page.goto(origin);
-    await page.waitForFunction(() => customElements.get('talk-mesh') !== undefined);
-    await page.evaluate(() =>
-      (document.querySelector('talk-mesh') as unknown as { connect(): Promise<void> }).connect(),
-    );
-    await page.waitForFunction(
-      () => (document.querySelector('talk-mesh')?.shadowRoot?.querySelector('video')?.currentTime ?? 0) > 0,
-      undefined,
-      { timeout: CONNECT_MS },
-    );
+    await startCall(page);
     await recordMedia(page, mouthBox);
     await during(mesh, { sessionId: created.body.session.id, token, record: () => readMedia(page) });
   } finally {

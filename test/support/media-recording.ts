@@ -30,6 +30,19 @@ export async function keepMicrophone(page: Page): Promise<void> {
   });
 }
 
+const CONNECT_MS = 60_000;
+
+/** Calls with the `<talk-mesh>` of a page that has loaded, and waits until its picture moves. */
+export async function startCall(page: Page): Promise<void> {
+  await page.waitForFunction(() => customElements.get('talk-mesh') !== undefined);
+  await page.evaluate(() => (document.querySelector('talk-mesh') as unknown as { connect(): Promise<void> }).connect());
+  await page.waitForFunction(
+    () => (document.querySelector('talk-mesh')?.shadowRoot?.querySelector('video')?.currentTime ?? 0) > 0,
+    undefined,
+    { timeout: CONNECT_MS },
+  );
+}
+
 /** Begins to record the call of `<talk-mesh>`. @param box [x, y, width, height] around the mouth, pixels of the video */
 export async function recordMedia(page: Page, box: readonly [number, number, number, number]): Promise<void> {
   await page.evaluate(async (mouth) => {

@@ -27,8 +27,7 @@ export class PlayheadPosition {
   readonly #clock: Clock;
   readonly #chunkUs: number;
   readonly #paced: boolean;
-  #chunk: number;
-  #mediaTimeUs = 0;
+  readonly #firstChunk: number;
   #seenAtMs = 0;
   #seenAtUs = 0;
   #last: PlayheadMessage | undefined;
@@ -36,7 +35,7 @@ export class PlayheadPosition {
 
   /** @param options.chunk where the session begins */
   constructor(options: { clock: Clock; chunkUs: number; paced: boolean; creditChunks: number; chunk?: number }) {
-    this.#chunk = options.chunk ?? 0;
+    this.#firstChunk = options.chunk ?? 0;
     this.#clock = options.clock;
     this.#chunkUs = options.chunkUs;
     this.#paced = options.paced;
@@ -46,16 +45,18 @@ export class PlayheadPosition {
   /** @param ageMs age of the playhead, milliseconds */
   update(playhead: PlayheadMessage, maxCreditChunks: number, ageMs = 0): void {
     this.#last = playhead;
-    this.#chunk = playhead.chunk;
-    this.#mediaTimeUs = playhead.mediaTimeUs;
     this.#creditChunks = Math.min(playhead.creditChunks, maxCreditChunks);
     this.#seenAtMs = this.#clock.nowMs() - ageMs;
     this.#seenAtUs = this.#clock.wallUs() - ageMs * 1000;
   }
 
-  /** The chunk of the last playhead. */
+  /** The chunk of the last playhead; before the first, where the session begins. */
   get chunk(): number {
-    return this.#chunk;
+    return this.#last?.chunk ?? this.#firstChunk;
+  }
+
+  get #mediaTimeUs(): number {
+    return this.#last?.mediaTimeUs ?? 0;
   }
 
   /** The last playhead; undefined before the first. */
@@ -64,7 +65,7 @@ export class PlayheadPosition {
   }
 
   get creditEnd(): number {
-    return this.#chunk + this.#creditChunks;
+    return this.chunk + this.#creditChunks;
   }
 
   /** False before the first frame is played, and for a recording: chunks have no deadlines then. */
@@ -74,9 +75,9 @@ export class PlayheadPosition {
 
   /** @param marginMs see `firstUnplayedChunk` */
   firstUnplayed(marginMs: number): number {
-    if (!this.isRunning) return this.#chunk + 1;
+    if (!this.isRunning) return this.chunk + 1;
     const ageMs = this.#clock.nowMs() - this.#seenAtMs;
-    const at = { chunk: this.#chunk, mediaTimeUs: this.#mediaTimeUs };
+    const at = { chunk: this.chunk, mediaTimeUs: this.#mediaTimeUs };
     return firstUnplayedChunk(at, { chunkMs: this.#chunkUs / 1000, ageMs, marginMs });
   }
 

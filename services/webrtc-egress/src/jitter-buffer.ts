@@ -17,10 +17,14 @@ export type FramePosition = Pick<FrameMessage, 'epoch' | 'chunk' | 'frame'>;
 const precedes = (a: Omit<FramePosition, 'epoch'>, b: Omit<FramePosition, 'epoch'>): boolean =>
   a.chunk < b.chunk || (a.chunk === b.chunk && a.frame < b.frame);
 
-const follows = ({ chunk, frame, framesInChunk }: FrameMessage, before: Omit<FramePosition, 'epoch'>): boolean =>
-  frame === 0
-    ? chunk === before.chunk + 1 && before.frame === framesInChunk - 1
-    : chunk === before.chunk && frame === before.frame + 1;
+/** The position after another one. */
+const after = ({ chunk, frame }: Omit<FramePosition, 'epoch'>, framesInChunk: number): Omit<FramePosition, 'epoch'> =>
+  frame + 1 >= framesInChunk ? { chunk: chunk + 1, frame: 0 } : { chunk, frame: frame + 1 };
+
+const follows = ({ chunk, frame, framesInChunk }: FrameMessage, before: Omit<FramePosition, 'epoch'>): boolean => {
+  const due = after(before, framesInChunk);
+  return due.chunk === chunk && due.frame === frame;
+};
 
 /**
  * Orders a session's frames by chunk and frame number for the sink: a viewer's connection or a recording. A frame that was taken is in
@@ -153,8 +157,7 @@ export class JitterBuffer {
   #isAfterGap(frame: FrameMessage): boolean {
     const last = this.#last;
     if (last === undefined) return false;
-    const endsChunk = last.frame + 1 >= frame.framesInChunk;
-    const due = endsChunk ? { chunk: last.chunk + 1, frame: 0 } : { chunk: last.chunk, frame: last.frame + 1 };
+    const due = after(last, frame.framesInChunk);
     // The rest of a chunk that was cut will not come again.
     const isCut = due.frame > 0 && this.#epochs.isStale({ epoch: last.epoch, chunk: due.chunk });
     return precedes(due, frame) && !isCut;

@@ -142,7 +142,8 @@ export class EgressSession {
   }
 
   held(): void {
-    this.#options.metrics.frames.inc({ outcome: this.#isWaitingAfterCut() ? 'cut' : 'held' });
+    if (this.#cut !== undefined) this.#cut.heldFrames += 1;
+    this.#options.metrics.frames.inc({ outcome: this.#isWaitingAfterCut ? 'cut' : 'held' });
     this.#publish(this.#playhead.held(1));
   }
 
@@ -223,10 +224,8 @@ export class EgressSession {
   }
 
   /** The picture of a cut chunk stays until the next one has been made; a longer wait is lateness. */
-  #isWaitingAfterCut(): boolean {
-    if (this.#cut === undefined) return false;
-    this.#cut.heldFrames += 1;
-    return (this.#cut.heldFrames * 1000) / this.#options.fps <= CUT_MS;
+  get #isWaitingAfterCut(): boolean {
+    return this.#cut !== undefined && (this.#cut.heldFrames * 1000) / this.#options.fps <= CUT_MS;
   }
 
   /** Once in a session: a worker that takes it over finds what was played before. */

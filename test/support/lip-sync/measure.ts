@@ -3,7 +3,7 @@ import type { CallStats } from '@talkmesh/client';
 import type { Page } from 'playwright-core';
 import { EgressBench } from '../../../services/webrtc-egress/src/testing/bench.js';
 import { openBrowser } from '../chromium.js';
-import { readMedia, recordMedia } from '../media-recording.js';
+import { readMedia, recordMedia, startCall } from '../media-recording.js';
 import { FPS, HOPS_PER_FRAME, MOUTH_BOX, MouthSource, SIDE } from './mouth-source.js';
 import { servePage } from './page.js';
 import { type SkewWindow, skewWindows } from './skew.js';
@@ -33,7 +33,7 @@ export async function measureLipSync({ speech, seconds, mayDelayPicture }: LipSy
   if (!mayDelayPicture)
     await page.addInitScript(() => Reflect.deleteProperty(RTCRtpReceiver.prototype, 'jitterBufferTarget'));
   await page.goto(server.url);
-  await call(page);
+  await startCall(page);
   await recordMedia(page, MOUTH_BOX);
   await collectStats(page);
   await sleep(1000 * seconds);
@@ -41,16 +41,6 @@ export async function measureLipSync({ speech, seconds, mayDelayPicture }: LipSy
   const stats = await page.evaluate(() => (window as unknown as { stats: CallStats[] }).stats);
   const { openings, loudness } = source;
   return { windows: skewWindows({ fps: FPS, openings, loudness, hops: HOPS_PER_FRAME }, shown, heard), stats };
-}
-
-async function call(page: Page): Promise<void> {
-  await page.waitForFunction(() => customElements.get('talk-mesh') !== undefined);
-  await page.evaluate(() => (document.querySelector('talk-mesh') as unknown as { connect(): Promise<void> }).connect());
-  await page.waitForFunction(
-    () => (document.querySelector('talk-mesh')?.shadowRoot?.querySelector('video')?.currentTime ?? 0) > 0,
-    undefined,
-    { timeout: 60_000 },
-  );
 }
 
 async function collectStats(page: Page): Promise<void> {

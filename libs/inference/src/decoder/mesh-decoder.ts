@@ -1,10 +1,10 @@
 import { MeshError } from '@talkmesh/contracts';
 import { openWeights, readWeight } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
+import { RIG_MATRICES } from '../mesh/rig-rows.js';
 import type { GraphModel } from '../model/model.js';
 
 const TRIANGLES = 'triangles';
-const MATRICES = ['plain', 'plain_bias', 'border', 'border_bias', 'low', 'high'] as const;
 
 /**
  * The decoder of photographs: a mesh with the photograph as texture instead of a network. It has the interface of the decoder graph (latents and
@@ -45,7 +45,7 @@ export class MeshDecoder {
     const reference = await executor.load({ kernel: 'mesh-reference' }, 'mesh-reference');
     const segment = await executor.load({ kernel: 'mesh-decoder' }, 'mesh-decoder');
     const matrices: Record<string, TensorHandle> = {};
-    for (const name of MATRICES) matrices[name] = await upload(name);
+    for (const name of Object.values(RIG_MATRICES)) matrices[name] = await upload(name);
     return new MeshDecoder(executor, { reference, decoder: segment }, await upload(TRIANGLES), matrices);
   }
 

@@ -1,7 +1,7 @@
 import { openWeights, readWeight } from '../compile/index.js';
 import type { Model } from '../model/model.js';
 import { RIG_NUMBERS } from './face-shapes.js';
-import { type RigMatrices, rigRows } from './rig-rows.js';
+import { RIG_MATRICES, type RigMatrices, rigRows } from './rig-rows.js';
 
 /** Place of the mouth's opening in a rig row. */
 const OPENING = 0;
@@ -21,10 +21,9 @@ export class MouthReader {
     const file = 'mesh' in manifest.decoder ? manifest.decoder.mesh : undefined;
     if (file === undefined) return undefined;
     const weights = await openWeights(folder, [file]);
-    const [plain, plainBias, border, borderBias, low, high] = await Promise.all(
-      ['plain', 'plain_bias', 'border', 'border_bias', 'low', 'high'].map((name) => readWeight(weights, name)),
-    );
-    return new MouthReader({ plain, plainBias, border, borderBias, low, high } as RigMatrices);
+    const matrices: Record<string, Float32Array> = {};
+    for (const [field, tensor] of Object.entries(RIG_MATRICES)) matrices[field] = await readWeight(weights, tensor);
+    return new MouthReader(matrices as unknown as RigMatrices);
   }
 
   /**

@@ -13,6 +13,16 @@ export interface RigMatrices {
   readonly high: Float32Array;
 }
 
+/** Their tensors in the decoder's file. */
+export const RIG_MATRICES: Readonly<Record<keyof RigMatrices, string>> = {
+  plain: 'plain',
+  plainBias: 'plain_bias',
+  border: 'border',
+  borderBias: 'border_bias',
+  low: 'low',
+  high: 'high',
+};
+
 /**
  * @param latent [n, L] latent frames @param state [L + H * W]: the latent frame before, and ones once there is one
  * @returns [n * frames, 15] rig numbers
