@@ -176,10 +176,14 @@ class SpokenTest(unittest.TestCase):
             for name, arrays in zip(("pcm", "rig", "flags"), zip(*rows)):
                 np.save(Path(folder) / "test0" / f"{name}.npy", np.stack(arrays))
             pcm, rig, flags = next(Cache(folder, "test").stretches())
-        perfect = figures([rig[:, :4]], [rig], [flags])
+        sound = pcm.astype(np.float32)
+        perfect = figures([rig[:, :4]], [rig], [flags], [sound])
         self.assertEqual(perfect["open_width_round_teeth"][0], 1.0)
         self.assertEqual((perfect["silence_closed"], perfect["mbp_below_0.15"], perfect["lag_frames"]), (1.0, 1.0, 0))
-        late = figures([np.roll(rig[:, :4], 2, 0)], [rig], [flags])
+        self.assertEqual((perfect["recorded_silence_closed"], perfect["silent_frames"][1]), (None, 0))
+        noisy = figures([rig[:, :4]], [rig], [flags], [sound + 1])
+        self.assertEqual(noisy["silent_frames"][0], noisy["silent_frames"][1])
+        late = figures([np.roll(rig[:, :4], 2, 0)], [rig], [flags], [sound])
         self.assertEqual(late["lag_frames"], 2)
         self.assertLess(late["silence_closed"], 1.0)
 

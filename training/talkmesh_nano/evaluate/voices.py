@@ -15,7 +15,7 @@ from ..dataset.cache import Cache, chunk_windows
 from ..dataset.sequences import encode_windows
 from ..runs.run import load_weights
 from ..score.audio_encoder import AudioEncoder
-from ..sizes import TOKEN_DIM
+from ..sizes import FRAME_SAMPLES, TOKEN_DIM
 from .measures import correlation
 from .score import CLOSED_BELOW, NEARLY, LatentGenerator, as_rig, centres, lag
 
@@ -37,10 +37,11 @@ def generated_mouths(generator, sounds):
     return [as_rig(generator.generate(generator.encode(pcm)[None], 100 + i))[0, :, :4] for i, pcm in enumerate(sounds)]
 
 
-def figures(mouths, rigs, flags):
-    """Correlation with the labels, closures and silence over all frames of a folder."""
+def figures(mouths, rigs, flags, sounds):
+    """Correlation with the labels, closures and silence over all frames of a folder; recorded silence is not digital zero."""
     made, true, flag = np.concatenate(mouths), np.concatenate(rigs)[:, :4], np.concatenate(flags)
     closed, silent = (flag & 1) > 0, flag >= 2
+    heard = np.concatenate([np.abs(s[:len(f) * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)).max(1) > 0 for s, f in zip(sounds, flags)])
     middle = np.concatenate([centres(((f & 1) > 0)[None])[0] for f in flags])
     return {
         "frames": len(made),
@@ -50,7 +51,8 @@ def figures(mouths, rigs, flags):
         "mbp_below_0.15": round(float((made[closed, 0] < NEARLY).mean()), 3),
         "mbp_at_centres": round(float((made[middle, 0] < NEARLY).mean()), 3),
         "silence_closed": round(float((made[silent, 0] < CLOSED_BELOW).mean()), 4),
-        "silent_frames": int(silent.sum()),
+        "recorded_silence_closed": round(float((made[silent & heard, 0] < CLOSED_BELOW).mean()), 4) if (silent & heard).any() else None,
+        "silent_frames": [int(silent.sum()), int((silent & heard).sum())],
     }
 
 
@@ -71,8 +73,8 @@ def main():
         for name, gain in (("", 1.0), ("quiet", QUIET)):
             louds = [np.float32(s * gain) for s in sounds]
             mouths = generated_mouths(generator, louds) if generator else read_mouths(encoder, louds)
-            found = figures(mouths, [r for _, r, _ in rows], [f for _, _, f in rows])
-            report.update(found if not name else {"quiet_open_width": found["open_width_round_teeth"][:2], "quiet_mbp": found["mbp_below_0.15"]})
+            found = figures(mouths, [r for _, r, _ in rows], [f for _, _, f in rows], sounds)
+            report.update(found if not name else {"quiet_open_width": found["open_width_round_teeth"][:2], "quiet_mbp": found["mbp_below_0.15"], "quiet_spread": found["open_spread"]})
         print(json.dumps(report), flush=True)
 
 
