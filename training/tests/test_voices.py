@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from talkmesh_nano.dataset.cache import Cache
-from talkmesh_nano.dataset.spoken import FRAMES, changed, drawn, in_order
+from talkmesh_nano.dataset.spoken import FRAMES, changed, drawn, in_order, in_room
 from talkmesh_nano.evaluate.voices import figures
 from talkmesh_nano.motion.visemes import phoneme_targets, viseme_track
 from talkmesh_nano.speech import alignment, kokoro, recordings
@@ -137,6 +137,14 @@ class SpokenTest(unittest.TestCase):
             self.assertAlmostEqual(len(pcm) / RATE_HZ, end_s, delta=0.001)
             self.assertAlmostEqual(phones[1][0] / end_s, 0.5, delta=0.001)
             self.assertAlmostEqual(float(np.abs(pcm).max()), 0.7, delta=0.01)
+
+    def test_the_hiss_of_a_room_is_a_pause(self):
+        pcm, phones, end_s = in_room(np.random.default_rng(3), *take()[2:])
+        before = phones[1][0]
+        self.assertEqual((phones[0], phones[-1]), ((0.0, ""), (before + 2.0, "")))
+        self.assertGreater(end_s, before + 2.0)
+        level = np.abs(pcm[:int(before * RATE_HZ)]).max()
+        self.assertTrue(0 < level < 0.03, level)
 
     def test_a_stretch_is_silent_where_no_take_is(self):
         pcm, rig, flags = in_order([take()])[0]

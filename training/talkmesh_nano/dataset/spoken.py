@@ -57,11 +57,22 @@ def changed(rng, take):
     return pcm, [(at * ratio, name) for at, name in take.phones], take.end_s * ratio
 
 
+def in_room(rng, pcm, phones, end_s):
+    """The take with the hiss of its room before and after, as a gate opens and closes: a sudden hiss is no speech."""
+    before, after = (int(rng.uniform(0.04, 0.4) * RATE_HZ) for _ in range(2))
+    hiss = rng.standard_normal(before + len(pcm) + after).astype(np.float32) * np.float32(0.1 * 10 ** (-rng.uniform(25, 55) / 20))
+    hiss[before:before + len(pcm)] += pcm
+    start_s = before / RATE_HZ
+    return hiss, [(0.0, "")] + [(start_s + at, name) for at, name in phones] + [(start_s + end_s, "")], len(hiss) / RATE_HZ
+
+
 def drawn(rng, takes):
     """A stretch of random takes; some stretches pause much. Takes that do not fit are passed over."""
     stretch, pause_s = Stretch(), float(rng.choice([0.15, 0.5, 1.5]))
     for _ in range(40):
         pcm, phones, end_s = changed(rng, takes[int(rng.integers(len(takes)))])
+        if rng.random() < 0.3:
+            pcm, phones, end_s = in_room(rng, pcm, phones, end_s)
         if stretch.fits(len(pcm) / RATE_HZ):
             stretch.add(pcm, phones, end_s, 0.1 + rng.exponential(pause_s))
     return stretch.finished(rng, augmented=True)

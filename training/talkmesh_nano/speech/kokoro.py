@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from .alignment import with_pauses
 from .synthesis import RATE_HZ
 from .takes import Take, normalised, save
 from .text import sentence
@@ -127,10 +128,11 @@ def takes_of(kokoro, rng, split, seconds, texts=()):
     texts: sentences that half of the English utterances are taken from; the rest come from speech.text.
     """
     voices = {"train": TRAIN_VOICES, "test": TEST_VOICES, "portuguese": UNSEEN_LANGUAGE_VOICES}[split]
-    takes, samples = [], 0
+    takes, samples, spoken = [], 0, 0
     while samples < seconds * RATE_HZ:
         foreign = split == "train" and rng.random() < 0.1
-        voice = _pick(rng, FOREIGN_VOICES) if foreign else voices[len(takes) % len(voices)]
+        voice = _pick(rng, FOREIGN_VOICES) if foreign else voices[spoken % len(voices)]
+        spoken += 1
         style, name, language = kokoro.style(voice), voice, _LANGUAGES[voice[0]][1]
         if split == "train" and not foreign and rng.random() < 0.5:
             other, share = _pick(rng, TRAIN_VOICES), rng.uniform(0.2, 0.8)
@@ -140,8 +142,11 @@ def takes_of(kokoro, rng, split, seconds, texts=()):
         else:
             text = " ".join(sentence(rng, "test" if split == "test" else "train", language) for _ in range(int(rng.integers(1, 4))))
         pcm, named, end_s = kokoro.speak(text, voice, style.astype(np.float32), float(rng.uniform(0.85, 1.25)))
-        takes.append(Take(name, text, normalised(pcm), named, end_s))
-        samples += len(pcm)
+        # the last sound before a pause is given up to .4 s of it
+        found = with_pauses(pcm, named, end_s)
+        if found:
+            takes.append(Take(name, text, normalised(pcm), *found))
+            samples += len(pcm)
     return takes
 
 
