@@ -27,7 +27,7 @@ from talkmesh_nano.score.spread import Spread
 torch.set_num_threads(1)
 SETTINGS = {
     "lr": 0.001, "batch": 4, "latents": 21, "bidirectional": True, "steps": 4, "uses": 2, "buffer": 4, "pair": 0.5, "pair_mouth": 0.05,
-    "mouth": 1.0, "lips": 5.0, "closure": 12.0, "hinge": 4.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2,
+    "mouth": 1.0, "lips": 5.0, "closure": 12.0, "hinge": 4.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2, "keep": 2.0, "gain": 1.12,
 }
 
 
