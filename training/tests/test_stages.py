@@ -27,7 +27,8 @@ from talkmesh_nano.score.spread import Spread
 torch.set_num_threads(1)
 SETTINGS = {
     "lr": 0.001, "batch": 4, "latents": 21, "bidirectional": True, "steps": 4, "uses": 2, "buffer": 4, "pair": 0.5, "pair_mouth": 0.05,
-    "mouth": 1.0, "lips": 5.0, "closure": 12.0, "hinge": 4.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2, "keep": 2.0, "gain": 1.12,
+    "mouth": 1.0, "lips": 5.0, "closure": 12.0, "hinge": 4.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2,
+    "student_steps": 2, "silence": 1.0, "keep": 2.0, "gain": 1.12,
 }
 
 
@@ -106,7 +107,7 @@ class StagesTest(unittest.TestCase):
         train("warmup", name, "start", "--steps", "1")
         before = load_score(f"{name}/start/last.pt")[0]
         after, state, line = train("retune", name, "fitted", "--init", f"{name}/start/last.pt", "--steps", "24", **settings)
-        self.assertTrue({"mouth", "lips", "keep", "steps"} <= set(line))
+        self.assertTrue({"mouth", "lips", "silence", "keep", "steps"} <= set(line))
         self.assertEqual(state["settings"]["student_steps"], 2)
         material = Sequences(name, latents=21, teacher="before").draw([np.random.default_rng(k) for k in range(4)])
         noise = torch.randn(material.x0.shape, generator=torch.Generator().manual_seed(1))
@@ -192,7 +193,7 @@ class PartsTest(unittest.TestCase):
         torch.manual_seed(0)
         matching = Matching(Score().eval(), SETTINGS)
         x0 = torch.randn(2, 8, 3, 8, 2, 2)
-        batch = Batch(x0, torch.zeros(2, 8, 3, 4, 128), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 8, 3, 4, 128))
+        batch = Batch(x0, torch.zeros(2, 8, 3, 4, 128), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 8, 3, 4, 128))
         made = torch.randn(2, 7, 3, 8, 2, 2, requires_grad=True)
         rngs = [np.random.default_rng(k) for k in (1, 2)]
         self.assertEqual(matching.direction(batch, made, rngs)[0].item(), 0.0)

@@ -52,7 +52,7 @@ def component_weights():
 
 
 class Batch(NamedTuple):
-    """x0 [B, 1+N, F, 8, 2, 2] with c_0 first, audio [B, 1+N, F, Ta, Da], closed bool [B, 4 N F] (m, b, p; c_0 left out).
+    """x0 [B, 1+N, F, 8, 2, 2] with c_0 first, audio [B, 1+N, F, Ta, Da], closed, silent bool [B, 4 N F] (m, b, p; no speech near; c_0 left out).
 
     teacher_audio: the tokens of the same latents as the teacher hears them, cut into chunks of the teachers' size (`teacher_view`).
     """
@@ -60,6 +60,7 @@ class Batch(NamedTuple):
     x0: torch.Tensor
     audio: torch.Tensor
     closed: torch.Tensor
+    silent: torch.Tensor
     teacher_audio: torch.Tensor
 
 
@@ -125,7 +126,7 @@ class Sequences:
         latents = encode_rig(np.concatenate([start, rig])).reshape(-1, self.frames, 8, 2, 2)
         name = self.cache.names[shard]
         audio = [self._tokens(kind, name, i, first) for kind in (self.heard, self.teacher)]
-        return latents, audio[0], (flags[i, span] & 1) > 0, audio[1]
+        return latents, audio[0], (flags[i, span] & 1) > 0, flags[i, span] >= 2, audio[1]
 
     def _tokens(self, kind, name, row, first):
         size = kind[1]

@@ -10,7 +10,7 @@ import torch
 from ..dataset.sequences import component_weights, neutral_chunk
 from ..sizes import LATENT_FRAMES
 from .flow import SCHEDULES, sample
-from .losses import lips_loss, step_loss
+from .losses import CLOSED_ENOUGH, lips_loss, step_loss, to_rig
 
 
 class Retuner:
@@ -40,8 +40,12 @@ class Retuner:
         made = sample(self.student, noise, c0, material.audio, self.times)[-1][:, 1:]
         mouth = ((made - truth)[..., 0, :].square() * self.mouth_weights).mean()
         lips = lips_loss(made, truth, material.closed, settings["closure"], settings["hinge"])
+        apart = (to_rig(made) - to_rig(truth))[..., 0]
+        # breaths and the hiss of a room must not open the mouth; in silence the truth is closed
+        silence = ((apart - CLOSED_ENOUGH).clamp(min=0) * material.silent).mean()
         keep = ((made - kept)[..., 1, :].square() * self.other_weights).mean()
         # slow numbers also keep their changes from frame to frame, at chunk edges too
         steps = step_loss(*(torch.cat([c0, z], 1) for z in (made, kept))).mean()
-        loss = settings["mouth"] * mouth + settings["lips"] * lips + settings["keep"] * (keep + 0.05 * steps)
-        return loss, {"mouth": mouth.item(), "lips": lips.item(), "keep": keep.item(), "steps": steps.item()}
+        lips_and_silence = settings["lips"] * (lips + settings["silence"] * silence)
+        loss = settings["mouth"] * mouth + lips_and_silence + settings["keep"] * (keep + 0.05 * steps)
+        return loss, {"mouth": mouth.item(), "lips": lips.item(), "silence": silence.item(), "keep": keep.item(), "steps": steps.item()}
