@@ -40,6 +40,7 @@ const latent: LatentMessage = {
   degraded: false,
   held: false,
   endOfTurn: false,
+  endsIdle: false,
   steps: 2,
   speechSamples: 1,
   turnSamples: 11_520,
@@ -58,6 +59,7 @@ const frame: FrameMessage = {
   degraded: true,
   held: false,
   endOfTurn: true,
+  endsIdle: false,
 };
 const playhead: PlayheadMessage = {
   ...head,
