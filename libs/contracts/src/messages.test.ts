@@ -88,6 +88,13 @@ test('messages are encoded to the golden bytes', () => {
   assert.equal(hex(encodePlayhead(playhead)), golden(GOLDEN.playhead));
 });
 
+test('flag 16 says that speech begins; a reader that does not know it ignores it', () => {
+  const begins = { ...latent, endsIdle: true };
+  assert.equal(hex(encodeLatent(begins)), golden(GOLDEN.latent).replace(/^544d03020102/, '544d03021102'));
+  assert.deepEqual(decodeLatent(encodeLatent(begins)), begins);
+  assert.equal(decodeFrame(encodeFrame({ ...frame, endsIdle: true })).endsIdle, true);
+});
+
 test('messages are equal after encoding and decoding, also from an unaligned buffer', () => {
   const unaligned = (bytes: Uint8Array): Uint8Array => {
     const shifted = new Uint8Array(bytes.byteLength + 1);
