@@ -87,6 +87,8 @@ export class ChunkPlanner {
   #epoch: number;
   #next: number;
   #starvingSinceMs: number | undefined;
+  /** The player holds its picture until it has this chunk. */
+  #afterCut: number | undefined;
   /** When the first and the newest speech of each unfinished turn arrived. */
   readonly #arrivals = new Map<number, { readonly firstMs: number; lastMs: number }>();
 
@@ -233,7 +235,15 @@ export class ChunkPlanner {
     this.#chunkSpeech.set(chunk, { ...piece, epoch: this.#epoch });
     // The credits keep the playhead within `maxLeadChunks`, so older chunks have been played.
     this.#chunkSpeech.delete(chunk - this.options.maxLeadChunks - 2);
-    return { ...piece, chunk, epoch: this.#epoch, deadlineUs: this.position.dueUs(chunk), endsIdle };
+    return { ...piece, chunk, epoch: this.#epoch, deadlineUs: this.#deadlineUs(chunk), endsIdle };
+  }
+
+  /** A chunk that the player waits for is due when it can be there: the time of its place has passed or is short, and to hold it would leave the mouth open. */
+  #deadlineUs(chunk: number): number {
+    const dueUs = this.position.dueUs(chunk);
+    if (dueUs === 0 || chunk !== this.#afterCut) return dueUs;
+    const madeMs = this.#outlook.makeMs() + this.options.flushMarginMs;
+    return Math.max(dueUs, Math.round(this.#clock.wallUs() + madeMs * 1000));
   }
 
   #status(): ReturnType<SpeechQueue['status']> {
@@ -314,6 +324,7 @@ export class ChunkPlanner {
   #flush(fromChunk: number, turn: number, cause: FlushCause, cutFrom?: number): Flush {
     for (let chunk = cutFrom ?? fromChunk; chunk < this.#next; chunk++) this.#chunkSpeech.delete(chunk);
     this.#next = fromChunk;
+    if (cutFrom !== undefined) this.#afterCut = fromChunk;
     this.#epoch += 1;
     return { epoch: this.#epoch, turn, fromChunk, ...(cutFrom !== undefined && { cutFrom }), cause };
   }

@@ -313,6 +313,21 @@ test('a worker that takes over ends the stream of the worker before, and reports
   assert.deepEqual(take(), ['clear', 'cleared', 'finished 1.2 cut']);
 });
 
+test('a worker that takes over and plays only silence reports the segment of the worker before after a while', () => {
+  const { state, speech, play, take } = setUp({ takeOver: true });
+  take();
+  play(2, { turn: 4, speaking: true });
+  state.nowMs += 9000;
+  play(1);
+  assert.deepEqual(take(), []);
+  play(2);
+  assert.deepEqual(take(), ['finished 0.96 cut']);
+  state.nowMs += 20_000;
+  play(1);
+  speech.receive({ type: 'clear' });
+  assert.deepEqual(take(), ['cleared'], 'nothing is left to be cut');
+});
+
 test('reports are the calls that LiveKit Agents knows', () => {
   const started = agentReportOf({ type: 'started', stream: 'a' }, 1_700_000_000_500);
   assert.deepEqual([started?.method, started?.payload], ['lk.playback_started', '{"created_at":1700000000.5}']);
