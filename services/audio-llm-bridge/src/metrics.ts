@@ -6,6 +6,8 @@ export interface BridgeMetrics {
   readonly providerSeconds: Histogram;
   readonly toolCalls: Counter;
   readonly turnWaitSeconds: Histogram;
+  /** stage: a service of the pipeline, or transport. */
+  readonly turnStageSeconds: Histogram;
   readonly opaque: Counter;
   readonly eventType: (type: string) => string;
 }
@@ -46,6 +48,11 @@ export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
     turnWaitSeconds: metrics.histogram(
       'talkmesh_turn_wait_seconds',
       'Time from the first speech of a turn until the listener hears it, when no other turn is spoken',
+    ),
+    turnStageSeconds: metrics.histogram(
+      'talkmesh_turn_stage_seconds',
+      'Share of each stage in the time from what a turn answers until its first frame; transport: what no stage has measured',
+      ['stage'],
     ),
     opaque: metrics.counter('talkmesh_provider_events_total', 'Provider events that the bridge does not interpret', [
       'provider',
