@@ -34,6 +34,7 @@ export {
   type Histogram,
   type Metrics,
   type Registry,
+  readGauge,
   SECONDS_BUCKETS,
 } from './metrics.js';
 export * from './networks.js';

@@ -122,23 +122,17 @@ export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   return metrics;
 }
 
-/** Exports sessions and capacity of a worker, which are read at each scrape. */
+/** Registers a gauge that is read at each scrape. */
+export function readGauge(metrics: Metrics, name: string, help: string, read: () => number): void {
+  Object.assign(metrics.gauge(name, help), {
+    collect(this: Gauge) {
+      this.set(read());
+    },
+  });
+}
+
+/** Exports sessions and capacity of a worker. */
 export function exportSessionGauges(metrics: Metrics, worker: { readonly capacity: number; sessions(): number }): void {
-  const registers = [metrics.registry];
-  new Gauge({
-    name: 'talkmesh_sessions',
-    help: 'Sessions that this worker holds',
-    registers,
-    collect() {
-      this.set(worker.sessions());
-    },
-  });
-  new Gauge({
-    name: 'talkmesh_sessions_capacity',
-    help: 'Most sessions that this worker admits',
-    registers,
-    collect() {
-      this.set(worker.capacity);
-    },
-  });
+  readGauge(metrics, 'talkmesh_sessions', 'Sessions that this worker holds', () => worker.sessions());
+  readGauge(metrics, 'talkmesh_sessions_capacity', 'Most sessions that this worker admits', () => worker.capacity);
 }

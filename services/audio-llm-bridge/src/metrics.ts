@@ -4,6 +4,8 @@ export interface BridgeMetrics {
   readonly turns: Counter;
   readonly replySeconds: Histogram;
   readonly providerSeconds: Histogram;
+  /** reason: of the error table. */
+  readonly providerErrors: Counter;
   readonly toolCalls: Counter;
   readonly turnWaitSeconds: Histogram;
   /** stage: a service of the pipeline, or transport. */
@@ -40,6 +42,11 @@ export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
       'talkmesh_provider_seconds',
       'Time that a conversation provider took for one step, apart from the time of the mesh',
       ['provider', 'step'],
+    ),
+    providerErrors: metrics.counter(
+      'talkmesh_provider_errors_total',
+      'Failures of a conversation provider or of text-to-speech, by reason',
+      ['provider', 'reason'],
     ),
     toolCalls: metrics.counter('talkmesh_tool_calls_total', 'Tool calls by outcome: answered, expired or cancelled', [
       'provider',

@@ -114,7 +114,12 @@ export class BridgeSession implements AsyncDisposable {
     const { sessionId, provider, choices, key, takeOver: isTakeover } = this.#options;
     const { signal } = this.#abort;
     const options = { sessionId, choices, key, isTakeover, history, signal, log: this.#log };
-    this.#provider = await provider.open(options, (output) => this.#onOutput(output));
+    this.#provider = await provider
+      .open(options, (output) => this.#onOutput(output))
+      .catch((thrown: unknown) => {
+        this.#countFailure(MeshError.from(thrown));
+        throw thrown;
+      });
   }
 
   get stats(): SessionStats {
@@ -233,8 +238,16 @@ export class BridgeSession implements AsyncDisposable {
       metrics.providerSeconds.observe({ provider: provider.name, step: output.step }, output.ms / 1000);
     if (output.kind === 'tool.call') this.#tools.begin(output.call);
     if (output.kind === 'tool.cancelled') this.#tools.cancel(output.id);
-    if (output.kind === 'failed') this.#log.warn({ err: output.error }, 'provider or text-to-speech failed');
+    if (output.kind === 'failed') {
+      this.#countFailure(output.error);
+      this.#log.warn({ err: output.error }, 'provider or text-to-speech failed');
+    }
     this.#handle({ kind: 'output', output });
+  }
+
+  #countFailure({ reason }: MeshError): void {
+    const { metrics, provider } = this.#options;
+    metrics.providerErrors.inc({ provider: provider.name, reason });
   }
 
   /** A provider may emit outputs from inside `push`. They are queued until the current input is done, so that outputs stay in order. */

@@ -114,6 +114,11 @@ export class DecodeScheduler {
     return this.#entries.size;
   }
 
+  /** Chunks of all sessions that wait to be decoded. */
+  get waitingChunks(): number {
+    return [...this.#entries.values()].reduce((sum, { queue }) => sum + queue.size, 0);
+  }
+
   open({ sessionId, epoch, queueChunks, mouth }: SessionOptions, decoder: ChunkDecoder, durations: Durations): void {
     const rollback = (fromChunk: number): void => decoder.rollback(fromChunk);
     this.#entries.set(sessionId, {

@@ -134,6 +134,11 @@ export class EgressSession {
     return this.#agent;
   }
 
+  /** Frames that wait to be taken. */
+  get waitingFrames(): number {
+    return this.#buffer.waiting;
+  }
+
   take(maxInFlight: number): TakenFrame | undefined {
     return this.#buffer.take(maxInFlight);
   }
