@@ -1,4 +1,11 @@
-import type { EpochStart, FrameMessage, PlayheadMessage, Reason, SessionDisclosure } from '@talkmesh/contracts';
+import type {
+  EpochStart,
+  FrameMessage,
+  MeshEvent,
+  PlayheadMessage,
+  Reason,
+  SessionDisclosure,
+} from '@talkmesh/contracts';
 import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
 import { AgentSpeech, type AgentSpeechOptions } from './agent-speech.js';
 import { Badge } from './badge.js';
@@ -43,6 +50,8 @@ export interface Sink {
   /** Called when frames may be waiting: takes as many as it can hold. */
   pump(): void;
   flush(epoch: number, fromChunk: number): void;
+  /** Every event of the session, for a sink that passes some of them on. */
+  event?(event: MeshEvent): void;
   close(): Promise<void>;
 }
 
@@ -93,7 +102,10 @@ export class EgressSession {
     this.#stopListening = listen(bus, sessionId, shape, {
       onFrame: (frame) => this.#receive(frame),
       onFlush: (start, isCut) => this.#flush(start, isCut),
-      onEvent: (event) => this.#agent?.event(event),
+      onEvent: (event) => {
+        this.#agent?.event(event);
+        this.#sink?.event?.(event);
+      },
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }
