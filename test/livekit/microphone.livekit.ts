@@ -127,7 +127,7 @@ test('of several the first with a microphone is heard, until it leaves; agents a
   await close(listener);
 });
 
-test('attributes pass the word from one to another', async () => {
+test('attributes that change during the call decide who is heard', async () => {
   const room = nextRoom();
   await using a = await speaker(room, 'a');
   await using b = await speaker(room, 'b');

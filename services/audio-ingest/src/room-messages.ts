@@ -9,12 +9,12 @@ export interface SpeakerRule {
 }
 
 /** What the child process needs to hear a room. */
-export type EarSetup = SpeakerRule;
+export type ListenerSetup = SpeakerRule;
 
-export type ToEar = never;
+export type ToListener = never;
 
 /** Child to service. */
-export type FromEar =
+export type FromListener =
   /** Who is heard from now on, and by which track; both empty: none. */
   | { readonly type: 'speaker'; readonly participant: string; readonly track: string }
   /** 20 ms, mono. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLogger } from '@talkmesh/service-kit';
-import type { FromEar } from './room-messages.js';
-import { type EarHost, RoomMicrophone } from './room-microphone.js';
+import type { FromListener } from './room-messages.js';
+import { type ListenerHost, RoomMicrophone } from './room-microphone.js';
 import type { AudioSource, IngestSession } from './session.js';
 
-type Listener = Parameters<EarHost['open']>[2];
+type Listener = Parameters<ListenerHost['open']>[2];
 
 function setUp() {
   const heard: string[] = [];
@@ -23,7 +23,7 @@ function setUp() {
     heardOf: (participant: string, track: string) => heard.push(`speaker ${participant}/${track}`),
     failed: (reason: string) => heard.push(reason),
   } as unknown as IngestSession;
-  const host: EarHost = {
+  const host: ListenerHost = {
     open: async (_id, _request, listener) => {
       listeners.push(listener);
       return {};
@@ -36,7 +36,7 @@ function setUp() {
     setup: { identity: '', attributes: {}, avatar: 'mia' },
     log: createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false }),
   });
-  const say = (body: FromEar) => listeners.at(-1)?.onMessage({ type: 'media', body });
+  const say = (body: FromListener) => listeners.at(-1)?.onMessage({ type: 'media', body });
   const audio = () => say({ type: 'audio', pcm: new Int16Array(480), sampleRateHz: 24_000 });
   return { heard, listeners, microphone, say, audio };
 }

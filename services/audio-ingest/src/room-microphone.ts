@@ -1,12 +1,12 @@
 import type { Logger } from '@talkmesh/service-kit';
 import { type RoomEnd, type RoomHost, RoomMember, roomFailure } from '@talkmesh/webrtc';
-import type { EarSetup, FromEar, ToEar } from './room-messages.js';
+import type { FromListener, ListenerSetup, ToListener } from './room-messages.js';
 import type { AudioSource, IngestSession } from './session.js';
 
-export type EarHost = Pick<RoomHost<EarSetup, ToEar, FromEar>, 'open' | 'post' | 'close'>;
+export type ListenerHost = Pick<RoomHost<ListenerSetup, ToListener, FromListener>, 'open' | 'post' | 'close'>;
 
 export interface RoomMicrophoneOptions {
-  readonly host: EarHost;
+  readonly host: ListenerHost;
   readonly session: IngestSession;
   /** ws:// or wss:// URL of the LiveKit server. */
   readonly url: string;
@@ -14,14 +14,14 @@ export interface RoomMicrophoneOptions {
   readonly token: string;
   /** How long joins are tried, milliseconds. */
   readonly rejoinMs: number;
-  readonly setup: EarSetup;
+  readonly setup: ListenerSetup;
   readonly log: Logger;
 }
 
 /** The microphone of a session whose caller is in a LiveKit room. The room is joined by a participant that others do not see. */
 export class RoomMicrophone {
   readonly #session: IngestSession;
-  readonly #member: RoomMember<EarSetup, ToEar, FromEar>;
+  readonly #member: RoomMember<ListenerSetup, ToListener, FromListener>;
   readonly #log: Logger;
   #source: AudioSource | undefined;
 
@@ -53,7 +53,7 @@ export class RoomMicrophone {
     await this.#member.close();
   }
 
-  #receive(message: FromEar): void {
+  #receive(message: FromListener): void {
     if (message.type === 'speaker') this.#session.heardOf(message.participant, message.track);
     else if (message.type === 'paused') this.#pause();
     else {
@@ -67,7 +67,7 @@ export class RoomMicrophone {
     this.#source = undefined;
   }
 
-  /** The session goes on, deaf: its egress decides what the end of the room means for it. */
+  /** The session goes on and hears no one: webrtc-egress decides what the end of the room means for it. */
   #ended(end: RoomEnd): void {
     this.#pause();
     // The worker that took the session over has joined in this one's place.

@@ -6,7 +6,7 @@ import { controlServices, type HeldSession } from './control.js';
 import { createIngestMetrics } from './metrics.js';
 import type { FromMic, MicSetup, ToMic } from './mic-messages.js';
 import { Microphone } from './microphone.js';
-import type { EarSetup, FromEar, ToEar } from './room-messages.js';
+import type { FromListener, ListenerSetup, ToListener } from './room-messages.js';
 import { RoomMicrophone } from './room-microphone.js';
 import { IngestSession } from './session.js';
 import { SileroModel } from './silero.js';
@@ -26,7 +26,7 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
     log,
     metrics: context.metrics,
   });
-  const rooms = config.livekitUrls.length > 0 ? await startEars(context) : undefined;
+  const rooms = config.livekitUrls.length > 0 ? await startListeners(context) : undefined;
   const sessions = new Map<string, HeldSession>();
   const gate = {
     startThreshold: config.vadStartProbability,
@@ -86,7 +86,10 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
 
 type Room = NonNullable<NonNullable<OpenRequest['ingest']>['room']>;
 
-function startEars({ log, metrics }: ServiceContext<Config>): Promise<RoomHost<EarSetup, ToEar, FromEar>> {
+function startListeners({
+  log,
+  metrics,
+}: ServiceContext<Config>): Promise<RoomHost<ListenerSetup, ToListener, FromListener>> {
   const module = new URL('./child/room-main', import.meta.url);
-  return startRoomHost<EarSetup, ToEar, FromEar>({ name: 'livekit-microphones', module, log, metrics });
+  return startRoomHost<ListenerSetup, ToListener, FromListener>({ name: 'livekit-microphones', module, log, metrics });
 }

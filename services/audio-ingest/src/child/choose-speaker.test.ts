@@ -37,7 +37,7 @@ test('a named participant is heard and no other, also an agent; the avatar never
   assert.equal(chooseSpeaker({ ...ANY, identity: 'mia' }, [person('mia', 1)], undefined), undefined);
 });
 
-test('attributes pass the word: who loses them is heard no longer', () => {
+test('attributes decide, and may change: who loses them is heard no longer', () => {
   const rule = { ...ANY, attributes: { floor: 'yes' } };
   const has = (identity: string, at: number) => person(identity, at, { attributes: { floor: 'yes', name: identity } });
   assert.equal(chooseSpeaker(rule, [person('a', 1), has('b', 2)], undefined), 'b');

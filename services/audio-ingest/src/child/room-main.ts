@@ -1,5 +1,5 @@
 import { serveRooms } from '@talkmesh/webrtc/room-child';
-import type { EarSetup, FromEar, ToEar } from '../room-messages.js';
-import { RoomEar } from './room-ear.js';
+import type { FromListener, ListenerSetup, ToListener } from '../room-messages.js';
+import { RoomListener } from './room-listener.js';
 
-serveRooms<EarSetup, ToEar, FromEar>((setup, emit) => new RoomEar(setup, emit));
+serveRooms<ListenerSetup, ToListener, FromListener>((setup, emit) => new RoomListener(setup, emit));

@@ -12,7 +12,7 @@ import {
 } from '@livekit/rtc-node';
 import { AUDIO_FRAME_MS, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { RoomMedia } from '@talkmesh/webrtc/room-child';
-import type { EarSetup, FromEar, ToEar } from '../room-messages.js';
+import type { FromListener, ListenerSetup, ToListener } from '../room-messages.js';
 import { chooseSpeaker } from './choose-speaker.js';
 
 /** Whatever may change who is heard, or by which track. */
@@ -35,17 +35,17 @@ interface Listening {
 }
 
 /** Hears one participant of a LiveKit room at a time, and subscribes to nothing but that one's microphone. */
-export class RoomEar implements RoomMedia<ToEar> {
+export class RoomListener implements RoomMedia<ToListener> {
   readonly subscribes = false;
-  readonly #setup: EarSetup;
-  readonly #emit: (message: FromEar) => void;
+  readonly #setup: ListenerSetup;
+  readonly #emit: (message: FromListener) => void;
   #room: Room | undefined;
   #speaker: string | undefined;
   /** The track that was announced; undefined: nothing was. */
   #track: string | undefined;
   #listening: Listening | undefined;
 
-  constructor(setup: EarSetup, emit: (message: FromEar) => void) {
+  constructor(setup: ListenerSetup, emit: (message: FromListener) => void) {
     this.#setup = setup;
     this.#emit = emit;
   }
