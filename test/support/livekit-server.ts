@@ -74,7 +74,8 @@ export class LivekitServer implements AsyncDisposable {
         // Without an entry participants are told to ask a STUN server on the internet.
         stun_servers: [`127.0.0.1:${udpPort}`],
       },
-      room: { sync_streams: syncStreams },
+      // Without it the API can mute a track, but not undo that.
+      room: { sync_streams: syncStreams, enable_remote_unmute: true },
     };
     // JSON is YAML.
     await writeFile(join(folder, 'livekit.yaml'), JSON.stringify(config), { mode: 0o600 });

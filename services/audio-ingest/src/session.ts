@@ -1,4 +1,4 @@
-import { type AudioMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
+import { type AudioMessage, MeshError, type PlayheadMessage, type Reason } from '@talkmesh/contracts';
 import { ChannelMixer, MicFramer } from '@talkmesh/media';
 import {
   type Bus,
@@ -15,7 +15,8 @@ import { type MicChange, MicCheck, type MicCheckOptions, textOf } from './mic-ch
 import { Outbound } from './outbound.js';
 import { type VoiceOptions, VoiceWatch } from './voice.js';
 
-export type SourceKind = 'microphone' | 'stream';
+/** `room`: a participant of a LiveKit room. */
+export type SourceKind = 'microphone' | 'room' | 'stream';
 
 export interface SessionOptions {
   readonly sessionId: string;
@@ -112,7 +113,7 @@ export class IngestSession {
     clearTimeout(this.#orphanTimer);
     const source = { kind };
     const mixer = new ChannelMixer();
-    this.#micCheck = kind === 'microphone' ? new MicCheck(this.#options.micCheck) : undefined;
+    this.#micCheck = kind === 'stream' ? undefined : new MicCheck(this.#options.micCheck);
     this.#source = source;
     this.#onPlayhead = onPlayhead;
     const ifCurrent = (work: () => void) => () => {
@@ -132,8 +133,17 @@ export class IngestSession {
   }
 
   peerLost(): void {
-    const message = 'the WebRTC process crashed and was restarted; send a new offer';
-    this.#outbound.event({ type: 'error', service: 'audio-ingest', reason: 'PEER_LOST', message }, this.#at);
+    this.failed('PEER_LOST', 'the WebRTC process crashed and was restarted; send a new offer');
+  }
+
+  /** Tells the session's listeners what went wrong. */
+  failed(reason: Reason, message: string): void {
+    this.#outbound.event({ type: 'error', service: 'audio-ingest', reason, message }, this.#at);
+  }
+
+  /** Who in the session's LiveKit room is heard, and by which track; both empty: none. */
+  heardOf(participant: string, track: string): void {
+    this.#outbound.event({ type: 'input.source', participant, track }, this.#at);
   }
 
   stats(): SessionStats {
@@ -183,7 +193,7 @@ export class IngestSession {
   #publish(messages: readonly AudioMessage[]): void {
     for (const message of messages) {
       this.#outbound.mic(message);
-      this.#voice?.push(message.pcm, this.#source?.kind === 'microphone');
+      this.#voice?.push(message.pcm, this.#source?.kind !== 'stream');
       for (const change of this.#micCheck?.push(message.pcm) ?? []) this.#tell(change);
     }
   }

@@ -38,13 +38,15 @@ export async function readBackPlayhead(bus: Bus, sessionId: string): Promise<Pla
   return playhead.chunk === 0 && playhead.frame === 0 ? undefined : playhead;
 }
 
-/** Reads back what has been flushed, so that a worker that takes over does not play it. @throws MeshError NATS_UNAVAILABLE */
-export async function readBackFlushes(bus: Bus, sessionId: string): Promise<EpochStart[]> {
+/** Reads the retained events of a session that is taken over, oldest first. @throws MeshError NATS_UNAVAILABLE */
+export async function readBackEvents(bus: Bus, sessionId: string): Promise<MeshEvent[]> {
   const retained = await bus.readBack('event', sessionId, { deadlineMs: READ_BACK_MS });
-  return retained
-    .flatMap(({ payload }) => decodedEvents(payload))
-    .flatMap((event) => (event.type === 'flush' ? [startOf(event)] : []));
+  return retained.flatMap(({ payload }) => decodedEvents(payload));
 }
+
+/** What has been flushed, so that a worker that takes over does not play it. */
+export const flushesIn = (events: readonly MeshEvent[]): EpochStart[] =>
+  events.flatMap((event) => (event.type === 'flush' ? [startOf(event)] : []));
 
 /** From where on a flush lets nothing older be played. */
 const startOf = ({ epoch, cutFrom, fromChunk }: Extract<MeshEvent, { type: 'flush' }>): EpochStart => ({

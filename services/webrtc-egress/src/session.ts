@@ -1,4 +1,12 @@
-import type { EpochStart, FrameMessage, Ledger, PlayheadMessage, Reason, SessionDisclosure } from '@talkmesh/contracts';
+import type {
+  EpochStart,
+  FrameMessage,
+  Ledger,
+  MeshEvent,
+  PlayheadMessage,
+  Reason,
+  SessionDisclosure,
+} from '@talkmesh/contracts';
 import {
   type Bus,
   type Logger,
@@ -51,6 +59,8 @@ export interface Sink {
   /** Called when frames may be waiting: takes as many as it can hold. */
   pump(): void;
   flush(epoch: number, fromChunk: number): void;
+  /** Every event of the session, for a sink that passes some of them on. */
+  event?(event: MeshEvent): void;
   close(): Promise<void>;
 }
 
@@ -103,7 +113,10 @@ export class EgressSession {
     this.#stopListening = listen(bus, sessionId, shape, {
       onFrame: (frame, trail) => this.#receive(frame, trail),
       onFlush: (start, isCut) => this.#flush(start, isCut),
-      onEvent: (event) => this.#agent?.event(event),
+      onEvent: (event) => {
+        this.#agent?.event(event);
+        this.#sink?.event?.(event);
+      },
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
   }
