@@ -128,6 +128,11 @@ export class ChunkPlanner {
     return this.#next;
   }
 
+  /** Samples of speech that no chunk has taken yet. */
+  get waitingSamples(): number {
+    return this.#speech.samples;
+  }
+
   get isPaused(): boolean {
     return this.#pause.isOn;
   }

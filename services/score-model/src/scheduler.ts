@@ -120,6 +120,11 @@ export class ScoreScheduler {
     return this.#entries.size;
   }
 
+  /** Samples of speech of all sessions that no chunk has taken yet. */
+  get waitingSamples(): number {
+    return [...this.#entries.values()].reduce((sum, { planner }) => sum + planner.waitingSamples, 0);
+  }
+
   open(options: SessionOptions, generator: ChunkGenerator, durations: Durations): void {
     const { geometry, clock, steps, extraPasses } = this.#options;
     const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, {
