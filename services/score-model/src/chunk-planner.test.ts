@@ -121,6 +121,15 @@ test('a turn begins with a full chunk: until then, or until no more of its speec
   assert.equal(stopped.isNextSpeech, true, 'no more came for 120 ms');
 });
 
+test('a turn whose speech stopped for longer than the grace replaces idle chunks too, once its first chunk is full', () => {
+  const planner = start();
+  make(planner, 2);
+  assert.equal(planner.onSpeech(1, chunks(0.5), false).flush, undefined);
+  clock.advance(500);
+  assert.equal(planner.onSpeech(1, chunks(0.6), false).flush?.fromChunk, 1);
+  assert.equal(planner.onSpeech(1, chunks(1), true).flush, undefined, 'once');
+});
+
 test('speech that is ahead of its time ends the idle chunk that is played; speech at the speed of sound waits for its end', () => {
   const begin = (sendEveryMs: number, pieces: number, isComplete: boolean, idlePlayed = true) => {
     const planner = start();

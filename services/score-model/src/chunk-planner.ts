@@ -87,6 +87,8 @@ export class ChunkPlanner {
   #epoch: number;
   #next: number;
   #starvingSinceMs: number | undefined;
+  /** The newest turn whose first chunk has been full or complete. */
+  #begunTurn = 0;
   /** The player holds its picture until it has this chunk. */
   #afterCut: number | undefined;
   /** When the first and the newest speech of each unfinished turn arrived. */
@@ -154,11 +156,12 @@ export class ChunkPlanner {
     endOfTurn: boolean,
     fromSample?: number,
   ): { result: PushResult; flush?: Flush } {
-    const wasIdle = this.#status() === 'idle';
     const result = this.#speech.push(turn, pcm, endOfTurn, fromSample);
     if (result === 'first' || result === 'queued') this.#arrived(turn, pcm.length);
-    const begins = wasIdle && this.#status() === 'ready';
-    const flush = begins ? this.#flushIdle(this.#speech.position.turn, 'speech') : undefined;
+    const { turn: head, turnSamples } = this.#speech.position;
+    if (turnSamples > 0 || head <= this.#begunTurn || this.#status() !== 'ready') return { result };
+    this.#begunTurn = head;
+    const flush = this.#flushIdle(head, 'speech');
     return { result, ...(flush !== undefined && { flush }) };
   }
 
