@@ -18,6 +18,7 @@ const read = (name: string): string => readFileSync(join(FOLDER, name), 'utf8');
 
 interface Service {
   readonly image: string;
+  readonly profiles?: readonly string[];
   readonly user?: string;
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
@@ -87,7 +88,7 @@ test('only the gateway, media and the TURN server leave the internal networks', 
   assert.equal(compose.networks['mesh']?.internal, true);
   assert.equal(compose.networks['monitoring']?.internal, true);
   const outside = services.filter(([, { networks }]) => networks.includes('edge')).map(([name]) => name);
-  assert.deepEqual(outside.sort(), ['audio-ingest', 'coturn', 'gateway', 'grafana', 'webrtc-egress']);
+  assert.deepEqual(outside.sort(), ['audio-ingest', 'coturn', 'gateway', 'grafana', 'livekit', 'webrtc-egress']);
   for (const [name, { ports = [], networks }] of services) {
     if (ports.length > 0) assert.ok(networks.includes('edge'), `${name} publishes ports`);
     if (name === 'gateway' || name === 'grafana') for (const port of ports) assert.match(port, /^127\.0\.0\.1:/);
@@ -105,6 +106,44 @@ test('the settings of the services are settings that they know', async () => {
     assert.ok(!(await knows('TALKMESH_NO_SUCH_SETTING', parseConfig)));
     for (const name of names) assert.ok(await knows(name, parseConfig), `${service} ${name}`);
   }
+});
+
+/** Compose's substitution of variables: `${NAME:-default}` and `${NAME:+text when set}`. */
+const filledIn = (text: string, variables: Readonly<Record<string, string>>): string =>
+  text.replace(/\$\{(\w+):([-+])([^}]*)\}/g, (_all, name: string, sign: string, other: string) =>
+    sign === '-' ? variables[name] || other : variables[name] ? other : '',
+  );
+
+test('LiveKit is off until it is asked for; then the gateway has the key of the server that the profile starts', async () => {
+  const started = services.filter(([, { profiles }]) => profiles !== undefined);
+  assert.deepEqual(
+    started.map(([name, { profiles }]) => [name, profiles]),
+    [['livekit', ['livekit']]],
+  );
+  const url = 'ws://livekit:7880';
+  for (const service of ['gateway', 'webrtc-egress', 'audio-ingest'] as const) {
+    const { parseConfig } = await import(`../../services/${service}/src/config.js`);
+    const { environment = {} } = compose.services[service] as Service;
+    const settings = (variables: Readonly<Record<string, string>>) =>
+      Object.fromEntries(
+        Object.entries(environment)
+          .filter(([name]) => name.startsWith('TALKMESH_LIVEKIT_'))
+          .map(([name, value]) => [name, filledIn(String(value), variables)]),
+      );
+    const own = { TALKMESH_API_KEYS: 'k'.repeat(32), TALKMESH_TOKEN_SECRET: 's'.repeat(64) };
+    const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && own) };
+    assert.deepEqual(parseConfig({ ...base, ...settings({}) }).livekitUrls, [], service);
+    const asked = { TALKMESH_LIVEKIT_URLS: url, TALKMESH_LIVEKIT_API_KEY: 'talkmesh' };
+    const config = parseConfig({ ...base, ...settings(asked) });
+    assert.deepEqual(config.livekitUrls, [url]);
+    if (service === 'gateway') assert.equal(config.livekitApiSecretFile, '/run/secrets/livekit');
+  }
+  const docker = join(temporaryFolder('livekit-secrets'), 'docker');
+  await mkdir(docker);
+  await writeSecrets(docker);
+  const server = parse(readFileSync(join(docker, 'secrets/livekit-server'), 'utf8'));
+  assert.equal(server.keys.talkmesh, readFileSync(join(docker, 'secrets/livekit'), 'utf8'));
+  assert.equal(server.room.sync_streams, true);
 });
 
 /** A setting is known when a value that no setting may have is refused by name, or when it is a plain text that shows in the configuration. */

@@ -38,6 +38,16 @@ log-file=stdout
 pidfile=/tmp/turnserver.pid
 `;
 
+/**
+ * The server of the profile `livekit`. Browsers play sound and picture in step only with sync_streams. Without an entry in stun_servers
+ * participants would ask a server on the internet; they need none, because this server has an address that they reach.
+ */
+const livekitSettings = (secret: string): string => `port: 7880
+rtc: { tcp_port: 7881, udp_port: 7882, use_external_ip: false, stun_servers: ['127.0.0.1:3478'] }
+room: { sync_streams: true }
+keys: { talkmesh: '${secret}' }
+`;
+
 /** Writes all secrets. @param docker the folder of compose.yaml @throws Error when they are there already */
 export async function writeSecrets(docker: string): Promise<void> {
   const folder = join(docker, 'secrets');
@@ -45,12 +55,14 @@ export async function writeSecrets(docker: string): Promise<void> {
     throw new Error(`${folder} exists: delete it to replace all secrets, then restart the containers`);
   await mkdir(folder, { mode: 0o700 });
   const { serverConfig } = await writeNatsUsers(folder);
-  const turn = random();
+  const [turn, livekit] = [random(), random()];
   const files: Readonly<Record<string, string>> = {
     'api-keys': random(),
     'token-secret': random(),
     turn,
     'turn-server': turnSettings(turn),
+    livekit,
+    'livekit-server': livekitSettings(livekit),
     grafana: random(),
     'nats-server': NATS_SETTINGS + serverConfig,
   };

@@ -31,7 +31,7 @@ test('helm lint finds nothing to warn of', async () => {
 test('objects of every profile have only fields and types of the Kubernetes API', async () => {
   assert.deepEqual(
     PROFILES.map((path) => path.split('/').at(-1)),
-    ['cpu-nano.yaml', 'gpu.yaml', 'ha.yaml'],
+    ['cpu-nano.yaml', 'gpu.yaml', 'ha.yaml', 'livekit.yaml'],
   );
   const all = await Promise.all([
     render({ set: EVERYTHING }),

@@ -152,3 +152,18 @@ const sorted = (value: unknown): string =>
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   );
+
+test('with LiveKit the workers that join rooms may reach its server, and no other service may', async () => {
+  const rooms = await render({ valuesFiles: ['deploy/helm/talkmesh/profiles/livekit.yaml'] });
+  for (const service of SERVICES) {
+    const policy = ofKind(rooms, 'NetworkPolicy').find(({ metadata }) => metadata.name === `talkmesh-${service}`);
+    const udp = policy.spec.egress
+      .flatMap(({ ports }: KubernetesObject) => ports)
+      .map(({ port }: KubernetesObject) => port);
+    assert.equal(udp.includes(7882), service === 'audio-ingest' || service === 'webrtc-egress', service);
+  }
+  const { env, volumeMounts } =
+    podsOf(rooms).find(({ name }) => name === 'talkmesh-gateway')?.pod.spec.containers[0] ?? {};
+  const file = env.find(({ name }: KubernetesObject) => name === 'TALKMESH_LIVEKIT_API_SECRET_FILE').value;
+  assert.ok(volumeMounts.some(({ mountPath }: KubernetesObject) => file.startsWith(`${mountPath}/`)));
+});

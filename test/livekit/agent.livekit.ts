@@ -4,11 +4,11 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '@talkmesh/service-kit/testing';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
-import { AgentMesh } from '../support/agent-mesh.js';
 import { CallTap } from '../support/call-tap.js';
 import { momentOf, requireLivekitAgents, TestAgent } from '../support/livekit-agents.js';
 import type { LivekitServer } from '../support/livekit-server.js';
 import { rest } from '../support/record-call.js';
+import { RoomMesh } from '../support/room-mesh.js';
 import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
 
 const PATIENCE_MS = 90_000;
@@ -18,13 +18,13 @@ const HEARD_TOLERANCE_MS = 60;
 /** Blocks at the end of the speech of which the pitch is measured, without the one in which it ends. */
 const MEASURED_BLOCKS = 5;
 
-let agentMesh: AgentMesh;
+let agentMesh: RoomMesh;
 let server: LivekitServer;
 let mesh: Mesh;
 let rooms = 0;
 before(async () => {
   await requireLivekitAgents((line) => process.stderr.write(`${line}\n`));
-  agentMesh = await AgentMesh.start({ TALKMESH_LIVEKIT_AGENT_GONE_MS: '20000' });
+  agentMesh = await RoomMesh.start({ env: { 'webrtc-egress': { TALKMESH_LIVEKIT_AGENT_GONE_MS: '20000' } } });
   ({ server, mesh } = agentMesh);
 });
 after(async () => {

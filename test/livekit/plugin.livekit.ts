@@ -8,11 +8,11 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { until } from '@talkmesh/service-kit/testing';
 import { AgentDispatchClient } from 'livekit-server-sdk';
-import { AgentMesh } from '../support/agent-mesh.js';
 import { requireLivekitAgents } from '../support/livekit-agents.js';
 import { installPackage, packPackage } from '../support/packed-package.js';
 import { requireLivekitAgentsPython } from '../support/python-packages.js';
 import { rest } from '../support/record-call.js';
+import { RoomMesh } from '../support/room-mesh.js';
 import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
 
 const PATIENCE_MS = 120_000;
@@ -22,14 +22,14 @@ const AGENT_NAME = 'talkmesh-example';
 const execute = promisify(execFile);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-let mesh: AgentMesh;
+let mesh: RoomMesh;
 let folder: string;
 before(async () => {
   const agents = await requireLivekitAgents(say);
   folder = await mkdtemp(join(tmpdir(), 'talkmesh-plugin-'));
   await installPackage(folder, await packPackage('livekit', folder), OTHERS, join(agents, 'node_modules'));
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-  mesh = await AgentMesh.start();
+  mesh = await RoomMesh.start();
 });
 after(async () => {
   await mesh?.[Symbol.asyncDispose]();

@@ -2,12 +2,12 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { until } from '@talkmesh/service-kit/testing';
 import { AccessToken, RoomServiceClient, type VideoGrant } from 'livekit-server-sdk';
+import { freePort } from './free-port.js';
 
 /** The newest release without `replace` lines in its go.mod, which `go install` refuses. */
 const VERSION = 'v1.13.5';
@@ -74,7 +74,8 @@ export class LivekitServer implements AsyncDisposable {
         // Without an entry participants are told to ask a STUN server on the internet.
         stun_servers: [`127.0.0.1:${udpPort}`],
       },
-      room: { sync_streams: syncStreams },
+      // Without it the API can mute a track, but not undo that.
+      room: { sync_streams: syncStreams, enable_remote_unmute: true },
     };
     // JSON is YAML.
     await writeFile(join(folder, 'livekit.yaml'), JSON.stringify(config), { mode: 0o600 });
@@ -135,15 +136,4 @@ export class LivekitServer implements AsyncDisposable {
     await this.kill();
     await rm(this.#folder, { recursive: true, force: true });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject()));
-    });
-  });
 }

@@ -22,6 +22,15 @@ const valuesOf = <T>(stream: unknown): AsyncIterable<T> => stream as AsyncIterab
 /** Ends the library's threads, which keep the process alive. To be called when all viewers have left. */
 export const endRoomLibrary = (): Promise<void> => dispose();
 
+export interface ReadText {
+  readonly topic: string;
+  readonly from: string;
+  readonly text: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** By performance.now(). */
+  readonly atMs: number;
+}
+
 /** A participant that watches a LiveKit room with LiveKit's own library and measures what it receives. */
 export class RoomViewer implements AsyncDisposable {
   readonly room = new Room();
@@ -32,9 +41,13 @@ export class RoomViewer implements AsyncDisposable {
   readonly sizes = new Set<string>();
   /** What happened to other participants and their tracks, oldest first. */
   readonly happened: string[] = [];
+  /** Text streams of the topics that were asked for, in the order in which they began. */
+  readonly texts: ReadText[] = [];
 
-  static async join(url: string, token: string): Promise<RoomViewer> {
+  /** @param topics of text streams */
+  static async join(url: string, token: string, topics: readonly string[] = []): Promise<RoomViewer> {
     const viewer = new RoomViewer();
+    for (const topic of topics) viewer.#readTexts(topic);
     await viewer.room.connect(url, token, { autoSubscribe: true, dynacast: true });
     return viewer;
   }
@@ -45,6 +58,8 @@ export class RoomViewer implements AsyncDisposable {
         RoomEvent.TrackSubscribed,
         (track: RemoteTrack, publication: RemoteTrackPublication, participant: RemoteParticipant) => {
           this.happened.push(`subscribed ${publication.name} of ${participant.identity}`);
+          // Other participants may speak too.
+          if (!publication.name?.startsWith('avatar')) return;
           void (track.kind === TrackKind.KIND_VIDEO ? this.#watch(track) : this.#listen(track));
         },
       )
@@ -63,6 +78,15 @@ export class RoomViewer implements AsyncDisposable {
   async more(n: number, timeoutMs = 30_000): Promise<void> {
     const wanted = this.frames.length + n;
     await until(`${n} more frames in the room`, () => this.frames.length >= wanted, timeoutMs);
+  }
+
+  #readTexts(topic: string): void {
+    this.room.registerTextStreamHandler(topic, (reader, { identity }) => {
+      const { attributes = {} } = reader.info;
+      const atMs = performance.now();
+      // All of it is in the buffer of the library, so texts do not overtake each other.
+      void reader.readAll().then((text) => this.texts.push({ topic, from: identity, text, attributes, atMs }));
+    });
   }
 
   async #watch(track: RemoteTrack): Promise<void> {

@@ -114,6 +114,19 @@ export interface LivekitTransport {
   readonly identity?: string;
   /** Identity of the LiveKit agent that speaks through the avatar; `token` may name it too (`lk.publish_on_behalf`). */
   readonly agent?: string;
+  /** Hears the room. Without it the microphone comes over WHIP or StreamAudio. */
+  readonly microphone?: LivekitMicrophone;
+}
+
+/**
+ * Who in the room is heard: the participant of that identity, or those with all of these attributes; without either, everyone but agents.
+ * Of several it is the one that joined first and has a microphone, until it leaves.
+ */
+export interface LivekitMicrophone {
+  readonly identity?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
+  /** LiveKit access token of a hidden participant that may subscribe; for a deployment without the server's key. */
+  readonly token?: string;
 }
 
 /** Lets a browser join a session that a server created. */
@@ -262,6 +275,7 @@ export type SessionEvent = EventEnvelope &
       }
     | { readonly type: 'input.problem'; readonly code: HeardProblem['code']; readonly text: string }
     | { readonly type: 'input.recovered'; readonly code: HeardProblem['code'] }
+    | { readonly type: 'input.source'; readonly participant: string; readonly track: string }
     | { readonly type: 'disclosure'; readonly label: string; readonly badge: boolean }
     | { readonly type: 'viewer.connected' }
     | { readonly type: 'viewer.gone'; readonly cause: string }

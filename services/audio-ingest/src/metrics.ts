@@ -3,7 +3,7 @@ import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
 const STEP_BUCKETS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1];
 
 export interface IngestMetrics {
-  /** source: microphone (WHIP) or stream (gRPC). */
+  /** source: microphone (WHIP), room (LiveKit) or stream (gRPC). */
   readonly seconds: Counter;
   readonly step: Histogram;
   readonly vad: Histogram;

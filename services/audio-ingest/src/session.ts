@@ -1,13 +1,22 @@
-import { type AudioMessage, MeshError, type PlayheadMessage } from '@talkmesh/contracts';
+import { type AudioMessage, MeshError, type PlayheadMessage, type Reason } from '@talkmesh/contracts';
 import { ChannelMixer, MicFramer } from '@talkmesh/media';
-import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
+import {
+  type Bus,
+  type Logger,
+  NO_TRACE,
+  RollingPercentiles,
+  type SessionStats,
+  StageSpan,
+  setUpLinks,
+} from '@talkmesh/service-kit';
 import { listenToPlayhead } from './inbound.js';
 import type { IngestMetrics } from './metrics.js';
 import { type MicChange, MicCheck, type MicCheckOptions, textOf } from './mic-check.js';
 import { Outbound } from './outbound.js';
 import { type VoiceOptions, VoiceWatch } from './voice.js';
 
-export type SourceKind = 'microphone' | 'stream';
+/** `room`: a participant of a LiveKit room. */
+export type SourceKind = 'microphone' | 'room' | 'stream';
 
 export interface SessionOptions {
   readonly sessionId: string;
@@ -45,6 +54,7 @@ export class IngestSession {
   /** Of the microphone that is connected. */
   #micCheck: MicCheck | undefined;
   #onPlayhead: (playhead: PlayheadMessage) => void = () => {};
+  readonly #setUp = setUpLinks();
   #mediaTimeUs: number | undefined;
 
   constructor(options: SessionOptions) {
@@ -61,7 +71,7 @@ export class IngestSession {
         log: log.child({ sessionId }),
         took: metrics.vad,
         onStart: () => this.#outbound.event({ type: 'speech.started' }, this.#at),
-        onStop: (durationMs) => this.#outbound.event({ type: 'speech.stopped', durationMs }, this.#at),
+        onStop: (durationMs, silenceMs) => this.#userStopped(durationMs, silenceMs),
       });
     if (options.takeOver === true)
       this.#orphanTimer = setTimeout(() => this.#publish(this.#framer.endTurn()), ORPHAN_TURN_MS);
@@ -103,7 +113,7 @@ export class IngestSession {
     clearTimeout(this.#orphanTimer);
     const source = { kind };
     const mixer = new ChannelMixer();
-    this.#micCheck = kind === 'microphone' ? new MicCheck(this.#options.micCheck) : undefined;
+    this.#micCheck = kind === 'stream' ? undefined : new MicCheck(this.#options.micCheck);
     this.#source = source;
     this.#onPlayhead = onPlayhead;
     const ifCurrent = (work: () => void) => () => {
@@ -123,8 +133,17 @@ export class IngestSession {
   }
 
   peerLost(): void {
-    const message = 'the WebRTC process crashed and was restarted; send a new offer';
-    this.#outbound.event({ type: 'error', service: 'audio-ingest', reason: 'PEER_LOST', message }, this.#at);
+    this.failed('PEER_LOST', 'the WebRTC process crashed and was restarted; send a new offer');
+  }
+
+  /** Tells the session's listeners what went wrong. */
+  failed(reason: Reason, message: string): void {
+    this.#outbound.event({ type: 'error', service: 'audio-ingest', reason, message }, this.#at);
+  }
+
+  /** Who in the session's LiveKit room is heard, and by which track; both empty: none. */
+  heardOf(participant: string, track: string): void {
+    this.#outbound.event({ type: 'input.source', participant, track }, this.#at);
   }
 
   stats(): SessionStats {
@@ -174,9 +193,21 @@ export class IngestSession {
   #publish(messages: readonly AudioMessage[]): void {
     for (const message of messages) {
       this.#outbound.mic(message);
-      this.#voice?.push(message.pcm, this.#source?.kind === 'microphone');
+      this.#voice?.push(message.pcm, this.#source?.kind !== 'stream');
       for (const change of this.#micCheck?.push(message.pcm) ?? []) this.#tell(change);
     }
+  }
+
+  /** The trace of the turn that answers begins with what the user said. */
+  #userStopped(durationMs: number, silenceMs: number): void {
+    const { sessionId } = this.#options;
+    const startMs = performance.now() - silenceMs - durationMs;
+    const attributes = { 'talkmesh.speech_ms': durationMs, 'talkmesh.silence_ms': silenceMs };
+    const place = { stage: 'audio-ingest', sessionId, parent: NO_TRACE, links: this.#setUp } as const;
+    const span = new StageSpan({ name: 'hear', ...place, startMs, attributes });
+    const ledger = { 'audio-ingest': silenceMs };
+    span.run(() => this.#outbound.event({ type: 'speech.stopped', durationMs }, this.#at, ledger));
+    span.end();
   }
 
   #tell({ type, code }: MicChange): void {

@@ -49,7 +49,9 @@ test('options with every field of the client pass the checks of the API', () => 
     ...{ avatar: 'mia', provider: 'parrot', instructions: 'Be brief.', voice: 'kim', language: 'de' },
     ...{ input: 'push-to-talk', output: 'frames', badge: true, seed: 7, maxSeconds: 60, idleSeconds: 30 },
     origins: ['https://shop.example.com'],
-    transport: { livekit: { room: 'lobby' } },
+    transport: {
+      livekit: { room: 'lobby', microphone: { identity: 'caller', attributes: { role: 'guest' }, token: 'x' } },
+    },
   };
   assert.equal(createSessionBody.safeParse(options).error, undefined);
   const picture: Required<PictureOptions> = {

@@ -48,11 +48,11 @@ const create = (livekit: object, more: object = {}) =>
 const egressOf = (id: string) => mesh.workers['webrtc-egress'].opened.get(id)?.egress;
 
 /** A token as a customer's server makes it. */
-const bring = (claims: object = { video: { room: 'lobby', roomJoin: true } }, exp = '1h') =>
+const bring = (claims: object = { video: { room: 'lobby', roomJoin: true } }, exp = '1h', identity = 'mia') =>
   new SignJWT({ ...claims })
     .setProtectedHeader({ alg: 'HS256' })
     .setIssuer('their-key')
-    .setSubject('mia')
+    .setSubject(identity)
     .setExpirationTime(exp)
     .sign(encode('a secret that only they and their server know'));
 
@@ -113,6 +113,48 @@ test('a session with an agent, named by the caller or by its token, is spoken to
   }
 });
 
+const ingestOf = (id: string) => mesh.workers['audio-ingest'].opened.get(id)?.ingest;
+
+test('a room that is heard: the hidden participant may subscribe and nothing else, and the avatar still may not', async () => {
+  const microphone = { identity: 'caller', attributes: { role: 'guest' } };
+  const { status, body } = await create({ room: 'lobby', microphone });
+  assert.equal(status, 201, body.detail);
+  const { id } = body.session;
+  const { vad, room } = ingestOf(id) ?? {};
+  assert.equal(vad, true);
+  assert.ok(room != null);
+  const { token, ...rest } = room;
+  const wanted = { url: URL_OWN, ...microphone, avatar: `avatar-${id}` };
+  assert.deepEqual({ ...rest, attributes: { ...rest.attributes } }, wanted);
+  const { payload } = await jwtVerify(token, encode(SECRET));
+  const { exp: _exp, nbf: _nbf, ...claims } = payload;
+  assert.deepEqual(claims, {
+    ...{ iss: 'apikey', sub: `listener-${id}`, name: `listener-${id}`, kind: 'agent' },
+    video: {
+      room: 'lobby',
+      roomJoin: true,
+      hidden: true,
+      canSubscribe: true,
+      canPublish: false,
+      canPublishData: false,
+    },
+  });
+  const avatar = decodeJwt<{ video: { canSubscribe: boolean } }>(egressOf(id)?.livekit?.token ?? '');
+  assert.equal(avatar.video.canSubscribe, false);
+  const plain = await create({ room: 'lobby' });
+  assert.equal(ingestOf(plain.body.session.id)?.room, null);
+});
+
+test('without a key the caller brings the token of the hidden participant too, which is stored only encrypted', async () => {
+  const token = await bring();
+  const listener = await bring({ video: { room: 'lobby', roomJoin: true, hidden: true } }, '1h', 'ear');
+  const { status, body } = await create({ url: URL_OTHER, token, microphone: { token: listener } });
+  assert.equal(status, 201, body.detail);
+  assert.equal(ingestOf(body.session.id)?.room?.token, listener);
+  const bucket = await mesh.gateway.context.bus.kv(SESSIONS_BUCKET, { ttlMs: 60_000 });
+  assert.ok(!JSON.stringify(await bucket.list()).includes(listener));
+});
+
 test('the same over gRPC', async () => {
   const client = connectClient(v1.SessionService, mesh.gateway.grpcAddress);
   const metadata = new Metadata();
@@ -122,6 +164,15 @@ test('the same over gRPC', async () => {
   const wanted = { avatar: 'ada', livekit: { room: 'lobby', identity: 'mia' } };
   const { session } = await callUnary<object, Answer>(client, 'createSession', wanted, options);
   assert.deepEqual({ ...session.livekit }, { url: URL_OWN, room: 'lobby', identity: 'mia' });
+  const microphone = { identity: 'caller', attributes: { role: 'guest' } };
+  const heard = await callUnary<object, Answer>(
+    client,
+    'createSession',
+    { ...wanted, livekit: { room: 'lobby', microphone } },
+    options,
+  );
+  const { identity, attributes } = ingestOf(heard.session.id)?.room ?? {};
+  assert.deepEqual({ identity, attributes: { ...attributes } }, microphone);
   const plain = await callUnary<object, Answer>(client, 'createSession', { avatar: 'ada' }, options);
   assert.equal(plain.session.livekit, null);
   const foreign = callUnary(
@@ -147,6 +198,22 @@ test('what cannot work is refused before a worker is asked, with what to do', as
     [/must be a LiveKit access token/, { token: await bring({}) }],
     [/must be a LiveKit access token/, { token: await bring({ video: { room: 'lobby', roomJoin: true } }, '-1h') }],
     [/leave transport out/, { room: 'lobby' }, { output: 'record' }],
+    [/the agent hears the room/, { room: 'lobby', agent: 'agent-7', microphone: {} }],
+    [/hears no user/, { room: 'lobby', microphone: {} }, { provider: 'external' }],
+    [/is that of the avatar/, { room: 'lobby', identity: 'mia', microphone: { identity: 'mia' } }],
+    [/microphone.token, a token for a hidden/, { url: URL_OTHER, token: await bring(), microphone: {} }],
+    ...[
+      await bring(),
+      await bring({ video: { room: 'other', roomJoin: true } }, '1h', 'ear'),
+      await bring({ video: { room: 'lobby', roomJoin: true, canSubscribe: false } }, '1h', 'ear'),
+    ].map((token): [RegExp, object] => [
+      /for an identity of its own/,
+      { room: 'lobby', identity: 'mia', microphone: { token } },
+    ]),
+    [
+      /at most 10 attributes/,
+      { room: 'lobby', microphone: { attributes: Object.fromEntries(Array.from({ length: 11 }, (_, i) => [i, ''])) } },
+    ],
   ];
   for (const [detail, livekit, more] of cases) {
     const { status, body } = await create(livekit, more);

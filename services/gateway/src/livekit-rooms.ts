@@ -13,14 +13,17 @@ const TOKEN_SECONDS = 600;
 const ON_BEHALF = 'lk.publish_on_behalf';
 const SEALING = { alg: 'dir', enc: 'A256GCM' } as const;
 
+type Wanted = z.output<typeof livekitTransport>;
+
 export interface LivekitRoomsOptions extends Pick<Config, 'livekitUrls' | 'livekitApiKey' | 'livekitApiSecretFile'> {
   /** The secrets of session tokens: the first seals, all open. */
   readonly tokenSecrets: () => readonly string[];
 }
 
 /**
- * LiveKit rooms that sessions play into: which servers are allowed, and the avatar's tokens. A token is minted for every worker that
- * joins; one that the caller brings is sealed into the session's record, because a worker that takes over needs it.
+ * LiveKit rooms that sessions play into: which servers are allowed, and the tokens of the avatar and of the hidden participant that
+ * hears the room. A token is minted for every worker that joins; one that the caller brings is sealed into the session's record, because a
+ * worker that takes over needs it.
  */
 export class LivekitRooms {
   readonly #options: LivekitRoomsOptions;
@@ -30,7 +33,7 @@ export class LivekitRooms {
   }
 
   /** Checks a request. @returns what the session's record keeps. @throws MeshError ARGUMENT_INVALID */
-  async admit(wanted: z.output<typeof livekitTransport>, sessionId: string): Promise<LivekitTransport> {
+  async admit(wanted: Wanted, sessionId: string): Promise<LivekitTransport> {
     const { livekitUrls } = this.#options;
     if (livekitUrls.length === 0)
       throw new MeshError(
@@ -43,34 +46,74 @@ export class LivekitRooms {
         'ARGUMENT_INVALID',
         'transport.livekit.url is not among the LiveKit servers that this deployment allows (TALKMESH_LIVEKIT_URLS)',
       );
-    if (wanted.token !== undefined) {
-      const claims = readClaims(wanted.token);
-      return { url, ...claims, agent: wanted.agent ?? claims.agent, sealedToken: await this.#seal(wanted.token) };
-    }
-    const agent = wanted.agent ?? '';
-    this.#assertKey(url);
-    const identity = wanted.identity ?? `avatar-${sessionId}`;
-    return { url, room: wanted.room ?? '', identity, agent, sealedToken: '' };
+    const avatar = await this.#admitAvatar(wanted, url, sessionId);
+    if (wanted.microphone === undefined) return avatar;
+    if (avatar.agent !== '')
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'a session with transport.livekit.agent has no microphone of its own, because the agent hears the room: leave microphone out',
+      );
+    return { ...avatar, microphone: await this.#admitMicrophone(wanted.microphone, avatar) };
   }
 
   /** The avatar's token. @throws MeshError CONFIG_INVALID: the key's secret cannot be read; PERMISSION_DENIED: the sealed token cannot be opened */
-  tokenFor(transport: LivekitTransport): Promise<string> {
-    return transport.sealedToken === '' ? this.#mint(transport) : this.#unseal(transport.sealedToken);
-  }
-
-  /** Claims of LiveKit's access tokens (ClaimGrants in livekit/protocol): the least that an avatar needs. */
-  async #mint({ url, room, identity, agent }: LivekitTransport): Promise<string> {
-    const key = this.#assertKey(url);
-    const video = {
-      ...{ room, roomJoin: true, canSubscribe: false, canPublishData: true },
-      ...{ canPublish: true, canPublishSources: ['camera', 'microphone'] },
-    };
-    const claims = {
-      ...{ video, name: identity, kind: 'agent' },
+  avatarToken({ sealedToken, url, room, identity, agent }: LivekitTransport): Promise<string> {
+    if (sealedToken !== '') return this.#unseal(sealedToken);
+    return this.#mint(url, identity, {
+      video: {
+        ...{ room, roomJoin: true, canSubscribe: false, canPublishData: true },
+        ...{ canPublish: true, canPublishSources: ['camera', 'microphone'] },
+      },
       ...(agent !== '' && { attributes: { [ON_BEHALF]: agent } }),
       // Counts when this join creates the room: browsers synchronise audio and video only then.
       roomConfig: { syncStreams: true },
-    };
+    });
+  }
+
+  /** The token of the hidden participant that hears the room. @throws MeshError as `avatarToken` */
+  async listenerToken({ microphone, url, room }: LivekitTransport, sessionId: string): Promise<string> {
+    if (microphone === undefined) throw new MeshError('INTERNAL', 'the session has no microphone in its room');
+    if (microphone.sealedToken !== '') return this.#unseal(microphone.sealedToken);
+    const grants = { room, roomJoin: true, hidden: true, canSubscribe: true, canPublish: false, canPublishData: false };
+    return this.#mint(url, `listener-${sessionId}`, { video: grants });
+  }
+
+  async #admitAvatar({ token, ...wanted }: Wanted, url: string, sessionId: string): Promise<LivekitTransport> {
+    if (token !== undefined) {
+      const { room, identity, agent } = readClaims(token, 'transport.livekit.token');
+      return { url, room, identity, agent: wanted.agent ?? agent, sealedToken: await this.#seal(token) };
+    }
+    this.#assertKey(url, 'transport.livekit.token, a token for the avatar');
+    const identity = wanted.identity ?? `avatar-${sessionId}`;
+    return { url, room: wanted.room ?? '', identity, agent: wanted.agent ?? '', sealedToken: '' };
+  }
+
+  async #admitMicrophone(
+    { identity = '', attributes = {}, token }: NonNullable<Wanted['microphone']>,
+    avatar: LivekitTransport,
+  ): Promise<NonNullable<LivekitTransport['microphone']>> {
+    if (identity === avatar.identity)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'transport.livekit.microphone.identity is that of the avatar; name the participant that is to be heard',
+      );
+    if (token === undefined) {
+      this.#assertKey(avatar.url, 'transport.livekit.microphone.token, a token for a hidden participant');
+      return { identity, attributes, sealedToken: '' };
+    }
+    const claims = readClaims(token, 'transport.livekit.microphone.token');
+    if (claims.room !== avatar.room || claims.identity === avatar.identity || !claims.canSubscribe)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        "transport.livekit.microphone.token must be for the avatar's room, for an identity of its own, with the grant canSubscribe",
+      );
+    return { identity, attributes, sealedToken: await this.#seal(token) };
+  }
+
+  /** Claims of LiveKit's access tokens (ClaimGrants in livekit/protocol): the least that a participant needs. */
+  async #mint(url: string, identity: string, grants: object): Promise<string> {
+    const key = this.#assertKey(url, 'a token');
+    const claims = { name: identity, kind: 'agent', ...grants };
     const nowS = Math.floor(Date.now() / 1000);
     return new SignJWT(claims)
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
@@ -81,14 +124,11 @@ export class LivekitRooms {
       .sign(new TextEncoder().encode(key));
   }
 
-  /** The key belongs to the first server: a token signed with it tells no other server anything. @returns the key's secret */
-  #assertKey(url: string): string {
+  /** The key belongs to the first server: a token signed with it tells no other server anything. @param instead what callers bring without a key @returns the key's secret */
+  #assertKey(url: string, instead: string): string {
     const { livekitUrls, livekitApiKey, livekitApiSecretFile } = this.#options;
     if (livekitApiKey === '' || url !== livekitUrls[0])
-      throw new MeshError(
-        'ARGUMENT_INVALID',
-        'this deployment has no key for that LiveKit server: send transport.livekit.token, a token for the avatar',
-      );
+      throw new MeshError('ARGUMENT_INVALID', `this deployment has no key for that LiveKit server: send ${instead}`);
     const problems: string[] = [];
     const secret = readSecret('livekitApiSecretFile', livekitApiSecretFile, problems);
     if (secret === undefined || secret === '' || problems.length > 0)
@@ -108,7 +148,7 @@ export class LivekitRooms {
     }
     throw new MeshError(
       'PERMISSION_DENIED',
-      "the avatar's LiveKit token was sealed with a secret that is no longer known; create a new session",
+      'the LiveKit token of the session was sealed with a secret that is no longer known; create a new session',
     );
   }
 }
@@ -117,23 +157,30 @@ const sealingKey = (secret: string): Uint8Array =>
   new Uint8Array(hkdfSync('sha256', secret, '', 'talkmesh livekit token', 32));
 
 interface TokenClaims {
-  readonly video?: { readonly room?: unknown; readonly roomJoin?: unknown };
+  readonly video?: { readonly room?: unknown; readonly roomJoin?: unknown; readonly canSubscribe?: unknown };
   readonly attributes?: { readonly [ON_BEHALF]?: unknown };
 }
 
-/** Reads, without checking the signature, which room, identity and agent a token is for. The LiveKit server checks it. */
-function readClaims(token: string): Pick<LivekitTransport, 'room' | 'identity' | 'agent'> {
+interface ReadClaims extends Pick<LivekitTransport, 'room' | 'identity' | 'agent'> {
+  /** The server grants it unless a token says otherwise. */
+  readonly canSubscribe: boolean;
+}
+
+/** Reads, without checking the signature, which room, identity and agent a token is for. The LiveKit server checks it. @param field its name in the request */
+function readClaims(token: string, field: string): ReadClaims {
   try {
     const { sub, exp, video, attributes } = decodeJwt<TokenClaims>(token);
     const agent = attributes?.[ON_BEHALF];
     const isExpired = exp !== undefined && exp * 1000 < Date.now();
-    if (typeof video?.room === 'string' && video.roomJoin === true && typeof sub === 'string' && !isExpired)
-      return { room: video.room, identity: sub, agent: typeof agent === 'string' ? agent : '' };
+    if (typeof video?.room === 'string' && video.roomJoin === true && typeof sub === 'string' && !isExpired) {
+      const canSubscribe = video.canSubscribe !== false;
+      return { room: video.room, identity: sub, agent: typeof agent === 'string' ? agent : '', canSubscribe };
+    }
   } catch {
     // The message below says what is expected.
   }
   throw new MeshError(
     'ARGUMENT_INVALID',
-    'transport.livekit.token must be a LiveKit access token that has not expired, with an identity and the grants room and roomJoin',
+    `${field} must be a LiveKit access token that has not expired, with an identity and the grants room and roomJoin`,
   );
 }

@@ -1,4 +1,4 @@
-import { MeshError, type SessionChoices, type SessionLimits } from '@talkmesh/contracts';
+import { type LivekitTransport, MeshError, type SessionChoices, type SessionLimits } from '@talkmesh/contracts';
 import type { z } from 'zod';
 import type { KeyPrincipal } from './auth.js';
 import { limitsOf } from './grants.js';
@@ -40,9 +40,20 @@ export function newSession(
   return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
 }
 
-/** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. */
-export function providerOf(wanted: string | undefined, agent: string, byDefault: string): string {
-  if (agent === '') return wanted ?? byDefault;
+/** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. @throws MeshError ARGUMENT_INVALID */
+export function providerOf(
+  wanted: string | undefined,
+  livekit: Pick<LivekitTransport, 'agent' | 'microphone'> | undefined,
+  byDefault: string,
+): string {
+  if (livekit === undefined || livekit.agent === '') {
+    const provider = wanted ?? byDefault;
+    if (provider !== EXTERNAL || livekit?.microphone === undefined) return provider;
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      `the provider ${EXTERNAL} hears no user: leave transport.livekit.microphone out, or choose another provider`,
+    );
+  }
   if (wanted === undefined || wanted === EXTERNAL) return EXTERNAL;
   throw new MeshError(
     'ARGUMENT_INVALID',

@@ -16,6 +16,23 @@ export const sessionId = z
 
 const livekitName = z.string().min(1).max(200);
 
+/** A session's own LiveKit token. */
+const livekitToken = z.string().max(8192);
+const MAX_ATTRIBUTES = 10;
+
+/** Who in a LiveKit room is heard. */
+const livekitMicrophone = z.strictObject({
+  identity: livekitName.optional().describe('Only this participant'),
+  attributes: z
+    .record(livekitName, z.string().max(200))
+    .refine((wanted) => Object.keys(wanted).length <= MAX_ATTRIBUTES, `has at most ${MAX_ATTRIBUTES} attributes`)
+    .optional()
+    .describe('Only participants that have these attributes, with these values'),
+  token: livekitToken
+    .optional()
+    .describe('LiveKit access token of a hidden participant that may subscribe; for a deployment without a key'),
+});
+
 /** A LiveKit room that shows the avatar. */
 export const livekitTransport = z
   .strictObject({
@@ -24,9 +41,7 @@ export const livekitTransport = z
       .max(500)
       .optional()
       .describe('ws:// or wss:// URL of an allowed server; the first one when left out'),
-    token: z
-      .string()
-      .max(8192)
+    token: livekitToken
       .optional()
       .describe("LiveKit access token of the avatar's participant; for a deployment without a key for that server"),
     room: livekitName.optional().describe('Name of the room, when the deployment makes the token'),
@@ -35,6 +50,11 @@ export const livekitTransport = z
       .optional()
       .describe(
         'Identity of the LiveKit agent that speaks through the avatar (lk.publish_on_behalf); its token may name it too',
+      ),
+    microphone: livekitMicrophone
+      .optional()
+      .describe(
+        'Hears the room: of these participants, without identity and attributes of all but agents, the first with a microphone, until it leaves',
       ),
   })
   .refine(({ token, room }) => (token === undefined) !== (room === undefined), {

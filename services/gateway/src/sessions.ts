@@ -275,7 +275,7 @@ export class Sessions {
     const id = newSessionId();
     const livekit = request.transport && (await this.#options.rooms.admit(request.transport.livekit, id));
     const { defaultProvider, disclosureLabel: label, disclosureBadge } = this.#options;
-    const provider = providerOf(request.provider, livekit?.agent ?? '', defaultProvider);
+    const provider = providerOf(request.provider, livekit, defaultProvider);
     const disclosure = { label, badge: request.badge || disclosureBadge === 'always' };
     let stored = await store.create({
       id,

@@ -23,7 +23,7 @@ export interface StageClientOptions {
   readonly directory: WorkerDirectory;
   readonly store: SessionStore;
   readonly manifest: Pick<ModelManifest, 'name' | 'version' | 'width' | 'height' | 'fps'>;
-  readonly rooms: Pick<LivekitRooms, 'tokenFor'>;
+  readonly rooms: Pick<LivekitRooms, 'avatarToken' | 'listenerToken'>;
   readonly openDeadlineMs: number;
   readonly closeDeadlineMs: number;
   readonly log: Logger;
@@ -229,16 +229,24 @@ export class StageClient {
     record: SessionRecord,
     providerKey: string,
   ): Promise<OpenRequest> {
-    const { avatar, provider, seed, choices } = record;
+    const { avatar, seed } = record;
     const recorded = record.output === 'record';
     const options: Record<WorkerName, OpenRequest> = {
       'webrtc-egress': service === 'webrtc-egress' ? { egress: await this.#egressOptions(record) } : {},
       'vae-decode': { decode: { avatar } },
       'score-model': { score: { avatar, seed, unpaced: recorded } },
       'audio-llm-bridge': { bridge: bridgeOptions(record, providerKey) },
-      'audio-ingest': { ingest: { vad: provider !== 'external' && choices?.input !== 'push-to-talk' } },
+      'audio-ingest': service === 'audio-ingest' ? { ingest: await this.#ingestOptions(record) } : {},
     };
     return { sessionId: record.id, instanceId, epoch: 0, ...options[service] };
+  }
+
+  async #ingestOptions({ id, provider, choices, livekit }: SessionRecord): Promise<NonNullable<OpenRequest['ingest']>> {
+    const vad = provider !== 'external' && choices?.input !== 'push-to-talk';
+    if (livekit?.microphone === undefined) return { vad };
+    const { identity, attributes } = livekit.microphone;
+    const token = await this.#options.rooms.listenerToken(livekit, id);
+    return { vad, room: { url: livekit.url, token, identity, attributes, avatar: livekit.identity } };
   }
 
   async #egressOptions({ output, livekit, disclosure }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
@@ -246,7 +254,7 @@ export class StageClient {
     const picture = { width, height, fps, ...(disclosure && { disclosure }) };
     if (livekit === undefined) return { sink: SINKS[output], ...picture };
     const { url, agent } = livekit;
-    const room = { url, agent, token: await this.#options.rooms.tokenFor(livekit) };
+    const room = { url, agent, token: await this.#options.rooms.avatarToken(livekit) };
     return { sink: 'SINK_LIVEKIT', ...picture, livekit: room };
   }
 }

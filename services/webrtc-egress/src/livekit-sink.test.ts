@@ -6,6 +6,7 @@ import type { RoomRequest } from '@talkmesh/webrtc';
 import { MAX_SEGMENTS } from './agent-speech.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
+import { RoomTexts } from './room-texts.js';
 import { EgressSession } from './session.js';
 import { testChunk } from './testing/frames.js';
 import type { FromRoomPeer, RoomSetup, ToRoom } from './viewer-messages.js';
@@ -73,6 +74,7 @@ function setUp({ agent = '' } = {}) {
   const sink = new LivekitSink({
     ...{ session, host, metrics, log, setup: { ...SETUP, agent }, playoutFrames: 3, url: 'ws://rooms' },
     ...{ token: 'first-token', rejoinMs: 60_000, aloneMs: ALONE_MS, agentGoneMs: AGENT_GONE_MS, takeOver: false },
+    texts: new RoomTexts(),
   });
   session.start(sink);
   open.push(session);

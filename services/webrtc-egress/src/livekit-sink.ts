@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { MeshError, type Reason } from '@talkmesh/contracts';
+import type { MeshEvent } from '@talkmesh/contracts';
 import type { Logger } from '@talkmesh/service-kit';
-import type { FromRoom, RoomEnd, RoomHost, RoomState } from '@talkmesh/webrtc';
+import { type RoomEnd, type RoomHost, RoomMember, type RoomState, roomFailure } from '@talkmesh/webrtc';
 import { agentReportOf, type FromAgent, type SpeechReport } from './agent-messages.js';
 import type { AgentSpeech } from './agent-speech.js';
 import type { EgressMetrics } from './metrics.js';
 import { RemotePlayout } from './remote-playout.js';
+import type { RoomTexts } from './room-texts.js';
 import type { EgressSession, Sink } from './session.js';
 import type { FromRoomPeer, RoomSetup, ToRoom } from './viewer-messages.js';
 
@@ -29,72 +28,44 @@ export interface LivekitSinkOptions {
   /** The avatar leaves when the agent that speaks through it has been away for this long, milliseconds. */
   readonly agentGoneMs: number;
   readonly takeOver: boolean;
+  /** Of a session that is taken over they know what was said before. */
+  readonly texts: RoomTexts;
   readonly log: Logger;
 }
-
-/** How long the opening of a session waits for the join, and a little longer for the answer. */
-const AWAIT_JOIN_MS = 5000;
-const OPEN_DEADLINE_MS = 9000;
-const CRASH_PAUSE_MS = 200;
-
-const ENDINGS: Readonly<Record<RoomEnd, { readonly reason: Reason; readonly message: string }>> = {
-  removed: { reason: 'ROOM_REFUSED', message: 'the avatar was removed from its LiveKit room' },
-  'room-closed': { reason: 'ROOM_REFUSED', message: 'the LiveKit room was closed' },
-  replaced: {
-    reason: 'ROOM_REFUSED',
-    message: 'another participant joined the LiveKit room with the identity of the avatar',
-  },
-  refused: {
-    reason: 'ROOM_REFUSED',
-    message: "the LiveKit server no longer accepts the avatar's token; give it a longer lifetime",
-  },
-  unreachable: { reason: 'ROOM_UNREACHABLE', message: 'the LiveKit room could not be joined again in time' },
-};
 
 /** Sends a session to a LiveKit room as one participant, encoded once for all who watch. The playout clock is in the child process. */
 export class LivekitSink implements Sink {
   readonly #options: LivekitSinkOptions;
-  #roomId = '';
-  #playout: RemotePlayout | undefined;
-  /** The newest token: the server renews those of participants. */
-  #token: string;
-  #connected = false;
-  #closed = false;
-  #aloneTimer: NodeJS.Timeout | undefined;
+  readonly #member: RoomMember<RoomSetup, ToRoom, FromRoomPeer>;
+  readonly #texts: RoomTexts;
   readonly #agent: AgentSpeech | undefined;
+  #playout: RemotePlayout | undefined;
+  #connected = false;
+  #aloneTimer: NodeJS.Timeout | undefined;
   #agentTimer: NodeJS.Timeout | undefined;
 
   constructor(options: LivekitSinkOptions) {
     this.#options = options;
-    this.#token = options.token;
+    const { session, metrics, playoutFrames, texts } = options;
+    this.#texts = texts;
+    const post = (message: ToRoom): boolean => this.#member.post(message);
+    this.#member = new RoomMember({
+      ...options,
+      onJoining: () => {
+        this.#playout = new RemotePlayout({ session, metrics, sink: 'livekit', playoutFrames, post });
+      },
+      onState: (state) => this.#changed(state),
+      onMessage: (message) => this.#receive(message),
+      onCompany: (identities) => this.#watchCompany(identities),
+      onCrash: () => this.#crashed(),
+      onEnd: (end) => this.#leave(end),
+    });
     if (options.setup.agent !== '') this.#agent = this.#followAgent();
   }
 
-  /**
-   * Joins the room. @param awaitsJoin whether to wait for the join; without, it is tried until `rejoinMs` has passed
-   * @throws MeshError ROOM_REFUSED, ROOM_UNREACHABLE
-   */
-  async join(awaitsJoin: boolean): Promise<void> {
-    const { session, host, metrics, setup, playoutFrames, url, rejoinMs } = this.#options;
-    const roomId = randomUUID();
-    this.#roomId = roomId;
-    const post = (message: ToRoom): boolean => host.post(roomId, message);
-    this.#playout = new RemotePlayout({ session, metrics, sink: 'livekit', playoutFrames, post });
-    const ifCurrent =
-      <T extends unknown[]>(handle: (...values: T) => void) =>
-      (...values: T): void => {
-        if (roomId === this.#roomId && !this.#closed) handle(...values);
-      };
-    await host.open(
-      roomId,
-      { url, token: this.#token, rejoinMs, awaitJoinMs: awaitsJoin ? AWAIT_JOIN_MS : 0, setup },
-      {
-        onState: ifCurrent((state: RoomState, end?: string) => this.#changed(state, end as RoomEnd | undefined)),
-        onMessage: ifCurrent((message: FromRoom<FromRoomPeer>) => this.#receive(message)),
-        onLost: ifCurrent(() => this.#crashed()),
-      },
-      { deadlineMs: OPEN_DEADLINE_MS },
-    );
+  /** As `RoomMember.join`. @throws MeshError ROOM_REFUSED, ROOM_UNREACHABLE */
+  join(awaitsJoin: boolean): Promise<void> {
+    return this.#member.join(awaitsJoin);
   }
 
   pump(): void {
@@ -105,15 +76,19 @@ export class LivekitSink implements Sink {
     this.#playout?.flush(epoch, fromChunk);
   }
 
+  /** What participants may read of the session's events goes to the room as text. */
+  event(event: MeshEvent): void {
+    for (const text of this.#texts.after(event)) if (this.#connected) this.#member.post({ type: 'text', text });
+  }
+
   async close(): Promise<void> {
-    this.#closed = true;
     clearTimeout(this.#aloneTimer);
     clearTimeout(this.#agentTimer);
     this.#count(false);
-    await this.#options.host.close(this.#roomId);
+    await this.#member.close();
   }
 
-  #changed(state: RoomState, end: RoomEnd | undefined): void {
+  #changed(state: RoomState): void {
     const { session } = this.#options;
     this.#count(state === 'connected');
     // Whether the room is empty is known only while it is joined.
@@ -121,26 +96,23 @@ export class LivekitSink implements Sink {
     if (state !== 'connected') this.#agentIsHere();
     if (state === 'connected') session.watch.connected();
     else if (state === 'disconnected') session.watch.lost('disconnected');
-    else if (end !== undefined) this.#leave(end, ENDINGS[end]);
     this.pump();
   }
 
-  #receive(message: FromRoom<FromRoomPeer>): void {
-    if (message.type === 'token') this.#token = message.token;
-    else if (message.type === 'participants') this.#watchCompany(message.identities);
-    else if (message.body.type === 'agent') this.#hearAgent(message.body.message);
-    else this.#playout?.receive(message.body);
+  #receive(message: FromRoomPeer): void {
+    if (message.type === 'agent') this.#hearAgent(message.message);
+    else this.#playout?.receive(message);
     this.pump();
   }
 
   #followAgent(): AgentSpeech {
-    const { session, host, setup, takeOver, log } = this.#options;
+    const { session, setup, takeOver, log } = this.#options;
     return session.followAgent({
       takeOver,
       mutes: false,
       report: (said: SpeechReport) => {
         const report = agentReportOf(said, Date.now());
-        if (report !== undefined) host.post(this.#roomId, { type: 'report', report });
+        if (report !== undefined) this.#member.post({ type: 'report', report });
       },
       warn: (stream, what) => log.warn({ stream, agent: setup.agent }, what),
     });
@@ -188,25 +160,12 @@ export class LivekitSink implements Sink {
     const { session } = this.#options;
     session.restore();
     session.watch.lost('peer-lost');
-    void this.#joinAgain();
   }
 
-  async #joinAgain(): Promise<void> {
-    while (!this.#closed) {
-      await sleep(CRASH_PAUSE_MS, undefined, { ref: false });
-      if (this.#closed) return;
-      try {
-        await this.join(false);
-        return;
-      } catch (thrown) {
-        if (MeshError.from(thrown).reason !== 'PEER_LOST') this.#leave('unreachable', ENDINGS.unreachable);
-      }
-    }
-  }
-
-  #leave(cause: string, failure: { readonly reason: Reason; readonly message: string }): void {
-    this.#options.session.failed(failure.reason, failure.message);
-    this.#options.session.watch.left(cause);
+  #leave(end: RoomEnd): void {
+    const { reason, message } = roomFailure(end, 'the avatar');
+    this.#options.session.failed(reason, message);
+    this.#options.session.watch.left(end);
   }
 
   #count(connected: boolean): void {

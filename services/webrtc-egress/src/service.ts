@@ -1,14 +1,21 @@
-import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { mapHandlers, type OpenRequest, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
+import { MeshError, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import {
+  mapHandlers,
+  type OpenRequest,
+  type RunningService,
+  readGauge,
+  type ServiceContext,
+} from '@talkmesh/service-kit';
 import { allowedServer, PeerHost, startRoomHost } from '@talkmesh/webrtc';
 import type { Stage } from './avatar-stream.js';
 import type { Config } from './config.js';
 import { controlServices } from './control.js';
 import { FrameSink } from './frame-sink.js';
-import { readBackFlushes, readBackPlayhead } from './inbound.js';
+import { flushesIn, readBackEvents, readBackPlayhead } from './inbound.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
+import { RoomTexts } from './room-texts.js';
 import { EgressSession, type Sink } from './session.js';
 import { Speaker } from './speaker.js';
 import type {
@@ -50,10 +57,13 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
   });
   const rooms = config.livekitUrls.length > 0 ? await startRooms(context) : undefined;
   const sessions = new Map<string, OpenSession>();
+  const waiting = (): number => [...sessions.values()].reduce((sum, { session }) => sum + session.waitingFrames, 0);
+  readGauge(context.metrics, 'talkmesh_waiting_frames', 'Frames that wait to be played', waiting);
 
   const createSink = (
     session: EgressSession,
     { sink: kind, fps, shape, livekit }: EgressOptions,
+    retained: readonly MeshEvent[],
     takeOver: boolean,
   ): Sink => {
     const { width, height } = shape;
@@ -70,7 +80,9 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
         'this worker may not connect to that LiveKit server; add its URL to TALKMESH_LIVEKIT_URLS',
       );
     const { livekitRejoinMs: rejoinMs, livekitAloneMs: aloneMs, livekitAgentGoneMs: agentGoneMs } = config;
-    const room = { url, token: livekit.token, rejoinMs, aloneMs, agentGoneMs, takeOver, log };
+    const texts = new RoomTexts();
+    for (const event of retained) texts.after(event);
+    const room = { url, token: livekit.token, rejoinMs, aloneMs, agentGoneMs, takeOver, texts, log };
     const roomSetup = { ...setup, maxKbps, agent: livekit.agent };
     return new LivekitSink({ session, host: rooms, metrics, playoutFrames, setup: roomSetup, ...room });
   };
@@ -80,8 +92,8 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     const { fps, shape, disclosure } = options;
     const isLivekit = options.sink === 'SINK_LIVEKIT';
     const { sessionId, takeOver } = request;
-    const [after, flushed] = takeOver
-      ? await Promise.all([readBackPlayhead(bus, sessionId), readBackFlushes(bus, sessionId)])
+    const [after, retained = []] = takeOver
+      ? await Promise.all([readBackPlayhead(bus, sessionId), readBackEvents(bus, sessionId)])
       : [];
     const session = new EgressSession({
       sessionId: request.sessionId,
@@ -94,13 +106,13 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       goneMs: isLivekit ? config.livekitRejoinMs : config.viewerGoneMs,
       takeOver: request.takeOver,
       after,
-      ...(flushed !== undefined && { flushed }),
+      flushed: flushesIn(retained),
       bus,
       log,
       metrics,
     });
     try {
-      const sink = createSink(session, options, request.takeOver);
+      const sink = createSink(session, options, retained, request.takeOver);
       sessions.set(request.sessionId, { session, sink, options, takeOver: request.takeOver });
       session.start(sink);
       await bus.flush();

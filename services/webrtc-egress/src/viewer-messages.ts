@@ -1,5 +1,6 @@
 import type { AgentReport, FromAgent } from './agent-messages.js';
 import type { PlayedReport, PlayoutFrame } from './child/playout.js';
+import type { RoomText } from './room-texts.js';
 
 /** Size and rates of what the child process plays. */
 export interface PictureSetup {
@@ -32,6 +33,9 @@ export type FromViewer =
   | { readonly type: 'discarded'; readonly serials: readonly number[] }
   | { readonly type: 'stalled'; readonly stalledMs: number };
 
-/** A LiveKit room also has an agent. */
-export type ToRoom = ToViewer | { readonly type: 'report'; readonly report: AgentReport };
+/** A LiveKit room also has an agent, and participants that read. */
+export type ToRoom =
+  | ToViewer
+  | { readonly type: 'report'; readonly report: AgentReport }
+  | { readonly type: 'text'; readonly text: RoomText };
 export type FromRoomPeer = FromViewer | { readonly type: 'agent'; readonly message: FromAgent };

@@ -46,6 +46,7 @@ import type { InterruptSessionResponse as _talkmesh_v1_InterruptSessionResponse,
 import type { ListSessionsRequest as _talkmesh_v1_ListSessionsRequest, ListSessionsRequest__Output as _talkmesh_v1_ListSessionsRequest__Output } from './talkmesh/v1/ListSessionsRequest.js';
 import type { ListSessionsResponse as _talkmesh_v1_ListSessionsResponse, ListSessionsResponse__Output as _talkmesh_v1_ListSessionsResponse__Output } from './talkmesh/v1/ListSessionsResponse.js';
 import type { LivekitMembership as _talkmesh_v1_LivekitMembership, LivekitMembership__Output as _talkmesh_v1_LivekitMembership__Output } from './talkmesh/v1/LivekitMembership.js';
+import type { LivekitMicrophone as _talkmesh_v1_LivekitMicrophone, LivekitMicrophone__Output as _talkmesh_v1_LivekitMicrophone__Output } from './talkmesh/v1/LivekitMicrophone.js';
 import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from './talkmesh/v1/LivekitRoom.js';
 import type { LivekitTransport as _talkmesh_v1_LivekitTransport, LivekitTransport__Output as _talkmesh_v1_LivekitTransport__Output } from './talkmesh/v1/LivekitTransport.js';
 import type { OfferRequest as _talkmesh_v1_OfferRequest, OfferRequest__Output as _talkmesh_v1_OfferRequest__Output } from './talkmesh/v1/OfferRequest.js';
@@ -63,6 +64,7 @@ import type { ResumeRequest as _talkmesh_v1_ResumeRequest, ResumeRequest__Output
 import type { ResumeResponse as _talkmesh_v1_ResumeResponse, ResumeResponse__Output as _talkmesh_v1_ResumeResponse__Output } from './talkmesh/v1/ResumeResponse.js';
 import type { ResumeSessionRequest as _talkmesh_v1_ResumeSessionRequest, ResumeSessionRequest__Output as _talkmesh_v1_ResumeSessionRequest__Output } from './talkmesh/v1/ResumeSessionRequest.js';
 import type { ResumeSessionResponse as _talkmesh_v1_ResumeSessionResponse, ResumeSessionResponse__Output as _talkmesh_v1_ResumeSessionResponse__Output } from './talkmesh/v1/ResumeSessionResponse.js';
+import type { RoomMicrophone as _talkmesh_v1_RoomMicrophone, RoomMicrophone__Output as _talkmesh_v1_RoomMicrophone__Output } from './talkmesh/v1/RoomMicrophone.js';
 import type { SayRequest as _talkmesh_v1_SayRequest, SayRequest__Output as _talkmesh_v1_SayRequest__Output } from './talkmesh/v1/SayRequest.js';
 import type { SayResponse as _talkmesh_v1_SayResponse, SayResponse__Output as _talkmesh_v1_SayResponse__Output } from './talkmesh/v1/SayResponse.js';
 import type { SaySessionRequest as _talkmesh_v1_SaySessionRequest, SaySessionRequest__Output as _talkmesh_v1_SaySessionRequest__Output } from './talkmesh/v1/SaySessionRequest.js';
@@ -137,6 +139,7 @@ export interface ProtoGrpcType {
       ListSessionsRequest: MessageTypeDefinition<_talkmesh_v1_ListSessionsRequest, _talkmesh_v1_ListSessionsRequest__Output>
       ListSessionsResponse: MessageTypeDefinition<_talkmesh_v1_ListSessionsResponse, _talkmesh_v1_ListSessionsResponse__Output>
       LivekitMembership: MessageTypeDefinition<_talkmesh_v1_LivekitMembership, _talkmesh_v1_LivekitMembership__Output>
+      LivekitMicrophone: MessageTypeDefinition<_talkmesh_v1_LivekitMicrophone, _talkmesh_v1_LivekitMicrophone__Output>
       LivekitRoom: MessageTypeDefinition<_talkmesh_v1_LivekitRoom, _talkmesh_v1_LivekitRoom__Output>
       LivekitTransport: MessageTypeDefinition<_talkmesh_v1_LivekitTransport, _talkmesh_v1_LivekitTransport__Output>
       OfferRequest: MessageTypeDefinition<_talkmesh_v1_OfferRequest, _talkmesh_v1_OfferRequest__Output>
@@ -154,6 +157,7 @@ export interface ProtoGrpcType {
       ResumeResponse: MessageTypeDefinition<_talkmesh_v1_ResumeResponse, _talkmesh_v1_ResumeResponse__Output>
       ResumeSessionRequest: MessageTypeDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionRequest__Output>
       ResumeSessionResponse: MessageTypeDefinition<_talkmesh_v1_ResumeSessionResponse, _talkmesh_v1_ResumeSessionResponse__Output>
+      RoomMicrophone: MessageTypeDefinition<_talkmesh_v1_RoomMicrophone, _talkmesh_v1_RoomMicrophone__Output>
       SayRequest: MessageTypeDefinition<_talkmesh_v1_SayRequest, _talkmesh_v1_SayRequest__Output>
       SayResponse: MessageTypeDefinition<_talkmesh_v1_SayResponse, _talkmesh_v1_SayResponse__Output>
       SaySessionRequest: MessageTypeDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionRequest__Output>

@@ -15,6 +15,7 @@ import type { IngestOptions as _talkmesh_v1_IngestOptions, IngestOptions__Output
 import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from './talkmesh/v1/LivekitRoom.js';
 import type { OpenRequest as _talkmesh_v1_OpenRequest, OpenRequest__Output as _talkmesh_v1_OpenRequest__Output } from './talkmesh/v1/OpenRequest.js';
 import type { OpenResponse as _talkmesh_v1_OpenResponse, OpenResponse__Output as _talkmesh_v1_OpenResponse__Output } from './talkmesh/v1/OpenResponse.js';
+import type { RoomMicrophone as _talkmesh_v1_RoomMicrophone, RoomMicrophone__Output as _talkmesh_v1_RoomMicrophone__Output } from './talkmesh/v1/RoomMicrophone.js';
 import type { ScoreOptions as _talkmesh_v1_ScoreOptions, ScoreOptions__Output as _talkmesh_v1_ScoreOptions__Output } from './talkmesh/v1/ScoreOptions.js';
 import type { SessionStats as _talkmesh_v1_SessionStats, SessionStats__Output as _talkmesh_v1_SessionStats__Output } from './talkmesh/v1/SessionStats.js';
 import type { StageServiceClient as _talkmesh_v1_StageServiceClient, StageServiceDefinition as _talkmesh_v1_StageServiceDefinition } from './talkmesh/v1/StageService.js';
@@ -43,6 +44,7 @@ export interface ProtoGrpcType {
       LivekitRoom: MessageTypeDefinition<_talkmesh_v1_LivekitRoom, _talkmesh_v1_LivekitRoom__Output>
       OpenRequest: MessageTypeDefinition<_talkmesh_v1_OpenRequest, _talkmesh_v1_OpenRequest__Output>
       OpenResponse: MessageTypeDefinition<_talkmesh_v1_OpenResponse, _talkmesh_v1_OpenResponse__Output>
+      RoomMicrophone: MessageTypeDefinition<_talkmesh_v1_RoomMicrophone, _talkmesh_v1_RoomMicrophone__Output>
       ScoreOptions: MessageTypeDefinition<_talkmesh_v1_ScoreOptions, _talkmesh_v1_ScoreOptions__Output>
       SessionStats: MessageTypeDefinition<_talkmesh_v1_SessionStats, _talkmesh_v1_SessionStats__Output>
       StageService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_StageServiceClient> & { service: _talkmesh_v1_StageServiceDefinition }

@@ -83,7 +83,7 @@ test('ids and options are checked before the worker is called', async () => {
     takeOver: false,
     instanceId: '',
     options: 'ingest',
-    ingest: { vad: true },
+    ingest: { vad: true, room: null },
   };
   await assert.rejects(admission.open(wrong, never), { reason: 'ARGUMENT_INVALID' });
   await assert.rejects(admission.close('nope', 'x'), { reason: 'SESSION_ID_INVALID' });

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { Client } from '@grpc/grpc-js';
 import { v1 } from '@talkmesh/contracts';
 import { callUnary, connectClient } from '@talkmesh/service-kit';
@@ -44,6 +45,12 @@ export class EdgeBench implements AsyncDisposable {
 
   call<Res>(client: Client, method: string, request: object): Promise<Res> {
     return callUnary<object, Res>(client, method, request, { deadlineMs: DEADLINE_MS });
+  }
+
+  /** A child process of the service, found by its parent: 0 is that of WebRTC, 1 that of the LiveKit rooms. */
+  async childPid(index = 0): Promise<number> {
+    const children = await readFile(`/proc/${this.service.pid}/task/${this.service.pid}/children`, 'utf8');
+    return Number(children.trim().split(' ')[index]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -80,10 +80,11 @@ export class IngestBench extends EdgeBench {
     [this.#bridge, this.#egress] = neighbours as [Neighbour, Neighbour];
   }
 
-  async open(vad: boolean): Promise<Listener> {
+  /** @param room the LiveKit room that is heard, as RoomMicrophone */
+  async open(vad: boolean, room?: object): Promise<Listener> {
     const listener = new Listener(this.#bridge, this.#egress, newSessionId());
     await this.#bridge.bus.flush();
-    await this.call(this.stage, 'Open', { sessionId: listener.sessionId, epoch: 0, ingest: { vad } });
+    await this.call(this.stage, 'Open', { sessionId: listener.sessionId, epoch: 0, ingest: { vad, room } });
     return listener;
   }
 

@@ -44,7 +44,7 @@ function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data 
 }
 
 interface CreateRequest {
-  readonly livekit: Readonly<Record<string, string>> | null;
+  readonly livekit: (Readonly<Record<string, unknown>> & { readonly microphone: object | null }) | null;
   readonly tools: readonly { readonly name: string; readonly description: string; readonly parametersJson: string }[];
   readonly [field: string]: unknown;
 }
@@ -52,6 +52,10 @@ interface CreateRequest {
 /** proto3 sends no empty fields, so empty means left out. */
 const setFields = (message: object) =>
   Object.fromEntries(Object.entries(message).filter(([, value]) => value !== '' && value !== 0 && value !== false));
+
+function toTransport({ microphone, ...livekit }: NonNullable<CreateRequest['livekit']>) {
+  return { ...setFields(livekit), ...(microphone !== null && { microphone: setFields(microphone) }) };
+}
 
 function toTool({ name, description, parametersJson }: CreateRequest['tools'][number]) {
   if (parametersJson === '') return { name, description };
@@ -78,7 +82,7 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
         const wanted = check(createSessionBody, {
           ...setFields(request),
           tools: tools.map(toTool),
-          ...(livekit !== null && { transport: { livekit: setFields(livekit) } }),
+          ...(livekit !== null && { transport: { livekit: toTransport(livekit) } }),
         });
         const record = await sessions.create(newSession(wanted, key), signal);
         return { session: toMessage(record), ...(await auth.issue(record.id, record.limits?.origins)) };

@@ -15,6 +15,7 @@ import type { RoomMedia } from '@talkmesh/webrtc/room-child';
 import type { FromRoomPeer, RoomSetup, ToRoom } from '../viewer-messages.js';
 import { AgentStreams } from './agent-streams.js';
 import { ClockedPlayout } from './clocked-playout.js';
+import { TextWriter } from './text-writer.js';
 
 /** Both tracks carry this stream name, so that subscribers synchronise them. */
 const STREAM = 'avatar';
@@ -29,6 +30,7 @@ export class RoomPeer implements RoomMedia<ToRoom> {
   readonly #setup: RoomSetup;
   readonly #playout: ClockedPlayout;
   readonly #agent: AgentStreams | undefined;
+  #writer: TextWriter | undefined;
   #sources: { readonly video: VideoSource; readonly audio: AudioSource } | undefined;
 
   constructor(setup: RoomSetup, emit: (message: FromRoomPeer) => void) {
@@ -56,7 +58,7 @@ export class RoomPeer implements RoomMedia<ToRoom> {
     if (localParticipant === undefined) throw new Error('a joined room has a local participant');
     // Before the tracks: an agent that sees them may call at once.
     this.#agent?.joined(localParticipant);
-    await localParticipant.publishTrack(
+    const heard = await localParticipant.publishTrack(
       LocalAudioTrack.createAudioTrack('avatar_audio', audio),
       new TrackPublishOptions({ source: TrackSource.SOURCE_MICROPHONE, stream: STREAM, dtx: false }),
     );
@@ -70,10 +72,12 @@ export class RoomPeer implements RoomMedia<ToRoom> {
         videoEncoding: { maxBitrate: BigInt(maxKbps * 1000), maxFramerate: fps },
       }),
     );
+    this.#writer = new TextWriter(localParticipant, heard);
   }
 
   handle(message: ToRoom): void {
     if (message.type === 'report') this.#agent?.report(message.report);
+    else if (message.type === 'text') this.#writer?.write(message.text);
     else this.#playout.handle(message);
   }
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import {
   decodePlayhead,
   encodeFrame,
@@ -97,11 +96,5 @@ export class EgressBench extends EdgeBench {
     const egress = { sink, width: side, height: side, fps: FPS, ...more };
     await this.call(this.stage, 'Open', { sessionId: producer.sessionId, epoch: 0, egress });
     return producer;
-  }
-
-  /** A child process of the service, found by its parent: 0 is that of the viewers, 1 that of the LiveKit rooms. */
-  async childPid(index = 0): Promise<number> {
-    const children = await readFile(`/proc/${this.service.pid}/task/${this.service.pid}/children`, 'utf8');
-    return Number(children.trim().split(' ')[index]);
   }
 }

@@ -1,5 +1,6 @@
 // Original file: protos/talkmesh/v1/session.proto
 
+import type { LivekitMicrophone as _talkmesh_v1_LivekitMicrophone, LivekitMicrophone__Output as _talkmesh_v1_LivekitMicrophone__Output } from '../../talkmesh/v1/LivekitMicrophone.js';
 
 export interface LivekitTransport {
   'url'?: (string);
@@ -7,6 +8,7 @@ export interface LivekitTransport {
   'room'?: (string);
   'identity'?: (string);
   'agent'?: (string);
+  'microphone'?: (_talkmesh_v1_LivekitMicrophone | null);
 }
 
 export interface LivekitTransport__Output {
@@ -15,4 +17,5 @@ export interface LivekitTransport__Output {
   'room': (string);
   'identity': (string);
   'agent': (string);
+  'microphone': (_talkmesh_v1_LivekitMicrophone__Output | null);
 }
