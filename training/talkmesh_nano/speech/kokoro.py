@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from .alignment import with_pauses
+from .alignment import aligned, with_pauses
 from .synthesis import RATE_HZ
 from .takes import Take, normalised, save
 from .text import sentence
@@ -122,10 +122,11 @@ class Kokoro:
         return pcm.ravel(), named, end_s
 
 
-def takes_of(kokoro, rng, split, seconds, texts=()):
+def takes_of(kokoro, rng, split, seconds, texts=(), align=False):
     """Takes of at least `seconds` of sound. In training half of the English voices are blends of two, and one utterance in ten is foreign.
 
-    texts: sentences that half of the English utterances are taken from; the rest come from speech.text.
+    texts: sentences that half of the English utterances are taken from; the rest come from speech.text. align: phone times by forced alignment, which
+    is finer than durations and leaves out what is not English.
     """
     voices = {"train": TRAIN_VOICES, "test": TEST_VOICES, "portuguese": UNSEEN_LANGUAGE_VOICES}[split]
     takes, samples, spoken = [], 0, 0
@@ -143,7 +144,7 @@ def takes_of(kokoro, rng, split, seconds, texts=()):
             text = " ".join(sentence(rng, "test" if split == "test" else "train", language) for _ in range(int(rng.integers(1, 4))))
         pcm, named, end_s = kokoro.speak(text, voice, style.astype(np.float32), float(rng.uniform(0.85, 1.25)))
         # the last sound before a pause is given up to .4 s of it
-        found = with_pauses(pcm, named, end_s)
+        found = aligned(pcm, text) if align else with_pauses(pcm, named, end_s)
         if found:
             takes.append(Take(name, text, normalised(pcm), *found))
             samples += len(pcm)
@@ -162,9 +163,10 @@ def main():
     parser.add_argument("--split", default="train", choices=["train", "test", "portuguese"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--texts", help="file of sentences, one a line")
+    parser.add_argument("--align", action="store_true", help="phone times by forced alignment (English; needs pocketsphinx)")
     args = parser.parse_args()
     texts = [line for line in Path(args.texts).read_text().splitlines() if line] if args.texts else ()
-    takes = takes_of(Kokoro(args.kokoro), np.random.default_rng(args.seed), args.split, args.seconds, texts)
+    takes = takes_of(Kokoro(args.kokoro), np.random.default_rng(args.seed), args.split, args.seconds, texts, args.align)
     save(args.out, takes)
     print(f"{len(takes)} takes, {sum(len(t.pcm) for t in takes) / RATE_HZ:.0f} s")
 
