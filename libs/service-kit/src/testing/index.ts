@@ -4,5 +4,6 @@ export { collect, createTestContext, type TestContext } from './context.js';
 export { NatsProxy } from './nats-proxy.js';
 export { type NatsServer, startNatsServer } from './nats-server.js';
 export { type LogLine, ServiceProcess } from './service-process.js';
+export { assertSeriesStayConstant } from './series.js';
 export { TestWorker } from './test-worker.js';
 export { until } from './until.js';
