@@ -37,6 +37,8 @@ export async function assertSeriesStayConstant(
   assert.deepEqual(named, [], 'no label holds the id of a session');
   const more = [...many].filter((one) => !few.has(one));
   // A histogram that comes late brings all of its buckets.
-  const metricsThatCame = new Set(more.map((one) => one.replace(/,?le="[^"]*"/, '').replace(/_(bucket|sum|count)\b/, '')));
+  const metricsThatCame = new Set(
+    more.map((one) => one.replace(/,?le="[^"]*"/, '').replace(/_(bucket|sum|count)\b/, '')),
+  );
   assert.ok(metricsThatCame.size <= MAY_COME_LATE, `new series:\n${more.join('\n')}`);
 }
