@@ -220,6 +220,7 @@ export function soakTables(report: SoakReport): { readonly soak: readonly Row[];
     'audio drift ms': rest_.soundDriftMs,
     'skew first ms': skewMs.first,
     'skew last ms': skewMs.last,
+    'passages of speech': mouth.passages,
     'mouth open in silence %': 100 * mouth.openInSilence,
     'mouth with the sound': mouth.correlation,
     'mouth later ms': mouth.laterMs,
