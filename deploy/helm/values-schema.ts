@@ -287,6 +287,11 @@ export function valuesSchema(): Json {
       }),
       telemetry: group('Traces', {
         otlpEndpoint: text('OTLP/HTTP endpoint of a collector; empty: no traces', { pattern: '^(https?://[^\\s]+)?$' }),
+        traceShare: {
+          type: 'number',
+          description: 'Share of the turns that are traced; those that miss a deadline always are',
+          ...{ minimum: 0, maximum: 1 },
+        },
       }),
       test: group('`helm test`', {
         image: image('Image with /app/smoke.js: every image that deploy/docker builds has it'),

@@ -3,12 +3,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { calls } from './dashboards/calls.js';
+import { nats } from './dashboards/nats.js';
 import { overview } from './dashboards/overview.js';
 import { pipeline } from './dashboards/pipeline.js';
 import { workers } from './dashboards/workers.js';
 import { GROUPS } from './rules.js';
 
-export const DASHBOARDS: Readonly<Record<string, object>> = { overview, pipeline, workers, calls };
+export const DASHBOARDS: Readonly<Record<string, object>> = { overview, pipeline, workers, calls, nats };
 
 const FOLDER = 'deploy/helm/talkmesh/files';
 

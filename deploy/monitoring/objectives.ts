@@ -52,6 +52,10 @@ export const MOUTH_CORRELATION = 0.4;
 export const MOUTH_APART_P95_SECONDS = 0.12;
 /** Share of places that may be taken before a deployment needs more workers. */
 export const CAPACITY_SHARE = 0.85;
+/** Failures of a conversation provider in 10 minutes that are no coincidence. */
+export const PROVIDER_FAILURES = 5;
+/** A certificate is renewed before it is valid for less than this. */
+export const CERTIFICATE_DAYS = 7;
 
 export const errorRatio = ({ bad, all }: Objective, window: string): string =>
   `(${bad.replaceAll('$window', window)}) / (${all.replaceAll('$window', window)})`;

@@ -1,6 +1,7 @@
 import {
   AV_SKEW_P95_SECONDS,
   CAPACITY_SHARE,
+  CERTIFICATE_DAYS,
   errorRatio,
   FIRST_FRAME_P95_SECONDS,
   MOUTH_APART_P95_SECONDS,
@@ -10,6 +11,7 @@ import {
   type Objective,
   OPEN_IN_SILENCE,
   OPEN_IN_SILENCE_SHARE,
+  PROVIDER_FAILURES,
   TURN_WAIT_P95_SECONDS,
 } from './objectives.js';
 
@@ -131,6 +133,16 @@ const availability: readonly Alert[] = [
     runbook: 'workers-lost',
   }),
   alert({
+    name: 'CertificateExpires',
+    expr: `min by (job) (talkmesh_certificate_expiry_timestamp_seconds) - time() < ${CERTIFICATE_DAYS} * 86400`,
+    for: '1h',
+    severity: 'ticket',
+    summary: 'The gRPC certificate of {{ $labels.job }} expires',
+    description:
+      'It is valid for another {{ $value | humanizeDuration }}; after that the gateway cannot call the workers.',
+    runbook: 'certificate-expires',
+  }),
+  alert({
     name: 'NatsMessagesRejected',
     expr: 'sum by (job, reason) (rate(talkmesh_message_rejected_total[5m])) > 1',
     for: '5m',
@@ -142,6 +154,14 @@ const availability: readonly Alert[] = [
 ];
 
 const experience: readonly Alert[] = [
+  alert({
+    name: 'ProviderFails',
+    expr: `sum by (provider) (increase(talkmesh_provider_errors_total[10m])) >= ${PROVIDER_FAILURES}`,
+    severity: 'page',
+    summary: 'The conversation provider {{ $labels.provider }} fails',
+    description: '{{ $value | humanize }} failures in 10 minutes; callers get no answer.',
+    runbook: 'provider-fails',
+  }),
   alert({
     name: 'TurnsWait',
     expr: `${quantile('talkmesh_turn_wait_seconds')} > ${TURN_WAIT_P95_SECONDS}`,

@@ -4,11 +4,12 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parser } from '@prometheus-io/lezer-promql';
-import { DASHBOARDS, generatedFiles } from '../../deploy/monitoring/generate.js';
+import { generatedFiles } from '../../deploy/monitoring/generate.js';
 import { type Alert, GROUPS } from '../../deploy/monitoring/rules.js';
 import { globSync } from '../support/glob.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { promtool } from './promtool.js';
+import { BOARDS, boardQueries, comparedIn, fillIn, ruleQueries } from './queries.js';
 import { ruleTests } from './rule-tests.js';
 
 const RULES = 'deploy/helm/talkmesh/files/rules.json';
@@ -16,26 +17,6 @@ const alerts = GROUPS.flatMap(({ rules }) => rules.filter((rule): rule is Alert 
 const recorded = new Set(
   GROUPS.flatMap(({ rules }) => rules.flatMap((rule) => ('record' in rule ? [rule.record] : []))),
 );
-
-interface Board {
-  readonly panels: readonly { readonly title?: string; readonly targets?: readonly { readonly expr: string }[] }[];
-}
-
-/** Every expression with the place where it stands; Grafana's variables have a value. */
-function expressions(): [place: string, expr: string][] {
-  const ofBoards = Object.entries(DASHBOARDS).flatMap(([name, board]) =>
-    (board as Board).panels.flatMap(({ title, targets }) =>
-      (targets ?? []).map(({ expr }): [string, string] => [
-        `dashboard ${name}, ${title}`,
-        expr.replaceAll('$__rate_interval', '1m').replaceAll('$__range', '1h'),
-      ]),
-    ),
-  );
-  const ofRules = GROUPS.flatMap(({ rules }) =>
-    rules.map((rule): [string, string] => ['alert' in rule ? rule.alert : rule.record, rule.expr]),
-  );
-  return [...ofBoards, ...ofRules];
-}
 
 /** Names of the metrics in the sources; prom-client adds those that it knows itself. */
 function knownMetrics(): Set<string> {
@@ -55,7 +36,9 @@ test('the files of the chart are those that the code generates', () => {
 
 test('every query is valid PromQL over metrics that exist', () => {
   const known = knownMetrics();
-  for (const [place, expr] of expressions()) {
+  for (const query of [...boardQueries(), ...ruleQueries()]) {
+    const { place } = query;
+    const expr = fillIn(query.expr, '1m', '1h');
     parser
       .parse(expr)
       .iterate({ enter: ({ type, from }) => assert.ok(!type.isError, `${place}: ${expr} is wrong at ${from}`) });
@@ -64,11 +47,15 @@ test('every query is valid PromQL over metrics that exist', () => {
   }
 });
 
+test('an alert is split into what it compares', () => {
+  assert.deepEqual(comparedIn('a > 14.4 * 0.01\nand b > 2 and sum(c) / d == 0'), ['a', 'b', 'sum(c) / d']);
+  assert.deepEqual(comparedIn('time() - (x > bool 1)'), ['time() - (x > bool 1)']);
+});
+
 test('every panel says what it shows, and no two dashboards or alerts are mixed up', () => {
-  const panels = Object.values(DASHBOARDS).flatMap((board) => (board as Board).panels);
-  for (const panel of panels)
-    if (panel.targets !== undefined) assert.ok('description' in panel && panel.description !== '', panel.title);
-  const uids = Object.values(DASHBOARDS).map((board) => (board as { uid: string }).uid);
+  for (const panel of Object.values(BOARDS).flatMap(({ panels }) => panels))
+    if (panel.targets !== undefined) assert.ok(panel.description, panel.title);
+  const uids = Object.values(BOARDS).map(({ uid }) => uid);
   assert.equal(new Set(uids).size, uids.length);
 });
 

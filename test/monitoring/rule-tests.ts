@@ -78,6 +78,9 @@ const ORDINARY: Readonly<Record<string, readonly Series[]>> = {
   degraded: [growing('talkmesh_degraded_chunks_total{job="score-model"}', 5)],
   chunks: [growing('talkmesh_chunks_total{job="score-model"}', 125)],
   gaps: [constant('talkmesh_speech_gaps_total{outcome="lost"}', 0)],
+  providerErrors: [constant('talkmesh_provider_errors_total{provider="openai-realtime",reason="PROVIDER_FAILED"}', 2)],
+  // promtool's clock starts at 0.
+  certificate: [constant('talkmesh_certificate_expiry_timestamp_seconds{job="gateway"}', 90 * 86_400)],
   eventLoop: [constant('nodejs_eventloop_lag_p99_seconds{job="vae-decode",instance="a"}', 0.012)],
   children: [constant('talkmesh_child_restarts_total{job="webrtc-egress",child="webrtc-viewers"}', 1)],
 };
@@ -123,6 +126,20 @@ const INCIDENTS: readonly Incident[] = [
     alert: 'TalkmeshNatsMessagesRejected',
     replaces: { rejected: [growing('talkmesh_message_rejected_total{job="score-model",reason="disconnected"}', 600)] },
     at: '20m',
+  },
+  {
+    alert: 'TalkmeshProviderFails',
+    replaces: {
+      providerErrors: [
+        growing('talkmesh_provider_errors_total{provider="openai-realtime",reason="PROVIDER_FAILED"}', 2),
+      ],
+    },
+    at: '20m',
+  },
+  {
+    alert: 'TalkmeshCertificateExpires',
+    replaces: { certificate: [constant('talkmesh_certificate_expiry_timestamp_seconds{job="gateway"}', 3 * 86_400)] },
+    at: '2h',
   },
   { alert: 'TalkmeshTurnsWait', replaces: { wait: histogram('talkmesh_turn_wait_seconds', 0.6, 0.5) }, at: '30m' },
   {

@@ -20,10 +20,12 @@ export async function rest<T>(
   method: string,
   path: string,
   body?: unknown,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<{ status: number; body: T }> {
   const response = await fetch(`${mesh.httpUrl}${path}`, {
     method,
     headers: {
+      ...headers,
       authorization: `Bearer ${mesh.apiKey}`,
       ...(body !== undefined && { 'content-type': 'application/json' }),
     },

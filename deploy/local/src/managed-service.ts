@@ -11,6 +11,8 @@ export interface ServiceSpec {
   readonly label?: string;
   /** Absolute path of the JavaScript file that is started. */
   readonly entry: string;
+  /** Absolute path of a module that is imported before it. */
+  readonly preload?: string;
   readonly env: NodeJS.ProcessEnv;
   readonly logFile: string;
 }
@@ -124,7 +126,9 @@ export class ManagedService extends EventEmitter<Events> {
   #spawn(): void {
     this.#startedAtMs = performance.now();
     const env = { ...this.spec.env, ...this.#ports };
-    const args = ['--enable-source-maps', '--disable-warning=ExperimentalWarning', this.spec.entry];
+    const { preload, entry } = this.spec;
+    const imports = preload === undefined ? [] : ['--import', preload];
+    const args = ['--enable-source-maps', '--disable-warning=ExperimentalWarning', ...imports, entry];
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     this.#child = child;
     createInterface({ input: child.stdout }).on('line', (line) => this.#onLine(line));

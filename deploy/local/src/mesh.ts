@@ -20,6 +20,8 @@ const START_ORDER: readonly ServiceName[] = [...OPEN_ORDER, 'gateway'];
 /** Sessions that run when the mesh is stopped may continue for this long, milliseconds. */
 const DRAIN_DEADLINE_MS = 500;
 const MAX_PORTS_TRIED = 20;
+/** It loads OpenTelemetry when OTEL_EXPORTER_OTLP_ENDPOINT is set, and nothing otherwise. */
+const TRACING = join(ROOT, 'libs/service-kit/dist/telemetry/preload.js');
 const MAX_START_DEADLINE_MS = 24 * 3_600_000;
 /** Longest time for the gateway to find the ready workers, and the interval at which it is polled, milliseconds. */
 const DISCOVERY_DEADLINE_MS = 20_000;
@@ -138,12 +140,13 @@ async function startServices(
       ...nats.envOf(name),
       TALKMESH_GRPC_SECRET_FILE: secret.file,
       ...(name === 'gateway' && gateway),
+      OTEL_SERVICE_NAME: name,
       ...options.env?.[name],
     };
     const entry = join(ROOT, 'services', name, 'dist/main.js');
     return Array.from({ length: name === 'gateway' ? 1 : (replicas[name] ?? 1) }, (_, index) => {
       const label = index === 0 ? name : `${name}-${index + 1}`;
-      return { name, label, entry, env, logFile: join(logFolder, `${label}.log`) };
+      return { name, label, entry, preload: TRACING, env, logFile: join(logFolder, `${label}.log`) };
     });
   });
   let fail: (error: MeshError) => void = () => {};

@@ -38,6 +38,27 @@ export const calls = dashboard('calls', 'calls: turns and WebRTC', [
         },
       }),
       curves({
+        title: 'Where the time of a turn goes, p50',
+        help: 'Share of each stage in the time from the question to the first frame. `transport`: what no stage has measured, such as the network. One turn: see its trace.',
+        unit: 's',
+        queries: { '{{stage}}': quantileOf(0.5, 'talkmesh_turn_stage_seconds', ['stage']) },
+      }),
+      curves({
+        title: 'Steps of the provider, p95',
+        help: 'Time that the provider took for each of its steps, such as speech recognition and text-to-speech.',
+        unit: 's',
+        queries: { '{{provider}} {{step}}': quantileOf(0.95, 'talkmesh_provider_seconds', ['provider', 'step']) },
+      }),
+      curves({
+        title: 'Failures of the provider, tool calls',
+        help: 'Failures of providers and of text-to-speech, and tool calls by outcome. `expired`: the program did not answer.',
+        unit: 'reqps',
+        queries: {
+          '{{provider}}: {{reason}}': rateOf('talkmesh_provider_errors_total', ['provider', 'reason']),
+          'tool call {{outcome}}': rateOf('talkmesh_tool_calls_total', ['outcome']),
+        },
+      }),
+      curves({
         title: 'Epochs by cause',
         help: 'Flushes: chunks that were generated and then dropped, because of an interrupt, a pause, new speech or a takeover.',
         unit: 'reqps',

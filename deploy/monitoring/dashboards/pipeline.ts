@@ -68,6 +68,16 @@ export const pipeline = dashboard('pipeline', 'pipeline by stage', [
         unit: 'reqps',
         queries: { '{{job}} {{outcome}}': rateOf('talkmesh_chunks_total', ['job', 'outcome']) },
       }),
+      curves({
+        title: 'Work that waits',
+        help: 'Speech that no chunk has taken, in seconds; chunks that wait to be decoded; frames that wait to be played. The egress holds a few on purpose; the others should be short.',
+        unit: 'short',
+        queries: {
+          'speech, s': 'sum(talkmesh_waiting_speech_seconds)',
+          chunks: 'sum(talkmesh_waiting_chunks)',
+          frames: 'sum(talkmesh_waiting_frames)',
+        },
+      }),
       heatmap({
         title: 'Frames: time past the due time',
         help: 'How late frames were handed to the sink. The right column is what a viewer sees as a stutter.',

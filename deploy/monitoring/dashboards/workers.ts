@@ -83,6 +83,21 @@ export const workers = dashboard('workers', 'score and VAE workers', [
         unit: 's',
         queries: { '{{service}} {{cause}}': quantileOf(0.95, 'talkmesh_handover_seconds', ['service', 'cause']) },
       }),
+      curves({
+        title: 'Pass of a rank, p95',
+        help: 'Of a parallel plan: time of a pass that a rank computes, waits for rows of other ranks, and copies them. Much waiting means that ranks are not alike.',
+        unit: 's',
+        queries: { '{{part}}': quantileOf(0.95, 'talkmesh_rank_pass_seconds', ['part']) },
+      }),
+      curves({
+        title: 'Expected load',
+        help: 'Share of the time that the admitted sessions are expected to take, and the limit of the admission.',
+        unit: 'percentunit',
+        queries: {
+          '{{job}}': 'max by (job) (talkmesh_expected_utilisation_ratio)',
+          'limit of {{job}}': 'min by (job) (talkmesh_utilisation_limit_ratio)',
+        },
+      }),
       stat({
         title: 'Rank groups restarted',
         help: 'Groups of ranks of a parallel plan that died and started again, in the shown time.',

@@ -1,12 +1,12 @@
 import { MeshError } from '@talkmesh/contracts';
-import type {
-  Counter,
-  Gauge,
-  Histogram,
-  Metrics,
-  RunningService,
-  SessionStats,
-  WorkerHandlers,
+import {
+  type Counter,
+  type Histogram,
+  type Metrics,
+  type RunningService,
+  readGauge,
+  type SessionStats,
+  type WorkerHandlers,
 } from '@talkmesh/service-kit';
 
 /** State and load that a worker has admitted, and their limits. */
@@ -19,12 +19,7 @@ export interface AdmissionFigures {
 
 /** Registers gauges that read the admission at each scrape. */
 function exportAdmissionGauges(metrics: Metrics, admission: AdmissionFigures): void {
-  const gauge = (name: string, help: string, read: () => number): void =>
-    void Object.assign(metrics.gauge(name, help), {
-      collect(this: Gauge) {
-        this.set(read());
-      },
-    });
+  const gauge = (name: string, help: string, read: () => number): void => readGauge(metrics, name, help, read);
   gauge('talkmesh_admitted_state_bytes', 'Bytes of state the admitted sessions may hold', () => admission.stateBytes);
   gauge('talkmesh_admitted_state_limit_bytes', 'TALKMESH_STATE_BYTES_MAX', () => admission.stateBytesLimit);
   gauge(

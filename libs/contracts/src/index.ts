@@ -4,6 +4,7 @@ export * from './errors.js';
 export * from './events.js';
 export * from './ids.js';
 export * from './latent-parts.js';
+export * from './ledger.js';
 export * from './manifest.js';
 export * from './messages.js';
 export * from './nats-permissions.js';

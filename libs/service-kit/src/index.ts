@@ -34,6 +34,7 @@ export {
   type Histogram,
   type Metrics,
   type Registry,
+  readGauge,
   SECONDS_BUCKETS,
 } from './metrics.js';
 export * from './networks.js';
@@ -47,5 +48,7 @@ export { readSecret } from './secret-file.js';
 export { SERVICE_STATES, type ServiceState } from './stage/lifecycle.js';
 export { mapHandlers, type OpenRequest, type SessionStats, type WorkerHandlers } from './stage/worker.js';
 export { RollingPercentiles } from './stats.js';
-export { tracingEnabled, withSpan } from './telemetry/spans.js';
+export { tracingEnabled, withHttpSpan, withSpan } from './telemetry/spans.js';
+export { isTraced, isTracedNow, NO_TRACE, StageSpan, setUpLinks } from './telemetry/stage-span.js';
+export { ledgerAfter, type Trail, trailOf } from './telemetry/trail.js';
 export { aborted, afterSilence, waitAtMost, waitUntil } from './waiting.js';

@@ -1,6 +1,7 @@
 import { trace } from '@opentelemetry/api';
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
 import { LogDestination } from './log-destination.js';
+import { setUpSpan } from './telemetry/stage-span.js';
 
 export type { Logger };
 
@@ -27,7 +28,7 @@ const REDACTED = [
   '*.apiKey',
 ];
 
-/** Logger that writes JSON lines to stdout, with the ids of the active trace and span. Messages are static text; values go into fields. */
+/** Logger that writes JSON lines to stdout, with the ids of the active span, else of the span that opened the session. Messages are static text; values go into fields. */
 export function createLogger(settings: LoggerSettings, destination?: DestinationStream): Logger {
   const options: LoggerOptions = {
     level: settings.level,
@@ -36,7 +37,7 @@ export function createLogger(settings: LoggerSettings, destination?: Destination
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: REDACTED, censor: '(hidden)' },
     mixin: () => {
-      const span = trace.getActiveSpan()?.spanContext();
+      const span = trace.getActiveSpan()?.spanContext() ?? setUpSpan();
       return span === undefined ? {} : { trace_id: span.traceId, span_id: span.spanId };
     },
   };

@@ -1,11 +1,21 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client';
+import { TraceFlags, trace } from '@opentelemetry/api';
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type Metric,
+  type ObserveDataWithExemplar,
+  type OpenMetricsContentType,
+  Registry,
+} from 'prom-client';
 import { queueDepths, queueDrops } from './bounded-queue.js';
 
 export type { Counter, Gauge, Histogram, Registry };
 
 /** Metrics of a service. Names start with `talkmesh_`, durations are in seconds, sizes in bytes. No label may identify a session. */
 export interface Metrics {
-  readonly registry: Registry;
+  readonly registry: Registry<OpenMetricsContentType>;
   counter(name: string, help: string, labels?: readonly string[]): Counter;
   histogram(name: string, help: string, labels?: readonly string[], buckets?: readonly number[]): Histogram;
   gauge(name: string, help: string, labels?: readonly string[]): Gauge;
@@ -19,8 +29,13 @@ export const SECONDS_BUCKETS = [
 const SESSION_LABEL = /^(sid|session|session_?id)$/i;
 
 class PromMetrics implements Metrics {
-  readonly registry = new Registry();
+  /** OpenMetrics is the only format that carries exemplars. */
+  readonly registry = new Registry<OpenMetricsContentType>();
   readonly #known = new Map<string, { metric: Metric; kind: string }>();
+
+  constructor() {
+    this.registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  }
 
   counter(name: string, help: string, labels: readonly string[] = []): Counter {
     return this.#once('counter', name, labels, () => new Counter({ ...this.#base(name, help, labels) }));
@@ -32,11 +47,8 @@ class PromMetrics implements Metrics {
     labels: readonly string[] = [],
     buckets: readonly number[] = SECONDS_BUCKETS,
   ): Histogram {
-    return this.#once(
-      'histogram',
-      name,
-      labels,
-      () => new Histogram({ ...this.#base(name, help, labels), buckets: [...buckets] }),
+    return this.#once('histogram', name, labels, () =>
+      withExemplars(new Histogram({ ...this.#base(name, help, labels), buckets: [...buckets], enableExemplars: true })),
     );
   }
 
@@ -66,6 +78,23 @@ class PromMetrics implements Metrics {
   }
 }
 
+type Labels = Partial<Record<string, string | number>>;
+
+/** Observations inside an exported span carry its trace, so that a slow bucket leads to one turn or chunk that fell into it. */
+function withExemplars(histogram: Histogram): Histogram {
+  const observe = histogram.observe.bind(histogram) as unknown as (data: ObserveDataWithExemplar<string>) => void;
+  const observeTraced = (first: Labels | number | ObserveDataWithExemplar<string>, second?: number): void => {
+    const span = trace.getActiveSpan()?.spanContext();
+    const isExported = span !== undefined && (span.traceFlags & TraceFlags.SAMPLED) !== 0;
+    const exemplar = isExported ? { exemplarLabels: { trace_id: span.traceId } } : {};
+    if (typeof first === 'number') observe({ value: first, ...exemplar });
+    else if (second !== undefined) observe({ labels: first as Labels, value: second, ...exemplar });
+    // prom-client's timers pass an object when exemplars are enabled.
+    else observe({ ...(first as ObserveDataWithExemplar<string>), ...exemplar });
+  };
+  return Object.assign(histogram, { observe: observeTraced });
+}
+
 /** Creates a metrics registry with Node's default metrics and with depth and drops of all BoundedQueues of the process. */
 export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   const metrics = new PromMetrics();
@@ -93,23 +122,17 @@ export function createMetrics(options: { defaults?: boolean } = {}): Metrics {
   return metrics;
 }
 
-/** Exports sessions and capacity of a worker, which are read at each scrape. */
+/** Registers a gauge that is read at each scrape. */
+export function readGauge(metrics: Metrics, name: string, help: string, read: () => number): void {
+  Object.assign(metrics.gauge(name, help), {
+    collect(this: Gauge) {
+      this.set(read());
+    },
+  });
+}
+
+/** Exports sessions and capacity of a worker. */
 export function exportSessionGauges(metrics: Metrics, worker: { readonly capacity: number; sessions(): number }): void {
-  const registers = [metrics.registry];
-  new Gauge({
-    name: 'talkmesh_sessions',
-    help: 'Sessions that this worker holds',
-    registers,
-    collect() {
-      this.set(worker.sessions());
-    },
-  });
-  new Gauge({
-    name: 'talkmesh_sessions_capacity',
-    help: 'Most sessions that this worker admits',
-    registers,
-    collect() {
-      this.set(worker.capacity);
-    },
-  });
+  readGauge(metrics, 'talkmesh_sessions', 'Sessions that this worker holds', () => worker.sessions());
+  readGauge(metrics, 'talkmesh_sessions_capacity', 'Most sessions that this worker admits', () => worker.capacity);
 }

@@ -1,4 +1,4 @@
-import { type AudioMessage, type EventBody, encodeAudio } from '@talkmesh/contracts';
+import { type AudioMessage, type EventBody, encodeAudio, type Ledger } from '@talkmesh/contracts';
 import { type Bus, type Subscription, waitUntil } from '@talkmesh/service-kit';
 
 /** Interval of the flush that confirms that NATS received everything published, milliseconds. */
@@ -36,10 +36,9 @@ export class Outbound {
     this.#publish(() => this.#bus.publish('mic', this.#sessionId, payload));
   }
 
-  event(body: EventBody, at: { epoch: number; turn: number }): void {
-    this.#publish(() =>
-      this.#bus.publishEvent({ ...body, sessionId: this.#sessionId, epoch: at.epoch, turn: at.turn }),
-    );
+  event(body: EventBody, at: { epoch: number; turn: number }, ledger?: Ledger): void {
+    const event = { ...body, sessionId: this.#sessionId, epoch: at.epoch, turn: at.turn };
+    this.#publish(() => this.#bus.publishEvent(event, ledger));
   }
 
   /** Resolves when NATS is reachable. @throws the signal's reason */

@@ -1,6 +1,14 @@
 import { type AudioMessage, MeshError, type PlayheadMessage, type Reason } from '@talkmesh/contracts';
 import { ChannelMixer, MicFramer } from '@talkmesh/media';
-import { type Bus, type Logger, RollingPercentiles, type SessionStats } from '@talkmesh/service-kit';
+import {
+  type Bus,
+  type Logger,
+  NO_TRACE,
+  RollingPercentiles,
+  type SessionStats,
+  StageSpan,
+  setUpLinks,
+} from '@talkmesh/service-kit';
 import { listenToPlayhead } from './inbound.js';
 import type { IngestMetrics } from './metrics.js';
 import { type MicChange, MicCheck, type MicCheckOptions, textOf } from './mic-check.js';
@@ -46,6 +54,7 @@ export class IngestSession {
   /** Of the microphone that is connected. */
   #micCheck: MicCheck | undefined;
   #onPlayhead: (playhead: PlayheadMessage) => void = () => {};
+  readonly #setUp = setUpLinks();
   #mediaTimeUs: number | undefined;
 
   constructor(options: SessionOptions) {
@@ -62,7 +71,7 @@ export class IngestSession {
         log: log.child({ sessionId }),
         took: metrics.vad,
         onStart: () => this.#outbound.event({ type: 'speech.started' }, this.#at),
-        onStop: (durationMs) => this.#outbound.event({ type: 'speech.stopped', durationMs }, this.#at),
+        onStop: (durationMs, silenceMs) => this.#userStopped(durationMs, silenceMs),
       });
     if (options.takeOver === true)
       this.#orphanTimer = setTimeout(() => this.#publish(this.#framer.endTurn()), ORPHAN_TURN_MS);
@@ -187,6 +196,18 @@ export class IngestSession {
       this.#voice?.push(message.pcm, this.#source?.kind !== 'stream');
       for (const change of this.#micCheck?.push(message.pcm) ?? []) this.#tell(change);
     }
+  }
+
+  /** The trace of the turn that answers begins with what the user said. */
+  #userStopped(durationMs: number, silenceMs: number): void {
+    const { sessionId } = this.#options;
+    const startMs = performance.now() - silenceMs - durationMs;
+    const attributes = { 'talkmesh.speech_ms': durationMs, 'talkmesh.silence_ms': silenceMs };
+    const place = { stage: 'audio-ingest', sessionId, parent: NO_TRACE, links: this.#setUp } as const;
+    const span = new StageSpan({ name: 'hear', ...place, startMs, attributes });
+    const ledger = { 'audio-ingest': silenceMs };
+    span.run(() => this.#outbound.event({ type: 'speech.stopped', durationMs }, this.#at, ledger));
+    span.end();
   }
 
   #tell({ type, code }: MicChange): void {

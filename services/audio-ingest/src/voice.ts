@@ -14,7 +14,8 @@ export interface VoiceOptions {
   /** Observes the detection time of each message, seconds. */
   readonly took?: Histogram;
   readonly onStart: () => void;
-  readonly onStop: (durationMs: number) => void;
+  /** `silenceMs`: how much silence after the speech was waited for. */
+  readonly onStop: (durationMs: number, silenceMs: number) => void;
 }
 
 /** Detects when the user starts and stops speaking. It never delays audio: when it falls behind, it skips messages. */
@@ -81,7 +82,7 @@ export class VoiceWatch {
   }
 
   #endSpeech(): void {
-    if (this.#gate.speaking) this.#options.onStop(Math.max(0, this.#analysedMs - this.#startedAtMs));
+    if (this.#gate.speaking) this.#options.onStop(Math.max(0, this.#analysedMs - this.#startedAtMs), 0);
     this.#gate.reset();
   }
 
@@ -92,6 +93,6 @@ export class VoiceWatch {
     if (change === 'start') {
       this.#startedAtMs = this.#analysedMs - gate.startMs;
       onStart();
-    } else if (change === 'stop') onStop(Math.max(0, this.#analysedMs - gate.stopMs - this.#startedAtMs));
+    } else if (change === 'stop') onStop(Math.max(0, this.#analysedMs - gate.stopMs - this.#startedAtMs), gate.stopMs);
   }
 }

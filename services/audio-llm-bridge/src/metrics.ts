@@ -4,8 +4,12 @@ export interface BridgeMetrics {
   readonly turns: Counter;
   readonly replySeconds: Histogram;
   readonly providerSeconds: Histogram;
+  /** reason: of the error table. */
+  readonly providerErrors: Counter;
   readonly toolCalls: Counter;
   readonly turnWaitSeconds: Histogram;
+  /** stage: a service of the pipeline, or transport. */
+  readonly turnStageSeconds: Histogram;
   readonly opaque: Counter;
   readonly eventType: (type: string) => string;
 }
@@ -39,6 +43,11 @@ export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
       'Time that a conversation provider took for one step, apart from the time of the mesh',
       ['provider', 'step'],
     ),
+    providerErrors: metrics.counter(
+      'talkmesh_provider_errors_total',
+      'Failures of a conversation provider or of text-to-speech, by reason',
+      ['provider', 'reason'],
+    ),
     toolCalls: metrics.counter('talkmesh_tool_calls_total', 'Tool calls by outcome: answered, expired or cancelled', [
       'provider',
       'outcome',
@@ -46,6 +55,11 @@ export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
     turnWaitSeconds: metrics.histogram(
       'talkmesh_turn_wait_seconds',
       'Time from the first speech of a turn until the listener hears it, when no other turn is spoken',
+    ),
+    turnStageSeconds: metrics.histogram(
+      'talkmesh_turn_stage_seconds',
+      'Share of each stage in the time from what a turn answers until its first frame; transport: what no stage has measured',
+      ['stage'],
     ),
     opaque: metrics.counter('talkmesh_provider_events_total', 'Provider events that the bridge does not interpret', [
       'provider',

@@ -1,4 +1,4 @@
-import { encodeAudio, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { encodeAudio, type Ledger, type PlayheadMessage, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 import type { ConversationOutput, SpeechPiece } from './conversation-messages.js';
 
@@ -17,10 +17,10 @@ export class Outbound {
     this.#sessionId = sessionId;
   }
 
-  speech(piece: SpeechPiece): void {
+  speech(piece: SpeechPiece, ledger?: Ledger): void {
     this.#unheard.push(piece);
     if (this.#unheard.length > MAX_UNHEARD_MESSAGES) this.#unheard.shift();
-    this.#publish(piece);
+    this.#publish(piece, ledger);
   }
 
   heard({ turn, turnPlayedMs }: Pick<PlayheadMessage, 'turn' | 'turnPlayedMs'>): void {
@@ -36,12 +36,11 @@ export class Outbound {
     for (const piece of this.#unheard) this.#publish(piece);
   }
 
-  #publish(piece: SpeechPiece): void {
+  #publish(piece: SpeechPiece, ledger?: Ledger): void {
     const { epoch, turn, sequence, mediaTimeUs, pcm, fromSample, endOfTurn } = piece;
     const header = { sessionId: this.#sessionId, epoch, turn, chunk: 0, mediaTimeUs, deadlineUs: 0 };
     const speech = { ...header, sequence, sampleRateHz: SPEECH_RATE_HZ, pcm, fromSample, endOfTurn };
-    const message = encodeAudio(speech);
-    this.#bus.publish('speech', this.#sessionId, message);
+    this.#bus.publish('speech', this.#sessionId, encodeAudio(speech), ledger);
   }
 
   event({ epoch, turn, body }: Extract<ConversationOutput, { kind: 'event' }>): void {

@@ -6,6 +6,8 @@ import {
   RollingPercentiles,
   type SessionStats,
   type Subscription,
+  type Trail,
+  trailOf,
   waitAtMost,
 } from '@talkmesh/service-kit';
 import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS } from './conversation.js';
@@ -18,6 +20,7 @@ import { Speaker } from './speaker.js';
 import { readBackConversation } from './takeover.js';
 import { ToolCalls } from './tool-calls.js';
 import type { SpeechSynthesizer } from './tts/synthesizer.js';
+import { TurnTraces } from './turn-traces.js';
 import { TurnWait } from './turn-wait.js';
 
 export interface BridgeSessionOptions {
@@ -57,11 +60,16 @@ export class BridgeSession implements AsyncDisposable {
   #provider: ProviderSession | undefined;
   #inbound: Disposable | undefined;
   #reconnection: Subscription | undefined;
-  #queue: ConversationInput[] = [];
+  #queue: { readonly input: ConversationInput; readonly trail: Trail }[] = [];
   #isHandling = false;
   #decision: NodeJS.Timeout | undefined;
   #userStoppedAtMs: number | undefined;
   readonly #wait = new TurnWait();
+  readonly #traces: TurnTraces;
+  /** Of what is being handled; undefined between inputs. */
+  #trail: Trail | undefined;
+  /** Of the newest event that the user has stopped speaking. */
+  #stopped: Trail | undefined;
   #textCount = 0;
   #counts = { in: 0, out: 0, cutTurns: 0 };
 
@@ -70,6 +78,7 @@ export class BridgeSession implements AsyncDisposable {
     this.#log = options.log.child({ sessionId: options.sessionId });
     this.#conversation = new Conversation({ ...options.conversation, provider: options.provider }, options.epoch);
     this.#outbound = new Outbound(options.bus, options.sessionId);
+    this.#traces = new TurnTraces(options.sessionId, options.provider.name);
     this.#speaker = new Speaker(options.tts, (output) => this.#onOutput(output));
     this.#tools = new ToolCalls({
       deadlineMs: options.toolDeadlineMs,
@@ -92,7 +101,7 @@ export class BridgeSession implements AsyncDisposable {
   async #open(): Promise<void> {
     const { sessionId, bus, takeOver } = this.#options;
     const inlet = new HeldInlet();
-    const handle = inlet.hold((input: ConversationInput) => this.#handle(input));
+    const handle = inlet.hold((input: ConversationInput, trail: Trail) => this.#handle(input, trail));
     this.#inbound = subscribeInbound(bus, sessionId, handle);
     this.#reconnection = bus.onReconnect(() => this.#republish());
     await bus.flush();
@@ -105,7 +114,12 @@ export class BridgeSession implements AsyncDisposable {
     const { sessionId, provider, choices, key, takeOver: isTakeover } = this.#options;
     const { signal } = this.#abort;
     const options = { sessionId, choices, key, isTakeover, history, signal, log: this.#log };
-    this.#provider = await provider.open(options, (output) => this.#onOutput(output));
+    this.#provider = await provider
+      .open(options, (output) => this.#onOutput(output))
+      .catch((thrown: unknown) => {
+        this.#countFailure(MeshError.from(thrown));
+        throw thrown;
+      });
   }
 
   get stats(): SessionStats {
@@ -212,6 +226,7 @@ export class BridgeSession implements AsyncDisposable {
     clearTimeout(this.#decision);
     this.#tools[Symbol.dispose]();
     await this.#speaker[Symbol.asyncDispose]();
+    this.#traces.close();
     await this.#provider?.[Symbol.asyncDispose]();
   }
 
@@ -223,26 +238,44 @@ export class BridgeSession implements AsyncDisposable {
       metrics.providerSeconds.observe({ provider: provider.name, step: output.step }, output.ms / 1000);
     if (output.kind === 'tool.call') this.#tools.begin(output.call);
     if (output.kind === 'tool.cancelled') this.#tools.cancel(output.id);
-    if (output.kind === 'failed') this.#log.warn({ err: output.error }, 'provider or text-to-speech failed');
+    if (output.kind === 'failed') {
+      this.#countFailure(output.error);
+      this.#log.warn({ err: output.error }, 'provider or text-to-speech failed');
+    }
     this.#handle({ kind: 'output', output });
   }
 
+  #countFailure({ reason }: MeshError): void {
+    const { metrics, provider } = this.#options;
+    metrics.providerErrors.inc({ provider: provider.name, reason });
+  }
+
   /** A provider may emit outputs from inside `push`. They are queued until the current input is done, so that outputs stay in order. */
-  #handle(input: ConversationInput): void {
-    this.#queue.push(input);
+  #handle(input: ConversationInput, trail = trailOf()): void {
+    this.#queue.push({ input, trail });
     if (this.#isHandling) return;
     this.#isHandling = true;
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-        if (next.kind === 'mic') this.#counts.in += 1;
-        if (next.kind === 'playhead') this.#outbound.heard(next.playhead);
-        for (const output of this.#conversation.handle(next, performance.now())) this.#carryOut(output);
-        if (isTakeover(next) && this.#conversation.silent) this.#republish();
+        this.#trail = next.trail;
+        this.#step(next.input, next.trail);
       }
       this.#waitForDecision();
     } finally {
       this.#isHandling = false;
+      this.#trail = undefined;
     }
+  }
+
+  #step(input: ConversationInput, trail: Trail): void {
+    if (input.kind === 'mic') this.#counts.in += 1;
+    if (input.kind === 'event' && input.event.type === 'speech.stopped') this.#stopped = trail;
+    if (input.kind === 'playhead') {
+      this.#outbound.heard(input.playhead);
+      this.#traces.playhead(input.playhead, trail);
+    }
+    for (const output of this.#conversation.handle(input, performance.now())) this.#carryOut(output);
+    if (isTakeover(input) && this.#conversation.silent) this.#republish();
   }
 
   /** The conversation decides even when neither audio nor playheads arrive. */
@@ -257,17 +290,35 @@ export class BridgeSession implements AsyncDisposable {
     if (output.kind === 'speech') {
       this.#counts.out += 1;
       this.#wait.sent(output.turn, performance.now());
-      this.#outbound.speech(output);
-    } else if (output.kind === 'event') {
-      this.#measure(output);
-      this.#outbound.event(output);
-    } else if (output.kind === 'input') {
+      this.#traces.speech(output.turn, (ledger) => this.#outbound.speech(output, ledger));
+    } else if (output.kind === 'event') this.#tell(output);
+    else if (output.kind === 'input') {
       const { kind } = output.input;
-      if (kind === 'user.stopped' || kind === 'user.spoke') this.#userStoppedAtMs = performance.now();
-      if (kind === 'user.withdrawn') this.#userStoppedAtMs = undefined;
+      if (kind === 'user.stopped' || kind === 'user.spoke') {
+        this.#userStoppedAtMs = performance.now();
+        this.#traces.heard(this.#stopped ?? this.#trail ?? trailOf());
+        this.#stopped = undefined;
+      }
+      if (kind === 'user.withdrawn') {
+        this.#userStoppedAtMs = undefined;
+        this.#traces.heard(undefined);
+      }
       this.#provider?.push(output.input);
     } else if (output.source === 'text') this.#speaker.cancel(output.cut.response);
     else this.#provider?.cancel(output.cut);
+  }
+
+  /** Publishes an event, in the span of its turn. */
+  #tell(output: Extract<ConversationOutput, { kind: 'event' }>): void {
+    const { turn, body } = output;
+    if (body.type === 'turn.queued') this.#traces.begin(turn, body.source, this.#trail);
+    this.#traces.run(turn, () => {
+      this.#measure(output);
+      this.#outbound.event(output);
+    });
+    if (body.type === 'turn.finished')
+      this.#traces.end(turn, { ...body, outcome: body.interrupted ? 'interrupted' : 'played' });
+    if (body.type === 'turn.cancelled') this.#traces.end(turn, { outcome: 'cancelled' });
   }
 
   #measure({ turn, body }: Extract<ConversationOutput, { kind: 'event' }>): void {
@@ -275,6 +326,9 @@ export class BridgeSession implements AsyncDisposable {
     if (body.type === 'tool.finished') metrics.toolCalls.inc({ provider: provider.name, outcome: body.outcome });
     const waitedMs = this.#wait.event(turn, body.type, performance.now());
     if (waitedMs !== undefined) metrics.turnWaitSeconds.observe(waitedMs / 1000);
+    const stages = body.type === 'turn.started' ? this.#traces.started(turn) : undefined;
+    if (waitedMs !== undefined)
+      for (const [stage, ms] of stages ?? []) metrics.turnStageSeconds.observe({ stage }, ms / 1000);
     if (body.type === 'turn.finished' || body.type === 'turn.cancelled') {
       const outcome = body.type === 'turn.cancelled' ? 'cancelled' : body.interrupted ? 'interrupted' : 'played';
       metrics.turns.inc({ provider: provider.name, outcome });

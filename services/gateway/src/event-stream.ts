@@ -1,6 +1,6 @@
 import { AT_REST, progressAfter, type SessionSnapshot } from '@talkmesh/client';
 import { decodedEvents, EVENT_VERSION, type MeshEvent } from '@talkmesh/contracts';
-import type { Bus } from '@talkmesh/service-kit';
+import { type Bus, isTracedNow, withSpan } from '@talkmesh/service-kit';
 
 /** An event of the mesh, or the state with which a stream of events begins. */
 export type StreamedEvent = MeshEvent | SessionSnapshot;
@@ -31,12 +31,21 @@ export async function streamEvents(
     else retained.slice(last + 1).forEach(onEvent);
     const known = new Set(retained.map(({ id }) => id));
     early.filter(({ id }) => !known.has(id)).forEach(onEvent);
-    deliver = onEvent;
+    deliver = (event) => tell(event, onEvent);
   } catch (error) {
     subscription.unsubscribe();
     throw error;
   }
   return () => subscription.unsubscribe();
+}
+
+/** The trace of a turn also says when the program was told of its beginning and end. */
+function tell(event: MeshEvent, onEvent: (event: MeshEvent) => void): void {
+  if (!event.type.startsWith('turn.') || !isTracedNow()) onEvent(event);
+  else {
+    const attributes = { sessionId: event.sessionId, 'talkmesh.stage': 'gateway', 'talkmesh.turn': event.turn };
+    withSpan(`tell ${event.type}`, attributes, () => onEvent(event));
+  }
 }
 
 function snapshotOf(sessionId: string, retained: readonly MeshEvent[]): SessionSnapshot {

@@ -6,11 +6,13 @@ import {
   type PlayheadMessage,
   SPEECH_RATE_HZ,
 } from '@talkmesh/contracts';
-import { type Bus, INSTANCE_HEADER } from '@talkmesh/service-kit';
+import { type Bus, INSTANCE_HEADER, type Trail, trailOf } from '@talkmesh/service-kit';
 import type { PauseRequest } from './pause.js';
 
 export interface InboundHandlers {
   onSpeech(message: AudioMessage): void;
+  /** Where a message of the turn comes from; before its `onSpeech`. */
+  onTrail(turn: number, trail: Trail): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
   onPause(request: PauseRequest): void;
@@ -21,9 +23,10 @@ export interface InboundHandlers {
 /** Subscribes to a session's speech, playhead, interrupts and pauses. @returns ends the subscriptions */
 export function listen(bus: Bus, sessionId: string, handlers: InboundHandlers): () => void {
   const subscriptions = [
-    bus.subscribe('speech', sessionId, (payload) => {
+    bus.subscribe('speech', sessionId, (payload, meta) => {
       const speech = decodeSpeech(payload);
       assertSession(speech.sessionId, sessionId);
+      handlers.onTrail(speech.turn, trailOf(meta));
       handlers.onSpeech(speech);
     }),
     bus.subscribe('playhead', sessionId, (payload) => {

@@ -1,5 +1,5 @@
 import type { ChunkMetrics } from '@talkmesh/chunk-worker';
-import type { RestartReason } from '@talkmesh/inference';
+import type { RankOptions } from '@talkmesh/inference';
 import type { Counter, Histogram, Logger, Metrics } from '@talkmesh/service-kit';
 
 const PAUSE_SECONDS_BUCKETS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800];
@@ -25,15 +25,29 @@ export function createScoreMetrics(metrics: Metrics, chunks: ChunkMetrics): Scor
   };
 }
 
-/** @returns the callback for every restart of a group of a parallel plan */
-export function countRankRestarts(metrics: Metrics, log: Logger): (why: string, reason: RestartReason) => void {
+const RANK_SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
+
+/** @returns what a parallel plan reports: restarts of its groups, and where the time of each rank's passes goes */
+export function rankMetrics(metrics: Metrics, log: Logger): Required<Pick<RankOptions, 'onRestart' | 'onPass'>> {
   const restarts = metrics.counter(
     'talkmesh_rank_group_restarts_total',
     'Groups of ranks of a parallel plan that died and started again',
     ['reason'],
   );
-  return (why, reason) => {
-    restarts.inc({ reason });
-    log.error({ why, reason }, 'a group of ranks died and starts again');
+  const passes = metrics.histogram(
+    'talkmesh_rank_pass_seconds',
+    'Time of a pass on one rank: computing, waiting for rows of other ranks, copying them',
+    ['part'],
+    RANK_SECONDS_BUCKETS,
+  );
+  return {
+    onRestart: (why, reason) => {
+      restarts.inc({ reason });
+      log.error({ why, reason }, 'a group of ranks died and starts again');
+    },
+    onPass: ({ computeUs, waitUs, copyUs }) => {
+      for (const [part, us] of Object.entries({ compute: computeUs, wait: waitUs, copy: copyUs }))
+        passes.observe({ part }, us / 1e6);
+    },
   };
 }

@@ -1,6 +1,7 @@
-import { encodeLatent, type LatentMessage, MeshError, splitLatent } from '@talkmesh/contracts';
-import type { Bus, Logger } from '@talkmesh/service-kit';
+import { encodeLatent, type LatentMessage, type Ledger, MeshError, splitLatent } from '@talkmesh/contracts';
+import type { Bus, Logger, Trail } from '@talkmesh/service-kit';
 import type { Flush } from './chunk-planner.js';
+import { ChunkTrace } from './chunk-trace.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { PauseChange } from './pause.js';
 import type { CommandResult, ScoreOutput } from './scheduler.js';
@@ -14,6 +15,7 @@ export class Outbound {
   readonly #log: Logger;
   /** Chunks of the open sessions that may not have been played yet, in order. */
   readonly #sent = new Map<string, LatentMessage[]>();
+  readonly #traces = new Map<string, ChunkTrace>();
 
   constructor(bus: Bus, metrics: ScoreMetrics, log: Logger) {
     this.#bus = bus;
@@ -28,6 +30,18 @@ export class Outbound {
   /** Nothing more is published for the session, not even a chunk that is being generated. */
   close(sessionId: string): void {
     this.#sent.delete(sessionId);
+    this.#traces.delete(sessionId);
+  }
+
+  /** Speech of a turn has arrived, also before `open`. */
+  trail(sessionId: string, turn: number, trail: Trail): void {
+    this.#traceOf(sessionId).arrived(turn, trail);
+  }
+
+  #traceOf(sessionId: string): ChunkTrace {
+    const trace = this.#traces.get(sessionId) ?? new ChunkTrace(sessionId);
+    this.#traces.set(sessionId, trace);
+    return trace;
   }
 
   /** Chunks before `chunk` were played. */
@@ -82,13 +96,21 @@ export class Outbound {
     this.#bus.publishEvent({ sessionId, epoch, turn: 0, ...body });
   }
 
-  #latent({ message, queueMs, computeMs, late, degraded: reason }: ScoreOutput & { type: 'latent' }): void {
+  #latent(output: ScoreOutput & { type: 'latent' }): void {
+    const { message } = output;
     const sent = this.#sent.get(message.sessionId);
     if (sent === undefined) return;
     sent.push(message);
     if (sent.length > MAX_UNPLAYED) sent.shift();
+    this.#traceOf(message.sessionId).publish(output, (ledger) => this.#send(output, ledger));
+  }
+
+  #send(
+    { message, queueMs, computeMs, late, degraded: reason }: ScoreOutput & { type: 'latent' },
+    ledger: Ledger,
+  ): void {
     const startMs = performance.now();
-    this.#publish(message);
+    this.#publish(message, ledger);
     const { chunks, seconds, degraded } = this.#metrics;
     seconds.observe({ phase: 'queue' }, queueMs / 1000);
     seconds.observe({ phase: 'compute' }, computeMs / 1000);
@@ -97,8 +119,8 @@ export class Outbound {
     chunks.inc({ outcome: late ? 'late' : message.held ? 'held' : message.degraded ? 'degraded' : 'ok' });
   }
 
-  #publish(message: LatentMessage): void {
-    for (const part of splitLatent(message)) this.#bus.publish('latent', message.sessionId, encodeLatent(part));
+  #publish(message: LatentMessage, ledger?: Ledger): void {
+    for (const part of splitLatent(message)) this.#bus.publish('latent', message.sessionId, encodeLatent(part), ledger);
   }
 
   #failed({ sessionId, epoch, error }: ScoreOutput & { type: 'failed' }): void {

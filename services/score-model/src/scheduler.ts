@@ -120,11 +120,17 @@ export class ScoreScheduler {
     return this.#entries.size;
   }
 
+  /** Samples of speech of all sessions that no chunk has taken yet. */
+  get waitingSamples(): number {
+    return [...this.#entries.values()].reduce((sum, { planner }) => sum + planner.waitingSamples, 0);
+  }
+
   open(options: SessionOptions, generator: ChunkGenerator, durations: Durations): void {
     const { geometry, clock, steps, extraPasses } = this.#options;
-    const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, (chunk) =>
-      this.#regeneration.canRegenerate(planner, chunk),
-    );
+    const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, {
+      canRegenerate: (chunk) => this.#regeneration.canRegenerate(planner, chunk),
+      makeMs: () => this.#options.cost.ms + this.#options.downstreamMs,
+    });
     this.#entries.set(options.sessionId, {
       planner,
       generator,

@@ -8,10 +8,10 @@ import {
   warmUp,
 } from '@talkmesh/chunk-worker';
 import { loadScoreEngine, openTimeline, parsePlan, type ScoreEngine } from '@talkmesh/inference';
-import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
+import { type RunningService, readGauge, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
-import { countRankRestarts, createScoreMetrics } from './metrics.js';
+import { createScoreMetrics, rankMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { type ScoreOutput, ScoreScheduler } from './scheduler.js';
 import { KEEP_BEYOND_LEAD, Sessions } from './sessions.js';
@@ -26,7 +26,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
       devices,
       threads: config.inferenceThreads,
       timeline,
-      onRestart: countRankRestarts(context.metrics, log),
+      ...rankMetrics(context.metrics, log),
     });
     const warmUpMs = await warm(engine);
     const { provider, onProcessor } = executor;
@@ -50,6 +50,8 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
       downstreamMs,
       timeline,
     });
+    const waitingSeconds = (): number => scheduler.waitingSamples / model.manifest.audio.sampleRateHz;
+    readGauge(context.metrics, 'talkmesh_waiting_speech_seconds', 'Speech that no chunk has taken yet', waitingSeconds);
     const sessions = new Sessions({ context, model, engine, scheduler, outbound, metrics, admission, cost });
     const handlers = controlHandlers(config.capacity, model.label, sessions);
     const resources = [engine, executor];

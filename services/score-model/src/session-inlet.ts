@@ -1,5 +1,5 @@
 import type { AudioMessage, PlayheadMessage } from '@talkmesh/contracts';
-import { type Bus, HeldInlet } from '@talkmesh/service-kit';
+import { type Bus, HeldInlet, type Trail } from '@talkmesh/service-kit';
 import { listen } from './inbound.js';
 import type { PauseRequest } from './pause.js';
 import { type GapReport, SpeechGapFiller } from './speech-gap-filler.js';
@@ -7,6 +7,7 @@ import type { SpokenPosition } from './speech-queue.js';
 
 export interface InletHandlers {
   onSpeech(turn: number, pcm: Int16Array, endOfTurn: boolean, fromSample: number): void;
+  onTrail(turn: number, trail: Trail): void;
   onPlayhead(playhead: PlayheadMessage): void;
   onInterrupt(turn: number): void;
   onPause(request: PauseRequest): void;
@@ -28,6 +29,7 @@ export class SessionInlet {
     this.#handlers = handlers;
     this.#unlisten = listen(bus, sessionId, {
       onSpeech: this.#inlet.hold((message: AudioMessage) => this.#speech?.push(message)),
+      onTrail: (turn, trail) => handlers.onTrail(turn, trail),
       onPlayhead: this.#inlet.hold((playhead: PlayheadMessage) => handlers.onPlayhead(playhead)),
       onInterrupt: this.#inlet.hold((turn: number) => this.interrupt(turn)),
       onPause: this.#inlet.hold((request: PauseRequest) => handlers.onPause(request)),

@@ -149,6 +149,7 @@ export class Sessions implements ChunkSessions {
     const { context, scheduler, outbound } = this.#parts;
     return new SessionInlet(context.bus, sessionId, {
       onSpeech: this.#speechHandler(sessionId),
+      onTrail: (turn, trail) => outbound.trail(sessionId, turn, trail),
       onPlayhead: (playhead) => {
         scheduler.playhead(playhead);
         outbound.played(sessionId, playhead.chunk);

@@ -36,6 +36,10 @@ export class ChunkQueue {
     return this.#dropped;
   }
 
+  get size(): number {
+    return this.#waiting.length;
+  }
+
   /** The next chunk to decode. */
   get head(): LatentMessage | undefined {
     return this.#waiting[0];

@@ -1,8 +1,8 @@
 import { type ChunkGeometry, decodeLatent, LatentAssembler, type LatentMessage, MeshError } from '@talkmesh/contracts';
-import { type Bus, HeldInlet } from '@talkmesh/service-kit';
+import { type Bus, HeldInlet, type Trail, trailOf } from '@talkmesh/service-kit';
 
 export interface InboundHandlers {
-  onLatent(message: LatentMessage): void;
+  onLatent(message: LatentMessage, trail: Trail): void;
   onFlush(epoch: number, fromChunk: number): void;
   /** The egress was disconnected from NATS and may have missed frames. */
   onFramesMissed(): void;
@@ -11,11 +11,11 @@ export interface InboundHandlers {
 /** Subscribes to a session's latents, joined from their parts, and its flushes. @returns ends the subscriptions */
 export function listen(bus: Bus, sessionId: string, geometry: ChunkGeometry, handlers: InboundHandlers): () => void {
   const assembler = new LatentAssembler();
-  const latents = bus.subscribe('latent', sessionId, (payload) => {
+  const latents = bus.subscribe('latent', sessionId, (payload, meta) => {
     const message = assembler.push(decodeLatent(payload));
     if (message === undefined) return;
     assertFits(message, sessionId, geometry);
-    handlers.onLatent(message);
+    handlers.onLatent(message, trailOf(meta));
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(event.epoch, event.fromChunk);
@@ -58,7 +58,7 @@ export class SessionInlet {
 
   constructor(bus: Bus, sessionId: string, geometry: ChunkGeometry, handlers: InboundHandlers) {
     this.#unlisten = listen(bus, sessionId, geometry, {
-      onLatent: this.#inlet.hold((message: LatentMessage) => handlers.onLatent(message)),
+      onLatent: this.#inlet.hold((message: LatentMessage, trail: Trail) => handlers.onLatent(message, trail)),
       onFlush: this.#inlet.hold((epoch: number, fromChunk: number) => handlers.onFlush(epoch, fromChunk)),
       onFramesMissed: this.#inlet.hold(() => handlers.onFramesMissed()),
     });

@@ -1,12 +1,14 @@
 import type { ChunkMetrics } from '@talkmesh/chunk-worker';
-import { encodeFrame, MeshError } from '@talkmesh/contracts';
-import type { Bus, Logger } from '@talkmesh/service-kit';
+import { encodeFrame, type LatentMessage, MeshError } from '@talkmesh/contracts';
+import type { Bus, Logger, Trail } from '@talkmesh/service-kit';
+import { ChunkTrace } from './chunk-trace.js';
 import type { DecodeOutput } from './scheduler.js';
 
 export class Outbound {
   readonly #bus: Bus;
   readonly #metrics: ChunkMetrics;
   readonly #log: Logger;
+  readonly #traces = new ChunkTrace();
 
   constructor(bus: Bus, metrics: ChunkMetrics, log: Logger) {
     this.#bus = bus;
@@ -14,9 +16,13 @@ export class Outbound {
     this.#log = log;
   }
 
+  arrived(message: LatentMessage, trail: Trail): void {
+    this.#traces.arrived(message, trail);
+  }
+
   output(output: DecodeOutput): void {
-    if (output.type === 'frame') this.#bus.publish('frame', output.message.sessionId, encodeFrame(output.message));
-    else if (output.type === 'chunk') this.#count(output);
+    if (output.type === 'frame') this.#frame(output);
+    else if (output.type === 'chunk') this.#traces.end(output, () => this.#count(output));
     else {
       this.#metrics.chunks.inc({ outcome: 'failed' });
       this.#log.error({ err: output.error, sessionId: output.sessionId }, 'a chunk failed; the session ends');
@@ -28,6 +34,13 @@ export class Outbound {
     const { reason, message } = error;
     const body = { type: 'error', service: 'vae-decode', reason, message: message.slice(0, 1000) } as const;
     this.#bus.publishEvent({ sessionId, epoch, turn: 0, ...body });
+  }
+
+  #frame({ message, source }: DecodeOutput & { type: 'frame' }): void {
+    const bytes = encodeFrame(message);
+    if (message.frame === 0)
+      this.#traces.publishFirst(source, (ledger) => this.#bus.publish('frame', message.sessionId, bytes, ledger));
+    else this.#bus.publish('frame', message.sessionId, bytes);
   }
 
   /** Chunks that never reached the decoder. */

@@ -27,10 +27,12 @@ export interface MouthWatch {
 }
 
 export type DecodeOutput =
-  | { readonly type: 'frame'; readonly message: FrameMessage }
+  /** `source`: the chunk that it was decoded from. */
+  | { readonly type: 'frame'; readonly message: FrameMessage; readonly source: LatentMessage }
   /** After the last frame of a chunk. `missing`: chunks lost before it. */
   | {
       readonly type: 'chunk';
+      readonly source: LatentMessage;
       readonly outcome: 'ok' | 'late' | 'held' | 'flushed';
       /** Why this worker held the chunk; chunks that score-model held are counted there. */
       readonly degraded: DegradeReason | undefined;
@@ -110,6 +112,11 @@ export class DecodeScheduler {
 
   get sessions(): number {
     return this.#entries.size;
+  }
+
+  /** Chunks of all sessions that wait to be decoded. */
+  get waitingChunks(): number {
+    return [...this.#entries.values()].reduce((sum, { queue }) => sum + queue.size, 0);
   }
 
   open({ sessionId, epoch, queueChunks, mouth }: SessionOptions, decoder: ChunkDecoder, durations: Durations): void {
@@ -236,7 +243,7 @@ export class DecodeScheduler {
       complete = this.#holds(entry) && !queue.isStale(message);
       if (!complete) break;
       counts.itemsOut += 1;
-      yield { type: 'frame', message: frame };
+      yield { type: 'frame', message: frame, source: message };
     }
     const computeMs = decodedMs - startMs;
     if (complete) {
@@ -251,7 +258,8 @@ export class DecodeScheduler {
     timeline.span('stage', `decode ${chunk}`, startUs, clock.traceUs(), { sessionId, chunk, epoch, late, held });
     const outcome = !complete ? 'flushed' : late ? 'late' : held ? 'held' : 'ok';
     const publishMs = clock.nowMs() - decodedMs;
-    yield { type: 'chunk', outcome, degraded, missing: decoded?.missing ?? 0, queueMs, computeMs, publishMs };
+    const missing = decoded?.missing ?? 0;
+    yield { type: 'chunk', source: message, outcome, degraded, missing, queueMs, computeMs, publishMs };
   }
 
   async #decodeFrames(entry: Entry, { chunk, values }: LatentMessage): Promise<DecodedChunk | undefined> {
@@ -288,9 +296,9 @@ export class DecodeScheduler {
 
   *#frames(message: LatentMessage, decoded: DecodedChunk, held: boolean): Generator<FrameMessage> {
     const { geometry, width, height, fps } = this.#options;
-    const { sessionId, epoch, turn, chunk, speaking, endOfTurn, pcm, speechSamples, turnSamples } = message;
+    const { sessionId, epoch, turn, chunk, speaking, endOfTurn, endsIdle, pcm, speechSamples, turnSamples } = message;
     const degraded = message.degraded || held;
-    const header = { sessionId, epoch, turn, chunk, speaking, degraded, held, endOfTurn };
+    const header = { sessionId, epoch, turn, chunk, speaking, degraded, held, endOfTurn, endsIdle };
     for (const [frame, i420] of decoded.frames.entries()) {
       const position = message.chunk * geometry.framesPerChunk + frame;
       const frameEnd = (frame + 1) * geometry.samplesPerFrame;

@@ -14,7 +14,7 @@ import {
   openTimeline,
   type RequestedPrecision,
 } from '@talkmesh/inference';
-import type { RunningService, ServiceContext } from '@talkmesh/service-kit';
+import { type RunningService, readGauge, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
 import { MouthMetrics } from './mouth-metrics.js';
@@ -52,6 +52,8 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
       downstreamMs,
       timeline,
     });
+    const waiting = (): number => scheduler.waitingChunks;
+    readGauge(context.metrics, 'talkmesh_waiting_chunks', 'Chunks that wait to be decoded', waiting);
     const reader = await MouthReader.load(model);
     const mouths = reader && new MouthMetrics(reader, fps, context.metrics);
     const sessions = new Sessions({ context, model, engine, scheduler, outbound, admission, cost, mouths });

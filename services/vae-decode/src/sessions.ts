@@ -147,7 +147,8 @@ export class Sessions implements ChunkSessions {
   #listen(sessionId: string): SessionInlet {
     const { context, scheduler, outbound, model } = this.#parts;
     return new SessionInlet(context.bus, sessionId, model.geometry, {
-      onLatent: (message) => {
+      onLatent: (message, trail) => {
+        outbound.arrived(message, trail);
         const result = scheduler.latent(message);
         if (result === 'stale') outbound.dropped('flushed', 1);
         else if (result !== 'queued') outbound.dropped(result, 1);

@@ -8,7 +8,7 @@ import {
   type MeshEvent,
   type PlayheadMessage,
 } from '@talkmesh/contracts';
-import type { Bus } from '@talkmesh/service-kit';
+import { type Bus, type Trail, trailOf } from '@talkmesh/service-kit';
 
 /** The size that every frame of a session must have. */
 export interface FrameShape {
@@ -18,7 +18,7 @@ export interface FrameShape {
 }
 
 export interface InboundHandlers {
-  onFrame(frame: FrameMessage): void;
+  onFrame(frame: FrameMessage, trail: Trail): void;
   /** Frames of older epochs from this chunk on are no longer played. */
   onFlush(start: EpochStart, isCut: boolean): void;
   /** Every event, after those above. */
@@ -56,10 +56,10 @@ const startOf = ({ epoch, cutFrom, fromChunk }: Extract<MeshEvent, { type: 'flus
 
 /** Subscribes to a session's frames and events. Frames of another session or shape are rejected. @returns a function that unsubscribes */
 export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers: InboundHandlers): () => void {
-  const frames = bus.subscribe('frame', sessionId, (payload) => {
+  const frames = bus.subscribe('frame', sessionId, (payload, meta) => {
     const frame = decodeFrame(payload);
     assertShape(frame, sessionId, shape);
-    handlers.onFrame(frame);
+    handlers.onFrame(frame, trailOf(meta));
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
     if (event.type === 'flush') handlers.onFlush(startOf(event), event.cutFrom !== undefined);

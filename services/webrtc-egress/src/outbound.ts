@@ -3,6 +3,7 @@ import {
   type EventBody,
   encodeAudio,
   encodePlayhead,
+  type Ledger,
   type PlayheadMessage,
 } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
@@ -16,8 +17,8 @@ export class Outbound {
     this.#sessionId = sessionId;
   }
 
-  playhead(message: PlayheadMessage): void {
-    this.#bus.publish('playhead', this.#sessionId, encodePlayhead(message));
+  playhead(message: PlayheadMessage, ledger?: Ledger): void {
+    this.#bus.publish('playhead', this.#sessionId, encodePlayhead(message), ledger);
   }
 
   /** Speech of an agent, on its way to the bridge. */

@@ -1,5 +1,11 @@
 import { MeshError, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import { mapHandlers, type OpenRequest, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
+import {
+  mapHandlers,
+  type OpenRequest,
+  type RunningService,
+  readGauge,
+  type ServiceContext,
+} from '@talkmesh/service-kit';
 import { allowedServer, PeerHost, startRoomHost } from '@talkmesh/webrtc';
 import type { Stage } from './avatar-stream.js';
 import type { Config } from './config.js';
@@ -51,6 +57,8 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
   });
   const rooms = config.livekitUrls.length > 0 ? await startRooms(context) : undefined;
   const sessions = new Map<string, OpenSession>();
+  const waiting = (): number => [...sessions.values()].reduce((sum, { session }) => sum + session.waitingFrames, 0);
+  readGauge(context.metrics, 'talkmesh_waiting_frames', 'Frames that wait to be played', waiting);
 
   const createSink = (
     session: EgressSession,

@@ -1,14 +1,23 @@
 import type {
   EpochStart,
   FrameMessage,
+  Ledger,
   MeshEvent,
   PlayheadMessage,
   Reason,
   SessionDisclosure,
 } from '@talkmesh/contracts';
-import { type Bus, type Logger, RollingPercentiles, type SessionStats, type Subscription } from '@talkmesh/service-kit';
+import {
+  type Bus,
+  type Logger,
+  RollingPercentiles,
+  type SessionStats,
+  type Subscription,
+  type Trail,
+} from '@talkmesh/service-kit';
 import { AgentSpeech, type AgentSpeechOptions } from './agent-speech.js';
 import { Badge } from './badge.js';
+import { ChunkTrace } from './chunk-trace.js';
 import { type FrameShape, listen } from './inbound.js';
 import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
@@ -65,6 +74,7 @@ export class EgressSession {
   readonly #playhead: Playhead;
   readonly #badge: Badge | undefined;
   readonly #outbound: Outbound;
+  readonly #traces: ChunkTrace;
   readonly #latenessMs = new RollingPercentiles();
   readonly #stopListening: () => void;
   readonly #log: Logger;
@@ -93,6 +103,7 @@ export class EgressSession {
     this.#playhead = new Playhead({ sessionId, epoch, creditChunks, after });
     this.#badge = disclosure?.badge ? new Badge(disclosure.label, shape.width, shape.height) : undefined;
     this.#outbound = new Outbound(bus, sessionId);
+    this.#traces = new ChunkTrace(sessionId);
     this.watch = new ViewerWatch({
       connectTimeoutMs: options.connectTimeoutMs,
       goneMs: options.goneMs,
@@ -100,7 +111,7 @@ export class EgressSession {
       onGone: (cause) => this.#event({ type: 'viewer.gone', cause }),
     });
     this.#stopListening = listen(bus, sessionId, shape, {
-      onFrame: (frame) => this.#receive(frame),
+      onFrame: (frame, trail) => this.#receive(frame, trail),
       onFlush: (start, isCut) => this.#flush(start, isCut),
       onEvent: (event) => {
         this.#agent?.event(event);
@@ -136,6 +147,11 @@ export class EgressSession {
     return this.#agent;
   }
 
+  /** Frames that wait to be taken. */
+  get waitingFrames(): number {
+    return this.#buffer.waiting;
+  }
+
   take(maxInFlight: number): TakenFrame | undefined {
     return this.#buffer.take(maxInFlight);
   }
@@ -149,13 +165,15 @@ export class EgressSession {
     this.#latenessMs.add(lateMs);
     if (this.#playhead.playedFrames === 0) this.#disclose();
     const message = this.#playhead.played(frame);
-    if (message !== undefined) this.#publish(message);
+    this.#traces.played(frame, (ledger) => message && this.#publish(message, ledger));
     this.#agent?.played(frame);
   }
 
   held(): void {
     if (this.#cut !== undefined) this.#cut.heldFrames += 1;
-    this.#options.metrics.frames.inc({ outcome: this.#isWaitingAfterCut ? 'cut' : 'held' });
+    const outcome = this.#isWaitingAfterCut ? 'cut' : 'held';
+    if (outcome === 'held') this.#traces.held();
+    this.#options.metrics.frames.inc({ outcome });
     this.#publish(this.#playhead.held(1));
   }
 
@@ -215,17 +233,20 @@ export class EgressSession {
     }, MISSED_FRAMES_MS);
   }
 
-  #publish(playhead: PlayheadMessage): void {
+  #publish(playhead: PlayheadMessage, ledger?: Ledger): void {
     this.#publishedAtMs = performance.now();
-    this.#outbound.playhead(playhead);
+    this.#outbound.playhead(playhead, ledger);
   }
 
-  #receive(frame: FrameMessage): void {
+  #receive(frame: FrameMessage, trail: Trail): void {
     this.#received++;
+    this.#traces.arrived(frame, trail);
     if (!frame.held) this.#badge?.drawInto(frame.i420);
     const { verdict, dropped } = this.#buffer.offer(frame);
     this.#drop(dropped + (verdict === 'accepted' ? 0 : 1));
     if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame beyond the credit was dropped');
+    if (verdict === 'accepted' && frame.endsIdle && frame.frame === 0)
+      this.#flush({ epoch: frame.epoch, fromChunk: this.#buffer.idleBefore(frame.chunk) }, false);
     this.#sink?.pump();
   }
 

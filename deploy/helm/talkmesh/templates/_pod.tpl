@@ -255,6 +255,8 @@ spec:
 {{- with $root.Values.telemetry.otlpEndpoint }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
 - {name: OTEL_SERVICE_NAME, value: {{ $name | quote }}}
+- {name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ $root.Values.telemetry.traceShare | quote }}}
 {{- end }}
 {{- range $key, $value := $values.config }}
 - {name: {{ printf "TALKMESH_%s" (snakecase $key | upper) | quote }}, value: {{ include "talkmesh.setting" $value | quote }}}

@@ -25,6 +25,8 @@ export interface RankOptions {
   readonly timeline?: Timeline;
   /** Called with the cause before a group restarts. */
   readonly onRestart?: (why: string, reason: RestartReason) => void;
+  /** Called for every rank after each pass. */
+  readonly onPass?: (times: PassTimes) => void;
 }
 
 /** Where keys and values are kept: in which incarnation of which group, under which id. */
@@ -56,6 +58,7 @@ export class RankDenoiser implements Denoiser<Parts> {
   readonly #keyValueBytes: number;
   readonly #frames: readonly { readonly from: number; readonly to: number }[];
   readonly #times: PassTimes[] = [];
+  readonly #onPass: (times: PassTimes) => void;
   #nextId = 1;
   #nextWork = SILENCE + 1;
 
@@ -73,6 +76,7 @@ export class RankDenoiser implements Denoiser<Parts> {
     this.model = model;
     this.depth = plan.steps;
     this.timeline = options.timeline ?? NO_TIMELINE;
+    this.#onPass = options.onPass ?? (() => undefined);
     this.#executor = executor;
     this.#audio = parts.audio;
     this.#silence = parts.silence;
@@ -178,6 +182,7 @@ export class RankDenoiser implements Denoiser<Parts> {
   #note(step: number, work: number, replies: readonly PassReply[]): void {
     this.#times.push(...replies.map((reply) => reply.times));
     if (this.#times.length > 10_000) this.#times.splice(0, 5000);
+    for (const { times } of replies) this.#onPass(times);
     if (!this.timeline.enabled) return;
     const group = step % this.groups.length;
     for (const [rank, { spans }] of replies.entries()) {

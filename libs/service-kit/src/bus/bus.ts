@@ -5,14 +5,16 @@ import {
   headers as newHeaders,
   PermissionViolationError,
 } from '@nats-io/transport-node';
-import { context, SpanKind } from '@opentelemetry/api';
+import { context } from '@opentelemetry/api';
 import {
   assertSessionId,
   type BucketName,
   decodeEvent,
   type EventBody,
   encodeEvent,
+  encodeLedger,
   endsSessions,
+  type Ledger,
   MeshError,
   type MeshEvent,
   mayUse,
@@ -26,7 +28,9 @@ import {
 import type { Logger } from '../logging.js';
 import type { Counter, Metrics } from '../metrics.js';
 import { extractFromHeaders, injectIntoHeaders } from '../telemetry/carriers.js';
-import { tracingEnabled, withSpan } from '../telemetry/spans.js';
+import { tracingEnabled } from '../telemetry/spans.js';
+import { isTraced } from '../telemetry/stage-span.js';
+import { LEDGER_HEADER } from '../telemetry/trail.js';
 import { waitAtMost } from '../waiting.js';
 import { JetStreamBucket, type KvBucket } from './kv-bucket.js';
 import { type ReadBackOptions, type RetainedMessage, Retention } from './retention.js';
@@ -53,14 +57,15 @@ export type EventToPublish = EventBody & Pick<MeshEvent, 'sessionId' | 'epoch' |
 export interface Bus {
   /**
    * Publishes at most once and never waits. The caller must not change the payload afterwards. While NATS is unreachable, messages are
-   * dropped and counted instead of buffered, because late media is useless.
+   * dropped and counted instead of buffered, because late media is useless. The active span travels along, and `ledger`: what the stages
+   * have taken so far.
    */
-  publish(stream: Stream, sessionId: string, payload: Uint8Array): void;
+  publish(stream: Stream, sessionId: string, payload: Uint8Array, ledger?: Ledger): void;
   /** Messages of one session. The messages of one sender arrive in order. */
   subscribe(stream: Stream, sessionId: string, onMessage: MessageHandler): Subscription;
   /** Messages of all sessions. With `queue`, each message goes to one member of that queue group. */
   subscribeAll(stream: Stream, onMessage: MessageHandler, options?: { queue?: string }): Subscription;
-  publishEvent(event: EventToPublish): void;
+  publishEvent(event: EventToPublish, ledger?: Ledger): void;
   /** Events of one session. Malformed events, and events whose `sessionId` differs from their subject's, are counted and dropped. */
   subscribeEvents(sessionId: string, onEvent: (event: MeshEvent, meta: MessageMeta) => void): Subscription;
   /** Resolves when the server has received everything published so far. @throws MeshError NATS_UNAVAILABLE */
@@ -83,9 +88,6 @@ export interface Bus {
 
 const FLUSH_DEADLINE_MS = 5000;
 const DEFAULT_RETAINED_BYTES = 256 * 2 ** 20;
-
-/** Streams with at most one message per chunk get a span per message; the others are too frequent and carry the trace context only. */
-const SPANNED: ReadonlySet<Stream> = new Set(['latent', 'event']);
 
 export interface NatsBusOptions {
   readonly nc: NatsConnection;
@@ -152,21 +154,15 @@ export class NatsBus implements Bus {
     return this.#violation;
   }
 
-  publish(stream: Stream, sessionId: string, payload: Uint8Array): void {
+  publish(stream: Stream, sessionId: string, payload: Uint8Array, ledger?: Ledger): void {
     this.#assertMay('publishes', stream);
     const subject = subjectOf(sessionId, stream);
     if (!this.connected) {
       this.#rejected.inc({ stream, reason: 'disconnected' });
       return;
     }
-    if (!tracingEnabled()) this.#send(stream, subject, payload, this.#plainHeaders);
-    else if (!SPANNED.has(stream)) this.#sendTraced(stream, subject, payload);
-    else {
-      const attributes = spanAttributes(stream, subject, sessionId);
-      withSpan(`send ${templateOf(stream)}`, attributes, () => this.#sendTraced(stream, subject, payload), {
-        kind: SpanKind.PRODUCER,
-      });
-    }
+    this.#nc.publish(subject, payload, { headers: this.#headers(ledger) });
+    this.#count(stream, 'out', payload.byteLength);
   }
 
   subscribe(stream: Stream, sessionId: string, onMessage: MessageHandler): Subscription {
@@ -177,10 +173,10 @@ export class NatsBus implements Bus {
     return this.#subscribe(stream, subjectOfAll(stream), onMessage, options.queue);
   }
 
-  publishEvent(event: EventToPublish): void {
+  publishEvent(event: EventToPublish, ledger?: Ledger): void {
     this.#events += 1;
     const id = `${this.#options.instanceId}.${this.#events}`;
-    this.publish('event', event.sessionId, encodeEvent({ id, ...event }));
+    this.publish('event', event.sessionId, encodeEvent({ id, ...event }), ledger);
   }
 
   subscribeEvents(sessionId: string, onEvent: (event: MeshEvent, meta: MessageMeta) => void): Subscription {
@@ -265,15 +261,14 @@ export class NatsBus implements Bus {
     return headers;
   }
 
-  #sendTraced(stream: Stream, subject: string, payload: Uint8Array): void {
+  /** Most messages belong to no span and carry no ledger: they share their headers. */
+  #headers(ledger: Ledger | undefined): MsgHdrs {
+    const traced = tracingEnabled() && isTraced(context.active());
+    if (!traced && ledger === undefined) return this.#plainHeaders;
     const headers = this.#makeHeaders();
-    injectIntoHeaders(headers);
-    this.#send(stream, subject, payload, headers);
-  }
-
-  #send(stream: Stream, subject: string, payload: Uint8Array, headers: MsgHdrs): void {
-    this.#nc.publish(subject, payload, { headers });
-    this.#count(stream, 'out', payload.byteLength);
+    if (traced) injectIntoHeaders(headers);
+    if (ledger !== undefined) headers.set(LEDGER_HEADER, encodeLedger(ledger));
+    return headers;
   }
 
   #subscribe(stream: Stream, subject: string, onMessage: MessageHandler, queue?: string): Subscription {
@@ -295,18 +290,11 @@ export class NatsBus implements Bus {
       onMessage(new Uint8Array(message.data), { subject: message.subject, headers: message.headers });
     try {
       const traced = message.headers !== undefined && tracingEnabled();
-      const result: unknown = traced ? this.#handleTraced(stream, message, handle) : handle();
+      const result: unknown = traced ? context.with(extractFromHeaders(message.headers as MsgHdrs), handle) : handle();
       if (result instanceof Promise) result.catch((thrown: unknown) => this.#reject(stream, thrown));
     } catch (thrown) {
       this.#reject(stream, thrown);
     }
-  }
-
-  #handleTraced(stream: Stream, message: Msg, handle: () => unknown): unknown {
-    const parent = extractFromHeaders(message.headers as MsgHdrs);
-    if (!SPANNED.has(stream)) return context.with(parent, handle);
-    const attributes = spanAttributes(stream, message.subject, message.subject.split('.')[2] ?? '');
-    return withSpan(`process ${templateOf(stream)}`, attributes, handle, { kind: SpanKind.CONSUMER, parent });
   }
 
   #reject(stream: Stream, thrown: unknown): void {
@@ -379,12 +367,3 @@ export class NatsBus implements Bus {
     }
   }
 }
-
-const templateOf = (stream: Stream): string => `tm.v1.{sid}.${stream}`;
-
-const spanAttributes = (stream: Stream, subject: string, sessionId: string) => ({
-  'messaging.system': 'nats',
-  'messaging.destination.name': subject,
-  'messaging.destination.template': templateOf(stream),
-  sessionId: sessionId,
-});

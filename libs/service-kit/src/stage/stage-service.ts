@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { assertSessionId, MeshError, type ServiceName, v1 } from '@talkmesh/contracts';
 import { type GrpcServiceImpl, type UnaryCall, unary } from '../grpc/grpc.js';
 import type { Logger } from '../logging.js';
+import { runSetUp } from '../telemetry/stage-span.js';
 import { waitUntil } from '../waiting.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { DescribeResponse, OpenRequest, WorkerHandlers } from './worker.js';
@@ -89,7 +90,7 @@ export class SessionAdmission {
   }
 
   #open(id: string, request: OpenRequest, signal: AbortSignal): Promise<void> {
-    const opening = Promise.resolve().then(() => this.#worker.open(request, signal));
+    const opening = runSetUp(() => Promise.resolve().then(() => this.#worker.open(request, signal)));
     const held: Held = { request, opening, opened: false };
     this.#held.set(id, held);
     this.#onCountChange();

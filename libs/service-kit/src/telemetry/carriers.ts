@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Metadata } from '@grpc/grpc-js';
 import type { MsgHdrs } from '@nats-io/transport-node';
 import {
@@ -20,6 +21,14 @@ const grpcGetter: TextMapGetter<Metadata> = {
   get: (carrier, key) => carrier.get(key).map(String),
 };
 
+const httpGetter: TextMapGetter<IncomingHttpHeaders> = {
+  keys: (carrier) => Object.keys(carrier),
+  get: (carrier, key) => carrier[key],
+};
+
+/** Reads the W3C trace context that a program sends with an HTTP request; an empty one when it sends none. */
+export const extractFromHttp = (headers: IncomingHttpHeaders): Context =>
+  propagation.extract(ROOT_CONTEXT, headers, httpGetter);
 /** Writes the W3C trace context of the active span into NATS headers. */
 export const injectIntoHeaders = (headers: MsgHdrs): void => propagation.inject(context.active(), headers, natsSetter);
 /** Reads the sender's trace context; an empty one when the headers contain none. */

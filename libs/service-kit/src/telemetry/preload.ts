@@ -1,13 +1,16 @@
 /**
  * `node --import @talkmesh/service-kit/preload`: starts OpenTelemetry tracing when OTEL_EXPORTER_OTLP_ENDPOINT is set, and loads
  * nothing otherwise. The kit creates the gRPC and NATS spans itself, so no module is patched. Metrics remain with Prometheus and
- * logs with stdout. The SDK reads the standard OTEL_* variables (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, ...).
+ * logs with stdout. The standard OTEL_* variables apply (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, ...); turns and chunks that miss a
+ * deadline are exported whatever the sampler says, unless it is always_off.
  */
 const FLUSH_DEADLINE_MS = 3000;
 
 if (process.env['OTEL_EXPORTER_OTLP_ENDPOINT']) {
   const { NodeSDK } = await import('@opentelemetry/sdk-node');
-  const sdk = new NodeSDK({ instrumentations: [], metricReaders: [], logRecordProcessors: [] });
+  const { meshSampler } = await import('./sampler.js');
+  const sampler = meshSampler(process.env['OTEL_TRACES_SAMPLER'], process.env['OTEL_TRACES_SAMPLER_ARG']);
+  const sdk = new NodeSDK({ instrumentations: [], metricReaders: [], logRecordProcessors: [], sampler });
   sdk.start();
   process.once('beforeExit', () => {
     setTimeout(() => process.exit(), FLUSH_DEADLINE_MS).unref();

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import {
   type Attributes,
   type Context,
@@ -8,8 +9,9 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api';
+import { extractFromHttp } from './carriers.js';
 
-const TRACER = 'talkmesh';
+export const TRACER = 'talkmesh';
 
 /** True when a tracing SDK is registered. Without one, the default propagator has no fields. */
 export function tracingEnabled(): boolean {
@@ -21,6 +23,13 @@ export interface SpanOptions {
   /** Context of the parent span. Default: the active context. */
   readonly parent?: Context;
 }
+
+/** Runs the handler of an HTTP request in a span, which continues the trace that the caller names in `traceparent`. @param route with `{id}` for ids */
+export const withHttpSpan = <T>(method: string, route: string, headers: IncomingHttpHeaders, fn: () => T): T =>
+  withSpan(`${method} ${route}`, { 'http.request.method': method, 'http.route': route }, fn, {
+    kind: SpanKind.SERVER,
+    parent: extractFromHttp(headers),
+  });
 
 /** Runs `fn` in a span and ends the span, with an error status when `fn` throws or rejects. Without tracing it costs one function call. */
 export function withSpan<T>(name: string, attributes: Attributes, fn: (span: Span) => T, options: SpanOptions = {}): T {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { context, propagation, SamplingDecision, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { core, node, tracing } from '@opentelemetry/sdk-node';
 import { newSessionId, v1 } from '@talkmesh/contracts';
 import { callUnary, closeClient, connectClient, unary } from '../grpc/grpc.js';
@@ -12,7 +12,10 @@ import { createMetrics } from '../metrics.js';
 import { startFixtureService } from '../test-fixtures/service.js';
 import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
 import { waitUntil } from '../waiting.js';
+import { meshSampler } from './sampler.js';
 import { tracingEnabled, withSpan } from './spans.js';
+import { NO_TRACE, runSetUp, StageSpan, setUpLinks } from './stage-span.js';
+import { ledgerAfter, type Trail, trailOf } from './trail.js';
 
 let nats: NatsServer;
 let score: TestContext<object>;
@@ -53,51 +56,80 @@ test('without an SDK the headers contain only the sender, and no span is exporte
   assert.equal(await withSpan('x', {}, async () => 7), 7);
 });
 
-test('a chunk has one trace from its sender to the handler of the receiver', async () => {
+test('a message carries the span and the ledger of its sender to the handler, without a span of its own', async () => {
   provider.register({ propagator: new core.W3CTraceContextPropagator() });
   assert.equal(tracingEnabled(), true);
   const sessionId = newSessionId();
-  let handled: string | undefined;
-  const subscription = vae.bus.subscribe('latent', sessionId, () => {
-    handled = trace.getActiveSpan()?.spanContext().traceId;
+  let trail: Trail | undefined;
+  const subscription = vae.bus.subscribe('latent', sessionId, (_payload, meta) => {
+    trail = trailOf(meta);
   });
   await vae.bus.flush();
-  const traceId = withSpan('chunk', { 'talkmesh.chunk': 3 }, (span) => {
-    score.bus.publish('latent', sessionId, new Uint8Array(1));
+  const traceId = withSpan('chunk', {}, (span) => {
+    score.bus.publish('latent', sessionId, new Uint8Array(1), { 'audio-ingest': 420, 'score-model': 45.12 });
     return span.spanContext().traceId;
   });
-  assert.ok(await waitUntil(() => handled !== undefined, 10_000));
-  assert.equal(handled, traceId);
-  const [send, chunk, processed] = exporter.getFinishedSpans();
+  assert.ok(await waitUntil(() => trail !== undefined, 10_000));
+  assert.equal(trace.getSpanContext(trail?.context ?? context.active())?.traceId, traceId);
+  assert.deepEqual(trail?.ledger, { 'audio-ingest': 420, 'score-model': 45.1 });
   assert.deepEqual(
-    [send?.name, chunk?.name, processed?.name],
-    ['send tm.v1.{sid}.latent', 'chunk', 'process tm.v1.{sid}.latent'],
+    exporter.getFinishedSpans().map(({ name }) => name),
+    ['chunk'],
   );
-  assert.deepEqual([send?.kind, processed?.kind], [SpanKind.PRODUCER, SpanKind.CONSUMER]);
-  assert.equal(send?.parentSpanContext?.spanId, chunk?.spanContext().spanId);
-  assert.equal(processed?.parentSpanContext?.spanId, send?.spanContext().spanId);
-  assert.equal(processed?.attributes['sessionId'], sessionId);
+  const after = ledgerAfter(trail as Trail, 'vae-decode');
+  assert.deepEqual(Object.keys(after), ['audio-ingest', 'score-model', 'vae-decode']);
   subscription.unsubscribe();
 });
 
-test('playhead messages carry the trace context without a span of their own', async () => {
-  await using egress = await createTestContext('webrtc-egress', undefined, nats.url);
-  const sessionId = newSessionId();
-  let handled: string | undefined;
-  score.bus.subscribe('playhead', sessionId, () => {
-    handled = trace.getSpanContext(context.active())?.traceId;
-  });
-  await score.bus.flush();
-  const traceId = withSpan('play', {}, (span) => {
-    egress.bus.publish('playhead', sessionId, new Uint8Array(1));
-    return span.spanContext().traceId;
-  });
-  assert.ok(await waitUntil(() => handled !== undefined, 10_000));
-  assert.equal(handled, traceId);
-  assert.deepEqual(
-    exporter.getFinishedSpans().map(({ name }) => name),
-    ['play'],
+test('what opens a session is no parent of what happens in it, but its set-up', async () => {
+  const opened = await withSpan('open', {}, (span) =>
+    runSetUp(async () => {
+      await new Promise(setImmediate);
+      assert.equal(trace.getActiveSpan(), undefined);
+      return { links: setUpLinks(), spanId: span.spanContext().spanId };
+    }),
   );
+  assert.deepEqual(
+    opened.links.map(({ context: { spanId } }) => spanId),
+    [opened.spanId],
+  );
+  assert.deepEqual(setUpLinks(), []);
+});
+
+test('with a sampling share of 0 a span of a stage is exported when it is kept, and with it what follows from it', () => {
+  const late = new node.NodeTracerProvider({
+    sampler: meshSampler('parentbased_traceidratio', '0'),
+    spanProcessors: [new tracing.SimpleSpanProcessor(exporter)],
+  });
+  trace.disable();
+  trace.setGlobalTracerProvider(late);
+  const stage = (name: string, parent = NO_TRACE): StageSpan =>
+    new StageSpan({ name, stage: 'score-model', sessionId: 's', parent, startMs: performance.now() - 50 });
+  withSpan('not a stage', {}, () => undefined);
+  stage('in time').end();
+  const first = stage('late').keep();
+  stage('decode', first.context).end();
+  first.end();
+  const [decode, kept] = exporter.getFinishedSpans();
+  assert.deepEqual([decode?.name, kept?.name, exporter.getFinishedSpans().length], ['decode', 'late', 2]);
+  assert.equal(decode?.parentSpanContext?.spanId, kept?.spanContext().spanId);
+  assert.equal(kept?.attributes['talkmesh.late'], true);
+  const tookMs = (kept?.duration[0] ?? 0) * 1000 + (kept?.duration[1] ?? 0) / 1e6;
+  assert.ok(tookMs >= 50 && tookMs < 5000, `it began in the past: ${tookMs} ms`);
+  trace.disable();
+  trace.setGlobalTracerProvider(provider);
+});
+
+test('always_off is taken at its word, and the other names choose as the SDK does', () => {
+  const ask = (name: string | undefined, argument?: string): number =>
+    meshSampler(name, argument).shouldSample(NO_TRACE, '1'.repeat(32), 'x', SpanKind.INTERNAL, {}, []).decision;
+  const { NOT_RECORD: no, RECORD_AND_SAMPLED: yes } = SamplingDecision;
+  assert.deepEqual(
+    ['always_on', 'always_off', 'parentbased_always_off', undefined].map((name) => ask(name)),
+    [yes, no, no, yes],
+  );
+  assert.deepEqual([ask('traceidratio', '1'), ask('parentbased_traceidratio', '0')], [yes, no]);
+  assert.match(String(meshSampler('traceidratio', '0.5')), /RecordsStages\{TraceIdRatioBased\{0.5\}\}/);
 });
 
 test('a gRPC call has a client span and a server span in one trace; failures set the error status', async () => {

@@ -1,4 +1,5 @@
 import { MeshError, type Reason } from '@talkmesh/contracts';
+import { withHttpSpan } from '@talkmesh/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { type KeyPrincipal, type Principal, requireKey } from '../auth.js';
@@ -66,7 +67,11 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
       },
       ...(operation.bodyLimitBytes === undefined ? {} : { bodyLimit: operation.bodyLimitBytes }),
       handler: async (request, reply) => {
-        const answer = await operation.handle(request, reply);
+        const handle = () => operation.handle(request, reply);
+        // A connection that stays open has no duration of its own: what happens on it has spans.
+        const answer = await (staysOpen(operation)
+          ? handle()
+          : withHttpSpan(operation.method, operation.path, request.headers, handle));
         if (reply.sent) return reply;
         return reply.code(operation.status).send(answer);
       },
@@ -78,6 +83,8 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
       operations.filter((operation) => operation.path === path),
     );
 }
+
+const staysOpen = ({ status, answer }: Operation): boolean => status === 101 || answer?.type === 'text/event-stream';
 
 /** OPTIONS says what a path takes (RFC 9110, 9.3.7), and every method that it does not have is refused before its body is read. */
 function serveOtherMethods(app: FastifyInstance, url: string, operations: readonly Operation[]): void {

@@ -1,0 +1,134 @@
+import { type Ledger, ledgerSum, type ServiceName } from '@talkmesh/contracts';
+import { ledgerAfter, StageSpan, setUpLinks, type Trail, trailOf } from '@talkmesh/service-kit';
+import type { TurnSource } from './turns.js';
+
+/** A share of the time from what a turn answers until its first frame: a stage's own, or `transport`, what no stage has measured. */
+export type TurnStage = ServiceName | 'transport';
+export type TurnStages = ReadonlyMap<TurnStage, number>;
+
+interface TracedTurn {
+  readonly span: StageSpan;
+  readonly trail: Trail;
+  /** Whether no other turn was spoken or waited: only then the stages say where a listener's time went. */
+  readonly isAlone: boolean;
+  /** Whether its first speech was sent. */
+  sent: boolean;
+  /** What the first playhead of the turn brought, and when. */
+  stages: { readonly ledger: Ledger; readonly atMs: number } | undefined;
+}
+
+export interface TurnEnd {
+  readonly outcome: 'played' | 'interrupted' | 'cancelled';
+  readonly speechMs?: number;
+  readonly heardMs?: number;
+}
+
+/**
+ * The traces of one session's turns. The span of a turn begins with what it answers: the end of the user's speech, a line that is said, the
+ * first speech of a program. It ends with the turn.
+ */
+export class TurnTraces {
+  readonly #sessionId: string;
+  readonly #provider: string;
+  readonly #setUp = setUpLinks();
+  readonly #turns = new Map<number, TracedTurn>();
+  /** Of the end of the user's speech that no turn has answered yet. */
+  #heard: Trail | undefined;
+  #heldFrames: number | undefined;
+
+  constructor(sessionId: string, provider: string) {
+    this.#sessionId = sessionId;
+    this.#provider = provider;
+  }
+
+  /** The user has stopped speaking; undefined: what was said is withdrawn. */
+  heard(trail: Trail | undefined): void {
+    this.#heard = trail;
+  }
+
+  /** @param trail of what has begun the turn; a turn that answers the user follows from the end of the user's speech instead */
+  begin(turn: number, source: TurnSource, trail: Trail = trailOf()): void {
+    const origin = (source === 'voice' && this.#heard) || trail;
+    if (source === 'voice') this.#heard = undefined;
+    const span = new StageSpan({
+      name: 'turn',
+      stage: 'audio-llm-bridge',
+      sessionId: this.#sessionId,
+      parent: origin.context,
+      startMs: origin.arrivedAtMs,
+      links: this.#setUp,
+      attributes: { 'talkmesh.turn': turn, 'talkmesh.source': source, 'talkmesh.provider': this.#provider },
+    });
+    const isAlone = this.#turns.size === 0;
+    this.#turns.set(turn, { span, trail: origin, isAlone, sent: false, stages: undefined });
+  }
+
+  /** Runs `publish` in the span of the turn. With the first speech of the turn it gets what was taken until now. */
+  speech(turn: number, publish: (ledger?: Ledger) => void): void {
+    const traced = this.#turns.get(turn);
+    if (traced === undefined || traced.sent) {
+      this.run(turn, publish);
+      return;
+    }
+    traced.sent = true;
+    const ledger = ledgerAfter(traced.trail, 'audio-llm-bridge');
+    const reply = new StageSpan({
+      name: 'reply',
+      stage: 'audio-llm-bridge',
+      sessionId: this.#sessionId,
+      parent: traced.span.context,
+      startMs: traced.trail.arrivedAtMs,
+      attributes: { 'talkmesh.turn': turn, 'talkmesh.provider': this.#provider },
+    });
+    reply.end();
+    traced.span.run(() => publish(ledger));
+  }
+
+  /** Runs `fn` in the span of a turn, so that what it publishes and observes belongs to the turn. */
+  run<T>(turn: number, fn: () => T): T {
+    const span = this.#turns.get(turn)?.span;
+    return span === undefined ? fn() : span.run(fn);
+  }
+
+  /** A playhead arrived. Frames held during a turn make it a late one. */
+  playhead({ turn, heldFrames }: { readonly turn: number; readonly heldFrames: number }, trail: Trail): void {
+    const traced = this.#turns.get(turn);
+    if (traced !== undefined) {
+      if (traced.stages === undefined && ledgerSum(trail.ledger) > 0)
+        traced.stages = { ledger: trail.ledger, atMs: trail.arrivedAtMs };
+      if (heldFrames > (this.#heldFrames ?? heldFrames)) traced.span.keep();
+    }
+    this.#heldFrames = heldFrames;
+  }
+
+  /** The listener hears the turn. @returns where its time went, milliseconds, unless another turn was spoken or waited */
+  started(turn: number): TurnStages | undefined {
+    const traced = this.#turns.get(turn);
+    traced?.span.mark('first frame played');
+    if (traced?.stages === undefined) return undefined;
+    const { ledger, atMs } = traced.stages;
+    const sinceMs = atMs - traced.trail.arrivedAtMs;
+    // What the stages before this one took lies before the turn's start on this clock.
+    const transport = Math.max(0, sinceMs - (ledgerSum(ledger) - ledgerSum(traced.trail.ledger)));
+    traced.span.setLedger(ledger).set({ 'talkmesh.transport_ms': Math.round(transport * 10) / 10 });
+    const stages = Object.entries(ledger) as [TurnStage, number][];
+    return traced.isAlone ? new Map<TurnStage, number>([...stages, ['transport', transport]]) : undefined;
+  }
+
+  end(turn: number, { outcome, speechMs, heardMs }: TurnEnd): void {
+    const traced = this.#turns.get(turn);
+    if (traced === undefined) return;
+    this.#turns.delete(turn);
+    traced.span.set({
+      'talkmesh.outcome': outcome,
+      ...(speechMs !== undefined && { 'talkmesh.speech_ms': speechMs }),
+      ...(heardMs !== undefined && { 'talkmesh.heard_ms': heardMs }),
+    });
+    traced.span.end();
+  }
+
+  /** The session leaves this worker: its turns end here unfinished. */
+  close(): void {
+    for (const turn of [...this.#turns.keys()]) this.end(turn, { outcome: 'interrupted' });
+  }
+}
