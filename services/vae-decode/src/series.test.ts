@@ -33,7 +33,7 @@ test('1,000 sessions leave as many time series as 10', async () => {
   const { geometry } = await loadModel(fixture.folder);
   const chunk = {
     ...{ epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0, part: 0, parts: 1, steps: 2 },
-    ...{ speaking: false, degraded: false, held: false, endOfTurn: false },
+    ...{ speaking: false, degraded: false, held: false, endOfTurn: false, endsIdle: false },
     ...{ speechSamples: 0, turnSamples: 0, closedTurn: 0 },
     values: new Float32Array(geometry.latentValues),
     pcm: new Int16Array(geometry.samplesPerChunk),
