@@ -14,7 +14,7 @@ interface Hop {
 
 function hops(sessionId: string, width: number, height: number): Hop[] {
   const head = { sessionId, epoch: 0, turn: 0, chunk: 0, mediaTimeUs: 0, deadlineUs: 0 };
-  const flags = { speaking: true, degraded: false, held: false, endOfTurn: false };
+  const flags = { speaking: true, degraded: false, held: false, endOfTurn: false, endsIdle: false };
   const i420 = new Uint8Array((width * height * 3) / 2);
   const spoken = { steps: 2, speechSamples: 11_520, turnSamples: 11_520, closedTurn: 0 };
   const [values, pcm] = [new Float32Array(96), new Int16Array(11_520)];

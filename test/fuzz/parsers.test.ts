@@ -99,7 +99,7 @@ const accepts = (schema: { safeParse(value: unknown): { success: boolean; error?
 
 const sessionId = newSessionId();
 const header = { sessionId, epoch: 3, turn: 2, chunk: 7, mediaTimeUs: 480_000, deadlineUs: 0 };
-const flags = { speaking: true, degraded: false, held: false, endOfTurn: false };
+const flags = { speaking: true, degraded: false, held: false, endOfTurn: false, endsIdle: false };
 const pcm = Int16Array.from({ length: 64 }, (_, i) => 100 * i);
 
 test('NATS messages: audio, latent, frame, playhead', async () => {

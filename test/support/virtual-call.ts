@@ -51,6 +51,8 @@ export interface Shown {
   readonly chunk: number;
   /** Loudest sample of the sound that began with it. */
   readonly heard: number;
+  /** Its chunk was held: it is the picture before. */
+  readonly isHeld: boolean;
 }
 
 export interface VirtualCallOptions {
@@ -84,6 +86,7 @@ export class VirtualCall {
   #rollbacks = 0;
   #lastHeard = 0;
   #isHeld = false;
+  #seen: Uint8Array | undefined;
   /** Rollbacks before a chunk was made, by epoch and chunk; and the same of each picture, which may be mixed with another. */
   readonly #made = new Map<string, number>();
   readonly #pictures = new WeakMap<Uint8Array, { readonly rollbacks: number; readonly chunk: number }>();
@@ -187,7 +190,8 @@ export class VirtualCall {
     this.#isHeld = false;
     if (isRepeated) return;
     const { rollbacks = 0, chunk = 0 } = this.#pictures.get(i420) ?? {};
-    this.shown.push({ atMs: this.#nowMs, rollbacks, chunk, heard: 0 });
+    this.shown.push({ atMs: this.#nowMs, rollbacks, chunk, heard: 0, isHeld: i420 === this.#seen });
+    this.#seen = i420;
   }
 
   /** The picture of a held frame is that of an earlier one. */

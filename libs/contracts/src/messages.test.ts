@@ -40,6 +40,7 @@ const latent: LatentMessage = {
   degraded: false,
   held: false,
   endOfTurn: false,
+  endsIdle: false,
   steps: 2,
   speechSamples: 1,
   turnSamples: 11_520,
@@ -58,6 +59,7 @@ const frame: FrameMessage = {
   degraded: true,
   held: false,
   endOfTurn: true,
+  endsIdle: false,
 };
 const playhead: PlayheadMessage = {
   ...head,
@@ -84,6 +86,13 @@ test('messages are encoded to the golden bytes', () => {
   assert.equal(hex(encodeLatent(latent)), golden(GOLDEN.latent));
   assert.equal(hex(encodeFrame(frame)), golden(GOLDEN.frame));
   assert.equal(hex(encodePlayhead(playhead)), golden(GOLDEN.playhead));
+});
+
+test('flag 16 says that speech begins; a reader that does not know it ignores it', () => {
+  const begins = { ...latent, endsIdle: true };
+  assert.equal(hex(encodeLatent(begins)), golden(GOLDEN.latent).replace(/^544d03020102/, '544d03021102'));
+  assert.deepEqual(decodeLatent(encodeLatent(begins)), begins);
+  assert.equal(decodeFrame(encodeFrame({ ...frame, endsIdle: true })).endsIdle, true);
 });
 
 test('messages are equal after encoding and decoding, also from an unaligned buffer', () => {

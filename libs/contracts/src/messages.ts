@@ -32,6 +32,7 @@ const FLAG_SPEAKING = 1;
 const FLAG_END_OF_TURN = 2;
 const FLAG_DEGRADED = 4;
 const FLAG_HELD = 8;
+const FLAG_ENDS_IDLE = 16;
 
 /** Fields of every message. */
 export interface MessageHeader {
@@ -74,6 +75,8 @@ export interface LatentMessage extends MessageHeader {
   readonly held: boolean;
   /** The chunk contains the last audio of its turn. */
   readonly endOfTurn: boolean;
+  /** Speech begins: the player leaves the idle chunk that it plays as soon as this chunk is there. */
+  readonly endsIdle: boolean;
   /** Denoising steps taken, at most 255; 0 when the chunk is held. */
   readonly steps: number;
   /** Samples of speech at the start of the chunk's audio; the others are padding. Also in the parts without `pcm`. */
@@ -102,6 +105,8 @@ export interface FrameMessage extends MessageHeader {
   /** The previous frame stays while this frame's audio is played. */
   readonly held: boolean;
   readonly endOfTurn: boolean;
+  /** As in the latent message; the same in all frames of the chunk. */
+  readonly endsIdle: boolean;
 }
 
 /** A message of `playhead`: the position that webrtc-egress has played, and the credit. `chunk` and `frame` are those of the last frame played. */
@@ -336,17 +341,20 @@ interface ChunkFlags {
   readonly degraded: boolean;
   readonly held: boolean;
   readonly endOfTurn: boolean;
+  readonly endsIdle: boolean;
 }
 
 const chunkFlags = (m: ChunkFlags): number =>
   (m.speaking ? FLAG_SPEAKING : 0) |
   (m.degraded ? FLAG_DEGRADED : 0) |
   (m.held ? FLAG_HELD : 0) |
-  (m.endOfTurn ? FLAG_END_OF_TURN : 0);
+  (m.endOfTurn ? FLAG_END_OF_TURN : 0) |
+  (m.endsIdle ? FLAG_ENDS_IDLE : 0);
 
 const readChunkFlags = (flags: number): ChunkFlags => ({
   speaking: (flags & FLAG_SPEAKING) !== 0,
   degraded: (flags & FLAG_DEGRADED) !== 0,
   held: (flags & FLAG_HELD) !== 0,
   endOfTurn: (flags & FLAG_END_OF_TURN) !== 0,
+  endsIdle: (flags & FLAG_ENDS_IDLE) !== 0,
 });

@@ -69,9 +69,10 @@ test('a recording has no idle chunks, no padding inside a turn, no deadlines', (
   assert.equal(readyAtMs(planner), NEVER, 'nothing after the turn');
 });
 
-test('missing speech is waited for during the grace period, then padded', () => {
-  const planner = start();
-  planner.onSpeech(1, chunks(0.25), false);
+test('in the middle of a turn missing speech is waited for during the grace period, then padded', () => {
+  const planner = start({ leadChunks: 4 });
+  planner.onSpeech(1, chunks(1.25), false);
+  make(planner, 1);
   const firstReadyAtMs = readyAtMs(planner);
   assert.equal(firstReadyAtMs, clock.nowMs() + 120);
   clock.advance(60);
@@ -86,6 +87,66 @@ test('missing speech is waited for during the grace period, then padded', () => 
   assert.ok(isReady(planner), 'a chunk that is full waits for nothing');
 });
 
+test('missing speech is waited for as long as its chunk can still be made in time', () => {
+  const planner = new ChunkPlanner(sessionOptions(), geometry, clock, { canRegenerate: () => true, makeMs: () => 150 });
+  planner.onSpeech(1, chunks(2.1), false);
+  make(planner, 2);
+  planner.onPlayhead(playheadAt(1, 0));
+  assert.equal(readyAtMs(planner), clock.nowMs() + 480 - 150, 'chunk 2 is due in 480 ms');
+});
+
+test('a turn begins with a full chunk: until then, or until no more of its speech comes, the next chunk is idle', () => {
+  const planner = start();
+  make(planner, 2);
+  planner.onPlayhead(playheadAt(1, 0));
+  for (let i = 0; i < 6; i++) {
+    planner.onSpeech(1, chunks(1 / 8), false);
+    clock.advance(60);
+  }
+  assert.equal(planner.isNextSpeech, false);
+  assert.equal(readyAtMs(planner), clock.nowMs() + 480 - 360 - 80, 'an idle chunk would only be flushed soon');
+  assert.deepEqual(planner.onSpeech(1, chunks(3 / 8), false).flush, {
+    epoch: 1,
+    turn: 1,
+    fromChunk: 2,
+    cause: 'speech',
+  });
+  assert.equal(make(planner, 1)[0]?.speechSamples, geometry.samplesPerChunk);
+
+  const stopped = start();
+  stopped.onSpeech(1, chunks(0.5), false);
+  clock.advance(119);
+  assert.equal(stopped.isNextSpeech, false);
+  clock.advance(1);
+  assert.equal(stopped.isNextSpeech, true, 'no more came for 120 ms');
+});
+
+test('a turn whose speech stopped for longer than the grace replaces idle chunks too, once its first chunk is full', () => {
+  const planner = start();
+  make(planner, 2);
+  assert.equal(planner.onSpeech(1, chunks(0.5), false).flush, undefined);
+  clock.advance(500);
+  assert.equal(planner.onSpeech(1, chunks(0.6), false).flush?.fromChunk, 1);
+  assert.equal(planner.onSpeech(1, chunks(1), true).flush, undefined, 'once');
+});
+
+test('speech that is ahead of its time ends the idle chunk that is played; speech at the speed of sound waits for its end', () => {
+  const begin = (sendEveryMs: number, pieces: number, isComplete: boolean, idlePlayed = true) => {
+    const planner = start();
+    make(planner, 2);
+    if (idlePlayed) planner.onPlayhead(playheadAt(1, 0));
+    for (let i = 1; i <= pieces; i++) {
+      clock.advance(sendEveryMs);
+      planner.onSpeech(1, chunks(1 / 8), isComplete && i === pieces);
+    }
+    return make(planner, 1)[0]?.endsIdle;
+  };
+  assert.equal(begin(15, 9, false), true, 'four times as fast');
+  assert.equal(begin(60, 9, false), false, 'at the speed of sound');
+  assert.equal(begin(60, 4, true), true, 'all of a short turn has arrived');
+  assert.equal(begin(15, 9, false, false), false, 'nothing is played yet');
+});
+
 test('the first speech of a turn flushes unplayed idle chunks, but not the one being played', () => {
   const planner = start({ leadChunks: 4 });
   make(planner, 4);
@@ -97,15 +158,16 @@ test('the first speech of a turn flushes unplayed idle chunks, but not the one b
   assert.equal(planner.onSpeech(6, chunks(1), false).flush, undefined, 'only the first');
 });
 
-test('a flush leaves idle chunks that cannot be regenerated in time, also the one under way', () => {
+test('a flush leaves idle chunks that cannot be regenerated in time, also the one under way; the epoch is new, so that the player can leave them', () => {
   for (const [inTime, flush] of [
     [[2, 3], { epoch: 1, turn: 5, fromChunk: 2, cause: 'speech' }],
     [[3], { epoch: 1, turn: 5, fromChunk: 3, cause: 'speech' }],
-    [[], undefined],
+    [[], { epoch: 1, turn: 5, fromChunk: 4, cause: 'speech' }],
   ] as const) {
-    const planner = new ChunkPlanner(sessionOptions({ leadChunks: 4 }), geometry, new FakeClock(), (chunk) =>
-      (inTime as readonly number[]).includes(chunk),
-    );
+    const planner = new ChunkPlanner(sessionOptions({ leadChunks: 4 }), geometry, new FakeClock(), {
+      canRegenerate: (chunk) => (inTime as readonly number[]).includes(chunk),
+      makeMs: () => 0,
+    });
     for (let chunk = 0; chunk < 4; chunk++) planner.takeNext();
     planner.onPlayhead(playheadAt(1, 0));
     assert.deepEqual(planner.onSpeech(5, chunks(1), true).flush, flush);
@@ -124,7 +186,7 @@ test('a flush leaves the chunk that is about to be played', () => {
     make(planner, 4);
     planner.onPlayhead(playheadAt(0, 4, 4));
     clock.advance(elapsedMs);
-    assert.equal(planner.onSpeech(1, chunks(1), false).flush?.fromChunk, fromChunk, `${elapsedMs} ms after frame 4`);
+    assert.equal(planner.onSpeech(1, chunks(1.1), false).flush?.fromChunk, fromChunk, `${elapsedMs} ms after frame 4`);
   }
 });
 
@@ -138,9 +200,9 @@ test('a new turn does not flush the speech of the turn before', () => {
   assert.equal(planner.onSpeech(3, chunks(1), true).flush, undefined);
 });
 
-test('without an unplayed idle chunk there is no flush', () => {
+test('without an idle chunk there is no flush', () => {
   const planner = start();
-  assert.equal(planner.onSpeech(1, chunks(1), false).flush, undefined);
+  assert.equal(planner.onSpeech(1, chunks(1.1), false).flush, undefined);
   assert.equal(planner.epoch, 0);
 });
 

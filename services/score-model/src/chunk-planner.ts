@@ -1,5 +1,12 @@
 import type { Clock } from '@talkmesh/chunk-worker';
-import type { ChunkGeometry, FlushCause, PauseCause, PlayheadMessage, ResumeCause } from '@talkmesh/contracts';
+import {
+  type ChunkGeometry,
+  type FlushCause,
+  type PauseCause,
+  type PlayheadMessage,
+  type ResumeCause,
+  SPEECH_RATE_HZ,
+} from '@talkmesh/contracts';
 import { type ChunkSpeech, Pause, type PauseChange } from './pause.js';
 import { PlayheadPosition } from './playhead-position.js';
 import { type Piece, type PushResult, SpeechQueue, type SpokenPosition } from './speech-queue.js';
@@ -50,16 +57,29 @@ export interface PlannedChunk extends Piece {
   readonly chunk: number;
   readonly epoch: number;
   readonly deadlineUs: number;
+  /** See `LatentMessage`. */
+  readonly endsIdle: boolean;
+}
+
+/** What the plan of one session depends on besides the session. */
+export interface WorkerOutlook {
+  /** Whether chunks from this one on could be flushed and generated again without making any session late. */
+  canRegenerate(chunk: number): boolean;
+  /** From the start of a chunk until the player has it, milliseconds. */
+  makeMs(): number;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** So much more speech than was played, in chunks, lets a turn begin before its chunk is due. A source at the speed of sound has none. */
+const LEAST_AHEAD = 0.25;
 
 /** Decides what a session's next chunk contains, when it may be generated, and which chunks a command flushes. It runs no model. */
 export class ChunkPlanner {
   readonly options: SessionOptions;
   readonly position: PlayheadPosition;
   readonly #clock: Clock;
-  readonly #canRegenerate: (chunk: number) => boolean;
+  readonly #outlook: WorkerOutlook;
+  readonly #chunkMs: number;
   readonly #speech: SpeechQueue;
   readonly #pause: Pause;
   /** The speech in each chunk that may still be flushed or cut: a pause returns it to the queue. */
@@ -67,15 +87,21 @@ export class ChunkPlanner {
   #epoch: number;
   #next: number;
   #starvingSinceMs: number | undefined;
+  /** The newest turn whose first chunk has been full or complete. */
+  #begunTurn = 0;
+  /** The player holds its picture until it has this chunk. */
+  #afterCut: number | undefined;
+  /** When the first and the newest speech of each unfinished turn arrived. */
+  readonly #arrivals = new Map<number, { readonly firstMs: number; lastMs: number }>();
 
-  /** @param canRegenerate whether chunks from this one on could be flushed and generated again without making any session late */
   constructor(
     options: SessionOptions,
     geometry: ChunkGeometry,
     clock: Clock,
-    canRegenerate: (chunk: number) => boolean = () => true,
+    outlook: WorkerOutlook = { canRegenerate: () => true, makeMs: () => 0 },
   ) {
-    this.#canRegenerate = canRegenerate;
+    this.#outlook = outlook;
+    this.#chunkMs = geometry.chunkMs;
     this.options = options;
     this.#epoch = options.epoch;
     this.#clock = clock;
@@ -123,7 +149,7 @@ export class ChunkPlanner {
     this.#pause.onPlayhead(playhead);
   }
 
-  /** Queues speech. The first speech of a turn flushes the waiting idle chunks that can be regenerated in time, and begins in their place. */
+  /** Queues speech. When a turn can begin, it flushes the waiting idle chunks that can be regenerated in time, and begins in their place. */
   onSpeech(
     turn: number,
     pcm: Int16Array,
@@ -131,8 +157,11 @@ export class ChunkPlanner {
     fromSample?: number,
   ): { result: PushResult; flush?: Flush } {
     const result = this.#speech.push(turn, pcm, endOfTurn, fromSample);
-    if (result !== 'first' || this.isPaused) return { result };
-    const flush = this.#flushIdle(turn, 'speech');
+    if (result === 'first' || result === 'queued') this.#arrived(turn, pcm.length);
+    const { turn: head, turnSamples } = this.#speech.position;
+    if (turnSamples > 0 || head <= this.#begunTurn || this.#status() !== 'ready') return { result };
+    this.#begunTurn = head;
+    const flush = this.#flushIdle(head, 'speech');
     return { result, ...(flush !== undefined && { flush }) };
   }
 
@@ -158,7 +187,8 @@ export class ChunkPlanner {
   onResume(cause: ResumeCause): { change: PauseChange; flush?: Flush } | undefined {
     const change = this.#pause.end(cause);
     if (change === undefined) return undefined;
-    const flush = this.#speech.hasSpeech ? this.#flushIdle(change.turn, 'resume') : undefined;
+    const speaks = this.#speech.hasSpeech && this.#status() !== 'idle';
+    const flush = speaks ? this.#flushIdle(change.turn, 'resume') : undefined;
     return { change, ...(flush !== undefined && { flush }) };
   }
 
@@ -180,7 +210,7 @@ export class ChunkPlanner {
   updateGrace(): void {
     if (this.#next >= this.position.creditEnd) return;
     if (this.#status() !== 'starving') this.#starvingSinceMs = undefined;
-    else if (!this.options.unpaced) this.#starvingSinceMs ??= this.#clock.nowMs();
+    else if (!this.options.unpaced) this.#starvingSinceMs ??= this.#awaitedSinceMs();
   }
 
   /** When the next chunk may be generated, on the clock of `nowMs`. 0: now. Infinity: not before a playhead or speech arrives. */
@@ -189,24 +219,81 @@ export class ChunkPlanner {
     const status = this.#status();
     if (status === 'ready') return 0;
     if (this.options.unpaced) return NEVER;
-    if (status === 'idle') return 0;
-    return (this.#starvingSinceMs ?? this.#clock.nowMs()) + this.options.speechGraceMs;
+    // An idle chunk that is made early would only be flushed when the turn begins.
+    if (status === 'idle') return this.#awaitsFirstChunk() ? this.#latestStartMs() - this.options.flushMarginMs : 0;
+    return Math.max((this.#starvingSinceMs ?? this.#clock.nowMs()) + this.options.speechGraceMs, this.#latestStartMs());
+  }
+
+  /** The latest time to begin the next chunk, on the clock of `nowMs`; until then speech that is missing may still come. */
+  #latestStartMs(): number {
+    const dueUs = this.position.dueUs(this.#next);
+    if (dueUs === 0) return 0;
+    const untilDueMs = (dueUs - this.#clock.wallUs()) / 1000;
+    return this.#clock.nowMs() + untilDueMs - this.#outlook.makeMs();
   }
 
   /** Takes the audio of the next chunk. Call it only once the time of `readyAtMs` has come. */
   takeNext(): PlannedChunk {
     const chunk = this.#next++;
-    const piece = this.isPaused ? this.#speech.silence() : this.#speech.take();
+    const piece = this.#status() === 'idle' ? this.#speech.silence() : this.#speech.take();
     if (piece.turn > 0) this.#pause.onSpeechTaken();
     this.#starvingSinceMs = undefined;
+    const endsIdle = piece.turn > 0 && this.#mayEndIdle(chunk - 1) && this.#isAhead(piece);
+    for (const turn of this.#arrivals.keys()) if (turn <= piece.closedTurn) this.#arrivals.delete(turn);
     this.#chunkSpeech.set(chunk, { ...piece, epoch: this.#epoch });
     // The credits keep the playhead within `maxLeadChunks`, so older chunks have been played.
     this.#chunkSpeech.delete(chunk - this.options.maxLeadChunks - 2);
-    return { ...piece, chunk, epoch: this.#epoch, deadlineUs: this.position.dueUs(chunk) };
+    return { ...piece, chunk, epoch: this.#epoch, deadlineUs: this.#deadlineUs(chunk), endsIdle };
+  }
+
+  /** A chunk that the player waits for is due when it can be there: the time of its place has passed or is short, and to hold it would leave the mouth open. */
+  #deadlineUs(chunk: number): number {
+    const dueUs = this.position.dueUs(chunk);
+    if (dueUs === 0 || chunk !== this.#afterCut) return dueUs;
+    const madeMs = this.#outlook.makeMs() + this.options.flushMarginMs;
+    return Math.max(dueUs, Math.round(this.#clock.wallUs() + madeMs * 1000));
   }
 
   #status(): ReturnType<SpeechQueue['status']> {
-    return this.isPaused ? 'idle' : this.#speech.status();
+    return this.isPaused || this.#awaitsFirstChunk() ? 'idle' : this.#speech.status();
+  }
+
+  /** Its first chunk has waited since the speech stopped coming. */
+  #awaitedSinceMs(): number {
+    const { turn, turnSamples } = this.#speech.position;
+    const arrived = turnSamples === 0 ? this.#arrivals.get(turn) : undefined;
+    return arrived?.lastMs ?? this.#clock.nowMs();
+  }
+
+  /** A turn begins with a full chunk as long as its speech keeps coming: a gap after the first sound is worse than a later begin. */
+  #awaitsFirstChunk(): boolean {
+    const { turn, turnSamples } = this.#speech.position;
+    const arrived = this.#arrivals.get(turn);
+    if (this.options.unpaced || turnSamples > 0 || arrived === undefined) return false;
+    return this.#speech.status() === 'starving' && this.#clock.nowMs() - arrived.lastMs < this.options.speechGraceMs;
+  }
+
+  #arrived(turn: number, samples: number): void {
+    const atMs = this.#clock.nowMs();
+    const known = this.#arrivals.get(turn);
+    if (known === undefined) this.#arrivals.set(turn, { firstMs: atMs, lastMs: atMs });
+    else if (samples > 0) known.lastMs = atMs;
+  }
+
+  /** Whether the player can tell the next chunk from this idle one by its epoch, and leave this one for it. */
+  #mayEndIdle(before: number): boolean {
+    const idle = this.#chunkSpeech.get(before);
+    return this.position.isRunning && idle?.turn === 0 && idle.epoch < this.#epoch;
+  }
+
+  /** Whether enough speech follows a piece that was taken: it is played sooner than it was due, and the next one is due sooner too. */
+  #isAhead({ turn, turnSamples, endOfTurn }: Piece): boolean {
+    if (endOfTurn || this.#speech.isComplete(turn)) return true;
+    const queuedMs = (this.#speech.samples * 1000) / SPEECH_RATE_HZ;
+    const arrived = this.#arrivals.get(turn);
+    const sinceMs = arrived === undefined ? Number.POSITIVE_INFINITY : this.#clock.nowMs() - arrived.firstMs;
+    const aheadMs = queuedMs + (turnSamples * 1000) / SPEECH_RATE_HZ - sinceMs;
+    return Math.max(queuedMs, aheadMs) >= this.#chunkMs * LEAST_AHEAD;
   }
 
   /** The chunk after the one that is played, which silence may replace at once; what the player has of it by then is not lost. */
@@ -227,22 +314,25 @@ export class ChunkPlanner {
     return Math.min(this.#next, Math.max(earliest, this.position.firstUnplayed(this.options.flushMarginMs)));
   }
 
-  /** Flushes idle chunks from the newest one back, as far as they can be regenerated in time. @returns undefined when there are none */
+  /** Flushes idle chunks from the newest one back, as far as they can be regenerated in time. @returns undefined when speech follows speech */
   #flushIdle(turn: number, cause: FlushCause): Flush | undefined {
     const earliest = this.#firstReplaceable();
     let fromChunk = this.#next;
     while (
       fromChunk > earliest &&
       this.#chunkSpeech.get(fromChunk - 1)?.turn === 0 &&
-      this.#canRegenerate(fromChunk - 1)
+      this.#outlook.canRegenerate(fromChunk - 1)
     )
       fromChunk--;
-    return fromChunk === this.#next ? undefined : this.#flush(fromChunk, turn, cause);
+    // The player leaves the idle chunk before for speech of a newer epoch, so that one begins although nothing is dropped.
+    const isAfterIdle = this.position.isRunning && this.#chunkSpeech.get(this.#next - 1)?.turn === 0;
+    return fromChunk === this.#next && !isAfterIdle ? undefined : this.#flush(fromChunk, turn, cause);
   }
 
   #flush(fromChunk: number, turn: number, cause: FlushCause, cutFrom?: number): Flush {
     for (let chunk = cutFrom ?? fromChunk; chunk < this.#next; chunk++) this.#chunkSpeech.delete(chunk);
     this.#next = fromChunk;
+    if (cutFrom !== undefined) this.#afterCut = fromChunk;
     this.#epoch += 1;
     return { epoch: this.#epoch, turn, fromChunk, ...(cutFrom !== undefined && { cutFrom }), cause };
   }

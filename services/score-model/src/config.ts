@@ -15,7 +15,7 @@ export const parseConfig = defineConfig(
     leadChunks: int(1, 64).default(2),
     /** More credits than this are not used: it bounds what is kept for rolling back. */
     maxLeadChunks: int(1, 64).default(8),
-    /** How long a chunk waits for the rest of its speech before it is padded with silence, milliseconds. */
+    /** Least time that a chunk waits for the rest of its speech before it is padded with silence, milliseconds. It waits on while it can be made in time. */
     speechGraceMs: int(0, 5000).default(120),
     /** A chunk due sooner than this is no longer replaced, milliseconds. */
     flushMarginMs: int(0, 5000).default(80),

@@ -261,7 +261,7 @@ test('speech that was heard before the flush reached the egress is not repeated'
 });
 
 test('paused, resumed and interrupted at random: every sample is heard once and in order, and nothing in a pause', () => {
-  const seen = { pauses: 0, taken: 0, late: 0, cut: 0 };
+  const seen = { pauses: 0, taken: 0, late: 0, cut: 0, left: 0 };
   for (let seed = 1; seed <= 60; seed++) {
     const call = new PlayedSession(seed);
     call.run(900);
@@ -279,6 +279,7 @@ test('paused, resumed and interrupted at random: every sample is heard once and 
     seen.pauses += call.pauses;
     seen.taken += call.takenBack;
     seen.late += call.lateFlushes;
+    seen.left += call.idleLeft;
   }
   assert.ok(
     Object.values(seen).every((count) => count > 30),

@@ -297,12 +297,12 @@ test('run sleeps until something can be done, wakes for it, and ends when aborte
   stage.playhead(playheadAt(1, 1));
   await settle();
   assert.equal(outputs.length, 2, 'it waits for the rest of the speech');
-  clock.advance(119);
+  clock.advance(439);
   await settle();
   assert.equal(outputs.length, 2);
   clock.advance(1);
   await settle();
-  assert.equal(outputs.length, 3, 'for its grace');
+  assert.equal(outputs.length, 3, 'until its chunk must be made: it is due in 440 ms');
   assert.equal(maker.asked.length, 3);
   abort.abort();
   await running;

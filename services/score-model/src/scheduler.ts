@@ -127,9 +127,10 @@ export class ScoreScheduler {
 
   open(options: SessionOptions, generator: ChunkGenerator, durations: Durations): void {
     const { geometry, clock, steps, extraPasses } = this.#options;
-    const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, (chunk) =>
-      this.#regeneration.canRegenerate(planner, chunk),
-    );
+    const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, {
+      canRegenerate: (chunk) => this.#regeneration.canRegenerate(planner, chunk),
+      makeMs: () => this.#options.cost.ms + this.#options.downstreamMs,
+    });
     this.#entries.set(options.sessionId, {
       planner,
       generator,

@@ -113,6 +113,11 @@ export class SpeechQueue {
     return turn.ended || turn.ring.length > this.#samplesPerChunk ? 'ready' : 'starving';
   }
 
+  /** Whether all speech of a turn has arrived. */
+  isComplete(turn: number): boolean {
+    return turn <= this.#closed;
+  }
+
   /** Whether speech is queued that can be spoken at once. */
   get hasSpeech(): boolean {
     const turn = this.#turns[0];

@@ -35,6 +35,7 @@ const latent = (chunk: number, over: Partial<LatentMessage> = {}): LatentMessage
   degraded: false,
   held: false,
   endOfTurn: false,
+  endsIdle: false,
   steps: 2,
   speechSamples: (over.turn ?? 0) > 0 ? SAMPLES : 0,
   turnSamples: 0,

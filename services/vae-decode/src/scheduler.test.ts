@@ -69,6 +69,7 @@ const latent = (chunk: number, changes: Partial<LatentMessage> = {}): LatentMess
   degraded: false,
   held: false,
   endOfTurn: false,
+  endsIdle: false,
   steps: 2,
   speechSamples: 11_520,
   turnSamples: 11_520,

@@ -296,9 +296,9 @@ export class DecodeScheduler {
 
   *#frames(message: LatentMessage, decoded: DecodedChunk, held: boolean): Generator<FrameMessage> {
     const { geometry, width, height, fps } = this.#options;
-    const { sessionId, epoch, turn, chunk, speaking, endOfTurn, pcm, speechSamples, turnSamples } = message;
+    const { sessionId, epoch, turn, chunk, speaking, endOfTurn, endsIdle, pcm, speechSamples, turnSamples } = message;
     const degraded = message.degraded || held;
-    const header = { sessionId, epoch, turn, chunk, speaking, degraded, held, endOfTurn };
+    const header = { sessionId, epoch, turn, chunk, speaking, degraded, held, endOfTurn, endsIdle };
     for (const [frame, i420] of decoded.frames.entries()) {
       const position = message.chunk * geometry.framesPerChunk + frame;
       const frameEnd = (frame + 1) * geometry.samplesPerFrame;

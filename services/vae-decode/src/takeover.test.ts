@@ -108,6 +108,7 @@ function latent(sessionId: string, chunk: number, over: Partial<LatentMessage> =
     degraded: false,
     held: false,
     endOfTurn: false,
+    endsIdle: false,
     speechSamples: 0,
     turnSamples: 0,
     closedTurn: 0,

@@ -313,6 +313,21 @@ test('a worker that takes over ends the stream of the worker before, and reports
   assert.deepEqual(take(), ['clear', 'cleared', 'finished 1.2 cut']);
 });
 
+test('a worker that takes over and plays only silence reports the segment of the worker before after a while', () => {
+  const { state, speech, play, take } = setUp({ takeOver: true });
+  take();
+  play(2, { turn: 4, speaking: true });
+  state.nowMs += 9000;
+  play(1);
+  assert.deepEqual(take(), []);
+  play(2);
+  assert.deepEqual(take(), ['finished 0.96 cut']);
+  state.nowMs += 20_000;
+  play(1);
+  speech.receive({ type: 'clear' });
+  assert.deepEqual(take(), ['cleared'], 'nothing is left to be cut');
+});
+
 test('reports are the calls that LiveKit Agents knows', () => {
   const started = agentReportOf({ type: 'started', stream: 'a' }, 1_700_000_000_500);
   assert.deepEqual([started?.method, started?.payload], ['lk.playback_started', '{"created_at":1700000000.5}']);
@@ -368,20 +383,24 @@ test('a clear drops the speech whose slices were not passed on', () => {
   assert.equal(pcm.length, passed);
 });
 
-test('segments that wait are limited, and a small piece costs the same however many wait', () => {
-  const { speech, open, audio, close } = setUp();
-  open('a');
-  audio('a', 480);
-  close('a');
-  for (let i = 2; i <= MAX_SEGMENTS; i += 1) {
-    close(String(i - 1));
-    open(String(i));
-    audio(String(i), 1);
-  }
-  assert.throws(() => open('more'), { reason: 'RATE_LIMITED', message: /500 utterances wait/ });
-  const bytes = new Uint8Array(2);
-  const startMs = performance.now();
-  for (let i = 0; i < 100_000; i += 1) speech.receive({ type: 'audio', stream: String(MAX_SEGMENTS), bytes });
-  const tookMs = performance.now() - startMs;
-  assert.ok(tookMs < 5000, `${tookMs} ms`);
+test('segments that wait are limited, and a small piece costs about the same however many wait', () => {
+  const pieceMs = (segments: number): number => {
+    const { speech, open, audio, close } = setUp();
+    open('a');
+    audio('a', 480);
+    close('a');
+    for (let i = 2; i <= segments; i += 1) {
+      close(String(i - 1));
+      open(String(i));
+      audio(String(i), 1);
+    }
+    if (segments === MAX_SEGMENTS)
+      assert.throws(() => open('more'), { reason: 'RATE_LIMITED', message: /500 utterances wait/ });
+    const bytes = new Uint8Array(2);
+    const startMs = performance.now();
+    for (let i = 0; i < 20_000; i += 1) speech.receive({ type: 'audio', stream: String(segments), bytes });
+    return performance.now() - startMs;
+  };
+  const ratios = [1, 2, 3].map(() => pieceMs(MAX_SEGMENTS) / pieceMs(2));
+  assert.ok(Math.min(...ratios) < 20, `${ratios.map((ratio) => ratio.toFixed(1)).join(', ')} times`);
 });

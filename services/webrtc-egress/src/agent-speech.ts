@@ -85,14 +85,14 @@ export class AgentSpeech {
   #waitingSeconds = 0;
   #audioAtMs = 0;
   #last: Pick<FrameMessage, 'chunk' | 'frame' | 'framesInChunk'> | undefined;
-  /** A segment of the worker before, whose stream ended with it, may still be spoken. */
-  #hasInherited: boolean;
+  /** A segment of the worker before, whose stream ended with it, may still be spoken; until when it was, and up to where. */
+  #inherited: { atMs: number; samples: number } | undefined;
   #unansweredClears = 0;
 
   constructor(options: AgentSpeechOptions) {
     this.#options = options;
     this.#framer = new MicFramer(options.sessionId, options.firstSequence);
-    this.#hasInherited = options.takeOver;
+    this.#inherited = options.takeOver ? { atMs: options.now(), samples: 0 } : undefined;
     if (options.takeOver) options.mic(this.#framer.cutTurn());
   }
 
@@ -133,7 +133,8 @@ export class AgentSpeech {
     if (head !== undefined && part !== undefined) this.#hear(head, part, frame);
     for (const other of head?.parts ?? [])
       if (this.#options.now() - (other.finishedAtMs ?? Number.POSITIVE_INFINITY) >= LAST_FRAME_MS) other.isOver = true;
-    if (head !== undefined) this.#watchStall(head);
+    if (head === undefined) this.#watchInherited(frame);
+    else this.#watchStall(head);
     this.#advance();
   }
 
@@ -201,7 +202,7 @@ export class AgentSpeech {
 
   #clear(): void {
     this.#unansweredClears += 1;
-    if (this.#segments.length === 0 && this.#hasInherited) this.#options.clear();
+    if (this.#segments.length === 0 && this.#inherited !== undefined) this.#options.clear();
     for (const segment of this.#segments) if (segment.cut === undefined) this.#cut(segment, true);
   }
 
@@ -274,6 +275,20 @@ export class AgentSpeech {
     );
   }
 
+  /** The bridge may have reported its end while no worker played; then only silence follows. */
+  #watchInherited({ turn, turnSamples }: FrameMessage): void {
+    if (this.#inherited === undefined) return;
+    if (turn > 0) this.#inherited = { atMs: this.#options.now(), samples: turnSamples };
+    const { atMs, samples } = this.#inherited;
+    if (this.#options.now() - atMs >= CLOSE_MS) this.#finishInherited(samples / SPEECH_RATE_HZ, true);
+  }
+
+  #finishInherited(seconds: number, interrupted: boolean): void {
+    if (this.#inherited === undefined) return;
+    this.#inherited = undefined;
+    this.#options.report({ type: 'finished', stream: undefined, seconds, interrupted });
+  }
+
   #truncated(segment: Segment, part: Part): void {
     segment.isTruncated = true;
     segment.isOpen = false;
@@ -284,9 +299,7 @@ export class AgentSpeech {
 
   #finished(segment: Segment | undefined, part: Part | undefined, interrupted: boolean, heardMs: number): void {
     if (segment === undefined || part === undefined) {
-      if (this.#hasInherited && segment === undefined)
-        this.#options.report({ type: 'finished', stream: undefined, seconds: heardMs / 1000, interrupted });
-      this.#hasInherited &&= segment !== undefined;
+      if (segment === undefined) this.#finishInherited(heardMs / 1000, interrupted);
       return;
     }
     if (interrupted && !segment.isTruncated) {

@@ -218,3 +218,12 @@ test('of a chunk that a flush replaces the new frames are waited for', () => {
   buffer.offer(testFrame(1, 0, { epoch: 1 }));
   assert.deepEqual(positionOf(buffer.take(9)), [1, 1, 0]);
 });
+
+test('the silence before a chunk begins after the last speech, in flight or waiting', () => {
+  const buffer = newBuffer();
+  for (const frame of [...testChunk(2, { turn: 1 }), ...testChunk(3), ...testChunk(4)]) buffer.offer(frame);
+  for (let i = 0; i < 4; i++) buffer.take(4);
+  assert.equal(buffer.idleBefore(5), 3);
+  assert.equal(buffer.idleBefore(3), 3, 'none');
+  assert.equal(newBuffer().idleBefore(7), 7);
+});

@@ -98,6 +98,14 @@ export class JitterBuffer {
     return before - this.#waiting.length;
   }
 
+  /** The first idle chunk of those that directly precede `chunk` and were not played to their end; `chunk` when there is none. */
+  idleBefore(chunk: number): number {
+    const unplayed = [...this.#inFlight.map((taken) => taken.frame), ...this.#waiting];
+    const before = unplayed.filter((frame) => frame.chunk < chunk);
+    const lastSpoken = before.findLastIndex((frame) => frame.turn > 0);
+    return before[lastSpoken + 1]?.chunk ?? chunk;
+  }
+
   /** @returns undefined when no frame may be taken or `maxInFlight` frames are in flight */
   take(maxInFlight: number): TakenFrame | undefined {
     if (this.#inFlight.length >= maxInFlight) return undefined;

@@ -103,6 +103,23 @@ test('a flush drops frames that were not played, and the new epoch is played', a
   await close(producer.sessionId);
 });
 
+test('a chunk that ends the silence is played as soon as it is there, in the middle of an idle chunk', async () => {
+  const producer = await openWebrtc();
+  await using peer = new TestPeer();
+  await watch(peer, producer.sessionId);
+  await until('play', () => (producer.playhead?.chunk ?? 0) >= 1 && (producer.playhead?.frame ?? 99) <= 2);
+  const played = producer.playhead?.chunk ?? 0;
+  producer.producing = false;
+  producer.epoch = 1;
+  producer.publish(played + 2, { turn: 1, speaking: true, endsIdle: true });
+  await until('speech', () => producer.playhead?.turn === 1);
+  const first = producer.playheads.find(({ turn }) => turn === 1);
+  assert.deepEqual([first?.chunk, first?.frame], [played + 2, 0]);
+  const last = producer.playheads.filter(({ turn }) => turn === 0).at(-1);
+  assert.ok((last?.chunk ?? 99) <= played, 'the waiting idle chunk was left out');
+  await close(producer.sessionId);
+});
+
 test('a worker that takes over plays nothing of what was cut meanwhile', async () => {
   const producer = await openWebrtc();
   const { sessionId } = producer;

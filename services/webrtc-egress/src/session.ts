@@ -245,6 +245,8 @@ export class EgressSession {
     const { verdict, dropped } = this.#buffer.offer(frame);
     this.#drop(dropped + (verdict === 'accepted' ? 0 : 1));
     if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame beyond the credit was dropped');
+    if (verdict === 'accepted' && frame.endsIdle && frame.frame === 0)
+      this.#flush({ epoch: frame.epoch, fromChunk: this.#buffer.idleBefore(frame.chunk) }, false);
     this.#sink?.pump();
   }
 

@@ -73,7 +73,7 @@ test('what is reported while the program is away is told to its next connection,
   finished('1', 1.25);
   const second = new Connection();
   speaker.attach(second, FORMAT, 0);
-  assert.deepEqual(state(second), { resumed: true, utterances: 2, unfinished: [2], isOpen: true, openBytes: 30 });
+  assert.deepEqual(state(second), { resumed: true, utterances: 2, unfinished: [1, 2], isOpen: true, openBytes: 30 });
   assert.deepEqual(second.reports.slice(1), [
     { type: 'started', utterance: 1 },
     { type: 'finished', utterance: 1, positionMs: 1250, interrupted: false },

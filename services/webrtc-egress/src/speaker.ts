@@ -91,7 +91,8 @@ export class Speaker {
     older?.end(new MeshError('SESSION_EXISTS', 'a newer connection speaks for this session'));
     this.#format = format;
     this.#utterances = Math.max(this.#utterances, utterances);
-    const state = { utterances: this.#utterances, unfinished: [...this.#unfinished] };
+    const missed = this.#kept.flatMap((report) => (report.type === 'finished' ? [report.utterance] : []));
+    const state = { utterances: this.#utterances, unfinished: [...missed, ...this.#unfinished] };
     connection.report({
       type: 'ready',
       state: { ...state, resumed, isOpen: this.#isOpen, openBytes: this.#openBytes },

@@ -74,6 +74,18 @@ test('after a stream that broke in the middle the worker clears, because what it
   assert.deepEqual([utterances.count, take()], [3, ['finished 1 300', 'finished 2 40 cut']]);
 });
 
+test('utterances that never reached the worker, because the stream broke, are given up in their order', () => {
+  const { utterances, say, take } = setUp();
+  utterances.attached(FRESH);
+  for (let i = 0; i < 4; i++) say();
+  assert.equal(utterances.attached({ resumed: true, utterances: 4, isOpen: false, unfinished: [1, 3] }), false);
+  assert.deepEqual(take(), []);
+  utterances.finished(1, 100, false);
+  assert.deepEqual(take(), ['finished 1 100', 'finished 2 null cut']);
+  utterances.finished(3, 100, false);
+  assert.deepEqual(take(), ['finished 3 100', 'finished 4 null cut']);
+});
+
 test('a program that comes back goes on where the worker is', () => {
   const { utterances, take } = setUp();
   assert.equal(utterances.attached({ resumed: true, utterances: 5, isOpen: true, unfinished: [4, 5] }), false);

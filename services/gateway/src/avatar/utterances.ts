@@ -14,6 +14,7 @@ export interface WorkerState {
   readonly resumed: boolean;
   readonly utterances: number;
   readonly isOpen: boolean;
+  /** Those whose report is still to come. */
   readonly unfinished: readonly number[];
 }
 
@@ -31,6 +32,8 @@ export class Utterances {
   #unfinished: number[] = [];
   /** Of the unfinished ones: those that the worker before had. The first of them may still be spoken. */
   #lost = 0;
+  /** Of the unfinished ones: those that the worker does not have, because the stream to it broke. */
+  #unsent = new Set<number>();
 
   constructor(report: (report: UtteranceReport) => void) {
     this.#report = report;
@@ -54,6 +57,8 @@ export class Utterances {
     }
     this.#isDropping = wasOpen;
     this.#lost = resumed ? 0 : this.#unfinished.length;
+    this.#unsent = new Set(resumed ? this.#unfinished.filter((utterance) => !unfinished.includes(utterance)) : []);
+    this.#giveUpUnsent();
     return resumed && (wasOpen || isOpen);
   }
 
@@ -102,5 +107,11 @@ export class Utterances {
     if (this.#unfinished[0] === utterance) this.#unfinished.shift();
     this.#lost = Math.max(0, this.#lost - 1);
     this.#report({ type: 'finished', utterance, positionMs, interrupted });
+    this.#giveUpUnsent();
+  }
+
+  #giveUpUnsent(): void {
+    const [head] = this.#unfinished;
+    if (head !== undefined && this.#unsent.delete(head)) this.#finish(head, null, true);
   }
 }

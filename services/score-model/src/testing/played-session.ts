@@ -37,6 +37,8 @@ export class PlayedSession {
   pauses = 0;
   takenBack = 0;
   lateFlushes = 0;
+  /** Idle chunks that were left for speech. */
+  idleLeft = 0;
   readonly #clock = new FakeClock();
   readonly #call: ChunkPlanner;
   readonly #random: (below: number) => number;
@@ -85,9 +87,23 @@ export class PlayedSession {
     for (const { act } of due) act();
     while (this.#isReady()) {
       const job = this.#call.takeNext();
-      this.#send('listener', this.#random(3), () => this.#chunks.set(job.chunk, job));
+      this.#send('listener', this.#random(3), () => {
+        this.#chunks.set(job.chunk, job);
+        if (job.endsIdle) this.#leaveIdle(job);
+      });
     }
     this.#play();
+  }
+
+  /** The player goes on with a chunk that begins speech, if only idle chunks come before it. */
+  #leaveIdle({ chunk, epoch }: Job): void {
+    const waiting = [...this.#chunks.values()].filter((job) => job.chunk >= this.#at.chunk && job.chunk < chunk);
+    const isIdle = waiting.every(
+      (job) => job.turn === 0 || (job.chunk === this.#at.chunk && this.#at.frame === FRAMES - 1),
+    );
+    if (!isIdle || this.#at.chunk >= chunk || this.#at.epoch >= epoch) return;
+    this.idleLeft += 1;
+    this.#at = { ...this.#at, chunk: chunk - 1, frame: FRAMES - 1 };
   }
 
   #isReady(): boolean {

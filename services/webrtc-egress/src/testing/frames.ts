@@ -26,6 +26,7 @@ export function testFrame(chunk: number, frame: number, changes: Partial<FrameMe
     degraded: false,
     held: false,
     endOfTurn: false,
+    endsIdle: false,
     ...changes,
   };
 }
