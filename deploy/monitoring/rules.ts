@@ -100,7 +100,7 @@ const quantile = (histogram: string, by = ''): string =>
 const availability: readonly Alert[] = [
   alert({
     name: 'NoWorkerReady',
-    expr: 'sum by (job) (talkmesh_service_state{state="ready"}) == 0',
+    expr: 'sum by (job) (talkmesh_service_state{state="READY"}) == 0',
     for: '2m',
     severity: 'page',
     summary: 'No {{ $labels.job }} is ready',
@@ -126,7 +126,7 @@ const availability: readonly Alert[] = [
   }),
   alert({
     name: 'HandOversFail',
-    expr: 'sum by (service) (increase(talkmesh_handovers_total{outcome!="moved"}[15m])) > 0',
+    expr: 'sum by (service) (increase(talkmesh_handovers_total{outcome="ended"}[15m])) > 0',
     severity: 'page',
     summary: 'Sessions end because {{ $labels.service }} cannot be moved',
     description: '{{ $value | humanize }} sessions found no other worker in time.',

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|handover|startup|providers|lip-sync|latency|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named.
  */
@@ -15,6 +15,7 @@ import { measureLatency } from './latency.js';
 import { measureLips } from './lip-sync.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
 import { measureProviders } from './providers.js';
+import { roomStage } from './room-soak.js';
 import { reportScale } from './scale-report.js';
 import { measureScoreTraining } from './score-training.js';
 import { loadRows, measureLoads, predictionRows } from './sessions.js';
@@ -33,6 +34,7 @@ const BY_NAME = [
   'simulate',
   'check',
   'soak',
+  'room-soak',
   'handover',
   'startup',
   'providers',
@@ -102,9 +104,10 @@ if (args.includes('lip-sync')) tables['lipSync'] = await measureLips();
 if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
 if (args.includes('check')) tables['check'] = await checkSimulation();
-if (args.includes('soak')) {
+if (args.includes('soak') || args.includes('room-soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);
-  const report = await runSoak({ seconds, warmUpSeconds: seconds / 6, everySeconds: 10, say });
+  const where = args.includes('room-soak') && { open: roomStage };
+  const report = await runSoak({ seconds, warmUpSeconds: seconds / 6, everySeconds: 10, say, ...where });
   Object.assign(tables, soakTables(report));
 }
 if (args.includes('plans')) {

@@ -2,7 +2,7 @@
 
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startMesh } from '../../deploy/local/src/mesh.js';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar } from '../support/nano.js';
 import { processUse } from '../support/process-tree.js';
 import { rest } from '../support/record-call.js';
@@ -12,7 +12,19 @@ import { median } from '../support/statistics.js';
 import { watchCall } from '../support/watch-call.js';
 import type { Row } from './table.js';
 
+/** A call on a mesh of its own. */
+export interface SoakStage extends AsyncDisposable {
+  readonly mesh: Mesh;
+  readonly sessionId: string;
+  /** Blocks of 10 ms of sound that the viewer received so far. */
+  soundBlocks(): Promise<number>;
+  /** Resolves when the sound was sent, or the call has ended. */
+  say(pcm: Int16Array): Promise<void>;
+}
+
 export interface SoakOptions {
+  /** By default a viewer over WHEP, whose speech comes over StreamAudio. */
+  readonly open?: () => Promise<SoakStage>;
   readonly seconds: number;
   /** Warm-up, until first-time allocations are over. */
   readonly warmUpSeconds: number;
@@ -64,48 +76,56 @@ export interface MouthFigures {
 
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const say = options.say ?? (() => {});
-  const mesh = await startMesh({ quiet: true });
-  try {
-    await using call = await watchCall(mesh, firstAvatar.id);
-    const talking = new AbortController();
-    const talk = keepTalking((pcm) => call.say(pcm), talking.signal);
-    const looks: Look[] = [];
-    const startMs = performance.now();
-    let skew = { sum: 0, count: 0 };
-    while (performance.now() - startMs < options.seconds * 1000) {
-      await sleep(options.everySeconds * 1000);
-      const egress = await readMetrics(mesh, 'webrtc-egress');
-      const now = {
-        sum: total(egress, 'talkmesh_av_skew_seconds_sum'),
-        count: total(egress, 'talkmesh_av_skew_seconds_count'),
-      };
-      const { audioBlocks } = await call.report();
-      const { body } = await rest<Stats>(mesh, 'GET', `/v1/sessions/${call.sessionId}/stats`);
-      const { itemsOut = 0, late = 0 } = body.stages['webrtc-egress'] ?? {};
-      const look: Look = {
-        atS: (performance.now() - startMs) / 1000,
-        rss: Object.fromEntries(mesh.services.map(({ name, pid }) => [name, processUse(pid).residentBytes])),
-        playedFrames: itemsOut,
-        heldFrames: late,
-        soundS: audioBlocks / 100,
-        skewMs: (1000 * (now.sum - skew.sum)) / Math.max(1, now.count - skew.count),
-        load: loadavg()[0] ?? 0,
-      };
-      skew = now;
-      looks.push(look);
-      const mib = Object.values(look.rss).reduce((sum, bytes) => sum + bytes, 0) / 2 ** 20;
-      say(
-        `${look.atS.toFixed(0)} s: ${mib.toFixed(0)} MiB, ${itemsOut} frames, ${late} held, skew ${look.skewMs.toFixed(3)} ms, load ${look.load.toFixed(1)}`,
-      );
-    }
-    talking.abort();
-    const chunks = await chunkCounts(mesh);
-    const mouth = await mouthFigures(mesh);
-    await talk;
-    return summarise(looks, options, { chunks, mouth });
-  } finally {
-    await mesh.stop();
+  await using call = await (options.open ?? whepStage)();
+  const { mesh } = call;
+  const talking = new AbortController();
+  const talk = keepTalking((pcm) => call.say(pcm), talking.signal);
+  const looks: Look[] = [];
+  const startMs = performance.now();
+  let skew = { sum: 0, count: 0 };
+  while (performance.now() - startMs < options.seconds * 1000) {
+    await sleep(options.everySeconds * 1000);
+    const egress = await readMetrics(mesh, 'webrtc-egress');
+    const now = {
+      sum: total(egress, 'talkmesh_av_skew_seconds_sum'),
+      count: total(egress, 'talkmesh_av_skew_seconds_count'),
+    };
+    const { body } = await rest<Stats>(mesh, 'GET', `/v1/sessions/${call.sessionId}/stats`);
+    const { itemsOut = 0, late = 0 } = body.stages['webrtc-egress'] ?? {};
+    const look: Look = {
+      atS: (performance.now() - startMs) / 1000,
+      rss: Object.fromEntries(mesh.services.map(({ name, pid }) => [name, processUse(pid).residentBytes])),
+      playedFrames: itemsOut,
+      heldFrames: late,
+      soundS: (await call.soundBlocks()) / 100,
+      skewMs: (1000 * (now.sum - skew.sum)) / Math.max(1, now.count - skew.count),
+      load: loadavg()[0] ?? 0,
+    };
+    skew = now;
+    looks.push(look);
+    const mib = Object.values(look.rss).reduce((sum, bytes) => sum + bytes, 0) / 2 ** 20;
+    say(
+      `${look.atS.toFixed(0)} s: ${mib.toFixed(0)} MiB, ${itemsOut} frames, ${late} held, skew ${look.skewMs.toFixed(3)} ms, load ${look.load.toFixed(1)}`,
+    );
   }
+  talking.abort();
+  const chunks = await chunkCounts(mesh);
+  const mouth = await mouthFigures(mesh);
+  await talk;
+  return summarise(looks, options, { chunks, mouth });
+}
+
+async function whepStage(): Promise<SoakStage> {
+  const mesh = await startMesh({ quiet: true });
+  const call = await watchCall(mesh, firstAvatar.id);
+  return {
+    ...{ mesh, sessionId: call.sessionId, say: (pcm) => call.say(pcm) },
+    soundBlocks: async () => (await call.report()).audioBlocks,
+    async [Symbol.asyncDispose]() {
+      await call[Symbol.asyncDispose]();
+      await mesh.stop();
+    },
+  };
 }
 
 interface Stats {
@@ -124,7 +144,7 @@ async function keepTalking(sayIt: (pcm: Int16Array) => Promise<void>, signal: Ab
   }
 }
 
-async function chunkCounts(mesh: Parameters<typeof readMetrics>[0]): Promise<Row> {
+async function chunkCounts(mesh: Mesh): Promise<Row> {
   const row: Record<string, number> = {};
   for (const service of ['score-model', 'vae-decode'] as const) {
     const samples = await readMetrics(mesh, service);
@@ -135,7 +155,7 @@ async function chunkCounts(mesh: Parameters<typeof readMetrics>[0]): Promise<Row
   return row;
 }
 
-async function mouthFigures(mesh: Parameters<typeof readMetrics>[0]): Promise<MouthFigures> {
+async function mouthFigures(mesh: Mesh): Promise<MouthFigures> {
   const samples = await readMetrics(mesh, 'vae-decode');
   const of = (name: string, labels?: string): number => total(samples, `talkmesh_${name}`, labels);
   const [open, closed] = [of('silent_frames_total', 'open'), of('silent_frames_total', 'closed')];
@@ -200,6 +220,7 @@ export function soakTables(report: SoakReport): { readonly soak: readonly Row[];
     'audio drift ms': rest_.soundDriftMs,
     'skew first ms': skewMs.first,
     'skew last ms': skewMs.last,
+    'passages of speech': mouth.passages,
     'mouth open in silence %': 100 * mouth.openInSilence,
     'mouth with the sound': mouth.correlation,
     'mouth later ms': mouth.laterMs,

@@ -105,12 +105,12 @@ class Talk implements AsyncDisposable {
     await until(`${count} turns`, () => ended() >= count, PATIENCE_MS);
   }
 
-  /** Ends the worker that holds a stage of the session, as a crash does. */
-  async kill(service: string): Promise<void> {
+  /** Ends the worker that holds a stage of the session: SIGKILL as a crash does, SIGTERM as an update does. */
+  async endWorker(service: string, signal: NodeJS.Signals): Promise<void> {
     const { body } = await rest<Session>(room.mesh, 'GET', `/v1/sessions/${this.session.id}`);
     const worker = room.mesh.services.find(({ instanceId }) => instanceId === body.placement[service]);
     assert.ok(worker !== undefined);
-    process.kill(worker.pid, 'SIGKILL');
+    process.kill(worker.pid, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -160,34 +160,39 @@ test("captions of both sides reach the room in LiveKit's own topic, the avatar's
   assert.ok((shares.at(-1) ?? 0) > 0.4 && (shares[0] ?? 1) < 0.4, shares.join(' '));
 });
 
-test('a lost audio-ingest is replaced: the caller is heard again by the next one', async () => {
-  await using talk = await Talk.open('parrot');
-  await talk.kill('audio-ingest');
-  const heardAgain = () =>
-    talk.events.filter((event) => event.type === 'input.source' && event.participant === CALLER).length >= 2;
-  const killedAtMs = performance.now();
-  await until('the caller is heard by the next worker', heardAgain, PATIENCE_MS);
-  console.log(`the caller is heard again ${Math.round(performance.now() - killedAtMs)} ms after the kill`);
-  await talk.caller.say(question());
-  await talk.turns(1);
-  assert.ok(talk.heardMs > 500, `${talk.heardMs} ms`);
-});
+for (const [signal, how] of [
+  ['SIGKILL', 'lost'],
+  ['SIGTERM', 'drained'],
+] as const) {
+  test(`a ${how} audio-ingest is replaced: the caller is heard again by the next one`, async () => {
+    await using talk = await Talk.open('parrot');
+    const heardAgain = () =>
+      talk.events.filter((event) => event.type === 'input.source' && event.participant === CALLER).length >= 2;
+    await talk.endWorker('audio-ingest', signal);
+    const endedAtMs = performance.now();
+    await until('the caller is heard by the next worker', heardAgain, PATIENCE_MS);
+    console.log(`${how}: another worker hears the caller after ${Math.round(performance.now() - endedAtMs)} ms`);
+    await talk.caller.say(question());
+    await talk.turns(1);
+    assert.ok(talk.heardMs > 500, `${talk.heardMs} ms`);
+  });
 
-test('a lost webrtc-egress is replaced: the avatar is back in the room as the same participant, and goes on', async () => {
-  await using talk = await Talk.open('cascade');
-  await talk.caller.say(question());
-  await until('the answer', () => talk.heardMs > 500, PATIENCE_MS);
-  await talk.kill('webrtc-egress');
-  const killedAtMs = performance.now();
-  const seen = talk.viewer.frames.length;
-  await until('frames of the next worker', () => talk.viewer.frames.length > seen + 10, PATIENCE_MS);
-  const frames = talk.viewer.frames.slice(seen - 1);
-  const gaps = frames.map(({ atMs }, i) => ({ atMs, ms: atMs - (frames[i - 1]?.atMs ?? atMs) }));
-  const longest = gaps.reduce((a, b) => (b.ms > a.ms ? b : a));
-  console.log(`frames again ${Math.round(longest.atMs - killedAtMs)} ms after the kill`);
-  await talk.turns(1);
-  const ours = talk.wordsOf(talk.session.transport.livekit.identity);
-  assert.equal(ours.at(-1)?.attributes[TRANSCRIPTION.final], 'true');
-  assert.equal(new Set(ours.map(({ attributes }) => attributes[TRANSCRIPTION.segment])).size, 1);
-  assert.equal(ours.at(-1)?.text, ANSWER);
-});
+  test(`a ${how} webrtc-egress is replaced: the avatar is back as the same participant, and goes on`, async () => {
+    await using talk = await Talk.open('cascade');
+    await talk.caller.say(question());
+    await until('the answer', () => talk.heardMs > 500, PATIENCE_MS);
+    await talk.endWorker('webrtc-egress', signal);
+    const endedAtMs = performance.now();
+    const framesOf = (track: number) => talk.viewer.frames.filter((frame) => frame.track === track);
+    await until('frames of the next worker', () => framesOf(2).length > 10, PATIENCE_MS);
+    await talk.turns(1);
+    const [last, first] = [framesOf(1).at(-1)?.atMs ?? 0, framesOf(2)[0]?.atMs ?? 0];
+    console.log(
+      `${how}: the picture stood for ${Math.round(first - last)} ms, and was back ${Math.round(first - endedAtMs)} ms after the signal`,
+    );
+    const ours = talk.wordsOf(talk.session.transport.livekit.identity);
+    assert.equal(ours.at(-1)?.attributes[TRANSCRIPTION.final], 'true');
+    assert.equal(new Set(ours.map(({ attributes }) => attributes[TRANSCRIPTION.segment])).size, 1);
+    assert.equal(ours.at(-1)?.text, ANSWER);
+  });
+}

@@ -149,7 +149,7 @@ test('attributes that change during the call decide who is heard', async () => {
 
 test('the caller is heard again after the server, and the process with the library, were killed', async () => {
   const room = nextRoom();
-  const caller = await speaker(room, 'caller');
+  await using caller = await speaker(room, 'caller');
   await caller.open(24_000);
   caller.tone(400);
   const listener = await hear(room);
@@ -157,14 +157,11 @@ test('the caller is heard again after the server, and the process with the libra
   process.kill(await bench.childPid(1), 'SIGKILL');
   await isPaused(listener);
   await hears(listener, 400);
+  // The caller's library joins again by itself, with the same microphone under another id.
   await server.kill();
   await isPaused(listener);
-  await caller[Symbol.asyncDispose]();
   await server.start();
-  await using again = await speaker(room, 'caller');
-  await again.open(24_000);
-  again.tone(500);
-  await hears(listener, 500);
+  await hears(listener, 400);
   assert.deepEqual(listener.eventsOf('error'), []);
   await close(listener);
 });

@@ -63,6 +63,7 @@ test('only one package touches each native library and the raw bus', () => {
   const owners: Record<string, RegExp> = {
     'onnxruntime-node': /^libs\/inference\//,
     '@roamhq/wrtc': /^libs\/webrtc\/|^services\/(audio-ingest|webrtc-egress)\/src\/child\//,
+    '@livekit/rtc-node': /^libs\/(webrtc|livekit)\/|^services\/(audio-ingest|webrtc-egress)\/src\/child\/|^test\//,
     '@nats-io/transport-node': /^libs\/service-kit\/|^test\//,
   };
   for (const path of codeFiles())

@@ -1,4 +1,10 @@
-import type { Page } from 'playwright-core';
+/** A page of a browser in which functions of the test can be called. */
+export interface Evaluating {
+  evaluate<Result, Argument>(
+    action: (argument: Argument) => Result | Promise<Result>,
+    argument?: Argument,
+  ): Promise<Result>;
+}
 
 /** One measurement of the call, taken in the browser for a video frame that it presents. */
 export interface ProbeSample {
@@ -16,7 +22,7 @@ export interface ProbeSample {
  * Starts sampling inside the page at each presented video frame: audio energy with WebAudio, the mouth with a canvas.
  * `mouthBox` is [x, y, width, height] in pixels of the video.
  */
-export async function startProbe(page: Page, mouthBox: readonly [number, number, number, number]): Promise<void> {
+export async function startProbe(page: Evaluating, mouthBox: readonly [number, number, number, number]): Promise<void> {
   await page.evaluate((box) => {
     const video = document.querySelector<HTMLVideoElement>('[data-testid=video]');
     if (!video?.srcObject) throw new Error('the video has no stream');
@@ -52,6 +58,6 @@ export async function startProbe(page: Page, mouthBox: readonly [number, number,
 }
 
 /** All samples since the probe started. */
-export async function readProbe(page: Page): Promise<ProbeSample[]> {
+export async function readProbe(page: Evaluating): Promise<ProbeSample[]> {
   return page.evaluate(() => (window as unknown as { probe: { samples: ProbeSample[] } }).probe.samples);
 }

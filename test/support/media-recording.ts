@@ -6,7 +6,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** What `<talk-mesh>` shows and plays. */
+/** What a page shows and plays in its video element, or in that of its `<talk-mesh>`. */
 export interface MediaRecording {
   /** Of each frame, when it was expected on the display: share of the mouth's box that is clearly darker than its median. */
   readonly shown: readonly Sample[];
@@ -43,10 +43,10 @@ export async function startCall(page: Page): Promise<void> {
   );
 }
 
-/** Begins to record the call of `<talk-mesh>`. @param box [x, y, width, height] around the mouth, pixels of the video */
+/** Begins to record the video element of a page, or of its `<talk-mesh>`. @param box [x, y, width, height] around the mouth, pixels of the video */
 export async function recordMedia(page: Page, box: readonly [number, number, number, number]): Promise<void> {
   await page.evaluate(async (mouth) => {
-    const video = document.querySelector('talk-mesh')?.shadowRoot?.querySelector('video');
+    const video = (document.querySelector('talk-mesh')?.shadowRoot ?? document).querySelector('video');
     if (!video?.srcObject) throw new Error('the video has no stream');
     type Samples = { atMs: number; value: number }[];
     const recording: { shown: Samples; heard: Samples; said: Samples; originMs: number } = {

@@ -34,8 +34,9 @@ export interface ReadText {
 /** A participant that watches a LiveKit room with LiveKit's own library and measures what it receives. */
 export class RoomViewer implements AsyncDisposable {
   readonly room = new Room();
-  /** When frames arrived and how bright each is in the middle, by performance.now(). */
-  readonly frames: { readonly atMs: number; readonly bright: boolean }[] = [];
+  /** When frames arrived and how bright each is in the middle, by performance.now(), and which of the video tracks so far it is from. */
+  readonly frames: { readonly atMs: number; readonly bright: boolean; readonly track: number }[] = [];
+  #videoTracks = 0;
   /** When 10 ms blocks of audio arrived, whether they are loud, and their samples at 24 kHz. */
   readonly blocks: { readonly atMs: number; readonly loud: boolean; readonly pcm: Int16Array }[] = [];
   readonly sizes = new Set<string>();
@@ -90,10 +91,12 @@ export class RoomViewer implements AsyncDisposable {
   }
 
   async #watch(track: RemoteTrack): Promise<void> {
+    this.#videoTracks += 1;
+    const number = this.#videoTracks;
     for await (const { frame } of valuesOf<VideoFrameEvent>(new VideoStream(track))) {
       this.sizes.add(`${frame.width}x${frame.height}`);
       const middle = frame.data[(frame.height >> 1) * frame.width + (frame.width >> 1)] ?? 0;
-      this.frames.push({ atMs: performance.now(), bright: middle > BRIGHT });
+      this.frames.push({ atMs: performance.now(), bright: middle > BRIGHT, track: number });
     }
   }
 

@@ -1,6 +1,5 @@
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
 import { globSync } from './glob.js';
+import { runFile } from './run-files.js';
 
 const FILE_TIMEOUT_MS = 45 * 60_000;
 
@@ -12,15 +11,12 @@ export async function runSuite(folder: string, pattern: RegExp): Promise<void> {
     (file) => filter.length === 0 || filter.some((part) => file.includes(part)),
   );
   let [passed, failed] = [0, 0];
-  const stream = run({ files, concurrency: 1, timeout: FILE_TIMEOUT_MS });
-  stream.on('test:pass', ({ skip, details }) => {
-    if (skip !== undefined) failed += 1;
-    else if (details.type !== 'suite') passed += 1;
-  });
-  stream.on('test:fail', () => {
-    failed += 1;
-  });
-  for await (const text of stream.compose(new spec())) process.stdout.write(String(text));
+  for (const file of files) {
+    const tally = await runFile(file, FILE_TIMEOUT_MS);
+    say(`${file}\n${tally.report}`);
+    passed += tally.passed;
+    failed += tally.failed;
+  }
   say(`${passed} passed, ${failed} failed`);
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 const TOOLS = {
   'nats-server': { package: 'nats-server', paths: ['/usr/sbin/nats-server'] },
   chromium: { package: 'chromium', paths: ['/usr/bin/chromium'] },
+  'firefox-esr': { package: 'firefox-esr', paths: ['/usr/bin/firefox-esr'] },
   ffmpeg: { package: 'ffmpeg', paths: ['/usr/bin/ffmpeg'] },
   'espeak-ng': { package: 'espeak-ng', paths: ['/usr/bin/espeak-ng'] },
   openssl: { package: 'openssl', paths: ['/usr/bin/openssl'] },

@@ -1,4 +1,4 @@
-// `npm run demo | build | test | bench | images | cluster | eval | livekit-tests | pipecat-tests` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
+// `npm run demo | build | test | bench | images | cluster | eval | livekit-tests | pipecat-tests | monitoring-proof` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
 import { checkNode, ensureInstalled, fail, runTypeScript } from './launch.mjs';
 
 const ENTRIES = {
@@ -11,6 +11,7 @@ const ENTRIES = {
   eval: ['test/eval/eval.ts'],
   'livekit-tests': ['test/livekit/run.ts'],
   'pipecat-tests': ['test/pipecat/run.ts'],
+  'monitoring-proof': ['test/monitoring/proof/run.ts'],
 };
 
 const [name, ...args] = process.argv.slice(2);

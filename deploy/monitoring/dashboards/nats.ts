@@ -29,9 +29,7 @@ export const nats = dashboard('nats', 'NATS', [
         title: 'Not sent or rejected',
         help: '`disconnected`: NATS was away. `MESSAGE_VERSION`: services of two versions. `PERMISSION_DENIED`: wrong NATS permissions.',
         unit: 'reqps',
-        queries: {
-          '{{job}} {{stream}} ({{reason}})': rateOf('talkmesh_message_rejected_total', ['job', 'stream', 'reason']),
-        },
+        queries: { '{{reason}}': rateOf('talkmesh_message_rejected_total', ['reason']) },
       }),
     ],
   },

@@ -63,9 +63,9 @@ export const overview = dashboard('overview', 'overview', [
       }),
       curves({
         title: 'Sessions opened and refused',
-        help: 'Requests to create a session, by outcome.',
+        help: 'Requests to create a session, by outcome; empty while there are none.',
         unit: 'reqps',
-        queries: { '{{outcome}}': rateOf('talkmesh_sessions_created_total', ['outcome']) },
+        queries: { '{{outcome}}': `${rateOf('talkmesh_sessions_created_total', ['outcome'])} > 0` },
       }),
       curves({
         title: 'Sessions ended',
@@ -93,15 +93,15 @@ export const overview = dashboard('overview', 'overview', [
         help: 'Workers that were found lost, and stages of sessions that were moved to another worker.',
         unit: 'reqps',
         queries: {
-          'lost {{service}} ({{cause}})': rateOf('talkmesh_worker_losses_total', ['service', 'cause']),
-          'hand-over of {{service}}: {{outcome}}': rateOf('talkmesh_handovers_total', ['service', 'outcome']),
+          'lost {{service}}': rateOf('talkmesh_worker_losses_total', ['service']),
+          'hand-over: {{outcome}}': rateOf('talkmesh_handovers_total', ['outcome']),
         },
       }),
       curves({
         title: 'Workers ready',
         help: 'Instances of each service that are ready to take sessions.',
         unit: 'short',
-        queries: { '{{job}}': 'sum by (job) (talkmesh_service_state{state="ready"})' },
+        queries: { '{{job}}': 'sum by (job) (talkmesh_service_state{state="READY"})' },
       }),
       curves({
         title: 'CPU seconds for each second of a session',

@@ -1,10 +1,31 @@
-import { PIPELINE, SERVICES, STREAMS } from '@talkmesh/contracts';
+import { PIPELINE, SERVICES, type ServiceName, STREAMS } from '@talkmesh/contracts';
 import { curves, dashboard, heatmap, quantileOf, type Row, rateOf } from '../panels.js';
 
 const ofJob = (job: string): string => `{job="${job}"}`;
 
+/** What waits in a stage and what it drops. The others hand on what they get at once. */
+const WAITING: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>> = {
+  'audio-ingest': {
+    'waiting in {{queue}}': 'sum by (queue) (talkmesh_queue_depth)',
+    'lost by {{queue}} ({{reason}})': rateOf('talkmesh_queue_dropped_total', ['queue', 'reason']),
+  },
+  'score-model': { 'waiting speech, s': 'sum(talkmesh_waiting_speech_seconds)' },
+  'vae-decode': {
+    'waiting chunks': 'sum(talkmesh_waiting_chunks)',
+    'chunks {{outcome}}': rateOf(
+      'talkmesh_chunks_total',
+      ['outcome'],
+      '{job="vae-decode",outcome=~"flushed|overflow|duplicate|missing"}',
+    ),
+  },
+  'webrtc-egress': {
+    'waiting frames': 'sum(talkmesh_waiting_frames)',
+    'frames dropped': rateOf('talkmesh_frames_total', [], '{outcome="dropped"}'),
+  },
+};
+
 /** What a stage takes in, gives out, loses, and how busy its process is. One row a stage, in the order of the data. */
-const stageRow = (service: (typeof SERVICES)[number]): Row => ({
+const stageRow = (service: ServiceName): Row => ({
   title: `${service}: ${PIPELINE[service].does}`,
   panels: [
     curves({
@@ -18,17 +39,12 @@ const stageRow = (service: (typeof SERVICES)[number]): Row => ({
     }),
     curves({
       title: `${service}: queues and losses`,
-      help: 'Items that wait in bounded queues, items lost by them, and NATS messages that were not sent or rejected.',
+      help: 'What waits in the stage, what it drops, and NATS messages that were not sent or rejected. The egress holds some frames on purpose.',
       unit: 'short',
       width: 6,
       queries: {
-        'waiting in {{queue}}': `sum by (queue) (talkmesh_queue_depth${ofJob(service)})`,
-        'lost by {{queue}} ({{reason}})': rateOf('talkmesh_queue_dropped_total', ['queue', 'reason'], ofJob(service)),
-        'rejected {{stream}} ({{reason}})': rateOf(
-          'talkmesh_message_rejected_total',
-          ['stream', 'reason'],
-          ofJob(service),
-        ),
+        ...WAITING[service],
+        'rejected {{stream}}': rateOf('talkmesh_message_rejected_total', ['stream'], ofJob(service)),
       },
     }),
     curves({
@@ -67,16 +83,6 @@ export const pipeline = dashboard('pipeline', 'pipeline by stage', [
         help: '`late`: after its deadline. `degraded`: fewer steps. `held`: a frozen picture. `flushed`: dropped by a new epoch.',
         unit: 'reqps',
         queries: { '{{job}} {{outcome}}': rateOf('talkmesh_chunks_total', ['job', 'outcome']) },
-      }),
-      curves({
-        title: 'Work that waits',
-        help: 'Speech that no chunk has taken, in seconds; chunks that wait to be decoded; frames that wait to be played. The egress holds a few on purpose; the others should be short.',
-        unit: 'short',
-        queries: {
-          'speech, s': 'sum(talkmesh_waiting_speech_seconds)',
-          chunks: 'sum(talkmesh_waiting_chunks)',
-          frames: 'sum(talkmesh_waiting_frames)',
-        },
       }),
       heatmap({
         title: 'Frames: time past the due time',

@@ -74,6 +74,7 @@ export function refusalCounter(metrics: Metrics): (reason: string) => void {
     'talkmesh_admission_refusals_total',
     'Sessions refused, by the limit that was reached',
     ['reason'],
+    { reason: ['state_bytes', 'utilisation'] },
   );
   return (reason) => refusals.inc({ reason });
 }

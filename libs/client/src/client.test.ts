@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TalkMeshClient } from './client.js';
-import { FakeGateway, problem } from './testing/fakes.js';
+import { FakeGateway, fakeToken, problem } from './testing/fakes.js';
 
 const client = (gateway: FakeGateway): TalkMeshClient =>
   new TalkMeshClient({ baseUrl: 'http://gateway.test', apiKey: 'the-key', fetch: gateway.fetch });
@@ -37,4 +37,14 @@ test('the reason of a refused picture is kept; deleteAvatar sends DELETE', async
   });
   await client(gateway).deleteAvatar('own-1');
   assert.equal(gateway.seen.at(-1)?.method, 'DELETE');
+});
+
+test('a browser without WebRTC is told so when the call connects', async () => {
+  const gateway = new FakeGateway();
+  const call = new TalkMeshClient({
+    ...{ baseUrl: 'http://gateway.test', token: fakeToken(600), fetch: gateway.fetch },
+    createStream: () => ({ addTrack: () => undefined }) as unknown as MediaStream,
+  }).join();
+  await assert.rejects(call.connect({ microphone: false }), { reason: 'NO_WEBRTC', message: /Use a current Chrome/ });
+  await call.hangUp();
 });

@@ -1,6 +1,6 @@
 import { Call } from './call.js';
 import type { CallMediaDevices } from './call-microphone.js';
-import { type FetchLike, Http } from './http.js';
+import { type FetchLike, Http, TalkMeshError } from './http.js';
 import type { CreatePeer } from './peer.js';
 import { readToken } from './token.js';
 import type {
@@ -128,7 +128,7 @@ export class TalkMeshClient {
       http: this.#http,
       ticket,
       apiKey: this.#options.apiKey,
-      createPeer: this.#options.createPeer ?? ((configuration) => new RTCPeerConnection(configuration)),
+      createPeer: this.#options.createPeer ?? browserPeer,
       createStream: this.#options.createStream ?? (() => new MediaStream()),
       mediaDevices: this.#options.mediaDevices ?? globalThis.navigator?.mediaDevices,
       iceServers: this.#options.iceServers ?? [],
@@ -136,6 +136,16 @@ export class TalkMeshClient {
       connectMs: this.#options.connectMs ?? 15_000,
     });
   }
+}
+
+/** @throws TalkMeshError NO_WEBRTC */
+function browserPeer(configuration: RTCConfiguration): RTCPeerConnection {
+  if (globalThis.RTCPeerConnection === undefined)
+    throw new TalkMeshError(
+      'NO_WEBRTC',
+      'This browser cannot make calls (WebRTC is missing or turned off). Use a current Chrome, Edge, Firefox or Safari.',
+    );
+  return new RTCPeerConnection(configuration);
 }
 
 /** Browsers limit the number of arguments of a call, so the picture is converted in parts of this size. */

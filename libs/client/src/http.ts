@@ -1,4 +1,4 @@
-/** The only error class of this client. `reason` is stable: one of libs/contracts/src/errors.ts, or NETWORK, MIC_DENIED, MIC_MISSING or SPEAKER_MISSING from the client itself. */
+/** The only error class of this client. `reason` is stable: one of libs/contracts/src/errors.ts, or NETWORK, NO_WEBRTC, MIC_DENIED, MIC_MISSING or SPEAKER_MISSING from the client itself. */
 export class TalkMeshError extends Error {
   override readonly name = 'TalkMeshError';
   readonly reason: string;

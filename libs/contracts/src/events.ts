@@ -95,7 +95,7 @@ const toolCall = z.object({
   arguments: z.string().max(10_000),
   deadlineMs: z.number().positive(),
 });
-const TOOL_OUTCOMES = ['answered', 'expired', 'cancelled'] as const;
+export const TOOL_OUTCOMES = ['answered', 'expired', 'cancelled'] as const;
 /** `answered`: the model has the result. `expired`: the deadline passed. `cancelled`: the model no longer waits for it. */
 const toolFinished = z.object({
   type: z.literal('tool.finished'),
@@ -129,7 +129,7 @@ const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
 /** Frames may not have reached webrtc-egress: vae-decode decodes the chunks from the playhead on once more. */
 const framesMissed = z.object({ type: z.literal('frames.missed') });
-const STAGE_CAUSES = ['died', 'unregistered', 'cut-off', 'missing', 'drained'] as const;
+export const STAGE_CAUSES = ['died', 'unregistered', 'cut-off', 'missing', 'drained'] as const;
 /** A stage of the session has no worker at the moment; the session continues when another worker takes the stage over. */
 const stageRecovering = z.object({
   type: z.literal('stage.recovering'),

@@ -55,6 +55,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     this.#policy = options.policy;
     this.#onDrop = options.onDrop?.bind(options);
     live.add(new WeakRef<Measured>(this));
+    this.#count(options.policy === 'never-drop' ? 'refused' : 'full', 0);
   }
 
   /** Number of items that wait. */

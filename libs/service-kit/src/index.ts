@@ -32,6 +32,7 @@ export {
   createMetrics,
   type Gauge,
   type Histogram,
+  type KnownLabels,
   type Metrics,
   type Registry,
   readGauge,

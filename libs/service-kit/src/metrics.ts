@@ -13,10 +13,14 @@ import { queueDepths, queueDrops } from './bounded-queue.js';
 
 export type { Counter, Gauge, Histogram, Registry };
 
+/** Values by label. */
+export type KnownLabels = Readonly<Record<string, readonly string[]>>;
+
 /** Metrics of a service. Names start with `talkmesh_`, durations are in seconds, sizes in bytes. No label may identify a session. */
 export interface Metrics {
   readonly registry: Registry<OpenMetricsContentType>;
-  counter(name: string, help: string, labels?: readonly string[]): Counter;
+  /** @param known all values of all labels: their series begin at 0, because Prometheus sees no increase in a series that begins with 1 */
+  counter(name: string, help: string, labels?: readonly string[], known?: KnownLabels): Counter;
   histogram(name: string, help: string, labels?: readonly string[], buckets?: readonly number[]): Histogram;
   gauge(name: string, help: string, labels?: readonly string[]): Gauge;
 }
@@ -37,8 +41,10 @@ class PromMetrics implements Metrics {
     this.registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   }
 
-  counter(name: string, help: string, labels: readonly string[] = []): Counter {
-    return this.#once('counter', name, labels, () => new Counter({ ...this.#base(name, help, labels) }));
+  counter(name: string, help: string, labels: readonly string[] = [], known?: KnownLabels): Counter {
+    const counter = this.#once('counter', name, labels, () => new Counter({ ...this.#base(name, help, labels) }));
+    for (const combination of known === undefined ? [] : combinations(known)) counter.inc(combination, 0);
+    return counter;
   }
 
   histogram(
@@ -77,6 +83,13 @@ class PromMetrics implements Metrics {
     return metric;
   }
 }
+
+/** Every choice of one value for each label. */
+const combinations = (known: KnownLabels): Record<string, string>[] =>
+  Object.entries(known).reduce<Record<string, string>[]>(
+    (found, [label, values]) => found.flatMap((one) => values.map((value) => ({ ...one, [label]: value }))),
+    [{}],
+  );
 
 type Labels = Partial<Record<string, string | number>>;
 

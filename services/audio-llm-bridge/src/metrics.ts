@@ -1,3 +1,4 @@
+import { TOOL_OUTCOMES } from '@talkmesh/contracts';
 import type { Counter, Histogram, Metrics } from '@talkmesh/service-kit';
 
 export interface BridgeMetrics {
@@ -26,12 +27,14 @@ export function eventTypes(): (type: string) => string {
   };
 }
 
-export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
+/** @param provider names of the providers */
+export function bridgeMetrics(metrics: Metrics, provider: readonly string[]): BridgeMetrics {
   return {
     turns: metrics.counter(
       'talkmesh_turns_total',
       'Turns that are over, by outcome: played, interrupted, or cancelled before any of it was heard',
       ['provider', 'outcome'],
+      { provider, outcome: ['played', 'interrupted', 'cancelled'] },
     ),
     replySeconds: metrics.histogram(
       'talkmesh_reply_seconds',
@@ -47,11 +50,14 @@ export function bridgeMetrics(metrics: Metrics): BridgeMetrics {
       'talkmesh_provider_errors_total',
       'Failures of a conversation provider or of text-to-speech, by reason',
       ['provider', 'reason'],
+      { provider, reason: ['PROVIDER_FAILED', 'TOOL_MISSING'] },
     ),
-    toolCalls: metrics.counter('talkmesh_tool_calls_total', 'Tool calls by outcome: answered, expired or cancelled', [
-      'provider',
-      'outcome',
-    ]),
+    toolCalls: metrics.counter(
+      'talkmesh_tool_calls_total',
+      'Tool calls by outcome: answered, expired or cancelled',
+      ['provider', 'outcome'],
+      { provider, outcome: TOOL_OUTCOMES },
+    ),
     turnWaitSeconds: metrics.histogram(
       'talkmesh_turn_wait_seconds',
       'Time from the first speech of a turn until the listener hears it, when no other turn is spoken',

@@ -24,8 +24,8 @@ export async function startBridge({
         'text-to-speech is not available; requests to speak a text will fail',
       ),
     );
-  const metrics = bridgeMetrics(registry);
   const providers = new ProviderRegistry(config);
+  const metrics = bridgeMetrics(registry, providers.names);
   log.info({ providers: providers.names }, 'conversation providers');
   const sessions = new Map<string, BridgeSession>();
 

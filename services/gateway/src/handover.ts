@@ -1,6 +1,8 @@
 import {
   MeshError,
+  OPEN_ORDER,
   type SessionRecord,
+  STAGE_CAUSES,
   type StageCause,
   type WorkerName,
   type WorkerRecord,
@@ -31,7 +33,8 @@ export interface HandOverOptions {
  * `moved`: another worker continues. `elsewhere`: another gateway moved it, or the session ended. `returned`: its worker is healthy
  * again. `kept`: a draining worker has no successor yet. `ended`: no worker took it over in time, so the session ended.
  */
-type Outcome = 'moved' | 'elsewhere' | 'returned' | 'kept' | 'ended';
+const OUTCOMES = ['moved', 'elsewhere', 'returned', 'kept', 'ended'] as const;
+type Outcome = (typeof OUTCOMES)[number];
 
 interface Move {
   readonly id: string;
@@ -80,11 +83,12 @@ export class HandOver {
       'Time from the loss of a worker until its successor holds the stage',
       ['service', 'cause'],
     );
-    this.#outcomes = metrics.counter('talkmesh_handovers_total', 'Hand-overs by outcome', [
-      'service',
-      'cause',
-      'outcome',
-    ]);
+    const labels = ['service', 'cause', 'outcome'];
+    this.#outcomes = metrics.counter('talkmesh_handovers_total', 'Hand-overs by outcome', labels, {
+      service: OPEN_ORDER,
+      cause: STAGE_CAUSES,
+      outcome: OUTCOMES,
+    });
     this.#runningGauge = metrics.gauge('talkmesh_handovers_running', 'Hand-overs in progress');
   }
 

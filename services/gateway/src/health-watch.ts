@@ -1,4 +1,4 @@
-import { MeshError, type StageCause } from '@talkmesh/contracts';
+import { MeshError, OPEN_ORDER, STAGE_CAUSES, type StageCause } from '@talkmesh/contracts';
 import type { Bus, ClientSecurity, Logger, Metrics } from '@talkmesh/service-kit';
 import type { Eligibility, EligibilityOf, WorkerRegistry } from './worker-directory.js';
 import { type WorkerHealth, WorkerMonitor, type WorkerPlace } from './worker-monitor.js';
@@ -59,7 +59,10 @@ export class HealthWatch {
   constructor(options: HealthWatchOptions) {
     this.#options = options;
     const { metrics } = options;
-    this.#losses = metrics.counter('talkmesh_worker_losses_total', 'Workers found lost', ['service', 'cause']);
+    this.#losses = metrics.counter('talkmesh_worker_losses_total', 'Workers found lost', ['service', 'cause'], {
+      service: OPEN_ORDER,
+      cause: STAGE_CAUSES,
+    });
     this.#flaps = metrics.counter('talkmesh_worker_flaps_total', 'Broken connections to workers that were healthy', [
       'service',
     ]);

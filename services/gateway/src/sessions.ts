@@ -4,6 +4,7 @@ import {
   MeshError,
   newSessionId,
   OPEN_ORDER,
+  REASONS,
   type Reason,
   type SessionRecord,
   type WorkerName,
@@ -64,9 +65,11 @@ export interface SessionsOptions {
   readonly onOpened: (record: SessionRecord) => void;
 }
 
+const ENDING_REASONS = ['ended', 'viewer-gone', 'failed'] as const;
+
 /** Why a session ended: `reason` for workers and metrics, `cause` for the `session.ended` event. */
 export interface Ending {
-  readonly reason: 'ended' | 'viewer-gone' | 'failed';
+  readonly reason: (typeof ENDING_REASONS)[number];
   readonly cause: string;
   /** Published as an `error` event before `session.ended`. */
   readonly failure?: { readonly service: WorkerName; readonly reason: Reason; readonly message: string };
@@ -82,8 +85,12 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     this.#options = options;
     const { metrics } = options;
-    this.#created = metrics.counter('talkmesh_sessions_created_total', 'Requests to create a session', ['outcome']);
-    this.#endings = metrics.counter('talkmesh_sessions_ended_total', 'Sessions ended', ['reason']);
+    this.#created = metrics.counter('talkmesh_sessions_created_total', 'Requests to create a session', ['outcome'], {
+      outcome: ['ok', ...Object.keys(REASONS)],
+    });
+    this.#endings = metrics.counter('talkmesh_sessions_ended_total', 'Sessions ended', ['reason'], {
+      reason: ENDING_REASONS,
+    });
     this.#openSeconds = metrics.histogram('talkmesh_session_open_seconds', 'Time to open all stages of a session');
   }
 

@@ -59,6 +59,7 @@ export class Sessions implements ChunkSessions {
       'talkmesh_speech_gaps_total',
       'Gaps in received speech, by whether they could be read back',
       ['outcome'],
+      { outcome: ['lost', 'read_back'] },
     );
   }
 

@@ -7,7 +7,7 @@ import {
   type FrameMessage,
   type MeshEvent,
 } from '@talkmesh/contracts';
-import { agentReportOf, type SpeechReport } from './agent-messages.js';
+import type { SpeechReport } from './agent-messages.js';
 import { AgentSpeech, CLOSE_MS, MAX_SEGMENTS, STALL_MS } from './agent-speech.js';
 import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
 
@@ -326,19 +326,6 @@ test('a worker that takes over and plays only silence reports the segment of the
   play(1);
   speech.receive({ type: 'clear' });
   assert.deepEqual(take(), ['cleared'], 'nothing is left to be cut');
-});
-
-test('reports are the calls that LiveKit Agents knows', () => {
-  const started = agentReportOf({ type: 'started', stream: 'a' }, 1_700_000_000_500);
-  assert.deepEqual([started?.method, started?.payload], ['lk.playback_started', '{"created_at":1700000000.5}']);
-  const finished = agentReportOf({ type: 'finished', stream: 'a', seconds: 1.44, interrupted: true }, 0);
-  assert.equal(finished?.method, 'lk.playback_finished');
-  assert.deepEqual(JSON.parse(finished?.payload ?? ''), {
-    playback_position: 1.44,
-    interrupted: true,
-    synchronized_transcript: null,
-  });
-  assert.equal(agentReportOf({ type: 'cleared' }, 0), undefined);
 });
 
 test('speech that waited is passed on slice by slice with what is played, sample for sample, and then its end', () => {

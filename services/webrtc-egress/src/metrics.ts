@@ -18,7 +18,9 @@ export interface EgressMetrics {
 
 export function createEgressMetrics(metrics: Metrics): EgressMetrics {
   return {
-    frames: metrics.counter('talkmesh_frames_total', 'Frames by outcome: played, held, cut or dropped', ['outcome']),
+    frames: metrics.counter('talkmesh_frames_total', 'Frames by outcome: played, held, cut or dropped', ['outcome'], {
+      outcome: ['played', 'held', 'cut', 'dropped'],
+    }),
     skew: metrics.histogram(
       'talkmesh_av_skew_seconds',
       'Time between handing the video and the audio of a frame to WebRTC',

@@ -143,7 +143,8 @@ function drawCurves(panel: BoardPanel, series: readonly Series[], size: Size, sp
 function drawHeatmap(_: BoardPanel, series: readonly Series[], size: Size, span: Span, unit?: string): string {
   const bounds = [...series].sort((a, b) => bound(a) - bound(b));
   const plot = { x: 62, y: TITLE + 6, width: size.width - 72, height: size.height - TITLE - 14 };
-  const [columns, rowHeight] = [(span.toSeconds - span.fromSeconds) / SCRAPE_SECONDS + 1, plot.height / bounds.length];
+  const columns = Math.ceil((span.toSeconds - span.fromSeconds) / SCRAPE_SECONDS) + 1;
+  const rowHeight = plot.height / bounds.length;
   const own = bounds.map(({ values }, row) => {
     const below = new Map(bounds[row - 1]?.values ?? []);
     return values.map(([at, value]) => [at, Math.max(0, value - (below.get(at) ?? 0))] as const);
@@ -153,7 +154,7 @@ function drawHeatmap(_: BoardPanel, series: readonly Series[], size: Size, span:
     row
       .filter(([, value]) => value > most / 1000)
       .map(([at, value]) => {
-        const left = plot.x + ((at - span.fromSeconds) / (span.toSeconds - span.fromSeconds)) * plot.width;
+        const left = plot.x + (Math.round((at - span.fromSeconds) / SCRAPE_SECONDS) * plot.width) / columns;
         const [top, light] = [plot.y + plot.height - (i + 1) * rowHeight, 20 + (45 * value) / most];
         return `<rect x="${left.toFixed(1)}" y="${top.toFixed(1)}" width="${(plot.width / columns + 0.4).toFixed(1)}" height="${(rowHeight - 1).toFixed(1)}" fill="hsl(30,90%,${light.toFixed(0)}%)"/>`;
       }),

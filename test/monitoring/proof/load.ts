@@ -7,10 +7,15 @@ import { CallTap } from '../../support/call-tap.js';
 import { firstAvatar } from '../../support/nano.js';
 import { rest } from '../../support/record-call.js';
 import { concatenate, silence, speak } from '../../support/speech.js';
+import { isWhole } from '../../support/spoken-call.js';
 import { type WatchCall, watchCall } from '../../support/watch-call.js';
 
-const PATIENCE_MS = 90_000;
-const QUESTION = concatenate(speak('What is the weather in Oslo today, and will it rain tomorrow?'), silence(1.5));
+const PATIENCE_MS = 180_000;
+const QUESTIONS = [
+  'What is the weather in Oslo today?',
+  // The answer must be long enough for mouth and sound to be compared.
+  'Will it rain tomorrow, and do I need an umbrella when I walk through the park with my dog in the evening, or will it only rain at night?',
+].map((text) => concatenate(speak(text), silence(1.5)));
 const LINE = 'Good morning. One, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve.';
 /** As the client SDK reports how a call plays. */
 const QUALITY = {
@@ -47,8 +52,8 @@ export class Load implements AsyncDisposable {
   /** Questions and answers, lines with an interrupt and a pause, reports of viewers. */
   async quiet(): Promise<void> {
     await this.#reader.hum();
-    for (let round = 0; round < 2; round++) {
-      await Promise.all([this.#ask(), this.#interruptedLine()]);
+    for (const question of QUESTIONS) {
+      await Promise.all([this.#ask(question), this.#interruptedLine()]);
       for (const { sessionId } of [this.parrot, this.#reader]) {
         const { status } = await rest(this.#mesh, 'POST', `/v1/sessions/${sessionId}/quality`, QUALITY);
         assert.equal(status, 204);
@@ -59,12 +64,14 @@ export class Load implements AsyncDisposable {
   /** A score worker is killed three times in the middle of speech, a decoder stands still, a WebRTC process dies, a request is refused. */
   async incident(): Promise<void> {
     for (let round = 0; round < 3; round++) {
+      await until('all workers', () => isWhole(this.#mesh), PATIENCE_MS);
       await this.#say();
       const { pid, instanceId } = await this.#worker('score-model');
       process.kill(pid, 'SIGKILL');
       await until('a new score worker', async () => (await this.#placed('score-model')) !== instanceId, PATIENCE_MS);
       await rest(this.#mesh, 'POST', `/v1/sessions/${this.#reader.sessionId}/interrupt`);
     }
+    await until('all workers', () => isWhole(this.#mesh), PATIENCE_MS);
     await this.#say();
     const decoder = await this.#worker('vae-decode');
     process.kill(decoder.pid, 'SIGSTOP');
@@ -75,10 +82,14 @@ export class Load implements AsyncDisposable {
     await sleep(5000);
   }
 
-  async #ask(): Promise<void> {
+  async #ask(question: Int16Array): Promise<void> {
     const answered = this.#finished(this.#tap);
-    await this.parrot.say(QUESTION);
-    await until('the answer', () => this.#finished(this.#tap) > answered, PATIENCE_MS);
+    await this.parrot.say(question);
+    const isAnswered = (): boolean => this.#finished(this.#tap) > answered;
+    await until('the answer', isAnswered, PATIENCE_MS).catch((cause: unknown) => {
+      const events = this.#tap.events.map(({ type, turn }) => `${type} ${turn}`).join(', ');
+      throw new Error(`the parrot did not answer: ${events}`, { cause });
+    });
   }
 
   async #interruptedLine(): Promise<void> {

@@ -24,6 +24,8 @@ const RULES = 'deploy/helm/talkmesh/files/rules.json';
 /** Scrapes that follow a phase before it is looked at, milliseconds. */
 const SETTLE_MS = 6000;
 const PATIENCE_MS = 60_000;
+/** How often Prometheus is told where the processes are, milliseconds. */
+const FOLLOW_MS = 1000;
 /** Alerts that the incident must fire: those that wait for no longer than it lasts. */
 const FIRE = ['TalkmeshWorkersLost'];
 
@@ -37,13 +39,13 @@ function check(isRight: boolean, what: string): void {
   }
 }
 
-/** Addresses of all processes, from the `ready` lines of their logs. A process that was restarted keeps its ports. */
+/** Addresses of all processes, from the last `ready` lines of their logs: a process that was restarted has another. */
 async function scraped(mesh: Mesh): Promise<Scraped[]> {
   const files = (await readdir(mesh.logFolder)).filter((name) => name.endsWith('.log')).sort();
   const found = await Promise.all(
     files.map(async (name): Promise<Scraped[]> => {
       const lines = (await readFile(join(mesh.logFolder, name), 'utf8')).split('\n');
-      const ready = lines.find((line) => line.includes('"msg":"ready"'));
+      const ready = lines.findLast((line) => line.includes('"msg":"ready"'));
       if (ready === undefined) return [];
       const { service, adminAddress } = JSON.parse(ready) as { service: string; adminAddress: string };
       return [{ job: service, address: adminAddress }];
@@ -88,13 +90,13 @@ async function checkAlerts(prometheus: Prometheus, quiet: Span, whole: Span): Pr
   say(`alerts in the incident: ${[...fired].join(', ') || 'none'}`);
 }
 
-/** The newest spoken turn of the session that Jaeger has from all six services. */
+/** The shortest spoken turn of the session that Jaeger has from all six services. */
 async function wholeTurn(store: TraceStore, sessionId: string): Promise<ReceivedSpan[] | undefined> {
-  for (const id of await store.find('audio-llm-bridge', 'turn', { sessionId, 'talkmesh.source': 'voice' })) {
-    const spans = await store.trace(id);
-    if (new Set(spans.map(({ service }) => service)).size === SERVICES.length) return spans;
-  }
-  return undefined;
+  const ids = await store.find('audio-llm-bridge', 'turn', { sessionId, 'talkmesh.source': 'voice' });
+  const traces = await Promise.all(ids.map((id) => store.trace(id)));
+  return traces
+    .filter((spans) => new Set(spans.map(({ service }) => service)).size === SERVICES.length)
+    .sort((a, b) => a.length - b.length)[0];
 }
 
 async function checkTraces(store: TraceStore, prometheus: Prometheus, sessionId: string, span: Span) {
@@ -132,7 +134,10 @@ async function takePictures(pages: ReadonlyMap<string, string>, folder: string):
 
 async function prove(mesh: Mesh, store: TraceStore, prometheus: Prometheus, folder: string): Promise<void> {
   const now = (): number => Date.now() / 1000;
-  await prometheus.scrape(await scraped(mesh));
+  const follow = async (): Promise<void> => prometheus.scrape(await scraped(mesh));
+  await follow();
+  const following = setInterval(() => void follow(), FOLLOW_MS);
+  using _ = { [Symbol.dispose]: () => clearInterval(following) };
   const begin = now();
   await using load = await Load.start(mesh);
   await load.quiet();

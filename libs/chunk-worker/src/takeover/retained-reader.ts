@@ -7,6 +7,7 @@ import {
   MeshError,
   type MeshEvent,
   type PlayheadMessage,
+  RETAINED_STREAMS,
   type RetainedStream,
 } from '@talkmesh/contracts';
 import type { Counter, Logger, Metrics, RetainedMessage } from '@talkmesh/service-kit';
@@ -28,6 +29,7 @@ export class RetainedReader {
       'talkmesh_retained_skipped_total',
       'Retained messages that were invalid and skipped',
       ['stream'],
+      { stream: RETAINED_STREAMS },
     );
   }
 

@@ -134,11 +134,21 @@ export class NatsBus implements Bus {
       'NATS messages that were not sent or were rejected on receipt',
       ['stream', 'reason'],
     );
+    this.#startAtZero();
     const { nc, service, log, replicas = 1, retainedBytes: totalBytes = DEFAULT_RETAINED_BYTES } = options;
     this.#retention = new Retention({ nc, service, log, totalBytes, replicas, isConnected: () => this.connected });
     this.#watchStatus().catch((cause: unknown) =>
       options.log.error({ err: cause }, 'the NATS connection no longer reports its status'),
     );
+  }
+
+  /** An increase from nothing is none to Prometheus, so the losses that are to be expected begin at 0. */
+  #startAtZero(): void {
+    const { publishes, subscribes } = PIPELINE[this.#options.service];
+    for (const stream of publishes) this.#rejected.inc({ stream, reason: 'disconnected' }, 0);
+    for (const stream of subscribes)
+      for (const reason of ['MESSAGE_MALFORMED', 'MESSAGE_VERSION', 'HANDLER_FAILED'])
+        this.#rejected.inc({ stream, reason }, 0);
   }
 
   get connected(): boolean {

@@ -72,7 +72,7 @@ export class SupervisedChild<In, Out = unknown, Ev = Out> {
       'Messages that were not sent because the child is down or does not keep up',
       ['child'],
     );
-    this.#restarts.inc({ child: options.name }, 0);
+    for (const counter of [this.#restarts, this.#refused]) counter.inc({ child: options.name }, 0);
     this.#start();
   }
 

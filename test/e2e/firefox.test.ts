@@ -1,0 +1,115 @@
+/** The demo page in Firefox, as a user operates it: a typed line is spoken, a lost egress is replaced, hanging up ends the session. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { until } from '@talkmesh/service-kit/testing';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { type ProbeSample, readProbe, startProbe } from '../support/call-probe.js';
+import { Firefox } from '../support/firefox.js';
+import { firstAvatar, mouthBox } from '../support/nano.js';
+import { rest } from '../support/record-call.js';
+import { ROOMY } from '../support/roomy.js';
+import { isWhole } from '../support/spoken-call.js';
+import { percentile } from '../support/statistics.js';
+
+const out = process.env['TALKMESH_SCREENSHOTS'] ?? join(tmpdir(), 'talkmesh-screenshots');
+
+let mesh: Mesh;
+before(async () => {
+  mkdirSync(out, { recursive: true });
+  mesh = await startMesh({ quiet: true, env: ROOMY, replicas: { 'webrtc-egress': 2 } });
+});
+after(async () => {
+  await mesh?.stop();
+});
+
+const byTestId = (id: string): string => `[data-testid=${id}]`;
+const textOf = (firefox: Firefox, selector: string): Promise<string> =>
+  firefox.evaluate((wanted) => document.querySelector(wanted)?.textContent ?? '', selector);
+
+async function say(firefox: Firefox, line: string): Promise<void> {
+  await firefox.type(byTestId('say-input'), line);
+  await firefox.click(byTestId('say-button'));
+}
+
+/** Seconds of video that were played. */
+const playedSeconds = (firefox: Firefox): Promise<number> =>
+  firefox.evaluate((video) => document.querySelector<HTMLVideoElement>(video)?.currentTime ?? 0, byTestId('video'));
+
+async function egressOfTheCall(): Promise<number> {
+  const { sessions } = (await rest<{ sessions: { id: string }[] }>(mesh, 'GET', '/v1/sessions')).body;
+  const path = `/v1/sessions/${sessions[0]?.id}`;
+  const { placement } = (await rest<{ placement: Record<string, string> }>(mesh, 'GET', path)).body;
+  const worker = mesh.services.find(({ instanceId }) => instanceId === placement['webrtc-egress']);
+  return worker?.pid ?? assert.fail('no worker plays the call');
+}
+
+test('Firefox: the mouth moves with a typed line and closes after it; the call outlives its egress and ends with it hung up', {
+  timeout: 240_000,
+}, async () => {
+  await until('all workers to be ready', () => isWhole(mesh), 90_000);
+  await using firefox = await Firefox.open({ width: 1280, height: 800 });
+  await firefox.goto(`${mesh.httpUrl}/#key=${mesh.apiKey}`);
+  const avatar = byTestId(`avatar-${firstAvatar.id}`);
+  await until(
+    'the gallery',
+    () => firefox.evaluate((wanted) => document.querySelector(wanted) !== null, avatar),
+    30_000,
+  );
+  await firefox.click(avatar);
+  await firefox.click(byTestId('call'));
+  await until('the video', async () => (await playedSeconds(firefox)) > 0.5, 60_000);
+  await startProbe(firefox, mouthBox);
+  const samplesSoFar = (): Promise<ProbeSample[]> => readProbe(firefox);
+
+  // Firefox gives WebAudio no sound where the machine has no sound device, so what is heard is checked by its track.
+  const stateOf = (): Promise<string | undefined> =>
+    firefox.evaluate((status) => document.querySelector<HTMLElement>(status)?.dataset['state'], byTestId('status'));
+  await say(firefox, 'Hello Firefox, my mother makes wonderful apple pie.');
+  await until('the line', async () => (await stateOf()) === 'speaking', 60_000);
+  const begin = (await samplesSoFar()).length;
+  writeFileSync(join(out, 'firefox-call.png'), await firefox.screenshot());
+  await until('its end', async () => (await stateOf()) === 'listening', 60_000);
+  const end = (await samplesSoFar()).length;
+  await until('the silence after it', async () => (await samplesSoFar()).length > end + 40, 60_000);
+  const samples = await samplesSoFar();
+  const mouth = (part: readonly ProbeSample[]): number[] => part.map((sample) => sample.mouth);
+  const [open, closed] = [
+    percentile(mouth(samples.slice(begin, end)), 0.9),
+    percentile(mouth(samples.slice(end + 20)), 0.5),
+  ];
+  assert.ok(open > closed + 0.02, `the mouth: ${open} while it speaks, ${closed} after`);
+  const isAudible = await firefox.evaluate((video) => {
+    const { srcObject, muted } = document.querySelector<HTMLVideoElement>(video) as HTMLVideoElement;
+    const [track] = (srcObject as MediaStream).getAudioTracks();
+    return !muted && track?.readyState === 'live' && !track.muted;
+  }, byTestId('video'));
+  assert.ok(isAudible, 'the sound of the call');
+  assert.match(await textOf(firefox, '#transcript'), /apple pie/);
+  assert.match(await textOf(firefox, '#disclosure'), /AI/);
+
+  process.kill(await egressOfTheCall(), 'SIGKILL');
+  const lostAtSeconds = await playedSeconds(firefox);
+  await until('the lost worker to be known', async () => (await egressOfTheCall()) > 0, 30_000);
+  // The page attaches another stream, whose time may begin anew, so progress is what counts.
+  let before = lostAtSeconds;
+  let progress = 0;
+  await until(
+    'the video to continue',
+    async () => {
+      const now = await playedSeconds(firefox);
+      progress = now > before ? progress + 1 : 0;
+      before = now;
+      return progress > 8;
+    },
+    60_000,
+  );
+  await say(firefox, 'I am back.');
+  await until('the second line', async () => /back/.test(await textOf(firefox, '#transcript')), 60_000);
+
+  await firefox.click(byTestId('hangup'));
+  const left = async () => (await rest<{ sessions: unknown[] }>(mesh, 'GET', '/v1/sessions')).body.sessions.length;
+  await until('the session to end', async () => (await left()) === 0, 30_000);
+});
