@@ -1,4 +1,4 @@
-"""Ears and mouth by kind of voice: a table on stdout, one row a folder of test shards.
+"""What the audio encoder hears and the mouth does, by kind of voice: a table on stdout, one row a folder of test shards.
 
 python -m talkmesh_nano.evaluate.voices --encoder CKPT [--score CKPT] --data DIR...
 Without --score the mouth is what the linear layer of the audio encoder reads from its tokens, with it what the score model generates. Quiet: the same

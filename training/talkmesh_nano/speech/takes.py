@@ -1,4 +1,4 @@
-"""Takes: utterances with phone times, in a folder of pcm.npy and takes.json, whoever spoke them."""
+"""Takes: utterances with phone times, in a folder of pcm.npy and takes.json."""
 import json
 from pathlib import Path
 from typing import NamedTuple
