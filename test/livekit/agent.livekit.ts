@@ -161,7 +161,7 @@ test('a cleared segment ends where the listener heard it end; a clear with nothi
 test('many short segments: one report each, with the whole position', async () => {
   await using stage = await Stage.open();
   const { agent } = stage;
-  const count = 20;
+  const count = 50;
   for (let i = 1; i <= count; i += 1) {
     agent.say(200);
     await agent.next('finished', i);
