@@ -183,6 +183,9 @@ const encoded = (secret: string): Uint8Array => new TextEncoder().encode(secret)
 /** The only owner whose things a key may see; undefined: every owner's. */
 export const ownerFilter = ({ owner, isAdmin }: KeyPrincipal): string | undefined => (isAdmin ? undefined : owner);
 
+/** Only the embedding product's server, which has an API key, may put its requests into a trace of its own; what browsers send is linked. */
+export const continuesTrace = (principal: Principal | undefined): boolean => principal?.kind === 'key';
+
 /** @throws MeshError PERMISSION_DENIED */
 export function requireKey(principal: Principal): KeyPrincipal {
   if (principal.kind === 'key') return principal;

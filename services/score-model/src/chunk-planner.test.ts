@@ -115,10 +115,10 @@ test('a turn begins with a full chunk: until then, or until no more of its speec
 
   const stopped = start();
   stopped.onSpeech(1, chunks(0.5), false);
-  clock.advance(119);
+  clock.advance(359);
   assert.equal(stopped.isNextSpeech, false);
   clock.advance(1);
-  assert.equal(stopped.isNextSpeech, true, 'no more came for 120 ms');
+  assert.equal(stopped.isNextSpeech, true, 'no more came for 120 ms after the 240 ms that it sounds');
 });
 
 test('a turn whose speech stopped for longer than the grace replaces idle chunks too, once its first chunk is full', () => {

@@ -70,8 +70,10 @@ export interface WorkerOutlook {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** So much more speech than was played, in chunks, lets a turn begin before its chunk is due. A source at the speed of sound has none. */
+/** So much more speech than time passed, in chunks, lets a turn begin before its chunk is due. A source at the speed of sound has none. */
 const LEAST_AHEAD = 0.25;
+/** Messages that arrive within this time of each other are one piece of speech, milliseconds. */
+const TOGETHER_MS = 10;
 
 /** Decides what a session's next chunk contains, when it may be generated, and which chunks a command flushes. It runs no model. */
 export class ChunkPlanner {
@@ -91,8 +93,8 @@ export class ChunkPlanner {
   #begunTurn = 0;
   /** The player holds its picture until it has this chunk. */
   #afterCut: number | undefined;
-  /** When the first and the newest speech of each unfinished turn arrived. */
-  readonly #arrivals = new Map<number, { readonly firstMs: number; lastMs: number }>();
+  /** When the first and the newest speech of each unfinished turn arrived, and how long the newest piece sounds. */
+  readonly #arrivals = new Map<number, { readonly firstMs: number; lastMs: number; pieceMs: number }>();
 
   constructor(
     options: SessionOptions,
@@ -270,14 +272,20 @@ export class ChunkPlanner {
     const { turn, turnSamples } = this.#speech.position;
     const arrived = this.#arrivals.get(turn);
     if (this.options.unpaced || turnSamples > 0 || arrived === undefined) return false;
-    return this.#speech.status() === 'starving' && this.#clock.nowMs() - arrived.lastMs < this.options.speechGraceMs;
+    // A source that is as fast as its speech sounds sends the next piece when the last one would end.
+    const waitMs = arrived.pieceMs + this.options.speechGraceMs;
+    return this.#speech.status() === 'starving' && this.#clock.nowMs() - arrived.lastMs < waitMs;
   }
 
   #arrived(turn: number, samples: number): void {
     const atMs = this.#clock.nowMs();
+    const pieceMs = (samples * 1000) / SPEECH_RATE_HZ;
     const known = this.#arrivals.get(turn);
-    if (known === undefined) this.#arrivals.set(turn, { firstMs: atMs, lastMs: atMs });
-    else if (samples > 0) known.lastMs = atMs;
+    if (known === undefined) this.#arrivals.set(turn, { firstMs: atMs, lastMs: atMs, pieceMs });
+    if (known === undefined || samples === 0) return;
+    // What comes together was sent as one piece.
+    known.pieceMs = atMs - known.lastMs < TOGETHER_MS ? known.pieceMs + pieceMs : pieceMs;
+    known.lastMs = atMs;
   }
 
   /** Whether the player can tell the next chunk from this idle one by its epoch, and leave this one for it. */
@@ -291,9 +299,11 @@ export class ChunkPlanner {
     if (endOfTurn || this.#speech.isComplete(turn)) return true;
     const queuedMs = (this.#speech.samples * 1000) / SPEECH_RATE_HZ;
     const arrived = this.#arrivals.get(turn);
-    const sinceMs = arrived === undefined ? Number.POSITIVE_INFINITY : this.#clock.nowMs() - arrived.firstMs;
-    const aheadMs = queuedMs + (turnSamples * 1000) / SPEECH_RATE_HZ - sinceMs;
-    return Math.max(queuedMs, aheadMs) >= this.#chunkMs * LEAST_AHEAD;
+    if (queuedMs >= this.#chunkMs || arrived === undefined) return true;
+    // The newest piece may be all that comes until it would have sounded.
+    const { firstMs, lastMs, pieceMs } = arrived;
+    const aheadMs = queuedMs + (turnSamples * 1000) / SPEECH_RATE_HZ - pieceMs - (lastMs - firstMs);
+    return aheadMs >= this.#chunkMs * LEAST_AHEAD;
   }
 
   /** The chunk after the one that is played, which silence may replace at once; what the player has of it by then is not lost. */

@@ -74,6 +74,9 @@ interface Entry {
   servedAtMs: number;
 }
 
+/** A chunk that begins at the last moment would lose a step to the smallest lateness. */
+const WITH_SLACK = 1.25;
+
 interface Candidate extends Ready {
   readonly entry: Entry;
 }
@@ -129,7 +132,7 @@ export class ScoreScheduler {
     const { geometry, clock, steps, extraPasses } = this.#options;
     const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, {
       canRegenerate: (chunk) => this.#regeneration.canRegenerate(planner, chunk),
-      makeMs: () => this.#options.cost.ms + this.#options.downstreamMs,
+      makeMs: () => this.#options.cost.ms * WITH_SLACK + this.#options.downstreamMs,
     });
     this.#entries.set(options.sessionId, {
       planner,

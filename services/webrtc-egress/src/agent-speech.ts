@@ -116,6 +116,8 @@ export class AgentSpeech {
     const part = head?.parts.find(({ turn }) => turn === event.turn);
     if (event.type === 'flush' && head?.cut !== undefined && event.cause !== 'speech')
       head.cut.fromChunk ??= event.fromChunk;
+    else if (event.type === 'turn.paused' || event.type === 'turn.resumed')
+      this.#inheritedWaits(event.type === 'turn.paused');
     else if (event.type === 'turn.queued' && event.source === 'external') this.#queued(event.turn);
     else if (event.type === 'turn.truncated' && head !== undefined && part !== undefined) this.#truncated(head, part);
     else if (event.type === 'turn.finished') this.#finished(head, part, event.interrupted, event.heardMs);
@@ -202,7 +204,8 @@ export class AgentSpeech {
 
   #clear(): void {
     this.#unansweredClears += 1;
-    if (this.#segments.length === 0 && this.#inherited !== undefined) this.#options.clear();
+    // The bridge may still speak what the worker before had.
+    if (this.#segments.length === 0 && this.#options.takeOver) this.#options.clear();
     for (const segment of this.#segments) if (segment.cut === undefined) this.#cut(segment, true);
   }
 
@@ -281,6 +284,11 @@ export class AgentSpeech {
     if (turn > 0) this.#inherited = { atMs: this.#options.now(), samples: turnSamples };
     const { atMs, samples } = this.#inherited;
     if (this.#options.now() - atMs >= CLOSE_MS) this.#finishInherited(samples / SPEECH_RATE_HZ, true);
+  }
+
+  /** In a pause silence is no sign that nothing more comes. */
+  #inheritedWaits(isPaused: boolean): void {
+    if (this.#inherited !== undefined) this.#inherited.atMs = isPaused ? Number.POSITIVE_INFINITY : this.#options.now();
   }
 
   #finishInherited(seconds: number, interrupted: boolean): void {

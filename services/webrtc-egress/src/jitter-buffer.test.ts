@@ -227,3 +227,13 @@ test('the silence before a chunk begins after the last speech, in flight or wait
   assert.equal(buffer.idleBefore(3), 3, 'none');
   assert.equal(newBuffer().idleBefore(7), 7);
 });
+
+test('an idle chunk that gave way to speech is not waited for while missed frames are republished', () => {
+  const buffer = newBuffer(4, () => true);
+  for (const frame of testChunk(2)) buffer.offer(frame);
+  for (let i = 0; i < FRAMES_PER_CHUNK; i++) buffer.take(FRAMES_PER_CHUNK);
+  buffer.offer(testFrame(3, 0));
+  buffer.offer(testFrame(4, 0, { epoch: 1, turn: 1, endsIdle: true }));
+  buffer.flush(1, buffer.idleBefore(4));
+  assert.deepEqual(positionOf(buffer.take(99)), [1, 4, 0]);
+});

@@ -166,8 +166,9 @@ export class JitterBuffer {
     const last = this.#last;
     if (last === undefined) return false;
     const due = after(last, frame.framesInChunk);
-    // The rest of a chunk that was cut will not come again.
-    const isCut = due.frame > 0 && this.#epochs.isStale({ epoch: last.epoch, chunk: due.chunk });
+    // The rest of a chunk that was cut will not come again, nor an idle chunk that gave way to speech.
+    const isDropped = this.#epochs.isStale({ epoch: last.epoch, chunk: due.chunk });
+    const isCut = isDropped && (due.frame > 0 || frame.endsIdle);
     return precedes(due, frame) && !isCut;
   }
 

@@ -91,7 +91,10 @@ export class Speaker {
     older?.end(new MeshError('SESSION_EXISTS', 'a newer connection speaks for this session'));
     this.#format = format;
     this.#utterances = Math.max(this.#utterances, utterances);
-    const missed = this.#kept.flatMap((report) => (report.type === 'finished' ? [report.utterance] : []));
+    // Utterance 0 is the one of the worker before, of which a new connection does not know.
+    const missed = this.#kept.flatMap((report) =>
+      report.type === 'finished' && report.utterance > 0 ? [report.utterance] : [],
+    );
     const state = { utterances: this.#utterances, unfinished: [...missed, ...this.#unfinished] };
     connection.report({
       type: 'ready',

@@ -14,10 +14,10 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { SpanKind } from '@opentelemetry/api';
+import { type Context, SpanKind } from '@opentelemetry/api';
 import { isReason, MeshError, type Reason, sentence } from '@talkmesh/contracts';
 import { extractFromMetadata, injectIntoMetadata } from '../telemetry/carriers.js';
-import { tracingEnabled, withSpan } from '../telemetry/spans.js';
+import { edgeTrace, type SpanOptions, tracingEnabled, withSpan } from '../telemetry/spans.js';
 import { type ClientSecurity, PLAIN_CLIENT } from './security.js';
 import { decodeStatusDetails, encodeStatusDetails } from './status-details.js';
 
@@ -64,20 +64,60 @@ export interface UnaryCall {
   readonly metadata: Metadata;
 }
 
+export interface PublicCall<P> extends UnaryCall {
+  /** The authenticated caller. */
+  readonly principal: P;
+}
+
+/** Who calls a public method. */
+export interface IdentifiedCaller<P> {
+  readonly principal: P;
+  /** Whether the trace that the caller names is continued; otherwise it is linked. */
+  readonly continuesTrace: boolean;
+}
+
+type SpanPlace = Pick<SpanOptions, 'parent' | 'links'>;
+type InSpan = <T>(place: (caller: Context) => SpanPlace, fn: () => T) => T;
+
 /** Wraps an async handler for grpc-js. When it throws, the caller receives the status with ErrorInfo and RetryInfo (google.rpc). */
 export function unary<Req, Res>(handler: (request: Req, call: UnaryCall) => Promise<Res>): handleUnaryCall<Req, Res> {
+  return answering((request, call, inSpan) =>
+    inSpan(
+      (parent) => ({ parent }),
+      () => handler(request, call),
+    ),
+  );
+}
+
+/**
+ * As `unary`, for a method that programs outside the mesh call. The caller is identified before its span begins, because this decides
+ * whether its trace is continued; a caller that is refused has no span.
+ */
+export function publicUnary<Req, Res, P>(
+  identify: (metadata: Metadata) => Promise<IdentifiedCaller<P>>,
+  handler: (request: Req, call: PublicCall<P>) => Promise<Res>,
+): handleUnaryCall<Req, Res> {
+  return answering(async (request, call, inSpan) => {
+    const { principal, continuesTrace } = await identify(call.metadata);
+    const place = (caller: Context): SpanPlace => edgeTrace(caller, continuesTrace);
+    return inSpan(place, () => handler(request, { ...call, principal }));
+  });
+}
+
+function answering<Req, Res>(
+  run: (request: Req, call: UnaryCall, inSpan: InSpan) => Promise<Res>,
+): handleUnaryCall<Req, Res> {
   return (call, callback) => {
     const abort = new AbortController();
     call.on('cancelled', () => abort.abort(new DOMException('the caller cancelled', 'AbortError')));
     const path = call.getPath();
-    const run = () => handler(call.request, { signal: abort.signal, metadata: call.metadata });
-    const traced = () =>
-      withSpan(path.slice(1), { 'rpc.system': 'grpc' }, run, {
-        kind: SpanKind.SERVER,
-        parent: extractFromMetadata(call.metadata),
-      });
+    const inSpan: InSpan = (place, fn) => {
+      if (!tracingEnabled()) return fn();
+      const options = { kind: SpanKind.SERVER, ...place(extractFromMetadata(call.metadata)) };
+      return withSpan(path.slice(1), { 'rpc.system': 'grpc' }, fn, options);
+    };
     Promise.resolve()
-      .then(tracingEnabled() ? traced : run)
+      .then(() => run(call.request, { signal: abort.signal, metadata: call.metadata }, inSpan))
       .then(
         (response) => callback(null, response),
         (thrown: unknown) => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { context, propagation, SamplingDecision, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { core, node, tracing } from '@opentelemetry/sdk-node';
 import { newSessionId, v1 } from '@talkmesh/contracts';
@@ -197,4 +199,36 @@ test('the preload sends spans of a real process to the collector', async () => {
   assert.equal(await service.exit(), 0);
   assert.deepEqual([...new Set(requests)], ['POST /v1/traces']);
   collector.close();
+});
+
+test('the preload lets no baggage into the mesh, and at most 512 characters of a tracestate', async () => {
+  const sent = {
+    traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+    tracestate: Array.from({ length: 32 }, (_, i) => `vendor${i}=${'x'.repeat(240)}`).join(','),
+    baggage: ['a', 'b'].map((key) => `${key}=${'x'.repeat(4000)}`).join(','),
+  };
+  const script = `
+    import { context } from '@opentelemetry/api';
+    import { Metadata } from '@grpc/grpc-js';
+    import { extractFromHttp, injectIntoMetadata } from ${JSON.stringify(new URL('./carriers.ts', import.meta.url).href)};
+    const metadata = new Metadata();
+    context.with(extractFromHttp(${JSON.stringify(sent)}), () => injectIntoMetadata(metadata));
+    console.log(JSON.stringify(metadata.getMap()));`;
+  const preload = new URL('./preload.ts', import.meta.url).href;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=source', '--import', preload, '--input-type=module', '--eval', script],
+    {
+      cwd: fileURLToPath(new URL('.', import.meta.url)),
+      env: {
+        ...process.env,
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
+        OTEL_PROPAGATORS: 'tracecontext,baggage',
+      },
+    },
+  );
+  const { traceparent, tracestate = '', ...others } = JSON.parse(stdout) as Record<string, string>;
+  assert.equal(traceparent, sent.traceparent);
+  assert.ok(tracestate.startsWith('vendor0=') && tracestate.length <= 512, `${tracestate.length} characters`);
+  assert.deepEqual(others, {});
 });

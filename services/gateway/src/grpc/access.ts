@@ -1,5 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js';
-import { type Auth, type KeyPrincipal, type Principal, requireKey } from '../auth.js';
+import type { IdentifiedCaller } from '@talkmesh/service-kit';
+import { type Auth, continuesTrace, type Principal } from '../auth.js';
 import type { RateLimit } from '../rate-limit.js';
 import type { SessionAccess } from '../session-access.js';
 
@@ -15,17 +16,18 @@ export class GrpcAccess {
     this.#rateLimit = rateLimit;
   }
 
-  /** @throws MeshError TOKEN_*, PERMISSION_DENIED, RATE_LIMITED */
-  async requireKey(metadata: Metadata): Promise<KeyPrincipal> {
-    return requireKey(await this.identify(metadata));
+  /** For `publicUnary`. @throws MeshError TOKEN_*, RATE_LIMITED */
+  async identifyCaller(metadata: Metadata): Promise<IdentifiedCaller<Principal>> {
+    const principal = await this.identify(metadata);
+    return { principal, continuesTrace: continuesTrace(principal) };
   }
 
-  /** @throws MeshError SESSION_ID_INVALID, SESSION_NOT_FOUND, TOKEN_*, RATE_LIMITED */
+  /** For streams whose request names the session. @throws MeshError SESSION_ID_INVALID, SESSION_NOT_FOUND, TOKEN_*, RATE_LIMITED */
   async requireSession(metadata: Metadata, sessionId: string, operation: string): Promise<void> {
     await this.requireSessionOf(await this.identify(metadata), sessionId, operation);
   }
 
-  /** For streams whose first message names the session. @throws MeshError SESSION_ID_INVALID, SESSION_NOT_FOUND, TOKEN_WRONG_SESSION */
+  /** For callers that are identified. @throws MeshError SESSION_ID_INVALID, SESSION_NOT_FOUND, TOKEN_WRONG_SESSION */
   requireSessionOf(principal: Principal, sessionId: string, operation: string): Promise<void> {
     return this.#sessions.require(principal, sessionId, operation);
   }

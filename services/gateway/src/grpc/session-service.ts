@@ -1,7 +1,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { MeshError, type SessionRecord, v1 } from '@talkmesh/contracts';
-import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
-import { type Auth, ownerFilter } from '../auth.js';
+import { type GrpcServiceImpl, type PublicCall, publicUnary, toServiceError } from '@talkmesh/service-kit';
+import { type Auth, ownerFilter, type Principal, requireKey } from '../auth.js';
 import type { StreamedEvent } from '../event-stream.js';
 import { check, publicSession } from '../http/problems.js';
 import { newSession } from '../new-session.js';
@@ -69,16 +69,18 @@ function toTool({ name, description, parametersJson }: CreateRequest['tools'][nu
 /** talkmesh.v1.SessionService: the same operations as REST. An unset field means its default. */
 export function sessionService(options: SessionServiceOptions): GrpcServiceImpl {
   const { sessions, auth, access } = options;
+  const unary = <Req, Res>(handler: (request: Req, call: PublicCall<Principal>) => Promise<Res>) =>
+    publicUnary((metadata) => access.identifyCaller(metadata), handler);
   const command = (name: ConversationCommand) =>
-    unary(async ({ sessionId }: SessionRef, { signal, metadata }) => {
-      await access.requireSession(metadata, sessionId, name);
+    unary(async ({ sessionId }: SessionRef, { signal, principal }) => {
+      await access.requireSessionOf(principal, sessionId, name);
       return sessions.command(sessionId, name, signal);
     });
   return {
     definition: v1.SessionService.service,
     implementation: {
-      createSession: unary(async ({ tools, livekit, ...request }: CreateRequest, { signal, metadata }) => {
-        const key = await access.requireKey(metadata);
+      createSession: unary(async ({ tools, livekit, ...request }: CreateRequest, { signal, principal }) => {
+        const key = requireKey(principal);
         const wanted = check(createSessionBody, {
           ...setFields(request),
           tools: tools.map(toTool),
@@ -87,29 +89,29 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
         const record = await sessions.create(newSession(wanted, key), signal);
         return { session: toMessage(record), ...(await auth.issue(record.id, record.limits?.origins)) };
       }),
-      getSession: unary(async ({ sessionId }: SessionRef, { metadata }) => {
-        await access.requireSession(metadata, sessionId, 'getSession');
+      getSession: unary(async ({ sessionId }: SessionRef, { principal }) => {
+        await access.requireSessionOf(principal, sessionId, 'getSession');
         return toMessage(await sessions.get(sessionId));
       }),
-      listSessions: unary(async (_: object, { metadata }) => {
-        const owner = ownerFilter(await access.requireKey(metadata));
+      listSessions: unary(async (_: object, { principal }) => {
+        const owner = ownerFilter(requireKey(principal));
         return { sessions: (await sessions.list(owner)).map(toMessage) };
       }),
-      endSession: unary(async ({ sessionId }: SessionRef, { metadata }) => {
-        await access.requireSession(metadata, sessionId, 'endSession');
+      endSession: unary(async ({ sessionId }: SessionRef, { principal }) => {
+        await access.requireSessionOf(principal, sessionId, 'endSession');
         await sessions.end(sessionId, { reason: 'ended', cause: 'hung-up' });
         return {};
       }),
-      saySession: unary(async ({ sessionId, text }: SessionRef & { text: string }, { signal, metadata }) => {
-        await access.requireSession(metadata, sessionId, 'say');
+      saySession: unary(async ({ sessionId, text }: SessionRef & { text: string }, { signal, principal }) => {
+        await access.requireSessionOf(principal, sessionId, 'say');
         return sessions.say(sessionId, check(sayBody, { text }).text, signal);
       }),
       answerTool: unary(
         async (
           { sessionId, callId, output }: SessionRef & { callId: string; output: string },
-          { signal, metadata },
+          { signal, principal },
         ) => {
-          await access.requireSession(metadata, sessionId, 'answerTool');
+          await access.requireSessionOf(principal, sessionId, 'answerTool');
           const checked = check(toolResultBody, { callId, output });
           await sessions.answerTool(sessionId, checked.callId, checked.output, signal);
           return {};

@@ -2,7 +2,7 @@ import { MeshError, type Reason } from '@talkmesh/contracts';
 import { withHttpSpan } from '@talkmesh/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { type KeyPrincipal, type Principal, requireKey } from '../auth.js';
+import { continuesTrace, type KeyPrincipal, type Principal, requireKey } from '../auth.js';
 import { HttpRefusal } from './problems.js';
 
 /** Who may call: `key` an API key, `session` an API key or the token of the session in the path, `any` either of them or a grant, `opener` a key or a grant, `public` needs no credential. */
@@ -68,10 +68,12 @@ export function serve(app: FastifyInstance, operations: readonly Operation[]): v
       ...(operation.bodyLimitBytes === undefined ? {} : { bodyLimit: operation.bodyLimitBytes }),
       handler: async (request, reply) => {
         const handle = () => operation.handle(request, reply);
+        const { method, path: route } = operation;
+        const { headers, principal } = request;
         // A connection that stays open has no duration of its own: what happens on it has spans.
         const answer = await (staysOpen(operation)
           ? handle()
-          : withHttpSpan(operation.method, operation.path, request.headers, handle));
+          : withHttpSpan({ method, route, headers, continuesTrace: continuesTrace(principal) }, handle));
         if (reply.sent) return reply;
         return reply.code(operation.status).send(answer);
       },
