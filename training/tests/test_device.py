@@ -73,7 +73,7 @@ class DeviceTest(unittest.TestCase):
 
     def test_flow_matching_and_distillation_take_the_same_steps(self):
         self.teacher()
-        for stage in ("warmup", "audio", "distill"):
+        for stage in ("warmup", "audio", "distill", "retune"):
             with self.subTest(stage):
                 self.compare(stage)
 

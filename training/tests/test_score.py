@@ -13,6 +13,7 @@ from talkmesh_nano.motion.visemes import phoneme_targets, viseme_track
 from talkmesh_nano.score.audio_encoder import AudioEncoder, AudioGraph
 from talkmesh_nano.score.losses import MATRIX, lips_loss, to_rig
 from talkmesh_nano.score.model import Score, ScoreConfig
+from talkmesh_nano.score.train_audio import loss_of_tokens
 from talkmesh_nano.sizes import CHUNK_SIZES, HISTORY_SAMPLES, chunk_samples
 
 torch.set_num_threads(1)
@@ -65,6 +66,25 @@ class LipsTest(unittest.TestCase):
 
 
 class AudioTest(unittest.TestCase):
+    def test_a_mouth_that_stays_open_costs_what_its_weight_says(self):
+        encoder = AudioEncoder()
+        with torch.no_grad():
+            encoder.head.weight.zero_()
+            encoder.head.bias.zero_()
+        tokens, mouth = torch.zeros(1, 24, 128), np.zeros((1, 24, 4), np.float32)
+        flags = np.zeros((1, 24), np.uint8)
+
+        def loss(value, **weights):
+            flags[:] = value
+            return loss_of_tokens(encoder, tokens, mouth, flags, **weights).item()
+
+        # every shape reads .5 where 0 is true; the opening's error counts twice and is one of four
+        for value, weights in ((1, {"closure": 9.0}), (2, {"silence": 9.0})):
+            plain = loss(value, closure=1.0, silence=1.0)
+            self.assertAlmostEqual(loss(value, **weights) - loss(value, **{name: 1.0 for name in weights}), 0.5 * 2.0 * 8 / 4, places=4)
+            self.assertAlmostEqual(loss(0, closure=9.0, silence=9.0), loss(0, closure=1.0, silence=1.0), places=6)
+            self.assertGreater(plain, 0)
+
     def test_window_is_the_causal_limit(self):
         torch.manual_seed(0)
         encoder = AudioEncoder().eval()

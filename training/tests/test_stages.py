@@ -21,12 +21,14 @@ from talkmesh_nano.runs.run import load_score
 from talkmesh_nano.score.distill import Matching
 from talkmesh_nano.score.flow import SCHEDULES, TEACHER_TIMES, sample
 from talkmesh_nano.score.model import Score
+from talkmesh_nano.score.retune import Retuner
 from talkmesh_nano.score.spread import Spread
 
 torch.set_num_threads(1)
 SETTINGS = {
     "lr": 0.001, "batch": 4, "latents": 21, "bidirectional": True, "steps": 4, "uses": 2, "buffer": 4, "pair": 0.5, "pair_mouth": 0.05,
-    "mouth": 1.0, "lips": 5.0, "closure": 12.0, "hinge": 4.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2, "student_steps": 2,
+    "mouth": 1.0, "lips": 5.0, "closure": 12.0, "hinge": 4.0, "own": 0.7, "spread": 0.3, "dmd": 0.5, "dmd_mouth": 0.0, "dmd_after": 0, "fake_lr": 0.0005, "fake_updates": 2,
+    "student_steps": 2, "silence": 1.0, "keep": 2.0, "gain": 1.12,
 }
 
 
@@ -94,6 +96,31 @@ class StagesTest(unittest.TestCase):
         self.assertTrue({"dmd", "fake", "mouth", "lips"} <= set(line))
         _, state, line = train("distill", name, "c7s4", *base, *size, "--steps", "3", "--resume", bidirectional=False)
         self.assertEqual((state["step"], line["step"]), (3, 3))
+
+    def test_retuning_keeps_the_motion_and_learns_the_lips(self):
+        name, settings = self.folder.name, {"keep": 2.0, "gain": 1.0, "lr": 0.003}
+        rng = np.random.default_rng(4)
+        np.save(Path(name) / "before-silence3.npy", np.zeros((3, 4, 128), np.float32))
+        with self.assertRaisesRegex(FileNotFoundError, "tokens3.npy and before3.npy|before3.npy and tokens3.npy"):
+            Sequences(name, latents=21, teacher="before")
+        np.save(Path(name) / "train1" / "before3.npy", rng.standard_normal((2, 50, 3, 4, 128)).astype(np.float16))
+        train("warmup", name, "start", "--steps", "1")
+        before = load_score(f"{name}/start/last.pt")[0]
+        after, state, line = train("retune", name, "fitted", "--init", f"{name}/start/last.pt", "--steps", "24", **settings)
+        self.assertTrue({"mouth", "lips", "silence", "keep", "steps"} <= set(line))
+        self.assertEqual(state["settings"]["student_steps"], 2)
+        material = Sequences(name, latents=21, teacher="before").draw([np.random.default_rng(k) for k in range(4)])
+        noise = torch.randn(material.x0.shape, generator=torch.Generator().manual_seed(1))
+        wide = Retuner(before, {**SETTINGS, **settings, "gain": 2.0})
+        kept, doubled = (Retuner(before, {**SETTINGS, **settings}).kept(noise, material.x0[:, :1], material.teacher_audio),
+                         wide.kept(noise, material.x0[:, :1], material.teacher_audio))
+        self.assertTrue(torch.allclose(doubled - wide.neutral, 2 * (kept - wide.neutral), atol=1e-5))
+        losses = [Retuner(before, {**SETTINGS, **settings}), Retuner(before, {**SETTINGS, **settings})]
+        losses[1].student = after
+        old, new = (retuner.loss(material, noise)[1] for retuner in losses)
+        self.assertLess(new["mouth"], 0.8 * old["mouth"])
+        with self.assertRaisesRegex(SystemExit, "distil one of 7"):
+            Retuner(random_score(frames=7), SETTINGS)
 
     def test_chunks_of_seven_and_of_three_hold_the_same_latents(self):
         batch = Sequences(self.folder.name, latents=21, frames=7).draw([np.random.default_rng(5)])
@@ -166,7 +193,7 @@ class PartsTest(unittest.TestCase):
         torch.manual_seed(0)
         matching = Matching(Score().eval(), SETTINGS)
         x0 = torch.randn(2, 8, 3, 8, 2, 2)
-        batch = Batch(x0, torch.zeros(2, 8, 3, 4, 128), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 8, 3, 4, 128))
+        batch = Batch(x0, torch.zeros(2, 8, 3, 4, 128), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 84, dtype=torch.bool), torch.zeros(2, 8, 3, 4, 128))
         made = torch.randn(2, 7, 3, 8, 2, 2, requires_grad=True)
         rngs = [np.random.default_rng(k) for k in (1, 2)]
         self.assertEqual(matching.direction(batch, made, rngs)[0].item(), 0.0)

@@ -12,7 +12,7 @@ from .stretches import SAMPLES_PER_FRAME, make_track
 SECONDS = 24.0
 
 
-def make_shard(seed, count, split, augmented=True, talk=None):
+def make_shard(seed, count, split, augmented=True, talk=None, quiet_db=30.0):
     """(pcm, rig, flags) of `count` stretches; the draws of stretch i depend on (seed, i) alone."""
     frames = int(SECONDS * 25) // 12 * 12
     pcm = np.zeros((count, frames * SAMPLES_PER_FRAME), np.int16)
@@ -20,7 +20,7 @@ def make_shard(seed, count, split, augmented=True, talk=None):
     flags = np.zeros((count, frames), np.uint8)
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        sound, rig[i], closed, silent = make_track(rng, SECONDS, split, augmented, talk)
+        sound, rig[i], closed, silent = make_track(rng, SECONDS, split, augmented, talk, quiet_db)
         pcm[i] = np.round(np.clip(sound, -1, 1) * 32767)
         flags[i] = closed + 2 * silent
     return pcm, rig, flags
@@ -33,10 +33,12 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", default="train", choices=["train", "test"])
     parser.add_argument("--clean", action="store_true", help="no rooms, noise, bands or changed voices: speech as the synthesiser makes it")
+    parser.add_argument("--quiet-db", type=float, default=30, help="how far below full scale levels may fall")
     args = parser.parse_args()
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, array in zip(("pcm", "rig", "flags"), make_shard(args.seed, args.count, args.split, augmented=not args.clean)):
+    rows = make_shard(args.seed, args.count, args.split, augmented=not args.clean, quiet_db=args.quiet_db)
+    for name, array in zip(("pcm", "rig", "flags"), rows):
         np.save(out / f"{name}.npy", array)
 
 

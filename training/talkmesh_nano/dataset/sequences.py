@@ -13,7 +13,12 @@ from ..score.audio_encoder import AudioEncoder
 from ..sizes import CHUNK_SIZES, HISTORY_SAMPLES, LATENT_FRAMES, TEMPORAL, TOKEN_DIM, TOKENS_PER_LATENT, chunk_samples
 from .cache import Cache, chunk_windows
 
+TOKENS = "tokens"
 
+
+def silence_file(name, frames):
+    """Where the tokens of digital silence lie, in the data folder."""
+    return f"silence{frames}.npy" if name == TOKENS else f"{name}-silence{frames}.npy"
 
 
 def silence_tokens(encoder, frames=LATENT_FRAMES):
@@ -47,14 +52,15 @@ def component_weights():
 
 
 class Batch(NamedTuple):
-    """x0 [B, 1+N, F, 8, 2, 2] with c_0 first, audio [B, 1+N, F, Ta, Da], closed bool [B, 4 N F] (m, b, p; c_0 left out).
+    """x0 [B, 1+N, F, 8, 2, 2] with c_0 first, audio [B, 1+N, F, Ta, Da], closed, silent bool [B, 4 N F] (m, b, p; no speech near; c_0 left out).
 
-    teacher_audio: the tokens of the same latents cut into chunks of the teachers' size (`teacher_view`).
+    teacher_audio: the tokens of the same latents as the teacher hears them, cut into chunks of the teachers' size (`teacher_view`).
     """
 
     x0: torch.Tensor
     audio: torch.Tensor
     closed: torch.Tensor
+    silent: torch.Tensor
     teacher_audio: torch.Tensor
 
 
@@ -67,18 +73,20 @@ def teacher_view(x):
 class Sequences:
     """Draws training sequences of `latents` latent frames in chunks of `frames`, after c_0.
 
-    Tokens of a shard lie beside it in tokens3.npy and tokens7.npy (see main); without them audio is zeros. Batches are put on `device`.
+    Tokens of a shard lie beside it in tokens3.npy and tokens7.npy (see main); without them audio is zeros. A teacher that hears by another encoder has
+    its tokens under another name, `teacher`. Batches are put on `device`.
     """
 
-    def __init__(self, folder, split="train", audio=True, latents=24, frames=LATENT_FRAMES, device="cpu"):
+    def __init__(self, folder, split="train", audio=True, latents=24, frames=LATENT_FRAMES, device="cpu", teacher=TOKENS):
         unit = int(np.lcm(frames, LATENT_FRAMES))
         if latents % unit:
             raise ValueError(f"{latents} latent frames do not divide into chunks of {frames} and of {LATENT_FRAMES}: take a multiple of {unit}")
         self.cache, self.audio, self.latents, self.frames, self.unit = Cache(folder, split), audio, latents, frames, unit
         self.folder, self.device, self.tokens, self.silence = Path(folder), device, {}, {}
-        for size in {frames, LATENT_FRAMES}:
-            shape = (size, TOKENS_PER_LATENT, TOKEN_DIM)
-            self.silence[size] = np.load(self.folder / f"silence{size}.npy") if audio else np.zeros(shape, np.float32)
+        self.heard, self.teacher = (TOKENS, frames), (teacher, LATENT_FRAMES)
+        for kind in {self.heard, self.teacher}:
+            shape = (kind[1], TOKENS_PER_LATENT, TOKEN_DIM)
+            self.silence[kind] = np.load(self.folder / silence_file(*kind)) if audio else np.zeros(shape, np.float32)
         self.refresh()
 
     def refresh(self):
@@ -86,12 +94,13 @@ class Sequences:
         self.usable = list(range(len(self.cache.names)))
         if not self.audio:
             return
-        for size in self.silence:
-            paths = {n: self.folder / n / f"tokens{size}.npy" for n in self.cache.names}
-            self.tokens[size] = {n: np.load(p, mmap_mode="r") for n, p in paths.items() if p.exists()}
+        for name, size in self.silence:
+            paths = {n: self.folder / n / f"{name}{size}.npy" for n in self.cache.names}
+            self.tokens[name, size] = {n: np.load(p, mmap_mode="r") for n, p in paths.items() if p.exists()}
         self.usable = [i for i, n in enumerate(self.cache.names) if all(n in rows for rows in self.tokens.values())]
         if not self.usable:
-            raise FileNotFoundError(f"no tokens{self.frames}.npy under {self.folder}: run python -m talkmesh_nano.dataset.sequences first")
+            missing = " and ".join(f"{name}{size}.npy" for name, size in self.silence)
+            raise FileNotFoundError(f"no shard under {self.folder} has {missing}: run python -m talkmesh_nano.dataset.sequences first")
 
     def draw(self, rngs):
         """A Batch with one sequence per generator: what sequence i holds depends on its own generator alone.
@@ -116,14 +125,15 @@ class Sequences:
             start[:, 9:12] += rng.uniform(-0.3, 0.3, 3)
         latents = encode_rig(np.concatenate([start, rig])).reshape(-1, self.frames, 8, 2, 2)
         name = self.cache.names[shard]
-        audio = [self._tokens(size, name, i, first) for size in (self.frames, LATENT_FRAMES)]
-        return latents, audio[0], (flags[i, span] & 1) > 0, audio[1]
+        audio = [self._tokens(kind, name, i, first) for kind in (self.heard, self.teacher)]
+        return latents, audio[0], (flags[i, span] & 1) > 0, flags[i, span] >= 2, audio[1]
 
-    def _tokens(self, size, name, row, first):
+    def _tokens(self, kind, name, row, first):
+        size = kind[1]
         if not self.audio:
-            return np.zeros((1 + self.latents // size, *self.silence[size].shape), np.float32)
-        chunks = self.tokens[size][name][row, first // size:(first + self.latents) // size]
-        return np.concatenate([self.silence[size][None], chunks]).astype(np.float32)
+            return np.zeros((1 + self.latents // size, *self.silence[kind].shape), np.float32)
+        chunks = self.tokens[kind][name][row, first // size:(first + self.latents) // size]
+        return np.concatenate([self.silence[kind][None], chunks]).astype(np.float32)
 
 
 def main():
@@ -131,6 +141,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--frames", type=int, default=LATENT_FRAMES, choices=CHUNK_SIZES, help="latent frames in a chunk")
+    parser.add_argument("--name", default=TOKENS, help="file name of the tokens: 'before' for the old encoder's, which score.train retune needs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--force", action="store_true", help="encode again (after a new encoder)")
     add_device(parser)
@@ -140,10 +151,10 @@ def main():
     load_weights(encoder, args.encoder)
     encoder.to(require(args.device))
     folder = Path(args.data)
-    np.save(folder / f"silence{args.frames}.npy", silence_tokens(encoder, args.frames))
+    np.save(folder / silence_file(args.name, args.frames), silence_tokens(encoder, args.frames))
     for split in ("test", "train"):
         for name, shard in (lambda c: zip(c.names, c.shards))(Cache(folder, split)):
-            target = folder / name / f"tokens{args.frames}.npy"
+            target = folder / name / f"{args.name}{args.frames}.npy"
             if target.exists() and not args.force:
                 continue
             rows = [encode_windows(encoder, chunk_windows(pcm.astype(np.float32) / 32767, args.frames), args.frames) for pcm in shard["pcm"]]

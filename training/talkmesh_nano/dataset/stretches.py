@@ -10,7 +10,7 @@ from ..speech.synthesis import RATE_HZ, layout, loudness
 SAMPLES_PER_FRAME = RATE_HZ // FPS
 
 
-def make_track(rng, seconds, split="train", augmented=True, talk=None):
+def make_track(rng, seconds, split="train", augmented=True, talk=None, quiet_db=30.0):
     """One stretch: (pcm float32 [seconds*24000], rig [frames, 15], closed bool [frames], silent bool [frames]).
 
     frames is a multiple of 12 (whole chunks). closed: m, b or p; silent: no speech near. One stretch in twelve has no
@@ -26,7 +26,7 @@ def make_track(rng, seconds, split="train", augmented=True, talk=None):
     mouth, closed, silent = viseme_track(phonemes, seconds, frames, energy)
     rig = rig_track(rng, mouth, energy)
     if augmented:
-        pcm = augment(rng, pcm, silent)
+        pcm = augment(rng, pcm, silent, quiet_db)
     return pcm, rig, closed, silent
 
 

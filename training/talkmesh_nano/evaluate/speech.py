@@ -1,25 +1,25 @@
 """Speech that the training synthesiser did not make: Flite's voices (two of them modelled on recorded people), with phoneme times.
 
+python -m talkmesh_nano.evaluate.speech --out DIR [--count N] writes takes of held-out sentences.
 Flite is an external program (Debian: `apt-get install flite`); it is used for evaluation only.
 """
+import argparse
 import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from ..speech.arpabet import IPA
 from ..speech.synthesis import RATE_HZ, resample
+from ..speech.takes import Take, save
+from ..speech.text import sentence
 
 VOICES = ("slt", "rms", "awb", "kal16")
 _DEADLINE_S = 60
 
-# Flite's phone set (CMU) in the IPA symbols that `visemes` maps
-_IPA = {
-    "aa": "ɑ", "ae": "a", "ah": "ʌ", "ao": "ɔ", "aw": "aʊ", "ax": "ə", "axr": "ɚ", "ay": "aɪ", "b": "b", "ch": "tʃ", "d": "d", "dh": "ð",
-    "eh": "ɛ", "er": "ɜ", "ey": "eɪ", "f": "f", "g": "ɡ", "hh": "h", "ih": "ɪ", "iy": "i", "jh": "dʒ", "k": "k", "l": "l", "m": "m",
-    "n": "n", "ng": "ŋ", "ow": "oʊ", "oy": "ɔɪ", "p": "p", "r": "ɹ", "s": "s", "sh": "ʃ", "t": "t", "th": "θ", "uh": "ʊ", "uw": "u",
-    "v": "v", "w": "w", "y": "j", "z": "z", "zh": "ʒ", "pau": "", "h#": "", "brth": "",
-}
+# Flite's names of pauses
+_PAUSES = ("pau", "h#", "brth")
 
 
 def flite(text, voice):
@@ -36,8 +36,24 @@ def flite(text, voice):
     phonemes, at = [], 0.0
     for token in printed.split():
         name, end = token.rsplit(":", 1)
-        if name not in _IPA:
-            raise ValueError(f"flite returned a phone that is not in the table: {name!r}; add it to _IPA")
-        phonemes.append((at, _IPA[name]))
+        if name not in _PAUSES and name not in IPA:
+            raise ValueError(f"flite returned a phone that is not in the table: {name!r}; add it to speech/arpabet.py")
+        phonemes.append((at, "" if name in _PAUSES else IPA[name]))
         at = float(end)
     return pcm * (0.7 / max(1e-3, np.abs(pcm).max())), phonemes, len(pcm) / RATE_HZ
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--count", type=int, default=60)
+    args = parser.parse_args()
+    rng, takes = np.random.default_rng(4100), []
+    for i in range(args.count):
+        text, voice = sentence(rng, "test"), VOICES[i % len(VOICES)]
+        takes.append(Take(voice, text, *flite(text, voice)))
+    save(args.out, takes)
+
+
+if __name__ == "__main__":
+    main()

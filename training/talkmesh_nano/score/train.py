@@ -4,19 +4,22 @@ warmup   bidirectional (a chunk also sees the next), motion without audio, all l
 audio    the new audio layers on top, everything else frozen: with the layers below, the teacher of stage 3
 causal   sparse causal attention, all layers, flow matching: where a student starts, at its chunk size (--frames)
 distill  stage 3: the causal student of --student-steps (--init), by DMD with the bidirectional teacher (--teacher) and regression
+retune   a student (--init) fitted to another audio encoder: needs the new tokens and the old ones (dataset.sequences --name before)
 """
 import sys
 
 import torch
 
-from ..dataset.sequences import Sequences, component_weights
+from ..dataset.sequences import TOKENS, Sequences, component_weights
 from ..runs.run import Run, arguments, load_score, load_weights
 from ..sizes import CHUNK_SIZES, LATENT_FRAMES
 from .distill import Distiller
-from .flow import SCHEDULES, flow_loss
+from .flow import SCHEDULES, flow_loss, noise_like
 from .model import Score, ScoreConfig
+from .retune import Retuner
 
-STAGES = ("warmup", "audio", "causal", "distill")
+BEFORE = "before"
+STAGES = ("warmup", "audio", "causal", "distill", "retune")
 
 
 def options(parser):
@@ -38,7 +41,8 @@ def main():
     settings = args.settings
     if args.student_steps:
         settings["student_steps"] = args.student_steps
-    data = Sequences(args.data, audio=stage != "warmup", latents=settings["latents"], frames=args.frames, device=args.device)
+    teacher = BEFORE if stage == "retune" else TOKENS
+    data = Sequences(args.data, audio=stage != "warmup", latents=settings["latents"], frames=args.frames, device=args.device, teacher=teacher)
     model = Score(ScoreConfig(frames=args.frames))
     model.checkpointing = args.checkpointing
     if args.init:
@@ -69,6 +73,14 @@ def loss_of(stage, args, model, data, run):
         teacher = load_score(args.teacher)[0].to(args.device)
         distiller = Distiller(model, teacher, args.settings, data)
         return lambda: distiller.loss(run, batch)
+    if stage == "retune":
+        retuner = Retuner(model, args.settings)
+
+        def fitted():
+            material = data.draw(run.rngs(batch))
+            return retuner.loss(material, noise_like(material.x0, run.rngs(batch, 2)))
+
+        return fitted
     weights, look_ahead = component_weights().to(args.device), args.settings["bidirectional"]
 
     def flow():

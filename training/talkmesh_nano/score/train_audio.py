@@ -11,27 +11,28 @@ from ..runs.run import Run, arguments, load_weights
 from ..sizes import CHUNK_FRAMES
 from .audio_encoder import AudioEncoder
 
-CLOSURE = 4.0
+CLOSURE, SILENCE = 4.0, 1.0
 
 
-def loss_of(encoder, pcm, mouth, flags):
-    """The loss of windows of audio: pcm [B, S], mouth [B, F, 4], flags [B, F]."""
+def loss_of(encoder, pcm, mouth, flags, closure=CLOSURE, silence=SILENCE):
+    """The loss of windows of audio: pcm [B, S], mouth [B, F, 4], flags [B, F]; weights as in `loss_of_tokens`."""
     device = encoder.stem.weight.device
-    return loss_of_tokens(encoder, encoder(torch.from_numpy(pcm).to(device)), mouth, flags)
+    return loss_of_tokens(encoder, encoder(torch.from_numpy(pcm).to(device)), mouth, flags, closure, silence)
 
 
-def loss_of_tokens(encoder, tokens, mouth, flags):
+def loss_of_tokens(encoder, tokens, mouth, flags, closure=CLOSURE, silence=SILENCE):
     """Weighted L1 on mouth shape plus the two logits; frames of the window's history count a third.
 
-    In frames of m, b and p the opening weighs CLOSURE times as much, and whether the lips are closed counts more than whether it is silent: a mouth
-    that stays open there is what a viewer sees first, and those frames are one in eighteen.
+    In frames of m, b and p the opening weighs `closure` times as much, and whether the lips are closed counts more than whether it is silent: a mouth
+    that stays open there is what a viewer sees first, and those frames are one in eighteen. In silent frames it weighs `silence` times as much: breaths
+    of people sound like speech.
     """
     shape, closed, silent = encoder.read(tokens)
     mouth, flags = (torch.from_numpy(a).to(tokens.device) for a in (mouth, flags))
     weight = torch.full_like(closed, 0.33)
     weight[:, -CHUNK_FRAMES:] = 1.0
     scale = closed.new_tensor([2.0, 1.0, 1.0, 0.7]).expand(*closed.shape, 4).clone()
-    scale[..., 0] *= 1 + (CLOSURE - 1) * (flags & 1)
+    scale[..., 0] *= 1 + (closure - 1) * (flags & 1) + (silence - 1) * (flags // 2)
     error = ((shape - mouth).abs() * scale).mean(-1)
     bce = F.binary_cross_entropy_with_logits
     flag = 4 * bce(closed, (flags & 1).float(), reduction="none") + bce(silent, (flags // 2).float(), reduction="none")
@@ -58,8 +59,9 @@ def main():
         load_weights(encoder, args.init)
     run = Run(args, encoder, encoder.parameters())
     batch = 4 if args.smoke else args.settings["batch"]
+    weights = {name: args.settings[name] for name in ("closure", "silence") if name in args.settings}
     while run.running():
-        run.update(loss_of(encoder, *cache.windows(run.rngs(batch))))
+        run.update(loss_of(encoder, *cache.windows(run.rngs(batch)), **weights))
         if run.step % 200 == 0:
             cache.refresh()
             run.save()

@@ -4,10 +4,11 @@ import numpy as np
 RATE_HZ = 24000
 
 
-def augment(rng, pcm, silent=None):
+def augment(rng, pcm, silent=None, quiet_db=30.0):
     """pcm as a microphone, a phone line, a room or a changed voice might record it. Same length; timing moves by < 5 ms.
 
     silent: bool per 25 fps frame; breaths and music-like stretches are put only where there is no speech.
+    quiet_db: how far below full scale the level may fall.
     """
     out = pcm
     if rng.random() < 0.5:
@@ -21,7 +22,7 @@ def augment(rng, pcm, silent=None):
     if rng.random() < 0.55:
         noise = _noise(rng, len(out))
         out = out + noise * (0.1 * 10 ** (-rng.uniform(8, 55) / 20))
-    gain = 10 ** (-rng.uniform(0, 30) / 20) / 0.7
+    gain = 10 ** (-rng.uniform(0, quiet_db) / 20) / 0.7
     return np.clip(out * gain, -1, 1).astype(np.float32)
 
 
