@@ -125,7 +125,7 @@ export interface LivekitTransport {
 export interface LivekitMicrophone {
   readonly identity?: string;
   readonly attributes?: Readonly<Record<string, string>>;
-  /** LiveKit access token of a hidden participant that may subscribe; for a deployment without the server's key. */
+  /** LiveKit access token of a participant with the grants `hidden` and `canSubscribe`; for a deployment without the server's key. */
   readonly token?: string;
 }
 

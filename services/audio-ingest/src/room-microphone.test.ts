@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { createLogger } from '@talkmesh/service-kit';
+import { mock, test } from 'node:test';
 import type { FromListener } from './room-messages.js';
 import { type ListenerHost, RoomMicrophone } from './room-microphone.js';
 import type { AudioSource, IngestSession } from './session.js';
@@ -34,7 +33,6 @@ function setUp() {
   const microphone = new RoomMicrophone({
     ...{ host, session, url: 'ws://rooms', token: 't', rejoinMs: 1000 },
     setup: { identity: '', attributes: {}, avatar: 'mia' },
-    log: createLogger({ service: 'test', instanceId: 'test', level: 'silent', pretty: false }),
   });
   const say = (body: FromListener) => listeners.at(-1)?.onMessage({ type: 'media', body });
   const audio = () => say({ type: 'audio', pcm: new Int16Array(480), sampleRateHz: 24_000 });
@@ -68,13 +66,26 @@ test('a crash of the child ends the source, and the room is joined again', async
   await microphone.close();
 });
 
-test('a room that cannot be heard any more is told, but not when another worker has taken the place', async () => {
+test('a room that cannot be heard any more is told', async () => {
   const { heard, listeners, microphone } = setUp();
   await microphone.join(true);
   listeners[0]?.onState('failed', 'removed');
   assert.deepEqual(heard, ['speaker /', 'ROOM_REFUSED']);
-  const other = setUp();
-  await other.microphone.join(true);
-  other.listeners[0]?.onState('failed', 'replaced');
-  assert.deepEqual(other.heard, []);
+});
+
+test('a listener that was replaced is told, unless its session is closed soon because another worker took it over', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.after(() => mock.timers.reset());
+  const [kept, moved] = [setUp(), setUp()];
+  for (const { microphone, listeners, audio } of [kept, moved]) {
+    await microphone.join(true);
+    audio();
+    listeners[0]?.onState('failed', 'replaced');
+  }
+  const before = ['claimed as room', '480 samples at 24000', 'released'];
+  assert.deepEqual(kept.heard, before);
+  await moved.microphone.close();
+  mock.timers.tick(60_000);
+  assert.deepEqual(kept.heard, [...before, 'speaker /', 'ROOM_REFUSED']);
+  assert.deepEqual(moved.heard, before);
 });

@@ -1,4 +1,3 @@
-import type { Logger } from '@talkmesh/service-kit';
 import { type RoomEnd, type RoomHost, RoomMember, roomFailure } from '@talkmesh/webrtc';
 import type { FromListener, ListenerSetup, ToListener } from './room-messages.js';
 import type { AudioSource, IngestSession } from './session.js';
@@ -15,19 +14,20 @@ export interface RoomMicrophoneOptions {
   /** How long joins are tried, milliseconds. */
   readonly rejoinMs: number;
   readonly setup: ListenerSetup;
-  readonly log: Logger;
 }
+
+/** A worker that takes the session over joins in this one's place, and only then is this one closed. */
+const CLOSE_AFTER_REPLACED_MS = 3000;
 
 /** The microphone of a session whose caller is in a LiveKit room. The room is joined by a participant that others do not see. */
 export class RoomMicrophone {
   readonly #session: IngestSession;
   readonly #member: RoomMember<ListenerSetup, ToListener, FromListener>;
-  readonly #log: Logger;
   #source: AudioSource | undefined;
+  #replacedTimer: NodeJS.Timeout | undefined;
 
   constructor(options: RoomMicrophoneOptions) {
     this.#session = options.session;
-    this.#log = options.log;
     this.#member = new RoomMember({
       ...options,
       onJoining: () => this.#pause(),
@@ -49,6 +49,7 @@ export class RoomMicrophone {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#replacedTimer);
     this.#pause();
     await this.#member.close();
   }
@@ -70,11 +71,11 @@ export class RoomMicrophone {
   /** The session goes on and hears no one: webrtc-egress decides what the end of the room means for it. */
   #ended(end: RoomEnd): void {
     this.#pause();
-    // The worker that took the session over has joined in this one's place.
-    if (end === 'replaced') {
-      this.#log.info('another worker hears the room');
-      return;
-    }
+    if (end === 'replaced') this.#replacedTimer = setTimeout(() => this.#report(end), CLOSE_AFTER_REPLACED_MS);
+    else this.#report(end);
+  }
+
+  #report(end: RoomEnd): void {
     this.#session.heardOf('', '');
     const { reason, message } = roomFailure(end, 'the listener');
     this.#session.failed(reason, message);

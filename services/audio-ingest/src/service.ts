@@ -6,6 +6,7 @@ import { controlServices, type HeldSession } from './control.js';
 import { createIngestMetrics } from './metrics.js';
 import type { FromMic, MicSetup, ToMic } from './mic-messages.js';
 import { Microphone } from './microphone.js';
+import { openHeld } from './open-held.js';
 import type { FromListener, ListenerSetup, ToListener } from './room-messages.js';
 import { RoomMicrophone } from './room-microphone.js';
 import { IngestSession } from './session.js';
@@ -45,23 +46,20 @@ export async function startAudioIngest(context: ServiceContext<Config>): Promise
         'this worker may not connect to that LiveKit server; add its URL to TALKMESH_LIVEKIT_URLS',
       );
     const setup = { identity: room.identity, attributes: { ...room.attributes }, avatar };
-    return new RoomMicrophone({ host: rooms, session, url, token, rejoinMs: config.livekitRejoinMs, setup, log });
+    return new RoomMicrophone({ host: rooms, session, url, token, rejoinMs: config.livekitRejoinMs, setup });
   };
 
   const open = async ({ sessionId, epoch, ingest, takeOver }: OpenRequest): Promise<void> => {
     if (ingest == null) throw new MeshError('ARGUMENT_INVALID', 'audio-ingest needs OpenRequest.ingest');
     const voice = ingest.vad ? { voice: { detector: silero.detector(), gate } } : {};
     const session = new IngestSession({ sessionId, epoch, takeOver, bus, log, metrics, micCheck, ...voice });
-    try {
-      const microphone = ingest.room === null ? new Microphone(host, session) : hear(session, ingest.room);
-      sessions.set(sessionId, { session, microphone });
-      await bus.flush();
-      if (microphone instanceof RoomMicrophone) await microphone.join(!takeOver);
-    } catch (thrown) {
-      sessions.delete(sessionId);
-      await session.close('failed');
-      throw thrown;
-    }
+    const { room } = ingest;
+    await openHeld(sessions, sessionId, {
+      session,
+      connect: () => (room === null ? new Microphone(host, session) : hear(session, room)),
+      flush: () => bus.flush(),
+      awaitsJoin: !takeOver,
+    });
   };
 
   const close = async (sessionId: string, reason: string): Promise<void> => {

@@ -204,12 +204,18 @@ test('what cannot work is refused before a worker is asked, with what to do', as
     [/microphone.token, a token for a hidden/, { url: URL_OTHER, token: await bring(), microphone: {} }],
     ...[
       await bring(),
-      await bring({ video: { room: 'other', roomJoin: true } }, '1h', 'ear'),
-      await bring({ video: { room: 'lobby', roomJoin: true, canSubscribe: false } }, '1h', 'ear'),
+      await bring({ video: { room: 'other', roomJoin: true, hidden: true } }, '1h', 'ear'),
+      await bring({ video: { room: 'lobby', roomJoin: true, hidden: true, canSubscribe: false } }, '1h', 'ear'),
     ].map((token): [RegExp, object] => [
       /for an identity of its own/,
       { room: 'lobby', identity: 'mia', microphone: { token } },
     ]),
+    ...(await Promise.all(
+      [undefined, false, 'true'].map(async (hidden): Promise<[RegExp, object]> => {
+        const token = await bring({ video: { room: 'lobby', roomJoin: true, hidden } }, '1h', 'ear');
+        return [/must have the grant hidden: true/, { room: 'lobby', identity: 'mia', microphone: { token } }];
+      }),
+    )),
     [
       /at most 10 attributes/,
       { room: 'lobby', microphone: { attributes: Object.fromEntries(Array.from({ length: 11 }, (_, i) => [i, ''])) } },

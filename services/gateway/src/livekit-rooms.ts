@@ -107,6 +107,11 @@ export class LivekitRooms {
         'ARGUMENT_INVALID',
         "transport.livekit.microphone.token must be for the avatar's room, for an identity of its own, with the grant canSubscribe",
       );
+    if (!claims.isHidden)
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'transport.livekit.microphone.token must have the grant hidden: true, because a listener that others see keeps an empty room open',
+      );
     return { identity, attributes, sealedToken: await this.#seal(token) };
   }
 
@@ -157,13 +162,19 @@ const sealingKey = (secret: string): Uint8Array =>
   new Uint8Array(hkdfSync('sha256', secret, '', 'talkmesh livekit token', 32));
 
 interface TokenClaims {
-  readonly video?: { readonly room?: unknown; readonly roomJoin?: unknown; readonly canSubscribe?: unknown };
+  readonly video?: {
+    readonly room?: unknown;
+    readonly roomJoin?: unknown;
+    readonly canSubscribe?: unknown;
+    readonly hidden?: unknown;
+  };
   readonly attributes?: { readonly [ON_BEHALF]?: unknown };
 }
 
 interface ReadClaims extends Pick<LivekitTransport, 'room' | 'identity' | 'agent'> {
   /** The server grants it unless a token says otherwise. */
   readonly canSubscribe: boolean;
+  readonly isHidden: boolean;
 }
 
 /** Reads, without checking the signature, which room, identity and agent a token is for. The LiveKit server checks it. @param field its name in the request */
@@ -174,7 +185,8 @@ function readClaims(token: string, field: string): ReadClaims {
     const isExpired = exp !== undefined && exp * 1000 < Date.now();
     if (typeof video?.room === 'string' && video.roomJoin === true && typeof sub === 'string' && !isExpired) {
       const canSubscribe = video.canSubscribe !== false;
-      return { room: video.room, identity: sub, agent: typeof agent === 'string' ? agent : '', canSubscribe };
+      const isHidden = video.hidden === true;
+      return { room: video.room, identity: sub, agent: typeof agent === 'string' ? agent : '', canSubscribe, isHidden };
     }
   } catch {
     // The message below says what is expected.

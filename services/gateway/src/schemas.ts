@@ -30,7 +30,9 @@ const livekitMicrophone = z.strictObject({
     .describe('Only participants that have these attributes, with these values'),
   token: livekitToken
     .optional()
-    .describe('LiveKit access token of a hidden participant that may subscribe; for a deployment without a key'),
+    .describe(
+      'LiveKit access token of a participant with the grants hidden and canSubscribe; for a deployment without a key',
+    ),
 });
 
 /** A LiveKit room that shows the avatar. */

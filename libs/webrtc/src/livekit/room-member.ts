@@ -39,6 +39,8 @@ export class RoomMember<Setup, In, Out> {
   /** The newest token: the server renews those of participants. */
   #token: string;
   #isClosed = false;
+  /** From the begin of a join until it has an answer; of joins after a crash, until one has succeeded. */
+  #isJoining = false;
 
   constructor(options: RoomMemberOptions<Setup, In, Out>) {
     this.#options = options;
@@ -50,6 +52,25 @@ export class RoomMember<Setup, In, Out> {
    * @throws MeshError ROOM_REFUSED, ROOM_UNREACHABLE
    */
   async join(awaitsJoin: boolean): Promise<void> {
+    this.#isJoining = true;
+    try {
+      await this.#open(awaitsJoin);
+    } finally {
+      this.#isJoining = false;
+    }
+  }
+
+  /** Returns false when the child is down or its queue is full. */
+  post(message: In): boolean {
+    return this.#options.host.post(this.#roomId, message);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#options.host.close(this.#roomId);
+  }
+
+  async #open(awaitsJoin: boolean): Promise<void> {
     const { host, url, rejoinMs, setup, onJoining, onMessage, onCompany } = this.#options;
     const roomId = randomUUID();
     this.#roomId = roomId;
@@ -71,21 +92,12 @@ export class RoomMember<Setup, In, Out> {
         }),
         onLost: ifCurrent(() => {
           this.#options.onCrash();
-          void this.#joinAgain();
+          // A crash also rejects the join that waits for an answer, and that join's caller decides what follows.
+          if (!this.#isJoining) void this.#joinAgain();
         }),
       },
       { deadlineMs: OPEN_DEADLINE_MS },
     );
-  }
-
-  /** Returns false when the child is down or its queue is full. */
-  post(message: In): boolean {
-    return this.#options.host.post(this.#roomId, message);
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#options.host.close(this.#roomId);
   }
 
   #changed(state: RoomState, end: RoomEnd | undefined): void {
@@ -94,18 +106,27 @@ export class RoomMember<Setup, In, Out> {
   }
 
   async #joinAgain(): Promise<void> {
-    while (!this.#isClosed) {
-      await sleep(CRASH_PAUSE_MS, undefined, { ref: false });
-      if (this.#isClosed) return;
-      try {
-        await this.join(false);
-        return;
-      } catch (thrown) {
-        if (CHILD_FAILURES.has(MeshError.from(thrown).reason)) continue;
-        this.#options.onEnd('unreachable');
-        return;
-      }
+    this.#isJoining = true;
+    try {
+      while (!(await this.#triedAgain()));
+    } finally {
+      this.#isJoining = false;
     }
+  }
+
+  /** @returns whether no further try is needed */
+  async #triedAgain(): Promise<boolean> {
+    await sleep(CRASH_PAUSE_MS, undefined, { ref: false });
+    // A join that is answered too late would end the next one, which has the same identity.
+    await this.#options.host.close(this.#roomId);
+    if (this.#isClosed) return true;
+    try {
+      await this.#open(false);
+    } catch (thrown) {
+      if (CHILD_FAILURES.has(MeshError.from(thrown).reason)) return false;
+      if (!this.#isClosed) this.#options.onEnd('unreachable');
+    }
+    return true;
   }
 }
 
