@@ -4,6 +4,7 @@
  * second run is a defect of the test or of the code.
  */
 
+import { buildPackages } from '../deploy/local/src/build.js';
 import { globSync } from './support/glob.js';
 import { type Lane, runFile, runLanes, type Tally } from './support/run-files.js';
 import { installTools } from './support/tools.js';
@@ -40,8 +41,10 @@ const lane = (isIn: (file: string) => boolean, concurrency: number): Lane => ({
   concurrency,
 });
 await installTools(say);
-// Files that wait and files that compute share the machine.
 const meshes = lane((file) => MESH.test(file) && !MEASURING.test(file), MESHES);
+// Every mesh compiles what changed; once is enough.
+if (meshes.files.length > 0) await buildPackages();
+// Files that wait and files that compute share the machine.
 await runLanes([meshes, lane((file) => !MESH.test(file), AT_A_TIME)], AT_A_TIME, runAndTell);
 await runLanes([lane((file) => MEASURING.test(file), MEASURED)], MEASURED, runAndTell);
 

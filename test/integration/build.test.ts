@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
@@ -36,6 +36,16 @@ const packagesImportedBy = (file: string): string[] =>
 
 before(async () => {
   assert.ok((await buildPackages()).files > 100);
+});
+
+test('a build leaves the temporary files of one that runs beside it, and removes abandoned ones', async () => {
+  const [inUse, abandoned] = ['libs/contracts/dist/ids.js.1.tmp', 'libs/contracts/dist/ids.js.2.tmp'];
+  for (const path of [inUse, abandoned]) writeFileSync(path, '');
+  const anHourAgo = Date.now() / 1000 - 3600;
+  utimesSync(abandoned, anHourAgo, anHourAgo);
+  await buildPackages();
+  assert.deepEqual([existsSync(inUse), existsSync(abandoned)], [true, false]);
+  rmSync(inUse);
 });
 
 test('every entry that a package exports is compiled', () => {

@@ -10,6 +10,8 @@ const PACKAGE_ROOTS = ['libs', 'services'];
 /** Tests and their helpers, which production does not have, and the browser's code, which is bundled instead. */
 const LEFT_OUT = /(^|\/)(testing|test-fixtures|page)(\/|\.ts$)|\.test\.ts$/;
 const SOURCE = /\.ts$/;
+/** A temporary file that is older was left by a build that was killed. */
+const ABANDONED_MS = 10 * 60_000;
 /** File systems and `utimes` round times. */
 const TIME_TOLERANCE_MS = 1;
 const PAGE_ASSET = /\.(html|css)$/;
@@ -46,7 +48,7 @@ async function buildPackage(folder: string): Promise<Built> {
   const names = (await filesIn(source)).filter((name) => SOURCE.test(name) && !LEFT_OUT.test(name));
   const outputs = new Set(names.flatMap((name) => [outputOf(name), `${outputOf(name)}.map`]));
   const left = (await filesIn(target)).filter((name) => !name.startsWith('page/') && !outputs.has(name));
-  await Promise.all(left.map((name) => rm(join(target, name), { force: true, recursive: true })));
+  await Promise.all(left.map((name) => removeLeft(join(target, name))));
   const outdated: string[] = [];
   for (const name of names) {
     const differenceMs = (await changedAtMs(join(target, outputOf(name)))) - (await changedAtMs(join(source, name)));
@@ -54,6 +56,12 @@ async function buildPackage(folder: string): Promise<Built> {
   }
   if (outdated.length > 0) await compile(source, target, outdated);
   return { files: names.length, compiled: outdated.length };
+}
+
+/** A temporary file may be that of another process that builds at this moment. */
+async function removeLeft(path: string): Promise<void> {
+  const isInUse = path.endsWith('.tmp') && Date.now() - (await changedAtMs(path)) < ABANDONED_MS;
+  if (!isInUse) await rm(path, { force: true, recursive: true });
 }
 
 async function compile(source: string, target: string, names: readonly string[]): Promise<void> {
