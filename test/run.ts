@@ -6,11 +6,11 @@
 
 import { buildPackages } from '../deploy/local/src/build.js';
 import { globSync } from './support/glob.js';
-import { type Lane, runFile, runLanes, type Tally } from './support/run-files.js';
+import { runFile, runFiles, type Tally } from './support/run-files.js';
 import { installTools } from './support/tools.js';
 
 const ROOTS = ['libs', 'services', 'deploy', 'test'];
-/** Files that start a whole mesh and work in real time: they mostly wait. */
+/** Files that start a whole mesh and work in real time: fewer at a time, after the others. */
 const MESH = /^test\/(integration|e2e|bench)\//;
 /** Files that measure deadlines, frame rates or memory: after the others, so that nothing takes their time. */
 const MEASURING = /^test\/(e2e\/demo|integration\/(overload|soak|timeline)\.test)/;
@@ -18,8 +18,8 @@ const MEASURING = /^test\/(e2e\/demo|integration\/(overload|soak|timeline)\.test
 const LONGEST =
   /training|webgpu|service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|plans-|moves|handover|render|embed|accessibility|eval/;
 const FILE_TIMEOUT_MS = 15 * 60_000;
-/** Files at a time; of those that start a mesh; of those that measure. */
-const [AT_A_TIME, MESHES, MEASURED] = [4, 2, 1];
+/** Files at a time; of those that start a mesh. */
+const [AT_A_TIME, MESHES] = [4, 2];
 /** More failed files than this are not noise, so they do not run again. */
 const MAX_RERUN_FILES = 6;
 /** So many of the slowest files are listed at the end. */
@@ -36,17 +36,17 @@ async function runAndTell(file: string): Promise<void> {
   tallies.set(file, tally);
   say(`\n${file}\n${report}`);
 }
-const lane = (isIn: (file: string) => boolean, concurrency: number): Lane => ({
-  files: files.filter(isIn),
-  concurrency,
-});
 await installTools(say);
-const meshes = lane((file) => MESH.test(file) && !MEASURING.test(file), MESHES);
+const [measuring, meshes, others] = [
+  files.filter((file) => MEASURING.test(file)),
+  files.filter((file) => MESH.test(file) && !MEASURING.test(file)),
+  files.filter((file) => !MESH.test(file)),
+];
 // Every mesh compiles what changed; once is enough.
-if (meshes.files.length > 0) await buildPackages();
-// Files that wait and files that compute share the machine.
-await runLanes([meshes, lane((file) => !MESH.test(file), AT_A_TIME)], AT_A_TIME, runAndTell);
-await runLanes([lane((file) => MEASURING.test(file), MEASURED)], MEASURED, runAndTell);
+if (meshes.length > 0) await buildPackages();
+await runFiles(others, AT_A_TIME, runAndTell);
+await runFiles(meshes, MESHES, runAndTell);
+await runFiles(measuring, 1, runAndTell);
 
 const failedFiles = (): string[] => files.filter((file) => (tallies.get(file)?.failed ?? 0) > 0);
 const failedOnce = failedFiles();

@@ -25,34 +25,15 @@ export async function runFile(file: string, timeoutMs: number): Promise<Tally & 
   return { passed, failed, seconds: (performance.now() - begin) / 1000, report };
 }
 
-export interface Lane {
-  /** In the order in which they start. */
-  readonly files: readonly string[];
-  /** So many of this lane at a time. */
-  readonly concurrency: number;
-}
-
-/**
- * Runs the files of all lanes, at most `concurrency` at a time altogether; a lane takes a free place before those behind it. Reports are
- * passed on file by file.
- */
-export async function runLanes(
-  lanes: readonly Lane[],
+/** Runs the files in their order, so many at a time. */
+export async function runFiles(
+  files: readonly string[],
   concurrency: number,
   runOne: (file: string) => Promise<void>,
 ): Promise<void> {
-  const waiting = lanes.map(({ files }) => [...files]);
-  const running = lanes.map(() => 0);
+  const waiting = [...files];
   const worker = async (): Promise<void> => {
-    for (;;) {
-      const lane = lanes.findIndex((one, i) => (waiting[i]?.length ?? 0) > 0 && (running[i] ?? 0) < one.concurrency);
-      const file = waiting[lane]?.shift();
-      // A lane that is full has a worker of its own for each of its places, so what waits there is not left.
-      if (file === undefined) return;
-      running[lane] = (running[lane] ?? 0) + 1;
-      await runOne(file);
-      running[lane] = (running[lane] ?? 0) - 1;
-    }
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runOne(file);
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
 }

@@ -58,10 +58,13 @@ test('choices reach the bridge over REST and gRPC alike, and a session without w
   client.close();
 
   const ingest = (id: string) => mesh.workers['audio-ingest'].opened.get(id)?.ingest;
-  assert.deepEqual(ingest(session), { vad: false }, 'commands say when the user speaks');
+  assert.deepEqual(ingest(session), { vad: false, room: null }, 'commands say when the user speaks');
 
   const plain = await mesh.session();
-  assert.deepEqual([ingest(plain.session), bridgeOf(plain.session)?.input], [{ vad: true }, 'voice-activity']);
+  assert.deepEqual(
+    [ingest(plain.session), bridgeOf(plain.session)?.input],
+    [{ vad: true, room: null }, 'voice-activity'],
+  );
   assert.equal(bridgeOf(plain.session)?.provider, 'openai-realtime');
   assert.equal(bridgeOf(plain.session)?.ownKey, false);
 });

@@ -62,7 +62,7 @@ test('a session opens every stage once, consumers first, with sizes and rates of
   assert.deepEqual(opened('score-model')?.score, { avatar: 'ada', seed: 5, unpaced: false });
   assert.deepEqual(opened('vae-decode')?.decode, { avatar: 'ada' });
   assert.equal(opened('audio-llm-bridge')?.bridge?.provider, 'parrot');
-  assert.deepEqual(opened('audio-ingest')?.ingest, { vad: true });
+  assert.deepEqual(opened('audio-ingest')?.ingest, { vad: true, room: null });
 
   const session = await mesh.call('GET', `/v1/sessions/${id}`);
   assert.deepEqual(answer.body['session'], session.body);
@@ -93,7 +93,7 @@ test('a recording is unpaced, an external provider disables voice detection, and
   const { 'score-model': score, 'webrtc-egress': egress, 'audio-ingest': ingest } = mesh.workers;
   assert.equal(egress.opened.get(first.session)?.egress?.sink, 'SINK_RECORD');
   assert.equal(score.opened.get(first.session)?.score?.unpaced, true);
-  assert.deepEqual(ingest.opened.get(first.session)?.ingest, { vad: false });
+  assert.deepEqual(ingest.opened.get(first.session)?.ingest, { vad: false, room: null });
   const seeds = [first, second].map(({ session }) => score.opened.get(session)?.score?.seed ?? -1);
   for (const seed of seeds) assert.ok(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32, String(seed));
   assert.notEqual(seeds[0], seeds[1]);
