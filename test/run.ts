@@ -14,7 +14,7 @@ const ROOTS = ['libs', 'services', 'deploy', 'test'];
 const MESH = /^test\/(integration|e2e|bench)\//;
 /** Files that measure deadlines, frame rates or memory: after the others, so that nothing takes their time. */
 const MEASURING = /^test\/(e2e\/demo|integration\/(overload|soak|timeline)\.test)/;
-/** The longest files start first, so that no lane ends with one of them alone. */
+/** The longest files start first, so that no group ends with one of them alone. */
 const LONGEST =
   /training|webgpu|service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|plans-|moves|handover|render|embed|accessibility|eval/;
 const FILE_TIMEOUT_MS = 15 * 60_000;

@@ -69,7 +69,15 @@ export interface WorkerOutlook {
   makeMs(): number;
 }
 
+/** When the first and the newest speech of a turn arrived, and how long the newest piece sounds. */
+interface Arrival {
+  readonly firstMs: number;
+  lastMs: number;
+  pieceMs: number;
+}
+
 const NEVER = Number.POSITIVE_INFINITY;
+const msOf = (samples: number): number => (samples * 1000) / SPEECH_RATE_HZ;
 /** So much more speech than time passed, in chunks, lets a turn begin before its chunk is due. A source at the speed of sound has none. */
 const LEAST_AHEAD = 0.25;
 /** Messages that arrive within this time of each other are one piece of speech, milliseconds. */
@@ -93,8 +101,8 @@ export class ChunkPlanner {
   #begunTurn = 0;
   /** The player holds its picture until it has this chunk. */
   #afterCut: number | undefined;
-  /** When the first and the newest speech of each unfinished turn arrived, and how long the newest piece sounds. */
-  readonly #arrivals = new Map<number, { readonly firstMs: number; lastMs: number; pieceMs: number }>();
+  /** Of each unfinished turn. */
+  readonly #arrivals = new Map<number, Arrival>();
 
   constructor(
     options: SessionOptions,
@@ -262,16 +270,19 @@ export class ChunkPlanner {
 
   /** Its first chunk has waited since the speech stopped coming. */
   #awaitedSinceMs(): number {
+    return this.#firstChunkArrival()?.lastMs ?? this.#clock.nowMs();
+  }
+
+  /** What arrived of the next turn, as long as none of it was taken. */
+  #firstChunkArrival(): Arrival | undefined {
     const { turn, turnSamples } = this.#speech.position;
-    const arrived = turnSamples === 0 ? this.#arrivals.get(turn) : undefined;
-    return arrived?.lastMs ?? this.#clock.nowMs();
+    return turnSamples === 0 ? this.#arrivals.get(turn) : undefined;
   }
 
   /** A turn begins with a full chunk as long as its speech keeps coming: a gap after the first sound is worse than a later begin. */
   #awaitsFirstChunk(): boolean {
-    const { turn, turnSamples } = this.#speech.position;
-    const arrived = this.#arrivals.get(turn);
-    if (this.options.unpaced || turnSamples > 0 || arrived === undefined) return false;
+    const arrived = this.#firstChunkArrival();
+    if (this.options.unpaced || arrived === undefined) return false;
     // A source that is as fast as its speech sounds sends the next piece when the last one would end.
     const waitMs = arrived.pieceMs + this.options.speechGraceMs;
     return this.#speech.status() === 'starving' && this.#clock.nowMs() - arrived.lastMs < waitMs;
@@ -279,7 +290,7 @@ export class ChunkPlanner {
 
   #arrived(turn: number, samples: number): void {
     const atMs = this.#clock.nowMs();
-    const pieceMs = (samples * 1000) / SPEECH_RATE_HZ;
+    const pieceMs = msOf(samples);
     const known = this.#arrivals.get(turn);
     if (known === undefined) this.#arrivals.set(turn, { firstMs: atMs, lastMs: atMs, pieceMs });
     if (known === undefined || samples === 0) return;
@@ -290,19 +301,23 @@ export class ChunkPlanner {
 
   /** Whether the player can tell the next chunk from this idle one by its epoch, and leave this one for it. */
   #mayEndIdle(before: number): boolean {
-    const idle = this.#chunkSpeech.get(before);
-    return this.position.isRunning && idle?.turn === 0 && idle.epoch < this.#epoch;
+    return this.#isPlayedIdle(before) && (this.#chunkSpeech.get(before)?.epoch ?? 0) < this.#epoch;
+  }
+
+  /** Whether a chunk is idle, for a player that runs. */
+  #isPlayedIdle(chunk: number): boolean {
+    return this.position.isRunning && this.#chunkSpeech.get(chunk)?.turn === 0;
   }
 
   /** Whether enough speech follows a piece that was taken: it is played sooner than it was due, and the next one is due sooner too. */
   #isAhead({ turn, turnSamples, endOfTurn }: Piece): boolean {
     if (endOfTurn || this.#speech.isComplete(turn)) return true;
-    const queuedMs = (this.#speech.samples * 1000) / SPEECH_RATE_HZ;
+    const queuedMs = msOf(this.#speech.samples);
     const arrived = this.#arrivals.get(turn);
     if (queuedMs >= this.#chunkMs || arrived === undefined) return true;
     // The newest piece may be all that comes until it would have sounded.
     const { firstMs, lastMs, pieceMs } = arrived;
-    const aheadMs = queuedMs + (turnSamples * 1000) / SPEECH_RATE_HZ - pieceMs - (lastMs - firstMs);
+    const aheadMs = queuedMs + msOf(turnSamples) - pieceMs - (lastMs - firstMs);
     return aheadMs >= this.#chunkMs * LEAST_AHEAD;
   }
 
@@ -335,8 +350,9 @@ export class ChunkPlanner {
     )
       fromChunk--;
     // The player leaves the idle chunk before for speech of a newer epoch, so that one begins although nothing is dropped.
-    const isAfterIdle = this.position.isRunning && this.#chunkSpeech.get(this.#next - 1)?.turn === 0;
-    return fromChunk === this.#next && !isAfterIdle ? undefined : this.#flush(fromChunk, turn, cause);
+    return fromChunk === this.#next && !this.#isPlayedIdle(this.#next - 1)
+      ? undefined
+      : this.#flush(fromChunk, turn, cause);
   }
 
   #flush(fromChunk: number, turn: number, cause: FlushCause, cutFrom?: number): Flush {
