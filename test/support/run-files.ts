@@ -12,6 +12,7 @@ export interface Tally {
 }
 
 const TALLY_REPORTER = new URL('./tally-reporter.mjs', import.meta.url).href;
+const LOWEST_PRIORITY = ['nice', '-n', '19'];
 const IN_PACKAGE = /^((?:libs|services)\/[^/]+)\/src\/(.*)\.ts$/;
 
 /** What node runs for a test file: its compiled JavaScript, if the build made it, else TypeScript. */
@@ -24,19 +25,26 @@ function commandOf(file: string): readonly string[] {
   return existsSync(compiled) ? [compiled] : [...loader, '--conditions=source', file];
 }
 
+export interface RunOptions {
+  readonly timeoutMs: number;
+  /** Takes only the processor time that nothing else wants. */
+  readonly idle?: boolean;
+}
+
 /** Runs one test file in a process of its own. */
-export async function runFile(file: string, timeoutMs: number): Promise<Tally & { readonly report: string }> {
+export async function runFile(
+  file: string,
+  { timeoutMs, idle = false }: RunOptions,
+): Promise<Tally & { readonly report: string }> {
   const begin = performance.now();
   const folder = await mkdtemp(join(tmpdir(), 'talkmesh-test-'));
   const counts = join(folder, 'tally.json');
   const reporters = ['spec', 'stdout', TALLY_REPORTER, counts].map(
     (value, i) => `--test-reporter${i % 2 === 0 ? '' : '-destination'}=${value}`,
   );
-  const child = spawn(
-    process.execPath,
-    ['--enable-source-maps', '--disable-warning=ExperimentalWarning', ...reporters, ...commandOf(file)],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
+  const flags = ['--enable-source-maps', '--disable-warning=ExperimentalWarning', ...reporters];
+  const [command = '', ...args] = [...(idle ? LOWEST_PRIORITY : []), process.execPath, ...flags, ...commandOf(file)];
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let report = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (text: Buffer) => {
