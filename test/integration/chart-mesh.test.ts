@@ -21,7 +21,7 @@ const objects = await render({
   set: ['grpc.tlsSecret=mesh-tls-{service}'],
 });
 await using authority = await TestAuthority.create();
-const certificates = new Map(
+const certificates = new Map<string, Record<string, string>>(
   await Promise.all(SERVICES.map(async (service) => [`mesh-tls-${service}`, await certificateOf(service)] as const)),
 );
 const podOf = (component: string): KubernetesObject =>
