@@ -11,7 +11,7 @@ import type { Evaluation } from '../eval/report.js';
 const SHORT = ['--clips', '1', '--foreign', '1', '--photographed', '1', '--minutes', '1', '--json'];
 const OPENING = 'opening, correlation with the true track';
 
-test('the evaluation measures the shipped model from decoded pixels', { timeout: 600_000 }, async (t) => {
+test('the evaluation measures the shipped model from decoded pixels', { timeout: 840_000 }, async (t) => {
   const out = await mkdtemp(join(tmpdir(), 'talkmesh-eval-'));
   t.after(() => rm(out, { recursive: true, force: true }));
   const run = promisify(execFile)(

@@ -30,7 +30,7 @@ from .pixel_probe import SIZE, Probe, drawn, halved_yuv, steady
 
 CLOSED, NEARLY = 0.1, 0.15
 WINDOW, STRIDE = 12, 6
-LEAST_CLIPS = 4
+LEAST_CLIPS = 6
 """Of a set, from which its windows have enough frames for a distance."""
 _avatars, _probes = {}, {}
 
