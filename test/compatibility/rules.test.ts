@@ -8,6 +8,7 @@ import { brokenProtos } from './proto-rules.js';
 import { loadProtos } from './proto-samples.js';
 import { brokenRest, type OpenApi } from './rest-rules.js';
 import { faultsOf, type Rules, type Schema } from './schema-rules.js';
+import { folderOf, minorVersion } from './wire-format.js';
 
 const text = { type: 'string', maxLength: 9 };
 const object = (properties: Record<string, Schema>, required: readonly string[] = [], more: Schema = {}): Schema => ({
@@ -84,7 +85,7 @@ test('a removed, renumbered, renamed or retyped field, value, method or message 
 });
 
 test('a path, parameter, field or status that clients of REST miss is found', () => {
-  const released = readFileSync('test/compatibility/0.1/openapi.json', 'utf8');
+  const released = readFileSync(join(folderOf(minorVersion()), 'openapi.json'), 'utf8');
   // biome-ignore lint/suspicious/noExplicitAny: a JSON document is changed here
   const planted = (change: (document: any) => void): string => {
     const document = JSON.parse(released);
