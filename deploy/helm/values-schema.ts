@@ -23,6 +23,7 @@ const SET_BY_CHART: ReadonlySet<string> = new Set([
   'instanceId',
   ...['httpHost', 'httpPort', 'model', 'apiKeys', 'apiKeysFile', 'tokenSecret', 'tokenSecretFile'],
   ...['rtcPortMin', 'rtcPortMax', 'rtcAdvertise', 'iceUrls', 'iceUsername', 'iceCredentialFile'],
+  ...['recordingsFolder', 'recordingKeyFile'],
 ]);
 
 const QUANTITY = '^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$';
@@ -92,7 +93,10 @@ const stage = (configuration: Json, kinds: readonly string[]): Json => ({
   },
   secretMounts: {
     ...map('Secrets to mount, by folder name: `/etc/talkmesh/NAME`, for settings that name a file', name('Secret')),
-    propertyNames: { pattern: '^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$', not: { enum: ['nats', 'auth', 'ice'] } },
+    propertyNames: {
+      pattern: '^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$',
+      not: { enum: ['nats', 'auth', 'ice', 'recording-key'] },
+    },
   },
   resources: resources('CPU, memory and devices of one pod'),
   startupSeconds: whole('Longest start, the loading of the model included; then the container starts again', 2, 7200),
@@ -191,6 +195,12 @@ export function valuesSchema(): Json {
         url: text('Folder that holds model.json', { pattern: '^(https?://[^\\s]+)?$' }),
         sha256: text('Checksum of model.json, which holds those of the other files', { pattern: '^([0-9a-f]{64})?$' }),
         sizeLimit: text('Most that a download may take', { pattern: QUANTITY }),
+      }),
+      recordings: group('Recordings of calls; webrtc-egress then needs an image with ffmpeg', {
+        claimName: name(
+          'PersistentVolumeClaim that gateways and webrtc-egress share (ReadWriteMany on several nodes); empty: none',
+        ),
+        keySecret: name('Secret whose key `key.pem` is the private key that signs manifests'),
       }),
       media: group('How WebRTC media reach the pods of audio-ingest and webrtc-egress', {
         mode: oneOf('turn: through TURN servers. hostPort: ports of the node. hostNetwork: the network of the node', [

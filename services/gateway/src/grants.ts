@@ -27,7 +27,7 @@ export const limitsShape = {
 export const grantBody = z.strictObject({
   avatars: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
   providers: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
-  recording: z.boolean().default(false).describe('Whether the sessions may be recorded'),
+  recording: z.boolean().optional().describe('Whether the sessions may be recorded; not, when left out'),
   ...limitsShape,
   maxSessions: z
     .number()
