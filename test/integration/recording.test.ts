@@ -29,7 +29,8 @@ before(async () => {
   const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
   writeFileSync(keyFile, pem, { mode: 0o600 });
   const gateway = { TALKMESH_RECORDINGS_FOLDER: join(folder, 'recordings') };
-  const egress = { ...gateway, TALKMESH_RECORDING_KEY_FILE: keyFile, TALKMESH_RECORDING_MIN_FREE_MB: '0' };
+  const recording = { TALKMESH_RECORDING_KEY_FILE: keyFile, TALKMESH_RECORDING_MIN_FREE_MB: '0' };
+  const egress = { ...gateway, ...recording, TALKMESH_VIEWER_CONNECT_TIMEOUT_MS: '90000' };
   mesh = await startMesh({ quiet: true, env: { ...ROOMY, gateway, 'webrtc-egress': egress } });
 });
 after(async () => {
