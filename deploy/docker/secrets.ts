@@ -59,6 +59,7 @@ export async function writeSecrets(docker: string): Promise<void> {
   const files: Readonly<Record<string, string>> = {
     'api-keys': random(),
     'token-secret': random(),
+    mesh: random(),
     turn,
     'turn-server': turnSettings(turn),
     livekit,

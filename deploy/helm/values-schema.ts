@@ -15,6 +15,9 @@ const SET_BY_CHART: ReadonlySet<string> = new Set([
     'grpcHost',
     'grpcPort',
     'grpcSecretFile',
+    'grpcCaFile',
+    'grpcCertFile',
+    'grpcKeyFile',
     'adminHost',
     'adminPort',
     'advertiseHost',
@@ -26,10 +29,15 @@ const SET_BY_CHART: ReadonlySet<string> = new Set([
   ...['recordingsFolder', 'recordingKeyFile'],
 ]);
 
+/** Folders below /etc/talkmesh. */
+const MOUNTED_BY_CHART = ['nats', 'nats-ca', 'auth', 'ice', 'mesh', 'grpc-tls', 'recording-key'] as const;
+
 const QUANTITY = '^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$';
 const DURATION = '^([0-9]+(h|m|s|ms))+$';
 const CIDR = '^[0-9a-fA-F.:]+/[0-9]{1,3}$';
 const NAME = '^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$';
+/** Name of a Secret in which {service} stands for the name of a service. */
+const NAME_PER_SERVICE = `${NAME}|^([a-z0-9][-a-z0-9.]{0,199})?\\{service\\}([-a-z0-9.]{0,29}[a-z0-9])?$`;
 const DIGEST = '^(sha256:[0-9a-f]{64})?$';
 
 const text = (description: string, more: Json = {}): Json => ({ type: 'string', description, ...more });
@@ -93,10 +101,7 @@ const stage = (configuration: Json, kinds: readonly string[]): Json => ({
   },
   secretMounts: {
     ...map('Secrets to mount, by folder name: `/etc/talkmesh/NAME`, for settings that name a file', name('Secret')),
-    propertyNames: {
-      pattern: '^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$',
-      not: { enum: ['nats', 'auth', 'ice', 'recording-key'] },
-    },
+    propertyNames: { pattern: '^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$', not: { enum: [...MOUNTED_BY_CHART] } },
   },
   resources: resources('CPU, memory and devices of one pod'),
   startupSeconds: whole('Longest start, the loading of the model included; then the container starts again', 2, 7200),
@@ -240,6 +245,12 @@ export function valuesSchema(): Json {
         ),
         port: whole('Port of your servers, for NetworkPolicies', 1, 65_535),
       }),
+      grpc: group('gRPC between the gateway and the workers', {
+        tlsSecret: text(
+          'Secret with ca.crt, tls.crt and tls.key for mutual TLS; empty: no TLS. `{service}` in it is the name of each service: `mesh-tls-{service}`. A certificate must have the name of its service (gateway, audio-ingest ...) as a DNS name; without `{service}` one certificate has all six',
+          { pattern: NAME_PER_SERVICE },
+        ),
+      }),
       defaults: group('Values of all six services; services.NAME overrides them', shared),
       services: { ...group('Values by service', Object.fromEntries(services) as Json), required: SERVICES },
       expose: group('How callers reach the gateway', {
@@ -272,7 +283,10 @@ export function valuesSchema(): Json {
       }),
       networkPolicy: group('What may talk to what', {
         enabled: flag('Whether to deny everything but the edges of the pipeline'),
-        clients: list('Who may call the gateway; empty: everyone', native('A peer of a NetworkPolicy')),
+        clients: list(
+          'Who may call the gateway; empty: everyone who reaches it, every pod of the cluster included',
+          native('A peer of a NetworkPolicy'),
+        ),
         monitoring: list('Who may read metrics; empty: no one', native('A peer of a NetworkPolicy')),
       }),
       monitoring: group('Objects of the Prometheus operator', {

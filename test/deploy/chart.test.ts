@@ -103,11 +103,16 @@ test('the schema refuses typing mistakes and values outside of their range', asy
     ['services.gateway.image.digest=sha256:12', /does not match pattern/],
     ['services.gateway.autoscaling.kind=keda', /value must be one of/],
     ['services.vae-decode.rtcPorts.min=5000', /additional properties 'rtcPorts' not allowed/],
+    ['config.grpcCertFile=/etc/talkmesh/mine/tls.crt', /additional properties 'grpcCertFile' not allowed/],
+    ['grpc.tlsSecret=Mesh_TLS', /does not match pattern/],
+    ['grpc.tlsSecret=mesh-tls-{stage}', /does not match pattern/],
+    ['grpc.secret=mesh-tls', /additional properties 'secret' not allowed/],
     ['media.mode=host', /value must be one of/],
     ['auth.apiKeys[0]=short', /minLength: got 5, want 16/],
     ['model.sha256=abc', /does not match pattern/],
     ['expose.ingress.path=talk', /does not match pattern/],
     ['services.gateway.secretMounts.auth=mine', /'not' failed|value must not be/],
+    ['services.gateway.secretMounts.grpc-tls=mine', /'not' failed|value must not be/],
   ];
   for (const [set, message] of cases) assert.match(await refusal({ set: [set] }), message, set);
 });

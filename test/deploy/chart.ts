@@ -40,6 +40,7 @@ export const EVERYTHING: readonly string[] = [
   'monitoring.dashboards.enabled=true',
   'nats.replicas=3',
   'nats.tlsSecret=nats-tls',
+  'grpc.tlsSecret=mesh-tls-{service}',
   'telemetry.otlpEndpoint=http://collector.monitoring:4318',
 ];
 

@@ -245,3 +245,37 @@ test('secrets are files, and pods restart when they change', async () => {
   assert.notEqual(await checksum(), await checksum('auth.rotation=2026-11'));
   assert.notEqual(await checksum(), await checksum('auth.existingSecret=other'));
 });
+
+test('with mutual TLS each service has the certificate that names it, in a folder whose files are replaced without a restart', async () => {
+  const podOf = async (service: string, ...set: string[]): Promise<KubernetesObject> =>
+    deployment(await render({ set: ['auth.meshSecret=mesh', 'auth.existingSecret=keys', ...set] }), service).spec
+      .template;
+  for (const [tlsSecret, nameOf] of [
+    ['mesh-tls-{service}', (service: string) => `mesh-tls-${service}`],
+    ['mesh-tls', () => 'mesh-tls'],
+  ] as const)
+    for (const service of SERVICES) {
+      const { metadata, spec } = await podOf(service, `grpc.tlsSecret=${tlsSecret}`);
+      const [container] = spec.containers;
+      const env = envOf(container);
+      const { name, mountPath } = container.volumeMounts.find(
+        (mount: KubernetesObject) => env['TALKMESH_GRPC_CERT_FILE'] === `${mount.mountPath}/tls.crt`,
+      );
+      assert.equal(env['TALKMESH_GRPC_CA_FILE'], `${mountPath}/ca.crt`);
+      assert.equal(env['TALKMESH_GRPC_KEY_FILE'], `${mountPath}/tls.key`);
+      // A file that is mounted by subPath never changes.
+      assert.ok(container.volumeMounts.every((mount: KubernetesObject) => mount.subPath === undefined));
+      const { secret } = spec.volumes.find((volume: KubernetesObject) => volume.name === name);
+      assert.equal(secret.secretName, nameOf(service));
+      assert.equal(secret.defaultMode, 0o440);
+      assert.deepEqual(
+        secret.items.map(({ key }: KubernetesObject) => key),
+        ['ca.crt', 'tls.crt', 'tls.key'],
+      );
+      assert.ok(!JSON.stringify(metadata.annotations).includes('tls'));
+      for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe'])
+        assert.equal(container[probe].httpGet.port, 'admin', 'probes bring no certificate');
+    }
+  const plain = envOf((await podOf('gateway')).spec.containers[0]);
+  assert.equal(plain['TALKMESH_GRPC_CERT_FILE'], undefined);
+});

@@ -1,13 +1,13 @@
 /**
  * The mesh as the chart configures it, in processes instead of pods: the rendered environment, Secrets as files, and a real nats-server with the
- * rendered configuration, users and permissions. A call must go through.
+ * rendered configuration, users and permissions, with mutual TLS between gateway and workers. A call must go through.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
-import { OPEN_ORDER, type ServiceName } from '@talkmesh/contracts';
-import { startNatsServer } from '@talkmesh/service-kit/testing';
+import { OPEN_ORDER, SERVICES, type ServiceName } from '@talkmesh/contracts';
+import { startNatsServer, TestAuthority } from '@talkmesh/service-kit/testing';
 import { buildPackages } from '../../deploy/local/src/build.js';
 import type { ServiceSpec } from '../../deploy/local/src/managed-service.js';
 import { Supervisor } from '../../deploy/local/src/supervisor.js';
@@ -16,11 +16,25 @@ import { talkmesh } from '../support/cli.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 const folder = temporaryFolder('chart-mesh');
-const objects = await render({ valuesFiles: [`${CHART}/profiles/cpu-nano.yaml`] });
+const objects = await render({
+  valuesFiles: [`${CHART}/profiles/cpu-nano.yaml`],
+  set: ['grpc.tlsSecret=mesh-tls-{service}'],
+});
+await using authority = await TestAuthority.create();
+const certificates = new Map<string, Record<string, string>>(
+  await Promise.all(SERVICES.map(async (service) => [`mesh-tls-${service}`, await certificateOf(service)] as const)),
+);
 const podOf = (component: string): KubernetesObject =>
   podsOf(objects).find(({ name }) => name === `talkmesh-${component}`)?.pod.spec;
 const secretOf = (name: string): Record<string, string> =>
-  ofKind(objects, 'Secret').find(({ metadata }) => metadata.name === name).stringData;
+  certificates.get(name) ?? ofKind(objects, 'Secret').find(({ metadata }) => metadata.name === name).stringData;
+
+/** A Secret as cert-manager makes it. */
+async function certificateOf(service: ServiceName): Promise<Record<string, string>> {
+  const { caFile, certFile, keyFile } = await authority.issue(service);
+  const files = { 'ca.crt': caFile, 'tls.crt': certFile, 'tls.key': keyFile };
+  return Object.fromEntries(Object.entries(files).map(([key, path]) => [key, readFileSync(path, 'utf8')]));
+}
 
 /** Writes the Secrets of a pod where its containers would find them. @returns the paths that stand for the mounted folders */
 function mountSecrets(component: string): ReadonlyMap<string, string> {

@@ -111,6 +111,9 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: mesh, mountPath: /etc/talkmesh/mesh, readOnly: true}
+        {{- if include "talkmesh.grpcTlsSecret" . }}
+        - {name: grpc-tls, mountPath: /etc/talkmesh/grpc-tls, readOnly: true}
+        {{- end }}
         {{- if include "talkmesh.natsSecret" $root }}
         - {name: nats-user, mountPath: /etc/talkmesh/nats, readOnly: true}
         {{- end }}
@@ -143,6 +146,13 @@ spec:
       emptyDir: {sizeLimit: 1Gi}
     - name: mesh
       secret: {secretName: {{ include "talkmesh.meshSecret" $root | quote }}, defaultMode: 0440}
+    {{- with include "talkmesh.grpcTlsSecret" . }}
+    - name: grpc-tls
+      secret:
+        secretName: {{ . | quote }}
+        defaultMode: 0440
+        items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
+    {{- end }}
     {{- if include "talkmesh.natsSecret" $root }}
     - name: nats-user
       secret:
@@ -226,6 +236,11 @@ spec:
 - {name: TALKMESH_GRPC_HOST, value: "0.0.0.0"}
 - {name: TALKMESH_GRPC_PORT, value: {{ $ports.grpc | quote }}}
 - {name: TALKMESH_GRPC_SECRET_FILE, value: /etc/talkmesh/mesh/secret}
+{{- if include "talkmesh.grpcTlsSecret" . }}
+- {name: TALKMESH_GRPC_CA_FILE, value: /etc/talkmesh/grpc-tls/ca.crt}
+- {name: TALKMESH_GRPC_CERT_FILE, value: /etc/talkmesh/grpc-tls/tls.crt}
+- {name: TALKMESH_GRPC_KEY_FILE, value: /etc/talkmesh/grpc-tls/tls.key}
+{{- end }}
 - {name: TALKMESH_ADMIN_HOST, value: "0.0.0.0"}
 - {name: TALKMESH_ADMIN_PORT, value: {{ $ports.admin | quote }}}
 - {name: TALKMESH_NATS_REPLICAS, value: {{ int $root.Values.nats.replicas | quote }}}

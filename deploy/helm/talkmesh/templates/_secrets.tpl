@@ -27,6 +27,12 @@
 {{- .Values.auth.meshSecret | default (printf "%s-mesh" (include "talkmesh.fullname" .)) -}}
 {{- end -}}
 
+{{- /* Secret with the certificate of one service; empty without mutual TLS. Its files are read again when they change, so no checksum restarts pods.
+     Argument: dict "root" $ "component" NAME */ -}}
+{{- define "talkmesh.grpcTlsSecret" -}}
+{{- .root.Values.grpc.tlsSecret | replace "{service}" .component -}}
+{{- end -}}
+
 {{- define "talkmesh.natsSecret" -}}
 {{- $generated := ternary (printf "%s-nats-users" (include "talkmesh.fullname" .)) "" .Values.nats.enabled -}}
 {{- .Values.nats.existingSecret | default $generated -}}

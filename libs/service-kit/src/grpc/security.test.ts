@@ -1,7 +1,7 @@
 /** Who may call a worker: the shared secret, mutual TLS, their rotation, and the limits that hold before a handler starts. */
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -247,6 +247,21 @@ test('certificates are replaced without a restart; while the files do not fit to
   await until('the good certificate is in force', async () => !(await isRefused()));
   const seconds = Number(/expiry_timestamp_seconds (\d+)/.exec(await metrics.registry.metrics())?.[1]);
   assert.ok(Math.abs(seconds - Date.now() / 1000 - 86_400) < 3600, `expires at ${seconds}`);
+});
+
+test('an authority is replaced without a refused call: for a while both sides trust the old one and the new one', async () => {
+  await using next = await TestAuthority.create();
+  const both = join(folder, 'both.crt');
+  await writeFile(both, (await readFile(authority.caFile, 'utf8')) + (await readFile(next.caFile, 'utf8')));
+  const trusting = async (service: string, from: TestAuthority): Promise<Files> => ({
+    ...(await certificateOf(service, undefined, from)),
+    grpcCaFile: both,
+  });
+  await using worker = await serve('score-model', await trusting('score-model', next));
+  using old = securityOf('gateway', await trusting('gateway', authority));
+  using renewed = securityOf('gateway', await certificateOf('gateway', undefined, next));
+  assert.equal(await say(worker.address, old.client), 2);
+  assert.equal(await say(worker.address, renewed.client), 2);
 });
 
 test('messages larger than their method needs are refused before they are decoded', async () => {
