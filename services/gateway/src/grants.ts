@@ -76,7 +76,7 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
   if (providers !== undefined && !providers.includes(provider ?? '')) refuse(`the provider ${provider}`);
   if (wanted.choices.instructions !== '' || wanted.choices.tools.length > 0) refuse('instructions and tools');
   if (wanted.providerKey !== undefined) refuse('a provider key');
-  if (wanted.output !== 'webrtc') refuse('the outputs record and frames');
+  if (wanted.output !== 'webrtc') refuse('recordings and frames');
   if (wanted.transport !== undefined) refuse('rooms');
   if (wanted.recording !== undefined && !grant.recording) refuse('recordings of the call');
   const least = (a: number | undefined, b: number | undefined): number | undefined =>
