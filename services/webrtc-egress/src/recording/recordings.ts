@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import {
@@ -10,6 +10,7 @@ import {
   openFile,
   openPart,
   type PartFacts,
+  RECORDING_BEAT_MS,
   RECORDING_FORMATS,
   RECORDING_LOST_MS,
   RECORDING_SIDES,
@@ -178,31 +179,26 @@ export class Recordings implements AsyncDisposable {
     }
   }
 
-  /** Renaming the file decides which of several workers does it. */
   async #close(folder: string, name: string): Promise<void> {
-    const mine = join(folder, `${name}.${randomUUID()}.closing`);
-    const isMine = await rename(join(folder, name), mine).then(
-      () => true,
-      () => false,
-    );
-    if (!isMine) return;
+    const path = join(folder, name);
+    if (!(await claim(path))) return;
+    const beat = setInterval(() => void touch(path).catch(() => undefined), RECORDING_BEAT_MS);
     try {
-      const { facts, frames } = openPart.parse(JSON.parse(await readFile(mine, 'utf8')));
+      const { facts, frames } = openPart.parse(JSON.parse(await readFile(path, 'utf8')));
       const { mtimeMs } = await stat(join(folder, videoFile(facts.part, facts.format)));
       const outcome = {
         ...{ endedAtMs: Math.round(mtimeMs), frames, heldFrames: 0, end: 'lost' as const },
         durationMs: Math.round((frames * 1000) / facts.fps),
       };
       const bytes = await completePart({ folder, facts, outcome, key: this.#key, version: VERSION });
+      await rm(path, { force: true });
       this.#metrics.recordings.inc({ outcome: 'lost' });
       this.#log.warn(
         { sessionId: facts.sessionId, part: facts.part, bytes },
-        'a recording of a lost worker was closed',
+        'a recording of a lost worker was completed',
       );
-      await rm(mine, { force: true });
-    } catch (err) {
-      await rename(mine, join(folder, name)).catch(() => undefined);
-      throw err;
+    } finally {
+      clearInterval(beat);
     }
   }
 
@@ -217,6 +213,21 @@ function checked({ sides, format }: CallRecording): Pick<PartFacts, 'sides' | 'f
   const [side, kind] = [RECORDING_SIDES.find((one) => one === sides), RECORDING_FORMATS.find((one) => one === format)];
   if (side !== undefined && kind !== undefined) return { sides: side, format: kind };
   throw new MeshError('ARGUMENT_INVALID', 'egress.recording: sides is avatar or both, format is mp4 or webm');
+}
+
+const touch = (path: string): Promise<void> => utimes(path, new Date(), new Date());
+
+/** Of several workers the one that renames the file completes the part; with a new time it is not lost to the others. */
+async function claim(path: string): Promise<boolean> {
+  const mine = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, mine);
+  } catch {
+    return false;
+  }
+  await touch(mine);
+  await rename(mine, path);
+  return true;
 }
 
 async function readParts(folder: string, names: readonly string[]): Promise<Before> {
