@@ -199,6 +199,8 @@ function startRooms({ log, metrics }: ServiceContext<Config>): Promise<EgressRoo
   return startRoomHost<RoomSetup, ToRoom, FromRoomPeer>({ name: 'livekit-rooms', module, log, metrics });
 }
 
+const SINKS = ['SINK_WEBRTC', 'SINK_RECORD', 'SINK_LIVEKIT', 'SINK_FRAMES'] as const;
+
 type EgressOptions = ReturnType<typeof readOptions>;
 interface RecordingStart {
   readonly recorder?: Recorder | undefined;
@@ -207,8 +209,14 @@ interface RecordingStart {
 
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
+<<<<<<< HEAD
   const { sink, width, height, fps, livekit, disclosure, recording } = egress;
   if (sink === 'SINK_UNSPECIFIED')
+=======
+  const { sink, width, height, fps, livekit, disclosure } = egress;
+  // A newer gateway may name a sink that this worker does not have.
+  if (!SINKS.some((known) => known === sink))
+>>>>>>> main
     throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES');
   if (recording != null && sink !== 'SINK_WEBRTC' && sink !== 'SINK_LIVEKIT')
     throw new MeshError('ARGUMENT_INVALID', 'egress.recording is for SINK_WEBRTC and SINK_LIVEKIT');
