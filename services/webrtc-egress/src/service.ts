@@ -209,14 +209,9 @@ interface RecordingStart {
 
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
-<<<<<<< HEAD
   const { sink, width, height, fps, livekit, disclosure, recording } = egress;
-  if (sink === 'SINK_UNSPECIFIED')
-=======
-  const { sink, width, height, fps, livekit, disclosure } = egress;
   // A newer gateway may name a sink that this worker does not have.
   if (!SINKS.some((known) => known === sink))
->>>>>>> main
     throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES');
   if (recording != null && sink !== 'SINK_WEBRTC' && sink !== 'SINK_LIVEKIT')
     throw new MeshError('ARGUMENT_INVALID', 'egress.recording is for SINK_WEBRTC and SINK_LIVEKIT');
