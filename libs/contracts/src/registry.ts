@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { OPEN_ORDER } from './pipeline.js';
+import { sessionRecording } from './recording.js';
 
 /**
  * An object that keeps fields that it does not know: a gateway that reads, changes and writes a record must not drop what a newer gateway wrote
@@ -143,6 +144,8 @@ export const sessionRecord = keeping({
   livekit: livekitTransport.optional(),
   /** Absent in records of older gateways. */
   disclosure: sessionDisclosure.optional(),
+  /** Set when the session is recorded. */
+  recording: sessionRecording.optional(),
   seed: z.number().int().nonnegative(),
   createdAtMs: z.number(),
   placement: z.partialRecord(z.enum(OPEN_ORDER), keeping({ instanceId: z.string(), grpcAddress: z.string() })),

@@ -49,6 +49,7 @@ test('options with every field of the client pass the checks of the API', () => 
     ...{ avatar: 'mia', provider: 'parrot', instructions: 'Be brief.', voice: 'kim', language: 'de' },
     ...{ input: 'push-to-talk', output: 'frames', badge: true, seed: 7, maxSeconds: 60, idleSeconds: 30 },
     origins: ['https://shop.example.com'],
+    recording: { sides: 'both', format: 'webm', maxSeconds: 60 },
     transport: {
       livekit: { room: 'lobby', microphone: { identity: 'caller', attributes: { role: 'guest' }, token: 'x' } },
     },

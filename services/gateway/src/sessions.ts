@@ -13,7 +13,7 @@ import { type Bus, callUnary, type Logger, type Metrics } from '@talkmesh/servic
 import type { AvatarCatalogue } from './avatar-catalogue.js';
 import { type StreamedEvent, streamEvents } from './event-stream.js';
 import type { LivekitRooms } from './livekit-rooms.js';
-import { type NewSession, providerOf } from './new-session.js';
+import { type NewSession, providerOf, type RecordingPolicy, recordingOf } from './new-session.js';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { StageClient, StageStats } from './stage-client.js';
 import type { WorkerDirectory } from './worker-directory.js';
@@ -57,6 +57,7 @@ export interface SessionsOptions {
   /** `always`: the label is drawn into every picture; `optional`: into those of sessions that ask for it. */
   readonly disclosureBadge: 'optional' | 'always';
   readonly disclosureLabel: string;
+  readonly recordingPolicy: RecordingPolicy | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Aborted when this gateway drains: open sessions continue, new ones are refused. */
@@ -96,7 +97,7 @@ export class Sessions {
 
   /**
    * Places and opens a session. On failure the stages that were opened are closed again.
-   * @throws MeshError AVATAR_NOT_FOUND, PROVIDER_UNKNOWN, PROVIDER_FAILED, PERMISSION_DENIED, ROOM_REFUSED, ROOM_UNREACHABLE, DRAINING, SESSION_LIMIT, NO_WORKER, NATS_UNAVAILABLE, CANCELLED
+   * @throws MeshError AVATAR_NOT_FOUND, PROVIDER_UNKNOWN, PROVIDER_FAILED, PERMISSION_DENIED, RECORDING_UNAVAILABLE, ROOM_REFUSED, ROOM_UNREACHABLE, DRAINING, SESSION_LIMIT, NO_WORKER, NATS_UNAVAILABLE, CANCELLED
    */
   async create(request: NewSession, signal: AbortSignal): Promise<SessionRecord> {
     const stop = this.#openSeconds.startTimer();
@@ -248,8 +249,8 @@ export class Sessions {
     { checkMs, lastEventId }: WatchOptions,
     onEvent: (event: StreamedEvent) => void,
   ): Promise<() => void> {
-    await this.getLive(id);
-    const stopEvents = await streamEvents(this.#options.bus, id, lastEventId, onEvent);
+    const { recording } = await this.getLive(id);
+    const stopEvents = await streamEvents(this.#options.bus, { id, recording }, lastEventId, onEvent);
     let endedChecks = 0;
     const check = setInterval(() => {
       this.getLive(id).catch((thrown: unknown) => {
@@ -283,12 +284,14 @@ export class Sessions {
     const livekit = request.transport && (await this.#options.rooms.admit(request.transport.livekit, id));
     const { defaultProvider, disclosureLabel: label, disclosureBadge } = this.#options;
     const provider = providerOf(request.provider, livekit, defaultProvider);
+    const recording = recordingOf(request.recording, provider, this.#options.recordingPolicy);
     const disclosure = { label, badge: request.badge || disclosureBadge === 'always' };
     let stored = await store.create({
       id,
       state: 'opening',
       ...{ owner, avatar, provider, choices, limits: own, output, disclosure, seed, ownKey: providerKey !== '' },
       ...(livekit && { livekit }),
+      ...(recording && { recording }),
       createdAtMs: Date.now(),
       placement: {},
     });
