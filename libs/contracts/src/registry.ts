@@ -145,7 +145,7 @@ export const sessionRecord = keeping({
   /** Absent in records of older gateways. */
   disclosure: sessionDisclosure.optional(),
   /** Set when the session is recorded. */
-  recording: sessionRecording.optional(),
+  recording: keeping(sessionRecording.shape).optional(),
   seed: z.number().int().nonnegative(),
   createdAtMs: z.number(),
   placement: z.partialRecord(z.enum(OPEN_ORDER), keeping({ instanceId: z.string(), grpcAddress: z.string() })),
