@@ -56,7 +56,10 @@ export interface OwnAvatar extends Omit<Avatar, 'idle'> {
   readonly expiresAtMs: number;
 }
 
-/** What the caller's sessions may choose of the conversation. */
+/** How many denoising steps a chunk of video takes. A model has `balanced`, and the others where it does them well. */
+export type Quality = 'fast' | 'balanced' | 'best';
+
+/** What the caller's sessions may choose. */
 export interface ConversationOffer {
   /** Provider of sessions that name none. */
   readonly default: string;
@@ -69,6 +72,17 @@ export interface ConversationOffer {
     readonly onlyTheseVoices: boolean;
   }[];
   readonly choices: readonly ('instructions' | 'voice' | 'language' | 'tools' | 'key')[];
+  /** Qualities of the model that sessions may have, the cheapest first. */
+  readonly quality: {
+    readonly default: Quality;
+    readonly choices: readonly {
+      readonly name: Quality;
+      /** Latent frames of a chunk x denoising steps, such as `3x4`. */
+      readonly size: string;
+      /** Time that the score model needs for it, as a multiple of that of `balanced`. */
+      readonly cost: number;
+    }[];
+  };
 }
 
 /** The session to create; all options but `avatar` have a default. */
@@ -88,6 +102,8 @@ export interface SessionOptions {
   readonly output?: 'webrtc' | 'record' | 'frames';
   /** Draws the label of `SessionInfo.disclosure` into the picture. The deployment may do so always. */
   readonly badge?: boolean;
+  /** A `Quality` of the deployment, or its size, such as `3x4`; the deployment's default when left out. */
+  readonly quality?: string;
   /**
    * Shows the avatar in a LiveKit room, as one participant. Watch it there, with LiveKit's own client: `Call.connect()` is for sessions
    * without it.
@@ -145,6 +161,7 @@ export interface SessionInfo {
   readonly output: 'webrtc' | 'record' | 'frames';
   readonly transport?: { readonly livekit: { readonly url: string; readonly room: string; readonly identity: string } };
   readonly disclosure?: Disclosure;
+  readonly quality: Quality;
   readonly seed: number;
   readonly createdAtMs: number;
 }

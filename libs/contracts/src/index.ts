@@ -14,3 +14,4 @@ export * from './protos.js';
 export * from './registry.js';
 export * from './retention.js';
 export * from './subjects.js';
+export * from './tiers.js';

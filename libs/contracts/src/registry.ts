@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { OPEN_ORDER } from './pipeline.js';
+import { QUALITIES } from './tiers.js';
 
 /** What an audio-llm-bridge lets sessions choose; no secrets. */
 export const conversationOffer = z.object({
@@ -138,6 +139,8 @@ export const sessionRecord = z.object({
   livekit: livekitTransport.optional(),
   /** Absent in records of older gateways. */
   disclosure: sessionDisclosure.optional(),
+  /** Absent in records of older gateways: balanced. */
+  quality: z.enum(QUALITIES).optional(),
   seed: z.number().int().nonnegative(),
   createdAtMs: z.number(),
   placement: z.partialRecord(z.enum(OPEN_ORDER), z.object({ instanceId: z.string(), grpcAddress: z.string() })),

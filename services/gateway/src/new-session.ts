@@ -21,6 +21,8 @@ export interface NewSession {
   readonly output: 'webrtc' | 'record' | 'frames';
   /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
   readonly badge: boolean;
+  /** Undefined: the deployment's default. */
+  readonly quality: string | undefined;
   /** Undefined: viewers come over WHEP. */
   readonly transport: z.output<typeof createSessionBody>['transport'];
   readonly seed: number | undefined;
@@ -32,12 +34,12 @@ export function newSession(
   body: z.output<typeof createSessionBody>,
   { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
 ): NewSession {
-  const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
+  const { avatar, provider, output, badge = false, quality, transport, seed, providerKey, ...rest } = body;
   const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output !== 'webrtc')
     throw new MeshError('ARGUMENT_INVALID', `output "${output}" has no transport: leave transport out`);
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
+  return { owner, isAdmin, avatar, provider, output, badge, quality, transport, seed, providerKey, choices, limits };
 }
 
 /** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. @throws MeshError ARGUMENT_INVALID */

@@ -34,9 +34,9 @@ const MAX_UNREAD_EVENTS = 256;
 const STATES = { opening: 'SESSION_STATE_OPENING', open: 'SESSION_STATE_OPEN', ended: 'SESSION_STATE_ENDED' } as const;
 
 function toMessage(record: SessionRecord) {
-  const { id, avatar, provider, disclosure, createdAtMs, placement, transport } = publicSession(record);
+  const { id, avatar, provider, disclosure, quality, createdAtMs, placement, transport } = publicSession(record);
   const { livekit } = transport ?? {};
-  return { id, state: STATES[record.state], avatar, provider, disclosure, createdAtMs, placement, livekit };
+  return { id, state: STATES[record.state], avatar, provider, disclosure, quality, createdAtMs, placement, livekit };
 }
 
 function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data }: StreamedEvent) {

@@ -20,6 +20,7 @@ export interface CreateSessionRequest {
   'origins'?: (string)[];
   'input'?: (string);
   'badge'?: (boolean);
+  'quality'?: (string);
 }
 
 export interface CreateSessionRequest__Output {
@@ -38,4 +39,5 @@ export interface CreateSessionRequest__Output {
   'origins': (string)[];
   'input': (string);
   'badge': (boolean);
+  'quality': (string);
 }

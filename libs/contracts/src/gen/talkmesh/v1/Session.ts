@@ -14,6 +14,7 @@ export interface Session {
   'placement'?: ({[key: string]: string});
   'livekit'?: (_talkmesh_v1_LivekitMembership | null);
   'disclosure'?: (_talkmesh_v1_Disclosure | null);
+  'quality'?: (string);
 }
 
 export interface Session__Output {
@@ -25,4 +26,5 @@ export interface Session__Output {
   'placement': ({[key: string]: string});
   'livekit': (_talkmesh_v1_LivekitMembership__Output | null);
   'disclosure': (_talkmesh_v1_Disclosure__Output | null);
+  'quality': (string);
 }
