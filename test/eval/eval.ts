@@ -3,11 +3,14 @@ import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { loadGraphModel } from '@talkmesh/inference';
+import { formatTable } from '../bench/table.js';
 import { installTools } from '../support/tools.js';
 import { withAvatars } from './cast.js';
 import { type Evaluation, formatReport } from './report.js';
 import { type Clip, Rollout, readPcm } from './rollout.js';
 import { formatText } from './text.js';
+import { studyTiers } from './tiers.js';
 
 const HELP = `usage: npm run eval -- [options]
 Evaluates a model from decoded pixels, on voices, words and avatars that were not in its training data.
@@ -15,6 +18,7 @@ Evaluates a model from decoded pixels, on voices, words and avatars that were no
   --model DIR     a model folder, repeated for several in one table (default models/nano)
   --clips N       clips of speech (default 12)
   --foreign N     clips of another voice (default 6)
+  --tiers         instead: the qualities of one model, by its latents and their cost, as one table
   --minutes N     length of one long call, 0 to 600 (default 60)
   --out DIR       folder of the report and its material (default eval-report)
   --json          print the figures as JSON
@@ -31,6 +35,7 @@ function readArguments() {
     return parseArgs({
       options: {
         json: { type: 'boolean', default: false },
+        tiers: { type: 'boolean', default: false },
         model: { type: 'string', multiple: true, default: ['models/nano'] },
         minutes: { type: 'string', default: '60' },
         clips: { type: 'string', default: '12' },
@@ -117,6 +122,13 @@ await mkdir(material, { recursive: true });
 log('generating speech, avatars and their motion');
 await python('evaluate.clips', '--out', material, '--clips', values.clips, '--foreign', values.foreign);
 const about = JSON.parse(await readFile(join(material, 'material.json'), 'utf8')) as Material;
+if (values.tiers) {
+  const model = await loadGraphModel(resolve(values.model[0] ?? ''));
+  const rows = await studyTiers({ model, clips: about.clips, material, out: join(out, 'tiers'), python });
+  const title = `${model.label}: qualities, ${about.clips.length} clips, one thread; ratios of the same run`;
+  process.stdout.write(values.json ? `${JSON.stringify(rows, null, 1)}\n` : `${formatTable(title, rows)}\n`);
+  process.exit(0);
+}
 const evaluations: Evaluation[] = [];
 for (const folder of values.model) evaluations.push(await evaluate(folder, about));
 const page = join(out, 'report.html');

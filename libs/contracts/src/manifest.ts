@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type DitDescription, ditDescription } from './dit.js';
 import { SPEECH_RATE_HZ } from './pipeline.js';
-import { otherTiers, noiseSchedule as schedule } from './tiers.js';
+import { otherTiers, otherTiersWithTime, noiseSchedule as schedule } from './tiers.js';
 import { taehvSizes, wanVaeSizes, wav2vec2Sizes } from './video-sizes.js';
 
 const size = z.number().int().positive();
@@ -51,7 +51,7 @@ export const graphManifest = z.object({
     weights: z.array(relativePath).min(1),
     schedule,
     /** Other numbers of steps that the weights do well. */
-    tiers: otherTiers.optional(),
+    tiers: otherTiersWithTime.optional(),
     sampler: z.literal('euler'),
   }),
   decoder: z.object({

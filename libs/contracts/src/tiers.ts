@@ -19,6 +19,13 @@ const tier = z.strictObject({
 /** Tiers of a manifest besides `balanced`, whose schedule is the model's. */
 export const otherTiers = z.strictObject({ fast: tier.optional(), best: tier.optional() });
 
+/** Names of the layers of a timestep embedding, in place of those of `dit.time`. */
+const ownTime = z.strictObject({ inner: z.string().min(1), outer: z.string().min(1) });
+const tierWithTime = tier.extend({ time: ownTime.optional() });
+
+/** The same for a network whose tiers may read the noise level each in their own way: the others stay what they are when one is trained. */
+export const otherTiersWithTime = z.strictObject({ fast: tierWithTime.optional(), best: tierWithTime.optional() });
+
 export interface QualityTier {
   readonly name: Quality;
   /** Latent frames of a chunk and denoising steps, such as `3x2`. */
@@ -26,6 +33,8 @@ export interface QualityTier {
   readonly schedule: readonly number[];
   /** Time of a chunk, as a multiple of that of `balanced`. */
   readonly cost: number;
+  /** Undefined: the timestep embedding of `balanced`. */
+  readonly time?: z.output<typeof ownTime>;
 }
 
 /** What the tiers follow from: a manifest, or a part of one. */
@@ -35,7 +44,7 @@ export interface TieredModel {
   readonly score: {
     readonly dit: Pick<DitDescription, 'context'>;
     readonly schedule: readonly number[];
-    readonly tiers?: z.output<typeof otherTiers> | undefined;
+    readonly tiers?: z.output<typeof otherTiersWithTime> | undefined;
   };
 }
 
@@ -48,7 +57,8 @@ export function qualityTiers({ chunk, score }: TieredModel): QualityTier[] {
     const found = all[name];
     if (found === undefined) return [];
     const { schedule, cost = passes(schedule) / passes(score.schedule) } = found;
-    return [{ name, size: `${chunk.latentFrames}x${schedule.length}`, schedule, cost }];
+    const time = 'time' in found && found.time !== undefined ? { time: found.time } : {};
+    return [{ name, size: `${chunk.latentFrames}x${schedule.length}`, schedule, cost, ...time }];
   });
 }
 

@@ -1,6 +1,6 @@
-import { balancedTier } from '@talkmesh/contracts';
+import { balancedTier, type QualityTier } from '@talkmesh/contracts';
 import { compileTimestep, loadCompiled, openWeights } from '../compile/index.js';
-import type { Executor } from '../executor/executor.js';
+import type { Executor, Segment } from '../executor/executor.js';
 import type { GraphModel } from '../model/model.js';
 import { ReferenceCache, type ReferenceFeatures, referenceFeatures } from '../model/reference.js';
 import { sessionStateBytes } from '../model/state-bytes.js';
@@ -48,7 +48,9 @@ export class MatchedScoreEngine implements ScoreEngine, MatchedContext {
   static async load(model: GraphModel, executor: Executor, ranks?: RankOptions): Promise<MatchedScoreEngine> {
     const { dit, weights } = model.manifest.score;
     const audio = await executor.load(model.path('audio'), 'audio');
-    const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
+    const opened = await openWeights(model.folder, weights);
+    const timestep = ({ time }: QualityTier): Promise<Segment> =>
+      loadCompiled(executor, compileTimestep({ ...dit, time: { ...dit.time, ...time } }, opened));
     const reference = await executor.load(model.path('reference'), 'reference');
     const references = new ReferenceCache(async (avatar) =>
       referenceFeatures(executor, reference, model, avatar, await model.avatars.read(avatar)),

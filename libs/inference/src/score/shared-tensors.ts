@@ -1,4 +1,4 @@
-import { MeshError, type Quality, qualityTiers } from '@talkmesh/contracts';
+import { MeshError, type Quality, type QualityTier, qualityTiers } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import type { GraphModel } from '../model/model.js';
 
@@ -20,21 +20,26 @@ export interface SharedTensors {
   readonly bytes: number;
 }
 
-/** Computes what does not depend on a session: the timestep embedding of every step of every tier, and the audio tokens of silence. */
+/**
+ * Computes what does not depend on a session: the timestep embedding of every step of every tier, and the audio tokens of silence.
+ * @param timestep loads the timestep embedding of a tier
+ */
 export async function computeShared(
   model: GraphModel,
   executor: Executor,
   audio: Segment,
-  timestep: Segment,
+  timestep: (tier: QualityTier) => Promise<Segment>,
 ): Promise<SharedTensors> {
   const { dit } = model.manifest.score;
   const scalar = (value: number): TensorHandle => executor.upload(Float32Array.of(value), 'float32', [1]);
   const steps = new Map<Quality, StepTensors>();
-  for (const { name, schedule } of qualityTiers(model.manifest)) {
+  for (const tier of qualityTiers(model.manifest)) {
+    const { name, schedule } = tier;
+    const segment = await timestep(tier);
     const modulations: TensorHandle[] = [];
     for (const level of schedule) {
       const t = scalar(level);
-      const outputs = await executor.run(timestep, { inputs: { t }, outputs: ['modulation'] });
+      const outputs = await executor.run(segment, { inputs: { t }, outputs: ['modulation'] });
       const modulation = outputs['modulation'] as TensorHandle;
       executor.release(t);
       expectDims(model, 'timestep', 'modulation', modulation, [dit.modulation.size]);
