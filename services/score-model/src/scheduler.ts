@@ -16,6 +16,7 @@ import { type GeneratedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/infer
 import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from './chunk-planner.js';
 import type { PauseChange, PauseRequest } from './pause.js';
 import { RegenerationCheck } from './regeneration-check.js';
+import { largest, type SessionTier } from './session-tier.js';
 
 /** Generates the chunks of one session: a ScoreSession of the inference library. */
 export interface ChunkGenerator {
@@ -38,14 +39,6 @@ export type ScoreOutput =
   /** A chunk was flushed, or its session closed, before it was done. */
   | { readonly type: 'discarded'; readonly sessionId: string }
   | { readonly type: 'failed'; readonly sessionId: string; readonly epoch: number; readonly error: unknown };
-
-/** What a session's quality asks of a chunk. */
-export interface SessionTier {
-  readonly name: Quality;
-  readonly steps: number;
-  /** Time of a whole chunk, as a multiple of that of `balanced`, which `ChunkCost` measures. */
-  readonly cost: number;
-}
 
 interface Counts {
   itemsIn: number;
@@ -398,6 +391,3 @@ export class ScoreScheduler {
     woken.abort();
   }
 }
-
-/** The chunk of the dearest session stands for all, so that none is late. */
-const largest = <T>(items: readonly T[], of: (item: T) => number): number => Math.max(0, ...items.map(of));

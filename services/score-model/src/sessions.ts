@@ -16,8 +16,9 @@ import type { Config } from './config.js';
 import type { ScoreMetrics } from './metrics.js';
 import type { Outbound } from './outbound.js';
 import { RetainedSession } from './retained-session.js';
-import type { ScoreScheduler, SessionFigures, SessionTier } from './scheduler.js';
+import type { ScoreScheduler, SessionFigures } from './scheduler.js';
 import { SessionInlet } from './session-inlet.js';
+import { sessionTier } from './session-tier.js';
 import type { GapReport } from './speech-gap-filler.js';
 import { takeOver } from './takeover.js';
 import { requestedPause } from './takeover-plan.js';
@@ -41,8 +42,6 @@ export interface SessionsParts {
 
 type ScoreOptions = NonNullable<OpenRequest['score']>;
 type TieredOptions = ScoreOptions & { readonly tier: QualityTier };
-
-const scheduled = ({ name, cost, schedule }: QualityTier): SessionTier => ({ name, cost, steps: schedule.length });
 
 /** Life cycle of this worker's sessions: what a session receives goes to the scheduler, what a request changes to the outbound. */
 export class Sessions implements ChunkSessions {
@@ -87,7 +86,7 @@ export class Sessions implements ChunkSessions {
     const opening = engine.openSession({ avatar, seed, keepChunks: this.#keepChunks, tier });
     const generator = await openWanted(opening, signal);
     const options = this.#sessionOptions(sessionId, epoch, score);
-    scheduler.open(options, generator, new RollingPercentiles(), scheduled(tier));
+    scheduler.open(options, generator, new RollingPercentiles(), sessionTier(tier));
     outbound.open(sessionId);
     const inlet = this.#listen(sessionId);
     inlet.start();
@@ -116,7 +115,7 @@ export class Sessions implements ChunkSessions {
         { ...this.#sessionOptions(sessionId, epoch, score), from: position },
         generator,
         new RollingPercentiles(),
-        scheduled(tier),
+        sessionTier(tier),
       );
       this.#table.add(sessionId, inlet);
       outbound.commandResult(sessionId, { epoch, ...(change !== undefined && { change }) });
