@@ -14,12 +14,14 @@ const ROOTS = ['libs', 'services', 'deploy', 'test'];
 const MESH = /^test\/(integration|e2e|bench)\//;
 /** Files that measure deadlines, frame rates or memory: after the others, so that nothing takes their time. */
 const MEASURING = /^test\/(e2e\/demo|integration\/(overload|soak|timeline)\.test)/;
+/** Files that compute for long and wait for nothing: beside those that measure, with the processor time that these leave. */
+const COMPUTING = /repository\/training|executor\/webgpu|plans-|compile\/cut|integration\/eval/;
 /** The longest files start first, so that no group ends with one of them alone. */
 const LONGEST =
-  /training|webgpu|service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|plans-|moves|handover|render|embed|accessibility|eval/;
+  /training|service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|moves|handover|render|embed|accessibility|drain|eval/;
 const FILE_TIMEOUT_MS = 15 * 60_000;
-/** Files at a time; of those that start a mesh. */
-const [AT_A_TIME, MESHES] = [4, 2];
+/** Files at a time; of those that start a mesh; of those that only compute. */
+const [AT_A_TIME, MESHES, COMPUTERS] = [4, 2, 2];
 /** More failed files than this are not noise, so they do not run again. */
 const MAX_RERUN_FILES = 6;
 /** So many of the slowest files are listed at the end. */
@@ -32,21 +34,25 @@ const files = globSync(ROOTS, /\.test\.ts$/)
   .sort((a, b) => Number(LONGEST.test(b)) - Number(LONGEST.test(a)));
 const tallies = new Map<string, Tally>();
 async function runAndTell(file: string): Promise<void> {
-  const { report, ...tally } = await runFile(file, FILE_TIMEOUT_MS);
+  const { report, ...tally } = await runFile(file, { timeoutMs: FILE_TIMEOUT_MS, idle: COMPUTING.test(file) });
   tallies.set(file, tally);
   say(`\n${file}\n${report}`);
 }
 await installTools(say);
-const [measuring, meshes, others] = [
-  files.filter((file) => MEASURING.test(file)),
-  files.filter((file) => MESH.test(file) && !MEASURING.test(file)),
-  files.filter((file) => !MESH.test(file)),
-];
-// Every mesh compiles what changed; once is enough.
-if (meshes.length > 0) await buildPackages();
-await runFiles(others, AT_A_TIME, runAndTell);
-await runFiles(meshes, MESHES, runAndTell);
-await runFiles(measuring, 1, runAndTell);
+const groupOf = (file: string): 'measuring' | 'computing' | 'mesh' | 'other' => {
+  if (MEASURING.test(file)) return 'measuring';
+  if (COMPUTING.test(file)) return 'computing';
+  return MESH.test(file) ? 'mesh' : 'other';
+};
+const filesOf = (group: ReturnType<typeof groupOf>): string[] => files.filter((file) => groupOf(file) === group);
+// Tests run as the compiled JavaScript that ships: it starts several times faster than TypeScript.
+await buildPackages({ tests: true });
+await runFiles(filesOf('other'), AT_A_TIME, runAndTell);
+await runFiles(filesOf('mesh'), MESHES, runAndTell);
+await Promise.all([
+  runFiles(filesOf('measuring'), 1, runAndTell),
+  runFiles(filesOf('computing'), COMPUTERS, runAndTell),
+]);
 
 const failedFiles = (): string[] => files.filter((file) => (tallies.get(file)?.failed ?? 0) > 0);
 const failedOnce = failedFiles();

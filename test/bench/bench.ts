@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
- * and the ones after it run only when named.
+ * and the ones after it run only when named. `--loss PERCENT` and `--rate-kbit N` put the whole measurement into a network with loss and
+ * a rate limit for datagrams (as root).
  */
 import { loadGraphModel, openTimeline } from '@talkmesh/inference';
 import { installTools } from '../support/tools.js';
@@ -13,6 +14,7 @@ import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
 import { measureLatency } from './latency.js';
 import { measureLips } from './lip-sync.js';
+import { isInside, runInside } from './lossy-network.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
 import { measureProviders } from './providers.js';
 import { roomStage } from './room-soak.js';
@@ -59,6 +61,9 @@ const providersOf = (all: readonly string[]): string[] =>
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 await installTools(say);
+const [lossPercent, rateKbits] = [numberOf('--loss') ?? 0, numberOf('--rate-kbit')];
+if ((lossPercent > 0 || rateKbits !== undefined) && !isInside())
+  process.exit(await runInside({ lossPercent, rateKbits }, say));
 const model = await loadGraphModel(process.env['TALKMESH_MODEL'] ?? 'models/nano');
 const { width, height } = model.manifest;
 const { chunkMs } = model.geometry;
@@ -82,6 +87,7 @@ const titles: Record<string, string> = {
   providers: 'Ways to compute: one chunk, float32, one thread; without a GPU, WebGPU runs on SwiftShader',
   decoder: 'Decoders: the same latents on one thread; a drawn avatar by the graph, a photograph by the mesh',
   lipSync: 'Lip sync in Chromium, from pixels and samples, windows of 1.6 s',
+  received: 'What the browser received in these calls',
   latency: 'How long a caller waits, by what Chromium shows and plays',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
@@ -100,7 +106,7 @@ if (args.includes('simulate'))
 if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
 if (args.includes('providers')) tables['providers'] = await measureProviders(model, providersOf(args));
-if (args.includes('lip-sync')) tables['lipSync'] = await measureLips();
+if (args.includes('lip-sync')) Object.assign(tables, await measureLips({ minutes: numberOf('--minutes') }));
 if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
 if (args.includes('check')) tables['check'] = await checkSimulation();

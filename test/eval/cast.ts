@@ -11,7 +11,19 @@ export interface Extra {
   readonly landmarks: AvatarManifest['landmarks'];
 }
 
-/** The model in `folder` with the evaluation's avatars instead of its own, as a checked copy in `to`. */
+/** Photographed faces in the public domain (test/fixtures/README.md), as users upload them. */
+export const PHOTOGRAPHS = [
+  { id: 'own-0000000000000001', path: 'test/fixtures/grace-hopper-face.png' },
+  { id: 'own-0000000000000002', path: 'test/fixtures/eileen-collins-face.png' },
+] as const;
+/** Both pictures were cut out so that mouth and eyes are here. */
+const LANDMARKS: AvatarManifest['landmarks'] = [
+  [128, 170],
+  [99, 121],
+  [157, 121],
+];
+
+/** The model in `folder` with the evaluation's avatars instead of its own, as a checked copy in `to`; photographs are users' own pictures. */
 export async function withAvatars(
   folder: string,
   extras: readonly Extra[],
@@ -32,5 +44,10 @@ export async function withAvatars(
     avatars.push({ id, name: id, style, image, landmarks });
   }
   await writeFile(join(to, 'model.json'), JSON.stringify({ ...manifest, files, avatars }));
-  return loadModel(to);
+  return loadModel(to, {
+    ownPictures: async (id) => {
+      const photograph = PHOTOGRAPHS.find((one) => one.id === id);
+      return photograph && { png: await readFile(photograph.path), landmarks: LANDMARKS };
+    },
+  });
 }

@@ -17,6 +17,12 @@ export interface Clip {
   readonly avatar: string;
 }
 
+/** A long call: the name of its files, and who is seen. */
+interface Call {
+  readonly name: string;
+  readonly avatar: string;
+}
+
 /** A stretch of a long call. */
 interface Stretch {
   readonly pcm: Int16Array;
@@ -53,7 +59,7 @@ export class Rollout implements AsyncDisposable {
   }
 
   static async open(model: Model, folder: string): Promise<Rollout> {
-    await mkdir(join(folder, 'hour'), { recursive: true });
+    await mkdir(folder, { recursive: true });
     const executors = [createOrtExecutor({ threads: 1 }), createOrtExecutor({ threads: 1 })] as const;
     const score = await loadScoreEngine(model, executors[0]);
     return new Rollout(model, folder, executors, score, await loadDecoderEngine(model, executors[1]));
@@ -86,15 +92,31 @@ export class Rollout implements AsyncDisposable {
     await Promise.all([ended(frames), ended(latents)]);
   }
 
+  /** Decodes latents of a known motion, [n, values], to ID.truth.i420: what the decoder alone shows. */
+  async motion(clip: Clip, latents: Float32Array): Promise<void> {
+    const frames = createWriteStream(join(this.#folder, `${clip.id}.truth.i420`));
+    const session = await this.#decoder.openSession({ avatar: clip.avatar, keepChunks: 2 });
+    const { latentValues } = this.#model.geometry;
+    for (let chunk = 0; (chunk + 1) * latentValues <= latents.length; chunk++) {
+      const decoded = await session.decode(chunk, latents.slice(chunk * latentValues, (chunk + 1) * latentValues));
+      for (const frame of decoded?.frames ?? []) await append(frames, frame);
+    }
+    session.dispose();
+    await ended(frames);
+  }
+
   /**
    * One call of `minutes`: stretches of speech and of silence alternate. All latents are kept; of every minute a few chunks are decoded, after one
    * that gives the decoder its state.
+   * @returns paths of the decoded frames, without their ending
    */
-  async hour(avatar: string, stretches: readonly Stretch[], minutes: number, seed: number): Promise<void> {
+  async hour(call: Call, stretches: readonly Stretch[], minutes: number, seed: number): Promise<string[]> {
+    const { name, avatar } = call;
+    await mkdir(join(this.#folder, name), { recursive: true });
     const { samplesPerChunk, chunkMs, framesPerChunk } = this.#model.geometry;
     const chunks = Math.floor((minutes * 60_000) / chunkMs);
     const perMinute = Math.floor(60_000 / chunkMs);
-    const latents = createWriteStream(join(this.#folder, 'hour.latents'));
+    const latents = createWriteStream(join(this.#folder, `${name}.latents`));
     const scoreSession = await this.#score.openSession({ avatar, seed, keepChunks: 2 });
     const decoderSession = await this.#decoder.openSession({ avatar, keepChunks: 2 });
     const nextStretch = endless(stretches, samplesPerChunk);
@@ -112,7 +134,7 @@ export class Rollout implements AsyncDisposable {
       const decoded = await decoderSession.decode(chunk, latent.values);
       if (at === 0) {
         const minute = Math.floor(chunk / perMinute);
-        frames = createWriteStream(join(this.#folder, 'hour', `${String(minute).padStart(2, '0')}.i420`));
+        frames = createWriteStream(`${this.#window(name, minute)}.i420`);
         windows.push({ minute, firstFrame: (chunk + 1) * framesPerChunk });
       } else for (const frame of decoded?.frames ?? []) await append(frames as WriteStream, frame);
       if (at === CHUNKS_DECODED_PER_MINUTE) await ended(frames as WriteStream);
@@ -124,9 +146,14 @@ export class Rollout implements AsyncDisposable {
       ({ firstFrame }) => firstFrame + CHUNKS_DECODED_PER_MINUTE * framesPerChunk <= chunks * framesPerChunk,
     );
     await writeFile(
-      join(this.#folder, 'hour.json'),
+      join(this.#folder, `${name}.json`),
       JSON.stringify({ avatar, framesPerChunk, silentChunks, windows: whole }),
     );
+    return whole.map(({ minute }) => this.#window(name, minute));
+  }
+
+  #window(call: string, minute: number): string {
+    return join(this.#folder, call, String(minute).padStart(2, '0'));
   }
 
   /** Writes the sizes and costs that the evaluation needs. */
@@ -157,6 +184,12 @@ export class Rollout implements AsyncDisposable {
 export async function readPcm(path: string): Promise<Int16Array> {
   const bytes = await readFile(path);
   return new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+/** float32 latents of a clip. */
+export async function readLatents(path: string): Promise<Float32Array> {
+  const bytes = await readFile(path);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
 /** Returns a function that cuts the stretches into chunks, in a loop. A chunk is silent when all its samples are. */

@@ -1,3 +1,4 @@
+import { buildPackages } from '../../deploy/local/src/build.js';
 import { globSync } from './glob.js';
 import { runFile } from './run-files.js';
 
@@ -10,9 +11,10 @@ export async function runSuite(folder: string, pattern: RegExp): Promise<void> {
   const files = globSync([folder], pattern).filter(
     (file) => filter.length === 0 || filter.some((part) => file.includes(part)),
   );
+  await buildPackages({ tests: true });
   let [passed, failed] = [0, 0];
   for (const file of files) {
-    const tally = await runFile(file, FILE_TIMEOUT_MS);
+    const tally = await runFile(file, { timeoutMs: FILE_TIMEOUT_MS });
     say(`${file}\n${tally.report}`);
     passed += tally.passed;
     failed += tally.failed;

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleScript, SCRIPTS } from '@talkmesh/gateway/page-bundle';
@@ -7,14 +7,21 @@ import { build } from 'esbuild';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Folders of packages that run in production. */
 const PACKAGE_ROOTS = ['libs', 'services'];
-/** Tests and their helpers, which production does not have, and the browser's code, which is bundled instead. */
-const LEFT_OUT = /(^|\/)(testing|test-fixtures|page)(\/|\.ts$)|\.test\.ts$/;
+/** The browser's code, which is bundled instead. */
+const BUNDLED = /(^|\/)page(\/|\.ts$)/;
+/** Tests and their helpers, which production does not have. */
+const OF_TESTS = /(^|\/)(testing|test-fixtures)(\/|\.ts$)|\.test\.ts$/;
 const SOURCE = /\.ts$/;
 /** A temporary file that is older was left by a build that was killed. */
 const ABANDONED_MS = 10 * 60_000;
 /** File systems and `utimes` round times. */
 const TIME_TOLERANCE_MS = 1;
 const PAGE_ASSET = /\.(html|css)$/;
+
+export interface BuildOptions {
+  /** Compiles the tests and their helpers of packages that are not published; what is there of them stays in either case. */
+  readonly tests?: boolean;
+}
 
 export interface Built {
   /** Files of `dist` that belong to a source, compiled now or before. */
@@ -29,12 +36,12 @@ export interface Built {
  * compiled again when the two differ. Files are replaced as a whole, so several processes may build at the same time. Types are
  * checked by `npm run types`.
  */
-export async function buildPackages(): Promise<Built> {
+export async function buildPackages({ tests = false }: BuildOptions = {}): Promise<Built> {
   const packages = await Promise.all(
     PACKAGE_ROOTS.map(async (root) => (await readdir(join(ROOT, root))).map((name) => join(ROOT, root, name))),
   );
   const all = packages.flat();
-  const results = await Promise.all(all.map(buildPackage));
+  const results = await Promise.all(all.map((folder) => buildPackage(folder, tests)));
   await buildPage(
     join(ROOT, 'services/gateway'),
     all.map((folder) => join(folder, 'src')),
@@ -43,10 +50,14 @@ export async function buildPackages(): Promise<Built> {
   return { files: sum(({ files }) => files), compiled: sum(({ compiled }) => compiled) };
 }
 
-async function buildPackage(folder: string): Promise<Built> {
+async function buildPackage(folder: string, tests: boolean): Promise<Built> {
   const [source, target] = [join(folder, 'src'), join(folder, 'dist')];
-  const names = (await filesIn(source)).filter((name) => SOURCE.test(name) && !LEFT_OUT.test(name));
-  const outputs = new Set(names.flatMap((name) => [outputOf(name), `${outputOf(name)}.map`]));
+  const sources = (await filesIn(source)).filter((name) => SOURCE.test(name) && !BUNDLED.test(name));
+  const outputs = new Set(sources.flatMap((name) => [outputOf(name), `${outputOf(name)}.map`]));
+  const { private: isPrivate } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+    private?: boolean;
+  };
+  const names = sources.filter((name) => (tests && isPrivate) || !OF_TESTS.test(name));
   const left = (await filesIn(target)).filter((name) => !name.startsWith('page/') && !outputs.has(name));
   await Promise.all(left.map((name) => removeLeft(join(target, name))));
   const outdated: string[] = [];

@@ -6,7 +6,7 @@ import { MicCheck } from './mic-check.js';
 
 let speech: Int16Array;
 before(async () => {
-  const { sampleRateHz, samples } = parseWav(await readFile(new URL('./testing/speech.wav', import.meta.url)));
+  const { sampleRateHz, samples } = parseWav(await readFile(new URL('../src/testing/speech.wav', import.meta.url)));
   const resampler = new Resampler(sampleRateHz, 24_000);
   speech = toPcm16(Float32Array.from([...resampler.push(mixDown(samples)), ...resampler.flush()]));
 });

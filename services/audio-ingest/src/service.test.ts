@@ -187,7 +187,7 @@ test('when the WebRTC process is killed, an error event is published, the proces
 test('a stream of speech is published unchanged at 24 kHz, with speech events and the end of the turn', async () => {
   const listener = await bench.open(true);
   using _ = listener.playing();
-  const { sampleRateHz, samples } = parseWav(await readFile(new URL('./testing/speech.wav', import.meta.url)));
+  const { sampleRateHz, samples } = parseWav(await readFile(new URL('../src/testing/speech.wav', import.meta.url)));
   const pcm = toPcm16(Float32Array.from([...(samples[0] ?? []), ...new Float32Array(sampleRateHz)]));
   const { call, response } = bench.stream();
   for (let at = 0; at < pcm.length; at += 1600) {

@@ -18,7 +18,7 @@ before(async () => {
 after(() => model[Symbol.asyncDispose]());
 
 async function speech(): Promise<Int16Array> {
-  const { sampleRateHz, samples } = parseWav(await readFile(new URL('./testing/speech.wav', import.meta.url)));
+  const { sampleRateHz, samples } = parseWav(await readFile(new URL('../src/testing/speech.wav', import.meta.url)));
   const resampler = new Resampler(sampleRateHz, 24_000);
   return toPcm16(Float32Array.from([...resampler.push(mixDown(samples)), ...resampler.flush()]));
 }
@@ -104,7 +104,7 @@ test('the states of two detectors are independent', async () => {
 
 test('a file that is not an ONNX model is rejected', async () => {
   await assert.rejects(
-    SileroModel.load(new URL('./testing/speech.wav', import.meta.url).pathname, log),
+    SileroModel.load(new URL('../src/testing/speech.wav', import.meta.url).pathname, log),
     (error) => error instanceof MeshError && error.reason === 'MODEL_INVALID',
   );
 });

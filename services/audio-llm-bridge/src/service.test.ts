@@ -20,11 +20,18 @@ import {
   v1,
 } from '@talkmesh/contracts';
 import { callUnary, connectClient } from '@talkmesh/service-kit';
-import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '@talkmesh/service-kit/testing';
+import {
+  createTestContext,
+  flagsOf,
+  moduleUrl,
+  type NatsServer,
+  startNatsServer,
+  type TestContext,
+} from '@talkmesh/service-kit/testing';
 import { joinPcm } from './pcm.js';
 import { fundamentalHz, tone } from './testing/tone.js';
 
-const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+const MAIN = moduleUrl('./main', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'talkmesh-bridge-'));
 let nats: NatsServer;
 let neighbours: Record<'audio-ingest' | 'score-model' | 'webrtc-egress', TestContext<object>>;
@@ -65,8 +72,7 @@ class Bridge {
   }
 
   static async start(env: NodeJS.ProcessEnv = {}): Promise<Bridge> {
-    const flags = ['--import', import.meta.resolve('tsx'), '--conditions=source'];
-    const child = spawn(process.execPath, [...flags, MAIN], {
+    const child = spawn(process.execPath, [...flagsOf(MAIN), fileURLToPath(MAIN)], {
       env: { ...process.env, ...ENV, TALKMESH_NATS_URL: nats.url, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -249,6 +249,21 @@ test('two stages of one session that are lost at the same moment both move', asy
   for (const worker of [score, vae]) await worker.leaveRegistry();
 });
 
+test('a drain is noticed although the worker answers too late at first', async () => {
+  const [main, spare] = [mesh.workers['score-model'], await second('score-model')];
+  await main.register({ state: 'draining' });
+  const id = await session();
+  await main.register({ state: 'ready' });
+  let late = 1;
+  spare.onDescribe = async () => {
+    late -= 1;
+    if (late >= 0) await new Promise((resolve) => setTimeout(resolve, 2000));
+  };
+  await spare.drain();
+  await until('the next worker has it', () => main.opened.get(id)?.takeOver === true);
+  await spare.leaveRegistry();
+});
+
 test('a recording ends when the worker that writes it is lost', async () => {
   const spare = await second('webrtc-egress');
   await mesh.workers['webrtc-egress'].register({ state: 'draining' });

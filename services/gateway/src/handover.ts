@@ -66,7 +66,7 @@ const isLive = ({ state }: SessionRecord): boolean => state === 'open';
 /** Moves stages of open sessions away from lost and draining workers. Of several gateways the one whose compare-and-set of the placement succeeds does it. */
 export class HandOver {
   readonly #options: HandOverOptions;
-  readonly #running = new Map<string, Promise<Outcome>>();
+  readonly #running = new Map<string, { readonly cause: StageCause; readonly outcome: Promise<Outcome> }>();
   readonly #semaphore: Semaphore;
   readonly #reportedKept = new Set<string>();
   readonly #seconds;
@@ -121,11 +121,15 @@ export class HandOver {
     await Promise.all(unheld.map(({ record }) => this.move(record.id, place, 'missing')));
   }
 
-  /** Moves one stage away from `place`. */
-  move(id: string, place: WorkerPlace, cause: StageCause, sinceMs = performance.now()): Promise<Outcome> {
+  /** Moves one stage away from `place`. Calls during a move share it, but a worker that is lost while it drains does not keep the stage. */
+  async move(id: string, place: WorkerPlace, cause: StageCause, sinceMs = performance.now()): Promise<Outcome> {
     const key = `${id}/${place.service}/${place.instanceId}`;
-    const known = this.#running.get(key);
-    if (known !== undefined) return known;
+    const running = this.#running.get(key);
+    if (running !== undefined) {
+      const outcome = await running.outcome;
+      const isLostMeanwhile = running.cause === 'drained' && cause !== 'drained';
+      return outcome === 'kept' && isLostMeanwhile ? this.move(id, place, cause, sinceMs) : outcome;
+    }
     const { service, instanceId, grpcAddress } = place;
     const from = { service, instanceId, grpcAddress };
     const move: Move = {
@@ -137,7 +141,7 @@ export class HandOver {
       log: this.#options.log.child({ sessionId: id, target: service, cause, from: instanceId }),
     };
     this.#runningGauge.inc();
-    const moving = this.#run(move)
+    const outcome = this.#run(move)
       .catch((thrown: unknown): Outcome => {
         move.log.error({ err: thrown, ...toOf(move) }, 'a stage could not be moved; the next sweep tries again');
         return 'kept';
@@ -146,14 +150,14 @@ export class HandOver {
         this.#runningGauge.dec();
         this.#running.delete(key);
       });
-    this.#running.set(key, moving);
-    return moving;
+    this.#running.set(key, { cause, outcome });
+    return outcome;
   }
 
   /** Starts no further attempts. The reaper of another gateway finds what is unfinished. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.all(this.#running.values());
+    await Promise.all([...this.#running.values()].map(({ outcome }) => outcome));
   }
 
   async #run(move: Move): Promise<Outcome> {

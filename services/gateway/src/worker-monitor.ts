@@ -20,7 +20,7 @@ type Described = { readonly instanceId: string; readonly state: string };
 /** Time in which a live worker answers Describe even under load, milliseconds. */
 const PROBE_DEADLINE_MS = 1000;
 const BACK_OFF_MS = [50, 200, 500, 1000];
-const LOST_PROBE_INTERVAL_MS = 1000;
+const PROBE_INTERVAL_MS = 1000;
 /** The host refuses connections, so the process has exited. Other errors (time-outs, names that do not resolve) prove nothing. */
 const NO_LISTENER = /ECONNREFUSED|ECONNRESET/;
 
@@ -83,7 +83,12 @@ export class WorkerMonitor {
   /** Asks which instance answers at the address, and why it does not serve: the health status has neither. */
   async #identify(stream: number): Promise<void> {
     const described = await this.#describe().catch(() => undefined);
-    if (described === undefined || this.#stopped || this.#stream !== stream) return;
+    if (this.#stopped || this.#stream !== stream) return;
+    if (described === undefined) {
+      // A busy worker answers late, and its status is sent only once.
+      this.#timer = setTimeout(() => void this.#identify(stream), PROBE_INTERVAL_MS);
+      return;
+    }
     this.#breaks = 0;
     this.#update(described);
   }
@@ -107,9 +112,9 @@ export class WorkerMonitor {
     } else if (NO_LISTENER.test(outcome.message) || (NO_LISTENER.test(error.message) && outcome.reason === 'PEER_LOST'))
       this.#become('lost', 'died');
     if (this.#stopped) return;
-    const pauseMs = BACK_OFF_MS[Math.min(this.#breaks, BACK_OFF_MS.length - 1)] ?? LOST_PROBE_INTERVAL_MS;
+    const pauseMs = BACK_OFF_MS[Math.min(this.#breaks, BACK_OFF_MS.length - 1)] ?? PROBE_INTERVAL_MS;
     this.#breaks += 1;
-    this.#timer = setTimeout(() => this.#follow(), this.#state === 'lost' ? LOST_PROBE_INTERVAL_MS : pauseMs);
+    this.#timer = setTimeout(() => this.#follow(), this.#state === 'lost' ? PROBE_INTERVAL_MS : pauseMs);
   }
 
   async #describe(): Promise<Described> {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FrameMessage, newSessionId } from '@talkmesh/contracts';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
 import { waitUntil } from '@talkmesh/service-kit';
-import { type NatsServer, ServiceProcess, startNatsServer } from '@talkmesh/service-kit/testing';
+import { moduleUrl, type NatsServer, ServiceProcess, startNatsServer } from '@talkmesh/service-kit/testing';
 import { Peers, speech, tone } from './testing/peers.js';
 
 const PATIENCE_MS = 30_000;
+/** The other service is compiled when this test is. */
+const FOLDER = basename(import.meta.dirname);
 
 let nats: NatsServer;
 let model: FixtureModel;
@@ -18,7 +20,7 @@ let decode: ServiceProcess;
 let peers: Peers;
 
 const processOf = (service: 'score-model' | 'vae-decode', env: NodeJS.ProcessEnv): ServiceProcess =>
-  new ServiceProcess(new URL(`../../${service}/src/main.ts`, import.meta.url), env);
+  new ServiceProcess(moduleUrl(`../../${service}/${FOLDER}/main`, import.meta.url), env);
 
 const environment = (folder = model.folder) => ({
   TALKMESH_NATS_URL: nats.url,

@@ -1,7 +1,9 @@
-"""Makes the material on which a model is evaluated: python3 -m talkmesh_nano.evaluate.clips --out DIR [--clips N] [--foreign N].
+"""Makes the material on which a model is evaluated: python3 -m talkmesh_nano.evaluate.clips --out DIR [--clips N] [--foreign N]
+[--photographs ID ... --photographed N].
 
-Voices, words and avatars that training does not use, with their motion; and speech by another synthesiser (Flite).
-DIR/material.json, avatars/ID.png, clips/ID.pcm (PCM16 mono 24 kHz), clips/ID.npz (rig [frames, 15], closed, silent [frames]).
+Voices, words and avatars that training does not use, with their motion; speech by another synthesiser (Flite); and clips for photographed faces, by turns.
+DIR/material.json, avatars/ID.png, clips/ID.pcm (PCM16 mono 24 kHz), clips/ID.npz (rig [frames, 15], closed, silent [frames]); of photographed faces
+also clips/ID.latents, the true motion.
 """
 import argparse
 import json
@@ -12,7 +14,7 @@ from PIL import Image
 
 from ..dataset.stretches import SAMPLES_PER_FRAME, make_track
 from ..decoder.data import HELD_OUT_SEED
-from ..motion.rig import FPS
+from ..motion.rig import FPS, encode_rig
 from ..motion.tracks import rig_track
 from ..motion.visemes import viseme_track
 from ..render.avatar import Avatar
@@ -66,6 +68,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--foreign", type=int, default=6)
+    parser.add_argument("--photographs", nargs="*", default=[])
+    parser.add_argument("--photographed", type=int, default=0)
     args = parser.parse_args()
     out = Path(args.out)
     for name in ("avatars", "clips"):
@@ -82,6 +86,11 @@ def main():
         *clip, voice = foreign(i)
         write_clip(out / "clips", f"flite-{i}", *clip)
         clips.append({"id": f"flite-{i}", "set": "flite", "voice": voice, "avatar": specs[(3 * i + 1) % len(specs)].id, "frames": FRAMES})
+    for i in range(args.photographed):
+        clip = held_out(i)
+        write_clip(out / "clips", f"photographed-{i}", *clip)
+        encode_rig(clip[1]).astype("<f4").tofile(out / "clips" / f"photographed-{i}.latents")
+        clips.append({"id": f"photographed-{i}", "set": "photographed", "avatar": args.photographs[i % len(args.photographs)], "frames": FRAMES})
     (out / "material.json").write_text(json.dumps({"seed": SEED, "fps": FPS, "avatars": avatars, "clips": clips}, indent=1))
 
 

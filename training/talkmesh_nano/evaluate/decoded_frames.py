@@ -1,11 +1,14 @@
 """Evaluates decoded frames: python3 -m talkmesh_nano.evaluate.decoded_frames --material DIR --run DIR; JSON on stdout, contact sheets in the run's folder.
+Without --run it only draws the frames of the true motion, ID.truth.i420 beside the clips.
 
-Everything is read from pixels by probes that were fitted to drawn frames only (`pixel_probe`). A run's folder holds, per clip, ID.i420 (frames) and
-ID.latents (float32), and hour.json with hour/MINUTE.i420, as the evaluation's roll-out writes them.
+Everything is read from pixels: by probes that were fitted to drawn frames only (`pixel_probe`), and by the independent `judge`. A run's folder holds, per
+clip, ID.i420 (frames), ID.latents (float32) and ID.points (landmarks); of photographed faces also ID.truth.i420 and ID.truth.points; and hour.json with
+hour/MINUTE.i420 and .points, as the evaluation's roll-out and judge write them.
 """
 import argparse
 import json
 import os
+import pickle
 import zlib
 from multiprocessing import Pool
 from pathlib import Path
@@ -20,11 +23,15 @@ from ..motion.tracks import rig_track
 from ..render.avatar import Avatar
 from ..speech.synthesis import loudness
 from .clips import SEED, avatar_specs
+from .judge import identity, read_points
+from .judged import PHOTOGRAPHED, Judged
 from .measures import blinks_a_minute, correlation, frechet, loop_peak, offset_ms, pca, ratio_at
 from .pixel_probe import SIZE, Probe, drawn, halved_yuv, steady
 
 CLOSED, NEARLY = 0.1, 0.15
 WINDOW, STRIDE = 12, 6
+LEAST_CLIPS = 6
+"""Of a set, from which its windows have enough frames for a distance."""
 _avatars, _probes = {}, {}
 
 
@@ -34,13 +41,19 @@ def avatar_of(name):
     return _avatars[name]
 
 
-def probe_of(name):
+def probe_of(name, folder):
+    """The avatar's probe, kept in the material's folder, because it is the same for every model."""
     if name not in _probes:
-        _probes[name] = Probe(avatar_of(name), [spec.id for spec in avatar_specs()].index(name))
+        path = folder / "avatars" / f"{name}.probe"
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}")
+            partial.write_bytes(pickle.dumps(Probe(avatar_of(name), [spec.id for spec in avatar_specs()].index(name))))
+            partial.rename(path)
+        _probes[name] = pickle.loads(path.read_bytes())
     return _probes[name]
 
 
-def describe(i420, rig, name):
+def describe(i420, rig, name, folder):
     """What is measured of one clip's frames: readings [n, 3], features of every frame, changes from frame to frame, PSNR against the reference."""
     avatar, yuv = avatar_of(name), halved_yuv(i420)
     still = halved_yuv(to_i420(avatar.reference)[None])
@@ -50,7 +63,7 @@ def describe(i420, rig, name):
     luma = np.asarray(i420).reshape(len(i420), -1)[:, : SIZE * SIZE].astype(np.float32)
     error = np.square(luma - to_i420(avatar.reference)[: SIZE * SIZE]).mean(1)
     return {
-        "read": probe_of(name).read(yuv, rig),
+        "read": probe_of(name, folder).read(yuv, rig),
         "face": pooled.astype(np.float16),
         "lips": (lips - lips.mean(0)).astype(np.float16),
         "change": np.abs(np.diff(luma, axis=0)).mean(1),
@@ -65,8 +78,9 @@ def truth(job):
     if not path.exists():
         rig = np.load(folder / "clips" / f"{clip['id']}.npz")["rig"]
         frames = np.stack([to_i420(avatar_of(clip["avatar"]).draw(row)) for row in rig])
+        frames.tofile(path.with_suffix(".i420"))
         partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(partial, frames=frames[::21], **describe(frames, rig, clip["avatar"]), **drawn_again(folder, clip, rig))
+        np.savez_compressed(partial, frames=frames[::21], **describe(frames, rig, clip["avatar"], folder), **(drawn_again(folder, clip, rig) if clip["distances"] else {}))
         partial.rename(path)
     return dict(np.load(path))
 
@@ -76,15 +90,14 @@ def drawn_again(folder, clip, rig):
     pcm = np.frombuffer((folder / "clips" / f"{clip['id']}.pcm").read_bytes(), "<i2").astype(np.float32) / 32767
     other = rig_track(np.random.default_rng([SEED, 99, zlib.crc32(clip["id"].encode())]), rig[:, :4], loudness(pcm, len(rig)))
     frames = np.stack([to_i420(avatar_of(clip["avatar"]).draw(row)) for row in other])
-    described = describe(frames, other, clip["avatar"])
+    described = describe(frames, other, clip["avatar"], folder)
     return {"again_face": described["face"], "again_lips": described["lips"]}
 
 
-def generated(job):
-    folder, clip = job
+def generated(folder, material, clip):
     frames = np.fromfile(folder / f"{clip['id']}.i420", np.uint8).reshape(-1, SIZE * SIZE * 3 // 2)
     rig = decode_rig(np.fromfile(folder / f"{clip['id']}.latents", np.float32).reshape(-1, 8, 2, 2))
-    return {"frames": frames[::21], **describe(frames, rig, clip["avatar"])}
+    return {"frames": frames[::21], **describe(frames, rig, clip["avatar"], material)}
 
 
 def windows(described, part):
@@ -146,33 +159,42 @@ def distances(true, made):
     return out
 
 
-def hour(folder):
-    """Scores of one long call by minute, which show any drift."""
-    about = json.loads((folder / "hour.json").read_text())
-    name = about["avatar"]
-    avatar, reference = avatar_of(name), to_i420(avatar_of(name).reference)
-    latents = np.fromfile(folder / "hour.latents", np.float32).reshape(-1, 8, 2, 2)
+def hour(run, name, material, others):
+    """Scores of the long call `name` by minute, which show any drift. @param others: avatar -> landmarks of other faces"""
+    about, folder = json.loads((run / f"{name}.json").read_text()), run / name
+    face, drawn_face = about["avatar"], about["avatar"] in {spec.id for spec in avatar_specs()}
+    reference = to_i420(np.asarray(Image.open(material / "avatars" / f"{face}.png").convert("RGB")))
+    latents = np.fromfile(run / f"{name}.latents", np.float32).reshape(-1, 8, 2, 2)
     rig = decode_rig(latents)
     silent = np.repeat(np.array(about["silentChunks"], bool), about["framesPerChunk"])
-    identity, drawn_fidelity = [], []
+    likeness, same_pose, points = [], [], []
     for window in about["windows"]:
-        frames = np.fromfile(folder / "hour" / f"{window['minute']:02d}.i420", np.uint8).reshape(-1, SIZE * SIZE * 3 // 2)
+        minute = folder / f"{window['minute']:02d}"
+        frames = np.fromfile(minute.with_suffix(".i420"), np.uint8).reshape(-1, SIZE * SIZE * 3 // 2)
         rows = rig[window["firstFrame"]:window["firstFrame"] + len(frames)]
         luma = frames[:, : SIZE * SIZE].astype(np.float32)
-        identity.append(float(np.mean(10 * np.log10(255**2 / np.square(luma - reference[: SIZE * SIZE]).mean(1)))))
-        picked = range(0, len(frames), 8)
-        errors = [np.square(luma[i] - to_i420(avatar.draw(rows[i]))[: SIZE * SIZE]).mean() for i in picked]
-        drawn_fidelity.append(float(10 * np.log10(255**2 / np.mean(errors))))
+        likeness.append(float(np.mean(10 * np.log10(255**2 / np.square(luma - reference[: SIZE * SIZE]).mean(1)))))
+        points.append(read_points(minute.with_suffix(".points"))[0])
+        if drawn_face:
+            errors = [np.square(luma[i] - to_i420(avatar_of(face).draw(rows[i]))[: SIZE * SIZE]).mean() for i in range(0, len(frames), 8)]
+            same_pose.append(float(10 * np.log10(255**2 / np.mean(errors))))
     per_minute = np.array_split(latents.reshape(len(latents), -1), max(1, round(len(rig) / FPS / 60)))
-    tenth = max(1, len(identity) // 6)
+    part = max(1, len(likeness) // 6)
+    ends = lambda values: [float(np.mean(values[:part])), float(np.mean(values[-part:]))]
+    drift = lambda values: float(np.polyfit(np.linspace(0, 1, len(values)), values, 1)[0]) if len(values) > 2 else 0.0
     blink = {"speech": rig[~silent, INDEX["blink"]], "silence": rig[silent, INDEX["blink"]]}
     settled = np.convolve(silent, np.ones(25), "full")[: len(silent)] >= 25
+    drawn_rows = {
+        "identity, dB against the same pose drawn: first sixth, last sixth": ends(same_pose),
+        "identity drift, dB from start to end (line fitted)": drift(same_pose),
+    }
     return {
         "minutes": round(len(rig) / FPS / 60, 2),
-        "avatar": name,
-        "identity, dB against the same pose drawn: first sixth, last sixth": [float(np.mean(drawn_fidelity[:tenth])), float(np.mean(drawn_fidelity[-tenth:]))],
-        "identity drift, dB from start to end (line fitted)": float(np.polyfit(np.linspace(0, 1, len(drawn_fidelity)), drawn_fidelity, 1)[0]) if len(drawn_fidelity) > 2 else 0.0,
-        "PSNR against the reference, dB: first sixth, last sixth": [float(np.mean(identity[:tenth])), float(np.mean(identity[-tenth:]))],
+        "avatar": face,
+        **(drawn_rows if drawn_face else {}),
+        "PSNR against the reference, dB: first sixth, last sixth": ends(likeness),
+        "PSNR drift, dB from start to end (line fitted)": drift(likeness),
+        **identity(points, others(face)),
         "latent spread: first minute, last minute": [float(per_minute[0].std()), float(per_minute[-1].std())],
         "largest latent": float(np.abs(latents).max()),
         "pose: largest drift of a minute's mean, in spreads": float(np.abs(np.stack([m.reshape(-1, 8, 4)[:, :, 3].mean(0) for m in per_minute])).max() / latents.reshape(-1, 8, 4)[:, :, 3].std()),
@@ -180,7 +202,7 @@ def hour(folder):
         "blinks a minute, speech": blinks_a_minute([blink["speech"]], FPS),
         "blinks a minute, silence": blinks_a_minute([blink["silence"]], FPS),
         "loop: largest autocorrelation of the pose beyond 5 s": loop_peak(rig[:, 9:12]),
-        "identity by minute": [round(x, 2) for x in drawn_fidelity],
+        "identity by minute": [round(x, 2) for x in same_pose],
     }
 
 
@@ -210,38 +232,56 @@ def rounded(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--material", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, default=None)
     args = parser.parse_args()
     torch.set_num_threads(1)
     clips = json.loads((args.material / "material.json").read_text())["clips"]
-    about = json.loads((args.run / "run.json").read_text())
     for clip in clips:
         clip.update(np.load(args.material / "clips" / f"{clip['id']}.npz"))
-    by_avatar = sorted(clips, key=lambda clip: clip["avatar"])
+        clip["distances"] = sum(other["set"] == clip["set"] for other in clips) >= LEAST_CLIPS
+    by_avatar = sorted((clip for clip in clips if clip["set"] != PHOTOGRAPHED), key=lambda clip: clip["avatar"])
     with Pool(min(len(os.sched_getaffinity(0)), 4)) as pool:
         whole = dict(zip((c["id"] for c in by_avatar), pool.map(evaluate_clip, [(args, clip) for clip in by_avatar], chunksize=2)))
+    if args.run is not None:
+        print(json.dumps(rounded(evaluated(args, clips, whole))))
+
+
+def evaluated(args, clips, whole):
+    """The report of one run; `whole` holds (truth, generated) of every drawn clip, described."""
+    about = json.loads((args.run / "run.json").read_text())
     report = {"model": about["model"], "chunk": about["chunk"], "cost": about["cost"]}
+    judge = Judged(args.material, args.run, clips)
+
+    def probed(chosen):
+        true, made = ([whole[clip["id"]][k] for clip in chosen] for k in (0, 1))
+        return lips(chosen, true, made, about["framesPerChunk"])
+
     for name in ("held-out", "flite"):
         chosen = [clip for clip in clips if clip["set"] == name]
         if not chosen:
             continue
         true, made = ([whole[clip["id"]][k] for clip in chosen] for k in (0, 1))
-        report[name] = lips(chosen, true, made, about["framesPerChunk"])
-        if len(chosen) >= 4:
+        report[name] = probed(chosen)
+        if chosen[0]["distances"]:
             report[name]["distance"] = distances(true, made)
         sheet(args.run / f"{name}.png", chosen, true, made)
         report[name]["tracks"] = [
             {"clip": c["id"], "true": drawn(c["rig"])[:, 0].round(3).tolist(), "read": m["read"][:, 0].round(3).tolist()} for c, m in list(zip(chosen, made))[:3]
         ]
-    if (args.run / "hour.json").exists():
-        report["hour"] = hour(args.run)
-    print(json.dumps(rounded(report)))
+        report[f"judged {name}"] = judge.section(name, probed)
+    if any(clip["set"] == PHOTOGRAPHED for clip in clips):
+        report[f"judged {PHOTOGRAPHED}"] = judge.section(PHOTOGRAPHED)
+    report["calibration"] = judge.calibration()
+    for name in ("hour", f"hour-{PHOTOGRAPHED}"):
+        if (args.run / f"{name}.json").exists():
+            report[name] = hour(args.run, name, args.material, judge.others)
+    return report
 
 
 def evaluate_clip(job):
     torch.set_num_threads(1)
     args, clip = job
-    return truth((args.material, clip)), generated((args.run, clip))
+    return truth((args.material, clip)), None if args.run is None else generated(args.run, args.material, clip)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Lip and motion figures of latents: python3 -m talkmesh_nano.evaluate.tiers --material DIR --run DIR; JSON on stdout.
 
-`--material` holds clips with their labels (evaluate.clips), `--run` their latents as ID.latents, float32. `npm run eval -- --tiers` calls it for every
+`--material` holds clips with their labels (evaluate.clips), `--run` the latents of some of them as ID.latents, float32. `npm run eval -- --tiers` calls it for every
 number of steps.
 """
 import argparse
@@ -22,8 +22,11 @@ def main():
     args = parser.parse_args()
     made, true, flags = [], [], []
     for clip in json.loads((Path(args.material) / "material.json").read_text())["clips"]:
+        path = Path(args.run) / f"{clip['id']}.latents"
+        if not path.exists():
+            continue
         labels = np.load(Path(args.material) / "clips" / f"{clip['id']}.npz")
-        rig = decode_rig(np.fromfile(Path(args.run) / f"{clip['id']}.latents", np.float32).reshape(-1, 8, 2, 2))
+        rig = decode_rig(np.fromfile(path, np.float32).reshape(-1, 8, 2, 2))
         made.append(rig)
         true.append(labels["rig"][: len(rig)])
         flags.append((labels["closed"].astype(int) + 2 * labels["silent"].astype(int))[: len(rig)])

@@ -7,8 +7,7 @@ import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
 import { type GraphModel, loadGraphModel } from '../model/model.js';
 import { decodePng } from '../model/png.js';
-import { FaceDetector } from '../portrait/face-detector.js';
-import { FaceMesh } from '../portrait/face-mesh.js';
+import { eyeHeight, FaceJudge, lipGap } from '../testing/face-judge.js';
 import { FACES, type Face, StillFaces } from '../testing/mesh-poses.js';
 import { rgbOf } from '../testing/rig-latents.js';
 import { PictureDecoderEngine, type PictureDecoderSession } from './picture-decoder.js';
@@ -27,8 +26,7 @@ let executor: Executor;
 let model: GraphModel;
 let engine: PictureDecoderEngine;
 let faces: StillFaces;
-let detector: FaceDetector;
-let mesh: FaceMesh;
+let judge: FaceJudge;
 before(async () => {
   executor = createOrtExecutor({ threads: 1 });
   model = await loadGraphModel(`${ROOT}models/nano`, {
@@ -45,8 +43,7 @@ before(async () => {
   faces = await StillFaces.load(model);
   const paths = model.photographPaths();
   assert.ok(paths);
-  detector = await FaceDetector.load(paths.detector, executor);
-  mesh = await FaceMesh.load(paths.mesh, executor);
+  judge = await FaceJudge.load(paths, executor);
 });
 after(async () => {
   await engine[Symbol.asyncDispose]();
@@ -57,19 +54,11 @@ const open = (avatar: string): Promise<PictureDecoderSession> => engine.openSess
 
 const show = (avatar: string, face: Face): Promise<Uint8Array> => faces.frame(engine, avatar, face);
 
-/** Gap between the lips, and height of the narrower eye, as parts of their widths: MediaPipe's reading of a frame. */
-async function judge(i420: Uint8Array): Promise<{ lips: number; eyes: number }> {
-  const { width, height } = model.manifest;
-  const picture = { rgb: rgbOf(i420, width, height), width, height };
-  const [face] = await detector.find(picture, 0.5);
-  assert.ok(face, 'no face in the frame');
-  const { points } = await mesh.fit(picture, face);
-  const apart = (a: number, b: number): number => {
-    const [p, q] = [points[a], points[b]] as [readonly number[], readonly number[]];
-    return Math.hypot((p[0] as number) - (q[0] as number), (p[1] as number) - (q[1] as number));
-  };
-  const eyes = Math.min(apart(159, 145) / apart(33, 133), apart(386, 374) / apart(362, 263));
-  return { lips: apart(13, 14) / apart(78, 308), eyes };
+/** Gap between the lips and height of the narrower eye, read by MediaPipe. */
+async function read(i420: Uint8Array): Promise<{ lips: number; eyes: number }> {
+  const points = await judge.read(i420, model.manifest.width, model.manifest.height);
+  assert.ok(points, 'no face in the frame');
+  return { lips: lipGap(points), eyes: eyeHeight(points) };
 }
 
 test('a photograph of a person is animated by the mesh, a drawn avatar by the graph', async () => {
@@ -87,11 +76,11 @@ for (const [name, avatar] of [
   ['teeth in the photograph', () => COLLINS],
 ] as const)
   test(`lips meet for m, b and p, open for vowels, and lids close: ${name}`, async () => {
-    const closed = await judge(await show(avatar(), FACES.closed));
-    const vowel = await judge(await show(avatar(), FACES.ah));
-    const blink = await judge(await show(avatar(), FACES.blink));
-    assert.ok(closed.lips < 0.06, `closed lips: gap ${closed.lips.toFixed(3)} of their width`);
-    assert.ok(vowel.lips > 0.3, `open mouth: gap ${vowel.lips.toFixed(3)} of its width`);
+    const closed = await read(await show(avatar(), FACES.closed));
+    const vowel = await read(await show(avatar(), FACES.ah));
+    const blink = await read(await show(avatar(), FACES.blink));
+    assert.ok(closed.lips < 0.03, `closed lips: gap ${closed.lips.toFixed(3)} of the eyes’ distance`);
+    assert.ok(vowel.lips > 0.15, `open mouth: gap ${vowel.lips.toFixed(3)} of the eyes’ distance`);
     assert.ok(blink.eyes < 0.8 * closed.eyes, `blink: ${blink.eyes.toFixed(3)}, open eyes: ${closed.eyes.toFixed(3)}`);
   });
 

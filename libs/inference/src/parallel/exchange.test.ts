@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { extname } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
@@ -7,7 +8,7 @@ import { spawnWorker } from '../executor/spawn-worker.js';
 import type { ExchangeReport, ExchangeWorkerData } from '../testing/exchange-worker.js';
 import { createExchangeMemory, Exchange, failExchange } from './exchange.js';
 
-const BESIDE_WORKER = new URL('../testing/index.ts', import.meta.url).href;
+const BESIDE_WORKER = new URL(`../testing/index${extname(import.meta.url)}`, import.meta.url).href;
 
 type Setup = Pick<ExchangeWorkerData, 'collective' | 'parts'> &
   Partial<Pick<ExchangeWorkerData, 'firstPart' | 'deadlineMs'>> & {

@@ -28,7 +28,7 @@ export interface FixtureCase {
   readonly cases: Readonly<Record<'first' | 'later', Arrays>>;
 }
 
-const FOLDER = fileURLToPath(new URL('./fixtures', import.meta.url));
+const FOLDER = fileURLToPath(new URL('../../src/testing/fixtures', import.meta.url));
 const WAN = { dim: 48, mlp: 80, heads: 6, layers: 2, frequencies: 8 };
 
 export async function fixtureCases(): Promise<FixtureCase[]> {

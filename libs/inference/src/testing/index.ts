@@ -1,3 +1,4 @@
+export { eyeHeight, FaceJudge, type FacePoints, lipGap } from './face-judge.js';
 export { fixtureDit, fixtureGeometry } from './fixture-dit.js';
 export { createFixtureModel, FIXTURE_AVATARS, type FixtureModel, writeFixtureModel } from './fixture-model.js';
 export { createFixtureVideo, FIXTURE_VIDEO_AVATARS, type FixtureVideo } from './fixture-video.js';
@@ -8,6 +9,7 @@ export {
   fixtureWeights,
   type Matrix,
 } from './fixture-weights.js';
+export { FACES, type Face, StillFaces } from './mesh-poses.js';
 export { encodePng, type PngOptions } from './png-writer.js';
 export { randomTensors } from './random-tensors.js';
 export { computeReferenceCall, type ReferenceCall } from './reference-network.js';

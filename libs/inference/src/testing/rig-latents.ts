@@ -53,7 +53,10 @@ export function rgbOf(i420: Uint8Array, width: number, height: number): Uint8Arr
       const luma = 1.164 * ((i420[y * width + x] as number) - 16);
       const small = (y >> 1) * (width / 2) + (x >> 1);
       const [u, v] = [(i420[area + small] as number) - 128, (i420[(area * 5) / 4 + small] as number) - 128];
-      rgb.set([luma + 1.596 * v, luma - 0.392 * u - 0.813 * v, luma + 2.017 * u], (y * width + x) * 3);
+      const at = (y * width + x) * 3;
+      rgb[at] = luma + 1.596 * v;
+      rgb[at + 1] = luma - 0.392 * u - 0.813 * v;
+      rgb[at + 2] = luma + 2.017 * u;
     }
   return new Uint8Array(rgb.buffer);
 }

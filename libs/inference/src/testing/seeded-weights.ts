@@ -6,7 +6,7 @@ import { encodeSafetensors, openWeights, readWeight, type Weights } from '../com
 import { NoiseSource } from '../score/noise.js';
 import type { Array32 } from './compile-cases.js';
 
-const GOLDENS = fileURLToPath(new URL('./published', import.meta.url));
+const GOLDENS = fileURLToPath(new URL('../../src/testing/published', import.meta.url));
 
 /** Values from one stream of the seed. */
 export function seeded(seed: number, stream: number, count: number, step = 0): Float32Array {

@@ -12,7 +12,14 @@ import { callUnary, closeClient, connectClient, unary } from '../grpc/grpc.js';
 import { KitGrpcServer } from '../grpc/grpc-server.js';
 import { createMetrics } from '../metrics.js';
 import { startFixtureService } from '../test-fixtures/service.js';
-import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
+import {
+  createTestContext,
+  flagsOf,
+  moduleUrl,
+  type NatsServer,
+  startNatsServer,
+  type TestContext,
+} from '../testing/index.js';
 import { waitUntil } from '../waiting.js';
 import { meshSampler } from './sampler.js';
 import { tracingEnabled, withSpan } from './spans.js';
@@ -190,7 +197,7 @@ test('the preload sends spans of a real process to the collector', async () => {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
   };
-  await using service = startFixtureService(env, ['--import', fileURLToPath(new URL('./preload.ts', import.meta.url))]);
+  await using service = startFixtureService(env, ['--import', moduleUrl('./preload', import.meta.url).href]);
   const { grpcAddress } = await service.ready();
   const client = connectClient(v1.StageService, grpcAddress);
   await callUnary(client, 'describe', {}, { deadlineMs: 10_000 });
@@ -210,14 +217,14 @@ test('the preload lets no baggage into the mesh, and at most 512 characters of a
   const script = `
     import { context } from '@opentelemetry/api';
     import { Metadata } from '@grpc/grpc-js';
-    import { extractFromHttp, injectIntoMetadata } from ${JSON.stringify(new URL('./carriers.ts', import.meta.url).href)};
+    import { extractFromHttp, injectIntoMetadata } from ${JSON.stringify(moduleUrl('./carriers', import.meta.url).href)};
     const metadata = new Metadata();
     context.with(extractFromHttp(${JSON.stringify(sent)}), () => injectIntoMetadata(metadata));
     console.log(JSON.stringify(metadata.getMap()));`;
-  const preload = new URL('./preload.ts', import.meta.url).href;
+  const preload = moduleUrl('./preload', import.meta.url);
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--import', 'tsx', '--conditions=source', '--import', preload, '--input-type=module', '--eval', script],
+    [...flagsOf(preload), '--import', preload.href, '--input-type=module', '--eval', script],
     {
       cwd: fileURLToPath(new URL('.', import.meta.url)),
       env: {

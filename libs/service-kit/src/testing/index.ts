@@ -1,6 +1,7 @@
 export { HealthImplementation } from 'grpc-health-check';
 export { type CertificateFiles, TestAuthority } from './certificates.js';
 export { collect, createTestContext, type TestContext } from './context.js';
+export { flagsOf, moduleUrl } from './modules.js';
 export { NatsProxy } from './nats-proxy.js';
 export { type NatsServer, startNatsServer } from './nats-server.js';
 export { RecordedSpans } from './recorded-spans.js';

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { v1 } from '@talkmesh/contracts';
 import { callUnary, closeClient, connectClient } from '../grpc/grpc.js';
 import { waitUntil } from '../waiting.js';
+import { flagsOf } from './modules.js';
 
 const PATIENCE_MS = 60_000;
 
@@ -23,9 +24,8 @@ export class ServiceProcess implements AsyncDisposable {
 
   constructor(main: URL, env: NodeJS.ProcessEnv, nodeFlags: readonly string[] = []) {
     const path = fileURLToPath(main);
-    const flags = path.endsWith('.ts') ? ['--import', 'tsx', '--conditions=source', ...nodeFlags] : nodeFlags;
     const { PATH } = process.env;
-    const child = spawn(process.execPath, [...flags, path], {
+    const child = spawn(process.execPath, [...flagsOf(main), ...nodeFlags, path], {
       env: { PATH, TALKMESH_PARENT_PID: String(process.pid), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

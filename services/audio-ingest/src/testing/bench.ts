@@ -9,6 +9,7 @@ import {
   v1,
 } from '@talkmesh/contracts';
 import { fromServiceError } from '@talkmesh/service-kit';
+import { moduleUrl } from '@talkmesh/service-kit/testing';
 import { EdgeBench, type Neighbour } from '@talkmesh/webrtc/testing';
 
 type StreamResponse = { samples: number; seconds: number };
@@ -71,7 +72,7 @@ export class IngestBench extends EdgeBench {
   readonly #egress: Neighbour;
 
   static async start(env: Record<string, string> = {}): Promise<IngestBench> {
-    const main = new URL('../main.ts', import.meta.url);
+    const main = moduleUrl('../main', import.meta.url);
     return new IngestBench(...(await EdgeBench.startParts(main, env, ['audio-llm-bridge', 'webrtc-egress'])));
   }
 

@@ -79,6 +79,7 @@ export class FakeWorker implements AsyncDisposable {
   /** While true it stops reading audio, so that backpressure builds up. */
   isAudioBlocked = false;
   onOpen: (request: OpenRequest, signal: AbortSignal) => Promise<void> = async () => undefined;
+  onDescribe: () => Promise<void> = async () => undefined;
   onClose: () => Promise<void> = async () => undefined;
   onOffer: () => Promise<{ sdp: string; resourceId: string }> = async () => ({
     sdp: 'v=0\r\nanswer',
@@ -208,11 +209,14 @@ export class FakeWorker implements AsyncDisposable {
   #serve(): void {
     this.#health.addToServer(this.#server);
     this.#server.addService(v1.StageService.service, {
-      describe: unary(async () => ({
-        ...this.record,
-        state: `WORKER_STATE_${this.record.state.toUpperCase()}`,
-        sessions: this.opened.size,
-      })),
+      describe: unary(async () => {
+        await this.onDescribe();
+        return {
+          ...this.record,
+          state: `WORKER_STATE_${this.record.state.toUpperCase()}`,
+          sessions: this.opened.size,
+        };
+      }),
       drain: unary(async () => ({})),
       stats: unary(async () => ({
         sessions: [...this.opened.keys()].map((sessionId) => ({ sessionId, chunk: 3, p50Ms: 1.5 })),

@@ -8,6 +8,7 @@ import {
   type SessionDisclosure,
   v1,
 } from '@talkmesh/contracts';
+import { moduleUrl } from '@talkmesh/service-kit/testing';
 import { EdgeBench, type Neighbour } from '@talkmesh/webrtc/testing';
 import { FRAMES_PER_CHUNK } from './frames.js';
 
@@ -69,7 +70,7 @@ export class EgressBench extends EdgeBench {
   readonly bridge: Neighbour;
 
   static async start(env: Record<string, string> = {}): Promise<EgressBench> {
-    const main = new URL('../main.ts', import.meta.url);
+    const main = moduleUrl('../main', import.meta.url);
     const settings = { TALKMESH_LOG_LEVEL: 'debug', ...env };
     return new EgressBench(
       ...(await EdgeBench.startParts(main, settings, ['score-model', 'vae-decode', 'audio-llm-bridge'])),

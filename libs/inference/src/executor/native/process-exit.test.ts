@@ -4,7 +4,7 @@ import { test } from 'node:test';
 
 const SOURCE = `
 import koffi from 'koffi';
-import { skipNativeDestructors } from ${JSON.stringify(new URL('./process-exit.ts', import.meta.url).href)};
+import { skipNativeDestructors } from ${JSON.stringify(new URL('./process-exit.js', import.meta.url).href)};
 const libc = koffi.load('libc.so.6');
 libc.func('int on_exit(void *handler, void *argument)')(libc.symbol('abort', 'void'), null);
 if (process.argv[1] === 'skip') skipNativeDestructors();

@@ -1,0 +1,12 @@
+/** Reporter of node:test: counts as one line of JSON. JavaScript, because compiled tests run without a TypeScript loader. */
+// biome-ignore lint/style/noDefaultExport: node:test takes a reporter from the default export
+export default async function* tally(events) {
+  let [passed, failed] = [0, 0];
+  for await (const { type, data } of events) {
+    if (type === 'test:fail') failed += 1;
+    else if (type !== 'test:pass') continue;
+    else if (data.skip !== undefined || data.todo !== undefined) failed += 1;
+    else if (data.details.type !== 'suite') passed += 1;
+  }
+  yield `${JSON.stringify({ passed, failed })}\n`;
+}
