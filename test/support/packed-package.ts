@@ -19,15 +19,18 @@ interface PackReport {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** Builds `@talkmesh/NAME` and packs it as `npm publish` would, in a copy: other tests use its `dist` at the same time. */
-export async function packPackage(name: string, target: string): Promise<PackedPackage> {
+/**
+ * Builds `@talkmesh/NAME` of a repository and packs it as `npm publish` would, in a copy in `target`: other tests use its `dist` at the same time.
+ */
+export async function packPackage(name: string, target: string, repository = '.'): Promise<PackedPackage> {
+  const at = (path: string): string => resolve(repository, path);
   const root = join(target, 'source');
   const folder = join(root, 'libs', name);
   // The script that compiles is the client's.
-  cpSync('libs/client/scripts', join(root, 'libs/client/scripts'), { recursive: true });
-  cpSync(join('libs', name), folder, { recursive: true, filter: (path) => !/\/(dist|node_modules)$/.test(path) });
-  cpSync('tsconfig.json', join(root, 'tsconfig.json'));
-  symlinkSync(resolve('node_modules'), join(root, 'node_modules'));
+  cpSync(at('libs/client/scripts'), join(root, 'libs/client/scripts'), { recursive: true });
+  cpSync(at(join('libs', name)), folder, { recursive: true, filter: (path) => !/\/(dist|node_modules)$/.test(path) });
+  cpSync(at('tsconfig.json'), join(root, 'tsconfig.json'));
+  symlinkSync(at('node_modules'), join(root, 'node_modules'));
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { scripts: { prepack: string } };
   const [command, ...args] = manifest.scripts.prepack.split(' ') as [string, ...string[]];
   // The user's settings may forbid scripts, so the script that npm would run is run here.

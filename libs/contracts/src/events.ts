@@ -154,7 +154,8 @@ const failure = z.object({
   message: z.string().max(1000),
 });
 
-const body = z.discriminatedUnion('type', [
+/** What depends on the type of an event. */
+export const eventBody = z.discriminatedUnion('type', [
   speechStarted,
   speechStopped,
   turnQueued,
@@ -191,7 +192,8 @@ const body = z.discriminatedUnion('type', [
  */
 export const EVENT_VERSION = 2;
 
-const envelope = z.object({
+/** What every event has. */
+export const eventEnvelope = z.object({
   v: z.literal(EVENT_VERSION),
   /** Unique within the session; two events of one sender have different ids in the order in which they were sent. */
   id: z.string().regex(/^[\w.-]{1,80}$/),
@@ -201,8 +203,8 @@ const envelope = z.object({
   atMs: z.number().nonnegative(),
 });
 
-export type EventBody = z.infer<typeof body>;
-export type MeshEvent = z.infer<typeof envelope> & EventBody;
+export type EventBody = z.infer<typeof eventBody>;
+export type MeshEvent = z.infer<typeof eventEnvelope> & EventBody;
 export type EventType = EventBody['type'];
 /**
  * Why chunks are dropped.
@@ -253,8 +255,8 @@ export function decodeEvent(payload: Uint8Array): MeshEvent {
   const version = (json as { v?: unknown } | null)?.v;
   if (version !== EVENT_VERSION)
     throw new MeshError('MESSAGE_VERSION', `event version ${String(version)} is not supported, only ${EVENT_VERSION}`);
-  const head = envelope.safeParse(json);
-  const rest = body.safeParse(json);
+  const head = eventEnvelope.safeParse(json);
+  const rest = eventBody.safeParse(json);
   if (!head.success || !rest.success) {
     const issue = (head.error ?? rest.error)?.issues[0];
     throw new MeshError('MESSAGE_MALFORMED', `event: ${issue?.path.join('.')} ${issue?.message}`);

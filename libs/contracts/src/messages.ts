@@ -1,5 +1,6 @@
 /**
- * Binary messages of the data plane: an 84-byte little-endian header, then the payload.
+ * Binary messages of the data plane: an 84-byte little-endian header, then the payload. Readers ignore flags that they do not know, and what
+ * a longer header has after its first 84 bytes; so fields can be added without a new version.
  *
  * | offset | type | field |
  * |---|---|---|
@@ -7,7 +8,7 @@
  * | 2 | u8 | version (3) |
  * | 3 | u8 | kind: 1 audio, 2 latent, 3 frame, 4 playhead |
  * | 4 | u16 | flags; in a latent message the upper byte is the number of steps |
- * | 6 | u16 | header bytes (84) |
+ * | 6 | u16 | header bytes: 84, or more from a newer sender |
  * | 8 | ascii x24 | session id, zero padded |
  * | 32 | u32 | epoch |
  * | 36 | u32 | turn |
@@ -24,6 +25,8 @@ import { MAX_PAYLOAD_BYTES } from './pipeline.js';
 
 export const MESSAGE_VERSION = 3;
 export const HEADER_BYTES = 84;
+/** Longest header that is read. */
+const MAX_HEADER_BYTES = 1024;
 
 export const KIND = { audio: 1, latent: 2, frame: 3, playhead: 4 } as const;
 export type Kind = keyof typeof KIND;
@@ -174,8 +177,9 @@ function decode(kind: Kind, bytes: Uint8Array): Decoded {
     );
   if (bytes[3] !== KIND[kind]) throw malformed(`kind ${bytes[3]} is not ${KIND[kind]}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (view.getUint16(6, true) !== HEADER_BYTES) throw malformed('wrong header size');
-  if (view.getUint32(80, true) !== bytes.byteLength - HEADER_BYTES) throw malformed('payload size does not match');
+  const headerBytes = view.getUint16(6, true);
+  if (headerBytes < HEADER_BYTES || headerBytes > MAX_HEADER_BYTES) throw malformed('wrong header size');
+  if (view.getUint32(80, true) !== bytes.byteLength - headerBytes) throw malformed('payload size does not match');
   const sessionId = String.fromCharCode(...bytes.subarray(8, 32)).replace(/\0+$/, '');
   if (!isSessionId(sessionId)) throw malformed('invalid session id');
   return {
@@ -190,7 +194,7 @@ function decode(kind: Kind, bytes: Uint8Array): Decoded {
     deadlineUs: Number(view.getBigUint64(56, true)),
     words: [view.getUint32(64, true), view.getUint32(68, true), view.getUint32(72, true), view.getUint32(76, true)],
     // Not slice(): the slice of a Buffer is a view, not a copy.
-    payload: new Uint8Array(bytes.subarray(HEADER_BYTES)),
+    payload: new Uint8Array(bytes.subarray(headerBytes)),
   };
 }
 

@@ -1,45 +1,148 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newSessionId, type SessionRecord } from '@talkmesh/contracts';
-import { createLogger, createMetrics } from '@talkmesh/service-kit';
+import { MeshError, newSessionId, type SessionRecord, type WorkerName, type WorkerRecord } from '@talkmesh/contracts';
+import { createMetrics, type Metrics } from '@talkmesh/service-kit';
 import { HandOver, type HandOverOptions } from './handover.js';
+import type { WorkerPlace } from './worker-monitor.js';
 
-const PLACE = { service: 'webrtc-egress', instanceId: 'egress-1', grpcAddress: '127.0.0.1:1' } as const;
+const placeOf = (service: WorkerName): WorkerPlace => ({
+  service,
+  instanceId: `${service}-1`,
+  grpcAddress: '127.0.0.1:1',
+});
+const EGRESS = placeOf('webrtc-egress');
+const BRIDGE = placeOf('audio-llm-bridge');
 
-test('a worker that is lost while a pass over its drained sessions runs does not keep them', async () => {
+interface World {
+  readonly handOver: HandOver;
+  readonly metrics: Metrics;
+  readonly id: string;
+  /** Messages of warnings and errors, and those of sessions that ended. */
+  readonly logged: string[];
+  readonly ended: string[];
+  /** Answers the reads of the record that wait, when `isHeld`. */
+  readonly reads: (() => void)[];
+}
+
+interface WorldOptions {
+  readonly place: WorkerPlace;
+  readonly session?: Partial<SessionRecord>;
+  readonly candidates?: readonly Partial<WorkerRecord>[];
+  readonly takeOver?: () => Promise<void>;
+  readonly isHeld?: boolean;
+  readonly handoverDeadlineMs?: number;
+}
+
+/** One session on one worker. */
+function world({
+  place,
+  session,
+  candidates = [],
+  takeOver,
+  isHeld = false,
+  handoverDeadlineMs = 60_000,
+}: WorldOptions): World {
   const id = newSessionId();
-  const record = {
-    id,
-    state: 'open',
-    output: 'record',
-    placement: { 'webrtc-egress': { instanceId: PLACE.instanceId, grpcAddress: PLACE.grpcAddress } },
-  } as unknown as SessionRecord;
-  const reads: (() => void)[] = [];
-  const ended: string[] = [];
+  const { service, instanceId, grpcAddress } = place;
+  const placement = { [service]: { instanceId, grpcAddress } };
+  const stored = {
+    record: { id, state: 'open', output: 'webrtc', placement, ...session } as SessionRecord,
+    revision: 1,
+  };
+  const [logged, ended, reads]: [string[], string[], (() => void)[]] = [[], [], []];
+  const write = (_: object, message: string): void => void logged.push(message);
+  const log = { warn: write, error: write, info: () => undefined, child: () => log };
+  const metrics = createMetrics({ defaults: false });
   const handOver = new HandOver({
     store: {
-      find: () => new Promise((resolve) => reads.push(() => resolve({ record, revision: 1 }))),
-      list: async () => [{ record, revision: 1 }],
+      find: async () => {
+        if (isHeld) await new Promise<void>((resolve) => reads.push(resolve));
+        return stored;
+      },
+      list: async () => [stored],
+      update: async (_: object, change: Partial<SessionRecord>) =>
+        Object.assign(stored, { record: { ...stored.record, ...change } }),
     },
-    stages: {},
-    sessions: { end: async (session: string) => void ended.push(session) },
+    stages: { candidates: async () => candidates, takeOver, close: async () => ({}) },
+    sessions: {
+      end: async (_: string, { failure }: { failure: { message: string } }) => void ended.push(failure.message),
+    },
     bus: { publishEvent: () => undefined },
     isBack: () => false,
-    ...{ handoverDeadlineMs: 60_000, handoverParallel: 1, closeDeadlineMs: 1000 },
-    log: createLogger({ service: 'gateway', instanceId: 'gateway-1', level: 'silent', pretty: false }),
-    metrics: createMetrics({ defaults: false }),
+    ...{ handoverDeadlineMs, handoverParallel: 1, closeDeadlineMs: 1000, log, metrics },
   } as unknown as HandOverOptions);
+  return { handOver, metrics, id, logged, ended, reads };
+}
 
-  const drained = handOver.move(id, PLACE, 'drained');
-  const [died, sweep] = [handOver.move(id, PLACE, 'died'), handOver.move(id, PLACE, 'died')];
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const hadOutcome = async ({ metrics }: World): Promise<string[]> =>
+  [...(await metrics.registry.metrics()).matchAll(/talkmesh_handovers_total\{.*outcome="([a-z]+)".*\} [1-9]/g)].map(
+    ([, outcome = '']) => outcome,
+  );
+
+test('a worker that is lost while a pass over its drained sessions runs does not keep them', async () => {
+  const { handOver, id, ended, reads } = world({ place: EGRESS, session: { output: 'record' }, isHeld: true });
+  const drained = handOver.move(id, EGRESS, 'drained');
+  const [died, sweep] = [handOver.move(id, EGRESS, 'died'), handOver.move(id, EGRESS, 'died')];
   await settled();
   reads.shift()?.();
-  assert.equal(await drained, 'kept');
+  assert.equal(await drained, 'stays');
   await settled();
   assert.equal(reads.length, 1, 'both calls share one move');
   reads.shift()?.();
   assert.deepEqual(await Promise.all([died, sweep]), ['ended', 'ended']);
-  assert.deepEqual(ended, [id]);
+  assert.equal(ended.length, 1);
 });
 
-const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+test('a draining worker says once why it keeps sessions: they cannot move, or no worker is free', async () => {
+  for (const [place, session, expected] of [
+    [EGRESS, { output: 'record' }, /cannot move.*TALKMESH_DRAIN_DEADLINE_MS/],
+    [BRIDGE, { ownKey: true }, /cannot move.*TALKMESH_DRAIN_DEADLINE_MS/],
+    [EGRESS, { ownKey: true }, /no other worker is ready and has room; add workers/],
+    [BRIDGE, { output: 'record' }, /no other worker is ready and has room; add workers/],
+  ] as const) {
+    const one = world({ place, session });
+    await one.handOver.evacuate(place, 'drained');
+    await one.handOver.evacuate(place, 'drained');
+    assert.equal(one.logged.length, 1, one.logged.join());
+    assert.match(one.logged[0] ?? '', expected);
+    assert.deepEqual([one.ended, await hadOutcome(one)], [[], []]);
+  }
+});
+
+test('a session that cannot move says so when its worker is lost, and no operator is told to add workers', async () => {
+  const candidates = [{ ...BRIDGE, instanceId: 'bridge-2', sessions: 0, capacity: 8 }];
+  const refused = new MeshError('PROVIDER_FAILED', 'the key is lost');
+  for (const [options, message, log] of [
+    [
+      { place: EGRESS, session: { output: 'record' } },
+      /lost and a recording cannot move.*record again$/,
+      /a recording cannot/,
+    ],
+    [
+      { place: BRIDGE, session: { ownKey: true }, handoverDeadlineMs: 50 },
+      /own key for its provider is lost/,
+      /own key/,
+    ],
+    [
+      { place: BRIDGE, session: { ownKey: true }, candidates, takeOver: () => Promise.reject(refused) },
+      /^the key is lost$/,
+      /own key/,
+    ],
+    [{ place: BRIDGE, candidates, takeOver: () => Promise.reject(refused) }, /^the key is lost$/, /the error says why/],
+  ] as const) {
+    const one = world(options);
+    assert.equal(await one.handOver.move(one.id, options.place, 'died'), 'ended');
+    assert.match(one.ended.join(), message);
+    assert.match(one.logged.at(-1) ?? '', log);
+    assert.doesNotMatch(one.logged.join(), /add workers/i);
+    assert.deepEqual(await hadOutcome(one), ['ended']);
+  }
+});
+
+test('without any worker the operator is told to add workers', async () => {
+  const one = world({ place: EGRESS, handoverDeadlineMs: 50 });
+  assert.equal(await one.handOver.move(one.id, EGRESS, 'died'), 'ended');
+  assert.match(one.logged.at(-1) ?? '', /Add workers/);
+  assert.match(one.ended.join(), /no other took it over; start a new call$/);
+});

@@ -30,22 +30,53 @@ export interface HandOverOptions {
 }
 
 /**
- * `moved`: another worker continues. `elsewhere`: another gateway moved it, or the session ended. `returned`: its worker is healthy
- * again. `kept`: a draining worker has no successor yet. `ended`: no worker took it over in time, so the session ended.
+ * Outcomes of a move that are counted. `moved`: another worker continues the stage. `elsewhere`: another gateway moved the stage, or
+ * the session ended. `returned`: the old worker is healthy again. `ended`: this gateway ended the session, because no worker
+ * continues it.
  */
-const OUTCOMES = ['moved', 'elsewhere', 'returned', 'kept', 'ended'] as const;
-type Outcome = (typeof OUTCOMES)[number];
+const COUNTED = ['moved', 'elsewhere', 'returned', 'ended'] as const;
+/**
+ * The other outcomes leave the stage where it was. `waiting`: a draining worker keeps the stage until another worker is free; the next
+ * pass of the health watch tries again. `stays`: the stage cannot move, so the draining worker keeps it. `failed`: an error, or this
+ * gateway stops; the next pass or sweep, here or in another gateway, tries again.
+ */
+type Outcome = (typeof COUNTED)[number] | 'waiting' | 'stays' | 'failed';
+const UNMOVED: ReadonlySet<Outcome> = new Set<Outcome>(['waiting', 'stays', 'failed']);
+/** Why a draining worker keeps sessions, and what an operator can do. */
+const WHY_UNMOVED = {
+  waiting: 'a draining worker keeps sessions because no other worker is ready and has room; add workers',
+  stays:
+    'a draining worker keeps sessions that cannot move: recordings, and sessions with an API key of their own. Wait until they end, ' +
+    'or raise TALKMESH_DRAIN_DEADLINE_MS if they are closed too soon',
+} as const;
 
+/**
+ * Stages that cannot move, because only their worker has what they need. `recording`: the client that records reads from its
+ * webrtc-egress. `own-key`: the API key that the customer gave for the provider is in the memory of its bridge and never stored.
+ */
+type Immobile = 'recording' | 'own-key';
+const LOST_WITH_WORKER: Readonly<Record<Immobile, string>> = {
+  recording: 'a recording cannot move to another worker; record again',
+  'own-key':
+    "the session's own key for its provider is lost with it, because such keys are never stored; start a new call",
+};
+const immobileOf = (service: WorkerName, record: SessionRecord): Immobile | undefined => {
+  if (service === 'webrtc-egress' && record.output === 'record') return 'recording';
+  return service === 'audio-llm-bridge' && record.ownKey ? 'own-key' : undefined;
+};
+
+/** One stage of one session that moves from a lost or draining worker to another one. */
 interface Move {
   readonly id: string;
   readonly service: WorkerName;
   readonly cause: StageCause;
   readonly sinceMs: number;
-  /** The worker in the placement as this gateway wrote or read it last; changes with every candidate that is tried. */
-  at: WorkerPlace;
-  /** The worker before the first candidate. */
-  readonly from: WorkerPlace;
-  /** Whether the old worker was asked to close the session. */
+  /** The worker that was lost or drains. */
+  readonly oldWorker: WorkerPlace;
+  /** The worker in the placement as this gateway read or wrote it last: the old one, then each candidate that is tried. */
+  placedOn: WorkerPlace;
+  immobile: Immobile | undefined;
+  /** Whether the old worker has been asked to close the session, successfully or not. A draining worker cannot keep it then. */
   isReleased: boolean;
   /** Whether `stage.recovering` was published. */
   isReported: boolean;
@@ -55,20 +86,28 @@ interface Move {
 }
 
 const BACK_OFF_MS = [100, 200, 400, 800];
-/** How long the old worker may take to close a session before its successor opens it, milliseconds. */
+/** How long the successor waits for the old worker to close the session, milliseconds. */
 const RELEASE_DEADLINE_MS = 2000;
-/** With these causes the old worker is alive: it closes the session before the successor opens it, and is no candidate itself. */
+/**
+ * With these causes (see `StageCause`) the old worker is alive. It closes the session before the successor opens it, so full workers,
+ * which would refuse it, are not tried; nor is the old worker itself.
+ */
 const STILL_ALIVE: ReadonlySet<StageCause> = new Set(['drained', 'cut-off']);
 /** With these causes the old worker may become healthy again and still hold its sessions. */
 const MAY_RETURN: ReadonlySet<StageCause> = new Set(['cut-off', 'unregistered']);
 const isLive = ({ state }: SessionRecord): boolean => state === 'open';
 
-/** Moves stages of open sessions away from lost and draining workers. Of several gateways the one whose compare-and-set of the placement succeeds does it. */
+/**
+ * Hands over the stages of open sessions from lost and draining workers: `move` one stage, `evacuate` all of a worker. The old worker
+ * releases the stage (closes it), the new one takes it over. Several gateways may try to move a stage; the one whose compare-and-set
+ * of the placement succeeds moves it.
+ */
 export class HandOver {
   readonly #options: HandOverOptions;
   readonly #running = new Map<string, { readonly cause: StageCause; readonly outcome: Promise<Outcome> }>();
   readonly #semaphore: Semaphore;
-  readonly #reportedKept = new Set<string>();
+  /** Reasons why a worker keeps sessions that were logged, as `instance/outcome`. */
+  readonly #reportedUnmoved = new Set<string>();
   readonly #seconds;
   readonly #outcomes;
   readonly #runningGauge;
@@ -87,12 +126,12 @@ export class HandOver {
     this.#outcomes = metrics.counter('talkmesh_handovers_total', 'Hand-overs by outcome', labels, {
       service: OPEN_ORDER,
       cause: STAGE_CAUSES,
-      outcome: OUTCOMES,
+      outcome: COUNTED,
     });
     this.#runningGauge = metrics.gauge('talkmesh_handovers_running', 'Hand-overs in progress');
   }
 
-  /** Moves every session of a worker. Resolves when each has moved, ended or stays; concurrent calls share the same moves. */
+  /** Moves every session of a worker. Resolves when each move has an outcome; concurrent calls share the same moves. */
   async evacuate(place: WorkerPlace, cause: StageCause): Promise<void> {
     const sinceMs = performance.now();
     const all = await this.#listWithRetry(sinceMs);
@@ -105,10 +144,13 @@ export class HandOver {
         'a worker is lost; its sessions are moved',
       );
     const outcomes = await Promise.all(mine.map(({ record }) => this.move(record.id, place, cause, sinceMs)));
-    this.#reportKept(place, outcomes.filter((outcome) => outcome === 'kept').length);
+    this.#reportUnmoved(place, outcomes);
   }
 
-  /** Moves sessions that are placed on a healthy worker which does not hold them, because it restarted or was never asked to open them. */
+  /**
+   * Opens sessions again that are placed on a healthy worker which does not hold them, there or on another worker: it restarted, or
+   * was never asked to open them.
+   */
   async verify(place: WorkerPlace): Promise<void> {
     const all = await this.#listWithRetry(performance.now());
     const held = await this.#options.stages.heldSessions(place.grpcAddress).catch(() => undefined);
@@ -128,13 +170,14 @@ export class HandOver {
     if (running !== undefined) {
       const outcome = await running.outcome;
       const isLostMeanwhile = running.cause === 'drained' && cause !== 'drained';
-      return outcome === 'kept' && isLostMeanwhile ? this.move(id, place, cause, sinceMs) : outcome;
+      return UNMOVED.has(outcome) && isLostMeanwhile ? this.move(id, place, cause, sinceMs) : outcome;
     }
     const { service, instanceId, grpcAddress } = place;
-    const from = { service, instanceId, grpcAddress };
+    const oldWorker = { service, instanceId, grpcAddress };
     const move: Move = {
-      ...{ id, service, cause, sinceMs, from },
-      at: from,
+      ...{ id, service, cause, sinceMs, oldWorker },
+      placedOn: oldWorker,
+      immobile: undefined,
       isReleased: false,
       isReported: false,
       lastError: undefined,
@@ -143,8 +186,8 @@ export class HandOver {
     this.#runningGauge.inc();
     const outcome = this.#run(move)
       .catch((thrown: unknown): Outcome => {
-        move.log.error({ err: thrown, ...toOf(move) }, 'a stage could not be moved; the next sweep tries again');
-        return 'kept';
+        move.log.error({ err: thrown, ...toOf(move) }, 'a stage could not be moved; the gateways try again');
+        return 'failed';
       })
       .finally(() => {
         this.#runningGauge.dec();
@@ -154,7 +197,7 @@ export class HandOver {
     return outcome;
   }
 
-  /** Starts no further attempts. The reaper of another gateway finds what is unfinished. */
+  /** Starts no further attempts. The reaper of another gateway finds stages that have not moved. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all([...this.#running.values()].map(({ outcome }) => outcome));
@@ -167,7 +210,7 @@ export class HandOver {
       const isLate = performance.now() - move.sinceMs > this.#options.handoverDeadlineMs;
       outcome = isLate ? await this.#endSession(move) : await this.#semaphore.run(() => this.#attempt(move));
     }
-    if (outcome === 'retry') return 'kept';
+    if (outcome === 'retry') return 'failed';
     this.#recordOutcome(move, outcome);
     return outcome;
   }
@@ -177,13 +220,12 @@ export class HandOver {
     const found = await store.find(move.id).catch((thrown: unknown) => MeshError.from(thrown));
     if (found instanceof MeshError) return this.#retry(move, found);
     if (found === undefined || found.record.state === 'ended') return 'elsewhere';
-    if (found.record.placement[move.service]?.instanceId !== move.at.instanceId) return 'elsewhere';
-    if (move.at === move.from && MAY_RETURN.has(move.cause) && this.#options.isBack(move.from.instanceId))
-      return 'returned';
-    if (move.service === 'webrtc-egress' && found.record.output === 'record')
-      return move.cause === 'drained' ? 'kept' : this.#endSession(move);
-    // The session's own key for its provider is in the memory of its bridge only.
-    if (move.service === 'audio-llm-bridge' && found.record.ownKey && move.cause === 'drained') return 'kept';
+    if (found.record.placement[move.service]?.instanceId !== move.placedOn.instanceId) return 'elsewhere';
+    const isUntried = move.placedOn === move.oldWorker;
+    if (isUntried && MAY_RETURN.has(move.cause) && this.#options.isBack(move.oldWorker.instanceId)) return 'returned';
+    move.immobile = immobileOf(move.service, found.record);
+    if (move.immobile !== undefined && move.cause === 'drained') return 'stays';
+    if (move.immobile === 'recording') return this.#endSession(move);
     const candidates = await this.#options.stages
       .candidates(move.service)
       .catch((thrown: unknown) => MeshError.from(thrown));
@@ -198,7 +240,7 @@ export class HandOver {
   ): Promise<Outcome | 'retry'> {
     let stored = found;
     for (const { service, instanceId, grpcAddress, sessions, capacity } of candidates) {
-      if (STILL_ALIVE.has(move.cause) && (instanceId === move.from.instanceId || sessions >= capacity)) continue;
+      if (STILL_ALIVE.has(move.cause) && (instanceId === move.oldWorker.instanceId || sessions >= capacity)) continue;
       const to = { service, instanceId, grpcAddress };
       try {
         stored = await this.#options.store.update(stored, {
@@ -208,7 +250,7 @@ export class HandOver {
         // The record changed: another stage of this session moved, or another gateway was faster. Read it again.
         return this.#retry(move, MeshError.from(thrown));
       }
-      move.at = to;
+      move.placedOn = to;
       await this.#release(move);
       try {
         await this.#open(stored.record, to, move);
@@ -225,11 +267,12 @@ export class HandOver {
         if (!mayAnotherWorkerAccept(move.lastError)) return this.#endSession(move);
       }
     }
-    if (move.cause === 'drained' && !move.isReleased) return 'kept';
+    // No candidate was tried, so the old worker still holds the session.
+    if (move.cause === 'drained' && !move.isReleased) return 'waiting';
     return this.#retry(move, move.lastError);
   }
 
-  /** A candidate that held the session earlier may not have closed it; it closes the old state and opens again. */
+  /** A candidate that held the session earlier may not have closed it. Then the session is closed there and opened again. */
   async #open(record: SessionRecord, to: WorkerPlace, move: Move): Promise<void> {
     const leftMs = Math.max(100, this.#options.handoverDeadlineMs - (performance.now() - move.sinceMs));
     const { stages } = this.#options;
@@ -242,18 +285,19 @@ export class HandOver {
     }
   }
 
-  /** An old worker that is alive stops before its successor starts, so that two workers never publish the same stage. */
+  /** An old worker that is alive closes the session before its successor opens it, so that two workers never publish the same stage. */
   async #release(move: Move): Promise<void> {
     if (move.isReleased || !STILL_ALIVE.has(move.cause)) return;
     move.isReleased = true;
-    const closing = this.#options.stages.close(move.id, { [move.service]: move.from }, 'moved');
+    const closing = this.#options.stages.close(move.id, { [move.service]: move.oldWorker }, 'moved');
     await Promise.race([closing, sleep(Math.min(RELEASE_DEADLINE_MS, this.#options.closeDeadlineMs))]);
   }
 
-  /** An old worker that only seemed lost is asked to close afterwards, unless its address has a new owner. */
+  /** An old worker that only seemed lost is asked to close the session afterwards, unless the successor has its address. */
   #closeLate(move: Move): void {
-    if (move.isReleased || move.from.grpcAddress === move.at.grpcAddress || move.cause === 'died') return;
-    void this.#options.stages.close(move.id, { [move.service]: move.from }, 'moved');
+    const isSameAddress = move.oldWorker.grpcAddress === move.placedOn.grpcAddress;
+    if (move.isReleased || isSameAddress || move.cause === 'died') return;
+    void this.#options.stages.close(move.id, { [move.service]: move.oldWorker }, 'moved');
   }
 
   #retry(move: Move, error: MeshError | undefined): 'retry' {
@@ -278,16 +322,18 @@ export class HandOver {
   }
 
   async #endSession(move: Move): Promise<Outcome> {
-    const { service, cause } = move;
+    const { service, cause, immobile, lastError } = move;
+    const isProvider = lastError?.reason === 'PROVIDER_FAILED';
     const why = cause === 'drained' ? 'is shutting down' : 'that held this session is lost';
-    const isProvider = move.lastError?.reason === 'PROVIDER_FAILED';
-    const message = isProvider
-      ? (move.lastError?.message ?? '')
-      : `the ${service} worker ${why} and no other took it over; start a new call`;
-    move.log.error(
-      { err: move.lastError, ...toOf(move) },
-      'no worker took over the session; it ends. Add workers or look at their logs',
-    );
+    const lost = immobile && LOST_WITH_WORKER[immobile];
+    const ended = lost ?? 'no other took it over; start a new call';
+    const message = isProvider ? lastError.message : `the ${service} worker ${why} and ${ended}`;
+    const isRefused = lastError !== undefined && !mayAnotherWorkerAccept(lastError);
+    const asked = isRefused
+      ? 'no worker can take over the session; the error says why'
+      : 'no worker took over the session. Add workers or look at their logs';
+    const loss = cause === 'drained' ? 'drains' : 'is lost';
+    move.log.error({ err: lastError, ...toOf(move) }, `a session ends because its worker ${loss}: ${lost ?? asked}`);
     await this.#options.sessions.end(move.id, {
       reason: 'failed',
       cause: 'worker-lost',
@@ -296,21 +342,22 @@ export class HandOver {
     return 'ended';
   }
 
-  #reportKept(place: WorkerPlace, kept: number): void {
-    if (kept === 0) this.#reportedKept.delete(place.instanceId);
-    if (kept === 0 || this.#reportedKept.has(place.instanceId)) return;
-    this.#reportedKept.add(place.instanceId);
-    const fields = { target: place.service, worker: place.instanceId, sessions: kept };
-    this.#options.log.warn(
-      fields,
-      'a draining worker keeps its sessions because no other worker takes them over; add workers',
-    );
+  /** Logs once per worker why it keeps sessions. */
+  #reportUnmoved({ service, instanceId }: WorkerPlace, outcomes: readonly Outcome[]): void {
+    for (const outcome of ['waiting', 'stays'] as const) {
+      const sessions = outcomes.filter((each) => each === outcome).length;
+      const key = `${instanceId}/${outcome}`;
+      if (sessions > 0 && !this.#reportedUnmoved.has(key))
+        this.#options.log.warn({ target: service, worker: instanceId, sessions }, WHY_UNMOVED[outcome]);
+      if (sessions > 0) this.#reportedUnmoved.add(key);
+      else this.#reportedUnmoved.delete(key);
+    }
   }
 
   #recordOutcome(move: Move, outcome: Outcome): void {
     const { id, service, cause } = move;
-    // A draining worker is tried on every pass; counting each would only measure the passes.
-    if (outcome === 'kept') return;
+    // A draining worker is tried on every pass; to count its unmoved sessions would only measure the passes.
+    if (UNMOVED.has(outcome)) return;
     this.#outcomes.inc({ service, cause, outcome });
     if (outcome !== 'moved') return;
     const tookMs = performance.now() - move.sinceMs;
@@ -339,4 +386,4 @@ export class HandOver {
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 
 /** The candidate that was tried last, once there is one. */
-const toOf = ({ from, at }: Move) => (at === from ? {} : { to: at.instanceId });
+const toOf = ({ oldWorker, placedOn }: Move) => (placedOn === oldWorker ? {} : { to: placedOn.instanceId });

@@ -118,7 +118,7 @@ test('a turn begins with a full chunk: until then, or until no more of its speec
   clock.advance(359);
   assert.equal(stopped.isNextSpeech, false);
   clock.advance(1);
-  assert.equal(stopped.isNextSpeech, true, 'no more came for 120 ms after the 240 ms that it sounds');
+  assert.equal(stopped.isNextSpeech, true, 'no more came for 120 ms after the 240 ms that the speech lasts');
 });
 
 test('a turn whose speech stopped for longer than the grace replaces idle chunks too, once its first chunk is full', () => {
@@ -130,7 +130,7 @@ test('a turn whose speech stopped for longer than the grace replaces idle chunks
   assert.equal(planner.onSpeech(1, chunks(1), true).flush, undefined, 'once');
 });
 
-test('speech that is ahead of its time ends the idle chunk that is played; speech at the speed of sound waits for its end', () => {
+test('speech that is ahead of its time ends the idle chunk that is played; speech in real time waits for its end', () => {
   const begin = (sendEveryMs: number, pieces: number, isComplete: boolean, idlePlayed = true) => {
     const planner = start();
     make(planner, 2);
@@ -142,7 +142,7 @@ test('speech that is ahead of its time ends the idle chunk that is played; speec
     return make(planner, 1)[0]?.endsIdle;
   };
   assert.equal(begin(15, 9, false), true, 'four times as fast');
-  assert.equal(begin(60, 9, false), false, 'at the speed of sound');
+  assert.equal(begin(60, 9, false), false, 'in real time');
   assert.equal(begin(60, 4, true), true, 'all of a short turn has arrived');
   assert.equal(begin(15, 9, false, false), false, 'nothing is played yet');
 });

@@ -85,7 +85,7 @@ export class Pause {
   }
 
   #position(): { turn: number; heardMs: number } {
-    const { turn, turnSamples } = this.#speech.position;
+    const { turn, turnSamples } = this.#speech.nextTurn;
     return { turn, heardMs: (turnSamples * 1000) / SPEECH_RATE_HZ };
   }
 }

@@ -113,7 +113,7 @@ test('what is taken back comes again in its order, but for what was cut; silence
   speech.push(2, samples(25, 100), false);
   const taken = [speech.take(), speech.take(), speech.take()];
   speech.takeBack(taken.slice(1));
-  assert.deepEqual([speech.samples, speech.position], [28, { turn: 1, turnSamples: 10 }]);
+  assert.deepEqual([speech.samples, speech.nextTurn], [28, { turn: 1, turnSamples: 10 }]);
   assert.deepEqual(speech.silence(), {
     ...spoken(10, 0),
     turn: 0,
@@ -134,10 +134,10 @@ test('what was heard after all is skipped, whole turns too', () => {
   const taken = [speech.take(), speech.take(), speech.take()];
   speech.takeBack(taken);
   speech.skipHeard(2, 4);
-  assert.equal(speech.position.turn, 1, 'turn 2 is not next');
+  assert.equal(speech.nextTurn.turn, 1, 'turn 2 is not next');
   speech.skipHeard(1, 13);
   speech.skipHeard(2, 4);
-  assert.deepEqual(speech.position, { turn: 2, turnSamples: 4 });
+  assert.deepEqual(speech.nextTurn, { turn: 2, turnSamples: 4 });
   assert.deepEqual([speech.take().pcm[0], speech.samples], [104, 16]);
 });
 

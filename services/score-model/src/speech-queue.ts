@@ -1,6 +1,7 @@
 import { PcmRing } from '@talkmesh/media';
 
-export interface Piece {
+/** The audio of one chunk. */
+export interface ChunkAudio {
   /** 0: idle. */
   readonly turn: number;
   readonly pcm: Int16Array;
@@ -8,16 +9,16 @@ export interface Piece {
   readonly endOfTurn: boolean;
   /** Speech in `pcm`, before the padding. */
   readonly speechSamples: number;
-  /** Samples of the turn spoken before this piece. In an idle chunk: of the paused turn, if there is one. */
+  /** Samples of the turn spoken before this chunk. In an idle chunk: of the paused turn, if there is one. */
   readonly fromSample: number;
-  /** Samples of the turn spoken with this piece's, without padding. */
+  /** Samples of the turn spoken up to the end of this chunk, without padding. */
   readonly turnSamples: number;
-  /** Turns up to this one are over with this piece: finished or cut. */
+  /** Turns up to this one are over with this chunk: finished or cut. */
   readonly closedTurn: number;
 }
 
-/** What is kept of a piece, to take its speech back. */
-export type Taken = Pick<Piece, 'turn' | 'pcm' | 'speechSamples' | 'fromSample' | 'turnSamples'>;
+/** What is kept of a chunk, to take its speech back. */
+export type Taken = Pick<ChunkAudio, 'turn' | 'pcm' | 'speechSamples' | 'fromSample' | 'turnSamples'>;
 
 /** What became of pushed speech. `first`: it began a turn; `stale`: its turn is over or was cut; `full`: there was no room. */
 export type PushResult = 'first' | 'queued' | 'stale' | 'full';
@@ -125,13 +126,13 @@ export class SpeechQueue {
   }
 
   /** The next turn and how much of it was spoken; turn 0 when there is none. */
-  get position(): { readonly turn: number; readonly turnSamples: number } {
+  get nextTurn(): { readonly turn: number; readonly turnSamples: number } {
     const turn = this.#turns[0];
     return { turn: turn?.turn ?? 0, turnSamples: turn?.spokenSamples ?? 0 };
   }
 
   /** The next chunk, padded with zeros if too short; silence without queued speech. */
-  take(): Piece {
+  take(): ChunkAudio {
     const turn = this.#turns[0];
     if (turn === undefined) return this.silence();
     const fromSample = turn.spokenSamples;
@@ -149,16 +150,16 @@ export class SpeechQueue {
   }
 
   /** A chunk of silence; queued speech stays queued. */
-  silence(): Piece {
+  silence(): ChunkAudio {
     const pcm = new Int16Array(this.#samplesPerChunk);
-    const { turnSamples } = this.position;
+    const { turnSamples } = this.nextTurn;
     const speech = { speechSamples: 0, fromSample: turnSamples, turnSamples };
     return { turn: 0, pcm, speaking: false, endOfTurn: false, ...speech, closedTurn: this.#over };
   }
 
-  /** Returns the newest pieces, in the order they were taken, to the front of the queue, because they were not played. Cut turns stay cut. */
-  takeBack(pieces: readonly Taken[]): void {
-    for (const { turn, pcm, speechSamples, fromSample, turnSamples } of [...pieces].reverse()) {
+  /** Returns the speech of the newest chunks, in the order they were taken, to the front of the queue, because they were not played. Cut turns stay cut. */
+  takeBack(chunks: readonly Taken[]): void {
+    for (const { turn, pcm, speechSamples, fromSample, turnSamples } of [...chunks].reverse()) {
       if (turn <= this.#cut) continue;
       // A turn that is no longer queued was taken to its end.
       if (this.#turns[0]?.turn !== turn)

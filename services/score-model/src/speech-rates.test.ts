@@ -21,11 +21,11 @@ interface Heard {
 
 type Job = ReturnType<ChunkPlanner['takeNext']>;
 
-/** @param speed of the source, 1: as fast as the speech sounds; `phaseMs`: when the speech begins within an idle chunk; `pieceMs`: what it sends at a time */
+/** @param speed of the source, 1: real time; `phaseMs`: when the speech begins within an idle chunk; `pieceMs`: what it sends at a time */
 function listen(speed: number, phaseMs: number, pieceMs: number): Heard {
   const clock = new FakeClock();
-  const outlook = { canRegenerate: () => true, makeMs: () => MAKE_MS + SLACK_MS };
-  const planner = new ChunkPlanner(sessionOptions({ flushMarginMs: FLUSH_MARGIN_MS }), geometry, clock, outlook);
+  const estimates = { canRegenerate: () => true, makeMs: () => MAKE_MS + SLACK_MS };
+  const planner = new ChunkPlanner(sessionOptions({ flushMarginMs: FLUSH_MARGIN_MS }), geometry, clock, estimates);
   const speech = chunks(SPEECH_CHUNKS);
   const arrived = new Map<number, Job>();
   let making: { readonly job: Job; readonly readyAtMs: number } | undefined;
@@ -80,7 +80,7 @@ const PHASES_MS = Array.from({ length: 24 }, (_, i) => i * 20);
 const PIECES_MS = [10, 20, 100, 200, 300];
 
 for (const speed of [1, 1.25, 2, 4, 20])
-  test(`a source ${speed} times as fast as its speech sounds: no gap, wherever in an idle chunk it begins`, (context) => {
+  test(`a source at ${speed} times real time: no gap, wherever in an idle chunk it begins`, (context) => {
     for (const pieceMs of PIECES_MS) {
       const all = PHASES_MS.map((phaseMs) => listen(speed, phaseMs, pieceMs));
       const fullMs = (Math.ceil(geometry.chunkMs / pieceMs) * pieceMs) / speed;

@@ -43,7 +43,7 @@ test('frames beyond the capacity in chunks are refused', () => {
   const buffer = newBuffer(2);
   assert.ok(verdicts(buffer, [...testChunk(0), ...testChunk(1)]).every((verdict) => verdict === 'accepted'));
   assert.equal(buffer.offer(testFrame(2, 0)).verdict, 'full');
-  assert.equal(buffer.waiting, 2 * FRAMES_PER_CHUNK);
+  assert.equal(buffer.waitingFrames, 2 * FRAMES_PER_CHUNK);
 });
 
 test('a gap is waited for while missed frames are republished, and skipped otherwise', () => {
@@ -88,7 +88,7 @@ test('a flush drops older epochs from its chunk on and keeps earlier chunks', ()
   const buffer = newBuffer();
   verdicts(buffer, [...testChunk(0), ...testChunk(1), ...testChunk(2)]);
   assert.equal(buffer.flush(1, 1), 2 * FRAMES_PER_CHUNK);
-  assert.equal(buffer.waiting, FRAMES_PER_CHUNK);
+  assert.equal(buffer.waitingFrames, FRAMES_PER_CHUNK);
   assert.equal(buffer.offer(testFrame(1, 0)).verdict, 'stale', 'a late frame of the old epoch');
   assert.equal(buffer.offer(testFrame(1, 0, { epoch: 1 })).verdict, 'accepted');
   assert.equal(buffer.epoch, 1);
@@ -106,7 +106,7 @@ test('frames of a new epoch may arrive before their flush event', () => {
   verdicts(buffer, [...testChunk(0), ...testChunk(1)]);
   assert.deepEqual(buffer.offer(testFrame(1, 0, { epoch: 1 })), { verdict: 'accepted', dropped: FRAMES_PER_CHUNK });
   assert.equal(buffer.flush(1, 1), 0, 'the flush event that follows drops nothing');
-  assert.equal(buffer.waiting, FRAMES_PER_CHUNK + 1);
+  assert.equal(buffer.waitingFrames, FRAMES_PER_CHUNK + 1);
 });
 
 test('a second flush reaches further back than the first', () => {
@@ -134,7 +134,7 @@ test('frames that a lost sink had not played wait again', () => {
   const taken = [buffer.take(3), buffer.take(3), buffer.take(3)];
   buffer.played(taken[0]?.serial ?? -1);
   assert.equal(buffer.restore(), 0);
-  assert.equal(buffer.inFlight, 0);
+  assert.equal(buffer.framesInFlight, 0);
   assert.equal(buffer.offer(testFrame(0, 0)).verdict, 'stale', 'a played frame does not wait again');
   assert.deepEqual(positionOf(buffer.take(3)), [0, 0, 1]);
   assert.equal(buffer.played(taken[1]?.serial ?? -1), undefined, 'a report of the lost sink is ignored');
@@ -173,26 +173,25 @@ test('a held frame shows the previous frame that was not flushed, or black if th
   assert.deepEqual(buffer.take(9)?.frame.i420, shown?.frame.i420);
 });
 
-test('after a cut the picture fades to the chunk that follows, so that the pose does not jump', () => {
+test('after a cut the frames fade to the chunk that follows, so that the pose does not jump', () => {
   const buffer = newBuffer();
-  const picture = (luma: number) => ({ i420: new Uint8Array(testFrame(0, 0).i420.length).fill(luma) });
-  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(0, frame, picture(100)));
+  const image = (luma: number) => ({ i420: new Uint8Array(testFrame(0, 0).i420.length).fill(luma) });
+  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(0, frame, image(100)));
   for (let i = 0; i < 3; i++) buffer.played(buffer.take(9)?.serial ?? -1);
   const inFlight = buffer.take(9);
   buffer.flush(1, 0);
   buffer.discarded(inFlight?.serial ?? -1);
   assert.equal(buffer.take(9), undefined, 'the rest of the chunk is dropped');
-  for (let frame = 0; frame < 6; frame++) buffer.offer(testFrame(1, frame, { epoch: 1, ...picture(200) }));
+  for (let frame = 0; frame < 6; frame++) buffer.offer(testFrame(1, frame, { epoch: 1, ...image(200) }));
   const lumas = Array.from({ length: 6 }, () => buffer.take(9)?.frame.i420[0] ?? 0);
   assert.deepEqual(lumas, [120, 140, 160, 180, 200, 200]);
 });
 
 test('frames that follow each other do not fade, also where a chunk was replaced or a frame was held', () => {
   const buffer = newBuffer();
-  const picture = (luma: number) => ({ i420: new Uint8Array(testFrame(0, 0).i420.length).fill(luma) });
-  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(0, frame, picture(100)));
-  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++)
-    buffer.offer(testFrame(1, frame, { epoch: 1, ...picture(200) }));
+  const image = (luma: number) => ({ i420: new Uint8Array(testFrame(0, 0).i420.length).fill(luma) });
+  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(0, frame, image(100)));
+  for (let frame = 0; frame < FRAMES_PER_CHUNK; frame++) buffer.offer(testFrame(1, frame, { epoch: 1, ...image(200) }));
   const lumas = Array.from({ length: 2 * FRAMES_PER_CHUNK }, () => buffer.take(99)?.frame.i420[0]);
   assert.deepEqual(new Set(lumas), new Set([100, 200]));
 });

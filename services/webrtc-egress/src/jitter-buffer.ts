@@ -3,32 +3,36 @@ import { blackI420, mixI420 } from '@talkmesh/media';
 
 export type Verdict = 'accepted' | 'stale' | 'duplicate' | 'full';
 
-/** A frame in flight. Taken again after `restore`, it gets another. */
+/** A frame that the sink has and has not played yet. After `restore` the frame is taken again with another serial. */
 export interface TakenFrame {
   readonly serial: number;
   readonly frame: FrameMessage;
 }
 
-/** After a jump in time the picture changes over so many frames, because the pose differs. */
+/** Where the viewer sees a jump in time the pose differs, so each of this many frames is mixed with the one before the jump. */
 const FADE_FRAMES = 4;
 
 export type FramePosition = Pick<FrameMessage, 'epoch' | 'chunk' | 'frame'>;
+type MediaPosition = Omit<FramePosition, 'epoch'>;
 
-const precedes = (a: Omit<FramePosition, 'epoch'>, b: Omit<FramePosition, 'epoch'>): boolean =>
+const isBefore = (a: MediaPosition, b: MediaPosition): boolean =>
   a.chunk < b.chunk || (a.chunk === b.chunk && a.frame < b.frame);
 
-/** The position after another one. */
-const after = ({ chunk, frame }: Omit<FramePosition, 'epoch'>, framesInChunk: number): Omit<FramePosition, 'epoch'> =>
+const nextPosition = ({ chunk, frame }: MediaPosition, framesInChunk: number): MediaPosition =>
   frame + 1 >= framesInChunk ? { chunk: chunk + 1, frame: 0 } : { chunk, frame: frame + 1 };
 
-const follows = ({ chunk, frame, framesInChunk }: FrameMessage, before: Omit<FramePosition, 'epoch'>): boolean => {
-  const due = after(before, framesInChunk);
-  return due.chunk === chunk && due.frame === frame;
+const isDirectlyAfter = ({ chunk, frame, framesInChunk }: FrameMessage, previous: MediaPosition): boolean => {
+  const expected = nextPosition(previous, framesInChunk);
+  return expected.chunk === chunk && expected.frame === frame;
 };
 
 /**
- * Orders a session's frames by chunk and frame number for the sink: a viewer's connection or a recording. A frame that was taken is in
- * flight until the sink reports it played or discarded. Where the viewer sees a jump in time, the picture fades. Credits keep the producers below `capacityChunks`; frames beyond it are dropped.
+ * Orders a session's frames by chunk and frame number for the sink, which plays them: a viewer's connection, a room or a recording.
+ * It has no clock and adds no delay: the sink takes a frame when it wants one. A frame that was taken is in flight until the sink
+ * reports that it was played or discarded.
+ *
+ * Frames of older epochs are dropped as flushes say. Where the viewer sees a jump in time, the frames fade. The producers' credits
+ * keep the number of frames below `capacityChunks`; frames beyond it are dropped.
  */
 export class JitterBuffer {
   readonly #capacityChunks: number;
@@ -40,36 +44,38 @@ export class JitterBuffer {
   /** The frame played last. It has no image if another worker played it. */
   #lastPlayed: (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined;
   #serial = 0;
-  /** The picture before a jump, and how many of the frames after it have been mixed with it. */
+  /** The image before a jump, and how many of the frames after it have been mixed with it. */
   #fade: { readonly from: Uint8Array; frames: number } | undefined;
   readonly #awaitsGaps: () => boolean;
 
   /**
-   * @param options `after`: the frame that the previous worker played last; frames up to it are stale. `awaitsGaps`: whether
-   *   missed frames are being republished, so that `take` waits at a gap
+   * @param options `lastPlayedByPredecessor`: at a takeover, the frame that the previous worker played last; frames up to it are
+   *   stale. `awaitsGaps`: whether vae-decode is republishing frames that this worker missed, so that `take` waits for them
    */
   constructor(options: {
     epoch: number;
     capacityChunks: number;
-    after?: FramePosition | undefined;
+    lastPlayedByPredecessor?: FramePosition | undefined;
     awaitsGaps: () => boolean;
   }) {
-    this.#epochs = new EpochFilter(Math.max(options.epoch, options.after?.epoch ?? 0));
-    this.#last = options.after;
-    this.#lastPlayed = options.after;
+    const { epoch, lastPlayedByPredecessor: played } = options;
+    this.#epochs = new EpochFilter(Math.max(epoch, played?.epoch ?? 0));
+    this.#last = played;
+    this.#lastPlayed = played;
     this.#capacityChunks = options.capacityChunks;
-    this.#awaitsGaps = () => options.awaitsGaps();
+    this.#awaitsGaps = options.awaitsGaps;
   }
 
   get epoch(): number {
     return this.#epochs.epoch;
   }
 
-  get waiting(): number {
+  /** Frames that wait to be taken. */
+  get waitingFrames(): number {
     return this.#waiting.length;
   }
 
-  get inFlight(): number {
+  get framesInFlight(): number {
     return this.#inFlight.length;
   }
 
@@ -82,39 +88,43 @@ export class JitterBuffer {
   #insert(frame: FrameMessage): Verdict {
     if (this.#epochs.isStale(frame) || this.#isBehind(frame)) return 'stale';
     let at = this.#waiting.length;
-    while (at > 0 && precedes(frame, this.#waiting[at - 1] as FrameMessage)) at--;
-    const before = this.#waiting[at - 1];
-    if (before !== undefined && !precedes(before, frame)) return 'duplicate';
+    while (at > 0 && isBefore(frame, this.#waiting[at - 1] as FrameMessage)) at--;
+    const previous = this.#waiting[at - 1];
+    if (previous !== undefined && !isBefore(previous, frame)) return 'duplicate';
     if (this.#waiting.length >= this.#capacityChunks * frame.framesInChunk) return 'full';
     this.#waiting.splice(at, 0, frame);
     return 'accepted';
   }
 
-  /** Drops waiting frames of older epochs from `fromChunk` on; the sink discards those in flight. @returns how many were dropped */
+  /**
+   * Drops waiting frames of older epochs from `fromChunk` on. The caller tells the sink, which discards those in flight.
+   * @returns how many waiting frames were dropped
+   */
   flush(epoch: number, fromChunk: number): number {
     this.#epochs.start(epoch, fromChunk);
-    const before = this.#waiting.length;
-    this.#waiting = this.#waiting.filter((frame) => !this.#epochs.isStale(frame));
-    return before - this.#waiting.length;
+    const kept = this.#waiting.filter((frame) => !this.#epochs.isStale(frame));
+    const dropped = this.#waiting.length - kept.length;
+    this.#waiting = kept;
+    return dropped;
   }
 
-  /** The first idle chunk of those that directly precede `chunk` and were not played to their end; `chunk` when there is none. */
+  /** The first chunk of the silence right before `chunk` that is not played to its end yet; `chunk` when there is no such silence. */
   idleBefore(chunk: number): number {
     const unplayed = [...this.#inFlight.map((taken) => taken.frame), ...this.#waiting];
-    const before = unplayed.filter((frame) => frame.chunk < chunk);
-    const lastSpoken = before.findLastIndex((frame) => frame.turn > 0);
-    return before[lastSpoken + 1]?.chunk ?? chunk;
+    const earlier = unplayed.filter((frame) => frame.chunk < chunk);
+    const lastSpoken = earlier.findLastIndex((frame) => frame.turn > 0);
+    return earlier[lastSpoken + 1]?.chunk ?? chunk;
   }
 
-  /** @returns undefined when no frame may be taken or `maxInFlight` frames are in flight */
+  /** The next frame for the sink. @returns undefined when none waits, a gap is waited for, or `maxInFlight` frames are in flight */
   take(maxInFlight: number): TakenFrame | undefined {
     if (this.#inFlight.length >= maxInFlight) return undefined;
     const [next] = this.#waiting;
     if (next === undefined || (this.#isAfterGap(next) && this.#awaitsGaps())) return undefined;
     this.#waiting.shift();
-    // A held frame was published without an image, because no time was left to generate or decode it.
     const shown = this.#shownBefore();
-    if (shown?.i420 !== undefined && !follows(next, shown)) this.#fade = { from: shown.i420, frames: 0 };
+    if (shown?.i420 !== undefined && !isDirectlyAfter(next, shown)) this.#fade = { from: shown.i420, frames: 0 };
+    // A held frame was published without an image, because no time was left to generate or decode it.
     const frame = next.held ? { ...next, i420: shown?.i420 ?? blackI420(next.width, next.height) } : this.#faded(next);
     const taken = { serial: this.#serial++, frame };
     this.#inFlight.push(taken);
@@ -144,7 +154,7 @@ export class JitterBuffer {
     return lost;
   }
 
-  /** The frame the viewer sees just before, never a flushed one. */
+  /** The frame that the viewer sees just before the next one that is taken; flushed frames are never seen. */
   #shownBefore(): (FramePosition & Partial<Pick<FrameMessage, 'i420'>>) | undefined {
     return this.#inFlight.findLast(({ frame }) => !this.#epochs.isStale(frame))?.frame ?? this.#lastPlayed;
   }
@@ -162,19 +172,21 @@ export class JitterBuffer {
     return at < 0 ? undefined : this.#inFlight.splice(at, 1)[0]?.frame;
   }
 
+  /** Whether frames are missing between the frame taken last and this one. */
   #isAfterGap(frame: FrameMessage): boolean {
     const last = this.#last;
     if (last === undefined) return false;
-    const due = after(last, frame.framesInChunk);
-    // The rest of a chunk that was cut will not come again, nor an idle chunk that gave way to speech.
-    const isDropped = this.#epochs.isStale({ epoch: last.epoch, chunk: due.chunk });
-    const isCut = isDropped && (due.frame > 0 || frame.endsIdle);
-    return precedes(due, frame) && !isCut;
+    const expected = nextPosition(last, frame.framesInChunk);
+    // Frames that a flush dropped will not come again: the rest of a chunk that was cut, and an idle chunk that speech ended.
+    const isDropped = this.#epochs.isStale({ epoch: last.epoch, chunk: expected.chunk });
+    const isCut = isDropped && (expected.frame > 0 || frame.endsIdle);
+    return isBefore(expected, frame) && !isCut;
   }
 
+  /** Whether a frame comes too late to be taken. Frames of a newer epoch may go back: they replace chunks that were taken. */
   #isBehind(frame: FrameMessage): boolean {
     const last = this.#last;
     if (last === undefined) return false;
-    return frame.epoch < last.epoch || (frame.epoch === last.epoch && !precedes(last, frame));
+    return frame.epoch < last.epoch || (frame.epoch === last.epoch && !isBefore(last, frame));
   }
 }

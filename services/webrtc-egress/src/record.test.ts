@@ -174,6 +174,7 @@ test('a recording session refuses a viewer, and invalid options open no session'
   await close(producer.sessionId);
   const bad = [
     { sink: 'SINK_UNSPECIFIED', width: 256, height: 256, fps: 25 },
+    { sink: 9, width: 256, height: 256, fps: 25 },
     { sink: 'SINK_RECORD', width: 255, height: 256, fps: 25 },
     { sink: 'SINK_RECORD', width: 256, height: 256, fps: 7 },
   ];

@@ -175,12 +175,15 @@ function startRooms({ log, metrics }: ServiceContext<Config>): Promise<EgressRoo
   return startRoomHost<RoomSetup, ToRoom, FromRoomPeer>({ name: 'livekit-rooms', module, log, metrics });
 }
 
+const SINKS = ['SINK_WEBRTC', 'SINK_RECORD', 'SINK_LIVEKIT', 'SINK_FRAMES'] as const;
+
 type EgressOptions = ReturnType<typeof readOptions>;
 
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
   const { sink, width, height, fps, livekit, disclosure } = egress;
-  if (sink === 'SINK_UNSPECIFIED')
+  // A newer gateway may name a sink that this worker does not have.
+  if (!SINKS.some((known) => known === sink))
     throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES');
   const isValidSide = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;
   if (!isValidSide(width) || !isValidSide(height))

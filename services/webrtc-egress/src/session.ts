@@ -96,7 +96,7 @@ export class EgressSession {
     this.#buffer = new JitterBuffer({
       epoch,
       capacityChunks: creditChunks + SPARE_CHUNKS,
-      after,
+      lastPlayedByPredecessor: after,
       awaitsGaps: () => this.#isRepublishing,
     });
     for (const start of options.flushed ?? []) this.#buffer.flush(start.epoch, start.fromChunk);
@@ -149,7 +149,7 @@ export class EgressSession {
 
   /** Frames that wait to be taken. */
   get waitingFrames(): number {
-    return this.#buffer.waiting;
+    return this.#buffer.waitingFrames;
   }
 
   take(maxInFlight: number): TakenFrame | undefined {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +11,8 @@ import { callUnary, closeClient, connectClient } from '../grpc/grpc.js';
 import { startFixtureService } from '../test-fixtures/service.js';
 import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
 import type { ServiceProcess } from '../testing/service-process.js';
+
+const { version } = JSON.parse(readFileSync('libs/service-kit/package.json', 'utf8')) as { version: string };
 
 let nats: NatsServer;
 let gateway: TestContext<object>;
@@ -77,7 +80,7 @@ describe('a running worker', () => {
     await assert.rejects(stage.open(newSessionId()), { reason: 'SESSION_LIMIT', retryAfterMs: 1000 });
     await assert.rejects(stage.open('../../etc'), { reason: 'SESSION_ID_INVALID' });
     await assert.rejects(stage.open(a, 'tom'), { reason: 'SESSION_EXISTS' });
-    const expected = { service: 'vae-decode', instanceId: 'worker-1', version: '0.1.0', state: 'WORKER_STATE_READY' };
+    const expected = { service: 'vae-decode', instanceId: 'worker-1', version, state: 'WORKER_STATE_READY' };
     assert.deepEqual(await stage.call('describe'), { ...expected, sessions: 2, capacity: 2, model: 'nano@1' });
     const stats = await stage.call<{ sessions: { sessionId: string }[] }>('stats');
     assert.deepEqual(stats.sessions.map(({ sessionId }) => sessionId).sort(), [a, b].sort());
@@ -111,7 +114,7 @@ describe('a running worker', () => {
       service: 'vae-decode',
       instanceId: 'worker-1',
       grpcAddress: addresses.grpcAddress,
-      version: '0.1.0',
+      version,
       state: 'ready',
       sessions: 0,
       capacity: 2,
