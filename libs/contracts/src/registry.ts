@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { OPEN_ORDER } from './pipeline.js';
+import { sessionRecording } from './recording.js';
 import { QUALITIES } from './tiers.js';
 
 /**
@@ -144,6 +145,8 @@ export const sessionRecord = keeping({
   livekit: livekitTransport.optional(),
   /** Absent in records of older gateways. */
   disclosure: sessionDisclosure.optional(),
+  /** Set when the session is recorded. */
+  recording: sessionRecording.optional(),
   /** Absent in records of older gateways: balanced. */
   quality: z.enum(QUALITIES).optional(),
   seed: z.number().int().nonnegative(),

@@ -112,6 +112,13 @@ const parse = defineConfig(
       (networks) => networks.every(isNetwork),
       'are networks such as private or 10.1.0.0/16',
     ),
+    /** Folder of recordings, which the gateways and all webrtc-egress share; empty: no call is recorded. docs/recording.md. */
+    recordingsFolder: text,
+    /** How long recordings are kept after their end. */
+    recordingTtlHours: z.coerce.number().min(0.001).max(87_600).default(168),
+    /** Longest playing time of a recording, seconds, and largest size, megabytes. The call goes on without it. */
+    recordingMaxSeconds: z.coerce.number().int().min(1).max(86_400).default(7200),
+    recordingMaxMb: z.coerce.number().int().min(1).max(1_000_000).default(2000),
     eventHeartbeatMs: ms(1000, 20, 1000),
   },
   (config) => [

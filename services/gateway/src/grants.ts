@@ -28,6 +28,7 @@ export const limitsShape = {
 export const grantBody = z.strictObject({
   avatars: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
   providers: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
+  recording: z.boolean().optional().describe('Whether the sessions may be recorded; not, when left out'),
   qualities: z
     .array(z.string().regex(QUALITY_PATTERN, QUALITY_RULE))
     .min(1)
@@ -86,6 +87,7 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
   if (wanted.providerKey !== undefined) refuse('a provider key');
   if (wanted.output !== 'webrtc') refuse('recordings and frames');
   if (wanted.transport !== undefined) refuse('rooms');
+  if (wanted.recording !== undefined && !grant.recording) refuse('recordings of the call');
   const least = (a: number | undefined, b: number | undefined): number | undefined =>
     a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
   const granted = limitsOf(grant, { id, maxSessions: grant.maxSessions });

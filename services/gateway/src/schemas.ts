@@ -3,6 +3,9 @@ import {
   OPEN_ORDER,
   QUALITIES,
   REASONS,
+  RECORDING_FORMATS,
+  RECORDING_SIDES,
+  recordingManifest,
   SESSION_ID_LENGTH,
   sessionChoices,
 } from '@talkmesh/contracts';
@@ -74,6 +77,18 @@ export const livekitTransport = z
     message: 'has the identity in its token: leave identity out',
   });
 
+/** Records the call; the deployment decides whether it may. */
+export const recordingOptions = z.strictObject({
+  sides: z
+    .enum(RECORDING_SIDES)
+    .default('avatar')
+    .describe(
+      "avatar: what the avatar says; both: the caller's voice is mixed in. Tell the caller, and ask where the law wants it",
+    ),
+  format: z.enum(RECORDING_FORMATS).default('mp4').describe('mp4: H.264 and AAC; webm: VP8 and Opus'),
+  maxSeconds: z.number().int().min(1).max(86_400).optional().describe('Longest playing time'),
+});
+
 export const createSessionBody = z.strictObject({
   avatar: name.describe('Id of an avatar from GET /v1/avatars'),
   provider: name
@@ -109,6 +124,7 @@ export const createSessionBody = z.strictObject({
     .strictObject({ livekit: livekitTransport })
     .optional()
     .describe('Where the avatar is shown; WHEP when left out'),
+  recording: recordingOptions.optional().describe('Records the call; without it nothing is recorded'),
   ...sessionChoices.shape,
   ...limitsShape,
   providerKey: z
@@ -147,6 +163,10 @@ export const session = z.object({
     })
     .optional()
     .describe('EU AI Act, article 50'),
+  recording: z
+    .object({ sides: z.enum(RECORDING_SIDES), format: z.enum(RECORDING_FORMATS), maxSeconds: z.number() })
+    .optional()
+    .describe('The call is recorded: the caller must be told'),
   createdAtMs: z.number().describe('Unix milliseconds'),
   placement: z.partialRecord(z.enum(OPEN_ORDER), z.string()).describe('Instance that holds the session, by service'),
 });
@@ -234,6 +254,31 @@ export const offer = conversationOffer.extend({
     })
     .describe('Qualities that sessions may have, the cheapest first'),
 });
+
+const recordingState = z.enum(['recording', 'finished', 'failed', 'lost']);
+export const recording = z.object({
+  sessionId,
+  state: recordingState.describe('lost: the worker that wrote it was lost; another one completes it soon'),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number().optional().describe('Unix milliseconds; it is deleted then. Absent while it is being made'),
+  parts: z
+    .array(
+      z.object({
+        part: z.number().int(),
+        state: recordingState,
+        end: z.string().optional().describe('Why it ended: ended, limit, moved, lost, or why it failed'),
+        type: z.string().describe('Media type'),
+        bytes: z.number().int(),
+        durationMs: z.number().int().describe('Of a lost part: at least'),
+        video: z.string().describe('Path of the video'),
+        manifest: z.string().optional().describe('Path of the signed manifest; absent until the part is complete'),
+        sha256: z.string().optional(),
+      }),
+    )
+    .describe('A worker that takes a session over begins a new part'),
+});
+export const recordingList = z.object({ recordings: z.array(recording) });
+export const recordingManifestAnswer = recordingManifest;
 
 /** The style of own pictures in lists. */
 export const OWN_STYLE = 'own';

@@ -29,6 +29,7 @@ import { ownAvatarOperations } from './http/own-avatar-routes.js';
 import { providerOperations } from './http/provider-routes.js';
 import { qualityOperations } from './http/quality-routes.js';
 import { realtimeOperations } from './http/realtime-routes.js';
+import { recordingOperations } from './http/recording-routes.js';
 import type { Operation } from './http/routes.js';
 import { createHttp } from './http/server.js';
 import { sessionOperations } from './http/session-routes.js';
@@ -44,6 +45,7 @@ import { loadPage, pageOperations } from './page-assets.js';
 import { workerInspector } from './picture/face-inspector.js';
 import { RateLimit } from './rate-limit.js';
 import { Reaper } from './reaper.js';
+import { Recordings } from './recordings.js';
 import { watchSecrets } from './secrets.js';
 import { SessionAccess } from './session-access.js';
 import { SessionQualities } from './session-qualities.js';
@@ -87,7 +89,13 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const rooms = new LivekitRooms({ ...config, tokenSecrets: () => auth.tokenSecrets });
   const stages = new StageClient({ ...config, directory, store, manifest: avatars.manifest, rooms, log, metrics });
   const { defaultProvider, disclosureBadge, disclosureLabel } = config;
-  const policy = { defaultProvider, disclosureBadge, disclosureLabel };
+  const recordings = new Recordings({
+    folder: config.recordingsFolder,
+    ttlMs: config.recordingTtlHours * 3_600_000,
+    log,
+  });
+  const recordingPolicy = recordingPolicyOf(config);
+  const policy = { defaultProvider, disclosureBadge, disclosureLabel, recordingPolicy };
   const qualities = new SessionQualities(avatars.manifest, config);
   const session = { store, directory, stages, avatars, qualities, rooms, bus, limits: config, ...policy };
   const webhooks = new Webhooks({ ...config, ownerOf: (id) => store.ownerOf(id), log, metrics });
@@ -132,6 +140,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...sessionOperations(sessions, auth),
     ...qualityOperations(new ViewerQuality(metrics)),
     ...grantOperations(auth),
+    ...recordingOperations(recordings, audit),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),
     ...realtimeOperations({ ...socket, bus, ice }),
@@ -161,7 +170,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   };
   return {
     grpc: [
-      sessionService({ sessions, auth, access, limits, checkMs, draining }),
+      sessionService({ sessions, auth, access, limits, recordings, audit, checkMs, draining }),
       audioProxy(proxied),
       recordProxy(proxied),
     ],
@@ -177,6 +186,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
       await Promise.all([...connections].map((connection) => connection.drain()));
       await http.close();
       own.stop();
+      recordings.stop();
       directory.close();
     },
   };
@@ -191,6 +201,11 @@ async function openOwnAvatars({ bus, config, log }: ServiceContext<Config>): Pro
   const [idKey = ''] = config.secrets.tokenSecrets;
   const { maxAvatars, maxAvatarsPerKey } = config;
   return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars, maxAvatarsPerKey, log });
+}
+
+function recordingPolicyOf({ recordingsFolder, recordingMaxSeconds, recordingMaxMb }: Config) {
+  if (recordingsFolder === '') return undefined;
+  return { maxMs: recordingMaxSeconds * 1000, maxBytes: recordingMaxMb * 1e6 };
 }
 
 function documentOperation(api: readonly Operation[]): Operation {

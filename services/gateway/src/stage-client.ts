@@ -249,9 +249,11 @@ export class StageClient {
     return { vad, room: { url: livekit.url, token, identity, attributes, avatar: livekit.identity } };
   }
 
-  async #egressOptions({ output, livekit, disclosure }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
-    const { width, height, fps } = this.#options.manifest;
-    const picture = { width, height, fps, ...(disclosure && { disclosure }) };
+  async #egressOptions(record: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
+    const { output, livekit, disclosure, recording: wanted, owner, avatar, provider } = record;
+    const { width, height, fps, name, version } = this.#options.manifest;
+    const recording = wanted && { ...wanted, owner, avatar, provider, model: `${name}@${version}` };
+    const picture = { width, height, fps, ...(disclosure && { disclosure }), ...(recording && { recording }) };
     if (livekit === undefined) return { sink: SINKS[output], ...picture };
     const { url, agent } = livekit;
     const room = { url, agent, token: await this.#options.rooms.avatarToken(livekit) };

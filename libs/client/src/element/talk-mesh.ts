@@ -285,8 +285,9 @@ export class TalkMeshElement extends Base {
   }
 
   #showProgress(): void {
-    const { caption, disclosure } = this.#call?.progress ?? AT_REST;
+    const { caption, disclosure, recording } = this.#call?.progress ?? AT_REST;
     this.#view.showDisclosure(disclosure);
+    this.#view.showRecording(recording);
     this.#view.showCaption(this.getAttribute('captions') === 'off' ? '' : (caption?.text ?? ''));
     if (caption === this.#caption) return;
     this.#caption = caption;
