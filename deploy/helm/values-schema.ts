@@ -26,10 +26,11 @@ const SET_BY_CHART: ReadonlySet<string> = new Set([
   'instanceId',
   ...['httpHost', 'httpPort', 'model', 'apiKeys', 'apiKeysFile', 'tokenSecret', 'tokenSecretFile'],
   ...['rtcPortMin', 'rtcPortMax', 'rtcAdvertise', 'iceUrls', 'iceUsername', 'iceCredentialFile'],
+  ...['recordingsFolder', 'recordingKeyFile'],
 ]);
 
 /** Folders below /etc/talkmesh. */
-const MOUNTED_BY_CHART = ['nats', 'nats-ca', 'auth', 'ice', 'mesh', 'grpc-tls'] as const;
+const MOUNTED_BY_CHART = ['nats', 'nats-ca', 'auth', 'ice', 'mesh', 'grpc-tls', 'recording-key'] as const;
 
 const QUANTITY = '^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$';
 const DURATION = '^([0-9]+(h|m|s|ms))+$';
@@ -199,6 +200,12 @@ export function valuesSchema(): Json {
         url: text('Folder that holds model.json', { pattern: '^(https?://[^\\s]+)?$' }),
         sha256: text('Checksum of model.json, which holds those of the other files', { pattern: '^([0-9a-f]{64})?$' }),
         sizeLimit: text('Most that a download may take', { pattern: QUANTITY }),
+      }),
+      recordings: group('Recordings of calls; webrtc-egress then needs an image with ffmpeg', {
+        claimName: name(
+          'PersistentVolumeClaim that gateways and webrtc-egress share (ReadWriteMany on several nodes); empty: none',
+        ),
+        keySecret: name('Secret whose key `key.pem` is the private key that signs manifests'),
       }),
       media: group('How WebRTC media reach the pods of audio-ingest and webrtc-egress', {
         mode: oneOf('turn: through TURN servers. hostPort: ports of the node. hostNetwork: the network of the node', [

@@ -147,7 +147,8 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
     microphone,
     encodeWav(concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60)), 24_000),
   );
-  await inCall('parrot', microphone, async (_mesh, { record }) => {
+  await inCall('parrot', microphone, async (mesh, { sessionId, record }) => {
+    await using tap = await CallTap.open(mesh, sessionId);
     const count = (media: MediaRecording): number =>
       passagesOf(media.said, LOUD, { pauseMs: 1200, leastMs: 500 }).length;
     await until(
@@ -156,14 +157,21 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
       (60 + (rounds * round.length) / 24_000) * 1000,
     );
     await sleep(6000);
-    const { shown, heard, said } = await record();
+    const { shown, heard, said, originMs } = await record();
     const open = mouthLevel(shown);
+    const stops = tap.events.flatMap(({ type, atMs }) => (type === 'speech.stopped' ? [atMs - originMs] : []));
     const words = passagesOf(said, LOUD, { pauseMs: 1200, leastMs: 500 });
     for (const [i, { startMs, endMs }] of words.entries()) {
       const next = words[i + 1]?.startMs ?? endMs + 5000;
       const interrupts = heard.some(({ atMs, value }) => value > LOUD && atMs > startMs - 300 && atMs < startMs);
       add(times, 'caller stops → sound of the answer', risesAfter(heard, LOUD, endMs, next));
       add(times, 'caller stops → mouth opens', risesAfter(shown, open, endMs, next));
+      const stopMs = stops.find((atMs) => atMs > endMs && atMs < next);
+      if (stopMs !== undefined) {
+        add(times, 'caller stops → the end of the utterance is decided', stopMs - endMs);
+        const opensMs = risesAfter(shown, open, stopMs, next);
+        add(times, 'the end is decided → mouth opens (parrot included)', opensMs);
+      }
       if (!interrupts) continue;
       add(times, 'caller speaks over the avatar → silence', fallsAfter(heard, LOUD, startMs));
       add(times, 'caller speaks over the avatar → mouth closed', fallsAfter(shown, open, startMs));

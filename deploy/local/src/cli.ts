@@ -7,12 +7,15 @@ import { ROOT } from './mesh.js';
 import { MODELS_HELP, models } from './models.js';
 import { RENDER_HELP, render } from './render/render.js';
 import { SMOKE_HELP, smoke } from './smoke.js';
+import { VERIFY_HELP, verifyRecording } from './verify.js';
 
 const HELP = `talkmesh animates a portrait from speech in real time.
 
 ${DEMO_HELP}
 
 ${RENDER_HELP}
+
+${VERIFY_HELP}
 
 ${SMOKE_HELP}
 
@@ -41,9 +44,10 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
   if (command === 'render') return asksHelp ? print(RENDER_HELP) : render(args);
   if (command === 'doctor') return asksHelp ? print(DOCTOR_HELP) : doctor(args);
   if (command === 'models') return asksHelp ? print(MODELS_HELP) : models(args);
+  if (command === 'verify') return asksHelp ? print(VERIFY_HELP) : verifyRecording(args);
   if (command === 'smoke') return asksHelp ? print(SMOKE_HELP) : smoke(args);
   throw new UsageError(
-    `there is no command "${command}"; use demo, render, smoke, doctor, models, bench, --help or --version`,
+    `there is no command "${command}"; use demo, render, verify, smoke, doctor, models, bench, --help or --version`,
   );
 }
 

@@ -11,6 +11,7 @@ import { envName } from '@talkmesh/service-kit';
 import { buildPackages } from './build.js';
 import type { ManagedServiceOptions, ServiceSpec } from './managed-service.js';
 import { type LocalNats, startNats } from './nats.js';
+import { recordingEnv } from './recording-key.js';
 import { parseReplicas, type Replicas } from './replicas.js';
 import { readyLine, Supervisor } from './supervisor.js';
 
@@ -127,7 +128,7 @@ async function startServices(
 ): Promise<Mesh> {
   const logFolder = await makeLogFolder();
   const apiKey = randomBytes(24).toString('hex');
-  const common = commonEnv(modelFolder(options.model));
+  const common = { ...commonEnv(modelFolder(options.model)), ...(await recordingEnv(process.env)) };
   const gateway = {
     TALKMESH_API_KEYS: apiKey,
     TALKMESH_TOKEN_SECRET: randomBytes(32).toString('hex'),

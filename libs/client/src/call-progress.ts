@@ -32,6 +32,11 @@ export function progressAfter(progress: CallProgress, event: CallEvent): CallPro
       return withoutInputProblem(progress);
     case 'disclosure':
       return { ...progress, disclosure: { label: event.label, badge: event.badge } };
+    case 'recording.started':
+      return { ...progress, recording: { sides: event.sides } };
+    case 'recording.finished':
+    case 'recording.failed':
+      return withoutRecording(progress);
     case 'stage.recovering':
       return {
         ...progress,
@@ -57,6 +62,10 @@ function withDisclosure(snapshot: CallProgress, { disclosure }: CallProgress): C
 }
 
 function withoutInputProblem({ inputProblem: _over, ...progress }: CallProgress): CallProgress {
+  return progress;
+}
+
+function withoutRecording({ recording: _over, ...progress }: CallProgress): CallProgress {
   return progress;
 }
 

@@ -18,6 +18,7 @@ export { type Message, Messages } from './messages.js';
 export { openMicrophone } from './microphone.js';
 export { isLive, playAudibly, STATE_LABELS, savesData } from './playback.js';
 export { PushToTalk, type PushToTalkOptions } from './push-to-talk.js';
+export { recordingText } from './recording-text.js';
 export { describeStats } from './stats.js';
 export { type Line, Transcript } from './transcript.js';
 export { showTranscript } from './transcript-list.js';

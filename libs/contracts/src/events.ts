@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { MeshError, sentence } from './errors.js';
 import { isSessionId } from './ids.js';
 import { OPEN_ORDER } from './pipeline.js';
+import { RECORDING_FAILURES, RECORDING_SIDES } from './recording.js';
 
 const speechStarted = z.object({ type: z.literal('speech.started') });
 /** `cancelled`: the program withdrew it (push-to-talk), so there is no answer. */
@@ -125,6 +126,31 @@ const inputSource = z.object({
  * `label` says it; `badge`: whether the label is drawn into the picture, otherwise the program that shows the picture shows it.
  */
 const disclosure = z.object({ type: z.literal('disclosure'), label: z.string().max(60), badge: z.boolean() });
+/**
+ * The first frame of a recording is played: from now on the caller must know that the call is recorded. A worker that takes the session
+ * over continues in the next `part`, which is told the same way.
+ */
+const recordingStarted = z.object({
+  type: z.literal('recording.started'),
+  part: z.number().int().positive(),
+  sides: z.enum(RECORDING_SIDES),
+});
+/** The recording is over. `limit`: its longest time or largest size is reached, and the call goes on. `deleted`: a program deleted it. */
+const recordingFinished = z.object({
+  type: z.literal('recording.finished'),
+  part: z.number().int().positive(),
+  cause: z.enum(['ended', 'limit', 'deleted']),
+  /** Of this part. */
+  durationMs: z.number().nonnegative(),
+  bytes: z.number().nonnegative(),
+});
+/** The recording ended early, and the call goes on. What was recorded until then is kept, if anything. */
+const recordingFailed = z.object({
+  type: z.literal('recording.failed'),
+  part: z.number().int().nonnegative(),
+  code: z.enum(RECORDING_FAILURES),
+  message: z.string().max(500),
+});
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
 const viewerGone = z.object({ type: z.literal('viewer.gone'), cause: z.string().max(100) });
 /** Frames may not have reached webrtc-egress: vae-decode decodes the chunks from the playhead on once more. */
@@ -178,6 +204,9 @@ export const eventBody = z.discriminatedUnion('type', [
   inputRecovered,
   inputSource,
   disclosure,
+  recordingStarted,
+  recordingFinished,
+  recordingFailed,
   viewerConnected,
   viewerGone,
   framesMissed,

@@ -11,6 +11,8 @@ export * from './nats-permissions.js';
 export * from './own-avatar.js';
 export * from './pipeline.js';
 export * from './protos.js';
+export * from './recording.js';
 export * from './registry.js';
 export * from './retention.js';
 export * from './subjects.js';
+export * from './tiers.js';

@@ -111,8 +111,8 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     budgetP95Ms: 'chunk',
   },
   'webrtc-egress': {
-    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room, a recorder or the avatar socket; reports the playhead; takes the speech of a LiveKit agent or of that socket in; tells a room what is said',
-    subscribes: ['frame', 'event'],
+    does: 'plays frames and audio on one clock, to WebRTC (WHEP), a LiveKit room, a recorder or the avatar socket; reports the playhead; takes the speech of a LiveKit agent or of that socket in; tells a room what is said; records calls',
+    subscribes: ['frame', 'event', 'mic'],
     publishes: ['playhead', 'event', 'mic'],
     readsBack: ['playhead', 'event'],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },

@@ -1,4 +1,5 @@
 export * from './channel-mixer.js';
+export * from './ffmpeg.js';
 export * from './frame-joiner.js';
 export * from './i420.js';
 export * from './jpeg-encoder.js';

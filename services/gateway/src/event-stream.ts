@@ -1,5 +1,5 @@
 import { AT_REST, progressAfter, type SessionSnapshot } from '@talkmesh/client';
-import { decodedEvents, EVENT_VERSION, type MeshEvent } from '@talkmesh/contracts';
+import { decodedEvents, EVENT_VERSION, type MeshEvent, type SessionRecord } from '@talkmesh/contracts';
 import { type Bus, isTracedNow, withSpan } from '@talkmesh/service-kit';
 
 /** An event of the mesh, or the state with which a stream of events begins. */
@@ -15,7 +15,7 @@ const READ_BACK_DEADLINE_MS = 3000;
  */
 export async function streamEvents(
   bus: Pick<Bus, 'subscribeEvents' | 'readBack' | 'flush'>,
-  sessionId: string,
+  { id: sessionId, recording }: Pick<SessionRecord, 'id' | 'recording'>,
   lastEventId: string | undefined,
   onEvent: (event: StreamedEvent) => void,
 ): Promise<() => void> {
@@ -27,7 +27,7 @@ export async function streamEvents(
     const payloads = await bus.readBack('event', sessionId, { deadlineMs: READ_BACK_DEADLINE_MS });
     const retained = payloads.flatMap(({ payload }) => decodedEvents(payload));
     const last = retained.findLastIndex(({ id }) => id === lastEventId);
-    if (last < 0) onEvent(snapshotOf(sessionId, retained));
+    if (last < 0) onEvent(snapshotOf(sessionId, recording, retained));
     else retained.slice(last + 1).forEach(onEvent);
     const known = new Set(retained.map(({ id }) => id));
     early.filter(({ id }) => !known.has(id)).forEach(onEvent);
@@ -48,8 +48,16 @@ function tell(event: MeshEvent, onEvent: (event: MeshEvent) => void): void {
   }
 }
 
-function snapshotOf(sessionId: string, retained: readonly MeshEvent[]): SessionSnapshot {
+/** The beginning of a recording may be too old for the retained events; a caller is rather told of a recording too much than of one too few. */
+function snapshotOf(
+  sessionId: string,
+  recording: SessionRecord['recording'],
+  retained: readonly MeshEvent[],
+): SessionSnapshot {
   const { id, epoch, turn } = retained.at(-1) ?? { id: 'none', epoch: 0, turn: 0 };
-  const progress = retained.reduce(progressAfter, AT_REST);
+  const progress = retained.reduce(
+    progressAfter,
+    recording ? { ...AT_REST, recording: { sides: recording.sides } } : AT_REST,
+  );
   return { v: EVENT_VERSION, id, sessionId, epoch, turn, atMs: Date.now(), type: 'session.snapshot', progress };
 }

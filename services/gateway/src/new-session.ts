@@ -1,8 +1,14 @@
-import { type LivekitTransport, MeshError, type SessionChoices, type SessionLimits } from '@talkmesh/contracts';
+import {
+  type LivekitTransport,
+  MeshError,
+  type SessionChoices,
+  type SessionLimits,
+  type SessionRecording,
+} from '@talkmesh/contracts';
 import type { z } from 'zod';
 import type { KeyPrincipal } from './auth.js';
 import { limitsOf } from './grants.js';
-import type { createSessionBody } from './schemas.js';
+import type { createSessionBody, recordingOptions } from './schemas.js';
 
 /** The provider whose speech comes from outside the mesh. */
 export const EXTERNAL = 'external';
@@ -21,8 +27,12 @@ export interface NewSession {
   readonly output: 'webrtc' | 'record' | 'frames';
   /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
   readonly badge: boolean;
+  /** Undefined: the deployment's default. */
+  readonly quality: string | undefined;
   /** Undefined: viewers come over WHEP. */
   readonly transport: z.output<typeof createSessionBody>['transport'];
+  /** Undefined: the call is not recorded. */
+  readonly recording: z.output<typeof recordingOptions> | undefined;
   readonly seed: number | undefined;
   readonly limits: SessionLimits;
 }
@@ -32,12 +42,18 @@ export function newSession(
   body: z.output<typeof createSessionBody>,
   { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
 ): NewSession {
-  const { avatar, provider, output, badge = false, transport, seed, providerKey, ...rest } = body;
+  const { avatar, provider, output, badge = false, quality, transport, recording, seed, providerKey, ...rest } = body;
   const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output !== 'webrtc')
     throw new MeshError('ARGUMENT_INVALID', `output "${output}" has no transport: leave transport out`);
+  if (recording !== undefined && output !== 'webrtc')
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      `output "${output}" gives the frames to your program, which may record them: leave recording out`,
+    );
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  return { owner, isAdmin, avatar, provider, output, badge, transport, seed, providerKey, choices, limits };
+  const own = { owner, isAdmin, avatar, provider, output, badge, quality, transport, recording, seed, providerKey };
+  return { ...own, choices, limits };
 }
 
 /** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. @throws MeshError ARGUMENT_INVALID */
@@ -59,4 +75,31 @@ export function providerOf(
     'ARGUMENT_INVALID',
     `a session with transport.livekit.agent has the provider ${EXTERNAL}, because the agent speaks: leave provider out`,
   );
+}
+
+/** What a deployment allows of recordings; undefined: it records nothing. */
+export interface RecordingPolicy {
+  readonly maxMs: number;
+  readonly maxBytes: number;
+}
+
+/** The recording that a session gets. @throws MeshError PERMISSION_DENIED, ARGUMENT_INVALID */
+export function recordingOf(
+  wanted: NewSession['recording'],
+  provider: string,
+  policy: RecordingPolicy | undefined,
+): SessionRecording | undefined {
+  if (wanted === undefined) return undefined;
+  if (policy === undefined)
+    throw new MeshError(
+      'PERMISSION_DENIED',
+      'this deployment records no calls (TALKMESH_RECORDINGS_FOLDER): leave recording out',
+    );
+  const { sides, format, maxSeconds = Number.POSITIVE_INFINITY } = wanted;
+  if (sides === 'both' && provider === EXTERNAL)
+    throw new MeshError(
+      'ARGUMENT_INVALID',
+      `the provider ${EXTERNAL} hears no caller: leave recording.sides out, or choose another provider`,
+    );
+  return { sides, format, maxMs: Math.min(policy.maxMs, maxSeconds * 1000), maxBytes: policy.maxBytes };
 }

@@ -1,7 +1,18 @@
-import { conversationOffer, OPEN_ORDER, REASONS, SESSION_ID_LENGTH, sessionChoices } from '@talkmesh/contracts';
+import {
+  conversationOffer,
+  OPEN_ORDER,
+  QUALITIES,
+  REASONS,
+  RECORDING_FORMATS,
+  RECORDING_SIDES,
+  recordingManifest,
+  SESSION_ID_LENGTH,
+  sessionChoices,
+} from '@talkmesh/contracts';
 import { z } from 'zod';
 import { limitsShape } from './grants.js';
 import { pictureHints } from './picture/picture-hints.js';
+import { QUALITY_PATTERN, QUALITY_RULE } from './session-qualities.js';
 
 /** Longest text of one `say` request, characters. */
 export const MAX_TEXT_CHARACTERS = 2_000;
@@ -66,6 +77,18 @@ export const livekitTransport = z
     message: 'has the identity in its token: leave identity out',
   });
 
+/** Records the call; the deployment decides whether it may. */
+export const recordingOptions = z.strictObject({
+  sides: z
+    .enum(RECORDING_SIDES)
+    .default('avatar')
+    .describe(
+      "avatar: what the avatar says; both: the caller's voice is mixed in. Tell the caller, and ask where the law wants it",
+    ),
+  format: z.enum(RECORDING_FORMATS).default('mp4').describe('mp4: H.264 and AAC; webm: VP8 and Opus'),
+  maxSeconds: z.number().int().min(1).max(86_400).optional().describe('Longest playing time'),
+});
+
 export const createSessionBody = z.strictObject({
   avatar: name.describe('Id of an avatar from GET /v1/avatars'),
   provider: name
@@ -90,10 +113,18 @@ export const createSessionBody = z.strictObject({
     .boolean()
     .optional()
     .describe('Draws the label of `disclosure` into the picture; a deployment may do so always'),
+  quality: z
+    .string()
+    .regex(QUALITY_PATTERN, QUALITY_RULE)
+    .optional()
+    .describe(
+      'fast, balanced or best, or latent frames of a chunk x denoising steps, such as 3x4, as GET /v1/providers lists them; the default of the deployment when left out',
+    ),
   transport: z
     .strictObject({ livekit: livekitTransport })
     .optional()
     .describe('Where the avatar is shown; WHEP when left out'),
+  recording: recordingOptions.optional().describe('Records the call; without it nothing is recorded'),
   ...sessionChoices.shape,
   ...limitsShape,
   providerKey: z
@@ -119,6 +150,7 @@ export const session = z.object({
   language: z.string(),
   input: sessionChoices.shape.input.unwrap().describe('How the turns of the user begin and end'),
   output: z.enum(['webrtc', 'record', 'frames']),
+  quality: z.enum(QUALITIES).describe('How many denoising steps a chunk takes'),
   seed: z.number().int(),
   transport: z
     .object({ livekit: z.object({ url: z.string(), room: z.string(), identity: z.string() }) })
@@ -131,6 +163,10 @@ export const session = z.object({
     })
     .optional()
     .describe('EU AI Act, article 50'),
+  recording: z
+    .object({ sides: z.enum(RECORDING_SIDES), format: z.enum(RECORDING_FORMATS), maxSeconds: z.number() })
+    .optional()
+    .describe('The call is recorded: the caller must be told'),
   createdAtMs: z.number().describe('Unix milliseconds'),
   placement: z.partialRecord(z.enum(OPEN_ORDER), z.string()).describe('Instance that holds the session, by service'),
 });
@@ -205,7 +241,44 @@ export const avatarList = z.object({
 
 export const offer = conversationOffer.extend({
   default: z.string().describe('Provider of sessions that name none'),
+  quality: z
+    .object({
+      default: z.enum(QUALITIES).describe('Of sessions that name none'),
+      choices: z.array(
+        z.object({
+          name: z.enum(QUALITIES),
+          size: z.string().describe('Latent frames of a chunk x denoising steps'),
+          cost: z.number().describe('Time of the score model for a chunk, as a multiple of that of balanced'),
+        }),
+      ),
+    })
+    .describe('Qualities that sessions may have, the cheapest first'),
 });
+
+const recordingState = z.enum(['recording', 'finished', 'failed', 'lost']);
+export const recording = z.object({
+  sessionId,
+  state: recordingState.describe('lost: the worker that wrote it was lost; another one completes it soon'),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number().optional().describe('Unix milliseconds; it is deleted then. Absent while it is being made'),
+  parts: z
+    .array(
+      z.object({
+        part: z.number().int(),
+        state: recordingState,
+        end: z.string().optional().describe('Why it ended: ended, limit, moved, lost, or why it failed'),
+        type: z.string().describe('Media type'),
+        bytes: z.number().int(),
+        durationMs: z.number().int().describe('Of a lost part: at least'),
+        video: z.string().describe('Path of the video'),
+        manifest: z.string().optional().describe('Path of the signed manifest; absent until the part is complete'),
+        sha256: z.string().optional(),
+      }),
+    )
+    .describe('A worker that takes a session over begins a new part'),
+});
+export const recordingList = z.object({ recordings: z.array(recording) });
+export const recordingManifestAnswer = recordingManifest;
 
 /** The style of own pictures in lists. */
 export const OWN_STYLE = 'own';

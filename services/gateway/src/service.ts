@@ -29,6 +29,7 @@ import { ownAvatarOperations } from './http/own-avatar-routes.js';
 import { providerOperations } from './http/provider-routes.js';
 import { qualityOperations } from './http/quality-routes.js';
 import { realtimeOperations } from './http/realtime-routes.js';
+import { recordingOperations } from './http/recording-routes.js';
 import type { Operation } from './http/routes.js';
 import { createHttp } from './http/server.js';
 import { sessionOperations } from './http/session-routes.js';
@@ -44,8 +45,10 @@ import { loadPage, pageOperations } from './page-assets.js';
 import { workerInspector } from './picture/face-inspector.js';
 import { RateLimit } from './rate-limit.js';
 import { Reaper } from './reaper.js';
+import { Recordings } from './recordings.js';
 import { watchSecrets } from './secrets.js';
 import { SessionAccess } from './session-access.js';
+import { SessionQualities } from './session-qualities.js';
 import { SESSION_TTL_MS, SessionStore } from './session-store.js';
 import { Sessions } from './sessions.js';
 import { StageClient } from './stage-client.js';
@@ -86,8 +89,15 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const rooms = new LivekitRooms({ ...config, tokenSecrets: () => auth.tokenSecrets });
   const stages = new StageClient({ ...config, directory, store, manifest: avatars.manifest, rooms, log, metrics });
   const { defaultProvider, disclosureBadge, disclosureLabel } = config;
-  const policy = { defaultProvider, disclosureBadge, disclosureLabel };
-  const session = { store, directory, stages, avatars, rooms, bus, limits: config, ...policy };
+  const recordings = new Recordings({
+    folder: config.recordingsFolder,
+    ttlMs: config.recordingTtlHours * 3_600_000,
+    log,
+  });
+  const recordingPolicy = recordingPolicyOf(config);
+  const policy = { defaultProvider, disclosureBadge, disclosureLabel, recordingPolicy };
+  const qualities = new SessionQualities(avatars.manifest, config);
+  const session = { store, directory, stages, avatars, qualities, rooms, bus, limits: config, ...policy };
   const webhooks = new Webhooks({ ...config, ownerOf: (id) => store.ownerOf(id), log, metrics });
   const onOpened = (record: SessionRecord): void => webhooks.onOpened(record);
   const sessions = new Sessions({ ...session, log, metrics, draining, onOpened });
@@ -130,12 +140,13 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...sessionOperations(sessions, auth),
     ...qualityOperations(new ViewerQuality(metrics)),
     ...grantOperations(auth),
+    ...recordingOperations(recordings, audit),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),
     ...realtimeOperations({ ...socket, bus, ice }),
     ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
-    ...providerOperations({ directory, defaultProvider, model: avatars.model }),
+    ...providerOperations({ directory, defaultProvider, qualities, model: avatars.model }),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,
@@ -159,7 +170,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   };
   return {
     grpc: [
-      sessionService({ sessions, auth, access, limits, checkMs, draining }),
+      sessionService({ sessions, auth, access, limits, recordings, audit, checkMs, draining }),
       audioProxy(proxied),
       recordProxy(proxied),
     ],
@@ -175,6 +186,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
       await Promise.all([...connections].map((connection) => connection.drain()));
       await http.close();
       own.stop();
+      recordings.stop();
       directory.close();
     },
   };
@@ -189,6 +201,11 @@ async function openOwnAvatars({ bus, config, log }: ServiceContext<Config>): Pro
   const [idKey = ''] = config.secrets.tokenSecrets;
   const { maxAvatars, maxAvatarsPerKey } = config;
   return new OwnAvatars({ pictures, records, ttlMs, idKey, maxAvatars, maxAvatarsPerKey, log });
+}
+
+function recordingPolicyOf({ recordingsFolder, recordingMaxSeconds, recordingMaxMb }: Config) {
+  if (recordingsFolder === '') return undefined;
+  return { maxMs: recordingMaxSeconds * 1000, maxBytes: recordingMaxMb * 1e6 };
 }
 
 function documentOperation(api: readonly Operation[]): Operation {

@@ -229,12 +229,12 @@ export class StageClient {
     record: SessionRecord,
     providerKey: string,
   ): Promise<OpenRequest> {
-    const { avatar, seed } = record;
+    const { avatar, seed, quality = '' } = record;
     const recorded = record.output === 'record';
     const options: Record<WorkerName, OpenRequest> = {
       'webrtc-egress': service === 'webrtc-egress' ? { egress: await this.#egressOptions(record) } : {},
       'vae-decode': { decode: { avatar } },
-      'score-model': { score: { avatar, seed, unpaced: recorded } },
+      'score-model': { score: { avatar, seed, quality, unpaced: recorded } },
       'audio-llm-bridge': { bridge: bridgeOptions(record, providerKey) },
       'audio-ingest': service === 'audio-ingest' ? { ingest: await this.#ingestOptions(record) } : {},
     };
@@ -249,9 +249,11 @@ export class StageClient {
     return { vad, room: { url: livekit.url, token, identity, attributes, avatar: livekit.identity } };
   }
 
-  async #egressOptions({ output, livekit, disclosure }: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
-    const { width, height, fps } = this.#options.manifest;
-    const picture = { width, height, fps, ...(disclosure && { disclosure }) };
+  async #egressOptions(record: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
+    const { output, livekit, disclosure, recording: wanted, owner, avatar, provider } = record;
+    const { width, height, fps, name, version } = this.#options.manifest;
+    const recording = wanted && { ...wanted, owner, avatar, provider, model: `${name}@${version}` };
+    const picture = { width, height, fps, ...(disclosure && { disclosure }), ...(recording && { recording }) };
     if (livekit === undefined) return { sink: SINKS[output], ...picture };
     const { url, agent } = livekit;
     const room = { url, agent, token: await this.#options.rooms.avatarToken(livekit) };

@@ -29,7 +29,20 @@ export const parseConfig = defineConfig(
     /** Highest and initial bitrate of the video encoder, kbit/s. */
     videoMaxKbps: int(50, 50_000).default(2500),
     videoStartKbps: int(50, 50_000).default(1000),
+    /** Folder of recordings, which all webrtc-egress and gateways share; empty: no call is recorded. docs/recording.md. */
+    recordingsFolder: z.string().default(''),
+    /** PEM file with the private key that signs the manifests of recordings: Ed25519, or ECDSA on P-256. */
+    recordingKeyFile: z.string().default(''),
+    /** Most sessions that this worker records at the same time. */
+    maxRecordings: int(1, 1000).default(8),
+    /** No recording begins when the folder's storage has less free space than this, megabytes. */
+    recordingMinFreeMb: int(0, 1_000_000).default(500),
   },
-  rtcConfigRule,
+  (config) => [
+    ...rtcConfigRule(config),
+    ...((config.recordingsFolder === '') !== (config.recordingKeyFile === '')
+      ? ['TALKMESH_RECORDINGS_FOLDER and TALKMESH_RECORDING_KEY_FILE belong together: set both or neither']
+      : []),
+  ],
 );
 export type Config = ReturnType<typeof parseConfig>;

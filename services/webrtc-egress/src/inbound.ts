@@ -1,4 +1,6 @@
 import {
+  type AudioMessage,
+  decodeAudio,
   decodedEvents,
   decodeFrame,
   decodePlayhead,
@@ -8,7 +10,7 @@ import {
   type MeshEvent,
   type PlayheadMessage,
 } from '@talkmesh/contracts';
-import { type Bus, type Trail, trailOf } from '@talkmesh/service-kit';
+import { type Bus, type Subscription, type Trail, trailOf } from '@talkmesh/service-kit';
 
 /** The size that every frame of a session must have. */
 export interface FrameShape {
@@ -70,6 +72,10 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
     events.unsubscribe();
   };
 }
+
+/** Subscribes to the caller's voice, for a recording of both sides. */
+export const listenToCaller = (bus: Bus, sessionId: string, onAudio: (audio: AudioMessage) => void): Subscription =>
+  bus.subscribe('mic', sessionId, (payload) => onAudio(decodeAudio(payload)));
 
 function assertShape(frame: FrameMessage, sessionId: string, { width, height, samples }: FrameShape): void {
   if (frame.sessionId !== sessionId)

@@ -1,3 +1,4 @@
+import { RECORDING_ENDS, RECORDING_FAILURES } from '@talkmesh/contracts';
 import type { Counter, Gauge, Histogram, Metrics } from '@talkmesh/service-kit';
 
 const SKEW_BUCKETS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.045, 0.1];
@@ -14,6 +15,11 @@ export interface EgressMetrics {
   readonly viewers: Gauge;
   /** Left out of the avatar socket, because the program reads slowly. */
   readonly unreadPictures: Counter;
+  readonly openRecordings: Gauge;
+  /** Parts of recordings by how they ended. */
+  readonly recordings: Counter;
+  readonly recordedSeconds: Counter;
+  readonly recordedBytes: Counter;
 }
 
 export function createEgressMetrics(metrics: Metrics): EgressMetrics {
@@ -43,5 +49,11 @@ export function createEgressMetrics(metrics: Metrics): EgressMetrics {
       'talkmesh_unread_pictures_total',
       'Pictures left out of the avatar socket because the program at it reads slowly',
     ),
+    openRecordings: metrics.gauge('talkmesh_open_recordings', 'Sessions that this worker records'),
+    recordings: metrics.counter('talkmesh_recordings_total', 'Parts of recordings by how they ended', ['outcome'], {
+      outcome: [...RECORDING_ENDS, ...RECORDING_FAILURES],
+    }),
+    recordedSeconds: metrics.counter('talkmesh_recorded_seconds_total', 'Playing time of what was recorded'),
+    recordedBytes: metrics.counter('talkmesh_recorded_bytes_total', 'Size of what was recorded'),
   };
 }

@@ -28,6 +28,7 @@ const PUBLIC: ReadonlySet<EventType> = new Set<EventType>([
   ...(['turn.queued', 'turn.started', 'turn.paused', 'turn.resumed'] as const),
   ...(['turn.finished', 'turn.truncated', 'turn.cancelled', 'caption'] as const),
   ...(['disclosure', 'stage.recovering', 'stage.moved'] as const),
+  ...(['recording.started', 'recording.finished', 'recording.failed'] as const),
 ]);
 
 /**

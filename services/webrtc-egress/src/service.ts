@@ -15,6 +15,8 @@ import { flushesIn, readBackEvents, readBackPlayhead } from './inbound.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
+import type { Recorder } from './recording/recorder.js';
+import { Recordings } from './recording/recordings.js';
 import { RoomTexts } from './room-texts.js';
 import { EgressSession, type Sink } from './session.js';
 import { Speaker } from './speaker.js';
@@ -56,6 +58,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     metrics: context.metrics,
   });
   const rooms = config.livekitUrls.length > 0 ? await startRooms(context) : undefined;
+  const recordings = await Recordings.open(context, metrics);
   const sessions = new Map<string, OpenSession>();
   const waiting = (): number => [...sessions.values()].reduce((sum, { session }) => sum + session.waitingFrames, 0);
   readGauge(context.metrics, 'talkmesh_waiting_frames', 'Frames that wait to be played', waiting);
@@ -87,6 +90,23 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     return new LivekitSink({ session, host: rooms, metrics, playoutFrames, setup: roomSetup, ...room });
   };
 
+  /** A session that another worker had goes on when it cannot be recorded any more; a new one is refused. */
+  const record = async (request: OpenRequest, options: EgressOptions): Promise<RecordingStart> => {
+    const { recording: wanted, fps, shape, disclosure } = options;
+    const { sessionId, takeOver } = request;
+    if (wanted === undefined) return {};
+    const picture = { width: shape.width, height: shape.height, fps };
+    try {
+      if (recordings === undefined)
+        throw new MeshError('RECORDING_UNAVAILABLE', 'this worker records no calls; set TALKMESH_RECORDINGS_FOLDER');
+      return { recorder: await recordings.begin({ sessionId, wanted, picture, disclosure, takeOver }) };
+    } catch (err) {
+      if (!takeOver) throw err;
+      log.error({ err, sessionId }, 'a session that was taken over is no longer recorded');
+      return { isLost: true };
+    }
+  };
+
   const open = async (request: OpenRequest): Promise<void> => {
     const options = readOptions(request);
     const { fps, shape, disclosure } = options;
@@ -95,6 +115,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     const [after, retained = []] = takeOver
       ? await Promise.all([readBackPlayhead(bus, sessionId), readBackEvents(bus, sessionId)])
       : [];
+    const { recorder, isLost } = await record(request, options);
     const session = new EgressSession({
       sessionId: request.sessionId,
       epoch: request.epoch,
@@ -107,10 +128,12 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       takeOver: request.takeOver,
       after,
       flushed: flushesIn(retained),
+      recorder,
       bus,
       log,
       metrics,
     });
+    if (isLost) session.recordingLost();
     try {
       const sink = createSink(session, options, retained, request.takeOver);
       sessions.set(request.sessionId, { session, sink, options, takeOver: request.takeOver });
@@ -164,6 +187,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     grpc: controlServices({ sinkOf, stageOf, metrics, recordStallMs: config.recordStallMs }),
     worker: mapHandlers(config.capacity, sessions, { open, close }),
     async [Symbol.asyncDispose]() {
+      await recordings?.[Symbol.asyncDispose]();
       await rooms?.[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
     },
@@ -178,13 +202,19 @@ function startRooms({ log, metrics }: ServiceContext<Config>): Promise<EgressRoo
 const SINKS = ['SINK_WEBRTC', 'SINK_RECORD', 'SINK_LIVEKIT', 'SINK_FRAMES'] as const;
 
 type EgressOptions = ReturnType<typeof readOptions>;
+interface RecordingStart {
+  readonly recorder?: Recorder | undefined;
+  readonly isLost?: boolean;
+}
 
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
-  const { sink, width, height, fps, livekit, disclosure } = egress;
+  const { sink, width, height, fps, livekit, disclosure, recording } = egress;
   // A newer gateway may name a sink that this worker does not have.
   if (!SINKS.some((known) => known === sink))
     throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES');
+  if (recording != null && sink !== 'SINK_WEBRTC' && sink !== 'SINK_LIVEKIT')
+    throw new MeshError('ARGUMENT_INVALID', 'egress.recording is for SINK_WEBRTC and SINK_LIVEKIT');
   const isValidSide = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;
   if (!isValidSide(width) || !isValidSide(height))
     throw new MeshError(
@@ -198,6 +228,7 @@ function readOptions({ egress }: OpenRequest) {
     fps,
     livekit,
     disclosure: disclosure ?? undefined,
+    recording: recording ?? undefined,
     shape: { width, height, samples: SPEECH_RATE_HZ / fps },
   };
 }

@@ -23,6 +23,7 @@ import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { Playhead } from './playhead.js';
+import { messageOf, type Recorder } from './recording/recorder.js';
 import { ViewerWatch } from './viewer.js';
 
 /** Chunks the jitter buffer holds beyond the credit: those in transit while the playhead moves. */
@@ -53,6 +54,8 @@ export interface SessionOptions {
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: EgressMetrics;
+  /** Set when the session is recorded. */
+  readonly recorder?: Recorder | undefined;
 }
 
 export interface Sink {
@@ -119,6 +122,7 @@ export class EgressSession {
       },
     });
     this.#reconnection = bus.onReconnect(() => this.#missedFrames());
+    options.recorder?.tellTo((body) => this.#event(body));
   }
 
   /** Sets the sink and publishes the first playhead, which grants the producers their credit. */
@@ -167,6 +171,7 @@ export class EgressSession {
     const message = this.#playhead.played(frame);
     this.#traces.played(frame, (ledger) => message && this.#publish(message, ledger));
     this.#agent?.played(frame);
+    this.#options.recorder?.frame(frame);
   }
 
   held(): void {
@@ -175,6 +180,7 @@ export class EgressSession {
     if (outcome === 'held') this.#traces.held();
     this.#options.metrics.frames.inc({ outcome });
     this.#publish(this.#playhead.held(1));
+    this.#options.recorder?.held();
   }
 
   discarded(serials: readonly number[]): void {
@@ -194,6 +200,11 @@ export class EgressSession {
   /** Tells the session's listeners what went wrong. */
   failed(reason: Reason, message: string): void {
     this.#event({ type: 'error', service: 'webrtc-egress', reason, message });
+  }
+
+  /** Tells that a session which another worker recorded is no longer recorded. */
+  recordingLost(): void {
+    this.#event({ type: 'recording.failed', part: 0, code: 'storage', message: messageOf('storage') });
   }
 
   stats(): SessionStats {
@@ -218,7 +229,9 @@ export class EgressSession {
     this.#stopListening();
     if (reason === 'moved') this.#publish(this.#playhead.current());
     this.watch.dispose();
+    const recorded = this.#options.recorder?.close(reason === 'moved' ? 'moved' : 'ended');
     await this.#sink?.close();
+    await recorded;
   }
 
   /** Asks the decoder to republish everything from the playhead on. Until then the buffer waits at a gap instead of skipping it. */

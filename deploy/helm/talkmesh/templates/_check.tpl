@@ -4,6 +4,9 @@
 {{- if and (not $v.nats.enabled) (not $v.nats.url) -}}
 {{- fail "nats.enabled is false: set nats.url to the address of your NATS servers, such as nats://nats.nats:4222" -}}
 {{- end -}}
+{{- if and $v.recordings.claimName (not $v.recordings.keySecret) -}}
+{{- fail "recordings.claimName is set: set recordings.keySecret to a Secret whose key key.pem is the private key that signs manifests" -}}
+{{- end -}}
 {{- if and (eq $v.model.source "pvc") (not $v.model.claimName) -}}
 {{- fail "model.source is pvc: set model.claimName to the claim whose volume holds the model folder" -}}
 {{- end -}}

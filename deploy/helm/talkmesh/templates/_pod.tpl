@@ -4,6 +4,7 @@
 {{- $name := .component -}}
 {{- $values := .values -}}
 {{- $model := $root.Values.model -}}
+{{- $records := and $root.Values.recordings.claimName (has $name (list "gateway" "webrtc-egress")) -}}
 {{- $usesModel := has $name (list "gateway" "score-model" "vae-decode") -}}
 {{- $image := include "talkmesh.image" (dict "root" $root "image" $values.image "name" $name) -}}
 {{- $hostNetwork := and (include "talkmesh.isMedia" $name) (eq $root.Values.media.mode "hostNetwork") -}}
@@ -131,6 +132,12 @@ spec:
         {{- if and $usesModel (ne $model.source "image") }}
         - {name: model, mountPath: /models, readOnly: true}
         {{- end }}
+        {{- if $records }}
+        - {name: recordings, mountPath: /recordings}
+        {{- end }}
+        {{- if and $records (eq $name "webrtc-egress") }}
+        - {name: recording-key, mountPath: /etc/talkmesh/recording-key, readOnly: true}
+        {{- end }}
         {{- if $values.shmSize }}
         - {name: shm, mountPath: /dev/shm}
         {{- end }}
@@ -179,6 +186,14 @@ spec:
     - name: scripts
       configMap: {name: {{ printf "%s-scripts" (include "talkmesh.fullname" $root) | quote }}}
     {{- end }}
+    {{- end }}
+    {{- if $records }}
+    - name: recordings
+      persistentVolumeClaim: {claimName: {{ $root.Values.recordings.claimName | quote }}}
+    {{- end }}
+    {{- if and $records (eq $name "webrtc-egress") }}
+    - name: recording-key
+      secret: {secretName: {{ $root.Values.recordings.keySecret | quote }}, defaultMode: 0440}
     {{- end }}
     {{- with $values.shmSize }}
     - name: shm
@@ -265,6 +280,12 @@ spec:
 - {name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
 - {name: TALKMESH_RTC_ADVERTISE, value: $(HOST_IP)}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- if and $root.Values.recordings.claimName (has $name (list "gateway" "webrtc-egress")) }}
+- {name: TALKMESH_RECORDINGS_FOLDER, value: /recordings}
+{{- if eq $name "webrtc-egress" }}
+- {name: TALKMESH_RECORDING_KEY_FILE, value: /etc/talkmesh/recording-key/key.pem}
 {{- end }}
 {{- end }}
 {{- with $root.Values.telemetry.otlpEndpoint }}

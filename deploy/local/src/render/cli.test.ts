@@ -179,6 +179,6 @@ test('the program prints its help and version, and refuses unknown commands', as
   assert.deepEqual([help.code, none.code, none.stdout], [0, 0, help.stdout]);
   assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
   assert.equal(unknown.code, 2);
-  assert.match(unknown.stderr, /no command "dance"; use demo, render, smoke, doctor, models, bench/);
+  assert.match(unknown.stderr, /no command "dance"; use demo, render, verify, smoke, doctor, models, bench/);
   assert.match(renderHelp.stdout, /--seed/);
 });

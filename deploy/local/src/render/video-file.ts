@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
-import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { COLOURS, hasEncoder, rawInputs, type VideoFormat } from '@talkmesh/media';
 import { findOrInstall } from '../system-package.js';
 
 export interface Encoder {
@@ -21,7 +22,7 @@ const FFMPEG = {
 export async function findEncoder(say: (line: string) => void): Promise<Encoder> {
   const ffmpeg = await findOrInstall(FFMPEG, process.env, say);
   const { stdout } = await promisify(execFile)(ffmpeg, ['-hide_banner', '-encoders'], { maxBuffer: 1 << 22 });
-  const has = (name: string): boolean => new RegExp(`^ [VAS.][A-Z.]{5} ${name} `, 'm').test(stdout);
+  const has = (name: string): boolean => hasEncoder(stdout, name);
   if (!has('aac'))
     throw new MeshError(
       'TOOL_MISSING',
@@ -35,21 +36,10 @@ export async function findEncoder(say: (line: string) => void): Promise<Encoder>
   );
 }
 
-export interface VideoFormat {
-  readonly width: number;
-  readonly height: number;
-  readonly fps: number;
-}
-
 const QUALITY = {
   libx264: ['-preset', 'veryfast', '-crf', '18'],
   mpeg4: ['-q:v', '3'],
 } as const;
-/**
- * Video and audio are written alternately to two pipes. If ffmpeg waited for one pipe while the other is full, both sides would block.
- * So it must not read ahead to detect formats, and its packet queues must be longer than its look-ahead.
- */
-const NO_READ_AHEAD = ['-probesize', '32', '-analyzeduration', '0', '-thread_queue_size', '512'];
 const MAX_STDERR_CHARACTERS = 4000;
 /** Even on a busy machine ffmpeg accepts a frame within this time. */
 const STALL_MS = 60_000;
@@ -158,16 +148,9 @@ export class VideoFile implements AsyncDisposable {
   }
 }
 
-function ffmpegArgs(codec: Encoder['codec'], { width, height, fps }: VideoFormat, path: string): string[] {
-  const size = `${width}x${height}`;
-  const matrix = 'smpte170m';
+function ffmpegArgs(codec: Encoder['codec'], format: VideoFormat, path: string): string[] {
   return [
-    ...['-hide_banner', '-loglevel', 'error', '-nostats', '-y'],
-    ...[...NO_READ_AHEAD, '-f', 'rawvideo', '-pixel_format', 'yuv420p', '-video_size', size],
-    ...['-framerate', String(fps), '-i', 'pipe:0'],
-    ...[...NO_READ_AHEAD, '-f', 's16le', '-ar', String(SPEECH_RATE_HZ), '-ac', '1', '-i', 'pipe:3'],
-    ...['-map', '0:v', '-map', '1:a', '-c:v', codec, ...QUALITY[codec], '-pix_fmt', 'yuv420p'],
-    ...['-color_range', 'tv', '-colorspace', matrix, '-color_primaries', matrix, '-color_trc', matrix],
+    ...[...rawInputs(format), '-c:v', codec, ...QUALITY[codec], ...COLOURS],
     ...['-c:a', 'aac', '-b:a', '128k', '-movflags', '+faststart', '-f', 'mp4', path],
   ];
 }

@@ -28,7 +28,7 @@ export const STYLE = `
 [part=poster], ::slotted([slot=poster]), [part=video] { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
 [part=video] { opacity: 0; transition: opacity .2s; }
 [part=video].live { opacity: 1; }
-[part=status], [part=caption], [part=disclosure] {
+[part=status], [part=caption], [part=disclosure], [part=recording] {
   position: absolute;
   margin: 0;
   color: #fff;
@@ -38,6 +38,8 @@ export const STYLE = `
 }
 [part=status] { top: 12px; left: 12px; font-size: 14px; }
 [part=disclosure] { top: 12px; right: 12px; font-size: 12px; }
+[part=recording] { top: 44px; right: 12px; font-size: 12px; }
+[part=recording]::before { content: ''; display: inline-block; width: 8px; height: 8px; margin-right: 6px; border-radius: 50%; background: #f33; }
 [part=caption] {
   left: 50%;
   bottom: 12px;

@@ -1,10 +1,11 @@
 import type { DevicePickerParts } from '../device-picker.js';
 import { type HoldActions, onHold } from '../hold.js';
 import { isLive, playAudibly, STATE_LABELS } from '../playback.js';
+import { recordingText } from '../recording-text.js';
 import { describeStats } from '../stats.js';
 import type { Line } from '../transcript.js';
 import { showTranscript } from '../transcript-list.js';
-import type { CallState, CallStats, Disclosure } from '../types.js';
+import type { CallProgress, CallState, CallStats, Disclosure } from '../types.js';
 import { STYLE } from './style.js';
 
 const MARKUP = `
@@ -13,6 +14,7 @@ const MARKUP = `
   <video part="video" playsinline></video>
   <p part="status" role="status" hidden></p>
   <p part="disclosure" role="note" hidden></p>
+  <p part="recording" role="status" hidden></p>
   <p part="caption" aria-live="polite" hidden></p>
   <button part="unmute" type="button" hidden>Turn on sound</button>
 </div>
@@ -179,6 +181,11 @@ export class View {
   /** Where the label is drawn into the picture, it is not shown a second time. */
   showDisclosure(disclosure: Disclosure | undefined): void {
     this.#text('disclosure', disclosure === undefined || disclosure.badge ? '' : disclosure.label);
+  }
+
+  /** Callers must know that the call is recorded, and whether they are. */
+  showRecording(recording: CallProgress['recording']): void {
+    this.#text('recording', recordingText(recording));
   }
 
   showError(text: string): void {

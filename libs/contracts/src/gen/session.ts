@@ -15,6 +15,7 @@ import type { AvatarRequest as _talkmesh_v1_AvatarRequest, AvatarRequest__Output
 import type { AvatarResponse as _talkmesh_v1_AvatarResponse, AvatarResponse__Output as _talkmesh_v1_AvatarResponse__Output } from './talkmesh/v1/AvatarResponse.js';
 import type { AvatarServiceClient as _talkmesh_v1_AvatarServiceClient, AvatarServiceDefinition as _talkmesh_v1_AvatarServiceDefinition } from './talkmesh/v1/AvatarService.js';
 import type { BridgeOptions as _talkmesh_v1_BridgeOptions, BridgeOptions__Output as _talkmesh_v1_BridgeOptions__Output } from './talkmesh/v1/BridgeOptions.js';
+import type { CallRecording as _talkmesh_v1_CallRecording, CallRecording__Output as _talkmesh_v1_CallRecording__Output } from './talkmesh/v1/CallRecording.js';
 import type { CancelInputRequest as _talkmesh_v1_CancelInputRequest, CancelInputRequest__Output as _talkmesh_v1_CancelInputRequest__Output } from './talkmesh/v1/CancelInputRequest.js';
 import type { CancelInputResponse as _talkmesh_v1_CancelInputResponse, CancelInputResponse__Output as _talkmesh_v1_CancelInputResponse__Output } from './talkmesh/v1/CancelInputResponse.js';
 import type { ChangeIceRequest as _talkmesh_v1_ChangeIceRequest, ChangeIceRequest__Output as _talkmesh_v1_ChangeIceRequest__Output } from './talkmesh/v1/ChangeIceRequest.js';
@@ -27,14 +28,18 @@ import type { ConversationServiceClient as _talkmesh_v1_ConversationServiceClien
 import type { CreateSessionRequest as _talkmesh_v1_CreateSessionRequest, CreateSessionRequest__Output as _talkmesh_v1_CreateSessionRequest__Output } from './talkmesh/v1/CreateSessionRequest.js';
 import type { CreateSessionResponse as _talkmesh_v1_CreateSessionResponse, CreateSessionResponse__Output as _talkmesh_v1_CreateSessionResponse__Output } from './talkmesh/v1/CreateSessionResponse.js';
 import type { DecodeOptions as _talkmesh_v1_DecodeOptions, DecodeOptions__Output as _talkmesh_v1_DecodeOptions__Output } from './talkmesh/v1/DecodeOptions.js';
+import type { DeleteRecordingRequest as _talkmesh_v1_DeleteRecordingRequest, DeleteRecordingRequest__Output as _talkmesh_v1_DeleteRecordingRequest__Output } from './talkmesh/v1/DeleteRecordingRequest.js';
+import type { DeleteRecordingResponse as _talkmesh_v1_DeleteRecordingResponse, DeleteRecordingResponse__Output as _talkmesh_v1_DeleteRecordingResponse__Output } from './talkmesh/v1/DeleteRecordingResponse.js';
 import type { DescribeRequest as _talkmesh_v1_DescribeRequest, DescribeRequest__Output as _talkmesh_v1_DescribeRequest__Output } from './talkmesh/v1/DescribeRequest.js';
 import type { DescribeResponse as _talkmesh_v1_DescribeResponse, DescribeResponse__Output as _talkmesh_v1_DescribeResponse__Output } from './talkmesh/v1/DescribeResponse.js';
 import type { Disclosure as _talkmesh_v1_Disclosure, Disclosure__Output as _talkmesh_v1_Disclosure__Output } from './talkmesh/v1/Disclosure.js';
+import type { DownloadRecordingRequest as _talkmesh_v1_DownloadRecordingRequest, DownloadRecordingRequest__Output as _talkmesh_v1_DownloadRecordingRequest__Output } from './talkmesh/v1/DownloadRecordingRequest.js';
 import type { DrainRequest as _talkmesh_v1_DrainRequest, DrainRequest__Output as _talkmesh_v1_DrainRequest__Output } from './talkmesh/v1/DrainRequest.js';
 import type { DrainResponse as _talkmesh_v1_DrainResponse, DrainResponse__Output as _talkmesh_v1_DrainResponse__Output } from './talkmesh/v1/DrainResponse.js';
 import type { EgressOptions as _talkmesh_v1_EgressOptions, EgressOptions__Output as _talkmesh_v1_EgressOptions__Output } from './talkmesh/v1/EgressOptions.js';
 import type { EndSessionRequest as _talkmesh_v1_EndSessionRequest, EndSessionRequest__Output as _talkmesh_v1_EndSessionRequest__Output } from './talkmesh/v1/EndSessionRequest.js';
 import type { EndSessionResponse as _talkmesh_v1_EndSessionResponse, EndSessionResponse__Output as _talkmesh_v1_EndSessionResponse__Output } from './talkmesh/v1/EndSessionResponse.js';
+import type { GetRecordingRequest as _talkmesh_v1_GetRecordingRequest, GetRecordingRequest__Output as _talkmesh_v1_GetRecordingRequest__Output } from './talkmesh/v1/GetRecordingRequest.js';
 import type { GetSessionRequest as _talkmesh_v1_GetSessionRequest, GetSessionRequest__Output as _talkmesh_v1_GetSessionRequest__Output } from './talkmesh/v1/GetSessionRequest.js';
 import type { HangupRequest as _talkmesh_v1_HangupRequest, HangupRequest__Output as _talkmesh_v1_HangupRequest__Output } from './talkmesh/v1/HangupRequest.js';
 import type { HangupResponse as _talkmesh_v1_HangupResponse, HangupResponse__Output as _talkmesh_v1_HangupResponse__Output } from './talkmesh/v1/HangupResponse.js';
@@ -43,6 +48,8 @@ import type { InterruptRequest as _talkmesh_v1_InterruptRequest, InterruptReques
 import type { InterruptResponse as _talkmesh_v1_InterruptResponse, InterruptResponse__Output as _talkmesh_v1_InterruptResponse__Output } from './talkmesh/v1/InterruptResponse.js';
 import type { InterruptSessionRequest as _talkmesh_v1_InterruptSessionRequest, InterruptSessionRequest__Output as _talkmesh_v1_InterruptSessionRequest__Output } from './talkmesh/v1/InterruptSessionRequest.js';
 import type { InterruptSessionResponse as _talkmesh_v1_InterruptSessionResponse, InterruptSessionResponse__Output as _talkmesh_v1_InterruptSessionResponse__Output } from './talkmesh/v1/InterruptSessionResponse.js';
+import type { ListRecordingsRequest as _talkmesh_v1_ListRecordingsRequest, ListRecordingsRequest__Output as _talkmesh_v1_ListRecordingsRequest__Output } from './talkmesh/v1/ListRecordingsRequest.js';
+import type { ListRecordingsResponse as _talkmesh_v1_ListRecordingsResponse, ListRecordingsResponse__Output as _talkmesh_v1_ListRecordingsResponse__Output } from './talkmesh/v1/ListRecordingsResponse.js';
 import type { ListSessionsRequest as _talkmesh_v1_ListSessionsRequest, ListSessionsRequest__Output as _talkmesh_v1_ListSessionsRequest__Output } from './talkmesh/v1/ListSessionsRequest.js';
 import type { ListSessionsResponse as _talkmesh_v1_ListSessionsResponse, ListSessionsResponse__Output as _talkmesh_v1_ListSessionsResponse__Output } from './talkmesh/v1/ListSessionsResponse.js';
 import type { LivekitMembership as _talkmesh_v1_LivekitMembership, LivekitMembership__Output as _talkmesh_v1_LivekitMembership__Output } from './talkmesh/v1/LivekitMembership.js';
@@ -60,6 +67,10 @@ import type { PauseSessionResponse as _talkmesh_v1_PauseSessionResponse, PauseSe
 import type { RecordRequest as _talkmesh_v1_RecordRequest, RecordRequest__Output as _talkmesh_v1_RecordRequest__Output } from './talkmesh/v1/RecordRequest.js';
 import type { RecordServiceClient as _talkmesh_v1_RecordServiceClient, RecordServiceDefinition as _talkmesh_v1_RecordServiceDefinition } from './talkmesh/v1/RecordService.js';
 import type { RecordedFrame as _talkmesh_v1_RecordedFrame, RecordedFrame__Output as _talkmesh_v1_RecordedFrame__Output } from './talkmesh/v1/RecordedFrame.js';
+import type { Recording as _talkmesh_v1_Recording, Recording__Output as _talkmesh_v1_Recording__Output } from './talkmesh/v1/Recording.js';
+import type { RecordingData as _talkmesh_v1_RecordingData, RecordingData__Output as _talkmesh_v1_RecordingData__Output } from './talkmesh/v1/RecordingData.js';
+import type { RecordingOptions as _talkmesh_v1_RecordingOptions, RecordingOptions__Output as _talkmesh_v1_RecordingOptions__Output } from './talkmesh/v1/RecordingOptions.js';
+import type { RecordingPart as _talkmesh_v1_RecordingPart, RecordingPart__Output as _talkmesh_v1_RecordingPart__Output } from './talkmesh/v1/RecordingPart.js';
 import type { ResumeRequest as _talkmesh_v1_ResumeRequest, ResumeRequest__Output as _talkmesh_v1_ResumeRequest__Output } from './talkmesh/v1/ResumeRequest.js';
 import type { ResumeResponse as _talkmesh_v1_ResumeResponse, ResumeResponse__Output as _talkmesh_v1_ResumeResponse__Output } from './talkmesh/v1/ResumeResponse.js';
 import type { ResumeSessionRequest as _talkmesh_v1_ResumeSessionRequest, ResumeSessionRequest__Output as _talkmesh_v1_ResumeSessionRequest__Output } from './talkmesh/v1/ResumeSessionRequest.js';
@@ -108,6 +119,7 @@ export interface ProtoGrpcType {
       AvatarResponse: MessageTypeDefinition<_talkmesh_v1_AvatarResponse, _talkmesh_v1_AvatarResponse__Output>
       AvatarService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_AvatarServiceClient> & { service: _talkmesh_v1_AvatarServiceDefinition }
       BridgeOptions: MessageTypeDefinition<_talkmesh_v1_BridgeOptions, _talkmesh_v1_BridgeOptions__Output>
+      CallRecording: MessageTypeDefinition<_talkmesh_v1_CallRecording, _talkmesh_v1_CallRecording__Output>
       CancelInputRequest: MessageTypeDefinition<_talkmesh_v1_CancelInputRequest, _talkmesh_v1_CancelInputRequest__Output>
       CancelInputResponse: MessageTypeDefinition<_talkmesh_v1_CancelInputResponse, _talkmesh_v1_CancelInputResponse__Output>
       ChangeIceRequest: MessageTypeDefinition<_talkmesh_v1_ChangeIceRequest, _talkmesh_v1_ChangeIceRequest__Output>
@@ -120,14 +132,18 @@ export interface ProtoGrpcType {
       CreateSessionRequest: MessageTypeDefinition<_talkmesh_v1_CreateSessionRequest, _talkmesh_v1_CreateSessionRequest__Output>
       CreateSessionResponse: MessageTypeDefinition<_talkmesh_v1_CreateSessionResponse, _talkmesh_v1_CreateSessionResponse__Output>
       DecodeOptions: MessageTypeDefinition<_talkmesh_v1_DecodeOptions, _talkmesh_v1_DecodeOptions__Output>
+      DeleteRecordingRequest: MessageTypeDefinition<_talkmesh_v1_DeleteRecordingRequest, _talkmesh_v1_DeleteRecordingRequest__Output>
+      DeleteRecordingResponse: MessageTypeDefinition<_talkmesh_v1_DeleteRecordingResponse, _talkmesh_v1_DeleteRecordingResponse__Output>
       DescribeRequest: MessageTypeDefinition<_talkmesh_v1_DescribeRequest, _talkmesh_v1_DescribeRequest__Output>
       DescribeResponse: MessageTypeDefinition<_talkmesh_v1_DescribeResponse, _talkmesh_v1_DescribeResponse__Output>
       Disclosure: MessageTypeDefinition<_talkmesh_v1_Disclosure, _talkmesh_v1_Disclosure__Output>
+      DownloadRecordingRequest: MessageTypeDefinition<_talkmesh_v1_DownloadRecordingRequest, _talkmesh_v1_DownloadRecordingRequest__Output>
       DrainRequest: MessageTypeDefinition<_talkmesh_v1_DrainRequest, _talkmesh_v1_DrainRequest__Output>
       DrainResponse: MessageTypeDefinition<_talkmesh_v1_DrainResponse, _talkmesh_v1_DrainResponse__Output>
       EgressOptions: MessageTypeDefinition<_talkmesh_v1_EgressOptions, _talkmesh_v1_EgressOptions__Output>
       EndSessionRequest: MessageTypeDefinition<_talkmesh_v1_EndSessionRequest, _talkmesh_v1_EndSessionRequest__Output>
       EndSessionResponse: MessageTypeDefinition<_talkmesh_v1_EndSessionResponse, _talkmesh_v1_EndSessionResponse__Output>
+      GetRecordingRequest: MessageTypeDefinition<_talkmesh_v1_GetRecordingRequest, _talkmesh_v1_GetRecordingRequest__Output>
       GetSessionRequest: MessageTypeDefinition<_talkmesh_v1_GetSessionRequest, _talkmesh_v1_GetSessionRequest__Output>
       HangupRequest: MessageTypeDefinition<_talkmesh_v1_HangupRequest, _talkmesh_v1_HangupRequest__Output>
       HangupResponse: MessageTypeDefinition<_talkmesh_v1_HangupResponse, _talkmesh_v1_HangupResponse__Output>
@@ -136,6 +152,8 @@ export interface ProtoGrpcType {
       InterruptResponse: MessageTypeDefinition<_talkmesh_v1_InterruptResponse, _talkmesh_v1_InterruptResponse__Output>
       InterruptSessionRequest: MessageTypeDefinition<_talkmesh_v1_InterruptSessionRequest, _talkmesh_v1_InterruptSessionRequest__Output>
       InterruptSessionResponse: MessageTypeDefinition<_talkmesh_v1_InterruptSessionResponse, _talkmesh_v1_InterruptSessionResponse__Output>
+      ListRecordingsRequest: MessageTypeDefinition<_talkmesh_v1_ListRecordingsRequest, _talkmesh_v1_ListRecordingsRequest__Output>
+      ListRecordingsResponse: MessageTypeDefinition<_talkmesh_v1_ListRecordingsResponse, _talkmesh_v1_ListRecordingsResponse__Output>
       ListSessionsRequest: MessageTypeDefinition<_talkmesh_v1_ListSessionsRequest, _talkmesh_v1_ListSessionsRequest__Output>
       ListSessionsResponse: MessageTypeDefinition<_talkmesh_v1_ListSessionsResponse, _talkmesh_v1_ListSessionsResponse__Output>
       LivekitMembership: MessageTypeDefinition<_talkmesh_v1_LivekitMembership, _talkmesh_v1_LivekitMembership__Output>
@@ -153,6 +171,10 @@ export interface ProtoGrpcType {
       RecordRequest: MessageTypeDefinition<_talkmesh_v1_RecordRequest, _talkmesh_v1_RecordRequest__Output>
       RecordService: SubtypeConstructor<typeof grpc.Client, _talkmesh_v1_RecordServiceClient> & { service: _talkmesh_v1_RecordServiceDefinition }
       RecordedFrame: MessageTypeDefinition<_talkmesh_v1_RecordedFrame, _talkmesh_v1_RecordedFrame__Output>
+      Recording: MessageTypeDefinition<_talkmesh_v1_Recording, _talkmesh_v1_Recording__Output>
+      RecordingData: MessageTypeDefinition<_talkmesh_v1_RecordingData, _talkmesh_v1_RecordingData__Output>
+      RecordingOptions: MessageTypeDefinition<_talkmesh_v1_RecordingOptions, _talkmesh_v1_RecordingOptions__Output>
+      RecordingPart: MessageTypeDefinition<_talkmesh_v1_RecordingPart, _talkmesh_v1_RecordingPart__Output>
       ResumeRequest: MessageTypeDefinition<_talkmesh_v1_ResumeRequest, _talkmesh_v1_ResumeRequest__Output>
       ResumeResponse: MessageTypeDefinition<_talkmesh_v1_ResumeResponse, _talkmesh_v1_ResumeResponse__Output>
       ResumeSessionRequest: MessageTypeDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionRequest__Output>

@@ -2,6 +2,7 @@ import type * as grpc from '@grpc/grpc-js';
 import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { BridgeOptions as _talkmesh_v1_BridgeOptions, BridgeOptions__Output as _talkmesh_v1_BridgeOptions__Output } from './talkmesh/v1/BridgeOptions.js';
+import type { CallRecording as _talkmesh_v1_CallRecording, CallRecording__Output as _talkmesh_v1_CallRecording__Output } from './talkmesh/v1/CallRecording.js';
 import type { CloseRequest as _talkmesh_v1_CloseRequest, CloseRequest__Output as _talkmesh_v1_CloseRequest__Output } from './talkmesh/v1/CloseRequest.js';
 import type { CloseResponse as _talkmesh_v1_CloseResponse, CloseResponse__Output as _talkmesh_v1_CloseResponse__Output } from './talkmesh/v1/CloseResponse.js';
 import type { DecodeOptions as _talkmesh_v1_DecodeOptions, DecodeOptions__Output as _talkmesh_v1_DecodeOptions__Output } from './talkmesh/v1/DecodeOptions.js';
@@ -31,6 +32,7 @@ export interface ProtoGrpcType {
   talkmesh: {
     v1: {
       BridgeOptions: MessageTypeDefinition<_talkmesh_v1_BridgeOptions, _talkmesh_v1_BridgeOptions__Output>
+      CallRecording: MessageTypeDefinition<_talkmesh_v1_CallRecording, _talkmesh_v1_CallRecording__Output>
       CloseRequest: MessageTypeDefinition<_talkmesh_v1_CloseRequest, _talkmesh_v1_CloseRequest__Output>
       CloseResponse: MessageTypeDefinition<_talkmesh_v1_CloseResponse, _talkmesh_v1_CloseResponse__Output>
       DecodeOptions: MessageTypeDefinition<_talkmesh_v1_DecodeOptions, _talkmesh_v1_DecodeOptions__Output>

@@ -9,6 +9,7 @@ import { createSessionBody, sayBody, toolResultBody } from '../schemas.js';
 import type { ConversationCommand, Sessions } from '../sessions.js';
 import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
+import { type RecordingCallsOptions, recordingCalls } from './recording-calls.js';
 
 interface SessionRef {
   readonly sessionId: string;
@@ -18,7 +19,7 @@ interface WatchRequest extends SessionRef {
   readonly lastEventId: string;
 }
 
-export interface SessionServiceOptions {
+export interface SessionServiceOptions extends RecordingCallsOptions {
   readonly sessions: Sessions;
   readonly auth: Auth;
   readonly access: GrpcAccess;
@@ -34,9 +35,11 @@ const MAX_UNREAD_EVENTS = 256;
 const STATES = { opening: 'SESSION_STATE_OPENING', open: 'SESSION_STATE_OPEN', ended: 'SESSION_STATE_ENDED' } as const;
 
 function toMessage(record: SessionRecord) {
-  const { id, avatar, provider, disclosure, createdAtMs, placement, transport } = publicSession(record);
+  const { id, avatar, provider, disclosure, quality, createdAtMs, placement, transport, recording } =
+    publicSession(record);
   const { livekit } = transport ?? {};
-  return { id, state: STATES[record.state], avatar, provider, disclosure, createdAtMs, placement, livekit };
+  const about = { id, state: STATES[record.state], avatar, provider, disclosure, quality, createdAtMs };
+  return { ...about, placement, livekit, recording };
 }
 
 function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data }: StreamedEvent) {
@@ -44,6 +47,7 @@ function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data 
 }
 
 interface CreateRequest {
+  readonly recording: object | null;
   readonly livekit: (Readonly<Record<string, unknown>> & { readonly microphone: object | null }) | null;
   readonly tools: readonly { readonly name: string; readonly description: string; readonly parametersJson: string }[];
   readonly [field: string]: unknown;
@@ -69,6 +73,7 @@ function toTool({ name, description, parametersJson }: CreateRequest['tools'][nu
 /** talkmesh.v1.SessionService: the same operations as REST. An unset field means its default. */
 export function sessionService(options: SessionServiceOptions): GrpcServiceImpl {
   const { sessions, auth, access } = options;
+  const recorded = recordingCalls(options);
   const unary = <Req, Res>(handler: (request: Req, call: PublicCall<Principal>) => Promise<Res>) =>
     publicUnary((metadata) => access.identifyCaller(metadata), handler);
   const command = (name: ConversationCommand) =>
@@ -79,12 +84,13 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
   return {
     definition: v1.SessionService.service,
     implementation: {
-      createSession: unary(async ({ tools, livekit, ...request }: CreateRequest, { signal, principal }) => {
+      createSession: unary(async ({ tools, livekit, recording, ...request }: CreateRequest, { signal, principal }) => {
         const key = requireKey(principal);
         const wanted = check(createSessionBody, {
           ...setFields(request),
           tools: tools.map(toTool),
           ...(livekit !== null && { transport: { livekit: toTransport(livekit) } }),
+          ...(recording !== null && { recording: setFields(recording) }),
         });
         const record = await sessions.create(newSession(wanted, key), signal);
         return { session: toMessage(record), ...(await auth.issue(record.id, record.limits?.origins)) };
@@ -123,6 +129,10 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
       startInput: command('startInput'),
       commitInput: command('commitInput'),
       cancelInput: command('cancelInput'),
+      listRecordings: unary(recorded.list),
+      getRecording: unary(recorded.get),
+      deleteRecording: unary(recorded.delete),
+      downloadRecording: recorded.download,
       watchEvents: (call: ServerWritableStream<WatchRequest, object>) => {
         watch(call, options).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
       },

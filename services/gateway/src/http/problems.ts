@@ -21,7 +21,7 @@ const OF_FASTIFY: Readonly<Record<string, { reason: Reason; status?: number; det
   },
 };
 
-/** A refusal with a status that no reason of the mesh has: 405, 408, 412, 415, 428, 501. */
+/** A refusal with a status that no reason of the mesh has: 405, 408, 412, 415, 416, 428, 501. */
 export class HttpRefusal extends MeshError {
   readonly status: number;
 
@@ -44,6 +44,7 @@ const TITLES: Readonly<Record<number, string>> = {
   412: 'Precondition failed',
   413: 'Content too large',
   415: 'Unsupported media type',
+  416: 'Range not satisfiable',
   422: 'Unprocessable content',
   424: 'Failed dependency',
   428: 'Precondition required',
@@ -116,15 +117,20 @@ export function publicSession({
   ownKey: _key,
   owner: _owner,
   livekit,
+  recording,
   ...record
 }: SessionRecord) {
   const placed = Object.entries(record.placement).map(([service, place]) => [service, place.instanceId]);
+  const { quality = 'balanced' } = record;
   const { voice = '', language = '', input = 'voice-activity' } = choices ?? {};
   const transport = livekit && {
     livekit: { url: livekit.url, room: livekit.room, identity: livekit.identity },
   };
   return {
-    ...{ ...record, voice, language, input, placement: Object.fromEntries(placed) as Record<string, string> },
+    ...{ ...record, quality, voice, language, input, placement: Object.fromEntries(placed) as Record<string, string> },
     ...(transport && { transport }),
+    ...(recording && {
+      recording: { sides: recording.sides, format: recording.format, maxSeconds: recording.maxMs / 1000 },
+    }),
   };
 }

@@ -33,6 +33,7 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
         'PERMISSION_DENIED',
         'ROOM_REFUSED',
         'ROOM_UNREACHABLE',
+        'RECORDING_UNAVAILABLE',
         'SESSION_LIMIT',
         'NO_WORKER',
         'DRAINING',

@@ -241,10 +241,11 @@ export class App {
   }
 
   #onEvent(event: CallEvent): void {
-    const { userSpeaking, disclosure, recovering } = this.#call?.progress ?? AT_REST;
+    const { userSpeaking, disclosure, recording, recovering } = this.#call?.progress ?? AT_REST;
     this.#controls.mute.classList.toggle('hearing', userSpeaking);
     this.#showCaption();
     this.#view.showDisclosure(disclosure);
+    this.#view.showRecording(recording);
     this.#recovery.show(recovering);
     if (this.#transcript.apply(event)) this.#showTranscript();
   }

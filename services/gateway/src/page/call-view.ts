@@ -1,12 +1,14 @@
 import {
   type Avatar,
   type Call,
+  type CallProgress,
   type CallState,
   type CallStats,
   type Disclosure,
   describeStats,
   isLive,
   playAudibly,
+  recordingText,
   STATE_LABELS,
 } from '@talkmesh/client';
 import { byId, show } from './elements.js';
@@ -25,6 +27,7 @@ export class CallView {
   readonly #name = byId('name');
   readonly #caption = byId('caption');
   readonly #disclosure = byId('disclosure');
+  readonly #recording = byId('recording');
   readonly #status = byId('status');
   readonly #clock = byId('clock');
   readonly #stats = byId('stats');
@@ -99,6 +102,11 @@ export class CallView {
   showDisclosure(disclosure: Disclosure | undefined): void {
     this.#disclosure.textContent = disclosure?.label ?? '';
     show(this.#disclosure, disclosure?.badge === false);
+  }
+
+  showRecording(recording: CallProgress['recording']): void {
+    this.#recording.textContent = recordingText(recording);
+    show(this.#recording, recording !== undefined);
   }
 
   #startClock(): void {

@@ -90,6 +90,7 @@ export class EgressBench extends EdgeBench {
     more?: {
       readonly livekit?: { readonly url: string; readonly token: string };
       readonly disclosure?: SessionDisclosure;
+      readonly recording?: object;
     },
   ): Promise<TestProducer> {
     const producer = new TestProducer(this.score, this.vae, newSessionId(), make);

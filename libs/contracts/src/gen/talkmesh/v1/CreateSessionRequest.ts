@@ -2,6 +2,7 @@
 
 import type { ToolDefinition as _talkmesh_v1_ToolDefinition, ToolDefinition__Output as _talkmesh_v1_ToolDefinition__Output } from '../../talkmesh/v1/ToolDefinition.js';
 import type { LivekitTransport as _talkmesh_v1_LivekitTransport, LivekitTransport__Output as _talkmesh_v1_LivekitTransport__Output } from '../../talkmesh/v1/LivekitTransport.js';
+import type { RecordingOptions as _talkmesh_v1_RecordingOptions, RecordingOptions__Output as _talkmesh_v1_RecordingOptions__Output } from '../../talkmesh/v1/RecordingOptions.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface CreateSessionRequest {
@@ -20,6 +21,8 @@ export interface CreateSessionRequest {
   'origins'?: (string)[];
   'input'?: (string);
   'badge'?: (boolean);
+  'recording'?: (_talkmesh_v1_RecordingOptions | null);
+  'quality'?: (string);
 }
 
 export interface CreateSessionRequest__Output {
@@ -38,4 +41,6 @@ export interface CreateSessionRequest__Output {
   'origins': (string)[];
   'input': (string);
   'badge': (boolean);
+  'recording': (_talkmesh_v1_RecordingOptions__Output | null);
+  'quality': (string);
 }

@@ -2,6 +2,7 @@
 
 import type { LivekitRoom as _talkmesh_v1_LivekitRoom, LivekitRoom__Output as _talkmesh_v1_LivekitRoom__Output } from '../../talkmesh/v1/LivekitRoom.js';
 import type { Disclosure as _talkmesh_v1_Disclosure, Disclosure__Output as _talkmesh_v1_Disclosure__Output } from '../../talkmesh/v1/Disclosure.js';
+import type { CallRecording as _talkmesh_v1_CallRecording, CallRecording__Output as _talkmesh_v1_CallRecording__Output } from '../../talkmesh/v1/CallRecording.js';
 
 // Original file: protos/talkmesh/v1/stage.proto
 
@@ -34,6 +35,7 @@ export interface EgressOptions {
   'fps'?: (number);
   'livekit'?: (_talkmesh_v1_LivekitRoom | null);
   'disclosure'?: (_talkmesh_v1_Disclosure | null);
+  'recording'?: (_talkmesh_v1_CallRecording | null);
 }
 
 export interface EgressOptions__Output {
@@ -43,4 +45,5 @@ export interface EgressOptions__Output {
   'fps': (number);
   'livekit': (_talkmesh_v1_LivekitRoom__Output | null);
   'disclosure': (_talkmesh_v1_Disclosure__Output | null);
+  'recording': (_talkmesh_v1_CallRecording__Output | null);
 }

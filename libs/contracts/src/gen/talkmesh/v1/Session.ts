@@ -3,6 +3,7 @@
 import type { SessionState as _talkmesh_v1_SessionState, SessionState__Output as _talkmesh_v1_SessionState__Output } from '../../talkmesh/v1/SessionState.js';
 import type { LivekitMembership as _talkmesh_v1_LivekitMembership, LivekitMembership__Output as _talkmesh_v1_LivekitMembership__Output } from '../../talkmesh/v1/LivekitMembership.js';
 import type { Disclosure as _talkmesh_v1_Disclosure, Disclosure__Output as _talkmesh_v1_Disclosure__Output } from '../../talkmesh/v1/Disclosure.js';
+import type { RecordingOptions as _talkmesh_v1_RecordingOptions, RecordingOptions__Output as _talkmesh_v1_RecordingOptions__Output } from '../../talkmesh/v1/RecordingOptions.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Session {
@@ -14,6 +15,8 @@ export interface Session {
   'placement'?: ({[key: string]: string});
   'livekit'?: (_talkmesh_v1_LivekitMembership | null);
   'disclosure'?: (_talkmesh_v1_Disclosure | null);
+  'recording'?: (_talkmesh_v1_RecordingOptions | null);
+  'quality'?: (string);
 }
 
 export interface Session__Output {
@@ -25,4 +28,6 @@ export interface Session__Output {
   'placement': ({[key: string]: string});
   'livekit': (_talkmesh_v1_LivekitMembership__Output | null);
   'disclosure': (_talkmesh_v1_Disclosure__Output | null);
+  'recording': (_talkmesh_v1_RecordingOptions__Output | null);
+  'quality': (string);
 }

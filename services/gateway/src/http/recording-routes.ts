@@ -1,0 +1,120 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { MeshError } from '@talkmesh/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Audit } from '../audit.js';
+import { ownerFilter } from '../auth.js';
+import type { Recording, Recordings } from '../recordings.js';
+import * as schemas from '../schemas.js';
+import { HttpRefusal } from './problems.js';
+import { keyOf, type Operation, param } from './routes.js';
+
+/** Recordings of calls: their owner lists, downloads and deletes them, also after the session has ended. */
+export function recordingOperations(recordings: Recordings, audit: Audit): Operation[] {
+  const path = '/v1/sessions/{id}/recording';
+  const one = { access: 'key', errors: ['NOT_FOUND'], status: 200 } as const;
+  const find = (request: FastifyRequest) => recordings.get(param(request, 'id'), ownerFilter(keyOf(request)));
+  const findPart = (request: FastifyRequest) =>
+    recordings.part(param(request, 'id'), Number(param(request, 'part')), ownerFilter(keyOf(request)));
+  return [
+    {
+      method: 'GET',
+      path: '/v1/recordings',
+      id: 'listRecordings',
+      summary: 'Recordings of the sessions of the caller, newest first; an admin key sees those of every key',
+      access: 'key',
+      status: 200,
+      answer: { schema: schemas.recordingList, type: 'application/json' },
+      errors: [],
+      handle: async (request) => ({
+        recordings: (await recordings.list(ownerFilter(keyOf(request)))).map(publicRecording),
+      }),
+    },
+    {
+      ...one,
+      method: 'GET',
+      path,
+      id: 'getRecording',
+      summary: 'The recording of a session: its state and its parts',
+      answer: { schema: schemas.recording, type: 'application/json' },
+      handle: async (request) => publicRecording(await find(request)),
+    },
+    {
+      ...one,
+      method: 'GET',
+      path: `${path}/{part}`,
+      id: 'downloadRecording',
+      summary: 'The video of one part, which begin with 1; takes Range',
+      answer: { type: 'video/mp4', headers: { 'Content-Disposition': 'Name for the file' } },
+      handle: async (request, reply) => {
+        const key = keyOf(request);
+        const found = await findPart(request);
+        const { sessionId, owner } = await find(request);
+        audit.record(key, 'downloadRecording', { sessionId, owner, part: found.part });
+        const name = `${sessionId}-${found.part}.${found.type.split('/')[1]}`;
+        reply.header('content-disposition', `attachment; filename="${name}"`);
+        return sendFile(request, reply, found.path, found.type);
+      },
+    },
+    {
+      ...one,
+      method: 'GET',
+      path: `${path}/{part}/manifest`,
+      id: 'recordingManifest',
+      summary: 'The signed manifest of one part: what made it, when, and the hash of the video',
+      answer: { schema: schemas.recordingManifestAnswer, type: 'application/json' },
+      handle: async (request) => {
+        const { manifest, part } = await findPart(request);
+        if (manifest !== undefined) return manifest;
+        throw new MeshError('NOT_FOUND', `part ${part} has no manifest yet; it is signed when it is complete`);
+      },
+    },
+    {
+      ...one,
+      method: 'DELETE',
+      path,
+      status: 204,
+      id: 'deleteRecording',
+      summary: 'Deletes all parts; a recording that is being made ends, and the call goes on',
+      handle: async (request) => {
+        const key = keyOf(request);
+        const { sessionId, owner } = await recordings.delete(param(request, 'id'), ownerFilter(key));
+        audit.record(key, 'deleteRecording', { sessionId, owner });
+      },
+    },
+  ];
+}
+
+/** The answer to the owner; the owner's name is left out. */
+function publicRecording({ owner: _, parts, ...recording }: Recording) {
+  const base = `/v1/sessions/${recording.sessionId}/recording`;
+  return {
+    ...recording,
+    parts: parts.map(({ manifest, ...part }) => ({
+      ...part,
+      video: `${base}/${part.part}`,
+      ...(manifest && { manifest: `${base}/${part.part}/manifest`, sha256: manifest.claim.assertions[1].data.hash }),
+    })),
+  };
+}
+
+/** Sends a file, or the part of it that one Range names (RFC 9110, 14.2). */
+async function sendFile(request: FastifyRequest, reply: FastifyReply, path: string, type: string) {
+  const { size } = await stat(path);
+  reply.headers({ 'accept-ranges': 'bytes', 'cache-control': 'private, no-store' }).type(type);
+  const range = rangeOf(request.headers.range, size);
+  if (range === undefined) return reply.code(200).header('content-length', size).send(createReadStream(path));
+  const { start, end } = range;
+  reply.header('content-range', `bytes ${start}-${end}/${size}`).header('content-length', end - start + 1);
+  return reply.code(206).send(createReadStream(path, { start, end }));
+}
+
+/** @returns undefined: the whole file, also for several ranges. @throws HttpRefusal 416 */
+export function rangeOf(header: string | undefined, size: number): { start: number; end: number } | undefined {
+  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
+  if (first === '' && last === '') return undefined;
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  if (start < size && start <= end) return { start, end };
+  throw new HttpRefusal(416, `the recording has ${size} bytes; ask for a range within them`);
+}

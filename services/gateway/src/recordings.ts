@@ -1,0 +1,181 @@
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  isSessionId,
+  MeshError,
+  manifestFile,
+  openFile,
+  openPart,
+  RECORDING_FAILURES,
+  RECORDING_LOST_MS,
+  RECORDING_TYPES,
+  type RecordedSession,
+  type RecordingManifest,
+  recordedSession,
+  recordingManifest,
+  SESSION_FILE,
+} from '@talkmesh/contracts';
+import type { Logger } from '@talkmesh/service-kit';
+
+export type RecordingState = 'recording' | 'finished' | 'failed' | 'lost';
+
+export interface RecordingPart {
+  readonly part: number;
+  readonly state: RecordingState;
+  /** Why it ended; undefined until then. */
+  readonly end?: string;
+  readonly type: string;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** Undefined until the part is complete. */
+  readonly manifest?: RecordingManifest;
+}
+
+export interface Recording {
+  readonly sessionId: string;
+  readonly owner: string;
+  readonly state: RecordingState;
+  readonly createdAtMs: number;
+  /** It is deleted then; undefined while it is being made. */
+  readonly expiresAtMs?: number;
+  readonly parts: readonly RecordingPart[];
+}
+
+export interface RecordingsOptions {
+  /** Empty: this deployment records nothing. */
+  readonly folder: string;
+  readonly ttlMs: number;
+  readonly log: Logger;
+}
+
+const SWEEP_MS = 60_000;
+/** Writers rename files in a folder while it is deleted. */
+const REMOVE = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 } as const;
+const notFound = (): MeshError =>
+  new MeshError('NOT_FOUND', 'there is no such recording: it was deleted, has expired, or belongs to another API key');
+
+/** Recordings of calls, in the folder that the workers write. They are personal data: they expire, and only their owner reads them. */
+export class Recordings {
+  readonly #options: RecordingsOptions;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: RecordingsOptions) {
+    this.#options = options;
+    if (options.folder === '') return;
+    this.#timer = setInterval(() => void this.sweep(), SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  /** Newest first. @param owner the required owner; undefined: of all keys */
+  async list(owner: string | undefined, nowMs = Date.now()): Promise<Recording[]> {
+    const found = await Promise.all((await this.#folders()).map((id) => this.#read(id, nowMs)));
+    return found
+      .filter((one) => one !== undefined)
+      .filter((one) => owner === undefined || one.owner === owner)
+      .sort((a, b) => b.createdAtMs - a.createdAtMs);
+  }
+
+  /** @param owner the required owner; undefined skips this check. @throws MeshError NOT_FOUND */
+  async get(id: string, owner: string | undefined, nowMs = Date.now()): Promise<Recording> {
+    const found = isSessionId(id) && this.#options.folder !== '' ? await this.#read(id, nowMs) : undefined;
+    if (found === undefined || (owner !== undefined && found.owner !== owner)) throw notFound();
+    return found;
+  }
+
+  /** One part, and the path of its video. @throws MeshError NOT_FOUND */
+  async part(
+    id: string,
+    wanted: number,
+    owner: string | undefined,
+  ): Promise<RecordingPart & { readonly path: string }> {
+    const part = (await this.get(id, owner)).parts.find((one) => one.part === wanted);
+    if (part === undefined) throw notFound();
+    const [, suffix] = part.type.split('/');
+    return { ...part, path: join(this.#options.folder, id, `${part.part}.${suffix}`) };
+  }
+
+  /** Deletes all parts. A worker that writes one notices and ends the recording. @throws MeshError NOT_FOUND */
+  async delete(id: string, owner: string | undefined): Promise<Recording> {
+    const recording = await this.get(id, owner);
+    await rm(join(this.#options.folder, id), REMOVE);
+    return recording;
+  }
+
+  /** Deletes expired recordings. Several gateways may do so at the same time. Never rejects. */
+  async sweep(nowMs = Date.now()): Promise<void> {
+    try {
+      for (const id of await this.#folders()) {
+        const folder = join(this.#options.folder, id);
+        if ((await this.#endedAtMs(folder)) + this.#options.ttlMs > nowMs) continue;
+        await rm(folder, REMOVE);
+        this.#options.log.info({ sessionId: id }, 'an expired recording was deleted');
+      }
+    } catch (err) {
+      this.#options.log.warn({ err }, 'expired recordings could not be deleted; the next sweep tries again');
+    }
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #folders(): Promise<string[]> {
+    if (this.#options.folder === '') return [];
+    return (await readdir(this.#options.folder)).filter(isSessionId);
+  }
+
+  /** When a file in it was written last; the writer of an open part does so every few seconds. */
+  async #endedAtMs(folder: string): Promise<number> {
+    const times = (await readdir(folder)).map((name) =>
+      stat(join(folder, name)).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    );
+    return Math.max((await stat(folder)).mtimeMs, ...(await Promise.all(times)));
+  }
+
+  async #read(id: string, nowMs: number): Promise<Recording | undefined> {
+    const folder = join(this.#options.folder, id);
+    const session = await readJson(join(folder, SESSION_FILE), (json): RecordedSession => recordedSession.parse(json));
+    if (session === undefined) return undefined;
+    const numbers = (await readdir(folder)).flatMap((name) => /^(\d+)\.(?:mp4|webm)$/.exec(name)?.[1] ?? []);
+    const found = await Promise.all(numbers.map((number) => readPart(folder, Number(number), nowMs)));
+    const parts = found.filter((one) => one !== undefined).sort((a, b) => a.part - b.part);
+    const state = parts.at(-1)?.state ?? 'recording';
+    const { owner, createdAtMs } = session;
+    const expiresAtMs = Math.round((await this.#endedAtMs(folder)) + this.#options.ttlMs);
+    return { sessionId: id, owner, state, createdAtMs, ...(state !== 'recording' && { expiresAtMs }), parts };
+  }
+}
+
+async function readPart(folder: string, part: number, nowMs: number): Promise<RecordingPart | undefined> {
+  const manifest = await readJson(
+    join(folder, manifestFile(part)),
+    (json): RecordingManifest => recordingManifest.parse(json),
+  );
+  if (manifest !== undefined) {
+    const [, { data: file }, { data }] = manifest.claim.assertions;
+    const failures: readonly string[] = RECORDING_FAILURES;
+    const state = failures.includes(data.end) ? 'failed' : 'finished';
+    const { end, durationMs } = data;
+    return { part, state, end, type: manifest.claim.format, bytes: file.bytes, durationMs, manifest };
+  }
+  const path = join(folder, openFile(part));
+  const open = await readJson(path, (json) => openPart.parse(json));
+  const written = await stat(path).catch(() => undefined);
+  if (open === undefined || written === undefined) return undefined;
+  const { facts, frames, bytes } = open;
+  const state = nowMs - written.mtimeMs > RECORDING_LOST_MS ? 'lost' : 'recording';
+  const durationMs = Math.round((frames * 1000) / facts.fps);
+  return { part, state, type: RECORDING_TYPES[facts.format], bytes, durationMs };
+}
+
+/** @returns undefined when it is not there (yet, or any more), or not what it should be */
+async function readJson<T>(path: string, parse: (json: unknown) => T): Promise<T | undefined> {
+  try {
+    return parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
