@@ -65,15 +65,6 @@ const partFacts = z.object({
   startedAtMs: z.number().int(),
 });
 export type PartFacts = z.infer<typeof partFacts>;
-/** Content of `N.open.json`; of a part whose writer was lost, the newest figures that it wrote. */
-export const openPart = z.object({
-  v: z.literal(1),
-  facts: partFacts,
-  frames: z.number().int().nonnegative(),
-  bytes: z.number().int().nonnegative(),
-});
-export type OpenPart = z.infer<typeof openPart>;
-
 export const RECORDING_TYPES: Readonly<Record<RecordingFormat, string>> = { mp4: 'video/mp4', webm: 'video/webm' };
 
 /** IPTC terms (NewsCodes, digitalsourcetype): made by a trained model, alone or together with a person's voice. */
@@ -81,6 +72,29 @@ const SOURCE_TYPES = {
   avatar: 'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia',
   both: 'http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia',
 } as const;
+
+const partOutcome = z.object({
+  endedAtMs: z.number().int(),
+  durationMs: z.number().int().nonnegative(),
+  frames: z.number().int().nonnegative(),
+  /** Frames in which the picture stood still because the next one was late. */
+  heldFrames: z.number().int().nonnegative(),
+  end: z.enum([...RECORDING_ENDS, ...RECORDING_FAILURES]),
+});
+export type RecordingOutcome = z.infer<typeof partOutcome>;
+
+/** Content of `N.open.json`; of a part whose writer was lost, the newest figures that it wrote. */
+export const openPart = z.object({
+  v: z.literal(1),
+  facts: partFacts,
+  frames: z.number().int().nonnegative(),
+  bytes: z.number().int().nonnegative(),
+  /** When the writer wrote this. The file's own time changes also when another worker tries to complete the part. */
+  writtenAtMs: z.number().int(),
+  /** Set once the part has ended and has only to be completed. */
+  outcome: partOutcome.optional(),
+});
+export type OpenPart = z.infer<typeof openPart>;
 
 const assertions = z.tuple([
   z.object({
@@ -102,14 +116,7 @@ const assertions = z.tuple([
   }),
   z.object({
     label: z.literal('talkmesh.recording'),
-    data: partFacts.extend({
-      endedAtMs: z.number().int(),
-      durationMs: z.number().int().nonnegative(),
-      frames: z.number().int().nonnegative(),
-      /** Frames in which the picture stood still because the next one was late. */
-      heldFrames: z.number().int().nonnegative(),
-      end: z.enum([...RECORDING_ENDS, ...RECORDING_FAILURES]),
-    }),
+    data: partFacts.extend(partOutcome.shape),
   }),
 ]);
 const claim = z.object({
@@ -133,7 +140,6 @@ export const recordingManifest = z.object({
 });
 export type RecordingManifest = z.infer<typeof recordingManifest>;
 export type RecordingClaim = z.infer<typeof claim>;
-export type RecordingOutcome = Omit<RecordingClaim['assertions'][2]['data'], keyof PartFacts>;
 
 export interface ClaimOptions {
   readonly version: string;

@@ -40,7 +40,10 @@ async function recording(bytes: number): Promise<[string, string]> {
   };
   const session = { v: 1, sessionId, owner: 'x', createdAtMs: Date.now() };
   await writeFile(join(own, 'session.json'), JSON.stringify(session));
-  await writeFile(join(own, '1.open.json'), JSON.stringify({ v: 1, facts, frames: 50, bytes }));
+  await writeFile(
+    join(own, '1.open.json'),
+    JSON.stringify({ v: 1, facts, frames: 50, bytes, writtenAtMs: Date.now() }),
+  );
   await writeFile(join(own, '1.mp4'), Buffer.alloc(bytes, 1));
   return [sessionId, join(own, '1.mp4')];
 }

@@ -63,7 +63,8 @@ async function recorded(owner: string, ...ends: ('ended' | 'moved' | 'disk-full'
   for (const [index, end] of ends.entries()) {
     const facts = factsOf(sessionId, index + 1);
     await writeFile(join(own, `${facts.part}.mp4`), VIDEO);
-    if (end === undefined) await write(`${facts.part}.open.json`, { v: 1, facts, frames: 50, bytes: 7 });
+    if (end === undefined)
+      await write(`${facts.part}.open.json`, { v: 1, facts, frames: 50, bytes: 7, writtenAtMs: Date.now() });
     else {
       const outcome = { endedAtMs: 3000, durationMs: 2000, frames: 50, heldFrames: 0, end };
       const sha256 = createHash('sha256').update(VIDEO).digest('hex');
@@ -225,15 +226,20 @@ test('gRPC has the same operations', async (t) => {
 
 test('a recording is kept for its time, one that is being made longer; one without a writer is lost', async () => {
   const owner = 'x';
-  const [old, fresh, open] = [
+  const [old, broken, fresh, open] = [
     await recorded(owner, 'ended'),
+    await recorded(owner, undefined),
     await recorded(owner, 'ended'),
     await recorded(owner, undefined),
   ];
   const recordings = new Recordings({ folder, ttlMs: 3_600_000, log: createLogger({ level: 'fatal' } as never) });
   const longAgo = new Date(Date.now() - 3_700_000);
-  for (const name of await readdir(join(folder, old))) await utimes(join(folder, old, name), longAgo, longAgo);
-  await utimes(join(folder, old), longAgo, longAgo);
+  for (const id of [old, broken]) {
+    for (const name of await readdir(join(folder, id))) await utimes(join(folder, id, name), longAgo, longAgo);
+    await utimes(join(folder, id), longAgo, longAgo);
+  }
+  // Workers try to complete it again and again.
+  await writeFile(join(folder, broken, '1.open.json'), '{"v":2}');
   assert.equal((await recordings.get(open, owner)).state, 'recording');
   assert.equal((await recordings.get(open, owner)).expiresAtMs, undefined);
   await utimes(join(folder, open, '1.open.json'), longAgo, longAgo);
@@ -242,8 +248,8 @@ test('a recording is kept for its time, one that is being made longer; one witho
   recordings.stop();
   const left = await readdir(folder);
   assert.deepEqual(
-    [old, fresh, open].map((id) => left.includes(id)),
-    [false, true, true],
+    [old, broken, fresh, open].map((id) => left.includes(id)),
+    [false, false, true, true],
   );
   for (const id of [fresh, open]) await rm(join(folder, id), { recursive: true, force: true });
 });

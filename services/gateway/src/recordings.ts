@@ -158,15 +158,18 @@ export class Recordings {
     return (await readdir(this.#options.folder)).filter(isSessionId);
   }
 
-  /** When a file in it was written last; the writer of an open part does so every few seconds. */
+  /**
+   * When something was recorded last, by what its writers wrote: the time of `N.open.json` also changes when a worker tries to complete a
+   * part, which it may never be able to.
+   */
   async #endedAtMs(folder: string): Promise<number> {
-    const times = (await readdir(folder)).map((name) =>
-      stat(join(folder, name)).then(
-        ({ mtimeMs }) => mtimeMs,
-        () => 0,
-      ),
-    );
-    return Math.max((await stat(folder)).mtimeMs, ...(await Promise.all(times)));
+    const timeOf = async (name: string): Promise<number> => {
+      const path = join(folder, name);
+      if (!/^\d+\.open\.json/.test(name)) return (await stat(path).catch(absent))?.mtimeMs ?? 0;
+      return (await readJson(path, (json) => openPart.parse(json)))?.writtenAtMs ?? 0;
+    };
+    const times = await Promise.all((await readdir(folder)).map(timeOf));
+    return Math.max(...times) > 0 ? Math.max(...times) : (await stat(folder)).mtimeMs;
   }
 
   async #read(id: string, nowMs: number): Promise<Recording | undefined> {

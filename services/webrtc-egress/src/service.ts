@@ -15,8 +15,8 @@ import { flushesIn, readBackEvents, readBackPlayhead } from './inbound.js';
 import { type EgressRoomHost, LivekitSink } from './livekit-sink.js';
 import { createEgressMetrics } from './metrics.js';
 import { RecordSink } from './record-sink.js';
-import type { Recorder } from './recording/recorder.js';
-import { Recordings } from './recording/recordings.js';
+import { lostEvent } from './recording/recorder.js';
+import { type Begun, Recordings } from './recording/recordings.js';
 import { RoomTexts } from './room-texts.js';
 import { EgressSession, type Sink } from './session.js';
 import { Speaker } from './speaker.js';
@@ -91,7 +91,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
   };
 
   /** A session that another worker had goes on when it cannot be recorded any more; a new one is refused. */
-  const record = async (request: OpenRequest, options: EgressOptions): Promise<RecordingStart> => {
+  const record = async (request: OpenRequest, options: EgressOptions): Promise<Begun> => {
     const { recording: wanted, fps, shape, disclosure } = options;
     const { sessionId, takeOver } = request;
     if (wanted === undefined) return {};
@@ -99,11 +99,11 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     try {
       if (recordings === undefined)
         throw new MeshError('RECORDING_UNAVAILABLE', 'this worker records no calls; set TALKMESH_RECORDINGS_FOLDER');
-      return { recorder: await recordings.begin({ sessionId, wanted, picture, disclosure, takeOver }) };
+      return await recordings.begin({ sessionId, wanted, picture, disclosure, takeOver });
     } catch (err) {
       if (!takeOver) throw err;
       log.error({ err, sessionId }, 'a session that was taken over is no longer recorded');
-      return { isLost: true };
+      return { told: lostEvent(MeshError.from(err)) };
     }
   };
 
@@ -115,26 +115,27 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
     const [after, retained = []] = takeOver
       ? await Promise.all([readBackPlayhead(bus, sessionId), readBackEvents(bus, sessionId)])
       : [];
-    const { recorder, isLost } = await record(request, options);
-    const session = new EgressSession({
-      sessionId: request.sessionId,
-      epoch: request.epoch,
-      fps,
-      shape,
-      disclosure,
-      creditChunks: options.sink === 'SINK_RECORD' ? config.recordLeadChunks : config.leadChunks,
-      connectTimeoutMs: isLivekit ? config.livekitRejoinMs : config.viewerConnectTimeoutMs,
-      goneMs: isLivekit ? config.livekitRejoinMs : config.viewerGoneMs,
-      takeOver: request.takeOver,
-      after,
-      flushed: flushesIn(retained),
-      recorder,
-      bus,
-      log,
-      metrics,
-    });
-    if (isLost) session.recordingLost();
+    const { recorder, told } = await record(request, options);
+    let session: EgressSession | undefined;
     try {
+      session = new EgressSession({
+        sessionId: request.sessionId,
+        epoch: request.epoch,
+        fps,
+        shape,
+        disclosure,
+        creditChunks: options.sink === 'SINK_RECORD' ? config.recordLeadChunks : config.leadChunks,
+        connectTimeoutMs: isLivekit ? config.livekitRejoinMs : config.viewerConnectTimeoutMs,
+        goneMs: isLivekit ? config.livekitRejoinMs : config.viewerGoneMs,
+        takeOver: request.takeOver,
+        after,
+        flushed: flushesIn(retained),
+        recorder,
+        bus,
+        log,
+        metrics,
+      });
+      if (told !== undefined) session.tell(told);
       const sink = createSink(session, options, retained, request.takeOver);
       sessions.set(request.sessionId, { session, sink, options, takeOver: request.takeOver });
       session.start(sink);
@@ -142,7 +143,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
       if (sink instanceof LivekitSink) await sink.join(!request.takeOver);
     } catch (thrown) {
       sessions.delete(request.sessionId);
-      await session.close('failed');
+      await (session === undefined ? recorder?.close('ended') : session.close('failed'));
       throw thrown;
     }
   };
@@ -202,10 +203,6 @@ function startRooms({ log, metrics }: ServiceContext<Config>): Promise<EgressRoo
 const SINKS = ['SINK_WEBRTC', 'SINK_RECORD', 'SINK_LIVEKIT', 'SINK_FRAMES'] as const;
 
 type EgressOptions = ReturnType<typeof readOptions>;
-interface RecordingStart {
-  readonly recorder?: Recorder | undefined;
-  readonly isLost?: boolean;
-}
 
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');

@@ -1,5 +1,6 @@
 import type {
   EpochStart,
+  EventBody,
   FrameMessage,
   Ledger,
   MeshEvent,
@@ -23,7 +24,7 @@ import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { Playhead } from './playhead.js';
-import { messageOf, type Recorder } from './recording/recorder.js';
+import type { Recorder } from './recording/recorder.js';
 import { ViewerWatch } from './viewer.js';
 
 /** Chunks the jitter buffer holds beyond the credit: those in transit while the playhead moves. */
@@ -202,9 +203,8 @@ export class EgressSession {
     this.#event({ type: 'error', service: 'webrtc-egress', reason, message });
   }
 
-  /** Tells that a session which another worker recorded is no longer recorded. */
-  recordingLost(): void {
-    this.#event({ type: 'recording.failed', part: 0, code: 'storage', message: messageOf('storage') });
+  tell(body: EventBody): void {
+    this.#event(body);
   }
 
   stats(): SessionStats {
@@ -229,7 +229,8 @@ export class EgressSession {
     this.#stopListening();
     if (reason === 'moved') this.#publish(this.#playhead.current());
     this.watch.dispose();
-    const recorded = this.#options.recorder?.close(reason === 'moved' ? 'moved' : 'ended');
+    const { recorder } = this.#options;
+    const recorded = reason === 'moved' ? recorder?.handOver() : recorder?.close('ended');
     await this.#sink?.close();
     await recorded;
   }

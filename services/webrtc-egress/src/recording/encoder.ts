@@ -18,7 +18,7 @@ const CONTAINER = {
 } as const;
 
 /** A call goes before its recording. */
-export const NICENESS = 10;
+const NICENESS = 10;
 const MAX_STDERR_CHARACTERS = 2000;
 export const FFMPEG = 'ffmpeg';
 
@@ -99,7 +99,7 @@ export class Encoder {
   }
 }
 
-function lowerPriority(pid: number): void {
+export function lowerPriority(pid: number): void {
   try {
     setPriority(pid, NICENESS);
   } catch {

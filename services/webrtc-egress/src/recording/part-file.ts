@@ -1,9 +1,11 @@
-import { type FileHandle, open, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type OpenPart, openFile, type PartFacts, SESSION_FILE } from '@talkmesh/contracts';
+import { type OpenPart, openFile, type PartFacts, type RecordingOutcome, SESSION_FILE } from '@talkmesh/contracts';
 
 /** Recordings are personal data: other users of the host cannot read them. */
 export const FILE_MODE = 0o640;
+/** Manifest and state, of some blocks each, bytes. */
+const MANIFEST_ROOM = 65_536;
 
 /** Writes the file of one part, and beside it what is known of the part until it is complete. */
 export class PartFile {
@@ -23,7 +25,12 @@ export class PartFile {
     const { part, format } = facts;
     const handle = await open(join(folder, videoFile(part, format)), 'wx', FILE_MODE);
     const file = new PartFile(folder, part, handle);
-    await writeJson(join(folder, openFile(part)), { v: 1, facts, frames: 0, bytes: 0 } satisfies OpenPart);
+    try {
+      await file.#write(facts, 0);
+    } catch (err) {
+      await file.discard(format, false);
+      throw err;
+    }
     return file;
   }
 
@@ -40,16 +47,34 @@ export class PartFile {
     this.#bytes += bytes.byteLength;
   }
 
-  /** Says that the part is still being written. @returns false when the recording was deleted */
-  async beat(facts: PartFacts, frames: number): Promise<boolean> {
-    const path = join(this.#folder, openFile(this.#part));
-    if (!(await exists(path))) return false;
-    await writeJson(path, { v: 1, facts, frames, bytes: this.#bytes } satisfies OpenPart);
+  /**
+   * Says that the part is still being written, or how it ended: then only its completion is left. Calls must not overlap.
+   * @returns false when the recording was deleted
+   */
+  async beat(facts: PartFacts, frames: number, outcome?: RecordingOutcome): Promise<boolean> {
+    if (!(await exists(join(this.#folder, openFile(this.#part))))) return false;
+    await this.#write(facts, frames, outcome);
     return true;
   }
 
-  /** Closes the file, without what a failed write left at its end. */
-  async close(): Promise<void> {
+  #write(facts: PartFacts, frames: number, outcome?: RecordingOutcome): Promise<void> {
+    const open: OpenPart = {
+      v: 1,
+      facts,
+      frames,
+      bytes: this.#bytes,
+      writtenAtMs: Date.now(),
+      ...(outcome && { outcome }),
+    };
+    return writeJson(join(this.#folder, openFile(this.#part)), open);
+  }
+
+  /**
+   * Closes the file, without what a failed write left at its end.
+   * @param isFull the storage is: the file also gives up the room that the manifest needs
+   */
+  async close(isFull = false): Promise<void> {
+    if (isFull) this.#bytes = Math.max(0, this.#bytes - MANIFEST_ROOM);
     await this.#handle.truncate(this.#bytes).catch(() => undefined);
     await this.#handle.sync().catch(() => undefined);
     await this.#handle.close();
@@ -65,10 +90,15 @@ export class PartFile {
     await this.#handle.close();
     const names = [videoFile(this.#part, format), openFile(this.#part)];
     for (const name of names) await rm(join(this.#folder, name), { force: true });
-    if (!wholly || this.#part > 1) return;
-    await rm(join(this.#folder, SESSION_FILE), { force: true });
-    await rmdir(this.#folder).catch(() => undefined);
+    if (wholly) await removeWithoutParts(this.#folder);
   }
+}
+
+/** Removes the folder of a session in which nothing was recorded. */
+export async function removeWithoutParts(folder: string): Promise<void> {
+  if ((await readdir(folder)).some((name) => /^\d+\./.test(name))) return;
+  await rm(join(folder, SESSION_FILE), { force: true });
+  await rmdir(folder).catch(() => undefined);
 }
 
 export const videoFile = (part: number, format: PartFacts['format']): string => `${part}.${format}`;

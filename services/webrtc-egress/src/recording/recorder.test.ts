@@ -68,9 +68,9 @@ class TestFile {
     if (this.failsWith !== undefined) throw Object.assign(new Error('write'), { code: this.failsWith });
     this.bytes += bytes.byteLength;
   }
-  beat = async (): Promise<boolean> => !this.isDeleted;
+  beat: (facts?: PartFacts, frames?: number, outcome?: RecordingOutcome) => Promise<boolean> = async () =>
+    !this.isDeleted;
   close = async (): Promise<void> => undefined;
-  completed = async (): Promise<void> => undefined;
   complete = async (facts: PartFacts, outcome: RecordingOutcome): Promise<number> => {
     const about = { version: '1.2.3', instanceId: 'x', facts, outcome };
     this.manifest = key.sign(claimOf({ ...about, sha256: 'a'.repeat(64), bytes: this.bytes }));
@@ -197,6 +197,55 @@ test('a part that another worker continues is signed and says nothing', async ()
   recorder.frame(frame(1));
   await recorder.finish('moved');
   assert.deepEqual([endOf(file.manifest), told()], ['moved', ['recording.started']]);
+});
+
+test('a session that moves waits until the next worker can read what was recorded, not until the part is complete', async () => {
+  let isComplete = false;
+  const { recorder, file, ends } = start({
+    beatMs: 3_600_000,
+    complete: () => new Promise<number>((resolve) => setTimeout(resolve, 50, 1)).finally(() => (isComplete = true)),
+  });
+  const beats: number[] = [];
+  file.beat = async (_facts?: PartFacts, frames = 0) => {
+    beats.push(frames);
+    return true;
+  };
+  recorder.frame(frame(1));
+  recorder.frame(frame(2));
+  await recorder.handOver();
+  assert.deepEqual([beats[0], isComplete], [2, false]);
+  await recorder.finish('ended');
+  assert.deepEqual([isComplete, ends], [true, ['moved']], 'the first reason counts');
+});
+
+test('no state is written after a part was completed or discarded, also by a slow storage', async () => {
+  for (const frames of [0, 1]) {
+    let isOver = false;
+    const late: boolean[] = [];
+    const outcomes: unknown[] = [];
+    const { recorder, file } = start({
+      complete: async () => {
+        isOver = true;
+        return 1;
+      },
+    });
+    file.beat = async (_facts?: PartFacts, _frames?: number, outcome?: RecordingOutcome) => {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      late.push(isOver);
+      if (outcome !== undefined) outcomes.push(outcome.end);
+      return true;
+    };
+    file.discard = async () => {
+      isOver = true;
+    };
+    if (frames > 0) recorder.frame(frame(1));
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    await recorder.finish('moved');
+    await recorder.handOver();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.ok(late.length > 0 && late.every((one) => !one), `${late}`);
+    assert.deepEqual(outcomes, frames > 0 ? ['moved'] : [], 'how it ended is kept');
+  }
 });
 
 test("the caller's voice is mixed in when it is asked for, begins again after a gap, and never lags behind", () => {

@@ -4,6 +4,7 @@ import {
   MeshError,
   type PartFacts,
   RECORDING_BEAT_MS,
+  RECORDING_FAILURES,
   type RecordingEnd,
   type RecordingFailure,
   type RecordingOutcome,
@@ -26,7 +27,7 @@ export interface RecorderOptions {
   readonly badge: Badge | undefined;
   /** Undefined: only the avatar is recorded. */
   readonly voice: CallerVoice | undefined;
-  /** Completes the closed part. @returns its size, bytes */
+  /** Completes the closed part and removes its state. @returns its size, bytes */
   readonly complete: (facts: PartFacts, outcome: RecordingOutcome) => Promise<number>;
   readonly log: Logger;
   /** Called once, when no more is recorded. */
@@ -44,6 +45,10 @@ const MIN_UNWRITTEN_SECONDS = 2;
 const FINISH_MS = 60_000;
 /** A gateway gives a stage 5 s to close: what the encoder has left to do then, it does after the session. */
 const CLOSE_MS = 3500;
+/** How long a session that moves waits until the next worker can read what was recorded. */
+const HAND_OVER_MS = 1000;
+/** Of an event, characters. */
+const MAX_MESSAGE = 500;
 const MESSAGES: Readonly<Record<RecordingFailure, string>> = {
   'disk-full': 'the storage of recordings is full; free space, or lower TALKMESH_RECORDING_TTL_HOURS',
   storage: 'the storage of recordings cannot be written; look at the log of webrtc-egress',
@@ -64,12 +69,17 @@ export class Recorder {
   #ending: Promise<void> | undefined;
   readonly #maxUnwritten: number;
   readonly #beat: NodeJS.Timeout;
+  #isStopped = false;
+  /** The newest beat that is under way. */
+  #beating: Promise<void> | undefined;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
     const { width, height, fps } = options.facts;
     this.#maxUnwritten = Math.max(MIN_UNWRITTEN_SECONDS * fps, MAX_UNWRITTEN_BYTES / (width * height * 1.5));
-    this.#beat = setInterval(() => void this.#writeBeat(), options.beatMs ?? RECORDING_BEAT_MS);
+    this.#beat = setInterval(() => {
+      if (this.#beating === undefined) void this.#nextBeat();
+    }, options.beatMs ?? RECORDING_BEAT_MS);
   }
 
   /** Where events go. */
@@ -103,6 +113,12 @@ export class Recorder {
   /** As `finish`, but does not wait longer than a session may take to close. */
   async close(end: Outcome): Promise<void> {
     await waitAtMost(this.finish(end), CLOSE_MS);
+  }
+
+  /** Another worker continues: what it has to read is written; the part is completed afterwards. Never rejects. */
+  async handOver(): Promise<void> {
+    const finished = this.finish('moved');
+    await waitAtMost(this.#encoder === undefined ? finished : this.#nextBeat(), HAND_OVER_MS);
   }
 
   #marked(i420: Uint8Array): Uint8Array {
@@ -152,31 +168,49 @@ export class Recorder {
     const { facts, file, log, onEnd } = this.#options;
     const encoder = this.#encoder;
     if (encoder === undefined) {
-      clearInterval(this.#beat);
-      onEnd(wanted, 0, 0);
-      return file.discard(facts.format, wanted !== 'moved');
+      await this.#stopBeats();
+      await file.discard(facts.format, wanted !== 'moved').finally(() => onEnd(wanted, 0, 0));
+      return;
     }
     if (isFailure(wanted) || wanted === 'deleted') encoder.kill();
     else encoder.end();
-    const end = await this.#settle(encoder, wanted);
-    await file.close();
+    const settled = await this.#settle(encoder, wanted);
+    await file.close(settled === 'disk-full');
+    await this.#stopBeats();
     const { sessionId, part } = facts;
-    const outcome = { frames: this.#frames, heldFrames: this.#held, durationMs: this.#durationMs, end };
-    let bytes = file.bytes;
+    const figures = { frames: this.#frames, heldFrames: this.#held, durationMs: this.#durationMs };
+    const outcome = { ...figures, end: settled, endedAtMs: Date.now() };
+    let [bytes, end] = [file.bytes, settled];
     try {
-      if (end !== 'deleted') {
-        bytes = await this.#options.complete(this.#facts, { ...outcome, endedAtMs: Date.now() });
-        await file.completed();
-      }
+      // Kept, so that a worker that completes the part later signs how it ended.
+      if (settled !== 'deleted' && !(await file.beat(this.#facts, this.#frames, outcome))) end = 'deleted';
+      if (end !== 'deleted') bytes = await this.#options.complete(this.#facts, outcome);
     } catch (err) {
       // As recordings of lost writers it is completed by a later sweep.
       log.error({ err, sessionId, part }, 'the manifest of a recording could not be written; it is tried again');
-    } finally {
-      clearInterval(this.#beat);
     }
     onEnd(end, outcome.durationMs / 1000, bytes);
-    log.info({ sessionId, part, bytes, ...outcome }, 'recording ended');
+    log.info({ sessionId, part, bytes, ...outcome, end }, 'recording ended');
     this.#tellEnd(end, bytes);
+  }
+
+  /** After this, none is written. */
+  async #stopBeats(): Promise<void> {
+    clearInterval(this.#beat);
+    this.#isStopped = true;
+    await this.#beating;
+  }
+
+  /** Writes one after the one that is under way. Never rejects. */
+  #nextBeat(): Promise<void> {
+    if (this.#isStopped) return Promise.resolve();
+    const beating = (this.#beating ?? Promise.resolve())
+      .then(() => this.#writeBeat())
+      .finally(() => {
+        if (this.#beating === beating) this.#beating = undefined;
+      });
+    this.#beating = beating;
+    return beating;
   }
 
   /** Waits until the encoder has written everything. @returns how the part ended in fact */
@@ -223,7 +257,7 @@ export class Recorder {
 const isFailure = (end: Outcome): end is RecordingFailure => Object.hasOwn(MESSAGES, end);
 
 /** What a caller is told, as a sentence. */
-export const messageOf = (failure: RecordingFailure): string =>
+const messageOf = (failure: RecordingFailure): string =>
   `The call goes on without being recorded: ${MESSAGES[failure]}`;
 
 /** The failure of an operation on the storage. */
@@ -231,6 +265,13 @@ export const storageFailure = (cause: unknown): MeshError => {
   const code = (cause as NodeJS.ErrnoException).code;
   const failure = code === 'ENOSPC' ? 'disk-full' : 'storage';
   return new MeshError('RECORDING_UNAVAILABLE', `the session cannot be recorded (${code}): ${MESSAGES[failure]}`, {
-    cause,
+    ...{ cause, metadata: { failure } },
   });
 };
+
+/** What the caller of a session that was taken over is told when it cannot be recorded any more. @param error of `Recordings.begin` */
+export function lostEvent(error: MeshError): EventBody {
+  const code = RECORDING_FAILURES.find((one) => one === error.metadata['failure']) ?? 'storage';
+  const message = `The call goes on without being recorded: ${error.message}`.slice(0, MAX_MESSAGE);
+  return { type: 'recording.failed', part: 0, code, message };
+}

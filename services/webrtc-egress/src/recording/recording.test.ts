@@ -122,6 +122,7 @@ test('a worker that takes the session over continues in part 2, within what the 
   await watch(peer, producer);
   await until('play', () => (producer.playhead?.chunk ?? 0) >= 4);
   await close(producer.sessionId, 'moved');
+  await until('the first part', async () => (await readdir(join(folder, producer.sessionId))).includes('1.json'));
   const [, , { data: first }] = (await manifestOf(producer.sessionId)).claim.assertions;
   assert.equal(first.end, 'moved');
   const egress = { sink: 'SINK_WEBRTC', width: SIDE, height: SIDE, fps: FPS, disclosure: LABEL };

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import {
+  type EventBody,
   isSessionId,
   MeshError,
   manifestFile,
@@ -10,12 +11,13 @@ import {
   openFile,
   openPart,
   type PartFacts,
-  RECORDING_BEAT_MS,
   RECORDING_FORMATS,
   RECORDING_LOST_MS,
   RECORDING_SIDES,
+  type RecordedSession,
   RecordingKey,
   type RecordingManifest,
+  recordedSession,
   recordingManifest,
   SESSION_FILE,
   type SessionDisclosure,
@@ -26,9 +28,9 @@ import type { Config } from '../config.js';
 import { listenToCaller } from '../inbound.js';
 import type { EgressMetrics } from '../metrics.js';
 import { CallerVoice } from './caller-voice.js';
-import { completePart } from './complete-part.js';
+import { completePart, touch } from './complete-part.js';
 import { Encoder, type EncoderProfiles, encoderProfiles } from './encoder.js';
-import { PartFile, videoFile, writeJson } from './part-file.js';
+import { PartFile, removeWithoutParts, videoFile, writeJson } from './part-file.js';
 import { Recorder, storageFailure } from './recorder.js';
 
 const { version: VERSION } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -52,6 +54,13 @@ interface Before {
   readonly bytes: number;
   /** The recording is over: it reached a limit, failed or ended. */
   readonly isOver: boolean;
+  readonly isDeleted?: boolean;
+}
+
+/** What `begin` leads to: a recorder, an event that the caller is to be told, or neither when the recording is over. */
+export interface Begun {
+  readonly recorder?: Recorder;
+  readonly told?: EventBody;
 }
 
 /** The recordings of this worker, in a folder that all workers and the gateways share. */
@@ -65,6 +74,9 @@ export class Recordings implements AsyncDisposable {
   readonly #metrics: EgressMetrics;
   readonly #active = new Set<Recorder>();
   readonly #timer: NodeJS.Timeout;
+  readonly #disposed = new AbortController();
+  /** Recordings that are made or being prepared. */
+  #places = 0;
 
   private constructor(context: ServiceContext<Config>, metrics: EgressMetrics, key: string, profiles: EncoderProfiles) {
     const { config, bus, log } = context;
@@ -90,45 +102,75 @@ export class Recordings implements AsyncDisposable {
 
   /**
    * Prepares the recording of a session.
-   * @returns undefined when a session that was taken over is no longer recorded
    * @throws MeshError ARGUMENT_INVALID, SESSION_LIMIT, RECORDING_UNAVAILABLE
    */
-  async begin(recording: NewRecording): Promise<Recorder | undefined> {
-    const { sessionId, wanted, picture, disclosure, takeOver } = recording;
+  async begin(recording: NewRecording): Promise<Begun> {
+    const { sessionId, wanted, takeOver } = recording;
     const { maxRecordings } = this.#options;
     const { sides, format } = checked(wanted);
     const profile = this.#profiles[format];
     if (profile === undefined)
-      throw new MeshError('RECORDING_UNAVAILABLE', `the ffmpeg of this worker cannot write ${format}; ask for mp4`);
-    if (this.#active.size >= maxRecordings)
+      throw new MeshError('RECORDING_UNAVAILABLE', `the ffmpeg of this worker cannot write ${format}; ask for mp4`, {
+        metadata: { failure: 'encoder' },
+      });
+    if (this.#places >= maxRecordings)
       throw new MeshError(
         'SESSION_LIMIT',
         `this worker records ${maxRecordings} sessions, the limit of TALKMESH_MAX_RECORDINGS; try again later`,
+        { metadata: { failure: 'too-slow' } },
       );
-    const folder = join(this.#folder, sessionId);
-    const before = await this.#prepare(folder, recording).catch((cause) => {
+    this.#places += 1;
+    let begun: Begun = {};
+    try {
+      begun = await this.#start(recording, { sides, format }, profile);
+    } catch (cause) {
+      if (!takeOver) await removeWithoutParts(join(this.#folder, sessionId)).catch(() => undefined);
       throw cause instanceof MeshError ? cause : storageFailure(cause);
-    });
+    } finally {
+      if (begun.recorder === undefined) this.#places -= 1;
+    }
+    return begun;
+  }
+
+  async #start(
+    recording: NewRecording,
+    { sides, format }: Pick<PartFacts, 'sides' | 'format'>,
+    profile: readonly string[],
+  ): Promise<Begun> {
+    const { sessionId, wanted, picture, disclosure, takeOver } = recording;
+    const folder = join(this.#folder, sessionId);
+    const before = await this.#prepare(folder, recording);
     const [maxMs, maxBytes] = [wanted.maxMs - before.durationMs, wanted.maxBytes - before.bytes];
-    if (before.isOver || maxMs <= 0 || maxBytes <= 0) return undefined;
+    if (before.isOver) return {};
+    // The worker before did not know yet.
+    const finished = {
+      ...{ type: 'recording.finished' as const, part: Math.max(1, before.parts) },
+      durationMs: 0,
+      bytes: 0,
+    };
+    if (before.isDeleted) return { told: { ...finished, cause: 'deleted' } };
+    if (maxMs <= 0 || maxBytes <= 0) return { told: { ...finished, cause: 'limit' } };
     const { avatar, model, provider } = wanted;
     const label = disclosure?.label ?? '';
     const about = { sessionId, part: before.parts + 1, avatar, model, provider, label, sides, format };
     const facts = { ...about, ...picture };
-    const file = await PartFile.create(folder, { ...facts, startedAtMs: Date.now() }).catch((cause) => {
-      throw storageFailure(cause);
-    });
     const isMarked = disclosure === undefined || disclosure.badge;
+    const badge = isMarked ? undefined : new Badge(disclosure.label, picture.width, picture.height);
     const voice = sides === 'both' ? new CallerVoice() : undefined;
     const inlet = voice && listenToCaller(this.#bus, sessionId, (message) => voice.push(message));
+    const file = await PartFile.create(folder, { ...facts, startedAtMs: Date.now() }).catch((cause) => {
+      inlet?.unsubscribe();
+      throw cause;
+    });
+    const [key, { signal }] = [this.#key, this.#disposed];
     const recorder = new Recorder({
-      ...{ facts, file, maxMs, maxBytes, voice, log: this.#log },
-      complete: (about, outcome) => completePart({ folder, facts: about, outcome, key: this.#key, version: VERSION }),
+      ...{ facts, file, maxMs, maxBytes, badge, voice, log: this.#log },
+      complete: (about, outcome) => completePart({ folder, facts: about, outcome, key, version: VERSION, signal }),
       encoder: () => new Encoder(picture, profile),
-      badge: isMarked ? undefined : new Badge(disclosure.label, picture.width, picture.height),
       onEnd: (end, seconds, bytes) => {
         inlet?.unsubscribe();
         this.#active.delete(recorder);
+        this.#places -= 1;
         this.#count();
         this.#metrics.recordings.inc({ outcome: end });
         this.#metrics.recordedSeconds.inc(seconds);
@@ -138,7 +180,7 @@ export class Recordings implements AsyncDisposable {
     this.#active.add(recorder);
     this.#count();
     if (takeOver) this.#log.info({ sessionId, part: facts.part }, 'a recording continues in its next part');
-    return recorder;
+    return { recorder };
   }
 
   #count(): void {
@@ -153,58 +195,70 @@ export class Recordings implements AsyncDisposable {
       throw new MeshError(
         'RECORDING_UNAVAILABLE',
         `the storage of recordings has less than ${recordingMinFreeMb} MB free (TALKMESH_RECORDING_MIN_FREE_MB); free space`,
+        { metadata: { failure: 'disk-full' } },
       );
-    const nothing = { parts: 0, durationMs: 0, bytes: 0 };
     if (takeOver) {
       // Without its folder the recording was deleted, and must not begin again.
       const names = await readdir(folder).catch(() => undefined);
-      return names === undefined ? { ...nothing, isOver: true } : readParts(folder, names);
+      if (names === undefined) return { parts: 0, durationMs: 0, bytes: 0, isOver: false, isDeleted: true };
+      return readParts(folder, names);
     }
-    await mkdir(folder, { mode: FOLDER_MODE });
-    const session = { v: 1, sessionId, owner: wanted.owner, createdAtMs: Date.now() };
-    await writeJson(join(folder, SESSION_FILE), session);
-    return { ...nothing, isOver: false };
+    // An attempt to open the session on another worker may have left the folder, or still be removing its own part from it.
+    await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+    const path = join(folder, SESSION_FILE);
+    const left = await readJson(path, (json): RecordedSession => recordedSession.parse(json));
+    if (left !== undefined && left.owner !== wanted.owner)
+      throw new MeshError('RECORDING_UNAVAILABLE', 'the recording of this session belongs to another API key');
+    const session: RecordedSession = { v: 1, sessionId, owner: wanted.owner, createdAtMs: Date.now() };
+    await writeJson(path, session);
+    return readParts(folder, await readdir(folder));
   }
 
   /** Completes parts whose writers were lost, also those of other workers. Never rejects. */
   async sweep(nowMs = Date.now()): Promise<void> {
-    try {
-      for (const sessionId of (await readdir(this.#folder)).filter(isSessionId)) {
-        const folder = join(this.#folder, sessionId);
-        for (const name of (await readdir(folder)).filter((one) => /^\d+\.open\.json$/.test(one)))
-          if (nowMs - (await stat(join(folder, name))).mtimeMs > RECORDING_LOST_MS) await this.#close(folder, name);
-      }
-    } catch (err) {
-      this.#log.warn({ err }, 'recordings of lost workers could not be completed; the next sweep tries again');
+    const warn = (err: unknown, folder = this.#folder, name = ''): void =>
+      this.#log.warn({ err, folder, name }, 'a recording of a lost worker could not be completed; it is tried again');
+    const list = (folder: string): Promise<string[]> =>
+      readdir(folder).catch((err: unknown) => {
+        warn(err, folder);
+        return [];
+      });
+    for (const sessionId of (await list(this.#folder)).filter(isSessionId)) {
+      const folder = join(this.#folder, sessionId);
+      // What follows the name is left by a worker that was killed while it claimed the part.
+      for (const name of (await list(folder)).filter((one) => /^\d+\.open\.json(?:\.[0-9a-f-]{36})?$/.test(one)))
+        await this.#sweepPart(folder, name, nowMs).catch((err: unknown) => warn(err, folder, name));
     }
   }
 
-  async #close(folder: string, name: string): Promise<void> {
-    const path = join(folder, name);
-    if (!(await claim(path))) return;
-    const beat = setInterval(() => void touch(path).catch(() => undefined), RECORDING_BEAT_MS);
-    try {
-      const { facts, frames } = openPart.parse(JSON.parse(await readFile(path, 'utf8')));
-      const { mtimeMs } = await stat(join(folder, videoFile(facts.part, facts.format)));
-      const outcome = {
-        ...{ endedAtMs: Math.round(mtimeMs), frames, heldFrames: 0, end: 'lost' as const },
-        durationMs: Math.round((frames * 1000) / facts.fps),
-      };
-      const bytes = await completePart({ folder, facts, outcome, key: this.#key, version: VERSION });
-      await rm(path, { force: true });
-      this.#metrics.recordings.inc({ outcome: 'lost' });
-      this.#log.warn(
-        { sessionId: facts.sessionId, part: facts.part, bytes },
-        'a recording of a lost worker was completed',
-      );
-    } finally {
-      clearInterval(beat);
-    }
+  async #sweepPart(folder: string, name: string, nowMs: number): Promise<void> {
+    if (!(await isLost(join(folder, name), nowMs)) || this.#disposed.signal.aborted) return;
+    const part = Number.parseInt(name, 10);
+    const path = join(folder, openFile(part));
+    if (!(await claim(join(folder, name), path, nowMs))) return;
+    const names = await readdir(folder);
+    const hasVideo = RECORDING_FORMATS.some((format) => names.includes(videoFile(part, format)));
+    // Its writer was lost between the two, or the video was deleted.
+    if (names.includes(manifestFile(part)) || !hasVideo) return rm(path, { force: true });
+    const { facts, frames, outcome } = openPart.parse(JSON.parse(await readFile(path, 'utf8')));
+    const { mtimeMs } = await stat(join(folder, videoFile(facts.part, facts.format)));
+    const lost = {
+      ...{ endedAtMs: Math.round(mtimeMs), frames, heldFrames: 0, end: 'lost' as const },
+      durationMs: Math.round((frames * 1000) / facts.fps),
+    };
+    const [key, { signal }] = [this.#key, this.#disposed];
+    const bytes = await completePart({ folder, facts, outcome: outcome ?? lost, key, version: VERSION, signal });
+    // The worker that ended it has counted it.
+    if (outcome === undefined) this.#metrics.recordings.inc({ outcome: 'lost' });
+    const { sessionId } = facts;
+    this.#log.warn({ sessionId, part, bytes, end: outcome?.end }, 'a recording of a lost worker was completed');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all([...this.#active].map((recorder) => recorder.close('moved')));
+    // What is left to complete, another worker completes.
+    this.#disposed.abort();
   }
 }
 
@@ -215,19 +269,24 @@ function checked({ sides, format }: CallRecording): Pick<PartFacts, 'sides' | 'f
   throw new MeshError('ARGUMENT_INVALID', 'egress.recording: sides is avatar or both, format is mp4 or webm');
 }
 
-const touch = (path: string): Promise<void> => utimes(path, new Date(), new Date());
+const isLost = async (path: string, nowMs: number): Promise<boolean> =>
+  nowMs - (await stat(path)).mtimeMs > RECORDING_LOST_MS;
 
-/** Of several workers the one that renames the file completes the part; with a new time it is not lost to the others. */
-async function claim(path: string): Promise<boolean> {
+/**
+ * Of several workers one completes a part: the one that renames its state to a name of its own and finds it old. It renames it to `path`, with
+ * a new time, so that the others leave it alone.
+ */
+async function claim(from: string, path: string, nowMs: number): Promise<boolean> {
   const mine = `${path}.${randomUUID()}`;
   try {
-    await rename(path, mine);
+    await rename(from, mine);
+    const isMine = await isLost(mine, nowMs);
+    if (isMine) await touch(mine);
+    await rename(mine, path);
+    return isMine;
   } catch {
     return false;
   }
-  await touch(mine);
-  await rename(mine, path);
-  return true;
 }
 
 async function readParts(folder: string, names: readonly string[]): Promise<Before> {
@@ -241,10 +300,11 @@ async function readParts(folder: string, names: readonly string[]): Promise<Befo
     const open = await readJson(join(folder, openFile(part)), (json): OpenPart => openPart.parse(json));
     const [, hash, about] = signed?.claim.assertions ?? [];
     const { frames = 0, bytes = 0, facts } = open ?? {};
+    const end = (about?.data ?? open?.outcome)?.end;
     before = {
       durationMs: before.durationMs + (about?.data.durationMs ?? (frames * 1000) / (facts?.fps ?? 1)),
       bytes: before.bytes + (hash?.data.bytes ?? bytes),
-      isOver: about !== undefined && about.data.end !== 'moved' && about.data.end !== 'lost',
+      isOver: end !== undefined && end !== 'moved' && end !== 'lost',
     };
   }
   return { parts, ...before };
