@@ -19,6 +19,7 @@ import {
   recordingManifest,
   SESSION_FILE,
   type SessionDisclosure,
+  STOP_FILE,
 } from '@talkmesh/contracts';
 import { type Bus, type Logger, type OpenRequest, readSecret, type ServiceContext } from '@talkmesh/service-kit';
 import { Badge } from '../badge.js';
@@ -50,7 +51,7 @@ interface Before {
   readonly parts: number;
   readonly durationMs: number;
   readonly bytes: number;
-  /** The recording is over: it reached a limit, failed or ended. */
+  /** The recording is over: it reached a limit, failed, ended or was stopped. */
   readonly isOver: boolean;
 }
 
@@ -247,7 +248,7 @@ async function readParts(folder: string, names: readonly string[]): Promise<Befo
       isOver: about !== undefined && about.data.end !== 'moved' && about.data.end !== 'lost',
     };
   }
-  return { parts, ...before };
+  return { parts, ...before, isOver: before.isOver || names.includes(STOP_FILE) };
 }
 
 /** @returns undefined when it is not there, or not what it should be */
