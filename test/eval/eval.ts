@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { loadGraphModel } from '@talkmesh/inference';
+import { formatTable } from '../bench/table.js';
 import { installTools } from '../support/tools.js';
 import { PHOTOGRAPHS, withAvatars } from './cast.js';
 import { LandmarkWriter } from './landmarks.js';
@@ -10,6 +12,7 @@ import { type Evaluation, formatReport } from './report.js';
 import { type Clip, Rollout, readLatents, readPcm } from './rollout.js';
 import { writeVideos } from './side-by-side.js';
 import { formatText } from './text.js';
+import { studyTiers } from './tiers.js';
 
 const HELP = `usage: npm run eval -- [options]
 Evaluates a model from decoded pixels, on voices, words and avatars that were not in its training data: by probes fitted to drawn frames, and by an
@@ -20,6 +23,7 @@ independent judge, MediaPipe's face mesh.
   --foreign N       clips of another voice (default 6)
   --photographed N  clips of photographed faces (default 4)
   --minutes N       length of two long calls, one with a photographed face, 0 to 600 (default 60)
+  --tiers           instead: the qualities of one model, by its latents and their cost, as one table
   --out DIR         folder of the report and its material (default eval-report)
   --json            print the figures as JSON
   --help
@@ -35,6 +39,7 @@ function readArguments() {
     return parseArgs({
       options: {
         json: { type: 'boolean', default: false },
+        tiers: { type: 'boolean', default: false },
         model: { type: 'string', multiple: true, default: ['models/nano'] },
         minutes: { type: 'string', default: '60' },
         clips: { type: 'string', default: '12' },
@@ -141,10 +146,17 @@ const sizes = ['--clips', clips, '--foreign', foreign, '--photographed', photogr
 await python('evaluate.clips', '--out', material, ...sizes);
 for (const { id, path } of PHOTOGRAPHS) await cp(path, join(material, 'avatars', `${id}.png`));
 const about = JSON.parse(await readFile(join(material, 'material.json'), 'utf8')) as Material;
+const drawn = about.clips.filter(({ set }) => set !== 'photographed');
+if (values.tiers) {
+  const model = await loadGraphModel(resolve(values.model[0] ?? ''));
+  const rows = await studyTiers({ model, clips: drawn, material, out: join(out, 'tiers'), python });
+  const title = `${model.label}: qualities, ${drawn.length} clips, one thread; ratios of the same run`;
+  process.stdout.write(values.json ? `${JSON.stringify(rows, null, 1)}\n` : `${formatTable(title, rows)}\n`);
+  process.exit(0);
+}
 log('drawing the true motion');
 await python('evaluate.decoded_frames', '--material', material);
 await using landmarks = await LandmarkWriter.open({ width: 256, height: 256 });
-const drawn = about.clips.filter(({ set }) => set !== 'photographed');
 log(`reading landmarks of ${drawn.length} drawn clips`);
 for (const { id } of drawn) await landmarks.write(join(material, 'clips', `${id}.truth`));
 const evaluations: Evaluation[] = [];

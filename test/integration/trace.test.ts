@@ -141,6 +141,24 @@ test('a line that is said belongs to the trace of the program that sends it', { 
   assertChunks(spans, turn);
 });
 
+test('a turn whose bridge is killed is closed in its trace by the next process', { timeout: 300_000 }, async () => {
+  await using call = await watchCall(mesh, firstAvatar.id);
+  await using tap = await CallTap.open(mesh, call.sessionId);
+  await until('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
+  await call.say(concatenate(...Array.from({ length: 3 }, () => speak('One, two, three, four, five, six, seven.'))));
+  await until('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 500, PATIENCE_MS);
+  assert.equal(turnOf(call.sessionId, 'external'), undefined, 'the turn goes on');
+  process.kill(mesh.services.find(({ name }) => name === 'audio-llm-bridge')?.pid as number, 'SIGKILL');
+  const closing = (): ReceivedSpan | undefined =>
+    ownedBy(receiver.spans, 'turn').find(({ attributes }) => attributes['sessionId'] === call.sessionId);
+  await until('the end of the turn', () => closing() !== undefined, PATIENCE_MS);
+  const turn = closing() as ReceivedSpan;
+  assert.deepEqual([turn.attributes['talkmesh.taken_over'], turn.attributes['talkmesh.outcome']], [true, 'played']);
+  const spans = receiver.trace(turn.traceId);
+  for (const name of ['reply', 'generate'])
+    assert.equal(ownedBy(spans, name)[0]?.parentSpanId, turn.parentSpanId, `${name} is below the span that was lost`);
+});
+
 test('with a sampling share of 0 only what is late is exported', { timeout: 300_000 }, async () => {
   await using quiet = await OtlpReceiver.start();
   const share = { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0' };

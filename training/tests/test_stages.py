@@ -21,7 +21,7 @@ from talkmesh_nano.runs.run import load_score
 from talkmesh_nano.score.distill import Matching
 from talkmesh_nano.score.flow import SCHEDULES, TEACHER_TIMES, sample
 from talkmesh_nano.score.model import Score
-from talkmesh_nano.score.retune import Retuner
+from talkmesh_nano.score.retune import Leveller, Retuner
 from talkmesh_nano.score.spread import Spread
 
 torch.set_num_threads(1)
@@ -121,6 +121,23 @@ class StagesTest(unittest.TestCase):
         self.assertLess(new["mouth"], 0.8 * old["mouth"])
         with self.assertRaisesRegex(SystemExit, "distil one of 7"):
             Retuner(random_score(frames=7), SETTINGS)
+
+    def test_a_student_learns_another_number_of_steps_and_keeps_its_own(self):
+        name, settings = self.folder.name, {"gains": {"4": [1.0, 0.5]}, "lr": 0.003}
+        train("warmup", name, "start", "--steps", "1")
+        before = load_score(f"{name}/start/last.pt")[0]
+        after, _, line = train("tiers", name, "levelled", "--init", f"{name}/start/last.pt", "--steps", "24", **settings)
+        self.assertTrue({"apart2", "jumps2"} <= set(line) or {"apart4", "jumps4"} <= set(line))
+        moved = {n for n, p in before.named_parameters() if not torch.equal(p, dict(after.named_parameters())[n])}
+        self.assertEqual(moved, {f"time.{p}.{k}" for p in ("inner", "outer") for k in ("weight", "bias")})
+        material = Sequences(name, latents=21).draw([np.random.default_rng(k) for k in range(4)])
+        noise = torch.randn(material.x0.shape, generator=torch.Generator().manual_seed(1))
+        levellers = [Leveller(before, {**SETTINGS, **settings}), Leveller(before, {**SETTINGS, **settings})]
+        levellers[1].student = after
+        two, four = (levellers[0].target(noise, material.x0[:, :1], material.audio, steps) for steps in (2, 4))
+        self.assertTrue(torch.equal(two[..., 0, :], four[..., 0, :]), "the mouth is that of its own steps")
+        old, new = (leveller.loss(material, noise, 4)[1]["apart4"] for leveller in levellers)
+        self.assertLess(new, 0.9 * old)
 
     def test_chunks_of_seven_and_of_three_hold_the_same_latents(self):
         batch = Sequences(self.folder.name, latents=21, frames=7).draw([np.random.default_rng(5)])

@@ -1,4 +1,7 @@
 import type { TalkMeshError } from './http.js';
+import type { Quality } from './offer.js';
+
+export type { ConversationOffer, Quality } from './offer.js';
 
 /** An avatar that a session can show. */
 export interface Avatar {
@@ -56,21 +59,6 @@ export interface OwnAvatar extends Omit<Avatar, 'idle'> {
   readonly expiresAtMs: number;
 }
 
-/** What the caller's sessions may choose of the conversation. */
-export interface ConversationOffer {
-  /** Provider of sessions that name none. */
-  readonly default: string;
-  readonly providers: readonly {
-    readonly name: string;
-    /** How the user's turns can begin and end; empty: it hears no user, a program speaks. */
-    readonly input: readonly NonNullable<SessionOptions['input']>[];
-    /** Names of voices, as far as they are known. */
-    readonly voices: readonly string[];
-    readonly onlyTheseVoices: boolean;
-  }[];
-  readonly choices: readonly ('instructions' | 'voice' | 'language' | 'tools' | 'key')[];
-}
-
 /** The session to create; all options but `avatar` have a default. */
 export interface SessionOptions {
   readonly avatar: string;
@@ -90,6 +78,8 @@ export interface SessionOptions {
   readonly badge?: boolean;
   /** Records the call on the server, when the deployment allows it; nothing is recorded without it. The caller sees that it is. */
   readonly recording?: RecordingOptions;
+  /** A `Quality` of the deployment, or its size, such as `3x4`; the deployment's default when left out. */
+  readonly quality?: string;
   /**
    * Shows the avatar in a LiveKit room, as one participant. Watch it there, with LiveKit's own client: `Call.connect()` is for sessions
    * without it.
@@ -162,6 +152,7 @@ export interface SessionInfo {
     readonly format: 'mp4' | 'webm';
     readonly maxSeconds: number;
   };
+  readonly quality: Quality;
   readonly seed: number;
   readonly createdAtMs: number;
 }

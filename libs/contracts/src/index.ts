@@ -15,3 +15,4 @@ export * from './recording.js';
 export * from './registry.js';
 export * from './retention.js';
 export * from './subjects.js';
+export * from './tiers.js';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type DitDescription, ditDescription } from './dit.js';
 import { SPEECH_RATE_HZ } from './pipeline.js';
+import { otherTiers, otherTiersWithTime, noiseSchedule as schedule } from './tiers.js';
 import { taehvSizes, wanVaeSizes, wav2vec2Sizes } from './video-sizes.js';
 
 const size = z.number().int().positive();
@@ -9,7 +10,6 @@ const point = z.tuple([z.number(), z.number()]);
 const relativePath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./-]+$/, 'a path inside the model folder');
 
 const SPEECH = { sampleRateHz: z.literal(SPEECH_RATE_HZ), historySamples: z.number().int().nonnegative() } as const;
-const schedule = z.array(z.number().gt(0).lte(1)).min(1).max(64);
 
 /** What every model states. */
 const common = {
@@ -49,8 +49,9 @@ export const graphManifest = z.object({
     ),
     /** Its weights: one `.safetensors` or `.pth` file, or several. */
     weights: z.array(relativePath).min(1),
-    /** Noise level at the start of each denoising step, descending; the last step ends at 0. */
     schedule,
+    /** Other numbers of steps that the weights do well. */
+    tiers: otherTiersWithTime.optional(),
     sampler: z.literal('euler'),
   }),
   decoder: z.object({
@@ -111,6 +112,7 @@ export const videoManifest = z.object({
     /** Its `context.sink` chunks of silence precede every session of an avatar; they are not shown. */
     dit: ditDescription.refine((dit) => dit.context !== undefined, 'needs a context rule'),
     schedule,
+    tiers: otherTiers.optional(),
     /** Each step goes to finished latents and back to the next noise level with fresh noise. */
     sampler: z.literal('renoise'),
     /** Embedding of the prompt that all sessions share: tokens and their width. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { OPEN_ORDER } from './pipeline.js';
 import { sessionRecording } from './recording.js';
+import { QUALITIES } from './tiers.js';
 
 /**
  * An object that keeps fields that it does not know: a gateway that reads, changes and writes a record must not drop what a newer gateway wrote
@@ -146,6 +147,8 @@ export const sessionRecord = keeping({
   disclosure: sessionDisclosure.optional(),
   /** Set when the session is recorded. */
   recording: sessionRecording.optional(),
+  /** Absent in records of older gateways: balanced. */
+  quality: z.enum(QUALITIES).optional(),
   seed: z.number().int().nonnegative(),
   createdAtMs: z.number(),
   placement: z.partialRecord(z.enum(OPEN_ORDER), keeping({ instanceId: z.string(), grpcAddress: z.string() })),

@@ -53,7 +53,7 @@ async function main(folder: string): Promise<void> {
     version: `${RELEASE}+${content.slice(0, 8)}`,
     licence: 'Apache-2.0',
     description:
-      'A small talking-avatar model: causal latent diffusion over motion, two steps a chunk, and a decoder that edits and warps a picture. Trained on procedurally drawn avatars, synthesized speech and the recordings of one reader; real time on two CPU cores.',
+      'A small talking-avatar model: causal latent diffusion over motion, two or four steps a chunk, and a decoder that edits and warps a picture. Trained on procedurally drawn avatars, synthesized speech and the recordings of one reader; real time on two CPU cores.',
     latentKind: 'motion',
     fps: facts.fps,
     chunk: facts.chunk,

@@ -31,9 +31,12 @@ export class Outbound {
       this.#unheard = this.#unheard.filter((piece) => !isHeard(piece));
   }
 
-  /** Messages may be lost while the connection to NATS is down. Subscribers recognise duplicates by turn and first sample. */
-  republish(): void {
-    for (const piece of this.#unheard) this.#publish(piece);
+  /**
+   * Messages may be lost while the connection to NATS is down. Subscribers recognise duplicates by turn and first sample.
+   * @param inTurn runs `publish` in the span of the turn
+   */
+  republish(inTurn: (turn: number, publish: () => void) => void): void {
+    for (const piece of this.#unheard) inTurn(piece.turn, () => this.#publish(piece));
   }
 
   #publish(piece: SpeechPiece, ledger?: Ledger): void {

@@ -62,6 +62,8 @@ export class BridgeSession implements AsyncDisposable {
   #reconnection: Subscription | undefined;
   #queue: { readonly input: ConversationInput; readonly trail: Trail }[] = [];
   #isHandling = false;
+  /** Whether another bridge continues the session. */
+  #isMoving = false;
   #decision: NodeJS.Timeout | undefined;
   #userStoppedAtMs: number | undefined;
   readonly #wait = new TurnWait();
@@ -197,6 +199,7 @@ export class BridgeSession implements AsyncDisposable {
    * bridge can only read back what was published.
    */
   async release(): Promise<void> {
+    this.#isMoving = true;
     await waitAtMost(this.#speaker.settled(), RELEASE_DEADLINE_MS);
     for (const output of this.#conversation.release()) this.#carryOut(output);
   }
@@ -206,14 +209,15 @@ export class BridgeSession implements AsyncDisposable {
    * a pause may last longer than NATS retains speech.
    */
   #republish(): void {
-    this.#outbound.republish();
+    this.#outbound.republish((turn, publish) => this.#traces.run(turn, publish));
     for (const output of this.#conversation.repeatPauseOrResume()) this.#carryOut(output);
   }
 
   /** @returns what was said so far */
   async #takeOver(): Promise<readonly Utterance[]> {
     const { bus, sessionId } = this.#options;
-    const state = await readBackConversation(bus, sessionId);
+    const { state, traces } = await readBackConversation(bus, sessionId);
+    for (const [turn, context] of traces) this.#traces.adopt(turn, context);
     this.#log.info({ turns: state.turns, unfinished: state.unfinished.length }, 'conversation taken over');
     for (const output of this.#conversation.takeOver(state)) this.#carryOut(output);
     return state.history;
@@ -226,7 +230,7 @@ export class BridgeSession implements AsyncDisposable {
     clearTimeout(this.#decision);
     this.#tools[Symbol.dispose]();
     await this.#speaker[Symbol.asyncDispose]();
-    this.#traces.close();
+    this.#traces.close(this.#isMoving ? 'moved' : 'interrupted');
     await this.#provider?.[Symbol.asyncDispose]();
   }
 
@@ -316,6 +320,7 @@ export class BridgeSession implements AsyncDisposable {
       this.#measure(output);
       this.#outbound.event(output);
     });
+    if (body.type === 'turn.truncated') this.#traces.truncated(turn);
     if (body.type === 'turn.finished')
       this.#traces.end(turn, { ...body, outcome: body.interrupted ? 'interrupted' : 'played' });
     if (body.type === 'turn.cancelled') this.#traces.end(turn, { outcome: 'cancelled' });

@@ -9,7 +9,7 @@ import {
   type PlayheadMessage,
   SPEECH_RATE_HZ,
 } from '@talkmesh/contracts';
-import type { Bus } from '@talkmesh/service-kit';
+import { type Bus, type RetainedMessage, type Trail, traceOf } from '@talkmesh/service-kit';
 import { Captions } from './captions.js';
 import type { Utterance } from './providers/provider.js';
 import type { UnfinishedTurn } from './turns.js';
@@ -34,20 +34,35 @@ export interface ConversationState {
 const READ_BACK_DEADLINE_MS = 3000;
 const msOf = (samples: number): number => (samples * 1000) / SPEECH_RATE_HZ;
 
+export interface RetainedConversation {
+  readonly state: ConversationState;
+  /** Of each turn that is not over and belongs to a trace: its span in the bridge that led it last. */
+  readonly traces: ReadonlyMap<number, Trail['context']>;
+}
+
 /** Reads back what NATS retains of a session. @throws MeshError NATS_UNAVAILABLE */
-export async function readBackConversation(bus: Bus, sessionId: string): Promise<ConversationState> {
+export async function readBackConversation(bus: Bus, sessionId: string): Promise<RetainedConversation> {
   const options = { deadlineMs: READ_BACK_DEADLINE_MS };
-  const [speech, events, playheads] = await Promise.all([
+  const [retainedSpeech, retainedEvents, playheads] = await Promise.all([
     bus.readBack('speech', sessionId, options),
     bus.readBack('event', sessionId, options),
     bus.readBack('playhead', sessionId, options),
   ]);
   const [playhead] = playheads.slice(-1).map(({ payload }) => decodePlayhead(payload));
-  return stateOfConversation(
-    speech.map(({ payload }) => decodeAudio(payload)),
-    events.map(({ payload }) => decodeEvent(payload)),
-    playhead,
-  );
+  const speech = retainedSpeech.map(({ payload }) => decodeAudio(payload));
+  const events = retainedEvents.map(({ payload }) => decodeEvent(payload));
+  const state = stateOfConversation(speech, events, playhead);
+  const traces = new Map<number, Trail['context']>();
+  const isOpen = (turn: number): boolean =>
+    state.unspoken.includes(turn) || state.unfinished.some(({ number }) => number === turn);
+  const note = (turn: number, message: RetainedMessage | undefined): void => {
+    const trace = message && isOpen(turn) ? traceOf(message) : undefined;
+    if (trace !== undefined) traces.set(turn, trace);
+  };
+  // Only the bridge sends these two. The newest wins, because it knows whether the turn is late.
+  for (const [i, { type, turn }] of events.entries()) if (type === 'turn.queued') note(turn, retainedEvents[i]);
+  for (const [i, { turn }] of speech.entries()) note(turn, retainedSpeech[i]);
+  return { state, traces };
 }
 
 /** @param speech and `events`: oldest first */

@@ -6,9 +6,15 @@ import type { TurnSource } from './turns.js';
 export type TurnStage = ServiceName | 'transport';
 export type TurnStages = ReadonlyMap<TurnStage, number>;
 
+interface TurnAttributes {
+  readonly 'talkmesh.source'?: TurnSource;
+  readonly 'talkmesh.taken_over'?: true;
+}
+
 interface TracedTurn {
   readonly span: StageSpan;
-  readonly trail: Trail;
+  /** Of what it answers; undefined: another bridge has begun the turn. */
+  readonly trail: Trail | undefined;
   /** Whether no other turn was spoken or waited: only then the stages say where a listener's time went. */
   readonly isAlone: boolean;
   /** Whether its first speech was sent. */
@@ -18,7 +24,8 @@ interface TracedTurn {
 }
 
 export interface TurnEnd {
-  readonly outcome: 'played' | 'interrupted' | 'cancelled';
+  /** `moved`: the turn continues in another bridge, whose span of it follows from this one. */
+  readonly outcome: 'played' | 'interrupted' | 'cancelled' | 'moved';
   readonly speechMs?: number;
   readonly heardMs?: number;
 }
@@ -50,37 +57,33 @@ export class TurnTraces {
   begin(turn: number, source: TurnSource, trail: Trail = trailOf()): void {
     const origin = (source === 'voice' && this.#heard) || trail;
     if (source === 'voice') this.#heard = undefined;
-    const span = new StageSpan({
-      name: 'turn',
-      stage: 'audio-llm-bridge',
-      sessionId: this.#sessionId,
-      parent: origin.context,
-      startMs: origin.arrivedAtMs,
-      links: this.#setUp,
-      attributes: { 'talkmesh.turn': turn, 'talkmesh.source': source, 'talkmesh.provider': this.#provider },
-    });
+    const span = this.#span('turn', turn, origin, { 'talkmesh.source': source });
     const isAlone = this.#turns.size === 0;
     this.#turns.set(turn, { span, trail: origin, isAlone, sent: false, stages: undefined });
+  }
+
+  /** Continues a turn that another bridge has begun, and may not have ended in its trace. @param context of the span of that bridge */
+  adopt(turn: number, context: Trail['context']): void {
+    const span = this.#span('turn', turn, { context, arrivedAtMs: performance.now() }, { 'talkmesh.taken_over': true });
+    this.#turns.set(turn, { span, trail: undefined, isAlone: false, sent: true, stages: undefined });
+  }
+
+  /** The rest of the turn's speech was lost with the bridge that had it. */
+  truncated(turn: number): void {
+    this.#turns.get(turn)?.span.mark('speech truncated');
   }
 
   /** Runs `publish` in the span of the turn. With the first speech of the turn it gets what was taken until now. */
   speech(turn: number, publish: (ledger?: Ledger) => void): void {
     const traced = this.#turns.get(turn);
-    if (traced === undefined || traced.sent) {
+    if (traced?.trail === undefined || traced.sent) {
       this.run(turn, publish);
       return;
     }
     traced.sent = true;
     const ledger = ledgerAfter(traced.trail, 'audio-llm-bridge');
-    const reply = new StageSpan({
-      name: 'reply',
-      stage: 'audio-llm-bridge',
-      sessionId: this.#sessionId,
-      parent: traced.span.context,
-      startMs: traced.trail.arrivedAtMs,
-      attributes: { 'talkmesh.turn': turn, 'talkmesh.provider': this.#provider },
-    });
-    reply.end();
+    const { arrivedAtMs } = traced.trail;
+    this.#span('reply', turn, { context: traced.span.context, arrivedAtMs }).end();
     traced.span.run(() => publish(ledger));
   }
 
@@ -107,10 +110,12 @@ export class TurnTraces {
     traced?.span.mark('first frame played');
     if (traced?.stages === undefined) return undefined;
     const { ledger, atMs } = traced.stages;
+    traced.span.setLedger(ledger);
+    if (traced.trail === undefined) return undefined;
     const sinceMs = atMs - traced.trail.arrivedAtMs;
     // What the stages before this one took lies before the turn's start on this clock.
     const transport = Math.max(0, sinceMs - (ledgerSum(ledger) - ledgerSum(traced.trail.ledger)));
-    traced.span.setLedger(ledger).set({ 'talkmesh.transport_ms': Math.round(transport * 10) / 10 });
+    traced.span.set({ 'talkmesh.transport_ms': Math.round(transport * 10) / 10 });
     const stages = Object.entries(ledger) as [TurnStage, number][];
     return traced.isAlone ? new Map<TurnStage, number>([...stages, ['transport', transport]]) : undefined;
   }
@@ -128,7 +133,19 @@ export class TurnTraces {
   }
 
   /** The session leaves this worker: its turns end here unfinished. */
-  close(): void {
-    for (const turn of [...this.#turns.keys()]) this.end(turn, { outcome: 'interrupted' });
+  close(outcome: 'interrupted' | 'moved'): void {
+    for (const turn of [...this.#turns.keys()]) this.end(turn, { outcome });
+  }
+
+  #span(name: 'turn' | 'reply', turn: number, from: Omit<Trail, 'ledger'>, attributes: TurnAttributes = {}): StageSpan {
+    return new StageSpan({
+      name,
+      stage: 'audio-llm-bridge',
+      sessionId: this.#sessionId,
+      parent: from.context,
+      startMs: from.arrivedAtMs,
+      ...(name === 'turn' && { links: this.#setUp }),
+      attributes: { 'talkmesh.turn': turn, ...attributes, 'talkmesh.provider': this.#provider },
+    });
   }
 }

@@ -89,7 +89,8 @@ test('what can be chosen is listed for every caller, and for a grant only what i
   type Offer = ConversationOffer & { readonly default: string };
   const list = async (bearer?: string): Promise<Offer> =>
     (await mesh.call<Offer>('GET', '/v1/providers', bearer === undefined ? {} : { bearer })).body;
-  assert.deepEqual(await list(), { default: 'parrot', ...OFFER });
+  const quality = { default: 'balanced', choices: [{ name: 'balanced', size: '3x1', cost: 1 }] };
+  assert.deepEqual(await list(), { default: 'parrot', ...OFFER, quality });
   const granted = await list(await grant({ providers: ['cascade', 'gone'] }));
   assert.deepEqual([granted.default, granted.providers.map(({ name }) => name)], ['cascade', ['cascade']]);
   assert.equal((await mesh.call('GET', '/v1/providers', { bearer: undefined })).status, 401);

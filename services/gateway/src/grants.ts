@@ -2,6 +2,7 @@ import { MeshError, type SessionLimits } from '@talkmesh/contracts';
 import { z } from 'zod';
 import type { GrantPrincipal } from './auth.js';
 import type { NewSession } from './new-session.js';
+import { QUALITY_PATTERN, QUALITY_RULE } from './session-qualities.js';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/, 'has 1 to 41 characters of a-z, 0-9 and -');
 
@@ -28,6 +29,12 @@ export const grantBody = z.strictObject({
   avatars: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
   providers: z.array(name).min(1).max(20).optional().describe('Any, when left out'),
   recording: z.boolean().optional().describe('Whether the sessions may be recorded; not, when left out'),
+  qualities: z
+    .array(z.string().regex(QUALITY_PATTERN, QUALITY_RULE))
+    .min(1)
+    .max(10)
+    .optional()
+    .describe('Any, when left out; sessions that name none have the first'),
   ...limitsShape,
   maxSessions: z
     .number()
@@ -70,10 +77,12 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
       `the grant does not allow ${what}; ask the server of this product for another one`,
     );
   };
-  const { avatars, providers } = grant;
+  const { avatars, providers, qualities } = grant;
   const provider = wanted.provider ?? providers?.[0];
+  const quality = wanted.quality ?? qualities?.[0];
   if (avatars !== undefined && !avatars.includes(wanted.avatar)) refuse(`the avatar ${wanted.avatar}`);
   if (providers !== undefined && !providers.includes(provider ?? '')) refuse(`the provider ${provider}`);
+  if (qualities !== undefined && !qualities.includes(quality ?? '')) refuse(`the quality ${quality}`);
   if (wanted.choices.instructions !== '' || wanted.choices.tools.length > 0) refuse('instructions and tools');
   if (wanted.providerKey !== undefined) refuse('a provider key');
   if (wanted.output !== 'webrtc') refuse('recordings and frames');
@@ -85,7 +94,7 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
   const maxMs = least(wanted.limits.maxMs, granted.maxMs);
   const idleMs = least(wanted.limits.idleMs, granted.idleMs);
   return {
-    ...{ ...wanted, owner, isAdmin: false, provider },
+    ...{ ...wanted, owner, isAdmin: false, provider, quality },
     limits: { ...granted, ...(maxMs !== undefined && { maxMs }), ...(idleMs !== undefined && { idleMs }) },
   };
 }

@@ -27,6 +27,8 @@ export interface NewSession {
   readonly output: 'webrtc' | 'record' | 'frames';
   /** Draw the disclosure label into the picture, whether or not the deployment demands it. */
   readonly badge: boolean;
+  /** Undefined: the deployment's default. */
+  readonly quality: string | undefined;
   /** Undefined: viewers come over WHEP. */
   readonly transport: z.output<typeof createSessionBody>['transport'];
   /** Undefined: the call is not recorded. */
@@ -40,7 +42,7 @@ export function newSession(
   body: z.output<typeof createSessionBody>,
   { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
 ): NewSession {
-  const { avatar, provider, output, badge = false, transport, recording, seed, providerKey, ...rest } = body;
+  const { avatar, provider, output, badge = false, quality, transport, recording, seed, providerKey, ...rest } = body;
   const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output !== 'webrtc')
     throw new MeshError('ARGUMENT_INVALID', `output "${output}" has no transport: leave transport out`);
@@ -50,7 +52,7 @@ export function newSession(
       `output "${output}" gives the frames to your program, which may record them: leave recording out`,
     );
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  const own = { owner, isAdmin, avatar, provider, output, badge, transport, recording, seed, providerKey };
+  const own = { owner, isAdmin, avatar, provider, output, badge, quality, transport, recording, seed, providerKey };
   return { ...own, choices, limits };
 }
 

@@ -1,6 +1,7 @@
 import {
   conversationOffer,
   OPEN_ORDER,
+  QUALITIES,
   REASONS,
   RECORDING_FORMATS,
   RECORDING_SIDES,
@@ -11,6 +12,7 @@ import {
 import { z } from 'zod';
 import { limitsShape } from './grants.js';
 import { pictureHints } from './picture/picture-hints.js';
+import { QUALITY_PATTERN, QUALITY_RULE } from './session-qualities.js';
 
 /** Longest text of one `say` request, characters. */
 export const MAX_TEXT_CHARACTERS = 2_000;
@@ -111,6 +113,13 @@ export const createSessionBody = z.strictObject({
     .boolean()
     .optional()
     .describe('Draws the label of `disclosure` into the picture; a deployment may do so always'),
+  quality: z
+    .string()
+    .regex(QUALITY_PATTERN, QUALITY_RULE)
+    .optional()
+    .describe(
+      'fast, balanced or best, or latent frames of a chunk x denoising steps, such as 3x4, as GET /v1/providers lists them; the default of the deployment when left out',
+    ),
   transport: z
     .strictObject({ livekit: livekitTransport })
     .optional()
@@ -141,6 +150,7 @@ export const session = z.object({
   language: z.string(),
   input: sessionChoices.shape.input.unwrap().describe('How the turns of the user begin and end'),
   output: z.enum(['webrtc', 'record', 'frames']),
+  quality: z.enum(QUALITIES).describe('How many denoising steps a chunk takes'),
   seed: z.number().int(),
   transport: z
     .object({ livekit: z.object({ url: z.string(), room: z.string(), identity: z.string() }) })
@@ -231,6 +241,18 @@ export const avatarList = z.object({
 
 export const offer = conversationOffer.extend({
   default: z.string().describe('Provider of sessions that name none'),
+  quality: z
+    .object({
+      default: z.enum(QUALITIES).describe('Of sessions that name none'),
+      choices: z.array(
+        z.object({
+          name: z.enum(QUALITIES),
+          size: z.string().describe('Latent frames of a chunk x denoising steps'),
+          cost: z.number().describe('Time of the score model for a chunk, as a multiple of that of balanced'),
+        }),
+      ),
+    })
+    .describe('Qualities that sessions may have, the cheapest first'),
 });
 
 const recordingState = z.enum(['recording', 'finished', 'failed', 'lost']);

@@ -48,6 +48,7 @@ import { Reaper } from './reaper.js';
 import { Recordings } from './recordings.js';
 import { watchSecrets } from './secrets.js';
 import { SessionAccess } from './session-access.js';
+import { SessionQualities } from './session-qualities.js';
 import { SESSION_TTL_MS, SessionStore } from './session-store.js';
 import { Sessions } from './sessions.js';
 import { StageClient } from './stage-client.js';
@@ -95,7 +96,8 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   });
   const recordingPolicy = recordingPolicyOf(config);
   const policy = { defaultProvider, disclosureBadge, disclosureLabel, recordingPolicy };
-  const session = { store, directory, stages, avatars, rooms, bus, limits: config, ...policy };
+  const qualities = new SessionQualities(avatars.manifest, config);
+  const session = { store, directory, stages, avatars, qualities, rooms, bus, limits: config, ...policy };
   const webhooks = new Webhooks({ ...config, ownerOf: (id) => store.ownerOf(id), log, metrics });
   const onOpened = (record: SessionRecord): void => webhooks.onOpened(record);
   const sessions = new Sessions({ ...session, log, metrics, draining, onOpened });
@@ -144,7 +146,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...realtimeOperations({ ...socket, bus, ice }),
     ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
-    ...providerOperations({ directory, defaultProvider, model: avatars.model }),
+    ...providerOperations({ directory, defaultProvider, qualities, model: avatars.model }),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,

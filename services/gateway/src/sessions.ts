@@ -14,6 +14,7 @@ import type { AvatarCatalogue } from './avatar-catalogue.js';
 import { type StreamedEvent, streamEvents } from './event-stream.js';
 import type { LivekitRooms } from './livekit-rooms.js';
 import { type NewSession, providerOf, type RecordingPolicy, recordingOf } from './new-session.js';
+import type { SessionQualities } from './session-qualities.js';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { StageClient, StageStats } from './stage-client.js';
 import type { WorkerDirectory } from './worker-directory.js';
@@ -50,6 +51,7 @@ export interface SessionsOptions {
   readonly directory: WorkerDirectory;
   readonly stages: StageClient;
   readonly avatars: AvatarCatalogue;
+  readonly qualities: SessionQualities;
   readonly rooms: Pick<LivekitRooms, 'admit'>;
   readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'readBack' | 'flush' | 'deleteRetained'>;
   readonly limits: MeshLimits;
@@ -97,7 +99,7 @@ export class Sessions {
 
   /**
    * Places and opens a session. On failure the stages that were opened are closed again.
-   * @throws MeshError AVATAR_NOT_FOUND, PROVIDER_UNKNOWN, PROVIDER_FAILED, PERMISSION_DENIED, RECORDING_UNAVAILABLE, ROOM_REFUSED, ROOM_UNREACHABLE, DRAINING, SESSION_LIMIT, NO_WORKER, NATS_UNAVAILABLE, CANCELLED
+   * @throws MeshError ARGUMENT_INVALID, AVATAR_NOT_FOUND, PROVIDER_UNKNOWN, PROVIDER_FAILED, PERMISSION_DENIED, RECORDING_UNAVAILABLE, ROOM_REFUSED, ROOM_UNREACHABLE, DRAINING, SESSION_LIMIT, NO_WORKER, NATS_UNAVAILABLE, CANCELLED
    */
   async create(request: NewSession, signal: AbortSignal): Promise<SessionRecord> {
     const stop = this.#openSeconds.startTimer();
@@ -105,7 +107,10 @@ export class Sessions {
       const record = await this.#place(request, signal);
       this.#created.inc({ outcome: 'ok' });
       stop();
-      this.#options.log.info({ sessionId: record.id, avatar: record.avatar, output: record.output }, 'session opened');
+      this.#options.log.info(
+        { sessionId: record.id, avatar: record.avatar, output: record.output, quality: record.quality },
+        'session opened',
+      );
       this.#options.onOpened(record);
       return record;
     } catch (thrown) {
@@ -277,6 +282,7 @@ export class Sessions {
     if (this.#options.draining.aborted)
       throw new MeshError('DRAINING', 'this gateway is shutting down; try again to reach another one');
     await avatars.check(request.avatar, request.isAdmin ? undefined : request.owner);
+    const quality = this.#options.qualities.choose(request.quality);
     const deadlineAtMs = performance.now() + limits.createDeadlineMs;
     const waitUntilMs = Math.min(deadlineAtMs, performance.now() + limits.placementWaitMs);
     const { owner, avatar, output, choices, limits: own, providerKey = '', seed = randomInt(2 ** 32) } = request;
@@ -289,7 +295,18 @@ export class Sessions {
     let stored = await store.create({
       id,
       state: 'opening',
-      ...{ owner, avatar, provider, choices, limits: own, output, disclosure, seed, ownKey: providerKey !== '' },
+      ...{
+        owner,
+        avatar,
+        provider,
+        choices,
+        limits: own,
+        output,
+        disclosure,
+        quality,
+        seed,
+        ownKey: providerKey !== '',
+      },
       ...(livekit && { livekit }),
       ...(recording && { recording }),
       createdAtMs: Date.now(),

@@ -229,12 +229,12 @@ export class StageClient {
     record: SessionRecord,
     providerKey: string,
   ): Promise<OpenRequest> {
-    const { avatar, seed } = record;
+    const { avatar, seed, quality = '' } = record;
     const recorded = record.output === 'record';
     const options: Record<WorkerName, OpenRequest> = {
       'webrtc-egress': service === 'webrtc-egress' ? { egress: await this.#egressOptions(record) } : {},
       'vae-decode': { decode: { avatar } },
-      'score-model': { score: { avatar, seed, unpaced: recorded } },
+      'score-model': { score: { avatar, seed, quality, unpaced: recorded } },
       'audio-llm-bridge': { bridge: bridgeOptions(record, providerKey) },
       'audio-ingest': service === 'audio-ingest' ? { ingest: await this.#ingestOptions(record) } : {},
     };

@@ -1,4 +1,5 @@
 import type { ChunkMetrics } from '@talkmesh/chunk-worker';
+import { QUALITIES, type Quality } from '@talkmesh/contracts';
 import type { RankOptions } from '@talkmesh/inference';
 import type { Counter, Histogram, Logger, Metrics } from '@talkmesh/service-kit';
 
@@ -23,6 +24,17 @@ export function createScoreMetrics(metrics: Metrics, chunks: ChunkMetrics): Scor
     ),
     speechRefused: metrics.counter('talkmesh_speech_refused_total', 'Speech messages a full queue refused'),
   };
+}
+
+/** Sessions of a worker by quality, read at each scrape. */
+export function openSessionsGauge(metrics: Metrics, sessions: () => readonly { readonly quality: Quality }[]): void {
+  const gauge = metrics.gauge('talkmesh_quality_sessions', 'Open sessions by quality', ['quality']);
+  Object.assign(gauge, {
+    collect: () => {
+      const open = sessions();
+      for (const name of QUALITIES) gauge.set({ quality: name }, open.filter(({ quality }) => quality === name).length);
+    },
+  });
 }
 
 const RANK_SECONDS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];

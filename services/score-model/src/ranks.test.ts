@@ -32,7 +32,7 @@ test('a rank that dies is counted, its group starts again and takes calls', asyn
   threads.at(-1)?.postMessage({ op: 'leave', code: 1 });
   assert.ok(await waitUntil(() => threads.at(-1)?.threadId === -1, 20_000), 'it is gone');
   const sessionId = newSessionId();
-  const score = { avatar: 'ada', seed: 1, unpaced: true };
+  const score = { avatar: 'ada', seed: 1, unpaced: true, quality: '' };
   const request = { sessionId, epoch: 0, takeOver: false, instanceId: '', options: 'score' as const, score };
   const opened = () =>
     service.worker?.open(request, new AbortController().signal).then(

@@ -8,6 +8,8 @@ const AHEAD_CHUNKS = 2;
 export interface ServedSession {
   readonly planner: ChunkPlanner;
   readonly servedAtMs: number;
+  /** `cost`: time of a chunk, as a multiple of that of `balanced`. */
+  readonly tier: { readonly cost: number };
 }
 
 export interface RegenerationOptions {
@@ -35,7 +37,7 @@ export class RegenerationCheck {
     this.#sessions = all;
   }
 
-  /** @param share part of a whole chunk's work that is started now */
+  /** @param share of the work of a whole chunk of `balanced` that is started now */
   onGenerationStart(share: number): void {
     const { clock, cost, depth } = this.#options;
     this.#busyUntilMs = clock.nowMs() + (cost.ms * share) / depth;
@@ -64,10 +66,15 @@ export class RegenerationCheck {
     return Math.min(downstreamMs, (chunkMs - downstreamMs) / Math.max(1, this.#sessions().length));
   }
 
+  /** The dearest session stands for all, so that the estimate is never too short. */
+  get #largestCost(): number {
+    return Math.max(0, ...this.#sessions().map(({ tier }) => tier.cost));
+  }
+
   #countLate(wanted: readonly ExpectedChunk[]): number {
     const { clock, cost, depth, downstreamMs } = this.#options;
     const nowMs = clock.nowMs();
-    const score = { freeAtMs: Math.max(nowMs, this.#busyUntilMs), costMs: cost.ms / depth };
+    const score = { freeAtMs: Math.max(nowMs, this.#busyUntilMs), costMs: (cost.ms / depth) * this.#largestCost };
     const decoder = { freeAtMs: Math.max(nowMs, this.#decodingUntilMs), costMs: this.#decoderCostMs };
     return countLate(wanted, score, decoder, downstreamMs);
   }

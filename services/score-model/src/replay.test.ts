@@ -76,7 +76,7 @@ const difference = (a: Float32Array, b: Float32Array): number =>
   rms(a.map((value, i) => value - (b[i] as number))) / rms(b);
 
 test('as many chunks as the state remembers give it back bit for bit; fewer come near', async (t) => {
-  const { depth } = engine.replay;
+  const { depth } = engine.replay();
   const truth = await uninterrupted(all);
   assert.deepEqual(await resumed(depth, all), truth);
   const next: Record<number, number> = {};
@@ -96,5 +96,5 @@ test('chunks of fewer steps, and held ones, lengthen what must be made again', a
   const { schedule } = model.manifest.score;
   const short: Steps = (chunk) => (chunk === CHUNKS - 3 ? 1 : chunk === CHUNKS - 5 ? 0 : schedule.length);
   const truth = await uninterrupted(short);
-  assert.deepEqual(await resumed(engine.replay.depth + 2, short), truth);
+  assert.deepEqual(await resumed(engine.replay().depth + 2, short), truth);
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { ChunkCost } from '@talkmesh/chunk-worker';
 import { newSessionId } from '@talkmesh/contracts';
 import { RollingPercentiles } from '@talkmesh/service-kit';
 import type { SessionOptions } from './chunk-planner.js';
@@ -306,4 +307,45 @@ test('run sleeps until something can be done, wakes for it, and ends when aborte
   assert.equal(maker.asked.length, 3);
   abort.abort();
   await running;
+});
+
+test('a session of a better quality takes its own steps, degrades below them, and does not change what a chunk costs', async () => {
+  const cost = new ChunkCost(100);
+  stage = new ScoreScheduler({ geometry, steps: 2, clock, cost });
+  const ids = [newSessionId(), newSessionId()] as const;
+  const makers = ids.map(() => new FakeGenerator(4));
+  const best = { name: 'best', steps: 4, cost: 1.5 } as const;
+  for (const [i, sessionId] of ids.entries()) {
+    const maker = makers[i] as FakeGenerator;
+    maker.during = () =>
+      clock.advance(
+        i === 0 ? 25 * (maker.asked.at(-1)?.maxSteps ?? 0) * 2 : 37.5 * (maker.asked.at(-1)?.maxSteps ?? 0),
+      );
+    stage.open(sessionOptions({ sessionId }), maker, new RollingPercentiles(), i === 0 ? undefined : best);
+  }
+  const made = latents(await drain());
+  const stepsOf = (sessionId: string) => made.filter((message) => message.sessionId === sessionId);
+  assert.deepEqual(
+    stepsOf(ids[0]).map(({ steps, degraded }) => [steps, degraded]),
+    [
+      [2, false],
+      [2, false],
+    ],
+  );
+  assert.deepEqual(
+    stepsOf(ids[1]).map(({ steps, degraded }) => [steps, degraded]),
+    [
+      [4, false],
+      [4, false],
+    ],
+  );
+  assert.equal(cost.ms, 100, 'in chunks of balanced');
+  assert.deepEqual(
+    stage.stats().map(({ quality }) => quality),
+    ['balanced', 'best'],
+  );
+  stage.close(ids[0]);
+  stage.playhead(playheadAt(1, 10, 2, ids[1]));
+  const [late] = latents([(await stage.step()) as ScoreOutput]);
+  assert.deepEqual([late?.steps, late?.degraded], [2, true], '80 ms are two of its four steps');
 });

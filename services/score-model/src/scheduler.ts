@@ -11,11 +11,12 @@ import {
   type Rung,
   sharedSlackMs,
 } from '@talkmesh/chunk-worker';
-import type { ChunkGeometry, LatentMessage, PlayheadMessage } from '@talkmesh/contracts';
+import type { ChunkGeometry, LatentMessage, PlayheadMessage, Quality } from '@talkmesh/contracts';
 import { type GeneratedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/inference';
 import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from './chunk-planner.js';
 import type { PauseChange, PauseRequest } from './pause.js';
 import { RegenerationCheck } from './regeneration-check.js';
+import { largest, type SessionTier } from './session-tier.js';
 
 /** Generates the chunks of one session: a ScoreSession of the inference library. */
 export interface ChunkGenerator {
@@ -58,6 +59,7 @@ export interface SessionFigures extends Readonly<Counts> {
   readonly epoch: number;
   readonly chunk: number;
   readonly paused: boolean;
+  readonly quality: Quality;
   readonly durations: Durations;
 }
 
@@ -67,6 +69,7 @@ interface Entry {
   readonly counts: Counts;
   readonly durations: Durations;
   readonly ladder: DegradeLadder;
+  readonly tier: SessionTier;
   chunksUnderWay: number;
   playing: { readonly chunk: number; readonly sinceUs: number } | undefined;
   /** When the next chunk became ready. */
@@ -83,6 +86,7 @@ interface Candidate extends Ready {
 
 export interface ScoreSchedulerOptions {
   readonly geometry: ChunkGeometry;
+  /** Steps of a chunk of `balanced`. */
   readonly steps: number;
   /** Passes of the network for a chunk besides its steps. */
   readonly extraPasses?: number;
@@ -128,17 +132,20 @@ export class ScoreScheduler {
     return [...this.#entries.values()].reduce((sum, { planner }) => sum + planner.waitingSamples, 0);
   }
 
-  open(options: SessionOptions, generator: ChunkGenerator, durations: Durations): void {
-    const { geometry, clock, steps, extraPasses } = this.#options;
+  open(options: SessionOptions, generator: ChunkGenerator, durations: Durations, wanted?: SessionTier): void {
+    const { geometry, clock, cost, extraPasses, steps: balanced } = this.#options;
+    const tier = wanted ?? { name: 'balanced', steps: balanced, cost: 1 };
+    const { steps } = tier;
     const planner: ChunkPlanner = new ChunkPlanner(options, geometry, clock, {
       canRegenerate: (chunk) => this.#regeneration.canRegenerate(planner, chunk),
-      makeMs: () => this.#options.cost.ms * WITH_SLACK + this.#options.downstreamMs,
+      makeMs: () => cost.ms * tier.cost * WITH_SLACK + this.#options.downstreamMs,
     });
     this.#entries.set(options.sessionId, {
       planner,
       generator,
       counts: { itemsIn: 0, itemsOut: 0, dropped: 0, late: 0 },
       durations,
+      tier,
       ladder: new DegradeLadder({ steps, extraPasses, ...LADDER_DEFAULTS }),
       chunksUnderWay: 0,
       playing: undefined,
@@ -213,11 +220,12 @@ export class ScoreScheduler {
   }
 
   stats(): SessionFigures[] {
-    return [...this.#entries].map(([sessionId, { planner, counts, durations }]) => ({
+    return [...this.#entries].map(([sessionId, { planner, counts, durations, tier }]) => ({
       sessionId,
       epoch: planner.epoch,
       chunk: planner.next,
       paused: planner.isPaused,
+      quality: tier.name,
       ...counts,
       durations,
     }));
@@ -275,9 +283,11 @@ export class ScoreScheduler {
       });
     }
     const options = { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs };
-    const chosen = pickNext(ready, nowMs, cost.ms / depth, options);
+    const costMs = largest(ready, ({ entry }) => this.#share(entry, entry.tier.steps)) * (cost.ms / depth);
+    const chosen = pickNext(ready, nowMs, costMs, options);
     if (chosen === undefined) return { waitMs: wakeAtMs - nowMs };
-    const sharedMs = sharedSlackMs(ready, chosen, nowMs, (cost.ms / depth) * this.#share(1));
+    const leastMs = largest(ready, ({ entry }) => this.#share(entry, 1)) * (cost.ms / depth);
+    const sharedMs = sharedSlackMs(ready, chosen, nowMs, leastMs);
     return { job: () => this.#generate(chosen.entry, sharedMs), waitMs: 0 };
   }
 
@@ -291,7 +301,7 @@ export class ScoreScheduler {
   }
 
   async #generate(entry: Entry, sharedMs: number | undefined): Promise<ScoreOutput> {
-    const { clock, cost, steps } = this.#options;
+    const { clock, cost } = this.#options;
     const startMs = clock.nowMs();
     const startUs = clock.traceUs();
     const queueMs = startMs - (entry.readySinceMs ?? startMs);
@@ -301,7 +311,7 @@ export class ScoreScheduler {
     entry.chunksUnderWay += 1;
     const { sessionId } = entry.planner.options;
     const rung = this.#rung(entry, planned, sharedMs);
-    this.#regeneration.onGenerationStart(this.#share(rung.steps));
+    this.#regeneration.onGenerationStart(this.#share(entry, rung.steps));
     try {
       const made = await entry.generator.generate(planned.chunk, planned.pcm, rung.steps);
       if (made === undefined) {
@@ -310,10 +320,10 @@ export class ScoreScheduler {
       }
       const computeMs = clock.nowMs() - startMs;
       if (made.steps > 0) {
-        cost.add(computeMs, this.#share(made.steps));
+        cost.add(computeMs, this.#share(entry, made.steps));
         this.#regeneration.onGenerated(entry.planner);
       }
-      if (made.steps === steps) entry.durations.add(computeMs);
+      if (made.steps === entry.tier.steps) entry.durations.add(computeMs);
       const late = planned.deadlineUs !== 0 && clock.wallUs() > planned.deadlineUs;
       entry.counts.itemsOut += 1;
       if (late) entry.counts.late += 1;
@@ -328,7 +338,7 @@ export class ScoreScheduler {
       });
       return {
         type: 'latent',
-        message: this.#message(sessionId, planned, made),
+        message: this.#message(entry, planned, made),
         queueMs,
         computeMs,
         late,
@@ -343,10 +353,10 @@ export class ScoreScheduler {
     }
   }
 
-  /** Part of a whole chunk's work that these steps are. */
-  #share(taken: number): number {
-    const { steps, extraPasses } = this.#options;
-    return taken === 0 ? 0 : (taken + extraPasses) / (steps + extraPasses);
+  /** The work of these steps, as a multiple of a whole chunk of `balanced`. */
+  #share({ tier }: Entry, taken: number): number {
+    const { extraPasses } = this.#options;
+    return taken === 0 ? 0 : (tier.cost * (taken + extraPasses)) / (tier.steps + extraPasses);
   }
 
   #rung(entry: Entry, { chunk, deadlineUs, speaking }: PlannedChunk, sharedMs: number | undefined): Rung {
@@ -355,22 +365,22 @@ export class ScoreScheduler {
     return entry.ladder.next({
       ownMs: clocked ? (deadlineUs - clock.wallUs()) / 1000 - downstreamMs : undefined,
       sharedMs: clocked ? sharedMs : undefined,
-      costMs: cost.ms,
+      costMs: cost.ms * entry.tier.cost,
       speaking,
       mayHold: clocked && chunk > 0,
     });
   }
 
-  #message(sessionId: string, planned: PlannedChunk, made: GeneratedChunk): LatentMessage {
+  #message({ planner, tier }: Entry, planned: PlannedChunk, made: GeneratedChunk): LatentMessage {
     return {
       ...planned,
-      sessionId,
+      sessionId: planner.options.sessionId,
       mediaTimeUs: Math.round(planned.chunk * this.#options.geometry.chunkMs * 1000),
       part: 0,
       parts: 1,
       values: made.values,
       steps: made.steps,
-      degraded: made.steps < this.#options.steps,
+      degraded: made.steps < tier.steps,
       held: made.steps === 0,
     };
   }

@@ -11,7 +11,7 @@ import { loadScoreEngine, openTimeline, parsePlan, type ScoreEngine } from '@tal
 import { type RunningService, readGauge, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
-import { createScoreMetrics, rankMetrics } from './metrics.js';
+import { createScoreMetrics, openSessionsGauge, rankMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
 import { type ScoreOutput, ScoreScheduler } from './scheduler.js';
 import { KEEP_BEYOND_LEAD, Sessions } from './sessions.js';
@@ -52,6 +52,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     });
     const waitingSeconds = (): number => scheduler.waitingSamples / model.manifest.audio.sampleRateHz;
     readGauge(context.metrics, 'talkmesh_waiting_speech_seconds', 'Speech that no chunk has taken yet', waitingSeconds);
+    openSessionsGauge(context.metrics, () => scheduler.stats());
     const sessions = new Sessions({ context, model, engine, scheduler, outbound, metrics, admission, cost });
     const handlers = controlHandlers(config.capacity, model.label, sessions);
     const resources = [engine, executor];

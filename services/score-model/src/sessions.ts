@@ -8,7 +8,7 @@ import {
   SessionTable,
   takeoverCounter,
 } from '@talkmesh/chunk-worker';
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, type QualityTier, qualityTier } from '@talkmesh/contracts';
 import type { Model, ScoreEngine } from '@talkmesh/inference';
 import { type Counter, type OpenRequest, RollingPercentiles, type ServiceContext } from '@talkmesh/service-kit';
 import type { SessionOptions } from './chunk-planner.js';
@@ -18,6 +18,7 @@ import type { Outbound } from './outbound.js';
 import { RetainedSession } from './retained-session.js';
 import type { ScoreScheduler, SessionFigures } from './scheduler.js';
 import { SessionInlet } from './session-inlet.js';
+import { sessionTier } from './session-tier.js';
 import type { GapReport } from './speech-gap-filler.js';
 import { takeOver } from './takeover.js';
 import { requestedPause } from './takeover-plan.js';
@@ -40,6 +41,7 @@ export interface SessionsParts {
 }
 
 type ScoreOptions = NonNullable<OpenRequest['score']>;
+type TieredOptions = ScoreOptions & { readonly tier: QualityTier };
 
 /** Life cycle of this worker's sessions: what a session receives goes to the scheduler, what a request changes to the outbound. */
 export class Sessions implements ChunkSessions {
@@ -67,18 +69,24 @@ export class Sessions implements ChunkSessions {
     return this.#parts.scheduler.sessions;
   }
 
-  /** @throws MeshError SESSION_LIMIT, CANCELLED */
-  async open({ sessionId, epoch, takeOver }: OpenRequest, score: ScoreOptions, signal: AbortSignal): Promise<void> {
-    await this.#table.admit(sessionId, { clockless: score.unpaced }, () =>
+  /** @throws MeshError ARGUMENT_INVALID for a quality that this worker cannot make, SESSION_LIMIT, CANCELLED */
+  async open({ sessionId, epoch, takeOver }: OpenRequest, options: ScoreOptions, signal: AbortSignal): Promise<void> {
+    const { model, engine } = this.#parts;
+    const tier = qualityTier(model.manifest, options.quality);
+    const score = { ...options, tier };
+    const stateBytes = engine.sessionBytes(this.#keepChunks, tier);
+    await this.#table.admit(sessionId, { clockless: score.unpaced, cost: tier.cost, stateBytes }, () =>
       takeOver ? this.#takeOver(sessionId, epoch, score, signal) : this.#open(sessionId, epoch, score, signal),
     );
   }
 
-  async #open(sessionId: string, epoch: number, score: ScoreOptions, signal: AbortSignal): Promise<void> {
+  async #open(sessionId: string, epoch: number, score: TieredOptions, signal: AbortSignal): Promise<void> {
     const { context, engine, scheduler, outbound } = this.#parts;
-    const { avatar, seed } = score;
-    const generator = await openWanted(engine.openSession({ avatar, seed, keepChunks: this.#keepChunks }), signal);
-    scheduler.open(this.#sessionOptions(sessionId, epoch, score), generator, new RollingPercentiles());
+    const { avatar, seed, tier } = score;
+    const opening = engine.openSession({ avatar, seed, keepChunks: this.#keepChunks, tier });
+    const generator = await openWanted(opening, signal);
+    const options = this.#sessionOptions(sessionId, epoch, score);
+    scheduler.open(options, generator, new RollingPercentiles(), sessionTier(tier));
     outbound.open(sessionId);
     const inlet = this.#listen(sessionId);
     inlet.start();
@@ -87,13 +95,13 @@ export class Sessions implements ChunkSessions {
   }
 
   /** Subscribes before it reads back, so that no message between the two is lost. */
-  async #takeOver(sessionId: string, least: number, score: ScoreOptions, signal: AbortSignal): Promise<void> {
+  async #takeOver(sessionId: string, least: number, score: TieredOptions, signal: AbortSignal): Promise<void> {
     const { context, scheduler, outbound } = this.#parts;
-    const { avatar, seed } = score;
+    const { avatar, seed, tier } = score;
     const inlet = this.#listen(sessionId);
     try {
       await context.bus.flush();
-      const request = { sessionId, epoch: least, avatar, seed, keepChunks: this.#keepChunks };
+      const request = { sessionId, epoch: least, avatar, seed, tier, keepChunks: this.#keepChunks };
       const takeover = await takeOver(
         { ...this.#parts, retained: this.#retained, takeovers: this.#takeovers },
         request,
@@ -107,6 +115,7 @@ export class Sessions implements ChunkSessions {
         { ...this.#sessionOptions(sessionId, epoch, score), from: position },
         generator,
         new RollingPercentiles(),
+        sessionTier(tier),
       );
       this.#table.add(sessionId, inlet);
       outbound.commandResult(sessionId, { epoch, ...(change !== undefined && { change }) });

@@ -1,5 +1,5 @@
 import type { ChunkCost } from '@talkmesh/chunk-worker';
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, type QualityTier } from '@talkmesh/contracts';
 import type { Model, ScoreEngine, ScoreSession } from '@talkmesh/inference';
 import type { Counter, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
@@ -21,6 +21,7 @@ export interface TakeoverRequest {
   readonly avatar: string;
   readonly seed: number;
   readonly keepChunks: number;
+  readonly tier: QualityTier;
 }
 
 export interface Takeover {
@@ -34,14 +35,15 @@ export interface Takeover {
 export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): Promise<Takeover> {
   const { context, model, engine, cost, takeovers } = parts;
   const { config, log } = context;
-  const { sessionId, epoch, keepChunks } = request;
+  const { sessionId, epoch, keepChunks, tier } = request;
+  const replay = engine.replay(tier);
   const retained = await parts.retained.session(sessionId);
   const plan = planTakeover(retained, {
     epoch,
     keepChunks,
     chunkMs: model.geometry.chunkMs,
-    ...engine.replay,
-    affordable: Math.floor(config.replayBudgetMs / Math.max(1, cost.ms * engine.replay.share)),
+    ...replay,
+    affordable: Math.floor(config.replayBudgetMs / Math.max(1, cost.ms * tier.cost * replay.share)),
     historySamples: model.manifest.audio.historySamples,
     marginMs: config.flushMarginMs,
     nowMs: Date.now(),
@@ -58,13 +60,13 @@ export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): 
 
 async function rebuild(
   { engine }: TakeoverParts,
-  { avatar, seed, keepChunks }: TakeoverRequest,
+  { avatar, seed, keepChunks, tier }: TakeoverRequest,
   { position, replay, history }: TakeoverPlan,
   signal: AbortSignal,
 ): Promise<ScoreSession> {
   const chunk = replay[0]?.chunk ?? position.chunk;
   const before = Float32Array.from(history, (sample) => sample / 32768);
-  const session = await engine.openSession({ avatar, seed, keepChunks, from: { chunk, history: before } });
+  const session = await engine.openSession({ avatar, seed, keepChunks, tier, from: { chunk, history: before } });
   try {
     for (const latent of replay) {
       if (signal.aborted) throw new MeshError('CANCELLED', 'the caller cancelled while the session was taken over');

@@ -96,14 +96,20 @@ def encoded_stretches(generator, cache):
 def lips(generator, tokens, true, flags):
     """Correlations against the right and against the next stretch's audio, closure, steps at chunk edges."""
     generated = as_rig(generator.generate(tokens, 100))
+    return generated, lip_figures(generated, true, flags, generator.frames)
+
+
+def lip_figures(generated, true, flags, latent_frames):
+    """The same of frames [n, frames, 15] that were generated elsewhere, in chunks of `latent_frames`."""
     flat, want, flag = generated.reshape(-1, 15), true.reshape(-1, 15), flags.ravel()
     opening, silent, closed = flat[:, 0], flag >= 2, (flag & 1) > 0
     centre = centres((flags & 1) > 0).ravel()
-    last = np.tile(np.arange(generated.shape[1]) % (generator.frames * TEMPORAL) == generator.frames * TEMPORAL - 1, len(generated))
+    chunk = latent_frames * TEMPORAL
+    last = np.tile(np.arange(generated.shape[1]) % chunk == chunk - 1, len(generated))
     step = np.abs(np.diff(generated[..., 9:12], axis=1)).mean((0, 2))
-    edge = np.arange(1, generated.shape[1]) % (generator.frames * TEMPORAL) == 0
+    edge = np.arange(1, generated.shape[1]) % chunk == 0
     names = ("mouth_open", "mouth_width", "mouth_round", "mouth_teeth")
-    return generated, {
+    return {
         "stretches": len(generated),
         "frames": len(flat),
         "correlation": {n: round(correlation(flat[:, INDEX[n]], want[:, INDEX[n]]), 4) for n in names},

@@ -5,6 +5,7 @@ audio    the new audio layers on top, everything else frozen: with the layers be
 causal   sparse causal attention, all layers, flow matching: where a student starts, at its chunk size (--frames)
 distill  stage 3: the causal student of --student-steps (--init), by DMD with the bidirectional teacher (--teacher) and regression
 retune   a student (--init) fitted to another audio encoder: needs the new tokens and the old ones (dataset.sequences --name before)
+tiers    a student (--init) fitted to several numbers of steps; only what reads the noise level trains
 """
 import sys
 
@@ -16,10 +17,10 @@ from ..sizes import CHUNK_SIZES, LATENT_FRAMES
 from .distill import Distiller
 from .flow import SCHEDULES, flow_loss, noise_like
 from .model import Score, ScoreConfig
-from .retune import Retuner
+from .retune import Leveller, Retuner
 
 BEFORE = "before"
-STAGES = ("warmup", "audio", "causal", "distill", "retune")
+STAGES = ("warmup", "audio", "causal", "distill", "retune", "tiers")
 
 
 def options(parser):
@@ -47,7 +48,7 @@ def main():
     model.checkpointing = args.checkpointing
     if args.init:
         load_weights(model, args.init)
-    trained = set(model.audio_parameters()) if stage == "audio" else {n for n, _ in model.named_parameters()}
+    trained = trained_of(stage, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in trained)
     # --resume continues from the folder's checkpoint
@@ -62,6 +63,13 @@ def main():
             run.save()
     run.save()
     run.log(state_bytes=run.optimizer.state_bytes())
+
+
+def trained_of(stage, model):
+    """Names of the parameters that a stage trains."""
+    if stage == "audio":
+        return set(model.audio_parameters())
+    return {n for n, _ in model.named_parameters() if stage != "tiers" or n.startswith("time.")}
 
 
 def loss_of(stage, args, model, data, run):
@@ -81,6 +89,16 @@ def loss_of(stage, args, model, data, run):
             return retuner.loss(material, noise_like(material.x0, run.rngs(batch, 2)))
 
         return fitted
+    if stage == "tiers":
+        leveller = Leveller(model, args.settings)
+        counts = [leveller.main, *leveller.gains]
+
+        def levelled():
+            material = data.draw(run.rngs(batch))
+            steps = counts[int(run.step_rng().integers(len(counts)))]
+            return leveller.loss(material, noise_like(material.x0, run.rngs(batch, 2)), steps)
+
+        return levelled
     weights, look_ahead = component_weights().to(args.device), args.settings["bidirectional"]
 
     def flow():

@@ -63,7 +63,7 @@ export class GatewayClient implements Disposable {
   }
 
   async createSession(
-    wanted: { readonly avatar: string; readonly seed: number; readonly badge: boolean },
+    wanted: { readonly avatar: string; readonly seed: number; readonly badge: boolean; readonly quality?: string },
     signal: AbortSignal,
   ): Promise<RenderSession> {
     const body = { ...wanted, provider: 'external', output: 'record' };

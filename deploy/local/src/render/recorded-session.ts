@@ -8,6 +8,8 @@ export interface RecordedSessionOptions {
   readonly avatar: string;
   readonly seed: number;
   readonly badge: boolean;
+  /** Undefined: the mesh's default. */
+  readonly quality?: string | undefined;
   readonly speech: Speech;
   readonly client: GatewayClient;
   readonly signal: AbortSignal;
@@ -29,11 +31,14 @@ const FRAME_DEADLINE_MS = 60_000;
 
 /** Runs one session that speaks the audio, from its creation to its end. @throws MeshError */
 export async function recordSession(options: RecordedSessionOptions, onFrame: FrameHandler): Promise<SessionSummary> {
-  const { client, avatar, seed, badge, signal } = options;
+  const { client, avatar, seed, badge, quality, signal } = options;
   const { avatars, fps } = await client.avatars(signal);
   requireAvatar(avatar, avatars);
   const begin = performance.now();
-  const session = await client.createSession({ avatar, seed, badge }, signal);
+  const session = await client.createSession(
+    { avatar, seed, badge, ...(quality !== undefined && { quality }) },
+    signal,
+  );
   const stop = new AbortController();
   const anySignal = AbortSignal.any([signal, stop.signal]);
   const audio = client.streamAudio(session, options.speech.pcm, anySignal);

@@ -1,9 +1,14 @@
 import { MeshError } from '@talkmesh/contracts';
 import { CLOCKLESS_EVERY_CHUNKS } from './order.js';
 
-/** What a session needs; `clockless`: a recording without deadlines, which takes the time that live sessions leave. */
+/** What a session needs. */
 export interface Demand {
+  /** A recording without deadlines, which takes the time that live sessions leave. */
   readonly clockless: boolean;
+  /** Time of its chunks, as a multiple of the measured cost. Default 1. */
+  readonly cost?: number;
+  /** Default: that of the limits. */
+  readonly stateBytes?: number;
 }
 
 export interface AdmissionLimits {
@@ -13,7 +18,7 @@ export interface AdmissionLimits {
   readonly utilisation: number;
   /** Bytes of state that all sessions together may hold. */
   readonly stateBytes: number;
-  /** Bytes of state one session holds at most, from the manifest. */
+  /** Bytes of state one session holds at most, unless its demand says another number. */
   readonly stateBytesPerSession: number;
   /** A recording counts as this share of a live session: the rate of chunks it is guaranteed. */
   readonly clocklessShare: number;
@@ -62,7 +67,7 @@ export class RealTimeAdmission {
   }
 
   get stateBytes(): number {
-    return this.#places.size * this.#limits.stateBytesPerSession;
+    return [...this.#places].reduce((sum, demand) => sum + this.#bytesOf(demand), 0);
   }
 
   get stateBytesLimit(): number {
@@ -77,14 +82,14 @@ export class RealTimeAdmission {
   utilisation(more?: Demand): number {
     const { windowMs, clocklessShare } = this.#limits;
     const demands = more === undefined ? [...this.#places] : [...this.#places, more];
-    const chunks = demands.reduce((sum, { clockless }) => sum + (clockless ? clocklessShare : 1), 0);
+    const chunks = demands.reduce((sum, { clockless, cost = 1 }) => sum + cost * (clockless ? clocklessShare : 1), 0);
     return (chunks * this.#costMs()) / windowMs;
   }
 
   /** Takes a place synchronously, so that sessions opened at the same moment count each other. @throws MeshError SESSION_LIMIT */
   enter(demand: Demand): Place {
-    const { stateBytes, stateBytesPerSession, utilisation } = this.#limits;
-    const neededBytes = this.stateBytes + stateBytesPerSession;
+    const { stateBytes, utilisation } = this.#limits;
+    const neededBytes = this.stateBytes + this.#bytesOf(demand);
     if (neededBytes > stateBytes)
       throw this.#full(
         'state_bytes',
@@ -94,11 +99,22 @@ export class RealTimeAdmission {
     if (this.#places.size > 0 && expected > utilisation)
       throw this.#full(
         'utilisation',
-        `${this.#places.size + 1} sessions at ${this.#costMs().toFixed(0)} ms a chunk would take ${percent(expected)} of the time, the limit is ${percent(utilisation)} (TALKMESH_UTILISATION_MAX)`,
+        `${this.#places.size + 1} sessions at ${this.#costMs().toFixed(0)} ms a chunk${this.#times(demand)} would take ${percent(expected)} of the time, the limit is ${percent(utilisation)} (TALKMESH_UTILISATION_MAX)`,
       );
     const held = { ...demand };
     this.#places.add(held);
     return { release: () => void this.#places.delete(held) };
+  }
+
+  /** For a message: how many times the cost of a chunk the sessions pay on average, unless it is once. */
+  #times(more: Demand): string {
+    const costs = [...this.#places, more].map(({ cost = 1 }) => cost);
+    const mean = costs.reduce((sum, cost) => sum + cost, 0) / costs.length;
+    return mean === 1 ? '' : ` (times ${mean.toFixed(2)} for their quality)`;
+  }
+
+  #bytesOf({ stateBytes = this.#limits.stateBytesPerSession }: Demand): number {
+    return stateBytes;
   }
 
   #full(reason: RefusalReason, why: string): MeshError {

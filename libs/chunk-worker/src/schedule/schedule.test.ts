@@ -283,6 +283,21 @@ test('a worker that became slower admits no more; one too slow for a single call
   assert.ok(admission(2000).door.enter(CALL));
 });
 
+test('a session of a better quality takes more of the time, a faster one less; its state is its own', () => {
+  const { door } = admission(120);
+  const best: Demand = { clockless: false, cost: 1.5, stateBytes: 2000 };
+  const place = door.enter(best);
+  assert.equal(door.utilisation(), 0.375);
+  door.enter(best);
+  assert.equal(door.stateBytes, 4000);
+  assert.throws(() => door.enter(best), full(/3 sessions at 120 ms a chunk \(times 1.50 for their quality\).*113 %/));
+  assert.throws(() => door.enter(CALL), full(/times 1.33.*100 %/));
+  place.release();
+  door.enter({ clockless: true, cost: 1.5 });
+  door.enter({ clockless: false, cost: 0.5 });
+  assert.equal(door.utilisation(), (120 / CHUNK_MS) * (1.5 + 1.5 / 4 + 0.5));
+});
+
 test('state bytes are a budget', () => {
   const { door, refused } = admission(1, 2500);
   door.enter(CALL);

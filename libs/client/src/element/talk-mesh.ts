@@ -26,7 +26,7 @@ export interface TalkMeshEvents {
 }
 
 const OBSERVED = ['avatar', 'base-url', 'captions', 'stats', 'idle', 'devices', 'transcript'] as const;
-const CHOICES = ['avatar', 'provider', 'language', 'voice', 'input'] as const;
+const CHOICES = ['avatar', 'provider', 'language', 'voice', 'input', 'quality'] as const;
 
 /** Servers render pages without HTMLElement; the class must still be importable there. */
 const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
@@ -35,7 +35,7 @@ const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
  * `<talk-mesh avatar="mia" token-url="/token">`: a call with an avatar. Attributes:
  * - `token-url`: the page's own server, which mints session tokens (`@talkmesh/client/server`)
  * - `base-url`: the gateway; by default where the script was loaded from
- * - `avatar`, `provider`, `language`, `voice`: wishes, which the token server grants or replaces
+ * - `avatar`, `provider`, `language`, `voice`, `quality`: wishes, which the token server grants or replaces
  * - `input="push-to-talk"`: such a wish too; the user holds a button to talk
  * - `microphone="off"`, `captions="off"`, `stats`
  * - `idle`: before a call the avatar moves as the model recorded it, for models that have recordings

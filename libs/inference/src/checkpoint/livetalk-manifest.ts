@@ -76,6 +76,10 @@ export async function writeLiveTalkManifest(
     score: {
       dit: liveTalkDescription(sizes.score),
       schedule: shiftedLevels(schedule.steps, schedule.shift),
+      // Its levels are among those that the network was distilled at.
+      ...(schedule.fastSteps !== undefined && {
+        tiers: { fast: { schedule: shiftedLevels(schedule.fastSteps, schedule.shift) } },
+      }),
       sampler: 'renoise',
       prompt: sizes.prompt,
     },

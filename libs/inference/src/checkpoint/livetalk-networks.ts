@@ -34,7 +34,7 @@ export interface LiveTalkSizes {
   readonly chunk: { readonly latentFrames: number; readonly temporalCompression: number };
   /** What the audio encoder hears at once, and at which rate. The published code encodes whole clips; a stream cannot. */
   readonly hearing: { readonly frames: number; readonly sampleRateHz: number };
-  readonly schedule: { readonly steps: number; readonly shift: number };
+  readonly schedule: { readonly steps: number; readonly shift: number; readonly fastSteps?: number };
 }
 
 /** LiveTalk-1.3B: 512 x 512 pixels at 16 frames per second (GAIR-NLP/LiveTalk, configs/causal_inference.yaml); that it hears 4 s is a choice of ours. */
@@ -49,7 +49,7 @@ export const LIVETALK_SIZES: LiveTalkSizes = {
   fps: 16,
   chunk: { latentFrames: 3, temporalCompression: 4 },
   hearing: { frames: 64, sampleRateHz: 16_000 },
-  schedule: { steps: 4, shift: 5 },
+  schedule: { steps: 4, shift: 5, fastSteps: 2 },
 };
 
 /** The files that LiveTalk-1.3B needs (GAIR-NLP/LiveTalk, README.md), and the small decoder that it can use instead of Wan's. */

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { qualityTier, qualityTiers } from '@talkmesh/contracts';
 import { PictureDecoderEngine } from '../decoder/picture-decoder.js';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
 import { MatchedScoreEngine } from '../score/matched-engine.js';
+import { WholeDenoiser } from '../score/whole-denoiser.js';
 import { type GraphModel, loadGraphModel } from './model.js';
 
 let model: GraphModel;
@@ -81,4 +83,43 @@ test('the frames of the 8-bit decoder have a PSNR above 50 dB against the float3
   const psnrDb = 10 * Math.log10((255 ** 2 * plain.length) / squares);
   assert.ok(psnrDb > 50, `${psnrDb.toFixed(1)} dB: write decoder-int8.onnx again (talkmesh_nano.decoder.quantize)`);
   assert.ok(Number.isFinite(psnrDb), 'the two decoders are not the same graph');
+});
+
+test('best quality takes four steps with a timestep embedding of its own, and leaves balanced as it is', async () => {
+  const tiers = qualityTiers(model.manifest);
+  assert.deepEqual(
+    tiers.map(({ name, size }) => [name, size]),
+    [
+      ['balanced', '3x2'],
+      ['best', '3x4'],
+    ],
+  );
+  const cost = tiers[1]?.cost ?? 0;
+  assert.ok(cost > 1 && cost < 2, 'the sound is encoded once, however many steps follow');
+  assert.ok(score.denoiser instanceof WholeDenoiser);
+  const { steps } = score.denoiser.shared;
+  const levels = await Promise.all(
+    (['balanced', 'best'] as const).map((name) =>
+      Promise.all((steps.get(name)?.modulations ?? []).map((handle) => executor.download(handle))),
+    ),
+  );
+  assert.deepEqual(
+    levels.map((modulations) => modulations.length),
+    [2, 4],
+  );
+  assert.notDeepEqual(levels[0]?.[0], levels[1]?.[0], 'both begin at level 1');
+  const plain = await latents(1, [voice(), voice()]);
+  const avatar = model.manifest.avatars[0]?.id ?? '';
+  const [session, balanced] = await Promise.all([
+    score.openSession({ avatar, seed: 1, keepChunks: 2, tier: qualityTier(model.manifest, 'best') }),
+    score.openSession({ avatar, seed: 1, keepChunks: 2 }),
+  ]);
+  for (const [chunk, values] of plain.entries()) {
+    const [fine, same] = await Promise.all([session.generate(chunk, voice()), balanced.generate(chunk, voice())]);
+    assert.equal(fine?.steps, 4);
+    assert.ok(fine?.values.every((value) => Math.abs(value) < 8));
+    assert.notDeepEqual(fine?.values, values);
+    assert.deepEqual(same?.values, values);
+  }
+  for (const one of [session, balanced]) one.dispose();
 });

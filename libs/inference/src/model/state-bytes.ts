@@ -5,6 +5,8 @@ import { ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
 export interface SessionStateOptions {
   /** Number of chunks that can be rolled back, as passed to `openSession`. */
   readonly keepChunks: number;
+  /** Denoising steps of a chunk. Default: those of `balanced`. */
+  readonly steps?: number;
   readonly plan?: ParallelPlan;
 }
 
@@ -26,9 +28,10 @@ export interface SessionStateBytes {
  */
 export function sessionStateBytes(manifest: GraphManifest, options: SessionStateOptions): SessionStateBytes {
   const { dit, schedule } = manifest.score;
+  const { steps = schedule.length } = options;
   const { tokens } = chunkGeometry(manifest);
   const chunks = 1 + Math.max(1, options.keepChunks);
-  const kv = chunks * schedule.length * 2 * dit.layers * tokens * dit.dim * VALUE_BYTES.float32 * copies(options.plan);
+  const kv = chunks * steps * 2 * dit.layers * tokens * dit.dim * VALUE_BYTES.float32 * copies(options.plan);
   const audio = chunks * manifest.audio.historySamples * VALUE_BYTES.float32;
   return { kv, audio, total: kv + audio, reference: referenceBytes(manifest) };
 }

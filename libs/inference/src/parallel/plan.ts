@@ -1,4 +1,4 @@
-import { chunkGeometry, type GraphManifest, MeshError } from '@talkmesh/contracts';
+import { chunkGeometry, type GraphManifest, MeshError, type QualityTier } from '@talkmesh/contracts';
 
 /**
  * How the ranks of a group exchange keys and values. `all-gather`: every rank receives all rows. `ulysses`: every rank
@@ -37,6 +37,15 @@ export function checkPlan(plan: ParallelPlan, manifest: GraphManifest): void {
     refuse('TALKMESH_SEQUENCE_RANKS', plan.sequence, `ulysses splits its ${dit.heads} heads`, dit.heads);
   if (schedule.length % plan.steps !== 0)
     refuse('TALKMESH_STEP_RANKS', plan.steps, `a chunk takes ${schedule.length} steps`, schedule.length);
+}
+
+/** @throws MeshError ARGUMENT_INVALID for a tier whose steps the groups of ranks cannot share equally */
+export function checkSteps(plan: ParallelPlan, { name, schedule }: QualityTier): void {
+  if (schedule.length % plan.steps === 0) return;
+  throw new MeshError(
+    'ARGUMENT_INVALID',
+    `this worker shares the steps of a chunk among ${plan.steps} groups of ranks (TALKMESH_STEP_RANKS), and quality ${name} takes ${schedule.length}; choose another quality`,
+  );
 }
 
 function divisors(n: number): number[] {

@@ -1,4 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, type QualityTier, qualityTiers } from '@talkmesh/contracts';
 import { compileCut, fromRows, openWeights, toRows } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { VALUE_BYTES } from '../executor/executor.js';
@@ -34,6 +34,12 @@ interface Parts {
   readonly group: RankGroup;
   readonly incarnation: number;
   readonly id: number;
+}
+
+/** What a step of a tier computes from its noise level, [K]. */
+interface StepVectors {
+  readonly step: number;
+  readonly values: Float32Array;
 }
 
 const DEADLINE_MS = 10_000;
@@ -105,7 +111,10 @@ export class RankDenoiser implements Denoiser<Parts> {
     checkPlan(options.plan, model.manifest);
     const download = async (handle: TensorHandle): Promise<Float32Array> =>
       (await executor.download(handle)) as Float32Array;
-    const modulations = await Promise.all(shared.modulations.map(download));
+    const modulations: StepVectors[] = [];
+    for (const tensors of shared.steps.values())
+      for (const [step, handle] of tensors.modulations.entries())
+        modulations.push({ step, values: await download(handle) });
     const silence = await download(shared.silence);
     const setups = await setUpRanks(model, modulations, options);
     const denoiser = new RankDenoiser({ model, executor, audio, shared, silence, setups, options });
@@ -123,9 +132,9 @@ export class RankDenoiser implements Denoiser<Parts> {
     return this.#times.splice(0);
   }
 
-  start(x: Float32Array, sound: Float32Array | undefined): ChunkWork<Parts> {
+  start(x: Float32Array, sound: Float32Array | undefined, tier: QualityTier): ChunkWork<Parts> {
     const tokens = sound === undefined ? Promise.resolve(this.#silence) : this.#encode(sound);
-    return new RankWork(this, { x, id: sound === undefined ? SILENCE : this.#nextWork++, tokens });
+    return new RankWork(this, { x, id: sound === undefined ? SILENCE : this.#nextWork++, tokens, tier });
   }
 
   async runs(): Promise<Readonly<Record<string, number>>> {
@@ -137,19 +146,30 @@ export class RankDenoiser implements Denoiser<Parts> {
 
   /** Runs one step of one chunk on the group that is responsible for the step. */
   async pass(
+    tier: QualityTier,
     step: number,
     pass: Omit<GroupPass, 'step' | 'makes' | 'shards'> & { readonly shards: GroupPass['shards'] },
   ): Promise<{ readonly x: Float32Array; readonly keyValues: KeyValues<Parts> }> {
     const group = this.groupOf(step);
     const id = this.#nextId++;
     const { incarnation } = group;
-    const replies = await group.pass({ ...pass, step, makes: id });
+    const replies = await group.pass({ ...pass, step: this.#offsetOf(tier) + step, makes: id });
     this.#note(step, pass.work, replies);
     const free = (): void => {
       if (group.incarnation === incarnation) group.send({ op: 'free', keyValues: [id] });
     };
     const keyValues = new KeyValues<Parts>({ group, incarnation, id }, this.#keyValueBytes, free);
     return { x: joined(replies.map((reply) => reply.x)), keyValues };
+  }
+
+  /** Ranks count the steps of all tiers through, in the order of `qualityTiers`. */
+  #offsetOf({ name }: QualityTier): number {
+    const tiers = qualityTiers(this.model.manifest);
+    const before = tiers.slice(
+      0,
+      tiers.findIndex((tier) => tier.name === name),
+    );
+    return before.reduce((sum, { schedule }) => sum + schedule.length, 0);
   }
 
   groupOf(step: number): RankGroup {
@@ -198,6 +218,7 @@ export class RankDenoiser implements Denoiser<Parts> {
 class RankWork implements ChunkWork<Parts> {
   readonly #denoiser: RankDenoiser;
   readonly #id: number;
+  readonly #tier: QualityTier;
   readonly #tokens: Promise<Float32Array>;
   /** The incarnation in which each group received the condition tokens. */
   readonly #conditionSent = new Map<RankGroup, number>();
@@ -205,11 +226,17 @@ class RankWork implements ChunkWork<Parts> {
 
   constructor(
     denoiser: RankDenoiser,
-    chunk: { readonly x: Float32Array; readonly id: number; readonly tokens: Promise<Float32Array> },
+    chunk: {
+      readonly x: Float32Array;
+      readonly id: number;
+      readonly tokens: Promise<Float32Array>;
+      readonly tier: QualityTier;
+    },
   ) {
     const { manifest, ditGeometry } = denoiser.model;
     this.#denoiser = denoiser;
     this.#id = chunk.id;
+    this.#tier = chunk.tier;
     this.#tokens = chunk.tokens;
     this.#tokens.catch(() => undefined);
     this.#rows = toRows(manifest.score.dit, ditGeometry, chunk.x);
@@ -241,7 +268,7 @@ class RankWork implements ChunkWork<Parts> {
     if (context === undefined) await group.ready;
     const hasCondition = this.#conditionSent.get(group) === group.incarnation;
     this.#conditionSent.set(group, group.incarnation);
-    const { x, keyValues } = await this.#denoiser.pass(step, {
+    const { x, keyValues } = await this.#denoiser.pass(this.#tier, step, {
       work: this.#id,
       context: context && { first: idIn(group, context.first), previous: idIn(group, context.previous) },
       move: this.#move(step, target),
@@ -252,7 +279,7 @@ class RankWork implements ChunkWork<Parts> {
   }
 
   #move(step: number, target: PassTarget): number | undefined {
-    const { schedule } = this.#denoiser.model.manifest.score;
+    const { schedule } = this.#tier;
     const level = schedule[step] as number;
     if (target === 'none') return undefined;
     return target === 'end' ? -level : (schedule[step + 1] ?? 0) - level;
@@ -267,7 +294,7 @@ function idIn(group: RankGroup, { parts }: KeyValues<Parts>): number {
 
 async function setUpRanks(
   model: GraphModel,
-  modulations: readonly Float32Array[],
+  modulations: readonly StepVectors[],
   { plan, devices = ['cpu'], threads = 1, overlap = true, deadlineMs = DEADLINE_MS, timeline }: RankOptions,
 ): Promise<RankSetup[][]> {
   const { dit, weights: files } = model.manifest.score;
@@ -289,7 +316,7 @@ async function setUpRanks(
       overlap,
       deadlineMs,
       cut,
-      modulations: modulations.map((values, step) => (step % plan.steps === group ? values : undefined)),
+      modulations: modulations.map(({ step, values }) => (step % plan.steps === group ? values : undefined)),
       threads,
       provider: devices[(group * plan.sequence + rank) % devices.length] as OrtProvider,
       timed: timeline?.enabled ?? false,

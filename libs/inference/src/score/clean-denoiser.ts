@@ -26,6 +26,8 @@ export interface CleanModel {
   readonly geometry: DitGeometry;
   /** Noise level at the start of each step, descending. */
   readonly levels: readonly number[];
+  /** Levels that sessions of other schedules take besides. */
+  readonly moreLevels?: readonly number[];
   /** The prompt's embedding, [condition.tokens, condition.dim] flat. All sessions share its keys and values. */
   readonly prompt: Float32Array;
 }
@@ -50,15 +52,15 @@ export class CleanDenoiser implements AsyncDisposable {
   readonly executor: Executor;
   readonly model: CleanModel;
   readonly #segments: Segments;
-  /** Modulation at each level of the schedule, then at the level of the context. */
-  readonly #modulations: readonly TensorHandle[];
+  /** By noise level. */
+  readonly #modulations: ReadonlyMap<number, TensorHandle>;
   readonly #prompt: Vectors;
   readonly #nothing: TensorHandle;
 
   private constructor(
     executor: Executor,
     model: CleanModel,
-    parts: { segments: Segments; modulations: readonly TensorHandle[]; prompt: Vectors },
+    parts: { segments: Segments; modulations: ReadonlyMap<number, TensorHandle>; prompt: Vectors },
   ) {
     this.executor = executor;
     this.model = model;
@@ -70,13 +72,13 @@ export class CleanDenoiser implements AsyncDisposable {
 
   /** @throws MeshError MODEL_INVALID when description, weights and geometry do not match */
   static async load(executor: Executor, model: CleanModel): Promise<CleanDenoiser> {
-    const { dit, weights, geometry, levels } = model;
+    const { dit, weights, geometry, levels, moreLevels = [] } = model;
     if (dit.context === undefined)
       throw new MeshError(
         'MODEL_INVALID',
         'the description has no context rule; describe which chunks a chunk attends to',
       );
-    const modulations = await modulationsOf(executor, model, [...levels, dit.context.level]);
+    const modulations = await modulationsOf(executor, model, [...levels, ...moreLevels, dit.context.level]);
     const prompt = await promptOf(executor, model);
     const score = await loadCompiled(executor, compileWhole(dit, weights, geometry, { condition: 'apart' }));
     const heard = compileSound(dit, weights, geometry);
@@ -85,7 +87,7 @@ export class CleanDenoiser implements AsyncDisposable {
   }
 
   get sharedBytes(): number {
-    return [...this.#modulations, ...Object.values(this.#prompt)].reduce((sum, { bytes }) => sum + bytes, 0);
+    return [...this.#modulations.values(), ...Object.values(this.#prompt)].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
@@ -119,26 +121,27 @@ export class CleanDenoiser implements AsyncDisposable {
     this.executor.release(...Object.values(rope), ...shown, ...Object.values(vectors), ...joined);
   }
 
-  /** One pass at step `step` of the schedule. @param x [latentFrames, C, H, W] flat @returns its velocity, as x */
-  async velocity(chunk: ChunkInputs, step: number, x: Float32Array): Promise<Float32Array> {
-    const { velocity } = await this.#pass(chunk, step, x, ['velocity']);
+  /** One pass at a noise level of the model. @param x [latentFrames, C, H, W] flat @returns its velocity, as x */
+  async velocity(chunk: ChunkInputs, level: number, x: Float32Array): Promise<Float32Array> {
+    const { velocity } = await this.#pass(chunk, level, x, ['velocity']);
     return (await this.executor.take(velocity as TensorHandle)) as Float32Array;
   }
 
   /** The pass over finished latents that later chunks attend to. */
   async keep(chunk: ChunkInputs, x: Float32Array): Promise<KeptKeyValues> {
-    const { k_chunk, v_chunk } = await this.#pass(chunk, this.model.levels.length, x, ['k_chunk', 'v_chunk']);
+    const { level } = this.model.dit.context as { level: number };
+    const { k_chunk, v_chunk } = await this.#pass(chunk, level, x, ['k_chunk', 'v_chunk']);
     const [keys, values] = [k_chunk as TensorHandle, v_chunk as TensorHandle];
     return new KeyValues({ keys, values }, keys.bytes + values.bytes, () => this.executor.release(keys, values));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.executor.release(this.#nothing, ...this.#modulations, ...Object.values(this.#prompt));
+    this.executor.release(this.#nothing, ...this.#modulations.values(), ...Object.values(this.#prompt));
   }
 
   async #pass(
     chunk: ChunkInputs,
-    step: number,
+    level: number,
     x: Float32Array,
     outputs: readonly string[],
   ): Promise<Record<string, TensorHandle>> {
@@ -146,7 +149,7 @@ export class CleanDenoiser implements AsyncDisposable {
     const latents = this.executor.upload(x, 'float32', [latentFrames, channels, height, width]);
     const inputs = {
       x: latents,
-      modulation: this.#modulations[step] as TensorHandle,
+      modulation: this.#modulations.get(level) as TensorHandle,
       ...(chunk.given === undefined ? {} : { given: chunk.given }),
       ...this.#prompt,
       ...chunk.vectors,
@@ -199,13 +202,13 @@ async function modulationsOf(
   executor: Executor,
   model: CleanModel,
   levels: readonly number[],
-): Promise<TensorHandle[]> {
+): Promise<ReadonlyMap<number, TensorHandle>> {
   const timestep = await loadCompiled(executor, compileTimestep(model.dit, model.weights));
-  const made: TensorHandle[] = [];
-  for (const level of levels) {
+  const made = new Map<number, TensorHandle>();
+  for (const level of new Set(levels)) {
     const t = executor.upload(Float32Array.of(level), 'float32', [1]);
     const { modulation } = await runOnce(executor, timestep, { t });
-    made.push(modulation as TensorHandle);
+    made.set(level, modulation as TensorHandle);
   }
   return made;
 }

@@ -1,4 +1,4 @@
-import { isOwnAvatar, MeshError } from '@talkmesh/contracts';
+import { balancedTier, isOwnAvatar, MeshError } from '@talkmesh/contracts';
 import { type Executor, VALUE_BYTES } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
 import { type Features, ReferenceCache } from '../model/reference.js';
@@ -10,7 +10,7 @@ import { CleanScoreSession } from './clean-score-session.js';
 import { CleanSession } from './clean-session.js';
 import type { Replay, ScoreEngine, ScoreSessionOptions, StateBytes } from './score-engine.js';
 
-/** The sink of an avatar is the same for all of its sessions. */
+/** The sink of an avatar is the same for all of its sessions, whatever their tier. */
 export const SINK_SEED = 0;
 
 /** What all sessions of an avatar begin with. */
@@ -55,8 +55,8 @@ export class CleanScoreEngine implements ScoreEngine {
   }
 
   /** Keys and values of one layer depend on the chunk before through every lower layer. Of a known chunk only the last pass runs. */
-  get replay(): Replay {
-    const { dit, schedule } = this.model.manifest.score;
+  replay({ schedule } = balancedTier(this.model.manifest)): Replay {
+    const { dit } = this.model.manifest.score;
     return { depth: dit.layers, wholeSteps: 1, share: 1 / (schedule.length + this.extraPasses) };
   }
 

@@ -1,4 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
+import { balancedTier, MeshError } from '@talkmesh/contracts';
 import { fromPcm16 } from '@talkmesh/media';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 import type { CleanReference, CleanScoreEngine } from './clean-score-engine.js';
@@ -10,6 +10,7 @@ export class CleanScoreSession implements ScoreSession {
   readonly #engine: CleanScoreEngine;
   readonly #reference: CleanReference;
   readonly #session: CleanSession;
+  readonly #steps: number;
   /** The `historySamples` samples up to the end of each chunk, -1..1. */
   readonly #histories: ChunkStates<Float32Array>;
   readonly #onDispose: (session: CleanScoreSession) => void;
@@ -20,14 +21,19 @@ export class CleanScoreSession implements ScoreSession {
   private constructor(
     engine: CleanScoreEngine,
     reference: CleanReference,
-    { seed, keepChunks, from }: ScoreSessionOptions,
+    { seed, keepChunks, from, tier = balancedTier(engine.model.manifest) }: ScoreSessionOptions,
     onDispose: (session: CleanScoreSession) => void,
   ) {
     this.#engine = engine;
     this.#reference = reference;
     const { sink, picture } = reference;
     const begin = from === undefined || from.chunk === 0 ? 0 : sink.length + from.chunk;
-    this.#session = new CleanSession(engine.makers.denoiser, { seed, keepChunks, reference: picture, sink, begin });
+    const levels = tier.schedule;
+    this.#session = new CleanSession(engine.makers.denoiser, {
+      ...{ seed, keepChunks, levels, sink, begin },
+      reference: picture,
+    });
+    this.#steps = levels.length;
     this.#histories = new ChunkStates(keepChunks, () => undefined);
     this.#onDispose = onDispose;
   }
@@ -65,7 +71,7 @@ export class CleanScoreSession implements ScoreSession {
   ): Promise<GeneratedChunk | undefined> {
     const window = this.#windowOf(chunk, pcm);
     const at = this.#place(chunk);
-    const steps = Math.max(0, Math.min(maxSteps, this.#engine.model.manifest.score.schedule.length));
+    const steps = Math.max(0, Math.min(maxSteps, this.#steps));
     if (steps === 0) return this.#hold(chunk, window);
     const version = this.#version;
     const sound = await this.#engine.makers.sound.hear(at, window);

@@ -8,6 +8,8 @@ export interface CleanSessionOptions {
   readonly seed: number;
   /** Number of chunks that can be rolled back. */
   readonly keepChunks: number;
+  /** Noise level at the start of each step. Default: the model's. */
+  readonly levels?: readonly number[];
   /** Latents of the reference picture, [C, H, W] flat; undefined for a model without given channels. */
   readonly reference: Float32Array | undefined;
   /** What another session made of the sink chunks: the first chunk to generate follows them. Default: it makes them itself. */
@@ -24,6 +26,7 @@ export class CleanSession {
   readonly #denoiser: CleanDenoiser;
   readonly #noise: NoiseSource;
   readonly #keep: number;
+  readonly #levels: readonly number[];
   readonly #reference: Float32Array | undefined;
   readonly #shared: readonly KeptKeyValues[];
   readonly #kept = new Map<number, KeptKeyValues>();
@@ -44,6 +47,7 @@ export class CleanSession {
     this.#denoiser = denoiser;
     this.#noise = new NoiseSource(options.seed);
     this.#keep = options.keepChunks;
+    this.#levels = options.levels ?? denoiser.model.levels;
     this.#reference = options.reference;
     this.#shared = (options.sink ?? []).map((kv) => kv.retain());
     this.#begin = options.begin ?? 0;
@@ -139,14 +143,13 @@ export class CleanSession {
   }
 
   async #denoise(chunk: number, inputs: ChunkInputs, maxSteps: number): Promise<Float32Array> {
-    const { levels, geometry } = this.#denoiser.model;
-    const { latentFrames, channels, height, width } = geometry;
+    const { latentFrames, channels, height, width } = this.#denoiser.model.geometry;
     const count = latentFrames * channels * height * width;
-    const taken = levels.slice(0, maxSteps);
+    const taken = this.#levels.slice(0, maxSteps);
     let x = this.#noise.noise(chunk, 0, count);
     for (const [step, level] of taken.entries()) {
       this.#pin(chunk, x);
-      const latents = finished(x, await this.#denoiser.velocity(inputs, step, x), level);
+      const latents = finished(x, await this.#denoiser.velocity(inputs, level, x), level);
       const next = taken[step + 1];
       x = next === undefined ? latents : noised(latents, this.#noise.noise(chunk, step + 1, count), next);
     }

@@ -1,3 +1,4 @@
+import type { QualityTier } from '@talkmesh/contracts';
 import type { KeyValues } from './key-values.js';
 
 /**
@@ -42,8 +43,9 @@ export interface Denoiser<Parts = unknown> extends AsyncDisposable {
   /**
    * Starts a chunk.
    * @param x noise, [latentFrames, C, H, W] flat @param sound samples of history and chunk, -1..1; undefined: silence
+   * @param tier whose steps the passes are
    */
-  start(x: Float32Array, sound: Float32Array | undefined): ChunkWork<Parts>;
+  start(x: Float32Array, sound: Float32Array | undefined, tier: QualityTier): ChunkWork<Parts>;
   /** Number of runs so far, by segment. Tests use it to prove that nothing is computed twice. */
   runs(): Promise<Readonly<Record<string, number>>>;
 }

@@ -1,9 +1,10 @@
+import { balancedTier, type QualityTier } from '@talkmesh/contracts';
 import { compileTimestep, loadCompiled, openWeights } from '../compile/index.js';
-import type { Executor } from '../executor/executor.js';
+import type { Executor, Segment } from '../executor/executor.js';
 import type { GraphModel } from '../model/model.js';
 import { ReferenceCache, type ReferenceFeatures, referenceFeatures } from '../model/reference.js';
 import { sessionStateBytes } from '../model/state-bytes.js';
-import type { ParallelPlan } from '../parallel/plan.js';
+import { checkSteps, type ParallelPlan } from '../parallel/plan.js';
 import { RankDenoiser, type RankOptions } from '../parallel/rank-denoiser.js';
 import type { Denoiser } from './denoiser.js';
 import { type MatchedContext, MatchedScoreSession } from './matched-session.js';
@@ -47,7 +48,9 @@ export class MatchedScoreEngine implements ScoreEngine, MatchedContext {
   static async load(model: GraphModel, executor: Executor, ranks?: RankOptions): Promise<MatchedScoreEngine> {
     const { dit, weights } = model.manifest.score;
     const audio = await executor.load(model.path('audio'), 'audio');
-    const timestep = await loadCompiled(executor, compileTimestep(dit, await openWeights(model.folder, weights)));
+    const opened = await openWeights(model.folder, weights);
+    const timestep = ({ time }: QualityTier): Promise<Segment> =>
+      loadCompiled(executor, compileTimestep({ ...dit, time: { ...dit.time, ...time } }, opened));
     const reference = await executor.load(model.path('reference'), 'reference');
     const references = new ReferenceCache(async (avatar) =>
       referenceFeatures(executor, reference, model, avatar, await model.avatars.read(avatar)),
@@ -65,8 +68,8 @@ export class MatchedScoreEngine implements ScoreEngine, MatchedContext {
   }
 
   /** Keys and values of one layer at one step depend on the chunk before through every lower layer and earlier step: one chunk each. */
-  get replay(): Replay {
-    const { dit, schedule } = this.model.manifest.score;
+  replay({ schedule } = balancedTier(this.model.manifest)): Replay {
+    const { dit } = this.model.manifest.score;
     return { depth: dit.layers * schedule.length, wholeSteps: schedule.length, share: 1 };
   }
 
@@ -74,11 +77,13 @@ export class MatchedScoreEngine implements ScoreEngine, MatchedContext {
     return this.denoiser.failed;
   }
 
-  sessionBytes(keepChunks: number): number {
-    return sessionStateBytes(this.model.manifest, { keepChunks, ...(this.#plan && { plan: this.#plan }) }).total;
+  sessionBytes(keepChunks: number, tier = balancedTier(this.model.manifest)): number {
+    const plan = this.#plan && { plan: this.#plan };
+    return sessionStateBytes(this.model.manifest, { keepChunks, steps: tier.schedule.length, ...plan }).total;
   }
 
   async openSession(options: ScoreSessionOptions): Promise<MatchedScoreSession> {
+    if (this.#plan !== undefined && options.tier !== undefined) checkSteps(this.#plan, options.tier);
     const session = await MatchedScoreSession.open(this, options, (closed) => this.#sessions.delete(closed));
     this.#sessions.add(session);
     return session;

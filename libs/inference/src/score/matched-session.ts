@@ -1,4 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
+import { balancedTier, MeshError, type QualityTier } from '@talkmesh/contracts';
 import type { Executor } from '../executor/executor.js';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 import type { GraphModel } from '../model/model.js';
@@ -31,6 +31,7 @@ interface ScoreState {
 export class MatchedScoreSession implements ScoreSession {
   readonly #engine: MatchedContext;
   readonly #reference: ReferenceFeatures;
+  readonly #tier: QualityTier;
   readonly #noise: NoiseSource;
   readonly #states: ChunkStates<ScoreState>;
   readonly #generating = new Map<number, ChunkGeneration>();
@@ -45,6 +46,7 @@ export class MatchedScoreSession implements ScoreSession {
   ) {
     this.#engine = engine;
     this.#reference = reference;
+    this.#tier = options.tier ?? balancedTier(engine.model.manifest);
     this.#noise = new NoiseSource(options.seed);
     this.#states = new ChunkStates(options.keepChunks, (state) => {
       for (const kv of state.kv) kv.release();
@@ -98,14 +100,15 @@ export class MatchedScoreSession implements ScoreSession {
     if (this.#generating.has(chunk))
       throw new MeshError('INTERNAL', `chunk ${chunk} is being generated already; wait for it or roll it back`);
     const audio = join(previous.history, pcm);
-    const { length } = model.manifest.score.schedule;
+    const { length } = this.#tier.schedule;
     const steps = Math.max(0, Math.min(maxSteps, length));
     const history = audio.slice(audio.length - previous.history.length);
     const generation = new ChunkGeneration(previous, history, steps);
     this.#generating.set(chunk, generation);
     const first = (this.#states.after(REFERENCE_CHUNK) as ScoreState).kv;
     try {
-      const start = (): ChunkWork => denoiser.start(this.#noise.noise(chunk, 0, model.geometry.latentValues), audio);
+      const noise = (): Float32Array => this.#noise.noise(chunk, 0, model.geometry.latentValues);
+      const start = (): ChunkWork => denoiser.start(noise(), audio, this.#tier);
       const values = steps === 0 ? new Float32Array(0) : await generation.denoise(start(), first);
       if (values !== undefined && !values.every(Number.isFinite))
         throw new MeshError(
@@ -159,15 +162,15 @@ export class MatchedScoreSession implements ScoreSession {
     return previous;
   }
 
-  /** Runs c_0, noised to each level of the schedule, without context. */
+  /** Runs c_0, noised to each level of the tier's schedule, without context. */
   async #referenceKeyValues(): Promise<KeyValues[]> {
-    const { denoiser, executor, model } = this.#engine;
+    const { denoiser, executor } = this.#engine;
     const c0 = (await executor.download(this.#reference.c0)) as Float32Array;
     const noise = this.#noise.noise(REFERENCE_CHUNK, 0, c0.length);
     const kv: KeyValues[] = [];
-    for (const [step, level] of model.manifest.score.schedule.entries()) {
+    for (const [step, level] of this.#tier.schedule.entries()) {
       const x = c0.map((value, i) => (1 - level) * value + level * (noise[i] as number));
-      const work = denoiser.start(x, undefined);
+      const work = denoiser.start(x, undefined, this.#tier);
       try {
         kv.push(await work.pass(step, undefined, 'none'));
       } catch (error) {

@@ -1,3 +1,4 @@
+import type { QualityTier } from '@talkmesh/contracts';
 import type { Executor } from '../executor/executor.js';
 import type { Model } from '../model/model.js';
 import type { RankOptions } from '../parallel/rank-denoiser.js';
@@ -10,6 +11,8 @@ export interface ScoreSessionOptions {
   readonly seed: number;
   /** Number of chunks that can be rolled back. */
   readonly keepChunks: number;
+  /** A tier of the model. Default: `balanced`. */
+  readonly tier?: QualityTier;
   /**
    * The first chunk to generate or restore of a session that is taken over from another worker; what precedes every session of the avatar stands
    * for the chunks before it. Default: chunk 0.
@@ -69,7 +72,7 @@ export interface Replay {
   readonly depth: number;
   /** Steps of a chunk that counts: one with fewer passes on keys and values of the chunk before. */
   readonly wholeSteps: number;
-  /** Time to restore a chunk, as a part of that to generate it. */
+  /** Time to restore a chunk, as a part of that to generate one of its tier. */
   readonly share: number;
 }
 
@@ -81,12 +84,13 @@ export interface ScoreEngine extends AsyncDisposable {
   readonly depth: number;
   /** Passes of the network for a chunk besides its denoising steps. */
   readonly extraPasses: number;
-  readonly replay: Replay;
+  /** What restoring a session of a tier costs. Default: `balanced`. */
+  replay(tier?: QualityTier): Replay;
   /** Rejects when the engine cannot continue and its process must be restarted; never resolves. */
   readonly failed: Promise<never>;
   /** Upper bound of the bytes that one session holds, independent of its duration. */
-  sessionBytes(keepChunks: number): number;
-  /** @throws MeshError AVATAR_NOT_FOUND */
+  sessionBytes(keepChunks: number, tier?: QualityTier): number;
+  /** @throws MeshError AVATAR_NOT_FOUND; ARGUMENT_INVALID for a tier that the parallel plan cannot run */
   openSession(options: ScoreSessionOptions): Promise<ScoreSession>;
   stateBytes(): StateBytes;
 }

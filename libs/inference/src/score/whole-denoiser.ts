@@ -1,10 +1,11 @@
+import type { QualityTier } from '@talkmesh/contracts';
 import { compileCondition, compileWhole, loadCompiled, openWeights } from '../compile/index.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { loadContextConcat, loadEulerStep } from '../executor/step-graphs.js';
 import { type GraphModel, latentDims } from '../model/model.js';
 import type { ChunkWork, Denoiser, PassContext, PassTarget } from './denoiser.js';
 import { KeyValues } from './key-values.js';
-import { audioTokens, type SharedTensors } from './shared-tensors.js';
+import { audioTokens, type SharedTensors, type StepTensors } from './shared-tensors.js';
 
 interface Parts {
   readonly keys: TensorHandle;
@@ -74,8 +75,8 @@ export class WholeDenoiser implements Denoiser<Parts> {
     return Object.values(this.silence).reduce((sum, handle) => sum + handle.bytes, this.shared.bytes);
   }
 
-  start(x: Float32Array, sound: Float32Array | undefined): ChunkWork<Parts> {
-    return new WholeWork(this, x, sound);
+  start(x: Float32Array, sound: Float32Array | undefined, tier: QualityTier): ChunkWork<Parts> {
+    return new WholeWork(this, x, sound, this.shared.steps.get(tier.name) as StepTensors);
   }
 
   async runs(): Promise<Readonly<Record<string, number>>> {
@@ -99,26 +100,29 @@ async function conditionsOf(
 class WholeWork implements ChunkWork<Parts> {
   readonly #denoiser: WholeDenoiser;
   readonly #sound: Float32Array | undefined;
+  readonly #steps: StepTensors;
   /** All tensors of the chunk except its keys and values; `release` frees them. */
   readonly #handles = new Set<TensorHandle>();
   #conditions: Readonly<Record<string, TensorHandle>> | undefined;
   #x: TensorHandle;
 
-  constructor(denoiser: WholeDenoiser, x: Float32Array, sound: Float32Array | undefined) {
+  constructor(denoiser: WholeDenoiser, x: Float32Array, sound: Float32Array | undefined, steps: StepTensors) {
     this.#denoiser = denoiser;
     this.#sound = sound;
+    this.#steps = steps;
     this.#x = this.#own(denoiser.executor.upload(x, 'float32', latentDims(denoiser.model.manifest)));
   }
 
   async pass(step: number, context: PassContext<Parts> | undefined, target: PassTarget): Promise<KeyValues<Parts>> {
-    const { executor, segments, shared, nothing } = this.#denoiser;
+    const { executor, segments, nothing } = this.#denoiser;
+    const { modulations, stepToNext, stepToEnd } = this.#steps;
     const seen = context === undefined ? {} : await this.#context(context);
     try {
       this.#conditions ??= await this.#listen();
       const { velocity, k_chunk, v_chunk } = await executor.run(segments.score, {
         inputs: {
           x: this.#x,
-          modulation: shared.modulations[step] as TensorHandle,
+          modulation: modulations[step] as TensorHandle,
           ...this.#conditions,
           ...(context === undefined ? { k_context: nothing, v_context: nothing } : seen),
         },
@@ -127,7 +131,7 @@ class WholeWork implements ChunkWork<Parts> {
       this.#own(velocity as TensorHandle);
       const [keys, values] = [this.#own(k_chunk as TensorHandle), this.#own(v_chunk as TensorHandle)];
       if (target !== 'none')
-        await this.#move(velocity as TensorHandle, (target === 'next' ? shared.stepToNext : shared.stepToEnd)[step]);
+        await this.#move(velocity as TensorHandle, (target === 'next' ? stepToNext : stepToEnd)[step]);
       this.#disown(keys, values);
       return new KeyValues({ keys, values }, keys.bytes + values.bytes, () => executor.release(keys, values));
     } finally {

@@ -94,7 +94,13 @@ function manifestOf(sizes: FixtureSizes, files: Readonly<Record<string, Uint8Arr
       tokensPerFrame: sizes.tokensPerFrame,
       tokenDim: sizes.tokenDim,
     },
-    score: { dit: fixtureDit(sizes), weights: [SCORE_WEIGHTS], schedule: [...sizes.schedule], sampler: 'euler' },
+    score: {
+      dit: fixtureDit(sizes),
+      weights: [SCORE_WEIGHTS],
+      schedule: [...sizes.schedule],
+      ...(sizes.best !== undefined && { tiers: { best: { schedule: [...sizes.best] } } }),
+      sampler: 'euler',
+    },
     decoder: {
       stateShape: [channels, latentHeight, latentWidth],
       referenceOutputs: { reference_base: [(width * height * 3) / 2] },

@@ -17,6 +17,8 @@ export interface FixtureSizes {
   readonly dim: number;
   readonly heads: number;
   readonly schedule: readonly number[];
+  /** Of the tier `best`; undefined: there is none. */
+  readonly best?: readonly number[];
   readonly seed: number;
 }
 

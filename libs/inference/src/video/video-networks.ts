@@ -1,5 +1,5 @@
 /** Compiles and loads the networks of a video model. */
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, qualityTiers } from '@talkmesh/contracts';
 import { openCheckpoint } from '../checkpoint/import-checkpoint.js';
 import {
   compileTaehvDecoder,
@@ -37,6 +37,7 @@ export async function loadMakers(executor: Executor, model: VideoModel): Promise
     weights: weights.score,
     geometry: model.ditGeometry,
     levels: score.schedule,
+    moreLevels: qualityTiers(model.manifest).flatMap(({ schedule }) => schedule),
     prompt: await readWeight(weights.prompt, 'prompt_embeds'),
   });
   const rule = soundRule(model);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { VideoManifest } from '@talkmesh/contracts';
+import { qualityTier, type VideoManifest } from '@talkmesh/contracts';
 import { toPcm16 } from '@talkmesh/media';
 import type { CheckpointManifest } from '../checkpoint/import-checkpoint.js';
 import { writeLiveTalkManifest } from '../checkpoint/livetalk-manifest.js';
@@ -161,8 +161,23 @@ test('fewer steps give coarser latents; a held chunk gives none, and the next on
   for (const one of [session, held]) one.dispose();
 });
 
+test('the faster quality of an imported model takes levels that the network knows, and shares the sink', async () => {
+  const { schedule } = model.manifest.score;
+  const fast = qualityTier(model.manifest, 'fast');
+  assert.deepEqual([fast.size, fast.cost, fast.schedule], ['3x2', 3 / 5, [schedule[0], schedule[2]]]);
+  const session = await engine.openSession({ avatar: AVATAR, seed: SINK_SEED, keepChunks: 3, tier: fast });
+  const [plain, made] = [await open(), await generate(session, 0)];
+  const whole = await generate(plain, 0);
+  const { sinkValues } = model.geometry;
+  assert.deepEqual([made.steps, whole.steps], [2, 4]);
+  assert.deepEqual(made.values.subarray(0, sinkValues), whole.values.subarray(0, sinkValues));
+  assert.ok(relativeError(made.values.subarray(sinkValues), whole.values.subarray(sinkValues)) > 1e-3);
+  assert.equal(engine.replay(fast).share, 1 / 3);
+  for (const one of [session, plain]) one.dispose();
+});
+
 test('restored from as many chunks as the depth says, a session continues bit for bit; from fewer it does not', async () => {
-  const { depth } = engine.replay;
+  const { depth } = engine.replay();
   const length = depth + 3;
   const session = await open(5);
   const made = await say(session, 0, length + 1);

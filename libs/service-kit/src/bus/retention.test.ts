@@ -3,13 +3,16 @@ import { after, before, test } from 'node:test';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { newSessionId, RETENTION } from '@talkmesh/contracts';
+import type { BaseConfig } from '../config.js';
 import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
 import { until } from '../testing/until.js';
 import { waitUntil } from '../waiting.js';
+import { INSTANCE_HEADER } from './bus.js';
+import type { RetainedMessage } from './retention.js';
 
 const WITHIN = { deadlineMs: 10_000 };
 let nats: NatsServer;
-let bridge: TestContext<object>;
+let bridge: TestContext<BaseConfig>;
 let score: TestContext<object>;
 let raw: NatsConnection;
 
@@ -45,13 +48,16 @@ test('several services can create the streams at the same time; messages are ret
     Array.from({ length: 20 }, (_, i) => 2 * i),
   );
   assert.ok(kept.every(({ atMs }) => Math.abs(atMs - Date.now()) < 60_000));
+  const senderOf = ({ headers }: RetainedMessage) => headers?.get(INSTANCE_HEADER);
+  assert.deepEqual(new Set(kept.map(senderOf)), new Set([bridge.config.instanceId]), 'with the headers of its sender');
   const from = kept[15]?.sequence as number;
   assert.deepEqual(
     first(await score.bus.readBack('speech', mine, { ...WITHIN, fromSequence: from })),
     [30, 32, 34, 36, 38],
   );
   const last = kept.at(-1)?.sequence as number;
-  assert.deepEqual(first(await score.bus.readBack('speech', mine, { ...WITHIN, fromSequence: last })), [38]);
+  const newest = await score.bus.readBack('speech', mine, { ...WITHIN, fromSequence: last });
+  assert.deepEqual([first(newest), newest.map(senderOf)], [[38], [bridge.config.instanceId]]);
   assert.deepEqual(await score.bus.readBack('speech', mine, { ...WITHIN, fromSequence: last + 1 }), []);
   assert.deepEqual(await score.bus.readBack('speech', newSessionId(), WITHIN), []);
 });

@@ -8,7 +8,7 @@ import {
   StorageType,
   type StoredMsg,
 } from '@nats-io/jetstream';
-import { createInbox, type Msg, type NatsConnection, nanos } from '@nats-io/transport-node';
+import { createInbox, type Msg, type MsgHdrs, type NatsConnection, nanos } from '@nats-io/transport-node';
 import {
   inboxPrefixOf,
   MeshError,
@@ -25,6 +25,8 @@ import { waitAtMost } from '../waiting.js';
 /** A message that NATS retains. */
 export interface RetainedMessage {
   readonly payload: Uint8Array;
+  /** As its sender wrote them. */
+  readonly headers: MsgHdrs | undefined;
   /** Sequence number in the JetStream stream, which all sessions share: ascending within a session, with gaps. */
   readonly sequence: number;
   /** When the server received it, unix milliseconds. */
@@ -193,6 +195,7 @@ export class Retention {
 
 const ofStored = (message: StoredMsg): RetainedMessage => ({
   payload: message.data,
+  headers: message.header,
   sequence: message.seq,
   atMs: message.time.getTime(),
 });
@@ -207,5 +210,5 @@ function ofDelivered(message: Msg): RetainedMessage | undefined {
   const at = tokens.length === 9 ? 5 : 7;
   const [sequence, , nanoseconds] = tokens.slice(at).map(Number);
   if (sequence === undefined || nanoseconds === undefined) return undefined;
-  return { payload: new Uint8Array(message.data), sequence, atMs: nanoseconds / 1e6 };
+  return { payload: new Uint8Array(message.data), headers: message.headers, sequence, atMs: nanoseconds / 1e6 };
 }

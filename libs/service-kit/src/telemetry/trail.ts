@@ -1,6 +1,8 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
 import { type Context, context } from '@opentelemetry/api';
 import { decodeLedger, type Ledger, type ServiceName } from '@talkmesh/contracts';
+import { extractFromHeaders } from './carriers.js';
+import { isTraced } from './stage-span.js';
 
 /** Header with the ledger of the turn or of the chunk. */
 export const LEDGER_HEADER = 'tm-ledger';
@@ -17,6 +19,12 @@ export function trailOf(meta?: { readonly headers: MsgHdrs | undefined }): Trail
   const { headers } = meta ?? {};
   const text = headers?.has(LEDGER_HEADER) ? headers.get(LEDGER_HEADER) : '';
   return { context: context.active(), ledger: decodeLedger(text), arrivedAtMs: performance.now() };
+}
+
+/** The span of a retained message's sender; undefined when the message belongs to no trace, or this process is not traced. */
+export function traceOf({ headers }: { readonly headers: MsgHdrs | undefined }): Context | undefined {
+  const sender = headers && extractFromHeaders(headers);
+  return sender !== undefined && isTraced(sender) ? sender : undefined;
 }
 
 /** The ledger after this service has added the time since the message arrived. */

@@ -154,19 +154,20 @@ export class AvatarSession {
     else this.#waiting.push(action);
   }
 
-  #create({ avatar, media = 'frames', badge, seed, maxSeconds, idleSeconds }: StartMessage): Promise<SessionRecord> {
+  #create({ avatar, media = 'frames', ...chosen }: StartMessage): Promise<SessionRecord> {
     const { caller, sessions, defaultAvatar } = this.#options;
     if (caller.key === undefined) throw new TypeError('a caller has a key or a session');
     const output = media === 'frames' ? 'frames' : 'webrtc';
     const wanted = { avatar: avatar ?? defaultAvatar, provider: EXTERNAL, output };
-    const body = check(createSessionBody, { ...wanted, badge, seed, maxSeconds, idleSeconds });
+    const { badge, quality, seed, maxSeconds, idleSeconds } = chosen;
+    const body = check(createSessionBody, { ...wanted, badge, quality, seed, maxSeconds, idleSeconds });
     return sessions.create(newSession(body, caller.key), this.#closed.signal);
   }
 
   /** @throws MeshError ARGUMENT_INVALID when a program cannot speak in it */
   async #join(sessionId: string, message: StartMessage): Promise<SessionRecord> {
     const record = await this.#options.sessions.getLive(sessionId);
-    const chosen = (['avatar', 'media', 'badge', 'seed', 'maxSeconds', 'idleSeconds'] as const).filter(
+    const chosen = (['avatar', 'media', 'badge', 'quality', 'seed', 'maxSeconds', 'idleSeconds'] as const).filter(
       (name) => message[name] !== undefined,
     );
     if (chosen.length > 0)

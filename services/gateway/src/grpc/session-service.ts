@@ -35,9 +35,11 @@ const MAX_UNREAD_EVENTS = 256;
 const STATES = { opening: 'SESSION_STATE_OPENING', open: 'SESSION_STATE_OPEN', ended: 'SESSION_STATE_ENDED' } as const;
 
 function toMessage(record: SessionRecord) {
-  const { id, avatar, provider, disclosure, createdAtMs, placement, transport, recording } = publicSession(record);
+  const { id, avatar, provider, disclosure, quality, createdAtMs, placement, transport, recording } =
+    publicSession(record);
   const { livekit } = transport ?? {};
-  return { id, state: STATES[record.state], avatar, provider, disclosure, createdAtMs, placement, livekit, recording };
+  const about = { id, state: STATES[record.state], avatar, provider, disclosure, quality, createdAtMs };
+  return { ...about, placement, livekit, recording };
 }
 
 function toEventMessage({ type, id, sessionId, epoch, turn, atMs, v: _, ...data }: StreamedEvent) {

@@ -121,12 +121,13 @@ export function publicSession({
   ...record
 }: SessionRecord) {
   const placed = Object.entries(record.placement).map(([service, place]) => [service, place.instanceId]);
+  const { quality = 'balanced' } = record;
   const { voice = '', language = '', input = 'voice-activity' } = choices ?? {};
   const transport = livekit && {
     livekit: { url: livekit.url, room: livekit.room, identity: livekit.identity },
   };
   return {
-    ...{ ...record, voice, language, input, placement: Object.fromEntries(placed) as Record<string, string> },
+    ...{ ...record, quality, voice, language, input, placement: Object.fromEntries(placed) as Record<string, string> },
     ...(transport && { transport }),
     ...(recording && {
       recording: { sides: recording.sides, format: recording.format, maxSeconds: recording.maxMs / 1000 },

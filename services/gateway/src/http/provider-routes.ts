@@ -1,24 +1,26 @@
 import type { ConversationOffer } from '@talkmesh/contracts';
 import { offer } from '../schemas.js';
+import type { SessionQualities } from '../session-qualities.js';
 import type { WorkerDirectory } from '../worker-directory.js';
 import type { Operation } from './routes.js';
 
 export interface ProviderOptions {
   readonly directory: Pick<WorkerDirectory, 'read'>;
   readonly defaultProvider: string;
+  readonly qualities: SessionQualities;
   /** `name@version` */
   readonly model: string;
 }
 
 /** What callers may choose of the conversation, as the bridges announce it. */
-export function providerOperations({ directory, defaultProvider, model }: ProviderOptions): Operation[] {
+export function providerOperations({ directory, defaultProvider, qualities, model }: ProviderOptions): Operation[] {
   return [
     {
       method: 'GET',
       path: '/v1/providers',
       id: 'listProviders',
       summary:
-        'Lists the conversation providers that the caller may use, with their voices, and what sessions may choose',
+        'Lists the conversation providers that the caller may use, with their voices, and what sessions may choose, also the qualities of the model',
       access: 'any',
       status: 200,
       answer: { schema: offer, type: 'application/json' },
@@ -26,15 +28,26 @@ export function providerOperations({ directory, defaultProvider, model }: Provid
       handle: async ({ principal }) => {
         const bridges = (await directory.read()).candidates('audio-llm-bridge', model);
         const { providers, choices } = together(bridges.flatMap((bridge) => bridge.offer ?? []));
-        const granted = principal?.kind === 'grant' ? principal.grant.providers : undefined;
+        const grant = principal?.kind === 'grant' ? principal.grant : undefined;
+        const granted = grant?.providers;
         return {
           default: granted?.[0] ?? defaultProvider,
           providers: providers.filter(({ name }) => granted === undefined || granted.includes(name)),
           choices,
+          quality: qualityOffer(qualities, grant?.qualities),
         };
       },
     },
   ];
+}
+
+/** @param granted what a grant allows, of which the first is the default; undefined: everything */
+function qualityOffer(qualities: SessionQualities, granted: readonly string[] | undefined) {
+  const choices = qualities.choices
+    .filter(({ name, size }) => granted === undefined || granted.includes(name) || granted.includes(size))
+    .map(({ name, size, cost }) => ({ name, size, cost }));
+  const first = choices.find(({ name, size }) => granted?.[0] === name || granted?.[0] === size);
+  return { default: first?.name ?? qualities.default, choices };
 }
 
 /** What every bridge offers, so that a choice holds whichever bridge gets the session. During a change of settings they differ. */

@@ -1,4 +1,4 @@
-import { type ConversationOffer, DevicePicker } from '@talkmesh/client';
+import { type ConversationOffer, DevicePicker, type Quality } from '@talkmesh/client';
 import { byId, show } from './elements.js';
 import {
   DEFAULTS,
@@ -6,6 +6,7 @@ import {
   keepSettings,
   loadSettings,
   providerOf,
+  qualityOf,
   type Settings,
   type SettingsStorage,
   talkingProviders,
@@ -28,6 +29,11 @@ const PROVIDERS: Readonly<Record<string, string>> = {
   'openai-realtime': 'OpenAI Realtime: speech to speech',
   'gemini-live': 'Gemini Live: speech to speech',
   cascade: 'Cascade: speech to text, a language model, text to speech',
+};
+const QUALITIES: Readonly<Record<Quality, string>> = {
+  fast: 'Fast: for many calls on one machine',
+  balanced: 'Balanced',
+  best: 'Best: fuller blinks, takes more of the machine',
 };
 const LANGUAGES = 'ar bn cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sv th tr uk ur vi zh'.split(
   ' ',
@@ -54,6 +60,7 @@ export class SettingsDialog {
   readonly #voiceText = byId<HTMLInputElement>('settings-voice-text');
   readonly #language = byId<HTMLSelectElement>('settings-language');
   readonly #pushToTalk = byId<HTMLInputElement>('settings-push-to-talk');
+  readonly #quality = byId<HTMLSelectElement>('settings-quality');
   readonly #captions = byId<HTMLInputElement>('settings-captions');
   readonly #chosen: { microphone: string; speaker: string };
   readonly #devices: DevicePicker;
@@ -96,6 +103,7 @@ export class SettingsDialog {
     this.#pushToTalk.addEventListener('change', () =>
       this.#change({ input: this.#pushToTalk.checked ? 'push-to-talk' : 'voice-activity' }),
     );
+    this.#quality.addEventListener('change', () => this.#change({ quality: this.#quality.value as Quality }));
     this.#captions.addEventListener('change', () => this.#change({ captions: this.#captions.checked }));
   }
 
@@ -148,7 +156,11 @@ export class SettingsDialog {
     show(byId('settings-next-call'), this.#options.isInCall());
     show(byId('settings-unknown'), offer === undefined || talkingProviders(offer).length === 0);
     show(byId('settings-choices'), offer !== undefined && talkingProviders(offer).length > 0);
+    const qualities = offer?.quality.choices ?? [];
+    show(byId('settings-quality-row'), qualities.length > 1);
     if (offer === undefined) return;
+    const offered = qualities.map(({ name }) => ({ value: name, text: QUALITIES[name] }));
+    fill(this.#quality, offered, qualityOf(this.#settings, offer));
     const provider = providerOf(this.#settings, offer);
     const names = talkingProviders(offer).map(({ name }) => name);
     if (provider !== undefined && !names.includes(provider.name)) names.unshift(provider.name);

@@ -12,6 +12,13 @@ const OFFER: ConversationOffer = {
     { name: 'cascade', input: both, voices: ['nova'], onlyTheseVoices: true },
   ],
   choices: ['voice', 'language'],
+  quality: {
+    default: 'balanced',
+    choices: [
+      { name: 'balanced', size: '3x2', cost: 1 },
+      { name: 'best', size: '3x4', cost: 1.5 },
+    ],
+  },
 };
 
 function memory(stored?: string) {
@@ -26,7 +33,7 @@ function memory(stored?: string) {
 test('settings are kept in the browser, forgotten, and read past whatever else is stored there', () => {
   const storage = memory();
   assert.deepEqual(loadSettings(storage), DEFAULTS);
-  const chosen = { ...DEFAULTS, voice: 'nova', input: 'push-to-talk', captions: false } as const;
+  const chosen = { ...DEFAULTS, voice: 'nova', input: 'push-to-talk', quality: 'best', captions: false } as const;
   keepSettings(storage, chosen);
   assert.deepEqual(loadSettings(storage), chosen);
   forgetSettings(storage);
@@ -35,7 +42,7 @@ test('settings are kept in the browser, forgotten, and read past whatever else i
     '{',
     'null',
     '7',
-    '{"provider":{},"input":"telepathy","voice":5,"language":"no such!"}',
+    '{"provider":{},"input":"telepathy","voice":5,"language":"no such!","quality":"superb"}',
     `{"voice":"${'x'.repeat(501)}"}`,
   ])
     assert.deepEqual(loadSettings(memory(damaged)), DEFAULTS, damaged);
@@ -59,6 +66,9 @@ test('a call asks for what was chosen, and for nothing that the deployment does 
     'more voices exist',
   );
   assert.deepEqual(sessionChoices({ ...DEFAULTS, provider: 'gone' }, OFFER), {});
+  assert.deepEqual(sessionChoices({ ...DEFAULTS, quality: 'best' }, OFFER), { quality: 'best' });
+  for (const quality of ['balanced', 'fast'] as const)
+    assert.deepEqual(sessionChoices({ ...DEFAULTS, quality }, OFFER), {}, `${quality}: the default, or not there`);
   assert.deepEqual(
     talkingProviders(OFFER).map(({ name }) => name),
     ['parrot', 'cascade'],

@@ -1,4 +1,4 @@
-import type { ConversationOffer, SessionOptions } from '@talkmesh/client';
+import type { ConversationOffer, Quality, SessionOptions } from '@talkmesh/client';
 
 type Input = NonNullable<SessionOptions['input']>;
 
@@ -8,6 +8,7 @@ export interface Settings {
   readonly voice: string;
   readonly language: string;
   readonly input: Input;
+  readonly quality: Quality | '';
   readonly captions: boolean;
   /** Ids of devices. */
   readonly microphone: string;
@@ -19,11 +20,13 @@ export const DEFAULTS: Settings = {
   voice: '',
   language: '',
   input: 'voice-activity',
+  quality: '',
   captions: true,
   microphone: '',
   speaker: '',
 };
 
+const QUALITIES: readonly unknown[] = ['fast', 'balanced', 'best'] satisfies Quality[];
 const STORED_AS = 'talkmesh.settings';
 const MAX_CHARACTERS = 500;
 /** BCP 47, as `POST /v1/sessions` takes it. */
@@ -48,6 +51,7 @@ export function loadSettings(storage: SettingsStorage): Settings {
     voice: text('voice'),
     language: LANGUAGE.test(text('language')) ? text('language') : '',
     input: stored.input === 'push-to-talk' ? 'push-to-talk' : 'voice-activity',
+    quality: QUALITIES.includes(stored.quality) ? (stored.quality as Quality) : '',
     captions: stored.captions !== false,
     microphone: text('microphone'),
     speaker: text('speaker'),
@@ -72,19 +76,25 @@ export const talkingProviders = ({ providers }: ConversationOffer): OfferedProvi
 export const providerOf = ({ provider }: Settings, offer: ConversationOffer): OfferedProvider | undefined =>
   offer.providers.find(({ name }) => name === provider) ?? offer.providers.find(({ name }) => name === offer.default);
 
+/** The quality of the next call: the chosen one, where the deployment has it, or its default. */
+export const qualityOf = ({ quality }: Settings, offer: ConversationOffer): Quality =>
+  offer.quality.choices.find(({ name }) => name === quality)?.name ?? offer.quality.default;
+
 /** The options of the next call, as far as the deployment allows what was chosen. Without an offer: its defaults. */
 export function sessionChoices(
   settings: Settings,
   offer: ConversationOffer | undefined,
-): Pick<SessionOptions, 'provider' | 'voice' | 'language' | 'input'> {
+): Pick<SessionOptions, 'provider' | 'voice' | 'language' | 'input' | 'quality'> {
   if (offer === undefined) return {};
   const provider = providerOf(settings, offer);
   const { voice, language, input } = settings;
+  const quality = qualityOf(settings, offer);
   const hasVoice = provider?.onlyTheseVoices !== true || provider.voices.includes(voice);
   return {
     ...(provider !== undefined && provider.name !== offer.default && { provider: provider.name }),
     ...(voice !== '' && offer.choices.includes('voice') && hasVoice && { voice }),
     ...(language !== '' && offer.choices.includes('language') && { language }),
     ...(provider?.input.includes(input) === true && input !== 'voice-activity' && { input }),
+    ...(quality !== offer.quality.default && { quality }),
   };
 }

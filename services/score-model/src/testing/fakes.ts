@@ -53,14 +53,19 @@ export class FakeGenerator implements ChunkGenerator {
   disposed = false;
   /** Called in the middle of a chunk. */
   during: () => void | Promise<void> = () => undefined;
+  readonly #steps: number;
   #abandoned = false;
+
+  constructor(steps = 2) {
+    this.#steps = steps;
+  }
 
   async generate(chunk: number, pcm: Int16Array, maxSteps?: number): Promise<GeneratedChunk | undefined> {
     this.asked.push({ chunk, pcm, maxSteps });
     this.#abandoned = false;
     await this.during();
     if (this.#abandoned) return undefined;
-    const steps = Math.min(2, maxSteps ?? 2);
+    const steps = Math.min(this.#steps, maxSteps ?? this.#steps);
     return { values: new Float32Array(steps === 0 ? 0 : geometry.latentValues).fill(chunk), steps };
   }
 

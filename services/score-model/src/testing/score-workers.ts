@@ -8,6 +8,7 @@ import {
   type LatentMessage,
   type MeshEvent,
   newSessionId,
+  qualityTier,
   SPEECH_RATE_HZ,
 } from '@talkmesh/contracts';
 import { createOrtExecutor, loadModel, loadScoreEngine, type Model } from '@talkmesh/inference';
@@ -37,7 +38,7 @@ export let vae: TestContext<object>;
 
 async function setUp(): Promise<void> {
   nats = await startNatsServer();
-  fixture = await createFixtureModel();
+  fixture = await createFixtureModel({ best: [1, 0.85, 0.6, 0.3] });
   model = await loadModel(fixture.folder);
   peer = await createTestContext('audio-llm-bridge', undefined, nats.url);
   egress = await createTestContext('webrtc-egress', undefined, nats.url);
@@ -62,8 +63,15 @@ export async function startWorker(natsUrl = nats.url): Promise<ScoreWorker> {
   return TestWorker.start(context, startScoreModel);
 }
 
-export function openOn(worker: ScoreWorker, sessionId: string, takeOver = false, unpaced = true): Promise<void> {
-  return worker.open({ sessionId, takeOver, options: 'score', score: { avatar: 'ada', seed: SEED, unpaced } });
+export function openOn(
+  worker: ScoreWorker,
+  sessionId: string,
+  takeOver = false,
+  unpaced = true,
+  quality = '',
+): Promise<void> {
+  const score = { avatar: 'ada', seed: SEED, unpaced, quality };
+  return worker.open({ sessionId, takeOver, options: 'score', score });
 }
 
 /** A session as its other services observe it. */
@@ -140,10 +148,13 @@ export const spoken = (latents: readonly LatentMessage[], turn: number): number[
 };
 
 /** The latents an uninterrupted session makes of the same chunks. */
-export async function uninterrupted(latents: readonly LatentMessage[]): Promise<Float32Array[]> {
+export async function uninterrupted(latents: readonly LatentMessage[], quality = ''): Promise<Float32Array[]> {
   await using executor = createOrtExecutor({ threads: 1 });
   await using engine = await loadScoreEngine(model, executor);
-  const session = await engine.openSession({ avatar: 'ada', seed: SEED, keepChunks: 1 });
+  const session = await engine.openSession({
+    ...{ avatar: 'ada', seed: SEED, keepChunks: 1 },
+    tier: qualityTier(model.manifest, quality),
+  });
   const made: Float32Array[] = [];
   for (const { chunk, pcm } of latents) made.push((await session.generate(chunk, pcm))?.values ?? new Float32Array(0));
   session.dispose();

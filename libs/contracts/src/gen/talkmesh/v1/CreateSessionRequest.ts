@@ -22,6 +22,7 @@ export interface CreateSessionRequest {
   'input'?: (string);
   'badge'?: (boolean);
   'recording'?: (_talkmesh_v1_RecordingOptions | null);
+  'quality'?: (string);
 }
 
 export interface CreateSessionRequest__Output {
@@ -41,4 +42,5 @@ export interface CreateSessionRequest__Output {
   'input': (string);
   'badge': (boolean);
   'recording': (_talkmesh_v1_RecordingOptions__Output | null);
+  'quality': (string);
 }

@@ -6,10 +6,12 @@ export interface ScoreOptions {
   'avatar'?: (string);
   'seed'?: (number | string | Long);
   'unpaced'?: (boolean);
+  'quality'?: (string);
 }
 
 export interface ScoreOptions__Output {
   'avatar': (string);
   'seed': (number);
   'unpaced': (boolean);
+  'quality': (string);
 }

@@ -16,6 +16,7 @@ export interface Session {
   'livekit'?: (_talkmesh_v1_LivekitMembership | null);
   'disclosure'?: (_talkmesh_v1_Disclosure | null);
   'recording'?: (_talkmesh_v1_RecordingOptions | null);
+  'quality'?: (string);
 }
 
 export interface Session__Output {
@@ -28,4 +29,5 @@ export interface Session__Output {
   'livekit': (_talkmesh_v1_LivekitMembership__Output | null);
   'disclosure': (_talkmesh_v1_Disclosure__Output | null);
   'recording': (_talkmesh_v1_RecordingOptions__Output | null);
+  'quality': (string);
 }

@@ -1,0 +1,134 @@
+/** The study of step counts for the weights at hand: every quality of a model generates the same clips, whose latents are compared with the labels. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type QualityTier, qualityTiers } from '@talkmesh/contracts';
+import { createOrtExecutor, type GraphModel, loadScoreEngine, type ScoreEngine } from '@talkmesh/inference';
+import type { Row } from '../bench/table.js';
+import { median } from '../support/statistics.js';
+import { type Clip, readPcm } from './rollout.js';
+
+/** Of `talkmesh_nano.evaluate.tiers`. */
+interface Figures {
+  readonly correlation: Readonly<Record<string, number>>;
+  readonly mbp_mean_open: number;
+  readonly 'mbp_closed_share_below_0.15': number;
+  readonly silent_closed_share: number;
+  readonly pose_step_at_chunk_edges_over_inside: number;
+  readonly motion: {
+    readonly blinks_per_minute: number;
+    readonly blinks_closed_fully: number;
+    readonly std: Readonly<Record<string, number>>;
+  };
+}
+
+interface Cost {
+  readonly chunkMs: number[];
+  cpuUs: number;
+}
+
+export interface TierStudy {
+  readonly model: GraphModel;
+  readonly clips: readonly Clip[];
+  /** Folder of the material, and the one for the latents. */
+  readonly material: string;
+  readonly out: string;
+  /** Runs a module of the training package. @returns its standard output */
+  python(module: string, ...args: string[]): Promise<string>;
+}
+
+/** Multiplications and additions of a network whose tokens hear those of their own latent frame, without the audio encoder. */
+export function floatOperations({ manifest, geometry }: GraphModel): { readonly pass: number; readonly chunk: number } {
+  const { dim, mlp, layers } = manifest.score.dit;
+  const { tokensPerFrame, tokenDim } = manifest.audio;
+  const { tokens, latentValues } = geometry;
+  // Queries, keys, values and output; query and output of the cross-attention; both halves of the feed-forward part.
+  const linear = 2 * tokens * dim * (6 * dim + 2 * mlp);
+  // Keys are those of c_0, the chunk before and the chunk.
+  const attention = 4 * tokens * dim * (3 * tokens + tokensPerFrame);
+  const heard = 2 * manifest.chunk.latentFrames * tokensPerFrame * tokenDim * 2 * dim;
+  const film = manifest.score.dit.film === undefined ? 0 : 2 * tokens * dim * 2 * dim;
+  return { pass: layers * (linear + attention) + 4 * latentValues * dim, chunk: layers * (heard + film) };
+}
+
+/** One row a quality; the ratios are against `balanced` of the same run. */
+export async function studyTiers(study: TierStudy): Promise<Row[]> {
+  const { model, out, material, python } = study;
+  const tiers = qualityTiers(model.manifest);
+  const costs = await generate(study, tiers);
+  const balanced = costs.get('balanced') as Cost;
+  const operations = floatOperations(model);
+  const seconds = (balanced.chunkMs.length * model.geometry.chunkMs) / 1000;
+  const chunk = ['--frames', String(model.manifest.chunk.latentFrames)];
+  const rows: Row[] = [];
+  for (const { name, size, schedule, cost: stated } of tiers) {
+    const report = await python('evaluate.tiers', '--material', material, '--run', join(out, name), ...chunk);
+    const { correlation, motion, ...lips } = JSON.parse(report) as Figures;
+    const cost = costs.get(name) as Cost;
+    const perChunk = operations.chunk + schedule.length * operations.pass;
+    rows.push({
+      quality: name,
+      size,
+      open: correlation['mouth_open'] ?? 0,
+      width: correlation['mouth_width'] ?? 0,
+      round: correlation['mouth_round'] ?? 0,
+      teeth: correlation['mouth_teeth'] ?? 0,
+      'm, b, p': lips.mbp_mean_open,
+      '< .15 %': 100 * lips['mbp_closed_share_below_0.15'],
+      'silence closed %': 100 * lips.silent_closed_share,
+      'blinks a minute': motion.blinks_per_minute,
+      'full %': 100 * motion.blinks_closed_fully,
+      yaw: motion.std['yaw'] ?? 0,
+      'gaze x': motion.std['gaze_x'] ?? 0,
+      edges: lips.pose_step_at_chunk_edges_over_inside,
+      'MFLOP/s of video': perChunk / model.geometry.chunkMs / 1000,
+      'CPU ms/s of video': cost.cpuUs / 1000 / seconds,
+      'chunk p50 ms': median(cost.chunkMs),
+      'CPU x balanced': cost.cpuUs / balanced.cpuUs,
+      stated,
+    });
+  }
+  return rows;
+}
+
+/** Clip by clip all qualities in turn, so that a change of the machine's load meets all of them. */
+async function generate(study: TierStudy, tiers: readonly QualityTier[]): Promise<Map<string, Cost>> {
+  const { model, clips, material, out } = study;
+  await rm(out, { recursive: true, force: true });
+  for (const { name } of tiers) await mkdir(join(out, name), { recursive: true });
+  const costs = new Map<string, Cost>(tiers.map(({ name }) => [name, { chunkMs: [], cpuUs: 0 }]));
+  await using executor = createOrtExecutor({ threads: 1 });
+  await using engine = await loadScoreEngine(model, executor);
+  for (const [index, clip] of clips.entries()) {
+    const pcm = await readPcm(join(material, 'clips', `${clip.id}.pcm`));
+    for (const tier of tiers) {
+      const latents = await rollOut(engine, tier, pcm, 1000 + index, costs.get(tier.name) as Cost);
+      await writeFile(join(out, tier.name, `${clip.id}.latents`), latents);
+    }
+  }
+  return costs;
+}
+
+/** @returns latents of all whole chunks, float32 */
+async function rollOut(
+  engine: ScoreEngine,
+  tier: QualityTier,
+  pcm: Int16Array,
+  seed: number,
+  cost: Cost,
+): Promise<Uint8Array> {
+  const { samplesPerChunk } = engine.model.geometry;
+  const avatar = engine.model.manifest.avatars[0]?.id ?? '';
+  const session = await engine.openSession({ avatar, seed, keepChunks: 1, tier });
+  const made: Buffer[] = [];
+  for (let chunk = 0; (chunk + 1) * samplesPerChunk <= pcm.length; chunk++) {
+    const [startMs, cpu] = [performance.now(), process.cpuUsage()];
+    const latent = await session.generate(chunk, pcm.slice(chunk * samplesPerChunk, (chunk + 1) * samplesPerChunk));
+    const { user, system } = process.cpuUsage(cpu);
+    if (latent === undefined) throw new Error('a chunk was abandoned');
+    cost.cpuUs += user + system;
+    cost.chunkMs.push(performance.now() - startMs);
+    made.push(Buffer.from(latent.values.buffer, latent.values.byteOffset, latent.values.byteLength));
+  }
+  session.dispose();
+  return Buffer.concat(made);
+}
