@@ -163,7 +163,11 @@ export class Recordings implements AsyncDisposable {
     }
     await mkdir(folder, { mode: FOLDER_MODE });
     const session = { v: 1, sessionId, owner: wanted.owner, createdAtMs: Date.now() };
-    await writeJson(join(folder, SESSION_FILE), session);
+    await writeJson(join(folder, SESSION_FILE), session).catch(async (cause) => {
+      // Another worker may be asked for the same session.
+      await rm(folder, { recursive: true, force: true });
+      throw cause;
+    });
     return { ...nothing, isOver: false };
   }
 
