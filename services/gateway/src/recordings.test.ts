@@ -144,6 +144,28 @@ test('what may not be recorded is refused, with the reason', async () => {
   await mesh.call('DELETE', `/v1/sessions/${allowed.body.session.id}`);
 });
 
+test('no session is recorded by a webrtc-egress that knows of no recordings: it is refused, or placed on another worker', async () => {
+  const old = mesh.workers['webrtc-egress'];
+  const create = () =>
+    mesh.call<{ detail: string; reason: string; session: { id: string } }>('POST', '/v1/sessions', {
+      body: { avatar: 'ada', recording: {} },
+    });
+  await old.register({ recordsCalls: false });
+  const refused = await create();
+  assert.deepEqual([refused.status, refused.body.reason], [503, 'RECORDING_UNAVAILABLE']);
+  assert.match(refused.body.detail, /is of an older version, or has no TALKMESH_RECORDINGS_FOLDER/);
+  assert.equal(old.opened.size, 0);
+  const unrecorded = await mesh.session();
+  assert.ok(old.opened.has(unrecorded.session), 'calls that are not recorded go there');
+  await mesh.call('DELETE', `/v1/sessions/${unrecorded.session}`);
+  const newer = await mesh.addWorker({ service: 'webrtc-egress' });
+  const { status, body } = await create();
+  assert.deepEqual([status, newer.opened.has(body.session.id)], [201, true]);
+  await mesh.call('DELETE', `/v1/sessions/${body.session.id}`);
+  await newer.leaveRegistry();
+  await old.register({ recordsCalls: true });
+});
+
 test('the owner lists, reads, downloads and deletes a recording; to other keys it does not exist', async () => {
   const id = await recorded(await ownerOf(API_KEY), 'moved', 'ended');
   const path = `/v1/sessions/${id}/recording`;
