@@ -138,6 +138,9 @@ test('the settings of the services are settings that they know', async () => {
   }
 });
 
+/** What a gateway does not start without. */
+const OWN = { TALKMESH_API_KEYS: 'k'.repeat(32), TALKMESH_TOKEN_SECRET: 's'.repeat(64) };
+
 /** Compose's substitution of variables: `${NAME:-default}` and `${NAME:+text when set}`. */
 const filledIn = (text: string, variables: Readonly<Record<string, string>>): string =>
   text.replace(/\$\{(\w+):([-+])([^}]*)\}/g, (_all, name: string, sign: string, other: string) =>
@@ -160,8 +163,7 @@ test('LiveKit is off until it is asked for; then the gateway has the key of the 
           .filter(([name]) => name.startsWith('TALKMESH_LIVEKIT_'))
           .map(([name, value]) => [name, filledIn(String(value), variables)]),
       );
-    const own = { TALKMESH_API_KEYS: 'k'.repeat(32), TALKMESH_TOKEN_SECRET: 's'.repeat(64) };
-    const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && own) };
+    const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && OWN) };
     assert.deepEqual(parseConfig({ ...base, ...settings({}) }).livekitUrls, [], service);
     const asked = { TALKMESH_LIVEKIT_URLS: url, TALKMESH_LIVEKIT_API_KEY: 'talkmesh' };
     const config = parseConfig({ ...base, ...settings(asked) });
@@ -180,11 +182,10 @@ test('calls are recorded when a folder is named: gateway and webrtc-egress share
   for (const service of ['gateway', 'webrtc-egress'] as const) {
     const { parseConfig } = await import(`../../services/${service}/src/config.js`);
     const { environment = {}, volumes = [], build } = compose.services[service] as Service;
-    const own = { TALKMESH_API_KEYS: 'k'.repeat(32), TALKMESH_TOKEN_SECRET: 's'.repeat(64) };
     const configOf = (variables: Readonly<Record<string, string>>) => {
       const settings = Object.entries(environment).filter(([name]) => name.startsWith('TALKMESH_RECORDING'));
       const filled = settings.map(([name, value]) => [name, filledIn(String(value), variables)]);
-      const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && own) };
+      const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && OWN) };
       return parseConfig({ ...base, ...Object.fromEntries(filled) });
     };
     assert.equal(configOf({}).recordingsFolder, '', 'off by default');
@@ -212,7 +213,7 @@ async function knows(
 ): Promise<boolean> {
   if (Object.keys(baseConfigShape).some((key) => envName(key) === name)) return true;
   try {
-    return Object.values(parseConfig({ TALKMESH_MODEL: 'models/nano', [name]: '\u0001' })).includes('\u0001');
+    return Object.values(parseConfig({ TALKMESH_MODEL: 'models/nano', ...OWN, [name]: '\u0001' })).includes('\u0001');
   } catch (error) {
     return (error as Error).message.includes(name);
   }
