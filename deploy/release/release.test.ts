@@ -152,6 +152,21 @@ const make = async (_source: string, target: string, of: string): Promise<Artifa
   return { npm: [npm], chart, sbom };
 };
 
+test('a branch that moves while the release is made gets neither commit nor tag', { timeout: 300_000 }, async () => {
+  const before = git('rev-parse', 'HEAD');
+  const meanwhile: typeof make = (...args) => {
+    git('commit', '--quiet', '--allow-empty', '--message', 'Meanwhile');
+    return make(...args);
+  };
+  await assert.rejects(
+    releaseOf({ version: '8.0.0', dryRun: false, make: meanwhile }),
+    /has changed since the release/,
+  );
+  assert.deepEqual([git('rev-parse', 'HEAD~1'), git('status', '--porcelain'), git('tag')], [before, '', '']);
+  git('reset', '--quiet', '--hard', before);
+  rmSync(join(repository, 'out'), { recursive: true, force: true });
+});
+
 test('a release names its version everywhere in one commit, which is tagged, and publishes only when told to', {
   timeout: 300_000,
 }, async () => {

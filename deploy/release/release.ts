@@ -134,8 +134,13 @@ async function commit(source: string, root: string, version: string, author: rea
   await git(source, 'add', '--all', '--', '.', ':!node_modules');
   await git(source, ...author, 'commit', '--quiet', '--message', `Release ${version}`);
   await git(source, ...author, 'tag', '--annotate', `v${version}`, '--message', `talkmesh ${version}`);
-  await git(root, 'fetch', '--quiet', '--no-tags', source, `refs/tags/v${version}:refs/tags/v${version}`);
-  await git(root, 'merge', '--quiet', '--ff-only', `v${version}`);
+  const tag = `refs/tags/v${version}`;
+  // The tag comes last: a branch that moved meanwhile refuses the commit.
+  await git(root, 'fetch', '--quiet', '--no-tags', source, tag);
+  await git(root, 'merge', '--quiet', '--ff-only', 'FETCH_HEAD').catch((error: { stderr?: string }) => {
+    throw new Error(`the branch has changed since the release began: release again\n${error.stderr ?? ''}`);
+  });
+  await git(root, 'fetch', '--quiet', '--no-tags', source, `${tag}:${tag}`);
 }
 
 const moved = ({ npm, chart, sbom }: Artifacts, from: string, to: string): Artifacts => {

@@ -14,8 +14,8 @@ export interface ConversationOffer {
     readonly onlyTheseVoices: boolean;
   }[];
   readonly choices: readonly ('instructions' | 'voice' | 'language' | 'tools' | 'key')[];
-  /** Qualities of the model that sessions may have, the cheapest first. */
-  readonly quality: {
+  /** Qualities of the model that sessions may have, the cheapest first. Gateways before the choice existed leave it out. */
+  readonly quality?: {
     readonly default: Quality;
     readonly choices: readonly {
       readonly name: Quality;

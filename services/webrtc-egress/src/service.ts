@@ -210,9 +210,12 @@ interface RecordingStart {
 function readOptions({ egress }: OpenRequest) {
   if (egress == null) throw new MeshError('ARGUMENT_INVALID', 'webrtc-egress needs OpenRequest.egress');
   const { sink, width, height, fps, livekit, disclosure, recording } = egress;
-  // A newer gateway may name a sink that this worker does not have.
+  // A newer gateway may name a sink that this worker does not have, but another worker has.
   if (!SINKS.some((known) => known === sink))
-    throw new MeshError('ARGUMENT_INVALID', 'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES');
+    throw new MeshError(
+      'CONFIG_INVALID',
+      'egress.sink must be one of SINK_WEBRTC, _RECORD, _LIVEKIT and _FRAMES; this worker knows no other: upgrade it',
+    );
   if (recording != null && sink !== 'SINK_WEBRTC' && sink !== 'SINK_LIVEKIT')
     throw new MeshError('ARGUMENT_INVALID', 'egress.recording is for SINK_WEBRTC and SINK_LIVEKIT');
   const isValidSide = (side: number) => side > 0 && side <= MAX_SIDE && side % 2 === 0;

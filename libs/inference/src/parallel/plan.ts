@@ -39,11 +39,11 @@ export function checkPlan(plan: ParallelPlan, manifest: GraphManifest): void {
     refuse('TALKMESH_STEP_RANKS', plan.steps, `a chunk takes ${schedule.length} steps`, schedule.length);
 }
 
-/** @throws MeshError ARGUMENT_INVALID for a tier whose steps the groups of ranks cannot share equally */
+/** @throws MeshError CONFIG_INVALID for a tier whose steps the groups of ranks of this worker cannot share equally */
 export function checkSteps(plan: ParallelPlan, { name, schedule }: QualityTier): void {
   if (schedule.length % plan.steps === 0) return;
   throw new MeshError(
-    'ARGUMENT_INVALID',
+    'CONFIG_INVALID',
     `this worker shares the steps of a chunk among ${plan.steps} groups of ranks (TALKMESH_STEP_RANKS), and quality ${name} takes ${schedule.length}; choose another quality`,
   );
 }

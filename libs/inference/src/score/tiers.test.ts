@@ -98,7 +98,7 @@ test('groups of ranks share the steps of every quality, or refuse the session in
   const three = { ...best(), schedule: [1, 0.6, 0.3] };
   await using engine = await load(models[1], { sequence: 1, steps: 2, exchange: 'all-gather' });
   await assert.rejects(open(engine, three), {
-    reason: 'ARGUMENT_INVALID',
+    reason: 'CONFIG_INVALID',
     message: /2 groups of ranks \(TALKMESH_STEP_RANKS\), and quality best takes 3; choose another quality/,
   });
 });

@@ -156,11 +156,11 @@ export class SettingsDialog {
     show(byId('settings-next-call'), this.#options.isInCall());
     show(byId('settings-unknown'), offer === undefined || talkingProviders(offer).length === 0);
     show(byId('settings-choices'), offer !== undefined && talkingProviders(offer).length > 0);
-    const qualities = offer?.quality.choices ?? [];
+    const qualities = offer?.quality?.choices ?? [];
     show(byId('settings-quality-row'), qualities.length > 1);
     if (offer === undefined) return;
     const offered = qualities.map(({ name }) => ({ value: name, text: QUALITIES[name] }));
-    fill(this.#quality, offered, qualityOf(this.#settings, offer));
+    fill(this.#quality, offered, qualityOf(this.#settings, offer) ?? '');
     const provider = providerOf(this.#settings, offer);
     const names = talkingProviders(offer).map(({ name }) => name);
     if (provider !== undefined && !names.includes(provider.name)) names.unshift(provider.name);

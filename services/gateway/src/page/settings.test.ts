@@ -67,6 +67,8 @@ test('a call asks for what was chosen, and for nothing that the deployment does 
   );
   assert.deepEqual(sessionChoices({ ...DEFAULTS, provider: 'gone' }, OFFER), {});
   assert.deepEqual(sessionChoices({ ...DEFAULTS, quality: 'best' }, OFFER), { quality: 'best' });
+  const { quality: _, ...older } = OFFER;
+  assert.deepEqual(sessionChoices({ ...DEFAULTS, quality: 'best' }, older), {}, 'a gateway of an older version');
   for (const quality of ['balanced', 'fast'] as const)
     assert.deepEqual(sessionChoices({ ...DEFAULTS, quality }, OFFER), {}, `${quality}: the default, or not there`);
   assert.deepEqual(

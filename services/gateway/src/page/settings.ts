@@ -76,9 +76,9 @@ export const talkingProviders = ({ providers }: ConversationOffer): OfferedProvi
 export const providerOf = ({ provider }: Settings, offer: ConversationOffer): OfferedProvider | undefined =>
   offer.providers.find(({ name }) => name === provider) ?? offer.providers.find(({ name }) => name === offer.default);
 
-/** The quality of the next call: the chosen one, where the deployment has it, or its default. */
-export const qualityOf = ({ quality }: Settings, offer: ConversationOffer): Quality =>
-  offer.quality.choices.find(({ name }) => name === quality)?.name ?? offer.quality.default;
+/** The quality of the next call: the chosen one, where the deployment has it, or its default; undefined: an older gateway has no choice. */
+export const qualityOf = ({ quality }: Settings, offer: ConversationOffer): Quality | undefined =>
+  offer.quality?.choices.find(({ name }) => name === quality)?.name ?? offer.quality?.default;
 
 /** The options of the next call, as far as the deployment allows what was chosen. Without an offer: its defaults. */
 export function sessionChoices(
@@ -95,6 +95,6 @@ export function sessionChoices(
     ...(voice !== '' && offer.choices.includes('voice') && hasVoice && { voice }),
     ...(language !== '' && offer.choices.includes('language') && { language }),
     ...(provider?.input.includes(input) === true && input !== 'voice-activity' && { input }),
-    ...(quality !== offer.quality.default && { quality }),
+    ...(quality !== undefined && quality !== offer.quality?.default && { quality }),
   };
 }
