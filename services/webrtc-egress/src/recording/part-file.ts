@@ -1,6 +1,13 @@
 import { type FileHandle, open, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type OpenPart, openFile, type PartFacts, type RecordingOutcome, SESSION_FILE } from '@talkmesh/contracts';
+import {
+  type OpenPart,
+  openFile,
+  type PartFacts,
+  type RecordingOutcome,
+  SESSION_FILE,
+  STOP_FILE,
+} from '@talkmesh/contracts';
 
 /** Recordings are personal data: other users of the host cannot read them. */
 export const FILE_MODE = 0o640;
@@ -49,12 +56,12 @@ export class PartFile {
 
   /**
    * Says that the part is still being written, or how it ended: then only its completion is left. Calls must not overlap.
-   * @returns false when the recording was deleted
+   * @returns why the recording is to end, when a program wants so
    */
-  async beat(facts: PartFacts, frames: number, outcome?: RecordingOutcome): Promise<boolean> {
-    if (!(await exists(join(this.#folder, openFile(this.#part))))) return false;
+  async beat(facts: PartFacts, frames: number, outcome?: RecordingOutcome): Promise<'deleted' | 'stopped' | undefined> {
+    if (!(await exists(join(this.#folder, openFile(this.#part))))) return 'deleted';
     await this.#write(facts, frames, outcome);
-    return true;
+    return (await exists(join(this.#folder, STOP_FILE))) ? 'stopped' : undefined;
   }
 
   #write(facts: PartFacts, frames: number, outcome?: RecordingOutcome): Promise<void> {
@@ -105,8 +112,13 @@ export const videoFile = (part: number, format: PartFacts['format']): string => 
 
 /** The file is whole or not there: a full disk leaves the one before. */
 export async function writeJson(path: string, json: unknown): Promise<void> {
-  await writeFile(`${path}.new`, `${JSON.stringify(json, undefined, 2)}\n`, { mode: FILE_MODE });
-  await rename(`${path}.new`, path);
+  try {
+    await writeFile(`${path}.new`, `${JSON.stringify(json, undefined, 2)}\n`, { mode: FILE_MODE });
+    await rename(`${path}.new`, path);
+  } catch (err) {
+    await rm(`${path}.new`, { force: true }).catch(() => undefined);
+    throw err;
+  }
 }
 
 const exists = (path: string): Promise<boolean> =>

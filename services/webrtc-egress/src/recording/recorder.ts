@@ -169,7 +169,12 @@ export class Recorder {
     const encoder = this.#encoder;
     if (encoder === undefined) {
       await this.#stopBeats();
-      await file.discard(facts.format, wanted !== 'moved').finally(() => onEnd(wanted, 0, 0));
+      // What was stopped stays listed, and a worker that takes the session over must not begin again.
+      await file.discard(facts.format, wanted !== 'moved' && wanted !== 'stopped').finally(() => {
+        // Who joins a call that is to be recorded is told so before its first picture.
+        if (wanted === 'stopped' || wanted === 'deleted') this.#tellEnd(wanted, 0);
+        onEnd(wanted, 0, 0);
+      });
       return;
     }
     if (isFailure(wanted) || wanted === 'deleted') encoder.kill();
@@ -183,7 +188,8 @@ export class Recorder {
     let [bytes, end] = [file.bytes, settled];
     try {
       // Kept, so that a worker that completes the part later signs how it ended.
-      if (settled !== 'deleted' && !(await file.beat(this.#facts, this.#frames, outcome))) end = 'deleted';
+      const isGone = settled === 'deleted' || (await file.beat(this.#facts, this.#frames, outcome)) === 'deleted';
+      if (isGone) end = 'deleted';
       if (end !== 'deleted') bytes = await this.#options.complete(this.#facts, outcome);
     } catch (err) {
       // As recordings of lost writers it is completed by a later sweep.
@@ -231,15 +237,15 @@ export class Recorder {
   #tellEnd(end: Outcome, bytes: number): void {
     const { part } = this.#options.facts;
     if (isFailure(end)) this.#tell({ type: 'recording.failed', part, code: end, message: messageOf(end) });
-    else if (end === 'ended' || end === 'limit' || end === 'deleted')
+    else if (end !== 'moved' && end !== 'lost')
       this.#tell({ type: 'recording.finished', part, cause: end, durationMs: this.#durationMs, bytes });
   }
 
   async #writeBeat(): Promise<void> {
     const { file, log, facts } = this.#options;
     try {
-      const isThere = await file.beat(this.#facts, this.#frames);
-      if (!isThere) void this.finish('deleted');
+      const end = await file.beat(this.#facts, this.#frames);
+      if (end !== undefined) void this.finish(end);
     } catch (err) {
       log.warn({ err, sessionId: facts.sessionId }, 'the state of a recording could not be written');
     }

@@ -21,6 +21,7 @@ import {
   recordingManifest,
   SESSION_FILE,
   type SessionDisclosure,
+  STOP_FILE,
 } from '@talkmesh/contracts';
 import { type Bus, type Logger, type OpenRequest, readSecret, type ServiceContext } from '@talkmesh/service-kit';
 import { Badge } from '../badge.js';
@@ -52,7 +53,7 @@ interface Before {
   readonly parts: number;
   readonly durationMs: number;
   readonly bytes: number;
-  /** The recording is over: it reached a limit, failed or ended. */
+  /** The recording is over: it reached a limit, failed, ended or was stopped. */
   readonly isOver: boolean;
   readonly isDeleted?: boolean;
 }
@@ -307,7 +308,7 @@ async function readParts(folder: string, names: readonly string[]): Promise<Befo
       isOver: end !== undefined && end !== 'moved' && end !== 'lost',
     };
   }
-  return { parts, ...before };
+  return { parts, ...before, isOver: before.isOver || names.includes(STOP_FILE) };
 }
 
 /** @returns undefined when it is not there, or not what it should be */
