@@ -136,6 +136,7 @@ test('a gateway that changes a record keeps the fields of a newer one', () => {
     ...{ createdAtMs: 5, placement: { 'vae-decode': place }, disclosure, later: [1] },
     choices: { ...sessionRecord.shape.choices.unwrap().parse({}), later: 2 },
     limits: { origins: [], later: 3 },
+    recording: { sides: 'both', format: 'mp4', maxMs: 1, maxBytes: 1, later: 4 },
   };
   assert.deepEqual(sessionRecord.parse(stored), stored);
   const changed: SessionRecord = { ...sessionRecord.parse(stored), state: 'ended' };

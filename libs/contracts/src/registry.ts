@@ -146,7 +146,7 @@ export const sessionRecord = keeping({
   /** Absent in records of older gateways. */
   disclosure: sessionDisclosure.optional(),
   /** Set when the session is recorded. */
-  recording: sessionRecording.optional(),
+  recording: keeping(sessionRecording.shape).optional(),
   /** Absent in records of older gateways: balanced. */
   quality: z.enum(QUALITIES).optional(),
   seed: z.number().int().nonnegative(),

@@ -1,5 +1,6 @@
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import {
   isSessionId,
   MeshError,
@@ -54,6 +55,36 @@ const REMOVE = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 } a
 const notFound = (): MeshError =>
   new MeshError('NOT_FOUND', 'there is no such recording: it was deleted, has expired, or belongs to another API key');
 
+/**
+ * The video of a part, open. A worker may append to it, replace or delete it meanwhile: the reader gets the file that was opened, with the
+ * size that it had then. Either `close` it or read it once.
+ */
+export class RecordingVideo {
+  readonly recording: Recording;
+  readonly part: RecordingPart;
+  readonly bytes: number;
+  readonly #file: FileHandle;
+
+  private constructor(recording: Recording, part: RecordingPart, file: FileHandle, bytes: number) {
+    [this.recording, this.part, this.#file, this.bytes] = [recording, part, file, bytes];
+  }
+
+  static async of(recording: Recording, part: RecordingPart, file: FileHandle): Promise<RecordingVideo> {
+    return new RecordingVideo(recording, part, file, (await file.stat()).size);
+  }
+
+  /** @param range first and last byte, both within the file. @returns a stream that closes the file when it ends or is destroyed */
+  read(range = { start: 0, end: this.bytes - 1 }): Readable {
+    if (this.bytes > 0) return this.#file.createReadStream(range);
+    void this.close();
+    return Readable.from([]);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
 /** Recordings of calls, in the folder that the workers write. They are personal data: they expire, and only their owner reads them. */
 export class Recordings {
   readonly #options: RecordingsOptions;
@@ -82,16 +113,19 @@ export class Recordings {
     return found;
   }
 
-  /** One part, and the path of its video. @throws MeshError NOT_FOUND */
-  async part(
-    id: string,
-    wanted: number,
-    owner: string | undefined,
-  ): Promise<RecordingPart & { readonly path: string }> {
-    const part = (await this.get(id, owner)).parts.find((one) => one.part === wanted);
-    if (part === undefined) throw notFound();
+  /** One part. @throws MeshError NOT_FOUND */
+  async part(id: string, wanted: number, owner: string | undefined): Promise<RecordingPart> {
+    return partOf(await this.get(id, owner), wanted);
+  }
+
+  /** Opens the video of one part for one reader. @throws MeshError NOT_FOUND */
+  async openVideo(id: string, wanted: number, owner: string | undefined): Promise<RecordingVideo> {
+    const recording = await this.get(id, owner);
+    const part = partOf(recording, wanted);
     const [, suffix] = part.type.split('/');
-    return { ...part, path: join(this.#options.folder, id, `${part.part}.${suffix}`) };
+    const file = await open(join(this.#options.folder, id, `${part.part}.${suffix}`)).catch(absent);
+    if (file === undefined) throw notFound();
+    return RecordingVideo.of(recording, part, file);
   }
 
   /** Deletes all parts. A worker that writes one notices and ends the recording. @throws MeshError NOT_FOUND */
@@ -147,6 +181,18 @@ export class Recordings {
     const expiresAtMs = Math.round((await this.#endedAtMs(folder)) + this.#options.ttlMs);
     return { sessionId: id, owner, state, createdAtMs, ...(state !== 'recording' && { expiresAtMs }), parts };
   }
+}
+
+/** @throws MeshError NOT_FOUND */
+function partOf({ parts }: Recording, wanted: number): RecordingPart {
+  const part = parts.find((one) => one.part === wanted);
+  if (part === undefined) throw notFound();
+  return part;
+}
+
+/** For `catch`: what was deleted meanwhile is not there; other failures of the storage are errors. */
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }
 
 async function readPart(folder: string, part: number, nowMs: number): Promise<RecordingPart | undefined> {

@@ -11,7 +11,7 @@ export interface StreamMaxima {
   readonly total: number;
 }
 
-/** Counts the event streams that are open on this gateway, whether over HTTP or gRPC. */
+/** Counts the streams that are open on this gateway: of events, over HTTP or gRPC, WebSockets, and downloads over gRPC. */
 export class StreamLimits {
   readonly #maxima: StreamMaxima;
   readonly #open = new Map<string, number>();
@@ -49,5 +49,5 @@ export class StreamLimits {
 }
 
 function tooMany(who: string, most: number): MeshError {
-  return new MeshError('RATE_LIMITED', `${who} has ${most} event streams open, the most there may be; close one first`);
+  return new MeshError('RATE_LIMITED', `${who} has ${most} streams open, the most there may be; close one first`);
 }

@@ -1,9 +1,10 @@
-import { createReadStream } from 'node:fs';
+import { once } from 'node:events';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { type PublicCall, toServiceError } from '@talkmesh/service-kit';
 import type { Audit } from '../audit.js';
 import { ownerFilter, type Principal, requireKey } from '../auth.js';
 import type { Recording, Recordings } from '../recordings.js';
+import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
 
 interface SessionRef {
@@ -18,9 +19,8 @@ export interface RecordingCallsOptions {
   readonly recordings: Recordings;
   readonly audit: Audit;
   readonly access: GrpcAccess;
+  readonly limits: StreamLimits;
 }
-
-const CHUNK_BYTES = 65_536;
 
 function toMessage({ owner: _, parts, expiresAtMs = 0, ...recording }: Recording) {
   return {
@@ -35,7 +35,7 @@ function toMessage({ owner: _, parts, expiresAtMs = 0, ...recording }: Recording
 }
 
 /** The calls of SessionService for recordings, with the rules of REST: an API key, and to other keys a recording does not exist. */
-export function recordingCalls({ recordings, audit, access }: RecordingCallsOptions) {
+export function recordingCalls({ recordings, audit, access, limits }: RecordingCallsOptions) {
   return {
     list: async (_: object, { principal }: PublicCall<Principal>) => {
       const owner = ownerFilter(requireKey(principal));
@@ -50,26 +50,31 @@ export function recordingCalls({ recordings, audit, access }: RecordingCallsOpti
       return {};
     },
     download: (call: ServerWritableStream<DownloadRequest, object>): void => {
-      download(call).catch((thrown: unknown) => call.emit('error', toServiceError(thrown)));
+      download(call).catch((thrown: unknown) => {
+        if (!call.cancelled) call.emit('error', toServiceError(thrown));
+      });
     },
   };
 
   async function download(call: ServerWritableStream<DownloadRequest, object>): Promise<void> {
+    const gone = new AbortController();
+    call.once('cancelled', () => gone.abort());
     const key = requireKey(await access.identify(call.metadata));
-    const { sessionId, part } = call.request;
-    const { owner } = await recordings.get(sessionId, ownerFilter(key));
-    const found = await recordings.part(sessionId, part || 1, owner);
-    audit.record(key, 'downloadRecording', { sessionId, owner, part: found.part });
-    const file = createReadStream(found.path, { highWaterMark: CHUNK_BYTES });
-    call.once('cancelled', () => file.destroy());
-    for await (const data of file)
-      if (!call.write({ data })) await new Promise<void>((resolve) => onceEither(call, resolve));
-    call.end();
+    const { sessionId, part: wanted } = call.request;
+    const video = await recordings.openVideo(sessionId, wanted || 1, ownerFilter(key));
+    const { recording, part } = video;
+    let release = (): void => undefined;
+    try {
+      // Beside the event streams of a session, which it may have as many of.
+      release = limits.open(`${sessionId} recording`, recording.owner);
+      gone.signal.throwIfAborted();
+      audit.record(key, 'downloadRecording', { sessionId, owner: recording.owner, part: part.part });
+      for await (const data of video.read())
+        if (!call.write({ data })) await once(call, 'drain', { signal: gone.signal });
+      call.end();
+    } finally {
+      release();
+      await video.close();
+    }
   }
-}
-
-/** A caller that has gone away drains nothing any more. */
-function onceEither(call: ServerWritableStream<DownloadRequest, object>, then: () => void): void {
-  call.once('drain', then);
-  call.once('cancelled', then);
 }

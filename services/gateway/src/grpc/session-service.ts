@@ -7,7 +7,6 @@ import { check, publicSession } from '../http/problems.js';
 import { newSession } from '../new-session.js';
 import { createSessionBody, sayBody, toolResultBody } from '../schemas.js';
 import type { ConversationCommand, Sessions } from '../sessions.js';
-import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
 import { type RecordingCallsOptions, recordingCalls } from './recording-calls.js';
 
@@ -23,7 +22,6 @@ export interface SessionServiceOptions extends RecordingCallsOptions {
   readonly sessions: Sessions;
   readonly auth: Auth;
   readonly access: GrpcAccess;
-  readonly limits: StreamLimits;
   /** How often a stream checks that its session still exists. */
   readonly checkMs: number;
   readonly draining: AbortSignal;

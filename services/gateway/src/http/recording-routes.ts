@@ -1,10 +1,8 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { MeshError } from '@talkmesh/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Audit } from '../audit.js';
 import { ownerFilter } from '../auth.js';
-import type { Recording, Recordings } from '../recordings.js';
+import type { Recording, Recordings, RecordingVideo } from '../recordings.js';
 import * as schemas from '../schemas.js';
 import { HttpRefusal } from './problems.js';
 import { keyOf, type Operation, param } from './routes.js';
@@ -14,8 +12,7 @@ export function recordingOperations(recordings: Recordings, audit: Audit): Opera
   const path = '/v1/sessions/{id}/recording';
   const one = { access: 'key', errors: ['NOT_FOUND'], status: 200 } as const;
   const find = (request: FastifyRequest) => recordings.get(param(request, 'id'), ownerFilter(keyOf(request)));
-  const findPart = (request: FastifyRequest) =>
-    recordings.part(param(request, 'id'), Number(param(request, 'part')), ownerFilter(keyOf(request)));
+  const partNumber = (request: FastifyRequest): number => Number(param(request, 'part'));
   return [
     {
       method: 'GET',
@@ -48,12 +45,13 @@ export function recordingOperations(recordings: Recordings, audit: Audit): Opera
       answer: { type: 'video/mp4', headers: { 'Content-Disposition': 'Name for the file' } },
       handle: async (request, reply) => {
         const key = keyOf(request);
-        const found = await findPart(request);
-        const { sessionId, owner } = await find(request);
-        audit.record(key, 'downloadRecording', { sessionId, owner, part: found.part });
-        const name = `${sessionId}-${found.part}.${found.type.split('/')[1]}`;
+        const video = await recordings.openVideo(param(request, 'id'), partNumber(request), ownerFilter(key));
+        const { recording, part } = video;
+        const { sessionId, owner } = recording;
+        audit.record(key, 'downloadRecording', { sessionId, owner, part: part.part });
+        const name = `${sessionId}-${part.part}.${part.type.split('/')[1]}`;
         reply.header('content-disposition', `attachment; filename="${name}"`);
-        return sendFile(request, reply, found.path, found.type);
+        return sendVideo(request, reply, video);
       },
     },
     {
@@ -64,7 +62,11 @@ export function recordingOperations(recordings: Recordings, audit: Audit): Opera
       summary: 'The signed manifest of one part: what made it, when, and the hash of the video',
       answer: { schema: schemas.recordingManifestAnswer, type: 'application/json' },
       handle: async (request) => {
-        const { manifest, part } = await findPart(request);
+        const { manifest, part } = await recordings.part(
+          param(request, 'id'),
+          partNumber(request),
+          ownerFilter(keyOf(request)),
+        );
         if (manifest !== undefined) return manifest;
         throw new MeshError('NOT_FOUND', `part ${part} has no manifest yet; it is signed when it is complete`);
       },
@@ -98,15 +100,19 @@ function publicRecording({ owner: _, parts, ...recording }: Recording) {
   };
 }
 
-/** Sends a file, or the part of it that one Range names (RFC 9110, 14.2). */
-async function sendFile(request: FastifyRequest, reply: FastifyReply, path: string, type: string) {
-  const { size } = await stat(path);
-  reply.headers({ 'accept-ranges': 'bytes', 'cache-control': 'private, no-store' }).type(type);
-  const range = rangeOf(request.headers.range, size);
-  if (range === undefined) return reply.code(200).header('content-length', size).send(createReadStream(path));
-  const { start, end } = range;
-  reply.header('content-range', `bytes ${start}-${end}/${size}`).header('content-length', end - start + 1);
-  return reply.code(206).send(createReadStream(path, { start, end }));
+/** Sends a video, or the part of it that one Range names (RFC 9110, 14.2). */
+async function sendVideo(request: FastifyRequest, reply: FastifyReply, video: RecordingVideo) {
+  reply.headers({ 'accept-ranges': 'bytes', 'cache-control': 'private, no-store' }).type(video.part.type);
+  try {
+    const range = rangeOf(request.headers.range, video.bytes);
+    if (range === undefined) return reply.code(200).header('content-length', video.bytes).send(video.read());
+    const { start, end } = range;
+    reply.header('content-range', `bytes ${start}-${end}/${video.bytes}`).header('content-length', end - start + 1);
+    return reply.code(206).send(video.read(range));
+  } catch (refused) {
+    await video.close();
+    throw refused;
+  }
 }
 
 /** @returns undefined: the whole file, also for several ranges. @throws HttpRefusal 416 */
