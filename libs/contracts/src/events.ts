@@ -135,11 +135,11 @@ const recordingStarted = z.object({
   part: z.number().int().positive(),
   sides: z.enum(RECORDING_SIDES),
 });
-/** The recording is over. `limit`: its longest time or largest size is reached, and the call goes on. `deleted`: a program deleted it. */
+/** The recording is over. `limit`: its longest time or largest size is reached, and the call goes on. `stopped`, `deleted`: a program did so. */
 const recordingFinished = z.object({
   type: z.literal('recording.finished'),
   part: z.number().int().positive(),
-  cause: z.enum(['ended', 'limit', 'deleted']),
+  cause: z.enum(['ended', 'limit', 'stopped', 'deleted']),
   /** Of this part. */
   durationMs: z.number().nonnegative(),
   bytes: z.number().nonnegative(),

@@ -18,18 +18,19 @@ export const sessionRecording = z.object({
 export type SessionRecording = z.infer<typeof sessionRecording>;
 
 /**
- * Why a part of a recording ended. `ended`: the session did. `limit`: the longest time or largest size. `deleted`: a program deleted the
- * recording. `moved`: another worker continues the session, in the next part. `lost`: the worker that wrote it was lost. The others are
+ * Why a part of a recording ended. `ended`: the session did. `limit`: the longest time or largest size. `stopped`: a program stopped the
+ * recording. `deleted`: a program deleted it. `moved`: another worker continues the session, in the next part. `lost`: the worker that wrote it was lost. The others are
  * failures: `disk-full`, `storage` (the folder cannot be written), `too-slow` (encoder or folder did not keep up), `encoder`.
  */
-export const RECORDING_ENDS = ['ended', 'limit', 'deleted', 'moved', 'lost'] as const;
+export const RECORDING_ENDS = ['ended', 'limit', 'stopped', 'deleted', 'moved', 'lost'] as const;
 export const RECORDING_FAILURES = ['disk-full', 'storage', 'too-slow', 'encoder'] as const;
 export type RecordingEnd = (typeof RECORDING_ENDS)[number];
 export type RecordingFailure = (typeof RECORDING_FAILURES)[number];
 
 /**
  * A recording is the folder `<session id>` in the folder of recordings: `session.json`, and for each part N (a worker that takes a session
- * over begins a new one) the video `N.mp4` or `N.webm`, `N.open.json` until it is complete, then the signed manifest `N.json`.
+ * over begins a new one) the video `N.mp4` or `N.webm`, `N.open.json` until it is complete, then the signed manifest `N.json`. A file
+ * `stop` says that no more is to be recorded.
  */
 export const recordedSession = z.object({
   v: z.literal(1),
@@ -40,6 +41,7 @@ export const recordedSession = z.object({
 });
 export type RecordedSession = z.infer<typeof recordedSession>;
 export const SESSION_FILE = 'session.json';
+export const STOP_FILE = 'stop';
 export const manifestFile = (part: number): string => `${part}.json`;
 export const openFile = (part: number): string => `${part}.open.json`;
 /** The writer rewrites `N.open.json` at this interval; when it is older than the second value, the writer is lost. Milliseconds. */

@@ -43,6 +43,8 @@ export const workerRecord = z.object({
   model: z.string(),
   /** Of audio-llm-bridge only. */
   offer: conversationOffer.optional(),
+  /** Of webrtc-egress only: whether it records calls. Absent in records of older ones, which would ignore the request. */
+  recordsCalls: z.boolean().optional(),
 });
 export type WorkerRecord = z.infer<typeof workerRecord>;
 

@@ -20,6 +20,7 @@ interface World {
   /** Messages of warnings and errors, and those of sessions that ended. */
   readonly logged: string[];
   readonly ended: string[];
+  readonly published: unknown[];
   /** Answers the reads of the record that wait, when `isHeld`. */
   readonly reads: (() => void)[];
 }
@@ -49,7 +50,7 @@ function world({
     record: { id, state: 'open', output: 'webrtc', placement, ...session } as SessionRecord,
     revision: 1,
   };
-  const [logged, ended, reads]: [string[], string[], (() => void)[]] = [[], [], []];
+  const [logged, ended, published, reads]: [string[], string[], unknown[], (() => void)[]] = [[], [], [], []];
   const write = (_: object, message: string): void => void logged.push(message);
   const log = { warn: write, error: write, info: () => undefined, child: () => log };
   const metrics = createMetrics({ defaults: false });
@@ -67,11 +68,11 @@ function world({
     sessions: {
       end: async (_: string, { failure }: { failure: { message: string } }) => void ended.push(failure.message),
     },
-    bus: { publishEvent: () => undefined },
+    bus: { publishEvent: (event: unknown) => void published.push(event) },
     isBack: () => false,
     ...{ handoverDeadlineMs, handoverParallel: 1, closeDeadlineMs: 1000, log, metrics },
   } as unknown as HandOverOptions);
-  return { handOver, metrics, id, logged, ended, reads };
+  return { handOver, metrics, id, logged, ended, published, reads };
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -107,6 +108,22 @@ test('a draining worker says once why it keeps sessions: they cannot move, or no
     assert.equal(one.logged.length, 1, one.logged.join());
     assert.match(one.logged[0] ?? '', expected);
     assert.deepEqual([one.ended, await hadOutcome(one)], [[], []]);
+  }
+});
+
+test('a recorded session goes on when a webrtc-egress of an older version takes it over, and the caller is told', async () => {
+  const recording = { sides: 'avatar', format: 'mp4', maxMs: 1, maxBytes: 1 } as const;
+  const next = { ...EGRESS, instanceId: 'egress-2', sessions: 0, capacity: 8 };
+  for (const [session, recordsCalls, told] of [
+    [{ recording }, undefined, 1],
+    [{ recording }, true, 0],
+    [{}, undefined, 0],
+  ] as const) {
+    const takeOver = async (): Promise<void> => undefined;
+    const candidates = [{ ...next, ...(recordsCalls && { recordsCalls }) }];
+    const { handOver, id, published } = world({ place: EGRESS, session, candidates, takeOver });
+    assert.equal(await handOver.move(id, EGRESS, 'died'), 'moved');
+    assert.equal(JSON.stringify(published).match(/"recording.failed","part":0/g)?.length ?? 0, told);
   }
 });
 

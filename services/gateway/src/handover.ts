@@ -227,7 +227,7 @@ export class HandOver {
     if (move.immobile !== undefined && move.cause === 'drained') return 'stays';
     if (move.immobile === 'recording') return this.#endSession(move);
     const candidates = await this.#options.stages
-      .candidates(move.service)
+      .candidates(move.service, found.record)
       .catch((thrown: unknown) => MeshError.from(thrown));
     if (candidates instanceof MeshError) return this.#retry(move, candidates);
     return this.#tryCandidates(move, found, candidates);
@@ -239,7 +239,7 @@ export class HandOver {
     candidates: readonly WorkerRecord[],
   ): Promise<Outcome | 'retry'> {
     let stored = found;
-    for (const { service, instanceId, grpcAddress, sessions, capacity } of candidates) {
+    for (const { service, instanceId, grpcAddress, sessions, capacity, recordsCalls } of candidates) {
       if (STILL_ALIVE.has(move.cause) && (instanceId === move.oldWorker.instanceId || sessions >= capacity)) continue;
       const to = { service, instanceId, grpcAddress };
       try {
@@ -255,6 +255,8 @@ export class HandOver {
       try {
         await this.#open(stored.record, to, move);
         this.#closeLate(move);
+        const isOlder = service === 'webrtc-egress' && recordsCalls === undefined;
+        if (isOlder && stored.record.recording !== undefined) this.#tellUnrecorded(move);
         return 'moved';
       } catch (thrown) {
         move.lastError = MeshError.from(thrown);
@@ -298,6 +300,14 @@ export class HandOver {
     const isSameAddress = move.oldWorker.grpcAddress === move.placedOn.grpcAddress;
     if (move.isReleased || isSameAddress || move.cause === 'died') return;
     void this.#options.stages.close(move.id, { [move.service]: move.oldWorker }, 'moved');
+  }
+
+  /** A worker of an older version does not know of recordings, so it does not say itself that there is none. */
+  #tellUnrecorded(move: Move): void {
+    move.log.error(toOf(move), 'a worker of an older version took over a session, which it does not record');
+    const message = 'The call goes on without being recorded: an older webrtc-egress took it over; upgrade it';
+    const head = { sessionId: move.id, epoch: 0, turn: 0 };
+    this.#options.bus.publishEvent({ ...head, type: 'recording.failed', part: 0, code: 'storage', message });
   }
 
   #retry(move: Move, error: MeshError | undefined): 'retry' {

@@ -5,7 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import { claimOf, type MeshError, newSessionId, type PartFacts, RecordingKey, v1 } from '@talkmesh/contracts';
+import {
+  claimOf,
+  type MeshError,
+  newSessionId,
+  type PartFacts,
+  RecordingKey,
+  STOP_FILE,
+  v1,
+} from '@talkmesh/contracts';
 import { callUnary, connectClient, createLogger, fromServiceError } from '@talkmesh/service-kit';
 import { Recordings } from './recordings.js';
 import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
@@ -53,9 +61,12 @@ const factsOf = (sessionId: string, part: number): PartFacts => ({
   ...{ sides: 'avatar', format: 'mp4', width: 256, height: 256, fps: 25, startedAtMs: 1000 },
 });
 
+type End = 'ended' | 'moved' | 'disk-full' | undefined;
+
 /** A recording as a worker leaves it. @param ends of its parts; undefined: it is being written */
-async function recorded(owner: string, ...ends: ('ended' | 'moved' | 'disk-full' | undefined)[]): Promise<string> {
-  const sessionId = newSessionId();
+const recorded = (owner: string, ...ends: End[]): Promise<string> => recordedAs(newSessionId(), owner, ...ends);
+
+async function recordedAs(sessionId: string, owner: string, ...ends: End[]): Promise<string> {
   const own = join(folder, sessionId);
   await mkdir(own);
   const write = (name: string, json: unknown) => writeFile(join(own, name), JSON.stringify(json));
@@ -133,6 +144,28 @@ test('what may not be recorded is refused, with the reason', async () => {
   await mesh.call('DELETE', `/v1/sessions/${allowed.body.session.id}`);
 });
 
+test('no session is recorded by a webrtc-egress that knows of no recordings: it is refused, or placed on another worker', async () => {
+  const old = mesh.workers['webrtc-egress'];
+  const create = () =>
+    mesh.call<{ detail: string; reason: string; session: { id: string } }>('POST', '/v1/sessions', {
+      body: { avatar: 'ada', recording: {} },
+    });
+  await old.register({ recordsCalls: false });
+  const refused = await create();
+  assert.deepEqual([refused.status, refused.body.reason], [503, 'RECORDING_UNAVAILABLE']);
+  assert.match(refused.body.detail, /is of an older version, or has no TALKMESH_RECORDINGS_FOLDER/);
+  assert.equal(old.opened.size, 0);
+  const unrecorded = await mesh.session();
+  assert.ok(old.opened.has(unrecorded.session), 'calls that are not recorded go there');
+  await mesh.call('DELETE', `/v1/sessions/${unrecorded.session}`);
+  const newer = await mesh.addWorker({ service: 'webrtc-egress' });
+  const { status, body } = await create();
+  assert.deepEqual([status, newer.opened.has(body.session.id)], [201, true]);
+  await mesh.call('DELETE', `/v1/sessions/${body.session.id}`);
+  await newer.leaveRegistry();
+  await old.register({ recordsCalls: true });
+});
+
 test('the owner lists, reads, downloads and deletes a recording; to other keys it does not exist', async () => {
   const id = await recorded(await ownerOf(API_KEY), 'moved', 'ended');
   const path = `/v1/sessions/${id}/recording`;
@@ -181,6 +214,43 @@ test('the owner lists, reads, downloads and deletes a recording; to other keys i
   assert.deepEqual([...actions], ['downloadRecording', 'deleteRecording']);
 });
 
+test('a recording that is being made is stopped, once or twice; without one there is nothing to stop', async () => {
+  const owner = await ownerOf(API_KEY);
+  const stop = (session: string, bearer = API_KEY) =>
+    mesh.call<Listed & { reason?: string }>('POST', `/v1/sessions/${session}/recording/stop`, { bearer });
+  const refused = async (session: string, status: number, reason: string, bearer = API_KEY) => {
+    const { status: got, body } = await stop(session, bearer);
+    assert.deepEqual([got, body.reason], [status, reason]);
+  };
+  const { session } = await mesh.session();
+  await refused(session, 409, 'NOT_RECORDED');
+  await mesh.call('DELETE', `/v1/sessions/${session}`);
+  const live = async (end: End) => {
+    const made = await mesh.session({ recording: {} });
+    return { id: await recordedAs(made.session, owner, end), token: made.token };
+  };
+  for (const end of [undefined, 'moved'] as const) {
+    const { id, token } = await live(end);
+    await refused(id, 404, 'NOT_FOUND', OTHER_KEY);
+    assert.equal((await stop(id, token)).status, 403, 'not with the token of a caller');
+    assert.ok(!(await readdir(join(folder, id))).includes(STOP_FILE));
+    for (const time of ['first', 'second']) assert.equal((await stop(id)).status, 200, time);
+    assert.ok((await readdir(join(folder, id))).includes(STOP_FILE));
+    await rm(join(folder, id), { recursive: true });
+    await refused(id, 409, 'NOT_RECORDED');
+    await mesh.call('DELETE', `/v1/sessions/${id}`);
+  }
+  const { id: failed } = await live('disk-full');
+  await refused(failed, 409, 'NOT_RECORDED');
+  await mesh.call('DELETE', `/v1/sessions/${failed}`);
+  const over = await recorded(owner, 'moved');
+  await refused(over, 409, 'NOT_RECORDED');
+  await refused(newSessionId(), 404, 'NOT_FOUND');
+  const audited = lines.map((line) => JSON.parse(line)).filter(({ action }) => action === 'stopRecording');
+  assert.equal(audited.length, 4);
+  for (const id of [failed, over]) await rm(join(folder, id), { recursive: true, force: true });
+});
+
 test('gRPC has the same operations', async (t) => {
   const client = connectClient<InstanceType<typeof v1.SessionService>>(v1.SessionService, mesh.gateway.grpcAddress);
   t.after(() => client.close());
@@ -214,6 +284,8 @@ test('gRPC has the same operations', async (t) => {
   };
   assert.equal(await download(API_KEY), VIDEO.toString());
   await assert.rejects(download(OTHER_KEY), isNotFound);
+  const isOver = (error: MeshError): boolean => error.reason === 'NOT_RECORDED';
+  await assert.rejects(call('stopRecording', { sessionId: id }), isOver);
   await call('deleteRecording', { sessionId: id });
   await assert.rejects(call('getRecording', { sessionId: id }), isNotFound);
   const created = await call<{ session: { id: string; recording: object } }>('createSession', {

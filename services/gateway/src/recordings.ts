@@ -1,4 +1,4 @@
-import { type FileHandle, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import {
@@ -15,6 +15,7 @@ import {
   recordedSession,
   recordingManifest,
   SESSION_FILE,
+  STOP_FILE,
 } from '@talkmesh/contracts';
 import type { Logger } from '@talkmesh/service-kit';
 
@@ -128,6 +129,21 @@ export class Recordings {
     return RecordingVideo.of(recording, part, file);
   }
 
+  /**
+   * Stops a recording: the worker that writes it ends it within some seconds, and one that takes the session over does not begin again.
+   * Idempotent. @param isLive whether the session has not ended. @throws MeshError NOT_RECORDED: the recording is over
+   */
+  async end({ sessionId, parts }: Recording, isLive: boolean): Promise<void> {
+    const path = join(this.#options.folder, sessionId, STOP_FILE);
+    if (await stat(path).catch(() => undefined)) return;
+    const { end = 'moved' } = parts.at(-1) ?? {};
+    const mayContinue = isLive && (end === 'moved' || end === 'lost');
+    if (!mayContinue)
+      throw new MeshError('NOT_RECORDED', 'nothing is being recorded: the recording of this session is over already');
+    // Not for a folder that was deleted meanwhile.
+    await writeFile(path, '', { mode: 0o640 }).catch(absent);
+  }
+
   /** Deletes all parts. A worker that writes one notices and ends the recording. @throws MeshError NOT_FOUND */
   async delete(id: string, owner: string | undefined): Promise<Recording> {
     const recording = await this.get(id, owner);
@@ -173,10 +189,11 @@ export class Recordings {
     const folder = join(this.#options.folder, id);
     const session = await readJson(join(folder, SESSION_FILE), (json): RecordedSession => recordedSession.parse(json));
     if (session === undefined) return undefined;
-    const numbers = (await readdir(folder)).flatMap((name) => /^(\d+)\.(?:mp4|webm)$/.exec(name)?.[1] ?? []);
+    const names = await readdir(folder);
+    const numbers = names.flatMap((name) => /^(\d+)\.(?:mp4|webm)$/.exec(name)?.[1] ?? []);
     const found = await Promise.all(numbers.map((number) => readPart(folder, Number(number), nowMs)));
     const parts = found.filter((one) => one !== undefined).sort((a, b) => a.part - b.part);
-    const state = parts.at(-1)?.state ?? 'recording';
+    const state = parts.at(-1)?.state ?? (names.includes(STOP_FILE) ? 'finished' : 'recording');
     const { owner, createdAtMs } = session;
     const expiresAtMs = Math.round((await this.#endedAtMs(folder)) + this.#options.ttlMs);
     return { sessionId: id, owner, state, createdAtMs, ...(state !== 'recording' && { expiresAtMs }), parts };

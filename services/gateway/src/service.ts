@@ -140,7 +140,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...sessionOperations(sessions, auth),
     ...qualityOperations(new ViewerQuality(metrics)),
     ...grantOperations(auth),
-    ...recordingOperations(recordings, audit),
+    ...recordingOperations({ recordings, sessions, audit }),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),
     ...realtimeOperations({ ...socket, bus, ice }),

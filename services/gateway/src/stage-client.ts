@@ -83,8 +83,9 @@ export class StageClient {
     const { id } = from.record;
     const closing = new Map<string, Promise<unknown>>();
     let stored = from;
-    const callWorker = async ({ instanceId, grpcAddress }: WorkerRecord): Promise<void> => {
+    const callWorker = async ({ instanceId, grpcAddress, recordsCalls }: WorkerRecord): Promise<void> => {
       const place = { service, instanceId, grpcAddress };
+      if (service === 'webrtc-egress' && from.record.recording && !recordsCalls) throw recordsNothing(instanceId);
       // An earlier attempt may have left the session there. Its Close must finish before the next Open, or it would close that one.
       await closing.get(instanceId);
       const leftMs = call.deadlineAtMs - performance.now();
@@ -159,8 +160,9 @@ export class StageClient {
   }
 
   /** Ready workers for a service, least loaded first. @throws MeshError NATS_UNAVAILABLE */
-  async candidates(service: WorkerName): Promise<WorkerRecord[]> {
-    return (await this.#options.directory.read()).candidates(service, this.#model);
+  async candidates(service: WorkerName, { recording }: Pick<SessionRecord, 'recording'>): Promise<WorkerRecord[]> {
+    const isRecorded = service === 'webrtc-egress' && recording !== undefined;
+    return (await this.#options.directory.read()).candidates(service, this.#model, isRecorded);
   }
 
   /** Ids of the sessions that a worker holds. @throws MeshError PEER_LOST, DEADLINE_EXCEEDED */
@@ -272,6 +274,13 @@ function bridgeOptions({ provider, choices, ownKey = false }: SessionRecord, pro
   };
 }
 
+/** An older worker would open the session and record nothing. */
+const recordsNothing = (instanceId: string): MeshError =>
+  new MeshError(
+    'RECORDING_UNAVAILABLE',
+    `${instanceId} records no calls: it is of an older version, or has no TALKMESH_RECORDINGS_FOLDER`,
+  );
+
 function refusalOf(service: WorkerName, refused: readonly MeshError[]): MeshError {
   const full = refused.find((error) => error.reason === 'SESSION_LIMIT');
   if (full !== undefined)
@@ -283,6 +292,11 @@ function refusalOf(service: WorkerName, refused: readonly MeshError[]): MeshErro
         retryAfterMs: full.retryAfterMs ?? 2000,
       },
     );
+  const unrecorded = refused.find((error) => error.reason === 'RECORDING_UNAVAILABLE');
+  if (unrecorded !== undefined)
+    return new MeshError('RECORDING_UNAVAILABLE', `no worker can record the session: ${unrecorded.message}`, {
+      cause: unrecorded,
+    });
   const why =
     refused.length === 0
       ? 'none is ready for this model'

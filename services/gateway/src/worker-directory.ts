@@ -27,8 +27,9 @@ export class WorkerSnapshot {
   /**
    * Ready workers of a service for a model (or for services without one), least loaded first and equally loaded ones in random order.
    * `last-resort` workers follow: one of them may still accept a session that would otherwise be refused.
+   * @param isRecorded workers that record calls come first
    */
-  candidates(service: WorkerName, model: string): WorkerRecord[] {
+  candidates(service: WorkerName, model: string, isRecorded = false): WorkerRecord[] {
     return this.#workers
       .filter((worker) => worker.service === service && worker.state === 'ready')
       .filter((worker) => worker.model === '' || worker.model === model)
@@ -37,10 +38,11 @@ export class WorkerSnapshot {
       .map(({ worker, eligibility }) => ({
         worker,
         rank: eligibility === 'eligible' ? 0 : 1,
+        unable: isRecorded && !worker.recordsCalls ? 1 : 0,
         load: worker.sessions / worker.capacity,
         tie: Math.random(),
       }))
-      .sort((a, b) => a.rank - b.rank || a.load - b.load || a.tie - b.tie)
+      .sort((a, b) => a.rank - b.rank || a.unable - b.unable || a.load - b.load || a.tie - b.tie)
       .map(({ worker }) => worker);
   }
 

@@ -185,7 +185,7 @@ export async function startWebrtcEgress(context: ServiceContext<Config>): Promis
 
   return {
     grpc: controlServices({ sinkOf, stageOf, metrics, recordStallMs: config.recordStallMs }),
-    worker: mapHandlers(config.capacity, sessions, { open, close }),
+    worker: { ...mapHandlers(config.capacity, sessions, { open, close }), recordsCalls: recordings !== undefined },
     async [Symbol.asyncDispose]() {
       await recordings?.[Symbol.asyncDispose]();
       await rooms?.[Symbol.asyncDispose]();

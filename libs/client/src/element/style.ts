@@ -28,19 +28,29 @@ export const STYLE = `
 [part=poster], ::slotted([slot=poster]), [part=video] { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
 [part=video] { opacity: 0; transition: opacity .2s; }
 [part=video].live { opacity: 1; }
-[part=status], [part=caption], [part=disclosure], [part=recording] {
+/* Top right is the label; below the status, where a label that is drawn into the picture never is, that the call is recorded. */
+.notes {
   position: absolute;
+  inset: 12px 12px auto;
+  display: grid;
+  grid-template-columns: auto 1fr;
+  gap: 8px;
+  align-items: start;
+  pointer-events: none;
+}
+[part=status], [part=caption], [part=disclosure], [part=recording] {
   margin: 0;
   color: #fff;
   background: rgb(0 0 0 / .72);
   border-radius: 8px;
   padding: 4px 10px;
 }
-[part=status] { top: 12px; left: 12px; font-size: 14px; }
-[part=disclosure] { top: 12px; right: 12px; font-size: 12px; }
-[part=recording] { top: 44px; right: 12px; font-size: 12px; }
+[part=status] { font-size: 14px; }
+[part=disclosure] { grid-area: 1 / 2; justify-self: end; font-size: 12px; }
+[part=recording] { grid-area: 2 / 1 / auto / span 2; justify-self: start; font-size: 12px; }
 [part=recording]::before { content: ''; display: inline-block; width: 8px; height: 8px; margin-right: 6px; border-radius: 50%; background: #f33; }
 [part=caption] {
+  position: absolute;
   left: 50%;
   bottom: 12px;
   translate: -50% 0;

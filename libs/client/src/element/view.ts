@@ -12,9 +12,11 @@ const MARKUP = `
 <div part="stage">
   <slot name="poster"><picture><source media="(prefers-reduced-motion: no-preference)" type="image/avif"><img part="poster" alt="" hidden></picture></slot>
   <video part="video" playsinline></video>
-  <p part="status" role="status" hidden></p>
-  <p part="disclosure" role="note" hidden></p>
-  <p part="recording" role="status" hidden></p>
+  <div class="notes">
+    <p part="status" role="status" hidden></p>
+    <p part="disclosure" role="note" hidden></p>
+    <p part="recording" role="status" hidden></p>
+  </div>
   <p part="caption" aria-live="polite" hidden></p>
   <button part="unmute" type="button" hidden>Turn on sound</button>
 </div>

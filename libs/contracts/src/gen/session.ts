@@ -91,6 +91,7 @@ import type { StartInputRequest as _talkmesh_v1_StartInputRequest, StartInputReq
 import type { StartInputResponse as _talkmesh_v1_StartInputResponse, StartInputResponse__Output as _talkmesh_v1_StartInputResponse__Output } from './talkmesh/v1/StartInputResponse.js';
 import type { StatsRequest as _talkmesh_v1_StatsRequest, StatsRequest__Output as _talkmesh_v1_StatsRequest__Output } from './talkmesh/v1/StatsRequest.js';
 import type { StatsResponse as _talkmesh_v1_StatsResponse, StatsResponse__Output as _talkmesh_v1_StatsResponse__Output } from './talkmesh/v1/StatsResponse.js';
+import type { StopRecordingRequest as _talkmesh_v1_StopRecordingRequest, StopRecordingRequest__Output as _talkmesh_v1_StopRecordingRequest__Output } from './talkmesh/v1/StopRecordingRequest.js';
 import type { StreamAudioRequest as _talkmesh_v1_StreamAudioRequest, StreamAudioRequest__Output as _talkmesh_v1_StreamAudioRequest__Output } from './talkmesh/v1/StreamAudioRequest.js';
 import type { StreamAudioResponse as _talkmesh_v1_StreamAudioResponse, StreamAudioResponse__Output as _talkmesh_v1_StreamAudioResponse__Output } from './talkmesh/v1/StreamAudioResponse.js';
 import type { ToolDefinition as _talkmesh_v1_ToolDefinition, ToolDefinition__Output as _talkmesh_v1_ToolDefinition__Output } from './talkmesh/v1/ToolDefinition.js';
@@ -196,6 +197,7 @@ export interface ProtoGrpcType {
       StartInputResponse: MessageTypeDefinition<_talkmesh_v1_StartInputResponse, _talkmesh_v1_StartInputResponse__Output>
       StatsRequest: MessageTypeDefinition<_talkmesh_v1_StatsRequest, _talkmesh_v1_StatsRequest__Output>
       StatsResponse: MessageTypeDefinition<_talkmesh_v1_StatsResponse, _talkmesh_v1_StatsResponse__Output>
+      StopRecordingRequest: MessageTypeDefinition<_talkmesh_v1_StopRecordingRequest, _talkmesh_v1_StopRecordingRequest__Output>
       StreamAudioRequest: MessageTypeDefinition<_talkmesh_v1_StreamAudioRequest, _talkmesh_v1_StreamAudioRequest__Output>
       StreamAudioResponse: MessageTypeDefinition<_talkmesh_v1_StreamAudioResponse, _talkmesh_v1_StreamAudioResponse__Output>
       ToolDefinition: MessageTypeDefinition<_talkmesh_v1_ToolDefinition, _talkmesh_v1_ToolDefinition__Output>

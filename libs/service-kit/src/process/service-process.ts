@@ -261,6 +261,7 @@ export class ServiceProcess<C extends BaseConfig> {
       capacity: worker.capacity,
       model: worker.model,
       ...(worker.offer !== undefined && { offer: worker.offer }),
+      ...(worker.recordsCalls !== undefined && { recordsCalls: worker.recordsCalls }),
     });
     const registry = new RegistryHeartbeat({ bucket, record, heartbeatMs, log: this.log });
     await registry.start();

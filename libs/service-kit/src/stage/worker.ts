@@ -17,6 +17,8 @@ export interface WorkerHandlers {
   readonly model: string;
   /** What sessions may choose of the conversation; of audio-llm-bridge only. */
   readonly offer?: ConversationOffer;
+  /** Whether it records calls; of webrtc-egress only. */
+  readonly recordsCalls?: boolean;
   /** Number of sessions that it holds now. */
   sessions(): number;
   /** Called once per session, after id, options and capacity were checked. `signal` is aborted when the caller cancels. */

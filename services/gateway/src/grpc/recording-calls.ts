@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { type PublicCall, toServiceError } from '@talkmesh/service-kit';
-import type { Audit } from '../audit.js';
 import { ownerFilter, type Principal, requireKey } from '../auth.js';
-import type { Recording, Recordings } from '../recordings.js';
+import type { Recording } from '../recordings.js';
+import { type StopRecordingOptions, stopRecording } from '../stop-recording.js';
 import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
 
@@ -15,9 +15,7 @@ interface DownloadRequest extends SessionRef {
   readonly part: number;
 }
 
-export interface RecordingCallsOptions {
-  readonly recordings: Recordings;
-  readonly audit: Audit;
+export interface RecordingCallsOptions extends StopRecordingOptions {
   readonly access: GrpcAccess;
   readonly limits: StreamLimits;
 }
@@ -35,7 +33,8 @@ function toMessage({ owner: _, parts, expiresAtMs = 0, ...recording }: Recording
 }
 
 /** The calls of SessionService for recordings, with the rules of REST: an API key, and to other keys a recording does not exist. */
-export function recordingCalls({ recordings, audit, access, limits }: RecordingCallsOptions) {
+export function recordingCalls(options: RecordingCallsOptions) {
+  const { recordings, audit, access, limits } = options;
   return {
     list: async (_: object, { principal }: PublicCall<Principal>) => {
       const owner = ownerFilter(requireKey(principal));
@@ -43,6 +42,8 @@ export function recordingCalls({ recordings, audit, access, limits }: RecordingC
     },
     get: async ({ sessionId }: SessionRef, { principal }: PublicCall<Principal>) =>
       toMessage(await recordings.get(sessionId, ownerFilter(requireKey(principal)))),
+    stop: async ({ sessionId }: SessionRef, { principal }: PublicCall<Principal>) =>
+      toMessage(await stopRecording(options, requireKey(principal), sessionId)),
     delete: async ({ sessionId }: SessionRef, { principal }: PublicCall<Principal>) => {
       const key = requireKey(principal);
       const { owner } = await recordings.delete(sessionId, ownerFilter(key));

@@ -129,6 +129,7 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
       cancelInput: command('cancelInput'),
       listRecordings: unary(recorded.list),
       getRecording: unary(recorded.get),
+      stopRecording: unary(recorded.stop),
       deleteRecording: unary(recorded.delete),
       downloadRecording: recorded.download,
       watchEvents: (call: ServerWritableStream<WatchRequest, object>) => {

@@ -1,14 +1,15 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Audit } from '../audit.js';
 import { ownerFilter } from '../auth.js';
-import type { Recording, Recordings, RecordingVideo } from '../recordings.js';
+import type { Recording, RecordingVideo } from '../recordings.js';
 import * as schemas from '../schemas.js';
+import { type StopRecordingOptions, stopRecording } from '../stop-recording.js';
 import { HttpRefusal } from './problems.js';
 import { keyOf, type Operation, param } from './routes.js';
 
-/** Recordings of calls: their owner lists, downloads and deletes them, also after the session has ended. */
-export function recordingOperations(recordings: Recordings, audit: Audit): Operation[] {
+/** Recordings of calls: their owner lists, stops, downloads and deletes them; all but stopping also after the session has ended. */
+export function recordingOperations(options: StopRecordingOptions): Operation[] {
+  const { recordings, audit } = options;
   const path = '/v1/sessions/{id}/recording';
   const one = { access: 'key', errors: ['NOT_FOUND'], status: 200 } as const;
   const find = (request: FastifyRequest) => recordings.get(param(request, 'id'), ownerFilter(keyOf(request)));
@@ -70,6 +71,16 @@ export function recordingOperations(recordings: Recordings, audit: Audit): Opera
         if (manifest !== undefined) return manifest;
         throw new MeshError('NOT_FOUND', `part ${part} has no manifest yet; it is signed when it is complete`);
       },
+    },
+    {
+      ...one,
+      method: 'POST',
+      path: `${path}/stop`,
+      id: 'stopRecording',
+      summary: 'Stops the recording; the call goes on. Idempotent. The recording is complete some seconds later',
+      answer: { schema: schemas.recording, type: 'application/json' },
+      errors: ['NOT_FOUND', 'NOT_RECORDED', 'NATS_UNAVAILABLE'],
+      handle: async (request) => publicRecording(await stopRecording(options, keyOf(request), param(request, 'id'))),
     },
     {
       ...one,

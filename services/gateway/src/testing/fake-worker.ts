@@ -112,6 +112,7 @@ export class FakeWorker implements AsyncDisposable {
       sessions: 0,
       capacity: options.capacity ?? 4,
       ...(options.service === 'audio-llm-bridge' && { offer: OFFER }),
+      ...(options.service === 'webrtc-egress' && { recordsCalls: true }),
       model: options.model ?? (options.service === 'score-model' || options.service === 'vae-decode' ? 'nano@9' : ''),
     };
   }

@@ -1,6 +1,6 @@
 import { type FileHandle, open, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type OpenPart, openFile, type PartFacts, SESSION_FILE } from '@talkmesh/contracts';
+import { type OpenPart, openFile, type PartFacts, SESSION_FILE, STOP_FILE } from '@talkmesh/contracts';
 
 /** Recordings are personal data: other users of the host cannot read them. */
 export const FILE_MODE = 0o640;
@@ -40,12 +40,12 @@ export class PartFile {
     this.#bytes += bytes.byteLength;
   }
 
-  /** Says that the part is still being written. @returns false when the recording was deleted */
-  async beat(facts: PartFacts, frames: number): Promise<boolean> {
+  /** Says that the part is still being written. @returns why the recording is to end, when a program wants so */
+  async beat(facts: PartFacts, frames: number): Promise<'deleted' | 'stopped' | undefined> {
     const path = join(this.#folder, openFile(this.#part));
-    if (!(await exists(path))) return false;
+    if (!(await exists(path))) return 'deleted';
     await writeJson(path, { v: 1, facts, frames, bytes: this.#bytes } satisfies OpenPart);
-    return true;
+    return (await exists(join(this.#folder, STOP_FILE))) ? 'stopped' : undefined;
   }
 
   /** Closes the file, without what a failed write left at its end. */

@@ -60,7 +60,7 @@ class TestEncoder {
 class TestFile {
   bytes = 0;
   failsWith: string | undefined;
-  isDeleted = false;
+  wish: Awaited<ReturnType<PartFile['beat']>>;
   isDiscarded = false;
   manifest: RecordingManifest | undefined;
 
@@ -68,7 +68,7 @@ class TestFile {
     if (this.failsWith !== undefined) throw Object.assign(new Error('write'), { code: this.failsWith });
     this.bytes += bytes.byteLength;
   }
-  beat = async (): Promise<boolean> => !this.isDeleted;
+  beat = async () => this.wish;
   close = async (): Promise<void> => undefined;
   completed = async (): Promise<void> => undefined;
   complete = async (facts: PartFacts, outcome: RecordingOutcome): Promise<number> => {
@@ -180,10 +180,26 @@ test('an encoder that does not keep up, one that exits, a full disk and a broken
   }
 });
 
+test('a recording that is stopped while it is made is signed; if nothing was played yet, the caller is told all the same', async () => {
+  const stopped = start();
+  stopped.recorder.frame(frame(1));
+  stopped.file.wish = 'stopped';
+  await until('the end', () => stopped.told().includes('recording.finished'));
+  stopped.recorder.frame(frame(2));
+  const finished = { type: 'recording.finished', part: 1, cause: 'stopped' } as const;
+  assert.deepEqual(stopped.events[1], { ...finished, durationMs: 40, bytes: 1 });
+  assert.equal(endOf(stopped.file.manifest), 'stopped');
+  const early = start();
+  early.file.wish = 'stopped';
+  await until('the end', () => early.ends.length > 0);
+  early.recorder.frame(frame(1));
+  assert.deepEqual([early.events, early.ends], [[{ ...finished, durationMs: 0, bytes: 0 }], ['stopped']]);
+});
+
 test('a recording that is deleted while it is made ends; one in which nothing was played leaves nothing', async () => {
   const deleted = start();
   deleted.recorder.frame(frame(1));
-  deleted.file.isDeleted = true;
+  deleted.file.wish = 'deleted';
   await until('the end', () => deleted.told().includes('recording.finished'));
   assert.equal(deleted.events[1]?.type === 'recording.finished' && deleted.events[1].cause, 'deleted');
   assert.equal(deleted.file.manifest, undefined);

@@ -154,7 +154,10 @@ export class Recorder {
     if (encoder === undefined) {
       clearInterval(this.#beat);
       onEnd(wanted, 0, 0);
-      return file.discard(facts.format, wanted !== 'moved');
+      // Who joins a call that is to be recorded is told so before its first picture.
+      if (wanted === 'stopped' || wanted === 'deleted') this.#tellEnd(wanted, 0);
+      // What was stopped stays listed, and a worker that takes the session over must not begin again.
+      return file.discard(facts.format, wanted !== 'moved' && wanted !== 'stopped');
     }
     if (isFailure(wanted) || wanted === 'deleted') encoder.kill();
     else encoder.end();
@@ -197,15 +200,15 @@ export class Recorder {
   #tellEnd(end: Outcome, bytes: number): void {
     const { part } = this.#options.facts;
     if (isFailure(end)) this.#tell({ type: 'recording.failed', part, code: end, message: messageOf(end) });
-    else if (end === 'ended' || end === 'limit' || end === 'deleted')
+    else if (end !== 'moved' && end !== 'lost')
       this.#tell({ type: 'recording.finished', part, cause: end, durationMs: this.#durationMs, bytes });
   }
 
   async #writeBeat(): Promise<void> {
     const { file, log, facts } = this.#options;
     try {
-      const isThere = await file.beat(this.#facts, this.#frames);
-      if (!isThere) void this.finish('deleted');
+      const end = await file.beat(this.#facts, this.#frames);
+      if (end !== undefined) void this.finish(end);
     } catch (err) {
       log.warn({ err, sessionId: facts.sessionId }, 'the state of a recording could not be written');
     }

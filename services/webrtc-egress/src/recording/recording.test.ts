@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { MeshError, RECORDING_LOST_MS, type RecordingFormat, verifiedManifest } from '@talkmesh/contracts';
+import { MeshError, RECORDING_LOST_MS, type RecordingFormat, STOP_FILE, verifiedManifest } from '@talkmesh/contracts';
 import { until } from '@talkmesh/service-kit/testing';
 import { TestPeer } from '@talkmesh/webrtc/testing';
 import { EgressBench, type TestProducer } from '../testing/bench.js';
@@ -139,6 +139,27 @@ test('a worker that takes the session over continues in part 2, within what the 
   await bench.call(bench.stage, 'Open', { sessionId, epoch: 0, takeOver: true, egress: { ...egress, recording } });
   await close(sessionId);
   assert.ok(!(await readdir(join(folder, sessionId))).some((name) => name.startsWith('3.')), 'it is over');
+});
+
+test('a recording that a program stops is signed, the call goes on, and the next worker does not begin again', async () => {
+  const producer = await open(wanted());
+  await using peer = new TestPeer();
+  await watch(peer, producer);
+  await until('play', () => (producer.playhead?.chunk ?? 0) >= 2);
+  const { sessionId } = producer;
+  await writeFile(join(folder, sessionId, STOP_FILE), '');
+  await until('the event', () => producer.eventsOf('recording.finished').length === 1);
+  assert.match(JSON.stringify(producer.eventsOf('recording.finished')), /"cause":"stopped"/);
+  const [, , { data: about }] = (await manifestOf(sessionId)).claim.assertions;
+  assert.equal(about.end, 'stopped');
+  assert.equal(decoded(join(folder, sessionId, '1.mp4')).luma.length, about.frames);
+  const chunk = producer.playhead?.chunk ?? 0;
+  await until('more to be played', () => (producer.playhead?.chunk ?? 0) > chunk + 1);
+  await close(sessionId, 'moved');
+  const egress = { sink: 'SINK_WEBRTC', width: SIDE, height: SIDE, fps: FPS, disclosure: LABEL, recording: wanted() };
+  await bench.call(bench.stage, 'Open', { sessionId, epoch: 0, takeOver: true, egress });
+  await close(sessionId);
+  assert.deepEqual((await readdir(join(folder, sessionId))).sort(), ['1.json', '1.mp4', 'session.json', STOP_FILE]);
 });
 
 test('a worker that is killed leaves a file that can be played, and another one signs it', async (t) => {

@@ -19,6 +19,7 @@ import {
   recordingManifest,
   SESSION_FILE,
   type SessionDisclosure,
+  STOP_FILE,
 } from '@talkmesh/contracts';
 import { type Bus, type Logger, type OpenRequest, readSecret, type ServiceContext } from '@talkmesh/service-kit';
 import { Badge } from '../badge.js';
@@ -50,7 +51,7 @@ interface Before {
   readonly parts: number;
   readonly durationMs: number;
   readonly bytes: number;
-  /** The recording is over: it reached a limit, failed or ended. */
+  /** The recording is over: it reached a limit, failed, ended or was stopped. */
   readonly isOver: boolean;
 }
 
@@ -162,7 +163,11 @@ export class Recordings implements AsyncDisposable {
     }
     await mkdir(folder, { mode: FOLDER_MODE });
     const session = { v: 1, sessionId, owner: wanted.owner, createdAtMs: Date.now() };
-    await writeJson(join(folder, SESSION_FILE), session);
+    await writeJson(join(folder, SESSION_FILE), session).catch(async (cause) => {
+      // Another worker may be asked for the same session.
+      await rm(folder, { recursive: true, force: true });
+      throw cause;
+    });
     return { ...nothing, isOver: false };
   }
 
@@ -247,7 +252,7 @@ async function readParts(folder: string, names: readonly string[]): Promise<Befo
       isOver: about !== undefined && about.data.end !== 'moved' && about.data.end !== 'lost',
     };
   }
-  return { parts, ...before };
+  return { parts, ...before, isOver: before.isOver || names.includes(STOP_FILE) };
 }
 
 /** @returns undefined when it is not there, or not what it should be */

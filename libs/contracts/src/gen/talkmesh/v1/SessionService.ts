@@ -35,6 +35,7 @@ import type { Session as _talkmesh_v1_Session, Session__Output as _talkmesh_v1_S
 import type { SessionEvent as _talkmesh_v1_SessionEvent, SessionEvent__Output as _talkmesh_v1_SessionEvent__Output } from '../../talkmesh/v1/SessionEvent.js';
 import type { StartInputRequest as _talkmesh_v1_StartInputRequest, StartInputRequest__Output as _talkmesh_v1_StartInputRequest__Output } from '../../talkmesh/v1/StartInputRequest.js';
 import type { StartInputResponse as _talkmesh_v1_StartInputResponse, StartInputResponse__Output as _talkmesh_v1_StartInputResponse__Output } from '../../talkmesh/v1/StartInputResponse.js';
+import type { StopRecordingRequest as _talkmesh_v1_StopRecordingRequest, StopRecordingRequest__Output as _talkmesh_v1_StopRecordingRequest__Output } from '../../talkmesh/v1/StopRecordingRequest.js';
 import type { WatchEventsRequest as _talkmesh_v1_WatchEventsRequest, WatchEventsRequest__Output as _talkmesh_v1_WatchEventsRequest__Output } from '../../talkmesh/v1/WatchEventsRequest.js';
 
 export interface SessionServiceClient extends grpc.Client {
@@ -178,6 +179,15 @@ export interface SessionServiceClient extends grpc.Client {
   startInput(argument: _talkmesh_v1_StartInputRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
   startInput(argument: _talkmesh_v1_StartInputRequest, callback: grpc.requestCallback<_talkmesh_v1_StartInputResponse__Output>): grpc.ClientUnaryCall;
   
+  StopRecording(argument: _talkmesh_v1_StopRecordingRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  StopRecording(argument: _talkmesh_v1_StopRecordingRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  StopRecording(argument: _talkmesh_v1_StopRecordingRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  StopRecording(argument: _talkmesh_v1_StopRecordingRequest, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  stopRecording(argument: _talkmesh_v1_StopRecordingRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  stopRecording(argument: _talkmesh_v1_StopRecordingRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  stopRecording(argument: _talkmesh_v1_StopRecordingRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  stopRecording(argument: _talkmesh_v1_StopRecordingRequest, callback: grpc.requestCallback<_talkmesh_v1_Recording__Output>): grpc.ClientUnaryCall;
+  
   WatchEvents(argument: _talkmesh_v1_WatchEventsRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
   WatchEvents(argument: _talkmesh_v1_WatchEventsRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
   watchEvents(argument: _talkmesh_v1_WatchEventsRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_talkmesh_v1_SessionEvent__Output>;
@@ -218,6 +228,8 @@ export interface SessionServiceHandlers extends grpc.UntypedServiceImplementatio
   
   StartInput: grpc.handleUnaryCall<_talkmesh_v1_StartInputRequest__Output, _talkmesh_v1_StartInputResponse>;
   
+  StopRecording: grpc.handleUnaryCall<_talkmesh_v1_StopRecordingRequest__Output, _talkmesh_v1_Recording>;
+  
   WatchEvents: grpc.handleServerStreamingCall<_talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent>;
   
 }
@@ -239,5 +251,6 @@ export interface SessionServiceDefinition extends grpc.ServiceDefinition {
   ResumeSession: MethodDefinition<_talkmesh_v1_ResumeSessionRequest, _talkmesh_v1_ResumeSessionResponse, _talkmesh_v1_ResumeSessionRequest__Output, _talkmesh_v1_ResumeSessionResponse__Output>
   SaySession: MethodDefinition<_talkmesh_v1_SaySessionRequest, _talkmesh_v1_SaySessionResponse, _talkmesh_v1_SaySessionRequest__Output, _talkmesh_v1_SaySessionResponse__Output>
   StartInput: MethodDefinition<_talkmesh_v1_StartInputRequest, _talkmesh_v1_StartInputResponse, _talkmesh_v1_StartInputRequest__Output, _talkmesh_v1_StartInputResponse__Output>
+  StopRecording: MethodDefinition<_talkmesh_v1_StopRecordingRequest, _talkmesh_v1_Recording, _talkmesh_v1_StopRecordingRequest__Output, _talkmesh_v1_Recording__Output>
   WatchEvents: MethodDefinition<_talkmesh_v1_WatchEventsRequest, _talkmesh_v1_SessionEvent, _talkmesh_v1_WatchEventsRequest__Output, _talkmesh_v1_SessionEvent__Output>
 }
