@@ -71,7 +71,7 @@ test('when a worker is killed, another one takes over its sessions; other stages
   await until('all moved', () => ids.every((id) => mesh.workers['score-model'].opened.has(id)));
   const reopened = mesh.workers['score-model'].opened.get(first);
   assert.equal(reopened?.takeOver, true);
-  assert.deepEqual(reopened?.score, { avatar: 'ada', seed: 5, unpaced: false });
+  assert.deepEqual(reopened?.score, { avatar: 'ada', seed: 5, unpaced: false, quality: 'balanced' });
   assert.equal((await get(first)).placement['score-model'], mesh.workers['score-model'].id);
   await until('the event', () => moves(events).length > 0);
   assert.deepEqual(moves(events), ['score-model died']);

@@ -54,7 +54,9 @@ test('every operation of a session requires the token of that session', async ()
       await refuses(call(expired), 401, 'TOKEN_EXPIRED');
       await refuses(call(forged), 401, 'TOKEN_INVALID');
       await refuses(call('no-key-of-this-gateway'), 401, 'TOKEN_INVALID');
-      if (path.startsWith('/v1/avatars/')) await refuses(call(other), 403, 'PERMISSION_DENIED');
+      // Own pictures and recordings are for API keys alone.
+      const isForKeys = path.startsWith('/v1/avatars/') || path.includes('/recording');
+      if (isForKeys) await refuses(call(other), 403, 'PERMISSION_DENIED');
       else if (path.includes('{id}')) await refuses(call(other), 403, 'TOKEN_WRONG_SESSION');
       else if (path === '/v1/sessions') await refuses(call(session.token), 403, 'PERMISSION_DENIED');
       checked += 1;

@@ -58,8 +58,9 @@ test('a session opens every stage once, consumers first, with sizes and rates of
     fps: 25,
     livekit: null,
     disclosure: { label: 'AI-generated', badge: false },
+    recording: null,
   });
-  assert.deepEqual(opened('score-model')?.score, { avatar: 'ada', seed: 5, unpaced: false });
+  assert.deepEqual(opened('score-model')?.score, { avatar: 'ada', seed: 5, unpaced: false, quality: 'balanced' });
   assert.deepEqual(opened('vae-decode')?.decode, { avatar: 'ada' });
   assert.equal(opened('audio-llm-bridge')?.bridge?.provider, 'parrot');
   assert.deepEqual(opened('audio-ingest')?.ingest, { vad: true, room: null });
