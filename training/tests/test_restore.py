@@ -50,7 +50,9 @@ class RestoreTest(unittest.TestCase):
             for key, array in want.items():
                 np.testing.assert_array_equal(got[key], array)
         facts, manifest = (json.loads(path.read_text()) for path in (self.folder / "again" / "score.json", SHIPPED / "model.json"))
-        self.assertEqual(facts["score"], manifest["score"])
+        # Other numbers of steps are exported from checkpoints of their own, by score.export_tier.
+        shipped = {key: value for key, value in manifest["score"].items() if key != "tiers"}
+        self.assertEqual(facts["score"], {**shipped, "weights": ["score.safetensors"]})
 
     def test_training_continues_from_restored_checkpoints(self):
         self.restore(SHIPPED)

@@ -246,7 +246,8 @@ test('a room that refuses the avatar is reported as that, and no other worker is
 });
 
 test('a deployment without LiveKit servers says which setting is missing', async () => {
-  const plain = await mesh.addGateway();
+  // It ends with this test: without the key it could not hand over the sessions of others.
+  await using plain = await mesh.addGateway();
   const body = { avatar: 'ada', transport: { livekit: { room: 'lobby' } } };
   const answer = await mesh.call<Created>('POST', '/v1/sessions', { body, gateway: plain });
   assert.deepEqual([answer.status, answer.body.reason], [400, 'ARGUMENT_INVALID']);
