@@ -31,7 +31,15 @@ const textOf = (firefox: Firefox, selector: string): Promise<string> =>
 
 async function say(firefox: Firefox, line: string): Promise<void> {
   await firefox.type(byTestId('say-input'), line);
-  await firefox.click(byTestId('say-button'));
+  // The button is disabled while the call is connected again, and the line stays in its field.
+  const isTaken = async (): Promise<boolean> => {
+    await firefox.click(byTestId('say-button'));
+    return firefox.evaluate(
+      (input) => document.querySelector<HTMLInputElement>(input)?.value === '',
+      byTestId('say-input'),
+    );
+  };
+  await until('the line to be taken', isTaken, 60_000);
 }
 
 /** Seconds of video that were played. */
