@@ -29,6 +29,7 @@ export {
   unary,
 } from './grpc/grpc.js';
 export { type ClientSecurity, GrpcSecurity, PLAIN_CLIENT, SECRET_KEY } from './grpc/security.js';
+export { readJson } from './json-file.js';
 export { createLogger, type Logger } from './logging.js';
 export {
   type Counter,

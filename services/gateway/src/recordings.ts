@@ -1,4 +1,4 @@
-import { type FileHandle, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import {
@@ -17,7 +17,7 @@ import {
   SESSION_FILE,
   STOP_FILE,
 } from '@talkmesh/contracts';
-import type { Logger } from '@talkmesh/service-kit';
+import { type Logger, readJson } from '@talkmesh/service-kit';
 
 export type RecordingState = 'recording' | 'finished' | 'failed' | 'lost';
 
@@ -235,13 +235,4 @@ async function readPart(folder: string, part: number, nowMs: number): Promise<Re
   const state = nowMs - written.mtimeMs > RECORDING_LOST_MS ? 'lost' : 'recording';
   const durationMs = Math.round((frames * 1000) / facts.fps);
   return { part, state, type: RECORDING_TYPES[facts.format], bytes, durationMs };
-}
-
-/** @returns undefined when it is not there (yet, or any more), or not what it should be */
-async function readJson<T>(path: string, parse: (json: unknown) => T): Promise<T | undefined> {
-  try {
-    return parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch {
-    return undefined;
-  }
 }

@@ -23,7 +23,14 @@ import {
   type SessionDisclosure,
   STOP_FILE,
 } from '@talkmesh/contracts';
-import { type Bus, type Logger, type OpenRequest, readSecret, type ServiceContext } from '@talkmesh/service-kit';
+import {
+  type Bus,
+  type Logger,
+  type OpenRequest,
+  readJson,
+  readSecret,
+  type ServiceContext,
+} from '@talkmesh/service-kit';
 import { Badge } from '../badge.js';
 import type { Config } from '../config.js';
 import { listenToCaller } from '../inbound.js';
@@ -309,13 +316,4 @@ async function readParts(folder: string, names: readonly string[]): Promise<Befo
     };
   }
   return { parts, ...before, isOver: before.isOver || names.includes(STOP_FILE) };
-}
-
-/** @returns undefined when it is not there, or not what it should be */
-async function readJson<T>(path: string, parse: (json: unknown) => T): Promise<T | undefined> {
-  try {
-    return parse(JSON.parse(await readFile(path, 'utf8')));
-  } catch {
-    return undefined;
-  }
 }
