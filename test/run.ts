@@ -38,21 +38,26 @@ async function runAndTell(file: string): Promise<void> {
   tallies.set(file, tally);
   say(`\n${file}\n${report}`);
 }
-await installTools(say);
 const groupOf = (file: string): 'measuring' | 'computing' | 'mesh' | 'other' => {
   if (MEASURING.test(file)) return 'measuring';
   if (COMPUTING.test(file)) return 'computing';
   return MESH.test(file) ? 'mesh' : 'other';
 };
 const filesOf = (group: ReturnType<typeof groupOf>): string[] => files.filter((file) => groupOf(file) === group);
+const phases: string[] = [];
+async function phase(name: string, work: () => Promise<unknown>): Promise<void> {
+  const begin = performance.now();
+  await work();
+  phases.push(`${name} ${((performance.now() - begin) / 60_000).toFixed(1)}`);
+}
+await phase('tools', () => installTools(say));
 // Tests run as the compiled JavaScript that ships: it starts several times faster than TypeScript.
-await buildPackages({ tests: true });
-await runFiles(filesOf('other'), AT_A_TIME, runAndTell);
-await runFiles(filesOf('mesh'), MESHES, runAndTell);
-await Promise.all([
-  runFiles(filesOf('measuring'), 1, runAndTell),
-  runFiles(filesOf('computing'), COMPUTERS, runAndTell),
-]);
+await phase('build', () => buildPackages({ tests: true }));
+await phase('packages', () => runFiles(filesOf('other'), AT_A_TIME, runAndTell));
+await phase('meshes', () => runFiles(filesOf('mesh'), MESHES, runAndTell));
+await phase('measuring and computing', () =>
+  Promise.all([runFiles(filesOf('measuring'), 1, runAndTell), runFiles(filesOf('computing'), COMPUTERS, runAndTell)]),
+);
 
 const failedFiles = (): string[] => files.filter((file) => (tallies.get(file)?.failed ?? 0) > 0);
 const failedOnce = failedFiles();
@@ -65,8 +70,14 @@ const sum = (of: (tally: Tally) => number): number =>
   [...tallies.values()].reduce((total, tally) => total + of(tally), 0);
 const [passed, failed] = [sum((tally) => tally.passed), sum((tally) => tally.failed)];
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
-const slowest = [...tallies].sort(([, a], [, b]) => b.seconds - a.seconds).slice(0, SLOWEST);
-say(`\nslowest files: ${slowest.map(([file, { seconds }]) => `${file} ${Math.round(seconds)} s`).join(', ')}`);
-say(`after ${Math.round(performance.now() / 60_000)} minutes`);
+const most = (name: string, of: (tally: Tally) => number): void => {
+  const first = [...tallies].sort(([, a], [, b]) => of(b) - of(a)).slice(0, SLOWEST);
+  say(`\n${name}: ${first.map(([file, tally]) => `${file} ${Math.round(of(tally))} s`).join(', ')}`);
+};
+most('slowest files', ({ seconds }) => seconds);
+most('most processor time', ({ cpuSeconds }) => cpuSeconds);
+const cpuMinutes = sum(({ cpuSeconds }) => cpuSeconds) / 60;
+const minutes = (performance.now() / 60_000).toFixed(1);
+say(`\nminutes: ${phases.join(', ')}; together ${minutes}, of processor time ${cpuMinutes.toFixed(1)}`);
 say(`\nfiles that ran a second time: ${reruns.length}${reruns.length > 0 ? ` (${reruns.join(', ')})` : ''}`);
 say(`${passed} passed, ${failed} failed`);

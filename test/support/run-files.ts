@@ -9,6 +9,8 @@ export interface Tally {
   /** A test that is skipped counts as failed, and a file that crashes, hangs or has no test as one failure. */
   readonly failed: number;
   readonly seconds: number;
+  /** Of the file's process and of its children that ended before it; 0 if it crashed. */
+  readonly cpuSeconds: number;
 }
 
 const TALLY_REPORTER = new URL('./tally-reporter.mjs', import.meta.url).href;
@@ -58,9 +60,11 @@ export async function runFile(
   clearTimeout(timer);
   const text = await readFile(counts, 'utf8').catch(() => '');
   await rm(folder, { recursive: true });
-  const { passed, failed } = text === '' ? { passed: 0, failed: 1 } : (JSON.parse(text) as Tally);
+  const counted: Pick<Tally, 'passed' | 'failed' | 'cpuSeconds'> =
+    text === '' ? { passed: 0, failed: 1, cpuSeconds: 0 } : JSON.parse(text);
+  const { passed, failed, cpuSeconds } = counted;
   const isBroken = failed === 0 && (code !== 0 || passed === 0);
-  return { passed, failed: isBroken ? 1 : failed, seconds: (performance.now() - begin) / 1000, report };
+  return { passed, failed: isBroken ? 1 : failed, seconds: (performance.now() - begin) / 1000, cpuSeconds, report };
 }
 
 /** Runs the files in their order, so many at a time. */
