@@ -24,6 +24,8 @@ import type { Row } from './table.js';
 const ROUNDS = 20;
 /** Above the noise that Opus decodes from silence, far below speech. */
 const LOUD = 0.01;
+/** 10 ms: what is quiet for so long is a pause. */
+const PAUSE_SAMPLES = 240;
 /** Sending speed of the speech that a product streams: faster than it is played, as language models send it. */
 const SPEED = 4;
 
@@ -96,9 +98,9 @@ async function inCall(
 
 /** A product streams speech, which is interrupted by a command in its middle. */
 async function streamedSpeech(times: Times): Promise<void> {
-  const words = withoutEdges(
+  const words = withoutPauses(
     speak(
-      'All the world is a stage, and all the men and women merely players. They have their exits and their entrances.',
+      'All the world is a stage, and all the men and women merely players. They have their exits and their entrances, and one man in his time plays many parts.',
     ),
   );
   await inCall('external', undefined, async (mesh, { sessionId, token, record }) => {
@@ -182,6 +184,16 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
 function add(times: Times, name: string, ms: number | undefined): void {
   times[name] ??= [];
   if (ms !== undefined) times[name].push(ms);
+}
+
+/** Speech that is loud all the time, so that the end of its sound is the end of what is played and not a pause between words. */
+function withoutPauses(pcm: Int16Array): Int16Array {
+  const parts: Int16Array[] = [];
+  for (let at = 0; at < pcm.length; at += PAUSE_SAMPLES) {
+    const part = pcm.subarray(at, at + PAUSE_SAMPLES);
+    if (part.some((sample) => Math.abs(sample) > 4 * LOUD * 32_768)) parts.push(part);
+  }
+  return concatenate(...parts);
 }
 
 /** Speech from its first loud sample to its last. */
