@@ -10,6 +10,8 @@ import { encodeWav } from '@talkmesh/media';
 import { connectClient } from '@talkmesh/service-kit';
 import { until } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { RealtimeTestServer } from '../../services/audio-llm-bridge/src/testing/realtime-server.js';
+import { SILENCE_MS } from '../../services/audio-llm-bridge/src/testing/realtime-session.js';
 import { CallTap } from '../support/call-tap.js';
 import { type BrowserOptions, openBrowser } from '../support/chromium.js';
 import { keepMicrophone, type MediaRecording, readMedia, recordMedia, startCall } from '../support/media-recording.js';
@@ -26,6 +28,8 @@ const ROUNDS = 20;
 const LOUD = 0.01;
 /** 10 ms: what is quiet for so long is a pause. */
 const PAUSE_SAMPLES = 240;
+/** The mouth opens at most so long before the sound that it belongs to. */
+const BEFORE_SOUND_MS = 250;
 /** Sending speed of the speech that a product streams: faster than it is played, as language models send it. */
 const SPEED = 4;
 
@@ -33,6 +37,13 @@ interface Call {
   readonly sessionId: string;
   readonly token: string;
   record(): Promise<MediaRecording>;
+}
+
+interface CallOptions {
+  readonly provider: string;
+  readonly microphone?: BrowserOptions['microphoneWav'];
+  /** Settings of audio-llm-bridge. */
+  readonly bridge?: NodeJS.ProcessEnv;
 }
 
 /** Reaction times by what they are, milliseconds. */
@@ -43,6 +54,7 @@ export async function measureLatency(): Promise<Row[]> {
   const times: Times = {};
   try {
     await streamedSpeech(times);
+    await answered(times, folder);
     await spokenTo(times, folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -58,8 +70,7 @@ export async function measureLatency(): Promise<Row[]> {
 
 /** A call of `<talk-mesh>` on a page of a product, as in the README. */
 async function inCall(
-  provider: string,
-  microphone: BrowserOptions['microphoneWav'],
+  { provider, microphone, bridge = {} }: CallOptions,
   during: (mesh: Mesh, call: Call) => Promise<void>,
 ): Promise<void> {
   let token = '';
@@ -74,7 +85,8 @@ async function inCall(
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const mesh = await startMesh({ quiet: true, env: { gateway: { TALKMESH_CORS_ORIGINS: origin } } });
+  const env = { gateway: { TALKMESH_CORS_ORIGINS: origin }, 'audio-llm-bridge': bridge };
+  const mesh = await startMesh({ quiet: true, env });
   try {
     const created = await rest<{ session: { id: string }; token: string }>(mesh, 'POST', '/v1/sessions', {
       avatar: firstAvatar.id,
@@ -103,7 +115,7 @@ async function streamedSpeech(times: Times): Promise<void> {
       'All the world is a stage, and all the men and women merely players. They have their exits and their entrances, and one man in his time plays many parts.',
     ),
   );
-  await inCall('external', undefined, async (mesh, { sessionId, token, record }) => {
+  await inCall({ provider: 'external' }, async (mesh, { sessionId, token, record }) => {
     await using tap = await CallTap.open(mesh, sessionId);
     const ingest = connectClient<InstanceType<typeof v1.AudioIngest>>(v1.AudioIngest, mesh.grpcAddress);
     const rounds: { sentMs: number; cutMs: number }[] = [];
@@ -138,6 +150,50 @@ async function streamedSpeech(times: Times): Promise<void> {
   });
 }
 
+/** A caller speaks to a model of the OpenAI Realtime protocol, which answers at once when it has heard the end of the question. */
+async function answered(times: Times, folder: string): Promise<void> {
+  const question = withoutEdges(speak('Tell me, how many of the apples on the table are red?'));
+  const answer = withoutEdges(speak('All but one of them are red.'));
+  const rounds = ROUNDS / 2;
+  const microphone = join(folder, 'question.wav');
+  const round = concatenate(question, silence(4.5));
+  writeFileSync(
+    microphone,
+    encodeWav(concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60)), 24_000),
+  );
+  const decided: number[] = [];
+  await using server = await RealtimeTestServer.start({
+    answer: () => {
+      decided.push(Date.now());
+      return { pcm: answer };
+    },
+  });
+  const bridge = { TALKMESH_OPENAI_REALTIME_URL: server.url, TALKMESH_OPENAI_REALTIME_TRANSCRIPTION_MODEL: 'off' };
+  await inCall({ provider: 'openai-realtime', microphone, bridge }, async (_mesh, { record }) => {
+    await until('all answers', () => decided.length >= rounds, (60 + (rounds * round.length) / 24_000) * 1000);
+    await sleep(5000);
+    const { shown, heard, said, originMs } = await record();
+    const open = mouthLevel(shown);
+    const words = passagesOf(said, LOUD, { pauseMs: 1200, leastMs: 500 });
+    for (const [i, { endMs }] of words.entries()) {
+      const next = words[i + 1]?.startMs ?? endMs + 5000;
+      const decidedMs = decided.map((atMs) => atMs - originMs).find((atMs) => atMs > endMs && atMs < next);
+      const soundMs = risesAfter(heard, LOUD, endMs, next);
+      if (decidedMs === undefined || soundMs === undefined) continue;
+      // In idle motion the mouth may open a little; what counts is the opening that belongs to the sound.
+      const before = Math.max(0, soundMs - BEFORE_SOUND_MS);
+      const opensMs = risesAfter(shown, open, endMs + before, next);
+      add(times, 'caller stops → a realtime model has heard it', decidedMs - SILENCE_MS - endMs);
+      add(times, 'caller stops → sound of its answer, without its own time', soundMs - SILENCE_MS);
+      add(
+        times,
+        'caller stops → mouth opens, without its own time',
+        opensMs === undefined ? undefined : before + opensMs - SILENCE_MS,
+      );
+    }
+  });
+}
+
 /** A caller speaks, is answered by parrot, and speaks over the answer. */
 async function spokenTo(times: Times, folder: string): Promise<void> {
   const question = withoutEdges(speak('Tell me, how many of the apples on the table are red, and how many are green?'));
@@ -149,7 +205,7 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
     microphone,
     encodeWav(concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60)), 24_000),
   );
-  await inCall('parrot', microphone, async (mesh, { sessionId, record }) => {
+  await inCall({ provider: 'parrot', microphone }, async (mesh, { sessionId, record }) => {
     await using tap = await CallTap.open(mesh, sessionId);
     const count = (media: MediaRecording): number =>
       passagesOf(media.said, LOUD, { pauseMs: 1200, leastMs: 500 }).length;

@@ -1,9 +1,10 @@
-/** `talkmesh render` as a user runs it: a whole mesh of real processes writes a file. */
+/** `talkmesh render` as a user runs it: a whole mesh of real processes, its own or one that runs already, writes a file. */
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { encodeWav } from '@talkmesh/media';
+import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { talkmesh } from '../support/cli.js';
 import { firstAvatar, mouthBox, nano } from '../support/nano.js';
 import { concatenate, silence, speak, talkWav } from '../support/speech.js';
@@ -12,6 +13,15 @@ import { temporaryFolder } from '../support/temporary-folder.js';
 import { loudness, mouthOpening, readLuma, readSound } from '../support/video.js';
 
 const folder = temporaryFolder('render');
+let mesh: Mesh;
+before(async () => {
+  mesh = await startMesh({ quiet: true });
+});
+after(async () => {
+  await mesh?.stop();
+});
+/** Options of a render by the mesh that runs. */
+const remote = (): string[] => ['--url', mesh.httpUrl, '--grpc', mesh.grpcAddress, '--key', mesh.apiKey];
 
 interface Summary {
   readonly frames: number;
@@ -67,9 +77,9 @@ test('the same seed gives the same frames, another seed gives different ones; si
   timeout: 240_000,
 }, async () => {
   const wav = encodeWav(concatenate(silence(2.4), speak('Apples and bananas.'), silence(2.4)), 24_000);
-  const first = await render('first', wav, '--seed', '1');
-  const again = await render('again', wav, '--seed', '1');
-  const other = await render('other', wav, '--seed', '2');
+  const first = await render('first', wav, '--seed', '1', ...remote());
+  const again = await render('again', wav, '--seed', '1', ...remote());
+  const other = await render('other', wav, '--seed', '2', ...remote());
   assert.equal(again.summary.framesSha256, first.summary.framesSha256);
   assert.notEqual(other.summary.framesSha256, first.summary.framesSha256);
 
@@ -99,7 +109,7 @@ test('a stereo float WAV at 48 kHz works', { timeout: 120_000 }, async () => {
   header.writeUInt16LE(32, 34);
   header.write('data', 36);
   header.writeUInt32LE(data.length, 40);
-  const { summary } = await render('stereo', Buffer.concat([header, data]));
+  const { summary } = await render('stereo', Buffer.concat([header, data]), ...remote());
   assert.equal(summary.frames, Math.ceil((samples / 48_000) * nano.fps));
 });
 

@@ -25,7 +25,8 @@ export interface KnownItem {
 }
 
 const SPEECH_LEVEL = 0.01;
-const SILENCE_MS = 200;
+/** Silence that ends an utterance for this server. */
+export const SILENCE_MS = 200;
 
 /** One connection: the state that the real service keeps for it. */
 export class RealtimeTestSession {
