@@ -28,7 +28,8 @@ interface World {
 interface WorldOptions {
   readonly place: WorkerPlace;
   readonly session?: Partial<SessionRecord>;
-  readonly candidates?: readonly Partial<WorkerRecord>[];
+  /** An error: this gateway cannot move the session. */
+  readonly candidates?: readonly Partial<WorkerRecord>[] | MeshError;
   readonly takeOver?: () => Promise<void>;
   readonly isHeld?: boolean;
   readonly handoverDeadlineMs?: number;
@@ -64,7 +65,14 @@ function world({
       update: async (_: object, change: Partial<SessionRecord>) =>
         Object.assign(stored, { record: { ...stored.record, ...change } }),
     },
-    stages: { candidates: async () => candidates, takeOver, close: async () => ({}) },
+    stages: {
+      candidates: async () => {
+        if (candidates instanceof MeshError) throw candidates;
+        return candidates;
+      },
+      takeOver,
+      close: async () => ({}),
+    },
     sessions: {
       end: async (_: string, { failure }: { failure: { message: string } }) => void ended.push(failure.message),
     },
@@ -125,6 +133,16 @@ test('a recorded session goes on when a webrtc-egress of an older version takes 
     assert.equal(await handOver.move(id, EGRESS, 'died'), 'moved');
     assert.equal(JSON.stringify(published).match(/"recording.failed","part":0/g)?.length ?? 0, told);
   }
+});
+
+test('a gateway that cannot move a session leaves it to the others: where it drains, or until they are late', async () => {
+  const candidates = new MeshError('ARGUMENT_INVALID', 'no key for that LiveKit server');
+  const one = world({ place: EGRESS, candidates, handoverDeadlineMs: 150 });
+  assert.equal(await one.handOver.move(one.id, EGRESS, 'drained'), 'failed');
+  assert.deepEqual([one.ended, one.published], [[], []], 'the draining worker serves it');
+  assert.equal(await one.handOver.move(one.id, EGRESS, 'died'), 'ended');
+  assert.equal(one.ended.length, 1);
+  assert.match(JSON.stringify(one.published), /stage.recovering/);
 });
 
 test('a session that cannot move says so when its worker is lost, and no operator is told to add workers', async () => {

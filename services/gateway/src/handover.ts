@@ -95,6 +95,8 @@ const RELEASE_DEADLINE_MS = 2000;
 const STILL_ALIVE: ReadonlySet<StageCause> = new Set(['drained', 'cut-off']);
 /** With these causes the old worker may become healthy again and still hold its sessions. */
 const MAY_RETURN: ReadonlySet<StageCause> = new Set(['cut-off', 'unregistered']);
+/** Whether a draining worker still holds the session, because no candidate was tried. */
+const isKept = ({ cause, isReleased }: Move): boolean => cause === 'drained' && !isReleased;
 const isLive = ({ state }: SessionRecord): boolean => state === 'open';
 
 /**
@@ -208,6 +210,7 @@ export class HandOver {
     for (let attempt = 0; outcome === 'retry' && !this.#stopped; attempt += 1) {
       if (attempt > 0) await sleep(BACK_OFF_MS[Math.min(attempt - 1, BACK_OFF_MS.length - 1)] as number);
       const isLate = performance.now() - move.sinceMs > this.#options.handoverDeadlineMs;
+      if (isLate && isKept(move)) return 'failed';
       outcome = isLate ? await this.#endSession(move) : await this.#semaphore.run(() => this.#attempt(move));
     }
     if (outcome === 'retry') return 'failed';
@@ -269,8 +272,7 @@ export class HandOver {
         if (!mayAnotherWorkerAccept(move.lastError)) return this.#endSession(move);
       }
     }
-    // No candidate was tried, so the old worker still holds the session.
-    if (move.cause === 'drained' && !move.isReleased) return 'waiting';
+    if (isKept(move)) return 'waiting';
     return this.#retry(move, move.lastError);
   }
 
@@ -312,21 +314,15 @@ export class HandOver {
 
   #retry(move: Move, error: MeshError | undefined): 'retry' {
     if (error !== undefined) move.lastError = error;
-    if (!move.isReported && error?.reason !== 'SESSION_EXISTS') {
+    if (!move.isReported && error?.reason !== 'SESSION_EXISTS' && !isKept(move)) {
       move.isReported = true;
       const { service, cause } = move;
       move.log.warn(
         { ...toOf(move), reason: error?.reason ?? 'NO_WORKER' },
         'no worker has taken over the session yet; retrying',
       );
-      this.#options.bus.publishEvent({
-        sessionId: move.id,
-        epoch: 0,
-        turn: 0,
-        type: 'stage.recovering',
-        service,
-        cause,
-      });
+      const event = { type: 'stage.recovering', service, cause } as const;
+      this.#options.bus.publishEvent({ sessionId: move.id, epoch: 0, turn: 0, ...event });
     }
     return 'retry';
   }

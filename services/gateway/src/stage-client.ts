@@ -159,8 +159,13 @@ export class StageClient {
     return `${this.#options.manifest.name}@${this.#options.manifest.version}`;
   }
 
-  /** Ready workers for a service, least loaded first. @throws MeshError NATS_UNAVAILABLE */
-  async candidates(service: WorkerName, { recording }: Pick<SessionRecord, 'recording'>): Promise<WorkerRecord[]> {
+  /**
+   * Ready workers that a session can move to, least loaded first. @throws MeshError NATS_UNAVAILABLE; the errors of LivekitRooms, when
+   * only gateways with other settings than this one can move the session: while a key is being rolled out they differ
+   */
+  async candidates(service: WorkerName, record: SessionRecord): Promise<WorkerRecord[]> {
+    const { recording } = record;
+    await this.#request({ service, instanceId: '', grpcAddress: '' }, record, '');
     const isRecorded = service === 'webrtc-egress' && recording !== undefined;
     return (await this.#options.directory.read()).candidates(service, this.#model, isRecorded);
   }
