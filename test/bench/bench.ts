@@ -5,7 +5,7 @@
  * a rate limit for datagrams (as root).
  */
 import { loadGraphModel, openTimeline } from '@talkmesh/inference';
-import { installTools } from '../support/tools.js';
+import { installTools, installTrainingTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
@@ -61,6 +61,7 @@ const providersOf = (all: readonly string[]): string[] =>
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 await installTools(say);
+if (args.includes('score-training')) await installTrainingTools(say);
 const [lossPercent, rateKbits] = [numberOf('--loss') ?? 0, numberOf('--rate-kbit')];
 if ((lossPercent > 0 || rateKbits !== undefined) && !isInside())
   process.exit(await runInside({ lossPercent, rateKbits }, say));

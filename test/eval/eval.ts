@@ -5,7 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadGraphModel } from '@talkmesh/inference';
 import { formatTable } from '../bench/table.js';
-import { installTools } from '../support/tools.js';
+import { installTools, installTrainingTools } from '../support/tools.js';
 import { PHOTOGRAPHS, withAvatars } from './cast.js';
 import { LandmarkWriter } from './landmarks.js';
 import { type Evaluation, formatReport } from './report.js';
@@ -138,6 +138,7 @@ async function evaluate(folder: string, { avatars, clips }: Material, landmarks:
 }
 
 await installTools(log);
+await installTrainingTools(log);
 await rm(material, { recursive: true, force: true });
 await mkdir(material, { recursive: true });
 log('generating speech, avatars and their motion');

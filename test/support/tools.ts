@@ -56,18 +56,16 @@ function missingLibraries(): string[] {
 
 /** Installs missing tools with apt-get (as root) and logs it. @throws Error with the command to run if it cannot */
 export async function installTools(say: (line: string) => void): Promise<void> {
-  const missing: string[] = (Object.keys(TOOLS) as Tool[])
-    .filter((tool) => !findTool(tool))
-    .map((tool) => TOOLS[tool].package);
-  missing.push(...missingLibraries());
-  if (!pythonReady()) missing.push(...PYTHON_PACKAGES);
-  await installDebianPackages(missing, say);
-  const still = (Object.keys(TOOLS) as Tool[]).filter((tool) => !findTool(tool));
-  const libraries = missingLibraries();
-  if (still.length > 0 || libraries.length > 0 || !pythonReady())
-    throw new Error(
-      `still missing after the installation: ${[...still, ...libraries].join(', ') || PYTHON_PACKAGES.join(', ')}`,
-    );
+  const missingTools = (): Tool[] => (Object.keys(TOOLS) as Tool[]).filter((tool) => !findTool(tool));
+  await installDebianPackages([...missingTools().map((tool) => TOOLS[tool].package), ...missingLibraries()], say);
+  const still = [...missingTools(), ...missingLibraries()];
+  if (still.length > 0) throw new Error(`still missing after the installation: ${still.join(', ')}`);
+}
+
+/** Installs what the training code needs, PyTorch above all. @throws Error with the command to run if it cannot */
+export async function installTrainingTools(say: (line: string) => void): Promise<void> {
+  if (!pythonReady()) await installDebianPackages(PYTHON_PACKAGES, say);
+  if (!pythonReady()) throw new Error(`still missing after the installation: ${PYTHON_PACKAGES.join(', ')}`);
 }
 
 /** Installs the Debian packages of programs that are not on PATH. @param programs package names by program, or by the absolute path of one */

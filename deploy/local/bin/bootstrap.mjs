@@ -1,10 +1,11 @@
-// `npm run demo | build | test | bench | images | cluster | eval | livekit-tests | pipecat-tests | monitoring-proof` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
+// `npm run demo | build | test | bench | images | cluster | eval | long-tests | livekit-tests | pipecat-tests | monitoring-proof` on a fresh clone: checks the Node version, installs the packages, starts the TypeScript entry.
 import { checkNode, ensureInstalled, fail, runTypeScript } from './launch.mjs';
 
 const ENTRIES = {
   demo: ['deploy/local/src/cli.ts', 'demo'],
   build: ['deploy/local/src/build-command.ts'],
   test: ['test/run.ts'],
+  'long-tests': ['test/long/run.ts'],
   bench: ['test/bench/bench.ts'],
   images: ['deploy/docker/proof/images.ts'],
   cluster: ['deploy/cluster/cluster.ts'],
