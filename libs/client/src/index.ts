@@ -14,6 +14,7 @@ export {
 } from './devices.js';
 export { type HoldActions, onHold, onHoldSpace } from './hold.js';
 export { TalkMeshError } from './http.js';
+export { type AvatarReceivers, keepLipSync } from './keep-lip-sync.js';
 export { type Message, Messages } from './messages.js';
 export { openMicrophone } from './microphone.js';
 export { isLive, playAudibly, STATE_LABELS, savesData } from './playback.js';

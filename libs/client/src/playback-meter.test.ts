@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { keepLipSync } from './keep-lip-sync.js';
 import { PlaybackMeter } from './playback-meter.js';
 import type { CallStats } from './types.js';
 
@@ -114,4 +115,28 @@ test('a browser that cannot delay the picture is measured all the same', async (
   assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 80);
   assert.equal('jitterBufferTarget' in run.receiver, false);
   stop();
+});
+
+test("the picture of another client's tracks is delayed by what their sound needs", async (context) => {
+  const run = setUp();
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  const [audio, video] = run.pc.getReceivers();
+  const rows = async () => [...((await run.pc.getStats()) as unknown as ReadonlyMap<string, { kind: string }>)];
+  // The report of a receiver is about its track only.
+  const of = (kind: string) => async () => new Map((await rows()).filter(([, row]) => row.kind === kind));
+  Object.assign(audio ?? {}, { getStats: of('audio') });
+  Object.assign(video ?? {}, { getStats: of('video') });
+  const seen: CallStats[] = [];
+  const receivers = { audio, video } as { audio: RTCRtpReceiver; video: RTCRtpReceiver };
+  const stop = keepLipSync(run.video, receivers, (stats) => void seen.push(stats));
+  for (let i = 0; i < 2; i++) {
+    run.show(25, 40);
+    context.mock.timers.tick(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(run.receiver.jitterBufferTarget, 130);
+  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 80);
+  stop();
+  context.mock.timers.tick(5000);
+  assert.equal(seen.length, 2);
 });

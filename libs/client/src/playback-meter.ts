@@ -6,9 +6,16 @@ const MEASURE_MS = 1000;
 /** Fewer frames in one interval say too little: the page is hidden, or the picture stands. */
 const LEAST_FRAMES = 5;
 
+/** What is used of an RTCPeerConnection. */
+export interface MeasuredConnection {
+  getReceivers(): readonly RTCRtpReceiver[];
+  /** An RTCStatsReport. */
+  getStats(): Promise<unknown>;
+}
+
 export interface PlaybackMeterOptions {
-  /** The connection whose media are played. */
-  readonly pc: () => RTCPeerConnection | undefined;
+  /** The connection whose media are played; the same object as long as it is the same connection. */
+  readonly pc: () => MeasuredConnection | undefined;
   /** Called once a second while a video is observed and connected. */
   readonly onStats: (stats: CallStats) => void;
 }
@@ -21,7 +28,7 @@ export class PlaybackMeter {
   readonly #options: PlaybackMeterOptions;
   #stop: () => void = () => {};
   #frameDelays: number[] = [];
-  #before: { readonly pc: RTCPeerConnection; readonly counters: DelayCounters } | undefined;
+  #before: { readonly pc: MeasuredConnection; readonly counters: DelayCounters } | undefined;
   #measured = UNKNOWN;
   #targetMs: number | undefined;
   #waitingSinceMs: number | undefined;
@@ -65,7 +72,7 @@ export class PlaybackMeter {
   async read(): Promise<CallStats | undefined> {
     const report = await this.#options.pc()?.getStats();
     if (report === undefined) return undefined;
-    return this.#statsOf(report as unknown as ReadonlyMap<string, unknown>);
+    return this.#statsOf(report as ReadonlyMap<string, unknown>);
   }
 
   #statsOf(report: ReadonlyMap<string, unknown>): CallStats {
@@ -83,12 +90,12 @@ export class PlaybackMeter {
     const pc = this.#options.pc();
     const report = await pc?.getStats().catch(() => undefined);
     if (pc === undefined || report === undefined) return;
-    const rows = report as unknown as ReadonlyMap<string, unknown>;
+    const rows = report as ReadonlyMap<string, unknown>;
     this.#measure(pc, delayCounters(rows));
     this.#options.onStats(this.#statsOf(rows));
   }
 
-  #measure(pc: RTCPeerConnection, counters: DelayCounters): void {
+  #measure(pc: MeasuredConnection, counters: DelayCounters): void {
     const before = this.#before;
     const frames = this.#frameDelays;
     this.#before = { pc, counters };
@@ -105,7 +112,7 @@ export class PlaybackMeter {
     if (sound !== undefined) this.#delayPicture(pc, sound);
   }
 
-  #delayPicture(pc: RTCPeerConnection, soundMs: number): void {
+  #delayPicture(pc: MeasuredConnection, soundMs: number): void {
     const receiver = pc.getReceivers().find(({ track }) => track.kind === 'video');
     // Browsers without this member synchronise by the sender's reports alone.
     if (receiver === undefined || !('jitterBufferTarget' in receiver)) return;
