@@ -115,7 +115,7 @@ test('the exit code and Ctrl-C are passed through, and an unknown entry is refus
   assert.equal(interrupted.output.match(/interrupted/g)?.length, 1);
   const unknown = await bootstrap(['dance']);
   assert.equal(unknown.code, 1);
-  assert.match(unknown.output, /demo \| build \| test \| bench/);
+  assert.match(unknown.output, /demo \| build \| test \| long-tests \| bench/);
 });
 
 test('without npm the message names what is missing', async () => {
