@@ -1,4 +1,5 @@
 export * from './bounded-queue.js';
+export type { KvEntryOf } from './bus/bucket-view.js';
 export {
   type Bus,
   type EventToPublish,
@@ -8,7 +9,7 @@ export {
   type Subscription,
 } from './bus/bus.js';
 export { HeldInlet } from './bus/held-inlet.js';
-export type { KvBucket, KvEntryOf } from './bus/kv-bucket.js';
+export type { KvBucket } from './bus/kv-bucket.js';
 export { type NatsUserFiles, writeNatsUsers } from './bus/nats-users.js';
 export type { ReadBackOptions, RetainedMessage } from './bus/retention.js';
 export * from './config.js';

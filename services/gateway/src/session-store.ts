@@ -1,5 +1,5 @@
 import { assertSessionId, MeshError, SESSIONS_TTL_MS, type SessionRecord, sessionRecord } from '@talkmesh/contracts';
-import type { KvBucket } from '@talkmesh/service-kit';
+import type { KvBucket, KvEntryOf } from '@talkmesh/service-kit';
 
 /**
  * Lifetime of a record since its last write. The reaper rewrites records of open sessions well before it passes, so in effect it is
@@ -21,6 +21,7 @@ export interface StoredSession {
 export class SessionStore {
   readonly #bucket: KvBucket;
   readonly #openRecords = new Map<string, SessionRecord>();
+  readonly #listed = new WeakMap<KvEntryOf<unknown>, SessionRecord | undefined>();
 
   constructor(bucket: KvBucket) {
     this.#bucket = bucket;
@@ -81,10 +82,16 @@ export class SessionStore {
 
   async list(): Promise<StoredSession[]> {
     const entries = await this.#bucket.list();
-    return entries.flatMap(({ value, revision }) => {
-      const parsed = sessionRecord.safeParse(value);
-      return parsed.success ? [this.#cache(parsed.data, revision)] : [];
+    return entries.flatMap((entry) => {
+      const record = this.#parsed(entry);
+      return record === undefined ? [] : [this.#cache(record, entry.revision)];
     });
+  }
+
+  /** Lists give the same entry until it changes, so each version is checked once. */
+  #parsed(entry: KvEntryOf<unknown>): SessionRecord | undefined {
+    if (!this.#listed.has(entry)) this.#listed.set(entry, sessionRecord.safeParse(entry.value).data);
+    return this.#listed.get(entry);
   }
 
   /**

@@ -1,14 +1,8 @@
-import { JetStreamApiError, jetstream, jetstreamManager, type StreamInfo } from '@nats-io/jetstream';
-import { type KV, type KvEntry, Kvm } from '@nats-io/kv';
+import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
+import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type BucketName, MeshError } from '@talkmesh/contracts';
-
-export interface KvEntryOf<T> {
-  readonly key: string;
-  readonly value: T;
-  /** Pass it to `update` to replace exactly this version. */
-  readonly revision: number;
-}
+import { BucketView, type KvEntryOf, StaleViewError } from './bucket-view.js';
 
 /**
  * A JetStream key-value bucket of JSON values. Every method rejects with MeshError NATS_UNAVAILABLE when the server does not answer.
@@ -25,13 +19,14 @@ export interface KvBucket {
   put(key: string, value: unknown): Promise<number>;
   /** Deleting an unknown key succeeds. */
   delete(key: string): Promise<void>;
+  /** All entries, with every change that was confirmed before the call. They are shared by all callers: do not change their values. */
   list<T = unknown>(): Promise<KvEntryOf<T>[]>;
 }
 
 /** JetStream error codes for "wrong last sequence", of older and newer servers. */
 const CONFLICTS: readonly number[] = [10_071, 10_164];
+const SUBJECTS_OVERLAP = 10_065;
 const REQUEST_TIMEOUT_MS = 2000;
-const LIST_TIMEOUT_MS = 4000;
 
 export interface BucketOptions {
   /** Time after its last change when a record expires, milliseconds. It applies when this service creates the bucket. */
@@ -48,6 +43,8 @@ export class JetStreamBucket implements KvBucket {
   readonly #name: BucketName;
   readonly #options: BucketOptions;
   #opened: Promise<KV> | undefined;
+  /** Since the first `list`. */
+  #view: Promise<BucketView> | undefined;
 
   constructor(nc: NatsConnection, name: BucketName, options: BucketOptions) {
     this.#nc = nc;
@@ -83,42 +80,21 @@ export class JetStreamBucket implements KvBucket {
     return this.#write((kv) => kv.delete(key));
   }
 
-  /**
-   * Reads up to the revision that was the newest at the start, because the server's count of pending messages is wrong while keys are being
-   * written. A key that is written in the meantime loses its old revision, and its new one may be after that end, so it is read on its own.
-   */
+  /** A view that is stale is replaced by a new one, once. */
   list<T>(): Promise<KvEntryOf<T>[]> {
-    return this.#read(async (kv) => {
-      const { state } = await this.#info();
-      if (state.messages === 0) return [];
-      const keyOf = (subject: string): string => subject.slice(`$KV.${this.#name}.`.length);
-      const unseen = new Set(Object.keys(state.subjects ?? {}).map(keyOf));
-      const entries = new Map<string, KvEntryOf<T>>();
-      const take = (entry: KvEntry): void => {
-        const { key, operation, revision } = entry;
-        unseen.delete(key);
-        if (operation === 'PUT') entries.set(key, { key, value: entry.json<T>(), revision });
-        else entries.delete(key);
-      };
-      const history = await kv.history();
-      // A server that restarts in the meantime sends nothing more, not even the end of the list.
-      const timer = setTimeout(() => history.stop(new Error('the list did not arrive in time')), LIST_TIMEOUT_MS);
-      try {
-        for await (const entry of history) {
-          take(entry);
-          if (entry.revision >= state.last_seq) break;
+    return this.#read(async () => {
+      for (let attempt = 1; ; attempt++) {
+        const view = this.#view ?? BucketView.open(this.#nc, this.#name);
+        this.#view = view;
+        try {
+          return (await (await view).read()) as KvEntryOf<T>[];
+        } catch (cause) {
+          if (this.#view === view) this.#view = undefined;
+          void view.then((stale) => stale.stop()).catch(() => undefined);
+          if (!(cause instanceof StaleViewError) || attempt === 2) throw cause;
         }
-      } finally {
-        clearTimeout(timer);
       }
-      for (const entry of await Promise.all([...unseen].map((key) => kv.get(key)))) if (entry !== null) take(entry);
-      return [...entries.values()];
     }, []);
-  }
-
-  async #info(): Promise<StreamInfo> {
-    const manager = await jetstreamManager(this.#nc, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false });
-    return manager.streams.info(`KV_${this.#name}`, { subjects_filter: '>' });
   }
 
   async #write<R>(operation: (kv: KV) => Promise<R>, key?: string): Promise<R> {
@@ -151,7 +127,7 @@ export class JetStreamBucket implements KvBucket {
             { cause },
           );
         this.#opened = undefined;
-        if (attempt === 2 || !isBucketMissing(cause)) throw this.#unavailable(cause);
+        if (attempt === 2 || !mayRepeat(cause)) throw this.#unavailable(cause);
       }
     }
   }
@@ -176,9 +152,10 @@ export class JetStreamBucket implements KvBucket {
 }
 
 /**
- * Writes to a missing stream fail because there is no responder (reported as "not enabled"), reads because there is no stream. Neither has
- * changed anything, so the operation can be repeated.
+ * Writes to a missing stream fail because there is no responder (reported as "not enabled"), reads because there is no stream. Of several
+ * services that create a stream at the same moment one may be told that it overlaps with the other's. None of this has changed anything.
  */
-function isBucketMissing(cause: unknown): boolean {
+function mayRepeat(cause: unknown): boolean {
+  if (cause instanceof JetStreamApiError && cause.code === SUBJECTS_OVERLAP) return true;
   return cause instanceof Error && (cause.name === 'StreamNotFoundError' || cause.name === 'JetStreamNotEnabled');
 }
