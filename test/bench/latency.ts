@@ -155,12 +155,8 @@ async function answered(times: Times, folder: string): Promise<void> {
   const question = withoutEdges(speak('Tell me, how many of the apples on the table are red?'));
   const answer = withoutEdges(speak('All but one of them are red.'));
   const rounds = ROUNDS / 2;
-  const microphone = join(folder, 'question.wav');
   const round = concatenate(question, silence(4.5));
-  writeFileSync(
-    microphone,
-    encodeWav(concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60)), 24_000),
-  );
+  const microphone = writeMicrophone(join(folder, 'question.wav'), round, rounds);
   const decided: number[] = [];
   await using server = await RealtimeTestServer.start({
     answer: () => {
@@ -174,7 +170,7 @@ async function answered(times: Times, folder: string): Promise<void> {
     await sleep(5000);
     const { shown, heard, said, originMs } = await record();
     const open = mouthLevel(shown);
-    const words = passagesOf(said, LOUD, { pauseMs: 1200, leastMs: 500 });
+    const words = utterancesOf(said);
     for (const [i, { endMs }] of words.entries()) {
       const next = words[i + 1]?.startMs ?? endMs + 5000;
       const decidedMs = decided.map((atMs) => atMs - originMs).find((atMs) => atMs > endMs && atMs < next);
@@ -200,15 +196,10 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
   const over = withoutEdges(speak('Wait, stop, I meant the oranges.'));
   const rounds = ROUNDS / 2;
   const round = concatenate(question, silence(2.4), over, silence(5.5));
-  const microphone = join(folder, 'microphone.wav');
-  writeFileSync(
-    microphone,
-    encodeWav(concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60)), 24_000),
-  );
+  const microphone = writeMicrophone(join(folder, 'microphone.wav'), round, rounds);
   await inCall({ provider: 'parrot', microphone }, async (mesh, { sessionId, record }) => {
     await using tap = await CallTap.open(mesh, sessionId);
-    const count = (media: MediaRecording): number =>
-      passagesOf(media.said, LOUD, { pauseMs: 1200, leastMs: 500 }).length;
+    const count = (media: MediaRecording): number => utterancesOf(media.said).length;
     await until(
       'the last words',
       async () => count(await record()) >= 2 * rounds,
@@ -218,7 +209,7 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
     const { shown, heard, said, originMs } = await record();
     const open = mouthLevel(shown);
     const stops = tap.events.flatMap(({ type, atMs }) => (type === 'speech.stopped' ? [atMs - originMs] : []));
-    const words = passagesOf(said, LOUD, { pauseMs: 1200, leastMs: 500 });
+    const words = utterancesOf(said);
     for (const [i, { startMs, endMs }] of words.entries()) {
       const next = words[i + 1]?.startMs ?? endMs + 5000;
       const interrupts = heard.some(({ atMs, value }) => value > LOUD && atMs > startMs - 300 && atMs < startMs);
@@ -236,6 +227,15 @@ async function spokenTo(times: Times, folder: string): Promise<void> {
     }
   });
 }
+
+/** Writes what a caller says: nothing while the call is made, the same round several times, and nothing until it ends. @returns the path */
+function writeMicrophone(path: string, round: Int16Array, rounds: number): string {
+  const said = concatenate(silence(8), ...new Array<Int16Array>(rounds).fill(round), silence(60));
+  writeFileSync(path, encodeWav(said, 24_000));
+  return path;
+}
+
+const utterancesOf = (said: MediaRecording['said']) => passagesOf(said, LOUD, { pauseMs: 1200, leastMs: 500 });
 
 function add(times: Times, name: string, ms: number | undefined): void {
   times[name] ??= [];

@@ -139,7 +139,7 @@ test('both sides: the voice of the caller is in the sound', { timeout: 300_000 }
   await finished(call);
   const { video } = await download(call);
   const sound = readSound(video);
-  // not the last half second: the microphone is gone before the last frames are played
+  // Not the last half second: the microphone is gone before the last frames are played
   const second = sound.subarray(sound.length - 36_000, sound.length - 12_000);
   const rises = second.filter((value, i) => i > 0 && value >= 0 && (second[i - 1] ?? 0) < 0).length;
   assert.ok(Math.abs(rises - 300) <= 15, `${rises} periods in a second of a tone of 300 Hz`);
