@@ -21,6 +21,8 @@ export interface StoredSession {
 export class SessionStore {
   readonly #bucket: KvBucket;
   readonly #openRecords = new Map<string, SessionRecord>();
+  /** Written again since the last `restore`. */
+  readonly #restored = new Set<string>();
   readonly #listed = new WeakMap<KvEntryOf<unknown>, SessionRecord | undefined>();
 
   constructor(bucket: KvBucket) {
@@ -32,10 +34,28 @@ export class SessionStore {
     return this.#cache(record, await this.#bucket.create(record.id, record));
   }
 
-  /** @throws MeshError SESSION_ID_INVALID, NATS_UNAVAILABLE */
+  /** An open session that a restart of NATS has removed is written again. @throws MeshError SESSION_ID_INVALID, NATS_UNAVAILABLE */
   async find(id: string): Promise<StoredSession | undefined> {
+    const found = await this.#read(id);
+    const record = this.#openRecords.get(id);
+    return found === undefined && record !== undefined ? this.#writeAgain(record) : found;
+  }
+
+  async #read(id: string): Promise<StoredSession | undefined> {
     const entry = await this.#bucket.get(assertSessionId(id));
     return entry === undefined ? undefined : this.#cache(sessionRecord.parse(entry.value), entry.revision);
+  }
+
+  async #writeAgain(record: SessionRecord): Promise<StoredSession | undefined> {
+    try {
+      const written = await this.create(record);
+      this.#restored.add(record.id);
+      return written;
+    } catch (error) {
+      if (MeshError.from(error).reason !== 'SESSION_EXISTS') throw error;
+      // Another gateway was first.
+      return this.#read(record.id);
+    }
   }
 
   /** @throws MeshError SESSION_NOT_FOUND */
@@ -96,21 +116,21 @@ export class SessionStore {
 
   /**
    * After a restart of NATS: writes cached records that are missing from the bucket, or that another gateway has restored from an
-   * older copy. @returns the ids of the restored sessions
+   * older copy. @returns the ids of the sessions that were restored since the last call
    */
   async restore(listed: readonly StoredSession[]): Promise<string[]> {
     const present = new Map(listed.map((stored) => [stored.record.id, stored]));
-    const restored: string[] = [];
     for (const record of [...this.#openRecords.values()]) {
       const stored = present.get(record.id) ?? (await this.find(record.id));
-      if (stored !== undefined && !isOlder(stored.record, record)) continue;
-      const write = stored === undefined ? this.create(record) : this.update(stored, record);
+      if (stored === undefined || !isOlder(stored.record, record)) continue;
       // A conflict means that another gateway restored the record first.
-      await write.then(
-        () => restored.push(record.id),
+      await this.update(stored, record).then(
+        () => this.#restored.add(record.id),
         () => undefined,
       );
     }
+    const restored = [...this.#restored];
+    this.#restored.clear();
     return restored;
   }
 
