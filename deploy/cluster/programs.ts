@@ -20,6 +20,7 @@ const PACKAGES = {
     ctr: 'github.com/containerd/containerd/v2/cmd/ctr',
   },
   coredns: { coredns: '.' },
+  'kube-router': { 'kube-router': 'github.com/cloudnativelabs/kube-router/v2/cmd/kube-router' },
   nats: { 'nats-server': 'github.com/nats-io/nats-server/v2' },
 } as const;
 

@@ -34,8 +34,7 @@ const rolledCall = (service: ServiceName): Check => ({
       },
     });
     if (call.framesSha256 !== expected) throw new Error('the frames differ from those of an undisturbed call');
-    const isGone = ['wait', inNamespace, '--for=delete', ...before.map((pod) => `pod/${pod}`), '--timeout=120s'];
-    await kubectl.kubectl(...isGone);
+    await untilGone(kubectl, before);
     return `${call.frames} frames as in an undisturbed call, every sample once; ${call.result}`;
   },
 });
@@ -47,13 +46,18 @@ async function roll(kubectl: Kubectl, service: ServiceName): Promise<void> {
   await kubectl.kubectl('rollout', 'status', inNamespace, deployment, '--timeout=180s');
 }
 
-const podsOf = async (kubectl: Kubectl, service: ServiceName): Promise<string[]> =>
+export const podsOf = async (kubectl: Kubectl, service: ServiceName): Promise<string[]> =>
   (await kubectl.get('pods', inNamespace, selectorOf(service))).items.map(
     ({ metadata }: { metadata: { name: string } }) => metadata.name,
   );
 
+/** Waits until pods that drain have ended. */
+export async function untilGone(kubectl: Kubectl, pods: readonly string[]): Promise<void> {
+  await kubectl.kubectl('wait', inNamespace, '--for=delete', ...pods.map((pod) => `pod/${pod}`), '--timeout=120s');
+}
+
 /** Waits until the open session's stage is at another worker than `old`. @returns that worker */
-async function workerAfter(mesh: RemoteMesh, service: ServiceName, old: string): Promise<string> {
+export async function workerAfter(mesh: RemoteMesh, service: ServiceName, old: string): Promise<string> {
   for (const end = Date.now() + MOVE_MS; Date.now() < end; await sleep(200)) {
     const now = (await placementOf(mesh))[service] ?? old;
     if (now !== old) return now;

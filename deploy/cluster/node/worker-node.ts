@@ -1,4 +1,4 @@
-/** One node: container runtime, kubelet, service proxy and DNS. Nothing enforces NetworkPolicies. */
+/** One node: container runtime, kubelet, service proxy, DNS, and kube-router, which enforces NetworkPolicies. */
 import { Resolver } from 'node:dns/promises';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,13 +8,15 @@ import { IMAGE_ARCHIVE } from '../images.js';
 import type { Kubectl } from '../kubectl.js';
 import { pathOf } from '../programs.js';
 import { CGROUP } from './cgroups.js';
-import { NODE_IP, POD_CIDR } from './control-plane.js';
+import { NODE_IP, POD_CIDR, SERVICE_CIDR } from './control-plane.js';
 import { Daemon } from './daemon.js';
 
 export const NODE_NAME = 'node-0';
 const CNI_PROGRAMS = '/usr/lib/cni';
 const SOCKET = '/run/containerd/containerd.sock';
 const PROXY_HEALTH_PORT = 10_256;
+/** Administrators' programs are not on every PATH. */
+const SYSTEM_PATH = [process.env['PATH'], '/usr/sbin', '/sbin'].join(':');
 
 /** Starts the node in `folder` and waits until the API server calls it ready. @throws Error with a log */
 export async function startNode(folder: string, kubectl: Kubectl): Promise<Daemon[]> {
@@ -58,7 +60,29 @@ export async function startNode(folder: string, kubectl: Kubectl): Promise<Daemo
   });
   await dns.ready(() => resolves('kubernetes.default.svc.cluster.local'));
   await proxy.ready(() => answers(`http://${NODE_IP}:${PROXY_HEALTH_PORT}/healthz`));
-  return [containerd, kubelet, proxy, dns];
+  const policies = startPolicies(folder, admin);
+  await policies.ready(() =>
+    runProgram('iptables', ['--wait', '--list-rules', 'KUBE-ROUTER-FORWARD']).then(() => true),
+  );
+  return [containerd, kubelet, proxy, dns, policies];
+}
+
+/** Enforces NetworkPolicies and does nothing else of what kube-router can do. */
+function startPolicies(folder: string, kubeconfig: string): Daemon {
+  const others = ['router', 'service-proxy', 'loadbalancer'].map((part) => `--run-${part}=false`);
+  return Daemon.start(
+    'kube-router',
+    [
+      `--kubeconfig=${kubeconfig}`,
+      `--hostname-override=${NODE_NAME}`,
+      '--run-firewall=true',
+      ...others,
+      `--service-cluster-ip-range=${SERVICE_CIDR}`,
+      '--health-port=0',
+    ],
+    folder,
+    { PATH: SYSTEM_PATH },
+  );
 }
 
 const answers = async (url: string): Promise<boolean> => (await fetch(url)).ok;
@@ -74,7 +98,7 @@ async function startContainerd(folder: string): Promise<Daemon> {
   await mkdir(networks, { recursive: true });
   await writeFile(join(networks, '10-pods.conflist'), JSON.stringify(NETWORK));
   await writeFile(join(folder, 'containerd.toml'), containerdConfiguration(folder, networks));
-  const search = [dirname(pathOf('containerd-shim-runc-v2')), process.env['PATH'], '/usr/sbin', '/sbin'].join(':');
+  const search = [dirname(pathOf('containerd-shim-runc-v2')), SYSTEM_PATH].join(':');
   const daemon = Daemon.start('containerd', ['--config', 'containerd.toml', '--log-level', 'warn'], folder, {
     PATH: search,
   });
