@@ -80,7 +80,7 @@ export async function disturbedCall<T>(
 }
 
 /** @throws Error when the model has no avatars */
-async function firstAvatar(mesh: RemoteMesh): Promise<string> {
+export async function firstAvatar(mesh: RemoteMesh): Promise<string> {
   const { avatars } = await ask<{ avatars: readonly { id: string }[] }>(mesh, '/v1/avatars');
   if (avatars[0] === undefined) throw new Error('the model of this mesh has no avatars');
   return avatars[0].id;

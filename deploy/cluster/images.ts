@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SERVICES } from '@talkmesh/contracts';
+import { SERVICES, type ServiceName } from '@talkmesh/contracts';
 import { ImageStore } from '../docker/proof/image-store.js';
 import { NATS_IMAGE, PAUSE_IMAGE } from './image-names.js';
 import { CACHE, pathOf } from './programs.js';
@@ -11,6 +11,10 @@ const DOCKERFILES = join(import.meta.dirname, 'images');
 const FOLDER = join(CACHE, 'images');
 /** Archive with all images. */
 export const IMAGE_ARCHIVE = join(CACHE, 'images.tar');
+/** webrtc-egress records calls with ffmpeg. */
+const ARGS: Readonly<Partial<Record<ServiceName, readonly string[]>>> = {
+  'webrtc-egress': ['DEBIAN_PACKAGES=ffmpeg'],
+};
 /** Which images it holds. */
 const SAVED = join(CACHE, 'images.json');
 
@@ -27,7 +31,7 @@ export async function buildImages(say: (line: string) => void): Promise<void> {
   };
   say(`building images into ${FOLDER}: about 10 minutes the first time`);
   await built('base image', store.makeBase());
-  for (const service of SERVICES) await built(service, store.buildService(service));
+  for (const service of SERVICES) await built(service, store.buildService(service, ARGS[service]));
   const context = join(FOLDER, 'context');
   await mkdir(context, { recursive: true });
   await copyFile(pathOf('nats-server'), join(context, 'nats-server'));

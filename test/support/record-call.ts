@@ -1,7 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { v1 } from '@talkmesh/contracts';
 import { connectClient } from '@talkmesh/service-kit';
-import type { Mesh } from '../../deploy/local/src/mesh.js';
+import type { RemoteMesh } from '../../deploy/local/src/render/options.js';
 
 /** A call without a browser: speech streamed in, frames read out, through the gateway's public gRPC endpoint. */
 export interface RecordCall {
@@ -16,7 +16,7 @@ export interface RecordCall {
 const CHUNK_SAMPLES = 4800;
 
 export async function rest<T>(
-  mesh: Mesh,
+  mesh: Pick<RemoteMesh, 'httpUrl' | 'apiKey'>,
   method: string,
   path: string,
   body?: unknown,
@@ -41,7 +41,7 @@ interface Created {
   readonly token: string;
 }
 
-export async function startRecordCall(mesh: Mesh, avatar: string, pcm: Int16Array): Promise<RecordCall> {
+export async function startRecordCall(mesh: RemoteMesh, avatar: string, pcm: Int16Array): Promise<RecordCall> {
   const created = await rest<Created>(mesh, 'POST', '/v1/sessions', {
     avatar,
     provider: 'external',

@@ -1,7 +1,7 @@
 import { v1 } from '@talkmesh/contracts';
 import { connectClient } from '@talkmesh/service-kit';
 import { type PeerReport, TestPeer } from '@talkmesh/webrtc/testing';
-import type { Mesh } from '../../deploy/local/src/mesh.js';
+import type { RemoteMesh } from '../../deploy/local/src/render/options.js';
 import { rest } from './record-call.js';
 import { SpeechStream, type SpeechStreamOptions } from './speech-stream.js';
 
@@ -26,7 +26,7 @@ interface Created {
   readonly whip: string;
 }
 
-async function connectPeer(mesh: Mesh, created: Created, protocol: 'whep' | 'whip'): Promise<TestPeer> {
+async function connectPeer(mesh: RemoteMesh, created: Created, protocol: 'whep' | 'whip'): Promise<TestPeer> {
   const peer = new TestPeer();
   try {
     const answer = await fetch(new URL(created[protocol], mesh.httpUrl), {
@@ -45,7 +45,7 @@ async function connectPeer(mesh: Mesh, created: Created, protocol: 'whep' | 'whi
 }
 
 /** @param options further fields of the request that creates the session */
-export async function watchCall(mesh: Mesh, avatar: string, options: object = {}): Promise<WatchCall> {
+export async function watchCall(mesh: RemoteMesh, avatar: string, options: object = {}): Promise<WatchCall> {
   const wanted = { avatar, provider: 'external', output: 'webrtc', seed: 1, ...options };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify({ status, body })}`);
@@ -54,13 +54,13 @@ export async function watchCall(mesh: Mesh, avatar: string, options: object = {}
 
 class Watched implements WatchCall {
   readonly sessionId: string;
-  readonly #mesh: Mesh;
+  readonly #mesh: RemoteMesh;
   readonly #created: Created;
   #peer: TestPeer;
   #microphone: TestPeer | undefined;
   readonly #ingest: InstanceType<typeof v1.AudioIngest>;
 
-  constructor(mesh: Mesh, peer: TestPeer, created: Created) {
+  constructor(mesh: RemoteMesh, peer: TestPeer, created: Created) {
     this.sessionId = created.session.id;
     this.#mesh = mesh;
     this.#peer = peer;

@@ -1,6 +1,7 @@
 import type { Check } from './check.js';
 import { drains } from './drain.js';
 import { dryRuns } from './dry-run.js';
+import { fullDisk } from './full-disk.js';
 import { helmTest, install, uninstall } from './install.js';
 import { exhausted } from './memory.js';
 import { natsRestart } from './nats-restart.js';
@@ -22,5 +23,6 @@ export const NODE_CHECKS: readonly Check[] = [
   ...drains,
   ...exhausted,
   natsRestart,
+  fullDisk,
   uninstall,
 ];
