@@ -1,3 +1,4 @@
+import { autoscaling } from './autoscaling.js';
 import type { Check } from './check.js';
 import { drains } from './drain.js';
 import { dryRuns } from './dry-run.js';
@@ -24,5 +25,6 @@ export const NODE_CHECKS: readonly Check[] = [
   ...exhausted,
   natsRestart,
   fullDisk,
+  autoscaling,
   uninstall,
 ];

@@ -46,6 +46,12 @@ export async function startApiServer(folder: string, kubectl: Kubectl): Promise<
       `--kubelet-client-key=${pki('admin.key')}`,
       // Names of nodes are in no DNS: without this logs and exec fail.
       '--kubelet-preferred-address-types=InternalIP',
+      // For an adapter of custom metrics.
+      `--requestheader-client-ca-file=${pki('ca.crt')}`,
+      '--requestheader-allowed-names=kube-apiserver',
+      '--requestheader-username-headers=X-Remote-User',
+      '--requestheader-group-headers=X-Remote-Group',
+      '--requestheader-extra-headers-prefix=X-Remote-Extra-',
       '--profiling=false',
     ],
     folder,
@@ -70,6 +76,8 @@ export async function startControllers(folder: string, kubectl: Kubectl): Promis
       `--root-ca-file=${pki('ca.crt')}`,
       '--use-service-account-credentials=true',
       ...['--allocate-node-cidrs=true', `--cluster-cidr=${POD_CIDR}`, `--service-cluster-ip-range=${SERVICE_CIDR}`],
+      // Asks for metrics more often than every 15 s.
+      '--horizontal-pod-autoscaler-sync-period=2s',
       '--leader-elect=false',
     ],
     folder,
