@@ -108,6 +108,39 @@ test('another rate and two channels: the position is the time of the agent', () 
   assert.deepEqual(take(), ['end', 'started', 'finished 1']);
 });
 
+test('a segment of no real rate or number of channels is reported as dropped, in its turn, and harms none after it', () => {
+  const { open, audio, close, queued, play, take, pcm } = setUp();
+  open('head');
+  audio('head', 480);
+  close('head');
+  queued(1);
+  take();
+  const forms = [
+    ...[Number.NaN, 0, -24_000, 7999, 48_001, 1e9, 24_000.5].map((rateHz) => [rateHz, 1] as const),
+    ...[Number.NaN, 0, -1, 1.5, 3].map((channels) => [RATE, channels] as const),
+  ];
+  for (const [i, [rateHz, channels]] of forms.entries()) {
+    open(`bad ${i}`, rateHz, channels);
+    audio(`bad ${i}`, 20);
+    close(`bad ${i}`);
+  }
+  open('good');
+  audio('good', 480);
+  close('good');
+  assert.deepEqual(
+    take().map((what) => what.slice(0, 19)),
+    forms.map(([rateHz, channels]) => `warn the audio has ${rateHz} Hz and ${channels}`.slice(0, 19)),
+  );
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  const told = take();
+  assert.deepEqual(told.slice(0, 2), ['started', 'finished 0.48']);
+  assert.deepEqual(told.filter((what) => what === 'finished 0 cut').length, forms.length);
+  queued(2);
+  play(1, { turn: 2, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), ['started', 'finished 0.48']);
+  assert.equal(pcm.length, 2 * 0.48 * RATE);
+});
+
 test('a cut is reported at the last sample before the flush, however late the flush is known', () => {
   for (const flushAfterPlay of [false, true]) {
     const { open, audio, speech, queued, play, playFrame, flush, finished, take, state } = setUp();
