@@ -223,7 +223,7 @@ test('no secret is in the log of any level, nor in an answer to a refused reques
     await mesh.call('DELETE', `/v1/whep/${session.id}/${planted}`, { bearer: token }),
   ];
   await assert.rejects(over('listSessions', {}, planted));
-  assert.match(JSON.stringify(answers[0]), /An API key does not belong in a URL/);
+  assert.match(JSON.stringify(answers[0]), /API keys and grants do not belong in a URL/);
   const secrets = [SHOP, OTHER, ADMIN, token, planted];
   for (const { status, body } of answers) {
     assert.ok(status === 200 || status >= 400, String(status));
