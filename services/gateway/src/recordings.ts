@@ -18,6 +18,8 @@ import {
   STOP_FILE,
 } from '@talkmesh/contracts';
 import { type Logger, readJson } from '@talkmesh/service-kit';
+import { type Page, type PageQuery, pageOf } from './recording-pages.js';
+import { Semaphore } from './semaphore.js';
 
 export type RecordingState = 'recording' | 'finished' | 'failed' | 'lost';
 
@@ -51,6 +53,8 @@ export interface RecordingsOptions {
 }
 
 const SWEEP_MS = 60_000;
+/** Folders that one gateway reads at a time for lists. */
+const PARALLEL = 32;
 /** Writers rename files in a folder while it is deleted. */
 const REMOVE = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 } as const;
 const notFound = (): MeshError =>
@@ -90,6 +94,7 @@ export class RecordingVideo {
 export class Recordings {
   readonly #options: RecordingsOptions;
   readonly #timer: NodeJS.Timeout | undefined;
+  readonly #reading = new Semaphore(PARALLEL);
 
   constructor(options: RecordingsOptions) {
     this.#options = options;
@@ -98,13 +103,16 @@ export class Recordings {
     this.#timer.unref();
   }
 
-  /** Newest first. @param owner the required owner; undefined: of all keys */
-  async list(owner: string | undefined, nowMs = Date.now()): Promise<Recording[]> {
-    const found = await Promise.all((await this.#folders()).map((id) => this.#read(id, nowMs)));
-    return found
-      .filter((one) => one !== undefined)
-      .filter((one) => owner === undefined || one.owner === owner)
-      .sort((a, b) => b.createdAtMs - a.createdAtMs);
+  /**
+   * A page of the list, newest first. One that is deleted meanwhile is left out of its page.
+   * @param owner the required owner; undefined: of all keys @throws MeshError ARGUMENT_INVALID when the cursor is none
+   */
+  async list(owner: string | undefined, query: PageQuery, nowMs = Date.now()): Promise<Page<Recording>> {
+    const all = await this.#readAll(await this.#folders(), (id) => this.#session(id));
+    const own = all.filter((one) => owner === undefined || one.owner === owner);
+    const { page, nextCursor } = pageOf(own, query);
+    const ids = page.map(({ sessionId }) => sessionId);
+    return { page: await this.#readAll(ids, (id) => this.#read(id, nowMs)), nextCursor };
   }
 
   /** @param owner the required owner; undefined skips this check. @throws MeshError NOT_FOUND */
@@ -169,6 +177,11 @@ export class Recordings {
     clearInterval(this.#timer);
   }
 
+  async #readAll<T>(ids: readonly string[], read: (id: string) => Promise<T | undefined>): Promise<T[]> {
+    const found = await Promise.all(ids.map((id) => this.#reading.run(() => read(id))));
+    return found.filter((one) => one !== undefined);
+  }
+
   async #folders(): Promise<string[]> {
     if (this.#options.folder === '') return [];
     return (await readdir(this.#options.folder)).filter(isSessionId);
@@ -188,9 +201,13 @@ export class Recordings {
     return Math.max(...times) > 0 ? Math.max(...times) : (await stat(folder)).mtimeMs;
   }
 
+  #session(id: string): Promise<RecordedSession | undefined> {
+    return readJson(join(this.#options.folder, id, SESSION_FILE), (json) => recordedSession.parse(json));
+  }
+
   async #read(id: string, nowMs: number): Promise<Recording | undefined> {
     const folder = join(this.#options.folder, id);
-    const session = await readJson(join(folder, SESSION_FILE), (json): RecordedSession => recordedSession.parse(json));
+    const session = await this.#session(id);
     if (session === undefined) return undefined;
     const names = await readdir(folder);
     const numbers = names.flatMap((name) => /^(\d+)\.(?:mp4|webm)$/.exec(name)?.[1] ?? []);

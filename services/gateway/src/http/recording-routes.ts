@@ -4,7 +4,7 @@ import { ownerFilter } from '../auth.js';
 import type { Recording, RecordingVideo } from '../recordings.js';
 import * as schemas from '../schemas.js';
 import { type StopRecordingOptions, stopRecording } from '../stop-recording.js';
-import { HttpRefusal } from './problems.js';
+import { check, HttpRefusal } from './problems.js';
 import { keyOf, type Operation, param } from './routes.js';
 
 /** Recordings of calls: their owner lists, stops, downloads and deletes them; all but stopping also after the session has ended. */
@@ -19,14 +19,17 @@ export function recordingOperations(options: StopRecordingOptions): Operation[] 
       method: 'GET',
       path: '/v1/recordings',
       id: 'listRecordings',
-      summary: 'Recordings of the sessions of the caller, newest first; an admin key sees those of every key',
+      summary: 'Recordings of the sessions of the caller, newest first, in pages; an admin key sees those of every key',
       access: 'key',
+      query: schemas.recordingsQuery,
       status: 200,
       answer: { schema: schemas.recordingList, type: 'application/json' },
-      errors: [],
-      handle: async (request) => ({
-        recordings: (await recordings.list(ownerFilter(keyOf(request)))).map(publicRecording),
-      }),
+      errors: ['ARGUMENT_INVALID'],
+      handle: async (request) => {
+        const query = check(schemas.recordingsQuery, request.query);
+        const { page, nextCursor } = await recordings.list(ownerFilter(keyOf(request)), query);
+        return { recordings: page.map(publicRecording), ...(nextCursor !== undefined && { nextCursor }) };
+      },
     },
     {
       ...one,
