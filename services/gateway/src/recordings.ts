@@ -7,6 +7,7 @@ import {
   manifestFile,
   openFile,
   openPart,
+  partOfVideo,
   RECORDING_FAILURES,
   RECORDING_LOST_MS,
   RECORDING_TYPES,
@@ -16,6 +17,7 @@ import {
   recordingManifest,
   SESSION_FILE,
   STOP_FILE,
+  videoFile,
 } from '@talkmesh/contracts';
 import { type Logger, readJson } from '@talkmesh/service-kit';
 import { type Page, type PageQuery, pageOf } from './recording-pages.js';
@@ -25,6 +27,8 @@ export type RecordingState = 'recording' | 'finished' | 'failed' | 'lost';
 
 export interface RecordingPart {
   readonly part: number;
+  /** Name of the video in the folder of the recording. */
+  readonly file: string;
   readonly state: RecordingState;
   /** Why it ended; undefined until then. */
   readonly end?: string;
@@ -131,8 +135,7 @@ export class Recordings {
   async openVideo(id: string, wanted: number, owner: string | undefined): Promise<RecordingVideo> {
     const recording = await this.get(id, owner);
     const part = partOf(recording, wanted);
-    const [, suffix] = part.type.split('/');
-    const file = await open(join(this.#options.folder, id, `${part.part}.${suffix}`)).catch(absent);
+    const file = await open(join(this.#options.folder, id, part.file)).catch(absent);
     if (file === undefined) throw notFound();
     return RecordingVideo.of(recording, part, file);
   }
@@ -210,8 +213,8 @@ export class Recordings {
     const session = await this.#session(id);
     if (session === undefined) return undefined;
     const names = await readdir(folder);
-    const numbers = names.flatMap((name) => /^(\d+)\.(?:mp4|webm)$/.exec(name)?.[1] ?? []);
-    const found = await Promise.all(numbers.map((number) => readPart(folder, Number(number), nowMs)));
+    const numbers = names.flatMap((name) => partOfVideo(name) ?? []);
+    const found = await Promise.all(numbers.map((number) => readPart(folder, number, nowMs)));
     const parts = found.filter((one) => one !== undefined).sort((a, b) => a.part - b.part);
     const state = parts.at(-1)?.state ?? (names.includes(STOP_FILE) ? 'finished' : 'recording');
     const { owner, createdAtMs } = session;
@@ -238,11 +241,12 @@ async function readPart(folder: string, part: number, nowMs: number): Promise<Re
     (json): RecordingManifest => recordingManifest.parse(json),
   );
   if (manifest !== undefined) {
-    const [, { data: file }, { data }] = manifest.claim.assertions;
+    const [, { data: video }, { data }] = manifest.claim.assertions;
     const failures: readonly string[] = RECORDING_FAILURES;
     const state = failures.includes(data.end) ? 'failed' : 'finished';
-    const { end, durationMs } = data;
-    return { part, state, end, type: manifest.claim.format, bytes: file.bytes, durationMs, manifest };
+    const { end, durationMs, format } = data;
+    const file = videoFile(part, format);
+    return { part, file, state, end, type: manifest.claim.format, bytes: video.bytes, durationMs, manifest };
   }
   const path = join(folder, openFile(part));
   const open = await readJson(path, (json) => openPart.parse(json));
@@ -251,5 +255,6 @@ async function readPart(folder: string, part: number, nowMs: number): Promise<Re
   const { facts, frames, bytes } = open;
   const state = nowMs - written.mtimeMs > RECORDING_LOST_MS ? 'lost' : 'recording';
   const durationMs = Math.round((frames * 1000) / facts.fps);
-  return { part, state, type: RECORDING_TYPES[facts.format], bytes, durationMs };
+  const file = videoFile(part, facts.format);
+  return { part, file, state, type: RECORDING_TYPES[facts.format], bytes, durationMs };
 }

@@ -31,7 +31,7 @@ function toMessage({ owner: _, parts, expiresAtMs = 0, ...recording }: Recording
   return {
     ...recording,
     expiresAtMs,
-    parts: parts.map(({ manifest, end: _end, ...part }) => ({
+    parts: parts.map(({ manifest, end: _end, file: _file, ...part }) => ({
       ...part,
       sha256: manifest?.claim.assertions[1].data.hash ?? '',
       manifestJson: manifest === undefined ? '' : JSON.stringify(manifest),

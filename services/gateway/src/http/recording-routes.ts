@@ -53,8 +53,7 @@ export function recordingOperations(options: StopRecordingOptions): Operation[] 
         const { recording, part } = video;
         const { sessionId, owner } = recording;
         audit.record(key, 'downloadRecording', { sessionId, owner, part: part.part });
-        const name = `${sessionId}-${part.part}.${part.type.split('/')[1]}`;
-        reply.header('content-disposition', `attachment; filename="${name}"`);
+        reply.header('content-disposition', `attachment; filename="${sessionId}-${part.file}"`);
         return sendVideo(request, reply, video);
       },
     },
@@ -106,7 +105,7 @@ function publicRecording({ owner: _, parts, ...recording }: Recording) {
   const base = `/v1/sessions/${recording.sessionId}/recording`;
   return {
     ...recording,
-    parts: parts.map(({ manifest, ...part }) => ({
+    parts: parts.map(({ manifest, file: _file, ...part }) => ({
       ...part,
       video: `${base}/${part.part}`,
       ...(manifest && { manifest: `${base}/${part.part}/manifest`, sha256: manifest.claim.assertions[1].data.hash }),
