@@ -311,6 +311,12 @@ export type SessionEvent = EventEnvelope &
         readonly cause: StageCause;
         readonly tookMs: number;
       }
+    | {
+        readonly type: 'session.started';
+        readonly avatar: string;
+        readonly provider: string;
+        readonly createdAtMs: number;
+      }
     | { readonly type: 'session.ended'; readonly cause: string }
     | { readonly type: 'error'; readonly service: string; readonly reason: string; readonly message: string }
   );

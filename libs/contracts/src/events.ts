@@ -172,6 +172,13 @@ const stageMoved = z.object({
   cause: z.enum(STAGE_CAUSES),
   tookMs: z.number().nonnegative(),
 });
+/** All stages of the session are open. */
+const sessionStarted = z.object({
+  type: z.literal('session.started'),
+  avatar: z.string().max(100),
+  provider: z.string().max(100),
+  createdAtMs: z.number().nonnegative(),
+});
 const sessionEnded = z.object({ type: z.literal('session.ended'), cause: z.string().max(100) });
 const failure = z.object({
   type: z.literal('error'),
@@ -212,6 +219,7 @@ export const eventBody = z.discriminatedUnion('type', [
   framesMissed,
   stageRecovering,
   stageMoved,
+  sessionStarted,
   sessionEnded,
   failure,
 ]);

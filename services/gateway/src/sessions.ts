@@ -5,6 +5,7 @@ import {
   newSessionId,
   OPEN_ORDER,
   REASONS,
+  RETAINED_STREAMS,
   type Reason,
   type SessionRecord,
   type WorkerName,
@@ -64,8 +65,8 @@ export interface SessionsOptions {
   readonly metrics: Metrics;
   /** Aborted when this gateway drains: open sessions continue, new ones are refused. */
   readonly draining: AbortSignal;
-  /** Called when a session was opened. */
-  readonly onOpened: (record: SessionRecord) => void;
+  /** Whether events become webhooks: then the gateway that sends those deletes the events of an ended session. */
+  readonly hasWebhooks: boolean;
 }
 
 const ENDING_REASONS = ['ended', 'viewer-gone', 'failed'] as const;
@@ -111,7 +112,9 @@ export class Sessions {
         { sessionId: record.id, avatar: record.avatar, output: record.output, quality: record.quality },
         'session opened',
       );
-      this.#options.onOpened(record);
+      const { id: sessionId, avatar, provider, createdAtMs } = record;
+      const head = { sessionId, epoch: 0, turn: 0 };
+      this.#options.bus.publishEvent({ ...head, type: 'session.started', avatar, provider, createdAtMs });
       return record;
     } catch (thrown) {
       const error = MeshError.from(thrown);
@@ -160,7 +163,9 @@ export class Sessions {
     this.#endings.inc({ reason: ending.reason });
     this.#options.bus.publishEvent({ ...head, type: 'session.ended', cause: ending.cause });
     this.#options.log.info({ sessionId: id, reason: ending.reason, cause: ending.cause }, 'session ended');
-    this.#options.bus.deleteRetained(id).catch((thrown: unknown) => {
+    const { bus, hasWebhooks } = this.#options;
+    const retained = RETAINED_STREAMS.filter((stream) => !hasWebhooks || stream !== 'event');
+    bus.deleteRetained(id, retained).catch((thrown: unknown) => {
       this.#options.log.warn(
         { err: thrown, sessionId: id },
         'retained messages of an ended session could not be deleted; NATS removes them when they expire',
