@@ -139,7 +139,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...recordingOperations({ recordings, sessions, audit }),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),
-    ...realtimeOperations({ ...socket, bus, ice }),
+    ...realtimeOperations({ ...socket, bus, ice, auth }),
     ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
     ...providerOperations({ directory, defaultProvider, qualities, model: avatars.model }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { requireKey } from '../auth.js';
 import { AvatarConnection, type AvatarConnectionOptions } from '../avatar/avatar-connection.js';
 import type { AvatarCaller } from '../avatar/avatar-session.js';
 import { sessionId } from '../schemas.js';
@@ -28,7 +29,10 @@ export function avatarSocketOperations(options: AvatarSocketOptions): Operation[
       errors: SOCKET_ERRORS,
       handle: async (request, reply) => {
         const { session } = check(query, request.query);
-        const caller: AvatarCaller = { ...(session !== undefined && { sessionId: session }), ...callerOf(request) };
+        const caller: AvatarCaller = {
+          ...(session !== undefined && { sessionId: session }),
+          ...callerOf(request, requireKey),
+        };
         if (session !== undefined && request.principal !== undefined)
           await options.access.require(request.principal, session, ID);
         await openSocket(
