@@ -298,7 +298,7 @@ export type SessionEvent = EventEnvelope &
     | {
         readonly type: 'recording.failed';
         readonly part: number;
-        readonly code: 'disk-full' | 'storage' | 'too-slow' | 'encoder';
+        readonly code: 'disk-full' | 'storage' | 'too-slow' | 'encoder' | 'worker-full';
         readonly message: string;
       }
     | { readonly type: 'viewer.connected' }

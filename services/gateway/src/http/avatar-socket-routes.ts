@@ -24,6 +24,7 @@ export function avatarSocketOperations(options: AvatarSocketOptions): Operation[
       summary:
         'A face for a program that speaks by itself (WebSocket): PCM16 in, positions, pictures and PCM16 out; ?session= continues a session with a key',
       access: 'any',
+      query,
       tokenInQuery: true,
       status: 101,
       errors: SOCKET_ERRORS,

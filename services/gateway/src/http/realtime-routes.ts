@@ -33,6 +33,7 @@ export function realtimeOperations(options: RealtimeRouteOptions): Operation[] {
       summary:
         'A talk over the OpenAI Realtime protocol (WebSocket): ?model= is the provider, ?avatar= the face, which session.avatar.connect shows over WebRTC',
       access: 'any',
+      query,
       tokenInQuery: true,
       status: 101,
       errors: SOCKET_ERRORS,

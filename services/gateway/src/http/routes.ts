@@ -16,6 +16,8 @@ export interface Operation {
   readonly id: string;
   readonly summary: string;
   readonly access: Access;
+  /** Parameters of the query, which `handle` checks. */
+  readonly query?: z.ZodObject;
   readonly body?: {
     readonly schema: z.ZodType;
     readonly types?: readonly string[];
