@@ -234,5 +234,5 @@ test('what others than the agent call and send is not obeyed, not kept and not l
   assert.deepEqual([playbackPosition, interrupted], [4, false]);
   await stranger.disconnect();
   const log = await readFile(join(mesh.logFolder, 'webrtc-egress.log'), 'utf8');
-  assert.equal(log.includes('strange-topic'), false, 'whoever is in the room could fill the log');
+  assert.equal(log.includes('strange-topic'), false, 'any participant could fill the log');
 });
