@@ -12,7 +12,7 @@ const MEASURING = /^test\/(e2e\/demo|integration\/(overload|timeline)\.test)/;
 const COMPUTING = /executor\/webgpu|plans-|compile\/cut/;
 /** The longest files start first, so that no group ends with one of them alone. */
 const LONGEST =
-  /service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|moves|handover|render|embed|accessibility|drain/;
+  /service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|handover|render|embed|accessibility|drain/;
 /** Files at a time; of those that start a mesh; of those that only compute. */
 const [AT_A_TIME, MESHES, COMPUTERS] = [4, 2, 2];
 

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { SERVICES, type ServiceName } from '@talkmesh/contracts';
 import { baseConfigShape, type ConfigParser, envName } from '@talkmesh/service-kit';
-import ts from 'typescript';
 import { z } from 'zod';
 import { parseConfig as ingest } from '../../services/audio-ingest/src/config.js';
 import { parseConfig as bridge } from '../../services/audio-llm-bridge/src/config.js';
@@ -87,15 +86,13 @@ function toJson(type: z.ZodType, io: 'input' | 'output'): Json {
 
 /** The JSDoc comments of all properties in a file, by property name. */
 function commentsIn(path: string): Map<string, string> {
-  const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.ES2022, true);
-  const comments = new Map<string, string>();
-  const visit = (node: ts.Node): void => {
-    if (ts.isPropertyAssignment(node) || ts.isShorthandPropertyAssignment(node)) {
-      const text = ts.getJSDocCommentsAndTags(node).map(({ comment }) => ts.getTextOfJSDocComment(comment) ?? '');
-      if (text.length > 0) comments.set(node.name.getText(source), text.join(' ').replace(/\s+/g, ' ').trim());
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(source);
-  return comments;
+  const commented = readFileSync(path, 'utf8').matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s*(\w+)\s*[:,]/gs);
+  return new Map([...commented].map(([, comment = '', name = '']) => [name, textOf(comment)]));
 }
+
+/** Without the asterisks that begin its lines, and on one line. */
+const textOf = (comment: string): string =>
+  comment
+    .replace(/^\s*\*/gm, '')
+    .replace(/\s+/g, ' ')
+    .trim();

@@ -230,7 +230,11 @@ export function valuesSchema(): Json {
             'Servers, each with a copy of every stream and bucket; with servers of yours: the number of copies',
         },
         image: text('Image of the server', { not: { pattern: ':latest$' } }),
-        memoryMiB: whole("Memory for streams and buckets: config.retentionMb and users' pictures", 64, 65_536),
+        memoryMiB: whole(
+          "Memory for streams and buckets: config.retentionMb, users' pictures, and up to 64 MiB of webhooks that wait",
+          64,
+          65_536,
+        ),
         resources: resources('CPU and memory of the server'),
         nodeSelector,
         tolerations,

@@ -1,4 +1,4 @@
-// A LiveKit agent with a face that greets whoever joins: LIVEKIT_URL=… LIVEKIT_API_KEY=… LIVEKIT_API_SECRET=… TALKMESH_URL=… TALKMESH_API_KEY=… node agent.mjs dev
+// A LiveKit agent with a face that greets in every new room: LIVEKIT_URL=… LIVEKIT_API_KEY=… LIVEKIT_API_SECRET=… TALKMESH_URL=… TALKMESH_API_KEY=… node agent.mjs dev
 import { execFileSync } from 'node:child_process';
 import { ReadableStream } from 'node:stream/web';
 import { fileURLToPath } from 'node:url';
@@ -28,4 +28,4 @@ function speak(text) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  cli.runApp(new ServerOptions({ agent: fileURLToPath(import.meta.url), agentName: 'talkmesh-example' }));
+  cli.runApp(new ServerOptions({ agent: fileURLToPath(import.meta.url) }));

@@ -1,4 +1,4 @@
-"""A LiveKit agent with a face that greets whoever joins: the variables of ../livekit-agent/agent.mjs, then python agent.py dev"""
+"""A LiveKit agent with a face that greets in every new room: the variables of ../livekit-agent/agent.mjs, then python agent.py dev"""
 
 import io
 import subprocess
@@ -11,7 +11,7 @@ from talkmesh_avatar import AvatarSession
 server = AgentServer()
 
 
-@server.rtc_session(agent_name="talkmesh-example")
+@server.rtc_session()
 async def greet(ctx: JobContext) -> None:
     await ctx.connect()
     # Here go the stt, llm and tts of your agent. This one needs no account: espeak-ng speaks.

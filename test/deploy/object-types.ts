@@ -2,8 +2,10 @@
  * Checks rendered objects against the types of the Kubernetes API and of the CRDs. The TypeScript compiler refuses unknown fields and wrong
  * types in literals; the packages' own validators add patterns and enumerations.
  */
-import { resolve } from 'node:path';
-import ts from 'typescript';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import type { KubernetesObject } from './chart.js';
 
 interface ObjectType {
@@ -39,17 +41,15 @@ const TYPES: Readonly<Record<string, ObjectType>> = {
   },
 };
 
-/** In memory only; its place lets the packages be found. */
-const FILE = resolve('test/deploy/rendered-objects.ts');
-const OPTIONS: ts.CompilerOptions = {
-  strict: true,
-  noEmit: true,
-  skipLibCheck: true,
-  types: [],
-  target: ts.ScriptTarget.ES2022,
-  module: ts.ModuleKind.ES2022,
-  moduleResolution: ts.ModuleResolutionKind.Bundler,
+/** Below the folder of the packages, so that they are found. */
+const FOLDER = resolve('node_modules/.cache');
+const COMPILER = resolve('node_modules/typescript/bin/tsc');
+const OPTIONS = {
+  ...{ strict: true, noEmit: true, skipLibCheck: true, types: [] },
+  ...{ target: 'ES2022', module: 'ES2022', moduleResolution: 'Bundler' },
 };
+/** Of the compiler: file, line, column, code and text; more lines of the same fault are indented. */
+const FAULT = /^\S+\.ts\((\d+),(\d+)\): error TS\d+: (.*)/;
 
 /** @returns one line per fault, empty when there is none */
 export async function typeFaults(objects: readonly KubernetesObject[]): Promise<string[]> {
@@ -59,7 +59,7 @@ export async function typeFaults(objects: readonly KubernetesObject[]): Promise<
       throw new Error(`no type is known for ${object.apiVersion} ${object.kind}: add it to ${import.meta.url}`);
     return { object: { ...object, ...(type.checkedAs && { apiVersion: type.checkedAs }) }, ...type };
   });
-  return [...compilerFaults(known), ...(await patternFaults(known))];
+  return [...(await compilerFaults(known)), ...(await patternFaults(known))];
 }
 
 interface Typed {
@@ -67,23 +67,42 @@ interface Typed {
   readonly module: string;
 }
 
-function compilerFaults(objects: readonly Typed[]): string[] {
+async function compilerFaults(objects: readonly Typed[]): Promise<string[]> {
   const lines = objects.map(
     ({ object, module }, index) =>
       `export const object${index}: import('${module}').I${object.kind} = ${JSON.stringify(object)};`,
   );
-  const source = ts.createSourceFile(FILE, lines.join('\n'), ts.ScriptTarget.ES2022, true);
-  const host = ts.createCompilerHost(OPTIONS);
-  const { getSourceFile, fileExists } = host;
-  host.getSourceFile = (path, ...rest) => (path === FILE ? source : getSourceFile.call(host, path, ...rest));
-  host.fileExists = (path) => path === FILE || fileExists.call(host, path);
-  const program = ts.createProgram([FILE], OPTIONS, host);
-  return ts.getPreEmitDiagnostics(program).map(({ messageText, file, start }) => {
-    const text = ts.flattenDiagnosticMessageText(messageText, ' ');
-    if (file !== source || start === undefined) return text;
-    const { object } = objects[source.getLineAndCharacterOfPosition(start).line] as Typed;
-    return `${object.kind} ${object.metadata.name}: ${text} at ${source.text.slice(start, start + 60)}`;
-  });
+  mkdirSync(FOLDER, { recursive: true });
+  const folder = mkdtempSync(join(FOLDER, 'rendered-'));
+  try {
+    writeFileSync(join(folder, 'objects.ts'), lines.join('\n'));
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: OPTIONS, files: ['objects.ts'] }));
+    const output = await promisify(execFile)(process.execPath, [
+      COMPILER,
+      '--project',
+      folder,
+      '--pretty',
+      'false',
+    ]).then(
+      () => '',
+      (failed: Error & { readonly stdout: string }) => {
+        if (failed.stdout === '') throw failed;
+        return failed.stdout;
+      },
+    );
+    return output
+      .split(/\n(?!\s)/)
+      .filter(Boolean)
+      .map((fault) => {
+        const [, line = '', column = '', text] = FAULT.exec(fault) ?? [];
+        const object = objects[Number(line) - 1]?.object;
+        if (text === undefined || object === undefined) return fault;
+        const at = lines[Number(line) - 1]?.slice(Number(column) - 1, Number(column) + 59);
+        return `${object.kind} ${object.metadata.name}: ${[text, ...fault.split('\n').slice(1)].join(' ')} at ${at}`;
+      });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function patternFaults(objects: readonly Typed[]): Promise<string[]> {

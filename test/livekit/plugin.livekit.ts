@@ -6,19 +6,22 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { encodeWav } from '@talkmesh/media';
 import { until } from '@talkmesh/service-kit/testing';
-import { AgentDispatchClient } from 'livekit-server-sdk';
+import { CallTap } from '../support/call-tap.js';
+import { openBrowser } from '../support/chromium.js';
+import { freePort } from '../support/free-port.js';
 import { requireLivekitAgents } from '../support/livekit-agents.js';
 import { installPackage, packPackage } from '../support/packed-package.js';
 import { requireLivekitAgentsPython } from '../support/python-packages.js';
 import { rest } from '../support/record-call.js';
 import { RoomMesh } from '../support/room-mesh.js';
 import { endRoomLibrary, RoomViewer } from '../support/room-viewer.js';
+import { concatenate, silence, speak } from '../support/speech.js';
 
 const PATIENCE_MS = 120_000;
 /** What the project has from LiveKit. */
 const OTHERS = ['@livekit/agents', '@livekit/rtc-node', 'livekit-server-sdk'];
-const AGENT_NAME = 'talkmesh-example';
 const execute = promisify(execFile);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -54,11 +57,16 @@ interface Sessions {
 }
 
 /** An example as a process of its own, as its first line says. */
-function runExample(program: string, file: string): { readonly process: ChildProcess; log: string } {
+function runExample(
+  program: string,
+  args: readonly string[],
+  { cwd = folder, env = {} }: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): { readonly process: ChildProcess; log: string } {
   const { server } = mesh;
-  const child = spawn(program, [file, 'dev'], {
-    cwd: folder,
+  const child = spawn(program, args, {
+    cwd,
     env: {
+      ...env,
       ...{ PATH: process.env['PATH'], HOME: folder },
       ...{ LIVEKIT_URL: server.url, LIVEKIT_API_KEY: server.apiKey, LIVEKIT_API_SECRET: server.apiSecret },
       ...{ TALKMESH_URL: mesh.mesh.httpUrl, TALKMESH_API_KEY: mesh.mesh.apiKey },
@@ -72,16 +80,14 @@ function runExample(program: string, file: string): { readonly process: ChildPro
   return run;
 }
 
-/** The example in `file` is asked into a room, greets the caller there and leaves with the room. */
+/** The example in `file` comes into a new room, greets the caller there and leaves with the room. */
 async function greets(program: string, file: string, room: string): Promise<void> {
   const { server } = mesh;
-  await using viewer = await RoomViewer.join(server.url, await server.token('caller', room));
-  const example = runExample(program, file);
+  const example = runExample(program, [file, 'dev']);
   const explain = (error: Error): never => assert.fail(`${error.message}\n${example.log.slice(-5000)}`);
   try {
     await until('the agent to register', () => /registered/i.test(example.log), PATIENCE_MS).catch(explain);
-    const dispatch = new AgentDispatchClient(server.url.replace(/^ws/, 'http'), server.apiKey, server.apiSecret);
-    await dispatch.createDispatch(room, AGENT_NAME);
+    await using viewer = await RoomViewer.join(server.url, await server.token('caller', room));
     const spoke = (): boolean => viewer.blocks.filter(({ loud }) => loud).length > 50;
     await until('the greeting', spoke, PATIENCE_MS).catch(explain);
     assert.ok(viewer.frames.length > 0, 'the avatar is seen');
@@ -107,7 +113,7 @@ async function end(child: ChildProcess): Promise<void> {
   clearTimeout(timer);
 }
 
-test('the example in Node joins a room that asks for it, and greets the caller with a face; its end ends the session', async () => {
+test('the example in Node joins a new room, and greets the caller with a face; its end ends the session', async () => {
   await cp('examples/livekit-agent/agent.mjs', join(folder, 'agent.mjs'));
   await greets(process.execPath, 'agent.mjs', 'node-room');
 });
@@ -116,4 +122,56 @@ test('so does the example in Python', async () => {
   const python = await requireLivekitAgentsPython(say);
   await cp('examples/livekit-python', folder, { recursive: true });
   await greets(python, 'agent.py', 'python-room');
+});
+
+/** A job that ends while its avatar starts. */
+const CLOSING = `
+import { initializeLogger, voice } from '@livekit/agents';
+import { Room } from '@livekit/rtc-node';
+import { AvatarSession } from '@talkmesh/livekit';
+initializeLogger({ pretty: false, level: 'error' });
+const room = new Room();
+await room.connect(process.env.LIVEKIT_URL, process.argv[2]);
+const avatar = new AvatarSession({ avatar: 'mia' });
+const starting = avatar.start(new voice.AgentSession({}), room);
+await avatar.aclose();
+console.log(await starting.then(() => 'started', (error) => error.message));
+process.exit();
+`;
+
+test('an avatar that is closed while it starts leaves no session behind', async () => {
+  await writeFile(join(folder, 'closing.mjs'), CLOSING);
+  const token = await mesh.server.token('agent', 'closing-room', {}, 'agent');
+  const example = runExample(process.execPath, ['closing.mjs', token]);
+  await until('the end', () => example.process.exitCode !== null, PATIENCE_MS);
+  assert.match(example.log, /the avatar was closed while it started/);
+  assert.deepEqual((await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions')).body.sessions, []);
+});
+
+test('the example of a page in a room shows an avatar that hears the visitor', async () => {
+  const port = await freePort();
+  const example = runExample(process.execPath, ['examples/livekit-room/server.mjs'], {
+    cwd: '.',
+    env: { PORT: String(port) },
+  });
+  try {
+    await until('the page', () => example.log.includes(String(port)), PATIENCE_MS);
+    const microphoneWav = join(folder, 'visitor.wav');
+    const sentence = [speak('Can you hear what I say to you?'), silence(2)];
+    await writeFile(
+      microphoneWav,
+      encodeWav(concatenate(...Array.from({ length: 20 }, () => sentence).flat()), 24_000),
+    );
+    await using browser = await openBrowser({ microphoneWav });
+    await browser.page.goto(`http://127.0.0.1:${port}/`);
+    await browser.page.click('#enter');
+    const moves = (): boolean => (document.querySelector('video')?.currentTime ?? 0) > 1;
+    await browser.page.waitForFunction(moves, undefined, { timeout: PATIENCE_MS });
+    const { body } = await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions');
+    const session = body.sessions.find(({ provider }) => provider === 'parrot');
+    await using tap = await CallTap.open(mesh.mesh, session?.id ?? '');
+    await until('the visitor to be heard', () => tap.events.some(({ type }) => type === 'speech.started'), PATIENCE_MS);
+  } finally {
+    await end(example.process);
+  }
 });

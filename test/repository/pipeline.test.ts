@@ -13,6 +13,7 @@ interface Used {
   readonly publishes: Set<string>;
   readonly subscribes: Set<string>;
   readonly readsBack: Set<string>;
+  readonly follows: Set<string>;
 }
 
 /** Streams a service's source names in calls of the bus. The bus has no other door: it takes literal stream names only. */
@@ -25,13 +26,14 @@ function streamsUsed(service: ServiceName): Used {
   if (/\bbus\.publishEvent\(/.test(source)) publishes.add('event');
   if (/\bbus\.subscribeEvents\(/.test(source)) subscribes.add('event');
   const readsBack = new Set(calls(/\bbus\s*\.readBack\(\s*'(\w+)'/g));
-  const calledIndirectly = /\bbus\.(publish|subscribe|subscribeAll|readBack)\(\s*[^'\s]/.exec(source);
+  const follows = new Set(calls(/\bbus\s*\.follow\(\s*'(\w+)'/g));
+  const calledIndirectly = /\bbus\.(publish|subscribe|subscribeAll|readBack|follow)\(\s*[^'\s]/.exec(source);
   assert.equal(
     calledIndirectly,
     null,
     `${service} calls the bus with a stream that is not a literal: ${calledIndirectly?.[0]}`,
   );
-  return { publishes, subscribes, readsBack };
+  return { publishes, subscribes, readsBack, follows };
 }
 
 for (const service of SERVICES)
@@ -40,6 +42,7 @@ for (const service of SERVICES)
     assert.deepEqual([...used.publishes].sort(), [...PIPELINE[service].publishes].sort(), 'publishes');
     assert.deepEqual([...used.subscribes].sort(), [...PIPELINE[service].subscribes].sort(), 'subscribes');
     assert.deepEqual([...used.readsBack].sort(), [...PIPELINE[service].readsBack].sort(), 'readsBack');
+    assert.deepEqual([...used.follows].sort(), [...PIPELINE[service].follows].sort(), 'follows');
   });
 
 test('every gRPC service of the table is registered by its owner', () => {

@@ -76,6 +76,8 @@ export class LivekitServer implements AsyncDisposable {
       },
       // Without it the API can mute a track, but not undo that.
       room: { sync_streams: syncStreams, enable_remote_unmute: true },
+      // Above the load of any machine: otherwise a busy one gets no agents.
+      agents: { target_load: 2 },
     };
     // JSON is YAML.
     await writeFile(join(folder, 'livekit.yaml'), JSON.stringify(config), { mode: 0o600 });

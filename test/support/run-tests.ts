@@ -40,7 +40,8 @@ export async function runTests({ prepare, phases, say, fileTimeoutMs = FILE_TIME
   const run = async (file: string, idle = false): Promise<void> => {
     const { report, ...tally } = await runFile(file, { timeoutMs: fileTimeoutMs, idle });
     tallies.set(file, tally);
-    say(`\n${file}\n${report}`);
+    const [seconds, cpuSeconds] = [tally.seconds, tally.cpuSeconds].map(Math.round);
+    say(`\n${file}: ${seconds} s, ${cpuSeconds} s of processor time\n${report}`);
   };
   await phase('tools', prepare);
   // Tests run as the compiled JavaScript that ships: it starts several times faster than TypeScript.

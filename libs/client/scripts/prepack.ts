@@ -1,25 +1,11 @@
 /** Compiles the package of the working folder for publication: ES modules with source maps and type declarations. `npm pack` and `npm publish` run it. */
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import ts from 'typescript';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
-const FOLDER = `${process.cwd()}/`;
+const { resolve } = createRequire(join(process.cwd(), 'package.json'));
+const COMPILER = join(dirname(resolve('typescript/package.json')), 'bin/tsc');
 
-const config = ts.getParsedCommandLineOfConfigFile(`${FOLDER}tsconfig.json`, undefined, {
-  ...ts.sys,
-  onUnRecoverableConfigFileDiagnostic: (diagnostic) => fail([diagnostic]),
-});
-if (config === undefined) throw new Error(`tsconfig.json of ${FOLDER} cannot be read`);
-rmSync(`${FOLDER}dist`, { recursive: true, force: true });
-const program = ts.createProgram(config.fileNames, config.options);
-fail([...config.errors, ...ts.getPreEmitDiagnostics(program), ...program.emit().diagnostics]);
-
-function fail(diagnostics: readonly ts.Diagnostic[]): void {
-  if (diagnostics.length === 0) return;
-  const host = {
-    getCanonicalFileName: (name: string) => name,
-    getCurrentDirectory: () => FOLDER,
-    getNewLine: () => '\n',
-  };
-  process.stderr.write(ts.formatDiagnostics(diagnostics, host));
-  process.exit(1);
-}
+rmSync('dist', { recursive: true, force: true });
+execFileSync(process.execPath, [COMPILER, '--project', '.'], { stdio: 'inherit' });

@@ -298,7 +298,7 @@ export type SessionEvent = EventEnvelope &
     | {
         readonly type: 'recording.failed';
         readonly part: number;
-        readonly code: 'disk-full' | 'storage' | 'too-slow' | 'encoder';
+        readonly code: 'disk-full' | 'storage' | 'too-slow' | 'encoder' | 'worker-full';
         readonly message: string;
       }
     | { readonly type: 'viewer.connected' }
@@ -310,6 +310,12 @@ export type SessionEvent = EventEnvelope &
         readonly service: StageService;
         readonly cause: StageCause;
         readonly tookMs: number;
+      }
+    | {
+        readonly type: 'session.started';
+        readonly avatar: string;
+        readonly provider: string;
+        readonly createdAtMs: number;
       }
     | { readonly type: 'session.ended'; readonly cause: string }
     | { readonly type: 'error'; readonly service: string; readonly reason: string; readonly message: string }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MeshError, sentence } from './errors.js';
 import { isSessionId } from './ids.js';
 import { OPEN_ORDER } from './pipeline.js';
-import { RECORDING_FAILURES, RECORDING_SIDES } from './recording.js';
+import { RECORDING_LOSSES, RECORDING_SIDES } from './recording.js';
 
 const speechStarted = z.object({ type: z.literal('speech.started') });
 /** `cancelled`: the program withdrew it (push-to-talk), so there is no answer. */
@@ -148,7 +148,7 @@ const recordingFinished = z.object({
 const recordingFailed = z.object({
   type: z.literal('recording.failed'),
   part: z.number().int().nonnegative(),
-  code: z.enum(RECORDING_FAILURES),
+  code: z.enum(RECORDING_LOSSES),
   message: z.string().max(500),
 });
 const viewerConnected = z.object({ type: z.literal('viewer.connected') });
@@ -171,6 +171,13 @@ const stageMoved = z.object({
   service: z.enum(OPEN_ORDER),
   cause: z.enum(STAGE_CAUSES),
   tookMs: z.number().nonnegative(),
+});
+/** All stages of the session are open. */
+const sessionStarted = z.object({
+  type: z.literal('session.started'),
+  avatar: z.string().max(100),
+  provider: z.string().max(100),
+  createdAtMs: z.number().nonnegative(),
 });
 const sessionEnded = z.object({ type: z.literal('session.ended'), cause: z.string().max(100) });
 const failure = z.object({
@@ -212,6 +219,7 @@ export const eventBody = z.discriminatedUnion('type', [
   framesMissed,
   stageRecovering,
   stageMoved,
+  sessionStarted,
   sessionEnded,
   failure,
 ]);

@@ -63,14 +63,19 @@ export function natsPermissions(service: ServiceName): NatsPermissions {
 
 function retentionSubjects(service: ServiceName): string[] {
   const create = retainedStreamsOf(service).map((stream) => `$JS.API.STREAM.CREATE.${RETENTION[stream].name}`);
-  const read = PIPELINE[service].readsBack.flatMap((stream) => {
+  const { readsBack, follows } = PIPELINE[service];
+  const read = readsBack.flatMap((stream) => {
     const { name } = RETENTION[stream];
     return [`$JS.API.STREAM.MSG.GET.${name}`, `$JS.API.CONSUMER.CREATE.${name}`, `$JS.API.CONSUMER.DELETE.${name}.*`];
+  });
+  const follow = follows.flatMap((stream) => {
+    const { name } = RETENTION[stream];
+    return [`$JS.API.STREAM.INFO.${name}`, `$JS.API.CONSUMER.CREATE.${name}`, `$JS.API.CONSUMER.DELETE.${name}.*`];
   });
   const purge = endsSessions(service)
     ? RETAINED_STREAMS.map((stream) => `$JS.API.STREAM.PURGE.${RETENTION[stream].name}`)
     : [];
-  return [...create, ...read, ...purge];
+  return [...new Set([...create, ...read, ...follow, ...purge])];
 }
 
 function bucketSubjects(service: ServiceName): string[] {
@@ -89,6 +94,8 @@ function subjectsOfUse(service: ServiceName, bucket: BucketName, use: BucketUse)
       return [`$KV.${bucket}.>`, ...create];
     case 'put-own':
       return [`$KV.${bucket}.${service}.*`, ...create];
+    case 'erase':
+      return [`$JS.API.STREAM.PURGE.${stream}`];
     case 'list':
       return [
         `$JS.API.STREAM.MSG.GET.${stream}`,

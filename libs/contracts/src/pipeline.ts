@@ -23,10 +23,19 @@ export type RetainedStream = (typeof RETAINED_STREAMS)[number];
 export type ServiceName = (typeof SERVICES)[number];
 
 /** JetStream KV buckets; `subjects.ts` says what each of them holds. */
-export const BUCKETS = ['talkmesh_workers', 'talkmesh_sessions', 'talkmesh_pictures', 'talkmesh_avatars'] as const;
+export const BUCKETS = [
+  'talkmesh_workers',
+  'talkmesh_sessions',
+  'talkmesh_pictures',
+  'talkmesh_avatars',
+  'talkmesh_webhooks',
+] as const;
 export type BucketName = (typeof BUCKETS)[number];
-/** `put-own`: only records whose key begins with the service's name. Who may put records also creates the bucket when it is missing. */
-export type BucketUse = 'get' | 'list' | 'put' | 'put-own';
+/**
+ * `put-own`: only records whose key begins with the service's name. Who may put records also creates the bucket when it is missing.
+ * `erase`: removes records without a trace, where deleting them leaves one until the bucket's records expire.
+ */
+export type BucketUse = 'get' | 'list' | 'put' | 'put-own' | 'erase';
 
 export interface StageContract {
   /** What the service does, in one line. */
@@ -37,6 +46,8 @@ export interface StageContract {
   readonly publishes: readonly Stream[];
   /** Retained streams that it may read back, to take a session over or to fill a gap. */
   readonly readsBack: readonly RetainedStream[];
+  /** Retained streams that it may follow for all sessions together, from a position on. */
+  readonly follows: readonly RetainedStream[];
   /** What it may do with which KV bucket. */
   readonly buckets: Readonly<Partial<Record<BucketName, readonly BucketUse[]>>>;
   /** The queue group in which it may subscribe to its streams; null: none, so that it cannot take messages away from other processes. */
@@ -55,11 +66,13 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['speech', 'event'],
     publishes: ['event'],
     readsBack: ['event'],
+    follows: ['event'],
     buckets: {
       talkmesh_workers: ['list'],
       talkmesh_sessions: ['get', 'list', 'put'],
       talkmesh_pictures: ['get', 'put'],
       talkmesh_avatars: ['get', 'list', 'put'],
+      talkmesh_webhooks: ['get', 'put', 'erase'],
     },
     queueGroup: 'gateway',
     serves: ['SessionService', 'AudioIngest', 'RecordService'],
@@ -71,6 +84,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['playhead'],
     publishes: ['mic', 'event'],
     readsBack: [],
+    follows: [],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
     queueGroup: null,
     serves: ['StageService', 'SignallingService', 'AudioIngest'],
@@ -82,6 +96,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['mic', 'event', 'playhead'],
     publishes: ['speech', 'event'],
     readsBack: ['speech', 'playhead', 'event'],
+    follows: [],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
     queueGroup: null,
     serves: ['StageService', 'ConversationService'],
@@ -93,6 +108,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['speech', 'event', 'playhead'],
     publishes: ['latent', 'event'],
     readsBack: ['speech', 'latent', 'playhead', 'event'],
+    follows: [],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'], talkmesh_pictures: ['get'] },
     queueGroup: null,
     serves: ['StageService'],
@@ -104,6 +120,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['latent', 'event'],
     publishes: ['frame', 'event'],
     readsBack: ['latent', 'playhead', 'event'],
+    follows: [],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'], talkmesh_pictures: ['get'] },
     queueGroup: null,
     serves: ['StageService', 'PictureService'],
@@ -115,6 +132,7 @@ export const PIPELINE: Readonly<Record<ServiceName, StageContract>> = {
     subscribes: ['frame', 'event', 'mic'],
     publishes: ['playhead', 'event', 'mic'],
     readsBack: ['playhead', 'event'],
+    follows: [],
     buckets: { talkmesh_workers: ['put-own'], talkmesh_sessions: ['get'] },
     queueGroup: null,
     serves: ['StageService', 'SignallingService', 'RecordService', 'AvatarService'],

@@ -24,6 +24,8 @@ export type SessionRecording = z.infer<typeof sessionRecording>;
  */
 export const RECORDING_ENDS = ['ended', 'limit', 'stopped', 'deleted', 'moved', 'lost'] as const;
 export const RECORDING_FAILURES = ['disk-full', 'storage', 'too-slow', 'encoder'] as const;
+/** Why a session is recorded no more. `worker-full`: the worker that took it over records as many sessions as it may. */
+export const RECORDING_LOSSES = [...RECORDING_FAILURES, 'worker-full'] as const;
 export type RecordingEnd = (typeof RECORDING_ENDS)[number];
 export type RecordingFailure = (typeof RECORDING_FAILURES)[number];
 
@@ -42,6 +44,12 @@ export const recordedSession = z.object({
 export type RecordedSession = z.infer<typeof recordedSession>;
 export const SESSION_FILE = 'session.json';
 export const STOP_FILE = 'stop';
+export const videoFile = (part: number, format: RecordingFormat): string => `${part}.${format}`;
+/** The part whose video has this name; undefined: it is another file. */
+export function partOfVideo(name: string): number | undefined {
+  const part = Number.parseInt(name, 10);
+  return RECORDING_FORMATS.some((format) => name === videoFile(part, format)) ? part : undefined;
+}
 export const manifestFile = (part: number): string => `${part}.json`;
 export const openFile = (part: number): string => `${part}.open.json`;
 /** The writer rewrites `N.open.json` at this interval; when it is older than the second value, the writer is lost. Milliseconds. */
@@ -164,7 +172,7 @@ export function claimOf({ version, instanceId, facts, outcome, sha256, bytes }: 
   } as const;
   return {
     claim_generator_info: [generator],
-    title: `${sessionId}-${part}.${format}`,
+    title: `${sessionId}-${videoFile(part, format)}`,
     format: RECORDING_TYPES[format],
     instance_id: `urn:uuid:${instanceId}`,
     assertions: [

@@ -31,3 +31,5 @@ export const SESSIONS_TTL_MS = 3_600_000;
 export const PICTURES_BUCKET = 'talkmesh_pictures' satisfies BucketName;
 /** KV bucket of the gateway's records of users' avatars; keys are avatar ids. */
 export const AVATARS_BUCKET = 'talkmesh_avatars' satisfies BucketName;
+/** KV bucket of the gateway's webhooks that wait, and of which gateway sends them; keys are `<endpoint>.<sid>.<order>` and `sender`. */
+export const WEBHOOKS_BUCKET = 'talkmesh_webhooks' satisfies BucketName;

@@ -8,6 +8,7 @@ export {
   type MessageMeta,
   type Subscription,
 } from './bus/bus.js';
+export { BEGINNING, type FollowedMessage, type FollowHandler, type StreamPosition } from './bus/follower.js';
 export { HeldInlet } from './bus/held-inlet.js';
 export type { KvBucket } from './bus/kv-bucket.js';
 export { type NatsUserFiles, writeNatsUsers } from './bus/nats-users.js';

@@ -24,7 +24,7 @@ export async function startBridge({
         'text-to-speech is not available; requests to speak a text will fail',
       ),
     );
-  const providers = new ProviderRegistry(config);
+  const providers = await ProviderRegistry.load(config);
   const metrics = bridgeMetrics(registry, providers.names);
   log.info({ providers: providers.names }, 'conversation providers');
   const sessions = new Map<string, BridgeSession>();

@@ -33,6 +33,9 @@ export interface GrantPrincipal {
  */
 export type Principal = KeyPrincipal | SessionPrincipal | GrantPrincipal;
 
+/** Who may open a session. */
+export type Opener = KeyPrincipal | GrantPrincipal;
+
 export interface IssuedToken {
   readonly token: string;
   readonly tokenExpiresAtMs: number;
@@ -128,8 +131,9 @@ export class Auth {
   }
 
   async #readToken(credential: string): Promise<Principal> {
+    let isGrant = false;
     try {
-      const isGrant = decodeJwt(credential).aud === GRANT_AUDIENCE;
+      isGrant = decodeJwt(credential).aud === GRANT_AUDIENCE;
       const { payload } = await this.#verify(credential, isGrant ? GRANT_AUDIENCE : AUDIENCE);
       return isGrant ? this.#grantOf(payload) : sessionOf(payload);
     } catch (cause) {
@@ -137,7 +141,9 @@ export class Auth {
       if (cause instanceof errors.JWTExpired)
         throw new MeshError(
           'TOKEN_EXPIRED',
-          'the session token has expired; renew it in time with POST /v1/sessions/{id}/token',
+          isGrant
+            ? 'the grant has expired; ask the server of this product for another one'
+            : 'the session token has expired; renew it in time with POST /v1/sessions/{id}/token',
           { cause },
         );
       throw new MeshError('TOKEN_INVALID', 'the session token is not valid; create a session or renew the token', {
@@ -192,6 +198,11 @@ export function requireKey(principal: Principal): KeyPrincipal {
   const what =
     principal.kind === 'grant' ? 'a grant creates sessions only' : 'a session token is valid for its session only';
   throw new MeshError('PERMISSION_DENIED', `${what}; use an API key`);
+}
+
+/** @throws MeshError PERMISSION_DENIED */
+export function requireOpener(principal: Principal): Opener {
+  return principal.kind === 'grant' ? principal : requireKey(principal);
 }
 
 /** @throws MeshError TOKEN_WRONG_SESSION */

@@ -1,6 +1,6 @@
 import { MeshError, type SessionLimits } from '@talkmesh/contracts';
 import { z } from 'zod';
-import type { GrantPrincipal } from './auth.js';
+import type { GrantPrincipal, Opener } from './auth.js';
 import type { NewSession } from './new-session.js';
 import { QUALITY_PATTERN, QUALITY_RULE } from './session-qualities.js';
 
@@ -49,11 +49,17 @@ export const grantBody = z.strictObject({
 export type Grant = Omit<z.output<typeof grantBody>, 'ttlSeconds'>;
 
 export const issuedGrant = z.object({
-  grant: z.string().describe('Bearer token (JWT) for POST /v1/sessions only'),
+  grant: z
+    .string()
+    .describe('Bearer token (JWT) that opens sessions: with POST /v1/sessions, gRPC CreateSession or /v1/realtime'),
   grantExpiresAtMs: z.number().int(),
 });
 
-/** @returns undefined when there is none */
+/** The avatar of a session for which none was chosen. */
+export function avatarOf(opener: Opener, byDefault: string): string {
+  return (opener.kind === 'grant' ? opener.grant.avatars?.[0] : undefined) ?? byDefault;
+}
+
 export function limitsOf(
   { maxSeconds, idleSeconds, origins = [] }: Pick<Grant, 'maxSeconds' | 'idleSeconds' | 'origins'>,
   grant?: { readonly id: string; readonly maxSessions: number },
@@ -94,7 +100,7 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
   const maxMs = least(wanted.limits.maxMs, granted.maxMs);
   const idleMs = least(wanted.limits.idleMs, granted.idleMs);
   return {
-    ...{ ...wanted, owner, isAdmin: false, provider, quality },
+    ...{ ...wanted, owner, provider, quality },
     limits: { ...granted, ...(maxMs !== undefined && { maxMs }), ...(idleMs !== undefined && { idleMs }) },
   };
 }

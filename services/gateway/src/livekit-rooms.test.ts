@@ -158,6 +158,13 @@ test('without a key the caller brings the token of the hidden participant too, w
   assert.ok(!JSON.stringify(await bucket.list()).includes(listener));
 });
 
+test('a token need not name what the server grants by itself, nor data without an agent', async () => {
+  for (const grant of [{ canPublishSources: [] }, { canPublishData: false }, { canPublish: true }]) {
+    const token = await bring({ video: { room: 'lobby', roomJoin: true, ...grant } });
+    assert.equal((await create({ token })).status, 201, JSON.stringify(grant));
+  }
+});
+
 test('the same over gRPC', async () => {
   const client = connectClient(v1.SessionService, mesh.gateway.grpcAddress);
   const metadata = new Metadata();
@@ -200,6 +207,18 @@ test('what cannot work is refused before a worker is asked, with what to do', as
     [/must be a LiveKit access token/, { token: 'nonsense' }],
     [/must be a LiveKit access token/, { token: await bring({}) }],
     [/must be a LiveKit access token/, { token: await bring({ video: { room: 'lobby', roomJoin: true } }, '-1h') }],
+    ...(await Promise.all(
+      [{ canPublish: false }, { canPublishSources: ['microphone'] }, { canPublishData: false }].map(
+        async (grant): Promise<[RegExp, object]> => {
+          const token = await bring({ video: { room: 'lobby', roomJoin: true, ...grant } });
+          return [/must have the grant canPublish/, { token, agent: 'agent-7' }];
+        },
+      ),
+    )),
+    [/must be a LiveKit access token/, { token: await bring({ video: { room: '', roomJoin: true } }) }],
+    [/must be a LiveKit access token/, { token: await bring(undefined, '1h', 'i'.repeat(257)) }],
+    [/give the avatar its own/, { room: 'lobby', identity: 'mia', agent: 'mia' }],
+    [/give the avatar its own/, { token: await bring(), agent: 'mia' }],
     [/leave transport out/, { room: 'lobby' }, { output: 'record' }],
     [/the agent hears the room/, { room: 'lobby', agent: 'agent-7', microphone: {} }],
     [/hears no user/, { room: 'lobby', microphone: {} }, { provider: 'external' }],

@@ -79,13 +79,20 @@ export class LivekitRooms {
   }
 
   async #admitAvatar({ token, ...wanted }: Wanted, url: string, sessionId: string): Promise<LivekitTransport> {
-    if (token !== undefined) {
-      const { room, identity, agent } = readClaims(token, 'transport.livekit.token');
-      return { url, room, identity, agent: wanted.agent ?? agent, sealedToken: await this.#seal(token) };
+    if (token === undefined) {
+      this.#assertKey(url, 'transport.livekit.token, a token for the avatar');
+      const identity = wanted.identity ?? `avatar-${sessionId}`;
+      return assertTwo({ url, room: wanted.room ?? '', identity, agent: wanted.agent ?? '', sealedToken: '' });
     }
-    this.#assertKey(url, 'transport.livekit.token, a token for the avatar');
-    const identity = wanted.identity ?? `avatar-${sessionId}`;
-    return { url, room: wanted.room ?? '', identity, agent: wanted.agent ?? '', sealedToken: '' };
+    const { room, identity, canShow, canSendData, ...claims } = readClaims(token, 'transport.livekit.token');
+    const agent = wanted.agent ?? claims.agent;
+    // A server answers nothing to a track that it does not allow.
+    if (!canShow || (agent !== '' && !canSendData))
+      throw new MeshError(
+        'ARGUMENT_INVALID',
+        'transport.livekit.token must have the grant canPublish for camera and microphone, and with an agent canPublishData',
+      );
+    return assertTwo({ url, room, identity, agent, sealedToken: await this.#seal(token) });
   }
 
   async #admitMicrophone(
@@ -161,10 +168,27 @@ export class LivekitRooms {
 const sealingKey = (secret: string): Uint8Array =>
   new Uint8Array(hkdfSync('sha256', secret, '', 'talkmesh livekit token', 32));
 
+/** A room has one participant of an identity: the avatar would take the place of its agent. @throws MeshError ARGUMENT_INVALID */
+function assertTwo(avatar: LivekitTransport): LivekitTransport {
+  if (avatar.agent !== avatar.identity) return avatar;
+  throw new MeshError(
+    'ARGUMENT_INVALID',
+    'the agent that speaks through the avatar (transport.livekit.agent, lk.publish_on_behalf) has the identity of the avatar; give the avatar its own',
+  );
+}
+
+/** Longest names that LiveKit's server takes unless its configuration says otherwise. */
+const MAX_NAME = 256;
+const isName = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
+
 interface TokenClaims {
   readonly video?: {
     readonly room?: unknown;
     readonly roomJoin?: unknown;
+    readonly canPublish?: unknown;
+    readonly canPublishSources?: unknown;
+    readonly canPublishData?: unknown;
     readonly canSubscribe?: unknown;
     readonly hidden?: unknown;
   };
@@ -172,22 +196,33 @@ interface TokenClaims {
 }
 
 interface ReadClaims extends Pick<LivekitTransport, 'room' | 'identity' | 'agent'> {
-  /** The server grants it unless a token says otherwise. */
+  /** The server grants these unless a token says otherwise. */
   readonly canSubscribe: boolean;
+  readonly canShow: boolean;
+  readonly canSendData: boolean;
   readonly isHidden: boolean;
 }
+
+/** No list, or an empty one: all sources. */
+const allowsBoth = (sources: unknown): boolean =>
+  !Array.isArray(sources) ||
+  sources.length === 0 ||
+  ['camera', 'microphone'].every((source) => sources.includes(source));
 
 /** Reads, without checking the signature, which room, identity and agent a token is for. The LiveKit server checks it. @param field its name in the request */
 function readClaims(token: string, field: string): ReadClaims {
   try {
     const { sub, exp, video, attributes } = decodeJwt<TokenClaims>(token);
-    const agent = attributes?.[ON_BEHALF];
+    const agent = attributes?.[ON_BEHALF] || '';
     const isExpired = exp !== undefined && exp * 1000 < Date.now();
-    if (typeof video?.room === 'string' && video.roomJoin === true && typeof sub === 'string' && !isExpired) {
-      const canSubscribe = video.canSubscribe !== false;
-      const isHidden = video.hidden === true;
-      return { room: video.room, identity: sub, agent: typeof agent === 'string' ? agent : '', canSubscribe, isHidden };
-    }
+    if (isName(video?.room) && video.roomJoin === true && isName(sub) && (agent === '' || isName(agent)) && !isExpired)
+      return {
+        ...{ room: video.room, identity: sub, agent },
+        canSubscribe: video.canSubscribe !== false,
+        canShow: video.canPublish !== false && allowsBoth(video.canPublishSources),
+        canSendData: (video.canPublishData ?? video.canPublish) !== false,
+        isHidden: video.hidden === true,
+      };
   } catch {
     // The message below says what is expected.
   }

@@ -6,15 +6,15 @@ import {
   type SessionRecording,
 } from '@talkmesh/contracts';
 import type { z } from 'zod';
-import type { KeyPrincipal } from './auth.js';
-import { limitsOf } from './grants.js';
+import type { Opener } from './auth.js';
+import { limitsOf, withinGrant } from './grants.js';
 import type { createSessionBody, recordingOptions } from './schemas.js';
 
 /** The provider whose speech comes from outside the mesh. */
 export const EXTERNAL = 'external';
 
 export interface NewSession {
-  /** The caller's API key. */
+  /** The caller's API key, or the one that issued its grant. */
   readonly owner: string;
   /** May use own pictures of every key. */
   readonly isAdmin: boolean;
@@ -37,11 +37,11 @@ export interface NewSession {
   readonly limits: SessionLimits;
 }
 
-/** A checked request of REST or gRPC, and the API key that makes it. */
-export function newSession(
-  body: z.output<typeof createSessionBody>,
-  { owner, isAdmin }: Pick<KeyPrincipal, 'owner' | 'isAdmin'>,
-): NewSession {
+/**
+ * A checked request of REST, gRPC or a WebSocket, and who makes it: an API key, or a grant, which bounds it.
+ * @throws MeshError ARGUMENT_INVALID, PERMISSION_DENIED naming what the grant does not allow
+ */
+export function newSession(body: z.output<typeof createSessionBody>, opener: Opener): NewSession {
   const { avatar, provider, output, badge = false, quality, transport, recording, seed, providerKey, ...rest } = body;
   const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output !== 'webrtc')
@@ -52,8 +52,10 @@ export function newSession(
       `output "${output}" gives the frames to your program, which may record them: leave recording out`,
     );
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
-  const own = { owner, isAdmin, avatar, provider, output, badge, quality, transport, recording, seed, providerKey };
-  return { ...own, choices, limits };
+  const by = { owner: opener.owner, isAdmin: opener.kind === 'key' && opener.isAdmin };
+  const own = { ...by, avatar, provider, output, badge, quality, transport, recording, seed, providerKey };
+  const wanted = { ...own, choices, limits };
+  return opener.kind === 'grant' ? withinGrant(wanted, opener) : wanted;
 }
 
 /** A LiveKit agent decides what the avatar says, so the mesh has no conversation of its own then. @throws MeshError ARGUMENT_INVALID */

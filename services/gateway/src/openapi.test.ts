@@ -32,6 +32,15 @@ test('the document contains the schemas that validate the requests', () => {
   );
 });
 
+test('parameters of the query are listed with their limits', () => {
+  const query = z.object({ limit: z.coerce.number().int().max(9).default(3).describe('Of a page'), more: z.string() });
+  const { parameters } = documentOf(operation({ query })).paths['/v1/things/{id}'].post;
+  const [, limit, more] = parameters;
+  assert.deepEqual([limit.name, limit.in, limit.required, limit.description], ['limit', 'query', false, 'Of a page']);
+  assert.deepEqual([limit.schema.type, limit.schema.maximum, limit.schema.default], ['integer', 9, 3]);
+  assert.deepEqual([more.name, more.required], ['more', true]);
+});
+
 test('every error is listed by its status', () => {
   const { responses } = documentOf(operation({})).paths['/v1/things/{id}'].post;
   assert.deepEqual(Object.keys(responses).sort(), ['201', '401', '403', '404', '410', '429']);

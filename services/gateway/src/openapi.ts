@@ -23,9 +23,21 @@ function parametersOf(operation: Operation): Json[] {
     schema:
       name === 'id' && !operation.path.startsWith('/v1/avatars') ? schemaOf(sessionId, 'input') : { type: 'string' },
   }));
-  if (operation.tokenInQuery !== true) return path;
+  const query = operation.query === undefined ? [] : queryOf(operation.query);
+  if (operation.tokenInQuery !== true) return [...path, ...query];
   const description = 'Session token; for EventSource, which cannot set headers';
-  return [...path, { name: 'token', in: 'query', required: false, schema: { type: 'string' }, description }];
+  return [...path, ...query, { name: 'token', in: 'query', required: false, schema: { type: 'string' }, description }];
+}
+
+function queryOf(shape: z.ZodObject): Json[] {
+  const { properties = {}, required = [] } = schemaOf(shape, 'input') as {
+    properties?: Record<string, Json>;
+    required?: string[];
+  };
+  return Object.entries(properties).map(([name, { description, ...schema }]) => {
+    const described = description === undefined ? {} : { description };
+    return { name, in: 'query', required: required.includes(name), schema, ...described };
+  });
 }
 
 function errorsOf(operation: Operation): Json {

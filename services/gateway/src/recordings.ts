@@ -7,6 +7,7 @@ import {
   manifestFile,
   openFile,
   openPart,
+  partOfVideo,
   RECORDING_FAILURES,
   RECORDING_LOST_MS,
   RECORDING_TYPES,
@@ -16,13 +17,18 @@ import {
   recordingManifest,
   SESSION_FILE,
   STOP_FILE,
+  videoFile,
 } from '@talkmesh/contracts';
 import { type Logger, readJson } from '@talkmesh/service-kit';
+import { type Page, type PageQuery, pageOf } from './recording-pages.js';
+import { Semaphore } from './semaphore.js';
 
 export type RecordingState = 'recording' | 'finished' | 'failed' | 'lost';
 
 export interface RecordingPart {
   readonly part: number;
+  /** Name of the video in the folder of the recording. */
+  readonly file: string;
   readonly state: RecordingState;
   /** Why it ended; undefined until then. */
   readonly end?: string;
@@ -51,6 +57,8 @@ export interface RecordingsOptions {
 }
 
 const SWEEP_MS = 60_000;
+/** Folders that one gateway reads at a time for lists. */
+const PARALLEL = 32;
 /** Writers rename files in a folder while it is deleted. */
 const REMOVE = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 } as const;
 const notFound = (): MeshError =>
@@ -90,6 +98,7 @@ export class RecordingVideo {
 export class Recordings {
   readonly #options: RecordingsOptions;
   readonly #timer: NodeJS.Timeout | undefined;
+  readonly #reading = new Semaphore(PARALLEL);
 
   constructor(options: RecordingsOptions) {
     this.#options = options;
@@ -98,13 +107,16 @@ export class Recordings {
     this.#timer.unref();
   }
 
-  /** Newest first. @param owner the required owner; undefined: of all keys */
-  async list(owner: string | undefined, nowMs = Date.now()): Promise<Recording[]> {
-    const found = await Promise.all((await this.#folders()).map((id) => this.#read(id, nowMs)));
-    return found
-      .filter((one) => one !== undefined)
-      .filter((one) => owner === undefined || one.owner === owner)
-      .sort((a, b) => b.createdAtMs - a.createdAtMs);
+  /**
+   * A page of the list, newest first. One that is deleted meanwhile is left out of its page.
+   * @param owner the required owner; undefined: of all keys @throws MeshError ARGUMENT_INVALID when the cursor is none
+   */
+  async list(owner: string | undefined, query: PageQuery, nowMs = Date.now()): Promise<Page<Recording>> {
+    const all = await this.#readAll(await this.#folders(), (id) => this.#session(id));
+    const own = all.filter((one) => owner === undefined || one.owner === owner);
+    const { page, nextCursor } = pageOf(own, query);
+    const ids = page.map(({ sessionId }) => sessionId);
+    return { page: await this.#readAll(ids, (id) => this.#read(id, nowMs)), nextCursor };
   }
 
   /** @param owner the required owner; undefined skips this check. @throws MeshError NOT_FOUND */
@@ -123,8 +135,7 @@ export class Recordings {
   async openVideo(id: string, wanted: number, owner: string | undefined): Promise<RecordingVideo> {
     const recording = await this.get(id, owner);
     const part = partOf(recording, wanted);
-    const [, suffix] = part.type.split('/');
-    const file = await open(join(this.#options.folder, id, `${part.part}.${suffix}`)).catch(absent);
+    const file = await open(join(this.#options.folder, id, part.file)).catch(absent);
     if (file === undefined) throw notFound();
     return RecordingVideo.of(recording, part, file);
   }
@@ -169,6 +180,11 @@ export class Recordings {
     clearInterval(this.#timer);
   }
 
+  async #readAll<T>(ids: readonly string[], read: (id: string) => Promise<T | undefined>): Promise<T[]> {
+    const found = await Promise.all(ids.map((id) => this.#reading.run(() => read(id))));
+    return found.filter((one) => one !== undefined);
+  }
+
   async #folders(): Promise<string[]> {
     if (this.#options.folder === '') return [];
     return (await readdir(this.#options.folder)).filter(isSessionId);
@@ -188,13 +204,17 @@ export class Recordings {
     return Math.max(...times) > 0 ? Math.max(...times) : (await stat(folder)).mtimeMs;
   }
 
+  #session(id: string): Promise<RecordedSession | undefined> {
+    return readJson(join(this.#options.folder, id, SESSION_FILE), (json) => recordedSession.parse(json));
+  }
+
   async #read(id: string, nowMs: number): Promise<Recording | undefined> {
     const folder = join(this.#options.folder, id);
-    const session = await readJson(join(folder, SESSION_FILE), (json): RecordedSession => recordedSession.parse(json));
+    const session = await this.#session(id);
     if (session === undefined) return undefined;
     const names = await readdir(folder);
-    const numbers = names.flatMap((name) => /^(\d+)\.(?:mp4|webm)$/.exec(name)?.[1] ?? []);
-    const found = await Promise.all(numbers.map((number) => readPart(folder, Number(number), nowMs)));
+    const numbers = names.flatMap((name) => partOfVideo(name) ?? []);
+    const found = await Promise.all(numbers.map((number) => readPart(folder, number, nowMs)));
     const parts = found.filter((one) => one !== undefined).sort((a, b) => a.part - b.part);
     const state = parts.at(-1)?.state ?? (names.includes(STOP_FILE) ? 'finished' : 'recording');
     const { owner, createdAtMs } = session;
@@ -221,11 +241,12 @@ async function readPart(folder: string, part: number, nowMs: number): Promise<Re
     (json): RecordingManifest => recordingManifest.parse(json),
   );
   if (manifest !== undefined) {
-    const [, { data: file }, { data }] = manifest.claim.assertions;
+    const [, { data: video }, { data }] = manifest.claim.assertions;
     const failures: readonly string[] = RECORDING_FAILURES;
     const state = failures.includes(data.end) ? 'failed' : 'finished';
-    const { end, durationMs } = data;
-    return { part, state, end, type: manifest.claim.format, bytes: file.bytes, durationMs, manifest };
+    const { end, durationMs, format } = data;
+    const file = videoFile(part, format);
+    return { part, file, state, end, type: manifest.claim.format, bytes: video.bytes, durationMs, manifest };
   }
   const path = join(folder, openFile(part));
   const open = await readJson(path, (json) => openPart.parse(json));
@@ -234,5 +255,6 @@ async function readPart(folder: string, part: number, nowMs: number): Promise<Re
   const { facts, frames, bytes } = open;
   const state = nowMs - written.mtimeMs > RECORDING_LOST_MS ? 'lost' : 'recording';
   const durationMs = Math.round((frames * 1000) / facts.fps);
-  return { part, state, type: RECORDING_TYPES[facts.format], bytes, durationMs };
+  const file = videoFile(part, facts.format);
+  return { part, file, state, type: RECORDING_TYPES[facts.format], bytes, durationMs };
 }

@@ -277,7 +277,14 @@ export const recording = z.object({
     )
     .describe('A worker that takes a session over begins a new part'),
 });
-export const recordingList = z.object({ recordings: z.array(recording) });
+export const recordingsQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100).describe('Recordings of a page'),
+  cursor: z.string().max(200).optional().describe('nextCursor of the page before; without it the first page'),
+});
+export const recordingList = z.object({
+  recordings: z.array(recording),
+  nextCursor: z.string().optional().describe('Of the next page; absent: this is the last one'),
+});
 export const recordingManifestAnswer = recordingManifest;
 
 /** The style of own pictures in lists. */

@@ -5,7 +5,7 @@ import {
   MeshError,
   PICTURES_BUCKET,
   SESSIONS_BUCKET,
-  type SessionRecord,
+  WEBHOOKS_BUCKET,
   WORKERS_BUCKET,
 } from '@talkmesh/contracts';
 import { envName, type RunningService, type ServiceContext } from '@talkmesh/service-kit';
@@ -54,7 +54,7 @@ import { Sessions } from './sessions.js';
 import { StageClient } from './stage-client.js';
 import { StreamLimits } from './stream-limits.js';
 import { ViewerQuality } from './viewer-quality.js';
-import { Webhooks } from './webhooks/webhooks.js';
+import { WEBHOOKS_TTL_MS, Webhooks } from './webhooks/webhooks.js';
 import { WorkerDirectory, WorkerRegistry } from './worker-directory.js';
 
 const API_VERSION = '1';
@@ -98,9 +98,8 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const policy = { defaultProvider, disclosureBadge, disclosureLabel, recordingPolicy };
   const qualities = new SessionQualities(avatars.manifest, config);
   const session = { store, directory, stages, avatars, qualities, rooms, bus, limits: config, ...policy };
-  const webhooks = new Webhooks({ ...config, ownerOf: (id) => store.ownerOf(id), log, metrics });
-  const onOpened = (record: SessionRecord): void => webhooks.onOpened(record);
-  const sessions = new Sessions({ ...session, log, metrics, draining, onOpened });
+  const webhooks = await openWebhooks(context, store);
+  const sessions = new Sessions({ ...session, log, metrics, draining, hasWebhooks: webhooks !== undefined });
   const isBack = (instanceId: string): boolean => watch.stateOf(instanceId) === 'up';
   const handOver = new HandOver({ ...config, store, stages, sessions, bus, isBack, log, metrics });
   watch.start({
@@ -122,10 +121,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     log,
     metrics,
   });
-  const events = followMeshEvents(bus, (event) => {
-    reaper.onEvent(event);
-    webhooks.onEvent(event);
-  });
+  const events = followMeshEvents(bus, (event) => reaper.onEvent(event));
   const subscribers = metrics.gauge('talkmesh_event_listeners', 'Open streams of server-sent events');
   const heartbeatMs = config.eventHeartbeatMs;
   const checkMs = CHECK_HEARTBEATS * heartbeatMs;
@@ -143,7 +139,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...recordingOperations({ recordings, sessions, audit }),
     ...eventOperations({ sessions, limits, heartbeatMs, checkMs, draining, subscribers }),
     ...signallingOperations({ sessions, ice, auth }),
-    ...realtimeOperations({ ...socket, bus, ice }),
+    ...realtimeOperations({ ...socket, bus, ice, auth }),
     ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
     ...providerOperations({ directory, defaultProvider, qualities, model: avatars.model }),
@@ -180,16 +176,26 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
       stopWatching();
       watch.stop();
       events.unsubscribe();
-      webhooks.stop();
       await reaper.stop();
       await handOver.stop();
       await Promise.all([...connections].map((connection) => connection.drain()));
       await http.close();
+      await webhooks?.stop();
       own.stop();
       recordings.stop();
       directory.close();
     },
   };
+}
+
+async function openWebhooks(
+  { bus, config, log, metrics }: ServiceContext<Config>,
+  store: SessionStore,
+): Promise<Webhooks | undefined> {
+  if (config.webhooksFile === '') return undefined;
+  const bucket = await bus.kv(WEBHOOKS_BUCKET, { ttlMs: WEBHOOKS_TTL_MS });
+  const from = await bus.endOf('event');
+  return new Webhooks({ ...config, bus, bucket, from, ownerOf: (id) => store.ownerOf(id), log, metrics });
 }
 
 async function openOwnAvatars({ bus, config, log }: ServiceContext<Config>): Promise<OwnAvatars> {

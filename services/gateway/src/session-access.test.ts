@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import { type MeshError, newSessionId, v1 } from '@talkmesh/contracts';
+import { type MeshError, newSessionId, SESSIONS_BUCKET, v1 } from '@talkmesh/contracts';
 import { callUnary, connectClient, fromServiceError } from '@talkmesh/service-kit';
 import { FakeMesh, offer } from './testing/fake-mesh.js';
 import { plainPng } from './testing/pictures.js';
@@ -60,8 +60,11 @@ test('an API key has a limit of its own for sessions and for pictures, which ano
       bearer,
       gateway,
     });
+  const bucket = await gateway.context.bus.kv(SESSIONS_BUCKET, { ttlMs: 60_000 });
   assert.equal((await create(SHOP)).status, 201);
+  const records = (await bucket.list()).length;
   const { status, body } = await create(SHOP);
+  assert.equal((await bucket.list()).length, records, 'a refused session leaves no record');
   assert.deepEqual([status, body.reason], [429, 'SESSION_LIMIT']);
   assert.match(body.detail ?? '', /TALKMESH_MAX_SESSIONS_PER_KEY/);
   for (const bearer of [OTHER, ADMIN, ADMIN]) assert.equal((await create(bearer)).status, 201);
@@ -220,7 +223,7 @@ test('no secret is in the log of any level, nor in an answer to a refused reques
     await mesh.call('DELETE', `/v1/whep/${session.id}/${planted}`, { bearer: token }),
   ];
   await assert.rejects(over('listSessions', {}, planted));
-  assert.match(JSON.stringify(answers[0]), /An API key does not belong in a URL/);
+  assert.match(JSON.stringify(answers[0]), /API keys and grants do not belong in a URL/);
   const secrets = [SHOP, OTHER, ADMIN, token, planted];
   for (const { status, body } of answers) {
     assert.ok(status === 200 || status >= 400, String(status));

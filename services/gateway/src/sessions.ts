@@ -5,6 +5,7 @@ import {
   newSessionId,
   OPEN_ORDER,
   REASONS,
+  RETAINED_STREAMS,
   type Reason,
   type SessionRecord,
   type WorkerName,
@@ -64,8 +65,8 @@ export interface SessionsOptions {
   readonly metrics: Metrics;
   /** Aborted when this gateway drains: open sessions continue, new ones are refused. */
   readonly draining: AbortSignal;
-  /** Called when a session was opened. */
-  readonly onOpened: (record: SessionRecord) => void;
+  /** Whether events become webhooks: then the gateway that sends those deletes the events of an ended session. */
+  readonly hasWebhooks: boolean;
 }
 
 const ENDING_REASONS = ['ended', 'viewer-gone', 'failed'] as const;
@@ -111,7 +112,9 @@ export class Sessions {
         { sessionId: record.id, avatar: record.avatar, output: record.output, quality: record.quality },
         'session opened',
       );
-      this.#options.onOpened(record);
+      const { id: sessionId, avatar, provider, createdAtMs } = record;
+      const head = { sessionId, epoch: 0, turn: 0 };
+      this.#options.bus.publishEvent({ ...head, type: 'session.started', avatar, provider, createdAtMs });
       return record;
     } catch (thrown) {
       const error = MeshError.from(thrown);
@@ -160,7 +163,9 @@ export class Sessions {
     this.#endings.inc({ reason: ending.reason });
     this.#options.bus.publishEvent({ ...head, type: 'session.ended', cause: ending.cause });
     this.#options.log.info({ sessionId: id, reason: ending.reason, cause: ending.cause }, 'session ended');
-    this.#options.bus.deleteRetained(id).catch((thrown: unknown) => {
+    const { bus, hasWebhooks } = this.#options;
+    const retained = RETAINED_STREAMS.filter((stream) => !hasWebhooks || stream !== 'event');
+    bus.deleteRetained(id, retained).catch((thrown: unknown) => {
       this.#options.log.warn(
         { err: thrown, sessionId: id },
         'retained messages of an ended session could not be deleted; NATS removes them when they expire',
@@ -292,6 +297,8 @@ export class Sessions {
     const provider = providerOf(request.provider, livekit, defaultProvider);
     const recording = recordingOf(request.recording, provider, this.#options.recordingPolicy);
     const disclosure = { label, badge: request.badge || disclosureBadge === 'always' };
+    // Without a record: a full mesh would keep one for an hour for each attempt.
+    await this.#admit(request, 1);
     let stored = await store.create({
       id,
       state: 'opening',
@@ -316,7 +323,7 @@ export class Sessions {
       stored = next;
     };
     try {
-      await this.#admit(request);
+      await this.#admit(request, 0);
       const workers = await directory.read();
       for (const service of OPEN_ORDER)
         await stages.open(stored, service, workers, { signal, deadlineAtMs, waitUntilMs, providerKey, onChange });
@@ -327,18 +334,22 @@ export class Sessions {
     }
   }
 
-  /** Counts after the record was written: gateways that create sessions at the same moment count each other's and never exceed the limit. */
-  async #admit({ owner, isAdmin, limits: { grantId, maxOfGrant = 1 } }: NewSession): Promise<void> {
+  /**
+   * Counts once more after the record was written: gateways that create sessions at the same moment count each other's and never exceed
+   * the limit. @param unwritten sessions to come that have no record yet
+   */
+  async #admit({ owner, isAdmin, limits: { grantId, maxOfGrant = 1 } }: NewSession, unwritten: 0 | 1): Promise<void> {
     const { maxSessions, maxSessionsPerKey } = this.#options.limits;
     const live = await this.list();
-    if (grantId !== undefined && live.filter(({ limits }) => limits?.grantId === grantId).length > maxOfGrant)
+    const ofGrant = live.filter(({ limits }) => limits?.grantId === grantId).length + unwritten;
+    if (grantId !== undefined && ofGrant > maxOfGrant)
       throw limitReached(`the grant allows ${maxOfGrant} open sessions; end one first`);
-    const ofKey = live.filter((record) => record.owner === owner).length;
+    const ofKey = live.filter((record) => record.owner === owner).length + unwritten;
     if (maxSessionsPerKey > 0 && !isAdmin && ofKey > maxSessionsPerKey)
       throw limitReached(
         `this API key has ${maxSessionsPerKey} open sessions, the limit of TALKMESH_MAX_SESSIONS_PER_KEY; end one first`,
       );
-    if (live.length > maxSessions)
+    if (live.length + unwritten > maxSessions)
       throw limitReached(
         `${maxSessions} sessions are open, the limit of TALKMESH_MAX_SESSIONS; end one or try again later`,
       );

@@ -1,3 +1,17 @@
+/** Form of speech that is taken: whole numbers of Hz and of channels. */
+export const SPEECH_FORM = { lowestHz: 8000, highestHz: 48_000, channels: 2 } as const;
+
+/** Whether speech of this form is taken. An agent names it in attributes of its stream, which may say anything. */
+export function isTaken({ rateHz, channels }: { readonly rateHz: number; readonly channels: number }): boolean {
+  const { lowestHz, highestHz, channels: most } = SPEECH_FORM;
+  const isRate = Number.isInteger(rateHz) && rateHz >= lowestHz && rateHz <= highestHz;
+  return isRate && Number.isInteger(channels) && channels >= 1 && channels <= most;
+}
+
+/** @returns what to say of a form that is not taken */
+export const formProblem = ({ rateHz, channels }: { readonly rateHz: number; readonly channels: number }): string =>
+  `the audio has ${rateHz} Hz and ${channels} channels; send ${SPEECH_FORM.lowestHz} to ${SPEECH_FORM.highestHz} Hz and 1 or ${SPEECH_FORM.channels}`;
+
 /**
  * What a program sends that speaks through the avatar. A LiveKit agent does so by the protocol of LiveKit Agents: one byte stream of topic
  * `lk.audio_stream` for each segment of speech, and the call `lk.clear_buffer`. At the avatar socket a segment is an utterance.

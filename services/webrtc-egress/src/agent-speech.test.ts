@@ -1,79 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type AudioMessage,
-  EVENT_VERSION,
-  type EventBody,
-  type FrameMessage,
-  type MeshEvent,
-} from '@talkmesh/contracts';
-import type { SpeechReport } from './agent-messages.js';
-import { AgentSpeech, CLOSE_MS, MAX_SEGMENTS, STALL_MS } from './agent-speech.js';
-import { FRAMES_PER_CHUNK, testFrame } from './testing/frames.js';
-
-const SESSION_ID = '0'.repeat(20);
-const RATE = 24_000;
-
-/** An agent and a mesh around the core, on a virtual clock: what the core does, in order, as short texts. */
-function setUp({ takeOver = false, mutes = false } = {}) {
-  const state = { nowMs: 0, chunk: 0 };
-  const did: string[] = [];
-  const pcm: number[] = [];
-  const speech = new AgentSpeech({
-    ...{ sessionId: SESSION_ID, firstSequence: 0, takeOver, mutes, now: () => state.nowMs },
-    mic: (message: AudioMessage) => {
-      pcm.push(...message.pcm);
-      if (message.endOfTurn) did.push('end');
-    },
-    clear: () => did.push('clear'),
-    report: (report: SpeechReport) => {
-      if (report.type === 'finished') did.push(`finished ${report.seconds}${report.interrupted ? ' cut' : ''}`);
-      else did.push(report.type);
-    },
-    warn: (_stream, what) => did.push(`warn ${what.split(';')[0]}`),
-  });
-  const event = (turn: number, body: EventBody): void =>
-    speech.event({
-      v: EVENT_VERSION,
-      id: 'test.1',
-      sessionId: SESSION_ID,
-      epoch: 0,
-      turn,
-      atMs: 0,
-      ...body,
-    } as MeshEvent);
-  const queued = (turn: number) => event(turn, { type: 'turn.queued', source: 'external' });
-  const flush = (fromChunk: number) => event(0, { type: 'flush', fromChunk, cause: 'interrupt' });
-  const finished = (turn: number, heardMs: number, interrupted = false) =>
-    event(turn, { type: 'turn.finished', interrupted, speechMs: heardMs, heardMs });
-  const audio = (stream: string, ms: number, step = 1001): void => {
-    const bytes = Buffer.from(new Int16Array((RATE * ms) / 1000).fill(7).buffer);
-    for (let at = 0; at < bytes.length; at += step)
-      speech.receive({ type: 'audio', stream, bytes: bytes.subarray(at, at + step) });
-  };
-  const open = (stream: string, rateHz = RATE, channels = 1) =>
-    speech.receive({ type: 'opened', stream, rateHz, channels });
-  const close = (stream: string, complete = true) => speech.receive({ type: 'closed', stream, complete });
-  /** Speech of each turn that was played. */
-  const turnSamples = new Map<number, number>();
-  const playFrame = (n: number, frame: Partial<FrameMessage>, spokenSamples: number): void => {
-    const samples = (turnSamples.get(frame.turn ?? 0) ?? 0) + (frame.speaking === true ? spokenSamples : 0);
-    turnSamples.set(frame.turn ?? 0, samples);
-    speech.played(testFrame(state.chunk, n, { ...frame, turnSamples: samples }));
-  };
-  /** Plays whole chunks. @param spokenSamples of each frame; the others are padding */
-  const play = (
-    chunks: number,
-    frame: Partial<FrameMessage> = {},
-    frames = FRAMES_PER_CHUNK,
-    spokenSamples = 960,
-  ): void => {
-    for (let i = 0; i < chunks; i += 1, state.chunk += 1)
-      for (let n = 0; n < frames; n += 1, state.nowMs += 40) playFrame(n, frame, spokenSamples);
-  };
-  const take = () => did.splice(0);
-  return { state, speech, pcm, event, queued, flush, finished, audio, open, close, play, playFrame, take };
-}
+import { CLOSE_MS, MAX_SEGMENTS, STALL_MS } from './agent-speech.js';
+import { FRAMES_PER_CHUNK } from './testing/frames.js';
+import { RATE, setUpSpeech as setUp } from './testing/speech.js';
 
 test('a segment is passed on sample for sample, and reported when its last sample was heard, before the end of its padded chunk', () => {
   const { open, audio, close, queued, play, take, pcm } = setUp();
@@ -106,6 +35,39 @@ test('another rate and two channels: the position is the time of the agent', () 
   play(2, { turn: 1, speaking: true });
   play(1, { turn: 1, speaking: true, endOfTurn: true });
   assert.deepEqual(take(), ['end', 'started', 'finished 1']);
+});
+
+test('a segment of no real rate or number of channels is reported as dropped, in its turn, and harms none after it', () => {
+  const { open, audio, close, queued, play, take, pcm } = setUp();
+  open('head');
+  audio('head', 480);
+  close('head');
+  queued(1);
+  take();
+  const forms = [
+    ...[Number.NaN, 0, -24_000, 7999, 48_001, 1e9, 24_000.5].map((rateHz) => [rateHz, 1] as const),
+    ...[Number.NaN, 0, -1, 1.5, 3].map((channels) => [RATE, channels] as const),
+  ];
+  for (const [i, [rateHz, channels]] of forms.entries()) {
+    open(`bad ${i}`, rateHz, channels);
+    audio(`bad ${i}`, 20);
+    close(`bad ${i}`);
+  }
+  open('good');
+  audio('good', 480);
+  close('good');
+  assert.deepEqual(
+    take().map((what) => what.slice(0, 19)),
+    forms.map(([rateHz, channels]) => `warn the audio has ${rateHz} Hz and ${channels}`.slice(0, 19)),
+  );
+  play(1, { turn: 1, speaking: true, endOfTurn: true });
+  const told = take();
+  assert.deepEqual(told.slice(0, 2), ['started', 'finished 0.48']);
+  assert.deepEqual(told.filter((what) => what === 'finished 0 cut').length, forms.length);
+  queued(2);
+  play(1, { turn: 2, speaking: true, endOfTurn: true });
+  assert.deepEqual(take(), ['started', 'finished 0.48']);
+  assert.equal(pcm.length, 2 * 0.48 * RATE);
 });
 
 test('a cut is reported at the last sample before the flush, however late the flush is known', () => {

@@ -1,6 +1,6 @@
 import { type AudioMessage, type FrameMessage, MeshError, type MeshEvent, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { ChannelMixer, FrameJoiner, MicFramer, PcmRing } from '@talkmesh/media';
-import type { AgentInput, SpeechReport } from './agent-messages.js';
+import { type AgentInput, formProblem, isTaken, type SpeechReport } from './agent-messages.js';
 
 export interface AgentSpeechOptions {
   readonly sessionId: string;
@@ -159,18 +159,16 @@ export class AgentSpeech {
       else this.#break(older);
     }
     this.#advance();
-    this.#segments.push({
-      ...{ stream, rateHz, channels, joiner: new FrameJoiner(channels), mixer: new ChannelMixer() },
-      ...{
-        waiting: new PcmRing(),
-        isOpen: true,
-        parts: [],
-        isStarted: false,
-        isTruncated: false,
-        cut: undefined,
-        isReported: false,
-      },
-    });
+    const form = isTaken({ rateHz, channels }) ? { rateHz, channels } : { rateHz: SPEECH_RATE_HZ, channels: 1 };
+    const segment: Segment = {
+      ...{ stream, ...form, joiner: new FrameJoiner(form.channels), mixer: new ChannelMixer() },
+      ...{ waiting: new PcmRing(), isOpen: true, parts: [], isStarted: false },
+      ...{ isTruncated: false, cut: undefined, isReported: false },
+    };
+    this.#segments.push(segment);
+    if (isTaken({ rateHz, channels })) return;
+    this.#options.warn(stream, `${formProblem({ rateHz, channels })}; the segment is dropped`);
+    this.#cut(segment, false);
   }
 
   #append(segment: Segment, bytes: Uint8Array): void {

@@ -2,6 +2,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { type FrameMessage, MeshError, type v1 } from '@talkmesh/contracts';
 import { JpegEncoder } from '@talkmesh/media';
 import { afterSilence, toServiceError } from '@talkmesh/service-kit';
+import { formProblem, isTaken } from './agent-messages.js';
 import type { FrameSink } from './frame-sink.js';
 import type { FrameShape } from './inbound.js';
 import type { EgressMetrics } from './metrics.js';
@@ -31,7 +32,6 @@ export interface AvatarStreamOptions {
 }
 
 const FIRST_MESSAGE_MS = 10_000;
-const [LOWEST_HZ, HIGHEST_HZ] = [8000, 48_000];
 /** Frames that the caller has not read; of more only the audio is sent. */
 const MAX_UNREAD_PICTURES = 12;
 /** Of frames that were not read, with or without a picture: then the caller counts as stuck. */
@@ -132,11 +132,7 @@ export class AvatarStream implements SpeakerConnection {
     this.#first.cancel();
     if (attach == null) throw new MeshError('ARGUMENT_INVALID', 'the first message is not attach; send it first');
     const { sessionId, sampleRateHz: rateHz, channels, video, utterances } = attach;
-    if (rateHz < LOWEST_HZ || rateHz > HIGHEST_HZ || channels < 1 || channels > 2)
-      throw new MeshError(
-        'AUDIO_FORMAT_INVALID',
-        `the audio has ${rateHz} Hz and ${channels} channels; send ${LOWEST_HZ} to ${HIGHEST_HZ} Hz and 1 or 2`,
-      );
+    if (!isTaken({ rateHz, channels })) throw new MeshError('AUDIO_FORMAT_INVALID', formProblem({ rateHz, channels }));
     const stage = this.#options.stageOf(sessionId);
     this.#stage = stage;
     this.#video = video;

@@ -19,10 +19,17 @@ export interface FrameShape {
   readonly samples: number;
 }
 
+/** From where on a flush lets nothing older be played. */
+export interface Flush extends EpochStart {
+  /** Whether a chunk is cut that may be playing. */
+  readonly isCut: boolean;
+  /** Whether the caller wants silence: then the frame that is playing is silenced too. After a pause its rest would be missing. */
+  readonly isInterrupt: boolean;
+}
+
 export interface InboundHandlers {
   onFrame(frame: FrameMessage, trail: Trail): void;
-  /** Frames of older epochs from this chunk on are no longer played. */
-  onFlush(start: EpochStart, isCut: boolean): void;
+  onFlush(flush: Flush): void;
   /** Every event, after those above. */
   onEvent(event: MeshEvent): void;
 }
@@ -64,7 +71,12 @@ export function listen(bus: Bus, sessionId: string, shape: FrameShape, handlers:
     handlers.onFrame(frame, trailOf(meta));
   });
   const events = bus.subscribeEvents(sessionId, (event) => {
-    if (event.type === 'flush') handlers.onFlush(startOf(event), event.cutFrom !== undefined);
+    if (event.type === 'flush')
+      handlers.onFlush({
+        ...startOf(event),
+        isCut: event.cutFrom !== undefined,
+        isInterrupt: event.cause === 'interrupt',
+      });
     handlers.onEvent(event);
   });
   return () => {

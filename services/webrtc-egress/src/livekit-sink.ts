@@ -3,6 +3,7 @@ import type { Logger } from '@talkmesh/service-kit';
 import { type RoomEnd, type RoomHost, RoomMember, type RoomState, roomFailure } from '@talkmesh/webrtc';
 import { agentReportOf, type FromAgent, type SpeechReport } from './agent-messages.js';
 import type { AgentSpeech } from './agent-speech.js';
+import type { Flush } from './inbound.js';
 import type { EgressMetrics } from './metrics.js';
 import { RemotePlayout } from './remote-playout.js';
 import type { RoomTexts } from './room-texts.js';
@@ -72,8 +73,8 @@ export class LivekitSink implements Sink {
     if (this.#connected) this.#playout?.pump();
   }
 
-  flush(epoch: number, fromChunk: number): void {
-    this.#playout?.flush(epoch, fromChunk);
+  flush(flush: Flush): void {
+    this.#playout?.flush(flush);
   }
 
   /** What participants may read of the session's events goes to the room as text. */

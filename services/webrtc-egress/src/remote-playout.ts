@@ -1,3 +1,4 @@
+import type { Flush } from './inbound.js';
 import type { EgressMetrics } from './metrics.js';
 import type { EgressSession } from './session.js';
 import type { FromViewer, ToViewer } from './viewer-messages.js';
@@ -32,8 +33,8 @@ export class RemotePlayout {
     }
   }
 
-  flush(epoch: number, fromChunk: number): void {
-    this.#options.post({ type: 'flush', epoch, fromChunk });
+  flush({ epoch, fromChunk, isInterrupt }: Flush): void {
+    this.#options.post({ type: 'flush', epoch, fromChunk, isInterrupt });
   }
 
   receive(message: FromViewer): void {

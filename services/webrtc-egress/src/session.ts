@@ -19,7 +19,7 @@ import {
 import { AgentSpeech, type AgentSpeechOptions } from './agent-speech.js';
 import { Badge } from './badge.js';
 import { ChunkTrace } from './chunk-trace.js';
-import { type FrameShape, listen } from './inbound.js';
+import { type Flush, type FrameShape, listen } from './inbound.js';
 import { JitterBuffer, type TakenFrame } from './jitter-buffer.js';
 import type { EgressMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
@@ -62,7 +62,7 @@ export interface SessionOptions {
 export interface Sink {
   /** Called when frames may be waiting: takes as many as it can hold. */
   pump(): void;
-  flush(epoch: number, fromChunk: number): void;
+  flush(flush: Flush): void;
   /** Every event of the session, for a sink that passes some of them on. */
   event?(event: MeshEvent): void;
   close(): Promise<void>;
@@ -116,7 +116,7 @@ export class EgressSession {
     });
     this.#stopListening = listen(bus, sessionId, shape, {
       onFrame: (frame, trail) => this.#receive(frame, trail),
-      onFlush: (start, isCut) => this.#flush(start, isCut),
+      onFlush: (flush) => this.#flush(flush),
       onEvent: (event) => {
         this.#agent?.event(event);
         this.#sink?.event?.(event);
@@ -260,14 +260,18 @@ export class EgressSession {
     this.#drop(dropped + (verdict === 'accepted' ? 0 : 1));
     if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame beyond the credit was dropped');
     if (verdict === 'accepted' && frame.endsIdle && frame.frame === 0)
-      this.#flush({ epoch: frame.epoch, fromChunk: this.#buffer.idleBefore(frame.chunk) }, false);
+      this.#flush({
+        ...{ epoch: frame.epoch, fromChunk: this.#buffer.idleBefore(frame.chunk) },
+        ...{ isCut: false, isInterrupt: false },
+      });
     this.#sink?.pump();
   }
 
-  #flush({ epoch, fromChunk }: EpochStart, isCut: boolean): void {
+  #flush(flush: Flush): void {
+    const { epoch, fromChunk, isCut } = flush;
     if (isCut) this.#cut = { epoch, heldFrames: 0 };
     this.#drop(this.#buffer.flush(epoch, fromChunk));
-    this.#sink?.flush(epoch, fromChunk);
+    this.#sink?.flush(flush);
   }
 
   /** The picture of a cut chunk stays until the next one has been made; a longer wait is lateness. */

@@ -25,7 +25,7 @@ export interface RoomSetup extends PictureSetup {
 
 export type ToViewer =
   | { readonly type: 'frame'; readonly frame: PlayoutFrame }
-  | { readonly type: 'flush'; readonly epoch: number; readonly fromChunk: number };
+  | { readonly type: 'flush'; readonly epoch: number; readonly fromChunk: number; readonly isInterrupt: boolean };
 
 export type FromViewer =
   | { readonly type: 'played'; readonly report: PlayedReport }

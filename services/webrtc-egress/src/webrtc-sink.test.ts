@@ -152,7 +152,7 @@ test('a flush reaches the child process, and the frames it discards make room', 
   receive(...testChunk(0));
   const peer = await connect();
   flush(1, 0);
-  assert.deepEqual(peer.sent.at(-1), { type: 'flush', epoch: 1, fromChunk: 0 });
+  assert.deepEqual(peer.sent.at(-1), { type: 'flush', epoch: 1, fromChunk: 0, isInterrupt: true });
   peer.listener.onMessage({ type: 'discarded', serials: [1, 2] });
   assert.equal(session.stats().dropped, FRAMES_PER_CHUNK - 3 + 2);
   receive(testFrame(0, 0, { epoch: 1 }));

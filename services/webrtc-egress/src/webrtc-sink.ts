@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@talkmesh/contracts';
 import { limitVideo, type PeerHost, type PeerState, parseOffer } from '@talkmesh/webrtc';
+import type { Flush } from './inbound.js';
 import type { EgressMetrics } from './metrics.js';
 import { RemotePlayout } from './remote-playout.js';
 import type { EgressSession, Sink } from './session.js';
@@ -60,8 +61,8 @@ export class WebrtcSink implements Sink {
     if (this.#viewer?.connected === true) this.#viewer.playout.pump();
   }
 
-  flush(epoch: number, fromChunk: number): void {
-    this.#viewer?.playout.flush(epoch, fromChunk);
+  flush(flush: Flush): void {
+    this.#viewer?.playout.flush(flush);
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { TalkMeshError } from '../http.js';
 
-/** A report of the gateway. `data` is the event as docs/events.md describes it; of `session.started` it is id, avatar and provider. */
+/** A report of the gateway. `data` is the event as docs/events.md describes it. */
 export interface WebhookMessage {
   /** The same when a report is repeated: keep it for a day and answer 200 to what you know. */
   readonly id: string;

@@ -19,6 +19,7 @@ import {
   type MeshEvent,
   mayUse,
   PIPELINE,
+  RETAINED_STREAMS,
   type RetainedStream,
   type ServiceName,
   type Stream,
@@ -32,6 +33,7 @@ import { tracingEnabled } from '../telemetry/spans.js';
 import { isTraced } from '../telemetry/stage-span.js';
 import { LEDGER_HEADER } from '../telemetry/trail.js';
 import { waitAtMost } from '../waiting.js';
+import { endOfStream, Follower, type FollowHandler, type StreamPosition } from './follower.js';
 import { JetStreamBucket, type KvBucket } from './kv-bucket.js';
 import { type ReadBackOptions, type RetainedMessage, Retention } from './retention.js';
 
@@ -74,8 +76,12 @@ export interface Bus {
   kv(bucket: BucketName, options: { ttlMs: number }): Promise<KvBucket>;
   /** Reads what NATS retains of a session's stream, oldest first. @throws MeshError NATS_UNAVAILABLE */
   readBack(stream: RetainedStream, sessionId: string, options: ReadBackOptions): Promise<RetainedMessage[]>;
-  /** Deletes what NATS retains of a session that has ended. @throws MeshError NATS_UNAVAILABLE */
-  deleteRetained(sessionId: string): Promise<void>;
+  /** Where a retained stream ends now. @throws MeshError NATS_UNAVAILABLE */
+  endOf(stream: RetainedStream): Promise<StreamPosition>;
+  /** Follows a retained stream of all sessions from a position on. */
+  follow(stream: RetainedStream, from: StreamPosition, onMessages: FollowHandler): Subscription;
+  /** Deletes what NATS retains of a session that has ended, in all streams or these. @throws MeshError NATS_UNAVAILABLE */
+  deleteRetained(sessionId: string, streams?: readonly RetainedStream[]): Promise<void>;
   /** Called after a reconnect. Messages published during the `awayMs` without a connection are lost, except those that are retained. */
   onReconnect(listener: (awayMs: number) => void): Subscription;
   readonly connected: boolean;
@@ -236,7 +242,18 @@ export class NatsBus implements Bus {
     return this.#retention.readBack(stream, sessionId, options);
   }
 
-  async deleteRetained(sessionId: string): Promise<void> {
+  async endOf(stream: RetainedStream): Promise<StreamPosition> {
+    this.#assertMay('follows', stream);
+    return endOfStream(this.#nc, stream);
+  }
+
+  follow(stream: RetainedStream, from: StreamPosition, onMessages: FollowHandler): Subscription {
+    this.#assertMay('follows', stream);
+    const { nc, service, log } = this.#options;
+    return new Follower({ nc, service, stream, from, onMessages, log, bus: this });
+  }
+
+  async deleteRetained(sessionId: string, streams: readonly RetainedStream[] = RETAINED_STREAMS): Promise<void> {
     assertSessionId(sessionId);
     if (!endsSessions(this.#options.service)) throw this.#forbidden('delete what is retained of a session');
     if (!this.connected)
@@ -244,7 +261,7 @@ export class NatsBus implements Bus {
         'NATS_UNAVAILABLE',
         'NATS is not connected: retained messages of the session were not deleted, they expire',
       );
-    await this.#retention.deleteSession(sessionId);
+    await this.#retention.deleteSession(sessionId, streams);
   }
 
   onReconnect(listener: (awayMs: number) => void): Subscription {
@@ -252,11 +269,11 @@ export class NatsBus implements Bus {
     return { unsubscribe: () => this.#onReconnect.delete(listener) };
   }
 
-  #assertMay(verb: 'publishes' | 'subscribes' | 'readsBack', stream: Stream): void {
+  #assertMay(verb: 'publishes' | 'subscribes' | 'readsBack' | 'follows', stream: Stream): void {
     const { service } = this.#options;
     const allowed: readonly Stream[] = PIPELINE[service][verb];
     if (allowed.includes(stream)) return;
-    const does = { publishes: 'publish', subscribes: 'subscribe to', readsBack: 'read back' }[verb];
+    const does = { publishes: 'publish', subscribes: 'subscribe to', readsBack: 'read back', follows: 'follow' }[verb];
     throw this.#forbidden(`${does} ${stream}`);
   }
 

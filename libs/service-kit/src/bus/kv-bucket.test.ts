@@ -1,20 +1,25 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
 import { until } from '../testing/until.js';
 import { waitUntil } from '../waiting.js';
 import type { KvBucket } from './kv-bucket.js';
 
 let nats: NatsServer;
+let raw: NatsConnection;
 let gateway: TestContext<object>;
 let other: TestContext<object>;
 
 before(async () => {
   nats = await startNatsServer();
+  raw = await connect({ servers: nats.url });
   gateway = await createTestContext('gateway', undefined, nats.url);
   other = await createTestContext('gateway', undefined, nats.url);
 });
 after(async () => {
+  await raw.close();
   await gateway[Symbol.asyncDispose]();
   await other[Symbol.asyncDispose]();
   await nats[Symbol.asyncDispose]();
@@ -38,6 +43,30 @@ test('values are JSON, missing and deleted keys are undefined', async () => {
     (await bucket.list()).map(({ key, value }) => [key, value]),
     [['a.b', { n: 2 }]],
   );
+});
+
+test('what is erased leaves nothing, and the key can be used again', async () => {
+  const bucket = await gateway.bus.kv('talkmesh_webhooks', { ttlMs: 60_000 });
+  assert.deepEqual(await bucket.scan(), []);
+  await bucket.put('a', 1);
+  await bucket.put('a', 2);
+  await bucket.put('b', 3);
+  await bucket.erase('a');
+  await bucket.erase('never-there');
+  assert.equal(await bucket.get('a'), undefined);
+  assert.deepEqual(await bucket.scan(), [{ key: 'b', value: 3, revision: 3 }]);
+  const { state } = await (await jetstreamManager(raw)).streams.info('KV_talkmesh_webhooks');
+  assert.equal(state.messages, 1);
+  await bucket.create('a', 4);
+  assert.equal((await bucket.get('a'))?.value, 4);
+});
+
+test('a scan reads every entry once, however many there are', async () => {
+  const bucket = await gateway.bus.kv('talkmesh_webhooks', { ttlMs: 60_000 });
+  const keys = Array.from({ length: 500 }, (_, i) => `many.${i}`);
+  await Promise.all(keys.map((key) => bucket.put(key, key)));
+  const found = (await bucket.scan()).filter(({ key }) => key.startsWith('many.'));
+  assert.deepEqual(found.map(({ value }) => value).sort(), [...keys].sort());
 });
 
 test('of two concurrent updates one succeeds and the other fails with SESSION_EXISTS', async () => {

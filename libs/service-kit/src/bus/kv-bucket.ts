@@ -1,4 +1,4 @@
-import { JetStreamApiError, jetstream } from '@nats-io/jetstream';
+import { JetStreamApiError, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { type BucketName, MeshError } from '@talkmesh/contracts';
@@ -19,14 +19,20 @@ export interface KvBucket {
   put(key: string, value: unknown): Promise<number>;
   /** Deleting an unknown key succeeds. */
   delete(key: string): Promise<void>;
+  /** Removes a key and its history, so that nothing of it is left, and `list` is not told. Erasing an unknown key succeeds. */
+  erase(key: string): Promise<void>;
   /** All entries, with every change that was confirmed before the call. They are shared by all callers: do not change their values. */
   list<T = unknown>(): Promise<KvEntryOf<T>[]>;
+  /** All entries, in no order, read one by one: for buckets that are read rarely, or from which entries are erased. */
+  scan<T = unknown>(): Promise<KvEntryOf<T>[]>;
 }
 
 /** JetStream error codes for "wrong last sequence", of older and newer servers. */
 const CONFLICTS: readonly number[] = [10_071, 10_164];
 const SUBJECTS_OVERLAP = 10_065;
 const REQUEST_TIMEOUT_MS = 2000;
+const SCAN_PARALLEL = 64;
+const NO_STREAM: { readonly state: { readonly subjects?: Readonly<Record<string, number>> } } = { state: {} };
 
 export interface BucketOptions {
   /** Time after its last change when a record expires, milliseconds. It applies when this service creates the bucket. */
@@ -80,6 +86,31 @@ export class JetStreamBucket implements KvBucket {
     return this.#write((kv) => kv.delete(key));
   }
 
+  erase(key: string): Promise<void> {
+    return this.#write(async () => {
+      const manager = await this.#manager();
+      await manager.streams.purge(`KV_${this.#name}`, { filter: `$KV.${this.#name}.${key}` });
+    });
+  }
+
+  async scan<T>(): Promise<KvEntryOf<T>[]> {
+    const prefix = `$KV.${this.#name}.`;
+    const { state } = await this.#read(async () => {
+      const manager = await this.#manager();
+      return manager.streams.info(`KV_${this.#name}`, { subjects_filter: `${prefix}>` });
+    }, NO_STREAM);
+    const keys = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+    const entries: KvEntryOf<T>[] = [];
+    const readNext = async (): Promise<void> => {
+      for (let key = keys.pop(); key !== undefined; key = keys.pop()) {
+        const entry = await this.get<T>(key);
+        if (entry !== undefined) entries.push({ key, ...entry });
+      }
+    };
+    await Promise.all(Array.from({ length: SCAN_PARALLEL }, readNext));
+    return entries;
+  }
+
   /** A view that is stale is replaced by a new one, once. */
   list<T>(): Promise<KvEntryOf<T>[]> {
     return this.#read(async () => {
@@ -95,6 +126,10 @@ export class JetStreamBucket implements KvBucket {
         }
       }
     }, []);
+  }
+
+  #manager(): Promise<JetStreamManager> {
+    return jetstreamManager(this.#nc, { timeout: REQUEST_TIMEOUT_MS, checkAPI: false });
   }
 
   async #write<R>(operation: (kv: KV) => Promise<R>, key?: string): Promise<R> {

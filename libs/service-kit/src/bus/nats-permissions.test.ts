@@ -29,6 +29,7 @@ import {
 import { health } from '../test-fixtures/grpc-probes.js';
 import { startFixtureService } from '../test-fixtures/service.js';
 import { createTestContext, type NatsServer, startNatsServer, type TestContext } from '../testing/index.js';
+import { until } from '../testing/until.js';
 
 let nats: NatsServer;
 const contexts = new Map<ServiceName, TestContext<object>>();
@@ -131,11 +132,12 @@ for (const service of SERVICES) {
   });
 
   test(`${service} reaches only the JetStream streams, buckets and records of the pipeline table`, async () => {
-    const { buckets, readsBack, publishes } = PIPELINE[service];
+    const { buckets, readsBack, follows, publishes } = PIPELINE[service];
     const nc = await asIntruder(service);
     const refused = await refusals(nc, () => {
       for (const stream of RETAINED_STREAMS) {
         nc.publish(`$JS.API.STREAM.MSG.GET.${RETENTION[stream].name}`);
+        nc.publish(`$JS.API.STREAM.INFO.${RETENTION[stream].name}`);
         nc.publish(`$JS.API.STREAM.UPDATE.${RETENTION[stream].name}`);
         nc.publish(`$JS.API.STREAM.DELETE.${RETENTION[stream].name}`);
         nc.publish(`$JS.API.STREAM.PURGE.${RETENTION[stream].name}`);
@@ -145,6 +147,7 @@ for (const service of SERVICES) {
         nc.publish(`$JS.API.STREAM.MSG.GET.KV_${bucket}`);
         nc.publish(`$JS.API.STREAM.CREATE.KV_${bucket}`);
         nc.publish(`$JS.API.CONSUMER.CREATE.KV_${bucket}`);
+        nc.publish(`$JS.API.STREAM.PURGE.KV_${bucket}`);
         nc.publish(`$KV.${bucket}.score-model.forged`);
         nc.publish(`$JS.API.STREAM.DELETE.KV_${bucket}`);
       }
@@ -157,6 +160,8 @@ for (const service of SERVICES) {
       const { name } = RETENTION[stream];
       const reads: readonly string[] = readsBack;
       assert.equal(isRefused(`$JS.API.STREAM.MSG.GET.${name}`), !reads.includes(stream), `${stream} read back`);
+      const followed: readonly string[] = follows;
+      assert.equal(isRefused(`$JS.API.STREAM.INFO.${name}`), !followed.includes(stream), `${stream} followed`);
       assert.equal(isRefused(`$JS.API.STREAM.PURGE.${name}`), service !== 'gateway', `${stream} purged`);
       const mayCreate = publishes.includes(stream) || reads.includes(stream);
       assert.equal(isRefused(`$JS.API.STREAM.CREATE.${name}`), !mayCreate, `${stream} created`);
@@ -170,6 +175,7 @@ for (const service of SERVICES) {
       assert.equal(isRefused(`$JS.API.STREAM.MSG.GET.KV_${bucket}`), !gets, `${bucket} read`);
       assert.equal(isRefused(`$JS.API.STREAM.CREATE.KV_${bucket}`), !puts, `${bucket} created`);
       assert.equal(isRefused(`$JS.API.CONSUMER.CREATE.KV_${bucket}`), !uses.includes('list'), `${bucket} listed`);
+      assert.equal(isRefused(`$JS.API.STREAM.PURGE.KV_${bucket}`), !uses.includes('erase'), `${bucket} erased`);
       const isOwn = uses.includes('put') || (uses.includes('put-own') && service === 'score-model');
       assert.equal(isRefused(`$KV.${bucket}.score-model.forged`), !isOwn, `${bucket} written`);
       assert.ok(isRefused(`$JS.API.STREAM.DELETE.KV_${bucket}`), `${bucket} deleted`);
@@ -202,6 +208,16 @@ test('everything the bus does for the services works with these permissions', as
   assert.equal((await registry.list()).length, SERVICES.length - 1);
   await (await busOf('vae-decode').kv('talkmesh_workers', { ttlMs: 1 })).delete('vae-decode.1');
 
+  const webhooks = await busOf('gateway').kv('talkmesh_webhooks', { ttlMs: 60_000 });
+  await webhooks.create('shop.1', {});
+  assert.deepEqual((await webhooks.scan()).length, 1);
+  await webhooks.erase('shop.1');
+  assert.deepEqual(await webhooks.scan(), []);
+  const followed: string[] = [];
+  const events = busOf('gateway').follow('event', await busOf('gateway').endOf('event'), async (messages) => {
+    followed.push(...messages.map(({ subject }) => subject));
+  });
+
   for (const service of SERVICES)
     for (const stream of PIPELINE[service].publishes) busOf(service).publish(stream, session, new Uint8Array(3));
   for (const service of SERVICES) await busOf(service).flush();
@@ -211,6 +227,9 @@ test('everything the bus does for the services works with these permissions', as
       const retained = await busOf(service).readBack(stream, session, { deadlineMs: 5000 });
       assert.equal(retained.length, Math.min(publishers, RETENTION[stream].perSession), `${service} reads ${stream}`);
     }
+  await until('the events', () => followed.length === SERVICES.length);
+  events.unsubscribe();
+  assert.deepEqual(new Set(followed), new Set([subjectOf(session, 'event')]));
   await assert.rejects(busOf('score-model').deleteRetained(session), { reason: 'PERMISSION_DENIED' });
   await busOf('gateway').deleteRetained(session);
   assert.deepEqual(await busOf('score-model').readBack('speech', session, { deadlineMs: 5000 }), []);

@@ -12,7 +12,6 @@ import { createInbox, type Msg, type MsgHdrs, type NatsConnection, nanos } from 
 import {
   inboxPrefixOf,
   MeshError,
-  RETAINED_STREAMS,
   RETENTION,
   type RetainedStream,
   retainedStreamsOf,
@@ -99,9 +98,9 @@ export class Retention {
     );
   }
 
-  /** Deletes everything retained of a session. @throws MeshError NATS_UNAVAILABLE */
-  async deleteSession(sessionId: string): Promise<void> {
-    const purges = RETAINED_STREAMS.map(async (stream) => {
+  /** Deletes what these streams retain of a session. @throws MeshError NATS_UNAVAILABLE */
+  async deleteSession(sessionId: string, streams: readonly RetainedStream[]): Promise<void> {
+    const purges = streams.map(async (stream) => {
       const manager = await this.#connect();
       await manager.streams.purge(RETENTION[stream].name, { filter: subjectOf(sessionId, stream) });
     });
@@ -157,7 +156,7 @@ export class Retention {
     const subscription = nc.subscribe(inbox, {
       callback: (error, message) => {
         if (error !== null) return finish(error);
-        const retained = ofDelivered(message);
+        const retained = deliveredMessage(message);
         if (retained === undefined) return;
         if (retained.sequence <= until) messages.push(retained);
         if (retained.sequence >= until) finish();
@@ -201,14 +200,16 @@ const ofStored = (message: StoredMsg): RetainedMessage => ({
 });
 
 /**
- * Sequence and time are parts of the reply subject, `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<n>.<nanoseconds>.<pending>`.
+ * A message as a consumer delivers it; undefined: something else, such as a heartbeat. `consumerSequence` counts what this consumer has
+ * delivered. Sequence and time are parts of the reply subject, `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<n>.<nanoseconds>.<pending>`.
  * Servers with JetStream domains put two more tokens before the stream.
  */
-function ofDelivered(message: Msg): RetainedMessage | undefined {
+export function deliveredMessage(message: Msg): (RetainedMessage & { readonly consumerSequence: number }) | undefined {
   const tokens = message.reply?.split('.') ?? [];
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK') return undefined;
   const at = tokens.length === 9 ? 5 : 7;
-  const [sequence, , nanoseconds] = tokens.slice(at).map(Number);
-  if (sequence === undefined || nanoseconds === undefined) return undefined;
-  return { payload: new Uint8Array(message.data), headers: message.headers, sequence, atMs: nanoseconds / 1e6 };
+  const [sequence, consumerSequence, nanoseconds] = tokens.slice(at).map(Number);
+  if (sequence === undefined || consumerSequence === undefined || nanoseconds === undefined) return undefined;
+  const { headers } = message;
+  return { payload: new Uint8Array(message.data), headers, sequence, consumerSequence, atMs: nanoseconds / 1e6 };
 }

@@ -20,6 +20,16 @@ const MAX_STREAMS = 1000;
 /** A connection without calls is closed after this time; clients open it again for the next call. */
 const MAX_IDLE_MS = 300_000;
 
+/**
+ * Each message and enumeration of a package definition carries the same descriptors of all files, and reflection decodes those of each:
+ * one is enough, and a server starts sooner.
+ */
+const REFLECTED = Object.fromEntries(
+  Object.entries(packageDefinition)
+    .filter(([, definition]) => 'fileDescriptorProtos' in definition)
+    .slice(0, 1),
+);
+
 const HEALTH_WATCH = '/grpc.health.v1.Health/Watch';
 
 /** The gRPC server of a process: its services, grpc.health.v1 with a status per service, and reflection. */
@@ -46,7 +56,7 @@ export class KitGrpcServer {
     this.#names = ['', ...services.map(({ definition }) => serviceName(definition))];
     this.#health = new HealthImplementation();
     this.#health.addToServer(this.#server);
-    new ReflectionService(packageDefinition, { services: this.#names.slice(1) }).addToServer(this.#server);
+    new ReflectionService(REFLECTED, { services: this.#names.slice(1) }).addToServer(this.#server);
     this.setServing(false);
   }
 

@@ -123,8 +123,8 @@ test('after a cut, the rest of the stream keeps its response; a new stream or a 
   );
 });
 
-test('an unknown provider is refused with the names of those that are configured', () => {
-  const registry = new ProviderRegistry(parseConfig({}));
+test('an unknown provider is refused with the names of those that are configured', async () => {
+  const registry = await ProviderRegistry.load(parseConfig({}));
   assert.throws(
     () => registry.find('oracle'),
     (error) => {
@@ -136,23 +136,26 @@ test('an unknown provider is refused with the names of those that are configured
   );
 });
 
-test('the deployment decides which providers there are', () => {
-  const names = (env: NodeJS.ProcessEnv) => new ProviderRegistry(parseConfig(env)).names;
+test('the deployment decides which providers there are', async () => {
+  const names = async (env: NodeJS.ProcessEnv) => (await ProviderRegistry.load(parseConfig(env))).names;
   const server = { TALKMESH_OPENAI_REALTIME_URL: 'ws://127.0.0.1:1/v1' };
-  assert.deepEqual(names(server), ['parrot', 'external', 'openai-realtime']);
-  assert.deepEqual(names({ ...server, TALKMESH_PROVIDERS: 'openai-realtime' }), ['openai-realtime']);
-  assert.throws(
+  assert.deepEqual(await names(server), ['parrot', 'external', 'openai-realtime']);
+  assert.deepEqual(await names({ ...server, TALKMESH_PROVIDERS: 'openai-realtime' }), ['openai-realtime']);
+  await assert.rejects(
     () => names({ TALKMESH_PROVIDERS: 'openai-realtime' }),
     /openai-realtime needs TALKMESH_OPENAI_REALTIME_KEY/,
   );
   const cascade = { TALKMESH_CASCADE_URL: 'http://127.0.0.1:1/v1', TALKMESH_CASCADE_CHAT_MODEL: 'm' };
-  assert.deepEqual(names(cascade), ['parrot', 'external', 'cascade']);
-  assert.throws(
+  assert.deepEqual(await names(cascade), ['parrot', 'external', 'cascade']);
+  await assert.rejects(
     () => names({ TALKMESH_CASCADE_CHAT_URL: 'http://x' }),
     /CASCADE_TRANSCRIPTION_URL.*\n.*CHAT_MODEL must/,
   );
-  assert.throws(() => names({ TALKMESH_VOICES: 'marin' }), /TALKMESH_VOICES.*openai-realtime\/marin/);
-  assert.throws(() => names({ TALKMESH_PROVIDERS: 'oracle' }), /there is no provider "oracle"/);
-  assert.throws(() => names({ ...server, TALKMESH_BARGE_IN: 'false' }), /BARGE_IN=false needs .*TURN_DETECTION=mesh/);
-  assert.throws(() => names({ TALKMESH_OPENAI_REALTIME_URL: 'https://user:pw@host/v1' }), /without a key/);
+  await assert.rejects(() => names({ TALKMESH_VOICES: 'marin' }), /TALKMESH_VOICES.*openai-realtime\/marin/);
+  await assert.rejects(() => names({ TALKMESH_PROVIDERS: 'oracle' }), /there is no provider "oracle"/);
+  await assert.rejects(
+    () => names({ ...server, TALKMESH_BARGE_IN: 'false' }),
+    /BARGE_IN=false needs .*TURN_DETECTION=mesh/,
+  );
+  await assert.rejects(() => names({ TALKMESH_OPENAI_REALTIME_URL: 'https://user:pw@host/v1' }), /without a key/);
 });

@@ -2,17 +2,15 @@ import { MeshError } from '@talkmesh/contracts';
 import { envName, readSecret } from '@talkmesh/service-kit';
 import { type Config, cascadeUrls, isRealtimeConfigured } from '../config.js';
 import { Espeak, espeakOptions } from '../tts/espeak.js';
-import { cascade } from './cascade/cascade.js';
 import type { Endpoint } from './cascade/endpoint.js';
-import { HttpSpeech } from './cascade/http-speech.js';
 import { external } from './external.js';
-import { geminiLive } from './gemini-live/gemini-live.js';
-import { openAiRealtime } from './openai-realtime/openai-realtime.js';
 import { parrot } from './parrot.js';
 import type { Provider } from './provider.js';
 
 interface Entry {
-  readonly provider: Provider;
+  readonly name: string;
+  /** Official clients are large, so they are loaded only where they are offered. */
+  readonly load: () => Promise<Provider>;
   readonly isConfigured: boolean;
   /** What to set so that it is configured. */
   readonly setting: string;
@@ -22,9 +20,13 @@ interface Entry {
 export class ProviderRegistry {
   readonly #offered: ReadonlyMap<string, Provider>;
 
+  private constructor(offered: readonly Provider[]) {
+    this.#offered = new Map(offered.map((provider) => [provider.name, provider]));
+  }
+
   /** @throws MeshError CONFIG_INVALID when the list of allowed providers names one that does not exist or is not configured */
-  constructor(config: Config) {
-    const entries = new Map(entriesOf(config).map((entry) => [entry.provider.name, entry]));
+  static async load(config: Config): Promise<ProviderRegistry> {
+    const entries = new Map(entriesOf(config).map((entry) => [entry.name, entry]));
     const wanted =
       config.providers.length > 0
         ? config.providers
@@ -32,12 +34,8 @@ export class ProviderRegistry {
     const problems = wanted.flatMap((name) => problemOf(name, entries));
     if (problems.length > 0)
       throw new MeshError('CONFIG_INVALID', `TALKMESH_PROVIDERS is not valid:\n  ${problems.join('\n  ')}`);
-    this.#offered = new Map(
-      wanted.flatMap((name) => {
-        const provider = entries.get(name)?.provider;
-        return provider === undefined ? [] : [[name, provider] as const];
-      }),
-    );
+    const offered = wanted.flatMap((name) => entries.get(name) ?? []);
+    return new ProviderRegistry(await Promise.all(offered.map(({ load }) => load())));
   }
 
   get names(): readonly string[] {
@@ -67,45 +65,66 @@ function problemOf(name: string, entries: ReadonlyMap<string, Entry>): string[] 
 
 function entriesOf(config: Config): Entry[] {
   return [
-    { provider: parrot({ semitones: config.parrotSemitones }), isConfigured: true, setting: '' },
-    { provider: external, isConfigured: true, setting: '' },
     {
-      provider: openAiRealtime({
-        url: config.openaiRealtimeUrl || 'https://api.openai.com/v1',
-        model: config.openaiRealtimeModel,
-        voice: config.openaiRealtimeVoice,
-        keyHeader: config.openaiRealtimeKeyHeader,
-        connectDeadlineMs: config.providerDeadlineMs,
-        turnDetection: config.openaiRealtimeTurnDetection,
-        transcriptionModel: nameOrOff(config.openaiRealtimeTranscriptionModel),
-        speed: config.openaiRealtimeSpeed,
-        inputRateHz: config.openaiRealtimeInputRateHz,
-        readKey: keyReader('openaiRealtimeKeyFile', config.openaiRealtimeKeyFile),
-      }),
+      name: 'parrot',
+      load: async () => parrot({ semitones: config.parrotSemitones }),
+      ...{ isConfigured: true, setting: '' },
+    },
+    { name: 'external', load: async () => external, isConfigured: true, setting: '' },
+    {
+      name: 'openai-realtime',
+      load: () => openAiRealtimeOf(config),
       isConfigured: isRealtimeConfigured(config),
       setting: 'TALKMESH_OPENAI_REALTIME_KEY_FILE, or TALKMESH_OPENAI_REALTIME_URL of a server that needs no key',
     },
     {
-      provider: geminiLive({
-        url: config.geminiLiveUrl,
-        model: config.geminiLiveModel,
-        voice: config.geminiLiveVoice,
-        connectDeadlineMs: config.providerDeadlineMs,
-        readKey: keyReader('geminiLiveKeyFile', config.geminiLiveKeyFile),
-      }),
+      name: 'gemini-live',
+      load: () => geminiLiveOf(config),
       isConfigured:
         config.geminiLiveUrl !== '' || config.geminiLiveKeyFile !== '' || config.sessionChoices.includes('key'),
       setting: 'TALKMESH_GEMINI_LIVE_KEY_FILE, or TALKMESH_GEMINI_LIVE_URL of a server that needs no key',
     },
     {
-      provider: cascadeOf(config),
+      name: 'cascade',
+      load: () => cascadeOf(config),
       isConfigured: cascadeUrls(config).chatUrl !== '',
       setting: 'TALKMESH_CASCADE_URL, or TALKMESH_CASCADE_CHAT_URL and TALKMESH_CASCADE_TRANSCRIPTION_URL',
     },
   ];
 }
 
-function cascadeOf(config: Config): Provider {
+async function openAiRealtimeOf(config: Config): Promise<Provider> {
+  const { openAiRealtime } = await import('./openai-realtime/openai-realtime.js');
+  return openAiRealtime({
+    url: config.openaiRealtimeUrl || 'https://api.openai.com/v1',
+    model: config.openaiRealtimeModel,
+    voice: config.openaiRealtimeVoice,
+    keyHeader: config.openaiRealtimeKeyHeader,
+    connectDeadlineMs: config.providerDeadlineMs,
+    turnDetection: config.openaiRealtimeTurnDetection,
+    transcriptionModel: nameOrOff(config.openaiRealtimeTranscriptionModel),
+    speed: config.openaiRealtimeSpeed,
+    inputRateHz: config.openaiRealtimeInputRateHz,
+    readKey: keyReader('openaiRealtimeKeyFile', config.openaiRealtimeKeyFile),
+  });
+}
+
+async function geminiLiveOf(config: Config): Promise<Provider> {
+  const { geminiLive } = await import('./gemini-live/gemini-live.js');
+  return geminiLive({
+    url: config.geminiLiveUrl,
+    model: config.geminiLiveModel,
+    voice: config.geminiLiveVoice,
+    connectDeadlineMs: config.providerDeadlineMs,
+    readKey: keyReader('geminiLiveKeyFile', config.geminiLiveKeyFile),
+  });
+}
+
+async function cascadeOf(config: Config): Promise<Provider> {
+  const [{ cascade }, { HttpSpeech }] = await Promise.all([
+    import('./cascade/cascade.js'),
+    import('./cascade/http-speech.js'),
+  ]);
   const urls = cascadeUrls(config);
   const endpoint = (step: 'Transcription' | 'Chat' | 'Speech', url: string): Endpoint => {
     const own = config[`cascade${step}KeyFile`];

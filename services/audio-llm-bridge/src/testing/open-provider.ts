@@ -37,7 +37,7 @@ export class OpenedProvider implements AsyncDisposable {
       log: createLogger(settings, { write: (line) => opened.logLines.push(line) }),
       signal: new AbortController().signal,
     };
-    const provider = new ProviderRegistry(parseConfig(env)).find(name);
+    const provider = (await ProviderRegistry.load(parseConfig(env))).find(name);
     opened.session = await provider.open(options, (output) => opened.outputs.push(output));
     return opened;
   }

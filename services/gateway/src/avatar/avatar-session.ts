@@ -22,7 +22,7 @@ export interface AvatarDependencies {
 }
 
 /** A key opens a session of its own or continues one; a token continues the session that it is for. */
-export type AvatarCaller = { readonly key?: KeyPrincipal; readonly sessionId?: string };
+export type AvatarCaller = { readonly opener?: KeyPrincipal; readonly sessionId?: string };
 
 export interface AvatarSessionOptions extends AvatarDependencies {
   readonly caller: AvatarCaller;
@@ -140,7 +140,7 @@ export class AvatarSession {
 
   async #end(): Promise<void> {
     const { caller, sessions, log } = this.#options;
-    if (this.#record === undefined || caller.key === undefined) return;
+    if (this.#record === undefined || caller.opener === undefined) return;
     const { id } = this.#record;
     await sessions
       .end(id, { reason: 'ended', cause: 'hung-up' })
@@ -156,12 +156,12 @@ export class AvatarSession {
 
   #create({ avatar, media = 'frames', ...chosen }: StartMessage): Promise<SessionRecord> {
     const { caller, sessions, defaultAvatar } = this.#options;
-    if (caller.key === undefined) throw new TypeError('a caller has a key or a session');
+    if (caller.opener === undefined) throw new TypeError('a caller has a key or a session');
     const output = media === 'frames' ? 'frames' : 'webrtc';
     const wanted = { avatar: avatar ?? defaultAvatar, provider: EXTERNAL, output };
     const { badge, quality, seed, maxSeconds, idleSeconds } = chosen;
     const body = check(createSessionBody, { ...wanted, badge, quality, seed, maxSeconds, idleSeconds });
-    return sessions.create(newSession(body, caller.key), this.#closed.signal);
+    return sessions.create(newSession(body, caller.opener), this.#closed.signal);
   }
 
   /** @throws MeshError ARGUMENT_INVALID when a program cannot speak in it */

@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { IdentifiedCaller } from '@talkmesh/service-kit';
-import { type Auth, continuesTrace, type Principal } from '../auth.js';
+import { type Auth, continuesTrace, type Principal, requireOrigin } from '../auth.js';
 import type { RateLimit } from '../rate-limit.js';
 import type { SessionAccess } from '../session-access.js';
 
@@ -32,16 +32,19 @@ export class GrpcAccess {
     return this.#sessions.require(principal, sessionId, operation);
   }
 
-  /** @throws MeshError TOKEN_*, RATE_LIMITED */
+  /** @throws MeshError TOKEN_*, PERMISSION_DENIED (proxies of gRPC-Web send the page's origin), RATE_LIMITED */
   async identify(metadata: Metadata): Promise<Principal> {
     const [header] = metadata.get('authorization');
+    const [origin] = metadata.get('origin');
+    let principal: Principal;
     try {
-      const principal = await this.#auth.identify(header?.toString());
-      this.#rateLimit.take(principal.name);
-      return principal;
+      principal = await this.#auth.identify(header?.toString());
     } catch (error) {
       this.#rateLimit.take('grpc:unknown');
       throw error;
     }
+    this.#rateLimit.take(principal.name);
+    requireOrigin(principal, origin?.toString());
+    return principal;
   }
 }

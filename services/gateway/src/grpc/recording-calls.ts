@@ -2,13 +2,20 @@ import { once } from 'node:events';
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { type PublicCall, toServiceError } from '@talkmesh/service-kit';
 import { ownerFilter, type Principal, requireKey } from '../auth.js';
+import { check } from '../http/problems.js';
 import type { Recording } from '../recordings.js';
+import { recordingsQuery } from '../schemas.js';
 import { type StopRecordingOptions, stopRecording } from '../stop-recording.js';
 import type { StreamLimits } from '../stream-limits.js';
 import type { GrpcAccess } from './access.js';
 
 interface SessionRef {
   readonly sessionId: string;
+}
+
+interface ListRequest {
+  readonly limit: number;
+  readonly cursor: string;
 }
 
 interface DownloadRequest extends SessionRef {
@@ -24,7 +31,7 @@ function toMessage({ owner: _, parts, expiresAtMs = 0, ...recording }: Recording
   return {
     ...recording,
     expiresAtMs,
-    parts: parts.map(({ manifest, end: _end, ...part }) => ({
+    parts: parts.map(({ manifest, end: _end, file: _file, ...part }) => ({
       ...part,
       sha256: manifest?.claim.assertions[1].data.hash ?? '',
       manifestJson: manifest === undefined ? '' : JSON.stringify(manifest),
@@ -36,9 +43,11 @@ function toMessage({ owner: _, parts, expiresAtMs = 0, ...recording }: Recording
 export function recordingCalls(options: RecordingCallsOptions) {
   const { recordings, audit, access, limits } = options;
   return {
-    list: async (_: object, { principal }: PublicCall<Principal>) => {
+    list: async ({ limit, cursor }: ListRequest, { principal }: PublicCall<Principal>) => {
       const owner = ownerFilter(requireKey(principal));
-      return { recordings: (await recordings.list(owner)).map(toMessage) };
+      const query = check(recordingsQuery, { ...(limit !== 0 && { limit }), ...(cursor !== '' && { cursor }) });
+      const { page, nextCursor = '' } = await recordings.list(owner, query);
+      return { recordings: page.map(toMessage), nextCursor };
     },
     get: async ({ sessionId }: SessionRef, { principal }: PublicCall<Principal>) =>
       toMessage(await recordings.get(sessionId, ownerFilter(requireKey(principal)))),

@@ -1,7 +1,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { MeshError, type SessionRecord, v1 } from '@talkmesh/contracts';
 import { type GrpcServiceImpl, type PublicCall, publicUnary, toServiceError } from '@talkmesh/service-kit';
-import { type Auth, ownerFilter, type Principal, requireKey } from '../auth.js';
+import { type Auth, ownerFilter, type Principal, requireKey, requireOpener } from '../auth.js';
 import type { StreamedEvent } from '../event-stream.js';
 import { check, publicSession } from '../http/problems.js';
 import { newSession } from '../new-session.js';
@@ -83,14 +83,14 @@ export function sessionService(options: SessionServiceOptions): GrpcServiceImpl 
     definition: v1.SessionService.service,
     implementation: {
       createSession: unary(async ({ tools, livekit, recording, ...request }: CreateRequest, { signal, principal }) => {
-        const key = requireKey(principal);
+        const opener = requireOpener(principal);
         const wanted = check(createSessionBody, {
           ...setFields(request),
           tools: tools.map(toTool),
           ...(livekit !== null && { transport: { livekit: toTransport(livekit) } }),
           ...(recording !== null && { recording: setFields(recording) }),
         });
-        const record = await sessions.create(newSession(wanted, key), signal);
+        const record = await sessions.create(newSession(wanted, opener), signal);
         return { session: toMessage(record), ...(await auth.issue(record.id, record.limits?.origins)) };
       }),
       getSession: unary(async ({ sessionId }: SessionRef, { principal }) => {

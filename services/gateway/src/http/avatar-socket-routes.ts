@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { requireKey } from '../auth.js';
 import { AvatarConnection, type AvatarConnectionOptions } from '../avatar/avatar-connection.js';
 import type { AvatarCaller } from '../avatar/avatar-session.js';
 import { sessionId } from '../schemas.js';
@@ -23,12 +24,16 @@ export function avatarSocketOperations(options: AvatarSocketOptions): Operation[
       summary:
         'A face for a program that speaks by itself (WebSocket): PCM16 in, positions, pictures and PCM16 out; ?session= continues a session with a key',
       access: 'any',
+      query,
       tokenInQuery: true,
       status: 101,
       errors: SOCKET_ERRORS,
       handle: async (request, reply) => {
         const { session } = check(query, request.query);
-        const caller: AvatarCaller = { ...(session !== undefined && { sessionId: session }), ...callerOf(request) };
+        const caller: AvatarCaller = {
+          ...(session !== undefined && { sessionId: session }),
+          ...callerOf(request, requireKey),
+        };
         if (session !== undefined && request.principal !== undefined)
           await options.access.require(request.principal, session, ID);
         await openSocket(

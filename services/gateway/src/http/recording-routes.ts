@@ -4,7 +4,7 @@ import { ownerFilter } from '../auth.js';
 import type { Recording, RecordingVideo } from '../recordings.js';
 import * as schemas from '../schemas.js';
 import { type StopRecordingOptions, stopRecording } from '../stop-recording.js';
-import { HttpRefusal } from './problems.js';
+import { check, HttpRefusal } from './problems.js';
 import { keyOf, type Operation, param } from './routes.js';
 
 /** Recordings of calls: their owner lists, stops, downloads and deletes them; all but stopping also after the session has ended. */
@@ -19,14 +19,17 @@ export function recordingOperations(options: StopRecordingOptions): Operation[] 
       method: 'GET',
       path: '/v1/recordings',
       id: 'listRecordings',
-      summary: 'Recordings of the sessions of the caller, newest first; an admin key sees those of every key',
+      summary: 'Recordings of the sessions of the caller, newest first, in pages; an admin key sees those of every key',
       access: 'key',
+      query: schemas.recordingsQuery,
       status: 200,
       answer: { schema: schemas.recordingList, type: 'application/json' },
-      errors: [],
-      handle: async (request) => ({
-        recordings: (await recordings.list(ownerFilter(keyOf(request)))).map(publicRecording),
-      }),
+      errors: ['ARGUMENT_INVALID'],
+      handle: async (request) => {
+        const query = check(schemas.recordingsQuery, request.query);
+        const { page, nextCursor } = await recordings.list(ownerFilter(keyOf(request)), query);
+        return { recordings: page.map(publicRecording), ...(nextCursor !== undefined && { nextCursor }) };
+      },
     },
     {
       ...one,
@@ -50,8 +53,7 @@ export function recordingOperations(options: StopRecordingOptions): Operation[] 
         const { recording, part } = video;
         const { sessionId, owner } = recording;
         audit.record(key, 'downloadRecording', { sessionId, owner, part: part.part });
-        const name = `${sessionId}-${part.part}.${part.type.split('/')[1]}`;
-        reply.header('content-disposition', `attachment; filename="${name}"`);
+        reply.header('content-disposition', `attachment; filename="${sessionId}-${part.file}"`);
         return sendVideo(request, reply, video);
       },
     },
@@ -103,7 +105,7 @@ function publicRecording({ owner: _, parts, ...recording }: Recording) {
   const base = `/v1/sessions/${recording.sessionId}/recording`;
   return {
     ...recording,
-    parts: parts.map(({ manifest, ...part }) => ({
+    parts: parts.map(({ manifest, file: _file, ...part }) => ({
       ...part,
       video: `${base}/${part.part}`,
       ...(manifest && { manifest: `${base}/${part.part}/manifest`, sha256: manifest.claim.assertions[1].data.hash }),

@@ -2,7 +2,7 @@ import { MeshError, type Reason } from '@talkmesh/contracts';
 import { withHttpSpan } from '@talkmesh/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
-import { continuesTrace, type KeyPrincipal, type Principal, requireKey } from '../auth.js';
+import { continuesTrace, type KeyPrincipal, type Opener, type Principal, requireKey, requireOpener } from '../auth.js';
 import { HttpRefusal } from './problems.js';
 
 /** Who may call: `key` an API key, `session` an API key or the token of the session in the path, `any` either of them or a grant, `opener` a key or a grant, `public` needs no credential. */
@@ -16,6 +16,8 @@ export interface Operation {
   readonly id: string;
   readonly summary: string;
   readonly access: Access;
+  /** Parameters of the query, which `handle` checks. */
+  readonly query?: z.ZodObject;
   readonly body?: {
     readonly schema: z.ZodType;
     readonly types?: readonly string[];
@@ -133,6 +135,13 @@ export function param(request: FastifyRequest, name: string): string {
 export function keyOf({ principal }: FastifyRequest): KeyPrincipal {
   if (principal === undefined) throw new MeshError('TOKEN_MISSING', 'this operation needs an API key; send one');
   return requireKey(principal);
+}
+
+/** The key or grant of a request to an operation with the access `opener`. */
+export function openerOf({ principal }: FastifyRequest): Opener {
+  if (principal === undefined)
+    throw new MeshError('TOKEN_MISSING', 'this operation needs an API key or a grant; send one');
+  return requireOpener(principal);
 }
 
 /** Aborted when the caller disconnects before the answer. `request.signal` is no use: it aborts as soon as the body was read. */

@@ -2,7 +2,7 @@ import { MeshError } from '@talkmesh/contracts';
 import type { Logger, Metrics } from '@talkmesh/service-kit';
 import { FRAGMENT_TYPE } from '@talkmesh/webrtc';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
-import { type Auth, type Principal, requireKey, requireOrigin } from '../auth.js';
+import { type Auth, type Principal, requireKey, requireOpener, requireOrigin } from '../auth.js';
 import type { RateLimit } from '../rate-limit.js';
 import type { SessionAccess } from '../session-access.js';
 import { BODY_LIMIT_BYTES, limitBodies } from './body-limits.js';
@@ -98,7 +98,8 @@ async function authorize(
   options.rateLimit.take(principal.name);
   request.principal = principal;
   requireOrigin(principal, request.headers.origin);
-  if (access === 'key' || (access === 'opener' && principal.kind !== 'grant')) requireKey(principal);
+  if (access === 'key') requireKey(principal);
+  if (access === 'opener') requireOpener(principal);
   if (access === 'session') await options.access.require(principal, param(request, 'id'), operation);
 }
 
@@ -110,7 +111,10 @@ async function identify(request: FastifyRequest, auth: Auth): Promise<Principal>
   if (authorization !== undefined || !mayBeInQuery) return auth.identify(authorization);
   const principal = await auth.identify(`Bearer ${token}`);
   if (principal.kind === 'session') return principal;
-  throw new MeshError('TOKEN_INVALID', 'an API key does not belong in a URL; send it in the authorization header');
+  throw new MeshError(
+    'TOKEN_INVALID',
+    'API keys and grants do not belong in a URL; send them in the authorization header',
+  );
 }
 
 function measure(app: FastifyInstance, metrics: Metrics): void {

@@ -1,12 +1,11 @@
 import { MeshError } from '@talkmesh/contracts';
 import type { z } from 'zod';
 import { type Auth, ownerFilter, requireSession } from '../auth.js';
-import { withinGrant } from '../grants.js';
 import { newSession } from '../new-session.js';
 import * as schemas from '../schemas.js';
 import type { ConversationCommand, Sessions } from '../sessions.js';
 import { check, publicSession } from './problems.js';
-import { callerSignal, keyOf, type Operation, param } from './routes.js';
+import { callerSignal, keyOf, type Operation, openerOf, param } from './routes.js';
 
 /** Sessions over REST; gRPC SessionService has the same operations. */
 export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
@@ -41,12 +40,7 @@ export function sessionOperations(sessions: Sessions, auth: Auth): Operation[] {
       ],
       handle: async (request, reply) => {
         const body = check(schemas.createSessionBody, request.body ?? {});
-        const { principal } = request;
-        const wanted =
-          principal?.kind === 'grant'
-            ? withinGrant(newSession(body, { owner: principal.owner, isAdmin: false }), principal)
-            : newSession(body, keyOf(request));
-        const record = await sessions.create(wanted, callerSignal(reply));
+        const record = await sessions.create(newSession(body, openerOf(request)), callerSignal(reply));
         const { id } = record;
         reply.header('location', `/v1/sessions/${id}`);
         const paths = { whip: `/v1/whip/${id}`, whep: `/v1/whep/${id}`, events: `/v1/sessions/${id}/events` };

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { MeshError, type Reason } from '@talkmesh/contracts';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type KeyPrincipal, requireKey } from '../auth.js';
+import type { Opener, Principal } from '../auth.js';
 import type { Sessions } from '../sessions.js';
 import type { StreamLimits } from '../stream-limits.js';
 import { HttpRefusal } from './problems.js';
@@ -60,15 +60,19 @@ export interface SocketOptions {
   readonly connections: Set<SocketConnection>;
 }
 
-/** A key, or the session that the socket is for. */
-export type SocketCaller = { readonly key?: KeyPrincipal; readonly sessionId?: string };
+/** Who opens a session, or the session that the socket is for. */
+export type SocketCaller = { readonly opener?: Pick<Opener, 'owner'>; readonly sessionId?: string };
 
-/** Who asks for a WebSocket: an API key, which will own a session, or the token of one. @throws MeshError TOKEN_MISSING, PERMISSION_DENIED */
-export function callerOf({
-  principal,
-}: FastifyRequest): { readonly key: KeyPrincipal } | { readonly sessionId: string } {
+/**
+ * Who asks for a WebSocket: the opener of a session, or the token of one.
+ * @param require who may be an opener @throws MeshError TOKEN_MISSING, PERMISSION_DENIED
+ */
+export function callerOf<O extends Opener>(
+  { principal }: FastifyRequest,
+  require: (principal: Principal) => O,
+): { readonly opener: O } | { readonly sessionId: string } {
   if (principal === undefined) throw new MeshError('TOKEN_MISSING', 'connect with an API key or a session token');
-  return principal.kind === 'session' ? { sessionId: principal.sessionId } : { key: requireKey(principal) };
+  return principal.kind === 'session' ? { sessionId: principal.sessionId } : { opener: require(principal) };
 }
 
 /** What the opening of a WebSocket may be answered with. */
@@ -89,14 +93,14 @@ export async function openSocket(
   request: FastifyRequest,
   reply: FastifyReply,
   { draining, corsOrigins, sessions, limits, connections }: SocketOptions,
-  { key, sessionId }: SocketCaller,
+  { opener, sessionId }: SocketCaller,
   connect: (socket: WebSocket) => SocketConnection,
 ): Promise<void> {
   if (draining.aborted)
     throw new MeshError('DRAINING', 'this gateway is shutting down; connect again to reach another one');
   refuseForeignOrigin(request, corsOrigins);
   if (sessionId !== undefined) await sessions.getLive(sessionId);
-  const owner = key?.owner ?? (await sessions.ownerOf(sessionId as string));
+  const owner = opener?.owner ?? (await sessions.ownerOf(sessionId as string));
   const release = limits.open(sessionId ?? request.id, owner);
   const socket = await acceptWebSocket(request, reply).catch((error: unknown) => {
     release();

@@ -36,7 +36,8 @@ export class Controls {
     onHold(this.talk, actions);
     onHoldSpace(window, actions, ({ target }) => {
       const isElsewhere = target instanceof Element && target.closest(USES_SPACE) !== null;
-      return this.talk.hidden || this.talk.disabled || isElsewhere || document.querySelector('dialog[open]') !== null;
+      const { hidden, disabled } = this.talk;
+      return Boolean(hidden) || disabled || isElsewhere || document.querySelector('dialog[open]') !== null;
     });
   }
 

@@ -1,17 +1,22 @@
 import { type AudioMessage, decodeAudio, MeshError, type MeshEvent, sentence } from '@talkmesh/contracts';
 import type { Bus, Logger } from '@talkmesh/service-kit';
 import { type IceServers, parseOffer } from '@talkmesh/webrtc';
-import type { KeyPrincipal } from '../auth.js';
+import type { Opener } from '../auth.js';
 import type { StreamedEvent } from '../event-stream.js';
-import { check } from '../http/problems.js';
 import { newSession } from '../new-session.js';
-import { createSessionBody } from '../schemas.js';
 import type { Sessions } from '../sessions.js';
 import type { WorkerDirectory } from '../worker-directory.js';
 import { type ClientEvent, EventRefusal } from './client-events.js';
 import { InputAudio } from './input-audio.js';
 import { type OutEvent, ResponseWriter } from './response-writer.js';
-import { describeSession, type RealtimeConfig, readClientSdp, withSettings, writeServerSdp } from './session-config.js';
+import {
+  describeSession,
+  type RealtimeConfig,
+  readClientSdp,
+  sessionBody,
+  withSettings,
+  writeServerSdp,
+} from './session-config.js';
 
 export interface RealtimeDependencies {
   readonly sessions: Sessions;
@@ -23,8 +28,11 @@ export interface RealtimeDependencies {
   readonly log: Logger;
 }
 
-/** The caller: a key opens a session of its own, a token joins the session that it is for. */
-export type RealtimeCaller = { readonly key: KeyPrincipal } | { readonly sessionId: string };
+/**
+ * The caller: a key or grant opens a session of its own, a token joins the session that it is for. The session may be opened long after
+ * the connection, so `identify` says who the caller is by then. It rejects with MeshError TOKEN_EXPIRED, TOKEN_INVALID.
+ */
+export type RealtimeCaller = { readonly identify: () => Promise<Opener> } | { readonly sessionId: string };
 
 export interface RealtimeOptions extends RealtimeDependencies {
   readonly id: string;
@@ -84,7 +92,7 @@ export class RealtimeSession {
     this.#closed.abort(new MeshError('CANCELLED', 'the client disconnected'));
     this.#input?.close();
     for (const stop of this.#stops) stop();
-    if (this.#sessionId === undefined || !('key' in this.#options.caller)) return;
+    if (this.#sessionId === undefined || !('identify' in this.#options.caller)) return;
     await this.#options.sessions.end(this.#sessionId, { reason: 'ended', cause }).catch((err: unknown) => {
       this.#options.log.warn(
         { err, sessionId: this.#sessionId },
@@ -265,10 +273,11 @@ export class RealtimeSession {
   async #open(): Promise<string> {
     if (this.#sessionId !== undefined) return this.#sessionId;
     const { caller, sessions } = this.#options;
-    const id = 'key' in caller ? await this.#create(caller.key) : (await sessions.getLive(caller.sessionId)).id;
+    const id =
+      'identify' in caller ? await this.#create(caller.identify) : (await sessions.getLive(caller.sessionId)).id;
     this.#sessionId = id;
     if (this.#closed.signal.aborted) {
-      if ('key' in caller) await sessions.end(id, { reason: 'ended', cause: 'hung-up' });
+      if ('identify' in caller) await sessions.end(id, { reason: 'ended', cause: 'hung-up' });
       this.#closed.signal.throwIfAborted();
     }
     const speech = this.#options.bus.subscribe('speech', id, (payload) => this.#onSpeech(decodeAudio(payload)));
@@ -280,16 +289,9 @@ export class RealtimeSession {
     return id;
   }
 
-  async #create(key: KeyPrincipal): Promise<string> {
-    const { provider, avatar, instructions, voice, tools } = this.#config;
-    const body = check(createSessionBody, {
-      avatar,
-      instructions,
-      voice,
-      tools,
-      ...(provider !== undefined && { provider }),
-    });
-    return (await this.#options.sessions.create(newSession(body, key), this.#closed.signal)).id;
+  async #create(identify: () => Promise<Opener>): Promise<string> {
+    const wanted = newSession(sessionBody(this.#config), await identify());
+    return (await this.#options.sessions.create(wanted, this.#closed.signal)).id;
   }
 
   #onSpeech(message: AudioMessage): void {

@@ -1,4 +1,7 @@
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import type { z } from 'zod';
+import { check } from '../http/problems.js';
+import { createSessionBody } from '../schemas.js';
 import { EventRefusal, type SessionSettings } from './client-events.js';
 
 const MIN_RATE_HZ = 8_000;
@@ -16,6 +19,18 @@ export interface RealtimeConfig {
   readonly detectsTurns: boolean;
   /** Audio is written even while it also comes by WebRTC. */
   readonly alwaysWritesAudio: boolean;
+}
+
+/** The session of the mesh that a client wants, as REST would ask for it. @throws MeshError ARGUMENT_INVALID */
+export function sessionBody({
+  provider,
+  avatar,
+  instructions,
+  voice,
+  tools,
+}: RealtimeConfig): z.output<typeof createSessionBody> {
+  const chosen = provider === undefined ? {} : { provider };
+  return check(createSessionBody, { avatar, instructions, voice, tools, ...chosen });
 }
 
 /** Parts that are fixed when the session of the mesh is opened. */

@@ -1,7 +1,8 @@
+import { createHash } from 'node:crypto';
 import { envName, readSecret } from '@talkmesh/service-kit';
 import { z } from 'zod';
 
-/** Events that a receiver may ask for. `session.started` is made by the gateway that opened the session, all others are events of the mesh. */
+/** Events of the mesh that a receiver may ask for. */
 const EVENTS = [
   'session.started',
   'session.ended',
@@ -45,6 +46,10 @@ const endpoint = z.strictObject({
   events: z.array(z.enum(EVENTS)).default([...DEFAULT_EVENTS]),
 });
 export type Endpoint = z.infer<typeof endpoint>;
+
+/** Names a receiver in NATS. Its secrets and events may change, what waits for it stays the same. */
+export const endpointId = ({ owner, url }: Pick<Endpoint, 'owner' | 'url'>): string =>
+  createHash('sha256').update(`${owner} ${url}`).digest('hex').slice(0, 20);
 
 /** Reads the file of TALKMESH_WEBHOOKS_FILE. @returns problems, which never contain a secret */
 export function readEndpoints(path: string): {

@@ -28,7 +28,12 @@ export class OutboundRequests {
   }
 
   /** @returns the status of the answer @throws MeshError PERMISSION_DENIED (the address is not allowed), PEER_LOST (no answer) */
-  async post(address: string, headers: Record<string, string>, body: string): Promise<number> {
+  async post(
+    address: string,
+    headers: Record<string, string>,
+    body: string,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<number> {
     const url = new URL(address);
     const isTls = url.protocol === 'https:';
     const literal = url.hostname.replace(/^\[|\]$/g, '');
@@ -41,7 +46,7 @@ export class OutboundRequests {
         agent: false,
         headers: { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
         lookup: this.#guardedLookup(isTls),
-        signal: AbortSignal.timeout(DEADLINE_MS),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
       });
       sent.once('response', (response) => {
         response.destroy();

@@ -31,6 +31,7 @@ export class ClockedPlayout {
   handle(message: ToViewer): void {
     if (message.type === 'flush') {
       const serials = this.#playout.flush(message.epoch, message.fromChunk);
+      if (message.isInterrupt) this.#playout.silence(message.epoch, message.fromChunk);
       if (serials.length > 0) this.#emit({ type: 'discarded', serials });
       return;
     }

@@ -134,6 +134,21 @@ test('a flush drops queued frames of older epochs and returns their serials', ()
   assert.deepEqual(seen, ['v0@1000', 'v1@1040']);
 });
 
+test('an interrupt fades out the frame that is playing, at its next block, and leaves frames before it alone', () => {
+  const { playout, blocks, runTo } = setUp();
+  const loud = (serial: number): PlayoutFrame => ({ ...frame(serial), pcm: new Int16Array(960).fill(1200) });
+  playout.push(loud(0));
+  runTo(1005);
+  playout.silence(1, 1);
+  runTo(1015);
+  playout.silence(1, 0);
+  runTo(1039);
+  const [first, second, faded, last] = blocks;
+  assert.ok([first, second].every((block) => block?.every((sample) => sample === 1200)));
+  assert.deepEqual([faded?.[0], faded?.[60], faded?.[119], faded?.[120]], [1200, 600, 9, 0]);
+  assert.ok(last?.every((sample) => sample === 0));
+});
+
 test('a pause keeps the queue, and playout continues where it stopped', () => {
   const { clock, playout, seen, runTo } = setUp();
   for (let i = 0; i < 3; i++) playout.push(frame(i));

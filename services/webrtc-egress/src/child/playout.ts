@@ -35,6 +35,8 @@ export interface PlayoutOptions {
 
 const BLOCKS_PER_SECOND = 100;
 const STALL_MS = 200;
+/** Speech that is cut fades out, because a sudden end is heard as a click. */
+const FADE_MS = 5;
 
 /**
  * The single playout clock of a viewer. It counts 10 ms audio blocks and shows a frame when the count reaches the frame's first
@@ -47,7 +49,7 @@ export class Playout {
   readonly #frameSamples: number;
   readonly #queue: PlayoutFrame[] = [];
   readonly #pcm = new PcmRing();
-  #shown: Uint8Array | undefined;
+  #shown: PlayoutFrame | undefined;
   #block = 0;
   #nextFrameSample = 0;
   #handedOver: { serial: number; videoAtMs: number } | undefined;
@@ -72,6 +74,15 @@ export class Playout {
     const flushed = this.#queue.filter((frame) => isDroppedBy({ epoch, fromChunk }, frame));
     for (const frame of flushed) this.#queue.splice(this.#queue.indexOf(frame), 1);
     return flushed.map((frame) => frame.serial);
+  }
+
+  /** Fades out what is left of the frame that is playing, if it is of an older epoch and from `fromChunk` on. Its picture stays. */
+  silence(epoch: number, fromChunk: number): void {
+    if (this.#shown === undefined || !isDroppedBy({ epoch, fromChunk }, this.#shown)) return;
+    const rest = this.#pcm.take(this.#pcm.length);
+    const fadeSamples = (this.#options.sampleRateHz * FADE_MS) / 1000;
+    for (const [i, sample] of rest.entries()) rest[i] = sample * Math.max(0, 1 - i / fadeSamples);
+    this.#pcm.push(rest);
   }
 
   /** Stops the clock and keeps the queue. */
@@ -120,13 +131,13 @@ export class Playout {
     this.#nextFrameSample += this.#frameSamples;
     const frame = this.#queue.shift();
     if (frame !== undefined) {
-      this.#shown = frame.i420;
+      this.#shown = frame;
       this.#pcm.push(frame.pcm);
     } else {
       this.#pcm.push(new Int16Array(Math.round(this.#frameSamples)));
       this.#options.onHeld();
     }
-    if (this.#shown !== undefined) this.#options.video(this.#shown);
+    if (this.#shown !== undefined) this.#options.video(this.#shown.i420);
     if (frame !== undefined) this.#handedOver = { serial: frame.serial, videoAtMs: this.#options.now() };
   }
 }

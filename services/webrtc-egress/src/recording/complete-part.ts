@@ -12,9 +12,10 @@ import {
   RECORDING_BEAT_MS,
   type RecordingKey,
   type RecordingOutcome,
+  videoFile,
 } from '@talkmesh/contracts';
 import { FFMPEG, lowerPriority } from './encoder.js';
-import { videoFile, writeJson } from './part-file.js';
+import { writeJson } from './part-file.js';
 
 export interface PartToComplete {
   /** Of the session. */

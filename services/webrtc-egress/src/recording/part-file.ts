@@ -7,6 +7,7 @@ import {
   type RecordingOutcome,
   SESSION_FILE,
   STOP_FILE,
+  videoFile,
 } from '@talkmesh/contracts';
 
 /** Recordings are personal data: other users of the host cannot read them. */
@@ -107,8 +108,6 @@ export async function removeWithoutParts(folder: string): Promise<void> {
   await rm(join(folder, SESSION_FILE), { force: true });
   await rmdir(folder).catch(() => undefined);
 }
-
-export const videoFile = (part: number, format: PartFacts['format']): string => `${part}.${format}`;
 
 /** The file is whole or not there: a full disk leaves the one before. */
 export async function writeJson(path: string, json: unknown): Promise<void> {

@@ -4,7 +4,7 @@ import {
   MeshError,
   type PartFacts,
   RECORDING_BEAT_MS,
-  RECORDING_FAILURES,
+  RECORDING_LOSSES,
   type RecordingEnd,
   type RecordingFailure,
   type RecordingOutcome,
@@ -277,7 +277,7 @@ export const storageFailure = (cause: unknown): MeshError => {
 
 /** What the caller of a session that was taken over is told when it cannot be recorded any more. @param error of `Recordings.begin` */
 export function lostEvent(error: MeshError): EventBody {
-  const code = RECORDING_FAILURES.find((one) => one === error.metadata['failure']) ?? 'storage';
+  const code = RECORDING_LOSSES.find((one) => one === error.metadata['failure']) ?? 'storage';
   const message = `The call goes on without being recorded: ${error.message}`.slice(0, MAX_MESSAGE);
   return { type: 'recording.failed', part: 0, code, message };
 }

@@ -161,7 +161,7 @@ test('a session that is taken over and not recorded any more says why', async (t
   const { recorder } = await takeOver(id);
   assert.ok(recorder);
   const full = await takeOver(newSessionId()).catch((error: unknown) => lostEvent(MeshError.from(error)));
-  assert.ok('code' in full && full.code === 'too-slow' && /TALKMESH_MAX_RECORDINGS/.test(full.message));
+  assert.ok('code' in full && full.code === 'worker-full' && /TALKMESH_MAX_RECORDINGS/.test(full.message));
   await recorder.finish('moved');
 });
 

@@ -11,6 +11,7 @@ import {
   openFile,
   openPart,
   type PartFacts,
+  partOfVideo,
   RECORDING_FORMATS,
   RECORDING_LOST_MS,
   RECORDING_SIDES,
@@ -22,6 +23,7 @@ import {
   SESSION_FILE,
   type SessionDisclosure,
   STOP_FILE,
+  videoFile,
 } from '@talkmesh/contracts';
 import {
   type Bus,
@@ -38,7 +40,7 @@ import type { EgressMetrics } from '../metrics.js';
 import { CallerVoice } from './caller-voice.js';
 import { completePart, touch } from './complete-part.js';
 import { Encoder, type EncoderProfiles, encoderProfiles } from './encoder.js';
-import { PartFile, removeWithoutParts, videoFile, writeJson } from './part-file.js';
+import { PartFile, removeWithoutParts, writeJson } from './part-file.js';
 import { Recorder, storageFailure } from './recorder.js';
 
 const { version: VERSION } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -125,7 +127,7 @@ export class Recordings implements AsyncDisposable {
       throw new MeshError(
         'SESSION_LIMIT',
         `this worker records ${maxRecordings} sessions, the limit of TALKMESH_MAX_RECORDINGS; try again later`,
-        { metadata: { failure: 'too-slow' } },
+        { metadata: { failure: 'worker-full' } },
       );
     this.#places += 1;
     let begun: Begun = {};
@@ -245,7 +247,7 @@ export class Recordings implements AsyncDisposable {
     const path = join(folder, openFile(part));
     if (!(await claim(join(folder, name), path, nowMs))) return;
     const names = await readdir(folder);
-    const hasVideo = RECORDING_FORMATS.some((format) => names.includes(videoFile(part, format)));
+    const hasVideo = names.some((name) => partOfVideo(name) === part);
     // Its writer was lost between the two, or the video was deleted.
     if (names.includes(manifestFile(part)) || !hasVideo) return rm(path, { force: true });
     const { facts, frames, outcome } = openPart.parse(JSON.parse(await readFile(path, 'utf8')));

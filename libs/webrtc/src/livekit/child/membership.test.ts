@@ -79,6 +79,16 @@ test('joins end as unreachable when the time is up', async () => {
   assert.deepEqual(states, ['failed unreachable']);
 });
 
+test('a server that never answers is given up soon after the time is up', async () => {
+  const { membership, attempts, states, settle, advance } = setUp({ joinMs: 5000 });
+  membership.start();
+  await advance(7999);
+  assert.deepEqual([attempts.length, states], [1, []]);
+  await advance(1);
+  await settle();
+  assert.deepEqual(states, ['failed unreachable']);
+});
+
 test('the library may restore a connection; when it takes too long, the room is left and joined anew', async () => {
   const { membership, attempts, states, settle, advance, last } = setUp();
   membership.start();

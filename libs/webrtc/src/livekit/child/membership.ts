@@ -30,6 +30,8 @@ export interface MembershipOptions {
 /** LiveKit's library tries for about 24 s, also when the server has been back for a while. After this time we join anew, which is faster. */
 export const PATIENCE_MS = 3000;
 const JOIN_DEADLINE_MS = 10_000;
+/** A join that began in time may end this much later: a server that accepts connections and does not answer must be known before the opening ends. */
+const LATE_MS = 3000;
 const LEAVE_DEADLINE_MS = 1000;
 const BACK_OFF_MS = [100, 250, 500, 1000];
 
@@ -59,7 +61,7 @@ export class RoomMembership {
 
   async #joinUntil(untilMs: number): Promise<void> {
     for (let attempt = 0; !this.#closed; attempt += 1) {
-      const reason = await this.#tryJoin();
+      const reason = await this.#tryJoin(Math.min(JOIN_DEADLINE_MS, untilMs + LATE_MS - this.#options.now()));
       if (reason === undefined || this.#closed) return;
       if (reason === 'ROOM_REFUSED') return this.#end('refused');
       if (this.#options.now() >= untilMs) return this.#end('unreachable');
@@ -68,7 +70,7 @@ export class RoomMembership {
   }
 
   /** @returns the reason of the failure; undefined when the room is joined */
-  async #tryJoin(): Promise<string | undefined> {
+  async #tryJoin(deadlineMs: number): Promise<string | undefined> {
     const join = ++this.#join;
     const isCurrent = (): boolean => join === this.#join && !this.#closed;
     // Events may come while the media is still being published; then the join has failed.
@@ -82,7 +84,7 @@ export class RoomMembership {
       },
     });
     let late = false;
-    const deadline = this.#options.pause(JOIN_DEADLINE_MS).then(() => {
+    const deadline = this.#options.pause(deadlineMs).then(() => {
       throw new MeshError('ROOM_UNREACHABLE', 'the LiveKit server did not answer in time');
     });
     // A join that succeeds too late, or after the end, must not leave a second participant behind.

@@ -3,7 +3,8 @@ import { MeshError } from '@talkmesh/contracts';
 import { type ParentLink, serveParent } from '@talkmesh/service-kit';
 import type { FromConnectionChild, ToConnectionChild } from '../../protocol.js';
 import type { FromRoom, RoomEnd, RoomRequest, RoomState } from '../room-protocol.js';
-import { roomEnd, roomError } from './disconnects.js';
+import { roomEnd } from './disconnects.js';
+import { joinError } from './join-error.js';
 import { type JoinEvents, type JoinedRoom, RoomMembership } from './membership.js';
 
 /** The service's part of a membership, which outlives the single join. */
@@ -128,7 +129,7 @@ async function joinOnce<In, Out>({
       dataStream: { maxPayloadByteLength: MAX_STREAM_BYTES },
     });
   } catch (cause) {
-    throw roomError(cause);
+    throw joinError(cause);
   }
   try {
     present();

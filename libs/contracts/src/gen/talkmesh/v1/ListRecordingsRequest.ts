@@ -2,7 +2,11 @@
 
 
 export interface ListRecordingsRequest {
+  'limit'?: (number);
+  'cursor'?: (string);
 }
 
 export interface ListRecordingsRequest__Output {
+  'limit': (number);
+  'cursor': (string);
 }

@@ -4,8 +4,10 @@ import type { Recording as _talkmesh_v1_Recording, Recording__Output as _talkmes
 
 export interface ListRecordingsResponse {
   'recordings'?: (_talkmesh_v1_Recording)[];
+  'nextCursor'?: (string);
 }
 
 export interface ListRecordingsResponse__Output {
   'recordings': (_talkmesh_v1_Recording__Output)[];
+  'nextCursor': (string);
 }
