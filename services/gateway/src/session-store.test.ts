@@ -1,30 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MeshError, newSessionId, type SessionRecord } from '@talkmesh/contracts';
-import type { KvBucket } from '@talkmesh/service-kit';
-import { SessionStore } from './session-store.js';
+import { SessionStore, type SessionsBucket } from './session-store.js';
 
 /** A bucket without a server. `clear` is what a restart of NATS does to it. */
-function memoryBucket(): KvBucket & { clear(): void } {
+function memoryBucket(): SessionsBucket & { clear(): void } {
   const entries = new Map<string, { value: unknown; revision: number }>();
   let last = 0;
-  const set = async (key: string, value: unknown): Promise<number> => {
+  const replace = async (key: string, value: unknown, revision: number | undefined): Promise<number> => {
+    if (entries.get(key)?.revision !== revision) throw new MeshError('SESSION_EXISTS', 'another revision');
     last += 1;
     entries.set(key, { value, revision: last });
     return last;
-  };
-  const replace = async (key: string, value: unknown, revision: number | undefined): Promise<number> => {
-    if (entries.get(key)?.revision !== revision) throw new MeshError('SESSION_EXISTS', 'another revision');
-    return set(key, value);
   };
   return {
     get: async <T>(key: string) => entries.get(key) as { value: T; revision: number } | undefined,
     create: (key, value) => replace(key, value, undefined),
     update: replace,
-    put: set,
-    async delete(key) {
-      entries.delete(key);
-    },
     list: async <T>() => [...entries].map(([key, { value, revision }]) => ({ key, value: value as T, revision })),
     clear: () => entries.clear(),
   };

@@ -8,6 +8,9 @@ import type { KvBucket, KvEntryOf } from '@talkmesh/service-kit';
 export const SESSION_TTL_MS = SESSIONS_TTL_MS;
 const MAX_ATTEMPTS = 20;
 
+/** What a store does with its bucket. */
+export type SessionsBucket = Pick<KvBucket, 'get' | 'create' | 'update' | 'list'>;
+
 /** A record and the revision at which it was read. */
 export interface StoredSession {
   readonly record: SessionRecord;
@@ -19,13 +22,13 @@ export interface StoredSession {
  * the memory of the NATS server and lost when that restarts, so this class caches the records of open sessions for `restore`.
  */
 export class SessionStore {
-  readonly #bucket: KvBucket;
+  readonly #bucket: SessionsBucket;
   readonly #openRecords = new Map<string, SessionRecord>();
   /** Written again since the last `restore`. */
   readonly #restored = new Set<string>();
   readonly #listed = new WeakMap<KvEntryOf<unknown>, SessionRecord | undefined>();
 
-  constructor(bucket: KvBucket) {
+  constructor(bucket: SessionsBucket) {
     this.#bucket = bucket;
   }
 
