@@ -50,6 +50,8 @@ class AvatarSession(voice.avatar.AvatarSession[Any]):
         self._display_name = display_name
         self._max_seconds = max_seconds
         self._session_id: str | None = None
+        # Grows when the avatar is closed: a session that is opened meanwhile must not stay.
+        self._closes = 0
 
     @property
     def avatar_identity(self) -> str:
@@ -68,7 +70,8 @@ class AvatarSession(voice.avatar.AvatarSession[Any]):
         livekit_api_key: str | None = None,
         livekit_api_secret: str | None = None,
     ) -> None:
-        """Opens a session whose avatar joins the room. LIVEKIT_* of the environment when left out. Raises TalkmeshError, ValueError."""
+        """Opens a session whose avatar joins the room. LIVEKIT_* of the environment when left out. Raises TalkmeshError, ValueError, and RuntimeError when it is closed meanwhile."""
+        closes = self._closes
         await super().start(agent_session, room)
         try:
             token = self._token(room, livekit_api_key, livekit_api_secret)
@@ -77,10 +80,13 @@ class AvatarSession(voice.avatar.AvatarSession[Any]):
             if self._max_seconds is not None:
                 wanted["maxSeconds"] = self._max_seconds
             created = await self._send("POST", "/v1/sessions", CREATE_SECONDS, wanted)
+            self._session_id = created["session"]["id"]
+            if closes != self._closes:
+                await self._end_session()
+                raise RuntimeError("the avatar was closed while it started")
         except BaseException:
             await super().aclose()
             raise
-        self._session_id = created["session"]["id"]
         agent_session.output.audio = voice.avatar.DataStreamAudioOutput(
             room,
             destination_identity=self._identity,
@@ -91,16 +97,22 @@ class AvatarSession(voice.avatar.AvatarSession[Any]):
 
     async def aclose(self) -> None:
         """Ends the session. LiveKit Agents calls it when the job ends. Raises TalkmeshError."""
-        session_id, self._session_id = self._session_id, None
+        self._closes += 1
         try:
-            if session_id is not None:
-                await self._send("DELETE", f"/v1/sessions/{session_id}", END_SECONDS)
+            await self._end_session()
+        finally:
+            await super().aclose()
+
+    async def _end_session(self) -> None:
+        session_id, self._session_id = self._session_id, None
+        if session_id is None:
+            return
+        try:
+            await self._send("DELETE", f"/v1/sessions/{session_id}", END_SECONDS)
         except TalkmeshError as error:
             # A session that has ended already is no error.
             if error.status != 404:
                 raise
-        finally:
-            await super().aclose()
 
     def _token(self, room: rtc.Room, api_key: str | None, api_secret: str | None) -> str:
         """The avatar's token: it speaks on behalf of this agent, and receives its audio as data."""

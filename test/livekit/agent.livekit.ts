@@ -1,7 +1,10 @@
 /** A LiveKit agent speaks through the avatar of a whole mesh: LiveKit's own server and agent library, and a viewer that listens. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Room } from '@livekit/rtc-node';
 import { until } from '@talkmesh/service-kit/testing';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { CallTap } from '../support/call-tap.js';
@@ -204,4 +207,32 @@ test('another agent in the room is not obeyed', async () => {
   const { playbackPosition, interrupted } = await stage.agent.next('finished');
   assert.deepEqual([playbackPosition, interrupted], [2, false]);
   assert.deepEqual(other.of('finished'), []);
+});
+
+test('what others than the agent call and send is not obeyed, not kept and not logged', async () => {
+  await using stage = await Stage.open();
+  const stranger = new Room();
+  await stranger.connect(server.url, await server.token('stranger', stage.room), {
+    autoSubscribe: false,
+    dynacast: false,
+  });
+  const { localParticipant } = stranger;
+  assert.ok(localParticipant !== undefined);
+  stage.agent.say(4000);
+  await stage.agent.next('started');
+  const call = { destinationIdentity: stage.avatar, method: 'lk.clear_buffer', payload: 'x'.repeat(1000) };
+  const answers = await Promise.all(Array.from({ length: 100 }, () => localParticipant.performRpc(call)));
+  assert.deepEqual([...new Set(answers)], ['reject']);
+  for (let i = 0; i < 20; i += 1) {
+    const attributes = { sample_rate: '24000', num_channels: '1' };
+    const stream = { name: 'endless', destinationIdentities: [stage.avatar], attributes };
+    const bytes = await localParticipant.streamBytes({ ...stream, topic: 'lk.audio_stream' });
+    await bytes.write(new Uint8Array(30_000));
+    await localParticipant.sendText('words', { topic: 'strange-topic', destinationIdentities: [stage.avatar] });
+  }
+  const { playbackPosition, interrupted } = await stage.agent.next('finished');
+  assert.deepEqual([playbackPosition, interrupted], [4, false]);
+  await stranger.disconnect();
+  const log = await readFile(join(mesh.logFolder, 'webrtc-egress.log'), 'utf8');
+  assert.equal(log.includes('strange-topic'), false, 'any participant could fill the log');
 });

@@ -124,6 +124,30 @@ test('so does the example in Python', async () => {
   await greets(python, 'agent.py', 'python-room');
 });
 
+/** A job that ends while its avatar starts. */
+const CLOSING = `
+import { initializeLogger, voice } from '@livekit/agents';
+import { Room } from '@livekit/rtc-node';
+import { AvatarSession } from '@talkmesh/livekit';
+initializeLogger({ pretty: false, level: 'error' });
+const room = new Room();
+await room.connect(process.env.LIVEKIT_URL, process.argv[2]);
+const avatar = new AvatarSession({ avatar: 'mia' });
+const starting = avatar.start(new voice.AgentSession({}), room);
+await avatar.aclose();
+console.log(await starting.then(() => 'started', (error) => error.message));
+process.exit();
+`;
+
+test('an avatar that is closed while it starts leaves no session behind', async () => {
+  await writeFile(join(folder, 'closing.mjs'), CLOSING);
+  const token = await mesh.server.token('agent', 'closing-room', {}, 'agent');
+  const example = runExample(process.execPath, ['closing.mjs', token]);
+  await until('the end', () => example.process.exitCode !== null, PATIENCE_MS);
+  assert.match(example.log, /the avatar was closed while it started/);
+  assert.deepEqual((await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions')).body.sessions, []);
+});
+
 test('the example of a page in a room shows an avatar that hears the visitor', async () => {
   const port = await freePort();
   const example = runExample(process.execPath, ['examples/livekit-room/server.mjs'], {
@@ -144,7 +168,7 @@ test('the example of a page in a room shows an avatar that hears the visitor', a
     const moves = (): boolean => (document.querySelector('video')?.currentTime ?? 0) > 1;
     await browser.page.waitForFunction(moves, undefined, { timeout: PATIENCE_MS });
     const { body } = await rest<Sessions>(mesh.mesh, 'GET', '/v1/sessions');
-    const [session] = body.sessions;
+    const session = body.sessions.find(({ provider }) => provider === 'parrot');
     await using tap = await CallTap.open(mesh.mesh, session?.id ?? '');
     await until('the visitor to be heard', () => tap.events.some(({ type }) => type === 'speech.started'), PATIENCE_MS);
   } finally {

@@ -41,6 +41,8 @@ export class AvatarSession extends voice.AvatarSession {
   readonly #options: AvatarSessionOptions;
   readonly #gateway: Gateway;
   #sessionId: string | undefined;
+  /** Grows when the avatar is closed: a session that is opened meanwhile must not stay. */
+  #closes = 0;
 
   /** @throws Error when the gateway's URL or key is missing */
   constructor(options: AvatarSessionOptions) {
@@ -66,13 +68,14 @@ export class AvatarSession extends voice.AvatarSession {
 
   /**
    * Opens a session whose avatar joins the room, and gives it the speech of the agent. @returns the session's id
-   * @throws GatewayError of the gateway; Error when credentials of LiveKit are missing or the room is not connected
+   * @throws GatewayError of the gateway; Error when credentials of LiveKit are missing, the room is not connected, or `aclose` was called meanwhile
    */
   override async start(
     agentSession: voice.AgentSession,
     room: Room,
     credentials: LivekitCredentials = {},
   ): Promise<string> {
+    const closes = this.#closes;
     await super.start(agentSession, room);
     try {
       const url = required(credentials.livekitUrl ?? process.env['LIVEKIT_URL'], 'livekitUrl', 'LIVEKIT_URL');
@@ -82,6 +85,10 @@ export class AvatarSession extends voice.AvatarSession {
         ...{ avatar, transport: { livekit: { url, token } } },
         ...(maxSeconds !== undefined && { maxSeconds }),
       });
+      if (closes !== this.#closes) {
+        await this.#endSession();
+        throw new Error('the avatar was closed while it started');
+      }
     } catch (error) {
       await this._rollbackStart();
       throw error;
@@ -98,13 +105,18 @@ export class AvatarSession extends voice.AvatarSession {
 
   /** Ends the session. LiveKit Agents calls it when the job ends. @throws GatewayError */
   override async aclose(): Promise<void> {
-    const id = this.#sessionId;
-    this.#sessionId = undefined;
+    this.#closes += 1;
     try {
-      if (id !== undefined) await this.#gateway.endSession(id);
+      await this.#endSession();
     } finally {
       await super.aclose();
     }
+  }
+
+  async #endSession(): Promise<void> {
+    const id = this.#sessionId;
+    this.#sessionId = undefined;
+    if (id !== undefined) await this.#gateway.endSession(id);
   }
 
   /** The avatar's token: it speaks on behalf of this agent, and receives its audio as data. */

@@ -8,7 +8,7 @@ const isServer = (text: string): boolean => {
 
 /** LiveKit servers, for the gateway and for the workers that join rooms. */
 export const livekitConfigShape = {
-  /** LiveKit servers whose rooms sessions may use: ws:// or wss:// URLs, separated by commas; empty: none. No other server is connected to. */
+  /** LiveKit servers whose rooms sessions may use: ws:// or wss:// URLs, separated by commas; empty: none. No other server is joined. */
   livekitUrls: z
     .string()
     .default('')
