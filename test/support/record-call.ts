@@ -1,5 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { connectClient } from '@talkmesh/service-kit';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
 
