@@ -9,7 +9,7 @@ const MESH = /^test\/(integration|e2e|bench)\//;
 /** Files that measure deadlines or frame rates: after the others, so that nothing takes their time. */
 const MEASURING = /^test\/(e2e\/demo|integration\/(overload|timeline)\.test)/;
 /** Files that compute for long and wait for nothing: beside those that measure, with the processor time that these leave. */
-const COMPUTING = /executor\/webgpu|plans-|compile\/cut/;
+const COMPUTING = /executor\/webgpu|plans-|compile\/cut|release\/release|fuzz\/|test\/repository\/repository/;
 /** The longest files start first, so that no group ends with one of them alone. */
 const LONGEST =
   /service-kit\/.*run\.test|egress\/.*service\.test|local\/.*demo\.test|handover|render|embed|accessibility|drain/;

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { encodeWav } from '@talkmesh/media';
 import { connectClient } from '@talkmesh/service-kit';
 import { until } from '@talkmesh/service-kit/testing';

@@ -14,11 +14,11 @@ import {
   decodeLedger,
   decodePlayhead,
   HEADER_BYTES,
-  packageDefinition,
   type SessionRecord,
   sessionRecord,
   workerRecord,
 } from '@talkmesh/contracts';
+import { packageDefinition } from '@talkmesh/contracts/protos';
 import { brokenProtos } from './proto-rules.js';
 import { codecsOf, loadProtos } from './proto-samples.js';
 import { brokenRest, type OpenApi } from './rest-rules.js';

@@ -1,6 +1,6 @@
 /** Messages of gRPC by their descriptors: for every method and side, one with each field of its message set. */
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader';
-import { LOADER_OPTIONS, PROTO_FILES } from '@talkmesh/contracts';
+import { LOADER_OPTIONS, PROTO_FILES } from '@talkmesh/contracts/protos';
 
 type Side = 'request' | 'response';
 interface Field {

@@ -21,9 +21,9 @@ import {
   parseSubject,
   sessionRecord,
   subjectOf,
-  v1,
   workerRecord,
 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { decodePng, encodeSafetensors, openWeights } from '@talkmesh/inference';
 import { createFixtureVideo } from '@talkmesh/inference/testing';
 import { encodeWav, parseWav } from '@talkmesh/media';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { ServiceName } from '@talkmesh/contracts';
@@ -23,17 +23,35 @@ const compiledFiles = (folder: string): string[] =>
   readdirSync(`${folder}/dist`, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.js') && !path.startsWith('page/') && !OF_TESTS.test(path))
     .map((path) => `${folder}/dist/${path}`);
-/** Static and dynamic imports of other packages. */
-const packagesImportedBy = (file: string): string[] =>
+/** Static and dynamic imports. */
+const importsOf = (file: string): string[] =>
   [...readFileSync(file, 'utf8').matchAll(/(?:^|\s)(?:from|import) "([^"]+)"|\bimport\("([^"]+)"\)/gm)]
     .map((match) => (match[1] ?? match[2]) as string)
-    .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
-    .map((name) =>
-      name
-        .split('/')
-        .slice(0, name.startsWith('@') ? 2 : 1)
-        .join('/'),
-    );
+    .filter((name) => !name.startsWith('node:'));
+const packageOf = (name: string): string =>
+  name
+    .split('/')
+    .slice(0, name.startsWith('@') ? 2 : 1)
+    .join('/');
+const packagesImportedBy = (file: string): string[] =>
+  importsOf(file)
+    .filter((name) => !name.startsWith('.'))
+    .map(packageOf);
+
+/** Packages of the registry that are loaded with a compiled file, through our own packages too. */
+function loadedWith(file: string, seen = new Set<string>()): string[] {
+  if (seen.has(file)) return [];
+  seen.add(file);
+  return importsOf(file).flatMap((name) => {
+    if (name.startsWith('.')) return loadedWith(join(dirname(file), name), seen);
+    if (!name.startsWith('@talkmesh/')) return [packageOf(name)];
+    const own = packageOf(name);
+    const folder = own.replace('@talkmesh', 'libs');
+    const entry = manifestOf(folder).exports?.[name.replace(own, '.')]?.default;
+    assert.ok(entry !== undefined, `${file} imports ${name}, which is not exported`);
+    return loadedWith(join(folder, entry), seen);
+  });
+}
 
 before(async () => {
   assert.ok((await buildPackages()).files > 100);
@@ -69,6 +87,18 @@ test('compiled code imports only packages that a production install has', () => 
       }
   }
   assert.ok(seen > 100, 'the imports were found');
+});
+
+test('child processes that play media load no gRPC, NATS or metrics: they start in a third of the time', () => {
+  for (const service of ['audio-ingest', 'webrtc-egress'])
+    for (const [child, media] of [
+      ['main', '@roamhq/wrtc'],
+      ['room-main', '@livekit/rtc-node'],
+    ] as const) {
+      const loaded = new Set(loadedWith(`services/${service}/dist/child/${child}.js`));
+      loaded.delete('zod');
+      assert.deepEqual([...loaded], [media], `${service} ${child}`);
+    }
 });
 
 test('compiled code has source maps', () => {

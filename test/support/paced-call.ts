@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { connectClient } from '@talkmesh/service-kit';
 import type { Mesh } from '../../deploy/local/src/mesh.js';
 import { rest } from './record-call.js';

@@ -1,5 +1,5 @@
 import { Metadata } from '@grpc/grpc-js';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { connectClient } from '@talkmesh/service-kit';
 import type { RemoteMesh } from '../../deploy/local/src/render/options.js';
 

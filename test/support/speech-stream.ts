@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Metadata } from '@grpc/grpc-js';
-import type { v1 } from '@talkmesh/contracts';
+import type { v1 } from '@talkmesh/contracts/protos';
 import { fromServiceError } from '@talkmesh/service-kit';
 
 type Ingest = InstanceType<typeof v1.AudioIngest>;

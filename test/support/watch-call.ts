@@ -1,4 +1,4 @@
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { connectClient } from '@talkmesh/service-kit';
 import { type PeerReport, TestPeer } from '@talkmesh/webrtc/testing';
 import type { RemoteMesh } from '../../deploy/local/src/render/options.js';

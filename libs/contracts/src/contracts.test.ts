@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { status } from '@grpc/grpc-js';
 import { isReason, MeshError, REASONS, sentence } from './errors.js';
 import { isSessionId, newSessionId } from './ids.js';
 import { chunkGeometry } from './manifest.js';
@@ -66,7 +65,7 @@ test('the reason of an error determines its codes and its retryability', () => {
   const full = new MeshError('SESSION_LIMIT', 'full');
   assert.deepEqual(
     [full.grpcStatus, full.httpStatus, full.retryable, full.retryAfterMs],
-    [status.RESOURCE_EXHAUSTED, 429, true, 1000],
+    ['RESOURCE_EXHAUSTED', 429, true, 1000],
   );
   assert.equal(MeshError.from(new DOMException('x', 'TimeoutError')).reason, 'DEADLINE_EXCEEDED');
   assert.equal(MeshError.from(new DOMException('x', 'AbortError')).reason, 'CANCELLED');

@@ -1,62 +1,65 @@
-import { status } from '@grpc/grpc-js';
+import type { status } from '@grpc/grpc-js';
+
+/** Name of a gRPC status code, such as `NOT_FOUND`. A name, so that child processes need not load gRPC. */
+export type GrpcStatusName = keyof typeof status;
 
 interface ReasonInfo {
-  readonly grpc: status;
+  readonly grpc: GrpcStatusName;
   readonly http: number;
   readonly retryable: boolean;
 }
 
-const info = (grpc: status, http: number, retryable = false): ReasonInfo => ({ grpc, http, retryable });
+const info = (grpc: GrpcStatusName, http: number, retryable = false): ReasonInfo => ({ grpc, http, retryable });
 
 /**
  * Every reason for which the mesh refuses or fails a request. The reason is the stable name for programs; gRPC status, HTTP status and
  * retryability follow from it.
  */
 export const REASONS = {
-  CONFIG_INVALID: info(status.FAILED_PRECONDITION, 500),
-  SESSION_ID_INVALID: info(status.INVALID_ARGUMENT, 400),
-  SESSION_NOT_FOUND: info(status.NOT_FOUND, 404),
-  SESSION_EXISTS: info(status.ALREADY_EXISTS, 409),
-  SESSION_LIMIT: info(status.RESOURCE_EXHAUSTED, 429, true),
-  SESSION_ENDED: info(status.ABORTED, 410),
-  NO_WORKER: info(status.UNAVAILABLE, 503, true),
-  DRAINING: info(status.UNAVAILABLE, 503, true),
-  NATS_UNAVAILABLE: info(status.UNAVAILABLE, 503, true),
-  PEER_LOST: info(status.UNAVAILABLE, 503, true),
-  AVATAR_NOT_FOUND: info(status.NOT_FOUND, 404),
-  AVATAR_LIMIT: info(status.RESOURCE_EXHAUSTED, 429),
-  PICTURE_INVALID: info(status.INVALID_ARGUMENT, 422),
-  FACE_NOT_FOUND: info(status.INVALID_ARGUMENT, 422),
-  PROVIDER_UNKNOWN: info(status.INVALID_ARGUMENT, 400),
-  PROVIDER_FAILED: info(status.UNAVAILABLE, 502, true),
-  ROOM_REFUSED: info(status.PERMISSION_DENIED, 403),
-  ROOM_UNREACHABLE: info(status.UNAVAILABLE, 502, true),
-  TTS_UNAVAILABLE: info(status.FAILED_PRECONDITION, 424),
-  TOKEN_MISSING: info(status.UNAUTHENTICATED, 401),
-  TOKEN_INVALID: info(status.UNAUTHENTICATED, 401),
-  TOKEN_EXPIRED: info(status.UNAUTHENTICATED, 401),
-  TOKEN_WRONG_SESSION: info(status.PERMISSION_DENIED, 403),
-  PERMISSION_DENIED: info(status.PERMISSION_DENIED, 403),
-  ARGUMENT_INVALID: info(status.INVALID_ARGUMENT, 400),
-  NOT_FOUND: info(status.NOT_FOUND, 404),
-  SDP_INVALID: info(status.INVALID_ARGUMENT, 400),
-  CODEC_UNSUPPORTED: info(status.INVALID_ARGUMENT, 406),
-  ICE_SESSION_CHANGED: info(status.FAILED_PRECONDITION, 412),
-  SDP_TIMEOUT: info(status.DEADLINE_EXCEEDED, 504, true),
-  BODY_TOO_LARGE: info(status.RESOURCE_EXHAUSTED, 413),
-  RATE_LIMITED: info(status.RESOURCE_EXHAUSTED, 429, true),
-  AUDIO_FORMAT_INVALID: info(status.INVALID_ARGUMENT, 400),
-  AUDIO_EMPTY: info(status.INVALID_ARGUMENT, 400),
-  AUDIO_TOO_LONG: info(status.INVALID_ARGUMENT, 400),
-  MESSAGE_MALFORMED: info(status.INVALID_ARGUMENT, 400),
-  MESSAGE_VERSION: info(status.INVALID_ARGUMENT, 400),
-  MODEL_INVALID: info(status.FAILED_PRECONDITION, 500),
-  NOT_RECORDED: info(status.FAILED_PRECONDITION, 409),
-  RECORDING_UNAVAILABLE: info(status.UNAVAILABLE, 503, true),
-  TOOL_MISSING: info(status.FAILED_PRECONDITION, 424),
-  DEADLINE_EXCEEDED: info(status.DEADLINE_EXCEEDED, 504, true),
-  CANCELLED: info(status.CANCELLED, 499),
-  INTERNAL: info(status.INTERNAL, 500),
+  CONFIG_INVALID: info('FAILED_PRECONDITION', 500),
+  SESSION_ID_INVALID: info('INVALID_ARGUMENT', 400),
+  SESSION_NOT_FOUND: info('NOT_FOUND', 404),
+  SESSION_EXISTS: info('ALREADY_EXISTS', 409),
+  SESSION_LIMIT: info('RESOURCE_EXHAUSTED', 429, true),
+  SESSION_ENDED: info('ABORTED', 410),
+  NO_WORKER: info('UNAVAILABLE', 503, true),
+  DRAINING: info('UNAVAILABLE', 503, true),
+  NATS_UNAVAILABLE: info('UNAVAILABLE', 503, true),
+  PEER_LOST: info('UNAVAILABLE', 503, true),
+  AVATAR_NOT_FOUND: info('NOT_FOUND', 404),
+  AVATAR_LIMIT: info('RESOURCE_EXHAUSTED', 429),
+  PICTURE_INVALID: info('INVALID_ARGUMENT', 422),
+  FACE_NOT_FOUND: info('INVALID_ARGUMENT', 422),
+  PROVIDER_UNKNOWN: info('INVALID_ARGUMENT', 400),
+  PROVIDER_FAILED: info('UNAVAILABLE', 502, true),
+  ROOM_REFUSED: info('PERMISSION_DENIED', 403),
+  ROOM_UNREACHABLE: info('UNAVAILABLE', 502, true),
+  TTS_UNAVAILABLE: info('FAILED_PRECONDITION', 424),
+  TOKEN_MISSING: info('UNAUTHENTICATED', 401),
+  TOKEN_INVALID: info('UNAUTHENTICATED', 401),
+  TOKEN_EXPIRED: info('UNAUTHENTICATED', 401),
+  TOKEN_WRONG_SESSION: info('PERMISSION_DENIED', 403),
+  PERMISSION_DENIED: info('PERMISSION_DENIED', 403),
+  ARGUMENT_INVALID: info('INVALID_ARGUMENT', 400),
+  NOT_FOUND: info('NOT_FOUND', 404),
+  SDP_INVALID: info('INVALID_ARGUMENT', 400),
+  CODEC_UNSUPPORTED: info('INVALID_ARGUMENT', 406),
+  ICE_SESSION_CHANGED: info('FAILED_PRECONDITION', 412),
+  SDP_TIMEOUT: info('DEADLINE_EXCEEDED', 504, true),
+  BODY_TOO_LARGE: info('RESOURCE_EXHAUSTED', 413),
+  RATE_LIMITED: info('RESOURCE_EXHAUSTED', 429, true),
+  AUDIO_FORMAT_INVALID: info('INVALID_ARGUMENT', 400),
+  AUDIO_EMPTY: info('INVALID_ARGUMENT', 400),
+  AUDIO_TOO_LONG: info('INVALID_ARGUMENT', 400),
+  MESSAGE_MALFORMED: info('INVALID_ARGUMENT', 400),
+  MESSAGE_VERSION: info('INVALID_ARGUMENT', 400),
+  MODEL_INVALID: info('FAILED_PRECONDITION', 500),
+  NOT_RECORDED: info('FAILED_PRECONDITION', 409),
+  RECORDING_UNAVAILABLE: info('UNAVAILABLE', 503, true),
+  TOOL_MISSING: info('FAILED_PRECONDITION', 424),
+  DEADLINE_EXCEEDED: info('DEADLINE_EXCEEDED', 504, true),
+  CANCELLED: info('CANCELLED', 499),
+  INTERNAL: info('INTERNAL', 500),
 } as const satisfies Record<string, ReasonInfo>;
 
 export type Reason = keyof typeof REASONS;
@@ -94,7 +97,7 @@ export class MeshError extends Error {
     return REASONS[this.reason].http;
   }
 
-  get grpcStatus(): status {
+  get grpcStatus(): GrpcStatusName {
     return REASONS[this.reason].grpc;
   }
 

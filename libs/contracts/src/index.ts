@@ -10,7 +10,6 @@ export * from './messages.js';
 export * from './nats-permissions.js';
 export * from './own-avatar.js';
 export * from './pipeline.js';
-export * from './protos.js';
 export * from './recording.js';
 export * from './registry.js';
 export * from './retention.js';

@@ -46,7 +46,6 @@ export {
 } from './metrics.js';
 export * from './networks.js';
 export * from './process/child.js';
-export * from './process/child-endpoint.js';
 export type { RunningService, ServiceContext, ServiceDefinitionOf } from './process/context.js';
 export { runService } from './process/run.js';
 export { SHUTDOWN_AFTER_DRAIN_MS } from './process/service-process.js';

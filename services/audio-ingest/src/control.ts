@@ -1,5 +1,6 @@
 import type { ServerReadableStream, sendUnaryData } from '@grpc/grpc-js';
-import { MeshError, v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
 import { Microphone } from './microphone.js';
 import type { RoomMicrophone } from './room-microphone.js';

@@ -1,4 +1,5 @@
-import { assertSessionId, MeshError, v1 } from '@talkmesh/contracts';
+import { assertSessionId, MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type GrpcServiceImpl, unary } from '@talkmesh/service-kit';
 import type { BridgeSession } from './session.js';
 

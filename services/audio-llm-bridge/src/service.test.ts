@@ -17,8 +17,8 @@ import {
   encodePlayhead,
   type MeshEvent,
   newSessionId,
-  v1,
 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, connectClient } from '@talkmesh/service-kit';
 import {
   createTestContext,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
-import { type MeshError, newSessionId, v1 } from '@talkmesh/contracts';
+import { type MeshError, newSessionId } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, connectClient, fromServiceError } from '@talkmesh/service-kit';
 import { until } from '@talkmesh/service-kit/testing';
 import { API_KEY, FakeMesh } from './testing/fake-mesh.js';

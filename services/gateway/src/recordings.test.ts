@@ -5,15 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import {
-  claimOf,
-  type MeshError,
-  newSessionId,
-  type PartFacts,
-  RecordingKey,
-  STOP_FILE,
-  v1,
-} from '@talkmesh/contracts';
+import { claimOf, type MeshError, newSessionId, type PartFacts, RecordingKey, STOP_FILE } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, connectClient, createLogger, fromServiceError } from '@talkmesh/service-kit';
 import { Recordings } from './recordings.js';
 import { API_KEY, FakeMesh } from './testing/fake-mesh.js';

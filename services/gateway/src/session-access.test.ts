@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import { type MeshError, newSessionId, SESSIONS_BUCKET, v1 } from '@talkmesh/contracts';
+import { type MeshError, newSessionId, SESSIONS_BUCKET } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, connectClient, fromServiceError } from '@talkmesh/service-kit';
 import { FakeMesh, offer } from './testing/fake-mesh.js';
 import { plainPng } from './testing/pictures.js';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import { MeshError, SESSIONS_BUCKET, type SessionRecord, v1 } from '@talkmesh/contracts';
+import { MeshError, SESSIONS_BUCKET, type SessionRecord } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, connectClient } from '@talkmesh/service-kit';
 import { API_KEY, FakeMesh } from './testing/fake-mesh.js';
 

@@ -3,10 +3,10 @@ import {
   type ModelManifest,
   OPEN_ORDER,
   type SessionRecord,
-  type v1,
   type WorkerName,
   type WorkerRecord,
 } from '@talkmesh/contracts';
+import type { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
 import type { LivekitRooms } from './livekit-rooms.js';
 import type { SessionStore, StoredSession } from './session-store.js';

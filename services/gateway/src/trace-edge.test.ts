@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Metadata } from '@grpc/grpc-js';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { closeClient, connectClient } from '@talkmesh/service-kit';
 import { RecordedSpans, until } from '@talkmesh/service-kit/testing';
 import { API_KEY, FakeMesh } from './testing/fake-mesh.js';

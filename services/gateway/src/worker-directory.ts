@@ -1,4 +1,5 @@
-import { type ServiceName, v1, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
+import { type ServiceName, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type ClientSecurity, type KvBucket, PeerConnection, PLAIN_CLIENT } from '@talkmesh/service-kit';
 
 /** Whether new sessions may go to a worker. The registry alone does not show it: it keeps the entry of a dead worker until the TTL. */

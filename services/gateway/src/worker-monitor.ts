@@ -1,4 +1,5 @@
-import { MeshError, type StageCause, v1, type WorkerRecord } from '@talkmesh/contracts';
+import { MeshError, type StageCause, type WorkerRecord } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type ClientSecurity, callUnary, closeClient, connectClient, watchHealth } from '@talkmesh/service-kit';
 
 /** Identity and address of a worker. */

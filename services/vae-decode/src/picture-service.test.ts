@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { type Landmarks, MeshError, v1 } from '@talkmesh/contracts';
+import { type Landmarks, MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import type { PortraitFinder, PortraitFinding } from '@talkmesh/inference';
 import { callUnary, closeClient, connectClient } from '@talkmesh/service-kit';
 import { pictureService } from './picture-service.js';

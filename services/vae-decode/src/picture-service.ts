@@ -1,4 +1,5 @@
-import { MeshError, v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { landmarksOf, type PortraitFinder } from '@talkmesh/inference';
 import { type GrpcServiceImpl, unary } from '@talkmesh/service-kit';
 

@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { type FrameMessage, MeshError, type v1 } from '@talkmesh/contracts';
+import { type FrameMessage, MeshError } from '@talkmesh/contracts';
+import type { v1 } from '@talkmesh/contracts/protos';
 import { JpegEncoder } from '@talkmesh/media';
 import { afterSilence, toServiceError } from '@talkmesh/service-kit';
 import { formProblem, isTaken } from './agent-messages.js';

@@ -1,5 +1,6 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { type FrameMessage, MeshError, v1 } from '@talkmesh/contracts';
+import { type FrameMessage, MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type GrpcServiceImpl, toServiceError, unary } from '@talkmesh/service-kit';
 import { type AvatarCall, AvatarStream, type AvatarStreamOptions } from './avatar-stream.js';
 import { LivekitSink } from './livekit-sink.js';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { ClientReadableStream } from '@grpc/grpc-js';
-import { MeshError, type v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import type { v1 } from '@talkmesh/contracts/protos';
 import { fromServiceError } from '@talkmesh/service-kit';
 import { until } from '@talkmesh/service-kit/testing';
 import { EgressBench } from './testing/bench.js';

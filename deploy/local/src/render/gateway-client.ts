@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type ClientReadableStream, Metadata } from '@grpc/grpc-js';
-import { assertSessionId, isReason, MeshError, SPEECH_RATE_HZ, v1 } from '@talkmesh/contracts';
+import { assertSessionId, isReason, MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { connectClient, fromServiceError } from '@talkmesh/service-kit';
 import type { OwnPicture, PictureLandmarks, RemoteMesh } from './options.js';
 

@@ -7,7 +7,8 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { MeshError, packageDefinition } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { packageDefinition } from '@talkmesh/contracts/protos';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Metrics } from '../metrics.js';
 import { waitAtMost } from '../waiting.js';

@@ -4,7 +4,8 @@ import { createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { MeshError, v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import {
   callUnary,
   closeClient,
@@ -75,7 +76,7 @@ test('a MeshError reaches the caller with reason, message, metadata and retry de
   assert.equal(error.message, 'Full – try "b".');
   assert.deepEqual(error.metadata, { capacity: '4', größe: 'ß' });
   assert.equal(error.retryAfterMs, 2250);
-  assert.equal(error.grpcStatus, status.RESOURCE_EXHAUSTED);
+  assert.equal(error.grpcStatus, 'RESOURCE_EXHAUSTED');
 });
 
 test('an unknown error reaches the caller as INTERNAL without its message, and is logged in full', async () => {

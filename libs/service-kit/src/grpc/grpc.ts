@@ -187,7 +187,7 @@ export function toServiceError(thrown: unknown): ServiceError {
   const message = sentence(error.message).slice(0, MAX_DETAIL_CHARACTERS);
   const metadata = new Metadata();
   const details = {
-    code: error.grpcStatus,
+    code: status[error.grpcStatus],
     message,
     reason: error.reason,
     metadata: error.metadata,
@@ -195,7 +195,7 @@ export function toServiceError(thrown: unknown): ServiceError {
   };
   metadata.set(DETAILS_KEY, Buffer.from(encodeStatusDetails(details)));
   metadata.set(REASON_KEY, error.reason);
-  return Object.assign(new Error(message), { code: error.grpcStatus, details: message, metadata });
+  return Object.assign(new Error(message), { code: status[error.grpcStatus], details: message, metadata });
 }
 
 /** Reasons for a status without details: the peer is not a talkmesh service, or grpc-js produced the status itself. */

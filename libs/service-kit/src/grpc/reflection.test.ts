@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client, credentials } from '@grpc/grpc-js';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { createMetrics } from '../metrics.js';
 import { KitGrpcServer } from './grpc-server.js';
 

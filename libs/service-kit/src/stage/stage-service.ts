@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { assertSessionId, MeshError, type ServiceName, v1 } from '@talkmesh/contracts';
+import { assertSessionId, MeshError, type ServiceName } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type GrpcServiceImpl, type UnaryCall, unary } from '../grpc/grpc.js';
 import type { Logger } from '../logging.js';
 import { runSetUp } from '../telemetry/stage-span.js';

@@ -1,4 +1,5 @@
-import type { ConversationOffer, v1 } from '@talkmesh/contracts';
+import type { ConversationOffer } from '@talkmesh/contracts';
+import type { v1 } from '@talkmesh/contracts/protos';
 
 type Stage = (typeof v1.StageService)['service'];
 /** `talkmesh.v1.OpenRequest` as the server receives it. */

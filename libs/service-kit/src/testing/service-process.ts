@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, closeClient, connectClient } from '../grpc/grpc.js';
 import { waitUntil } from '../waiting.js';
 import { flagsOf } from './modules.js';

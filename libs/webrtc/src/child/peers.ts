@@ -1,6 +1,6 @@
 import type wrtc from '@roamhq/wrtc';
 import { MeshError } from '@talkmesh/contracts';
-import { type ParentLink, serveParent } from '@talkmesh/service-kit';
+import { type ParentLink, serveParent } from '@talkmesh/service-kit/child';
 import { credentialsOf, fragmentOf, iceTag, matches, restartedOffer } from '../ice-fragment.js';
 import type {
   FromPeerChild,

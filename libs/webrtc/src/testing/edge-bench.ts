@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Client } from '@grpc/grpc-js';
-import { v1 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, connectClient } from '@talkmesh/service-kit';
 import { createTestContext, type NatsServer, ServiceProcess, startNatsServer } from '@talkmesh/service-kit/testing';
 

@@ -1,5 +1,5 @@
 import wrtc from '@roamhq/wrtc';
-import { serveParent } from '@talkmesh/service-kit';
+import { serveParent } from '@talkmesh/service-kit/child';
 import { advertise } from '../sdp.js';
 import type { Change, PeerAnswer, PeerCommand, PeerReport } from './messages.js';
 

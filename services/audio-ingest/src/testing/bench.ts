@@ -6,8 +6,8 @@ import {
   type MeshEvent,
   newSessionId,
   type PlayheadMessage,
-  v1,
 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { fromServiceError } from '@talkmesh/service-kit';
 import { moduleUrl } from '@talkmesh/service-kit/testing';
 import { EdgeBench, type Neighbour } from '@talkmesh/webrtc/testing';

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { MeshError, v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { fromServiceError, type PeerConnection } from '@talkmesh/service-kit';
 import type { Sessions } from '../sessions.js';
 import type { WorkerDirectory } from '../worker-directory.js';

@@ -7,7 +7,8 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { MeshError, v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import {
   afterSilence,
   fromServiceError,

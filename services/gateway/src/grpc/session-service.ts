@@ -1,5 +1,6 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { MeshError, type SessionRecord, v1 } from '@talkmesh/contracts';
+import { MeshError, type SessionRecord } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type GrpcServiceImpl, type PublicCall, publicUnary, toServiceError } from '@talkmesh/service-kit';
 import { type Auth, ownerFilter, type Principal, requireKey, requireOpener } from '../auth.js';
 import type { StreamedEvent } from '../event-stream.js';

@@ -1,5 +1,6 @@
 import type { ClientWritableStream } from '@grpc/grpc-js';
-import { MeshError, type v1 } from '@talkmesh/contracts';
+import { MeshError } from '@talkmesh/contracts';
+import type { v1 } from '@talkmesh/contracts/protos';
 import { fromServiceError } from '@talkmesh/service-kit';
 
 export interface InputAudioOptions {

@@ -9,11 +9,11 @@ import {
 import {
   type ConversationOffer,
   MeshError,
-  v1,
   WORKERS_BUCKET,
   type WorkerName,
   type WorkerRecord,
 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { type KvBucket, type OpenRequest, toServiceError, unary } from '@talkmesh/service-kit';
 import { createTestContext, HealthImplementation, type TestContext } from '@talkmesh/service-kit/testing';
 

@@ -6,8 +6,8 @@ import {
   newSessionId,
   type PlayheadMessage,
   type SessionDisclosure,
-  v1,
 } from '@talkmesh/contracts';
+import { v1 } from '@talkmesh/contracts/protos';
 import { moduleUrl } from '@talkmesh/service-kit/testing';
 import { EdgeBench, type Neighbour } from '@talkmesh/webrtc/testing';
 import { FRAMES_PER_CHUNK } from './frames.js';

@@ -1,6 +1,6 @@
 import { type DisconnectReason, dispose, Room, RoomEvent } from '@livekit/rtc-node';
 import { MeshError } from '@talkmesh/contracts';
-import { type ParentLink, serveParent } from '@talkmesh/service-kit';
+import { type ParentLink, serveParent } from '@talkmesh/service-kit/child';
 import type { FromConnectionChild, ToConnectionChild } from '../../protocol.js';
 import type { FromRoom, RoomEnd, RoomRequest, RoomState } from '../room-protocol.js';
 import { roomEnd } from './disconnects.js';
