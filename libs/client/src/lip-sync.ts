@@ -13,14 +13,19 @@ const LEAST_CHANGE_MS = 12;
 const MOST_DELAY_MS = 1000;
 /** A browser shows a frame this much before the target of its jitter buffer, which includes rendering (libwebrtc, VCMTiming). */
 const RENDER_MS = 10;
+/**
+ * A packet of Opus leaves when its last sample is there, so the first arrives this much after the picture that was handed over with it; what
+ * the encoder of the picture takes, a few milliseconds, is about what Opus delays the sound besides (RFC 6716, section 2).
+ */
+const PACKET_MS = 20;
 
-/** Mean time from the arrival of sound until it is heard, between two reports of one connection, milliseconds; undefined without sound. */
+/** Mean time from when sound could have arrived, had it been sent at once, until it is heard, between two reports of one connection, milliseconds; undefined without sound. */
 export function soundDelayMs(before: DelayCounters, after: DelayCounters): number | undefined {
   const samples = after.bufferedSamples - before.bufferedSamples;
   if (samples <= 0) return undefined;
   const played = after.playoutSamples - before.playoutSamples;
   const playoutS = played > 0 ? (after.playoutS - before.playoutS) / played : 0;
-  return 1000 * ((after.bufferedS - before.bufferedS) / samples + playoutS);
+  return PACKET_MS + 1000 * ((after.bufferedS - before.bufferedS) / samples + playoutS);
 }
 
 /** Median of the times from the arrival of a frame until it is on the display, milliseconds; undefined without frames. */
@@ -30,7 +35,7 @@ export function pictureDelayMs(frames: readonly number[]): number | undefined {
 
 /**
  * The delay to ask of the picture's jitter buffer (RTCRtpReceiver.jitterBufferTarget), so that it is as late as the sound. The sender
- * hands both over at the same time and they travel together, so equal delays in the browser are lip sync.
+ * hands both over at the same time, so equal delays are lip sync.
  * @param current the delay that was asked for last, undefined before the first
  */
 export function pictureTargetMs(soundMs: number, current: number | undefined): number {
