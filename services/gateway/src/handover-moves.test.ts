@@ -72,6 +72,7 @@ function world({
       },
       takeOver,
       close: async () => ({}),
+      closeMoved: async () => undefined,
     },
     sessions: {
       end: async (_: string, { failure }: { failure: { message: string } }) => void ended.push(failure.message),

@@ -174,6 +174,28 @@ test('a draining worker closes each session before another one takes it over; wi
   await spare.die();
 });
 
+test('a draining worker that could not close a session in time is asked again after it has moved', async () => {
+  const main = mesh.workers['score-model'];
+  const id = await session();
+  const closedBefore = main.closed.length;
+  main.onClose = async () => {
+    main.onClose = async () => undefined;
+    throw new MeshError('INTERNAL', 'busy');
+  };
+  await main.drain();
+  const spare = await second('score-model');
+  await until('the move', () => spare.opened.has(id));
+  await until('the end', () => !main.opened.has(id));
+  assert.deepEqual(
+    main.closed.slice(closedBefore).map(({ sessionId, reason }) => [sessionId, reason]),
+    [[id, 'moved']],
+  );
+  await main.register({ state: 'ready' });
+  await spare.drain();
+  await until('and back', () => main.opened.has(id));
+  await spare.die();
+});
+
 test('a worker that loses NATS for a moment keeps its sessions; after a longer loss they move', async () => {
   const spare = await second('vae-decode');
   await mesh.workers['vae-decode'].register({ state: 'draining' });

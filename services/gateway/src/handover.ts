@@ -137,16 +137,16 @@ export class HandOver {
   async evacuate(place: WorkerPlace, cause: StageCause): Promise<void> {
     const sinceMs = performance.now();
     const all = await this.#listWithRetry(sinceMs);
-    const mine = all.filter(
-      ({ record }) => isLive(record) && record.placement[place.service]?.instanceId === place.instanceId,
-    );
+    const live = all.flatMap(({ record }) => (isLive(record) ? [record] : []));
+    const mine = live.filter(({ placement }) => placement[place.service]?.instanceId === place.instanceId);
     if (mine.length > 0 && cause !== 'drained')
       this.#options.log.warn(
         { target: place.service, worker: place.instanceId, address: place.grpcAddress, cause, sessions: mine.length },
         'a worker is lost; its sessions are moved',
       );
-    const outcomes = await Promise.all(mine.map(({ record }) => this.move(record.id, place, cause, sinceMs)));
+    const outcomes = await Promise.all(mine.map(({ id }) => this.move(id, place, cause, sinceMs)));
     this.#reportUnmoved(place, outcomes);
+    if (cause === 'drained') await this.#options.stages.closeMoved(place, live);
   }
 
   /**

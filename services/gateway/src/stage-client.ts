@@ -182,6 +182,18 @@ export class StageClient {
     return new Set(answer.sessions.map(({ sessionId }) => sessionId));
   }
 
+  /**
+   * Closes what a draining worker still holds of sessions that are placed elsewhere. The Close that came before the move may have failed,
+   * and such a worker would wait for these sessions until its deadline.
+   */
+  async closeMoved(place: WorkerPlace, sessions: readonly SessionRecord[]): Promise<void> {
+    const moved = sessions.filter(({ placement }) => placement[place.service]?.instanceId !== place.instanceId);
+    if (moved.length === 0) return;
+    const held = await this.heldSessions(place.grpcAddress).catch(() => undefined);
+    const left = moved.filter(({ id }) => held?.has(id));
+    await Promise.all(left.map(({ id }) => this.close(id, { [place.service]: place }, 'moved')));
+  }
+
   /** Closes stages in parallel. @returns those that did not answer in time */
   async close(sessionId: string, placement: Placement, reason: string): Promise<Placement> {
     const left: Placement = {};
