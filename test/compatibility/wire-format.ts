@@ -4,6 +4,7 @@
  */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import {
   BUCKETS,
   EVENT_VERSION,
@@ -108,7 +109,9 @@ export function natsFormat() {
     buckets: [...BUCKETS],
     users: natsUsers(),
     ledger: encodeLedger({ 'audio-ingest': 420, 'audio-llm-bridge': 312.4 }),
-    reasons: Object.fromEntries(Object.entries(REASONS).map(([reason, { grpc, http }]) => [reason, { grpc, http }])),
+    reasons: Object.fromEntries(
+      Object.entries(REASONS).map(([reason, { grpc, http }]) => [reason, { grpc: status[grpc], http }]),
+    ),
     messages: Object.fromEntries(messages) as Record<MessageKind, { fields: PlainMessage; hex: string }[]>,
     envelope: schemaPair(eventEnvelope),
     events,

@@ -4,6 +4,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type EventBody, MeshError, newSessionId, WEBHOOKS_BUCKET } from '@talkmesh/contracts';
 import {
   createTestContext,
+  moduleUrl,
   NatsProxy,
   type NatsServer,
   ServiceProcess,
@@ -19,7 +20,7 @@ import { WEBHOOKS_TTL_MS, Webhooks, type WebhookTimes } from './webhooks.js';
 const SECRET = webhookSecret(1);
 /** A session that nothing is known of. */
 const STRANGE = newSessionId();
-const MAIN = new URL('../main.ts', import.meta.url);
+const MAIN = moduleUrl('../main', import.meta.url);
 const TIMES: Partial<WebhookTimes> = { reloadMs: 50, leaseMs: 600, retryMs: [100, 100, 100], removedMs: 200 };
 
 let nats: NatsServer;
