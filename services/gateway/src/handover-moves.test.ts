@@ -71,8 +71,8 @@ function world({
         return candidates;
       },
       takeOver,
-      close: async () => ({}),
       closeMoved: async () => undefined,
+      close: async () => ({}),
     },
     sessions: {
       end: async (_: string, { failure }: { failure: { message: string } }) => void ended.push(failure.message),

@@ -137,16 +137,16 @@ export class HandOver {
   async evacuate(place: WorkerPlace, cause: StageCause): Promise<void> {
     const sinceMs = performance.now();
     const all = await this.#listWithRetry(sinceMs);
-    const live = all.flatMap(({ record }) => (isLive(record) ? [record] : []));
-    const mine = live.filter(({ placement }) => placement[place.service]?.instanceId === place.instanceId);
+    const mine = all.filter(
+      ({ record }) => isLive(record) && record.placement[place.service]?.instanceId === place.instanceId,
+    );
     if (mine.length > 0 && cause !== 'drained')
       this.#options.log.warn(
         { target: place.service, worker: place.instanceId, address: place.grpcAddress, cause, sessions: mine.length },
         'a worker is lost; its sessions are moved',
       );
-    const outcomes = await Promise.all(mine.map(({ id }) => this.move(id, place, cause, sinceMs)));
+    const outcomes = await Promise.all(mine.map(({ record }) => this.move(record.id, place, cause, sinceMs)));
     this.#reportUnmoved(place, outcomes);
-    if (cause === 'drained') await this.#options.stages.closeMoved(place, live);
   }
 
   /**
@@ -293,7 +293,7 @@ export class HandOver {
   async #release(move: Move): Promise<void> {
     if (move.isReleased || !STILL_ALIVE.has(move.cause)) return;
     move.isReleased = true;
-    const closing = this.#options.stages.close(move.id, { [move.service]: move.oldWorker }, 'moved');
+    const closing = this.#options.stages.closeMoved(move.id, move.oldWorker);
     await Promise.race([closing, sleep(Math.min(RELEASE_DEADLINE_MS, this.#options.closeDeadlineMs))]);
   }
 

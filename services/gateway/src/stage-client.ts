@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   MeshError,
   type ModelManifest,
@@ -44,6 +45,9 @@ export interface OpenOptions {
 
 /** Errors after which the worker may hold the session all the same, so it has to be closed there. */
 export const MAY_HOLD_SESSION = new Set(['DEADLINE_EXCEEDED', 'PEER_LOST', 'CANCELLED']);
+
+/** Pauses before each time that a worker is asked to close a stage which has moved, milliseconds. */
+const CLOSE_AGAIN_MS = [0, 500, 1000, 2000, 4000];
 
 const SINKS = { webrtc: 'SINK_WEBRTC', record: 'SINK_RECORD', frames: 'SINK_FRAMES' } as const;
 
@@ -182,16 +186,13 @@ export class StageClient {
     return new Set(answer.sessions.map(({ sessionId }) => sessionId));
   }
 
-  /**
-   * Closes what a draining worker still holds of sessions that are placed elsewhere. The Close that came before the move may have failed,
-   * and such a worker would wait for these sessions until its deadline.
-   */
-  async closeMoved(place: WorkerPlace, sessions: readonly SessionRecord[]): Promise<void> {
-    const moved = sessions.filter(({ placement }) => placement[place.service]?.instanceId !== place.instanceId);
-    if (moved.length === 0) return;
-    const held = await this.heldSessions(place.grpcAddress).catch(() => undefined);
-    const left = moved.filter(({ id }) => held?.has(id));
-    await Promise.all(left.map(({ id }) => this.close(id, { [place.service]: place }, 'moved')));
+  /** Closes a stage that has moved, and asks again when its worker did not answer in time: a draining one would wait for it until its deadline. */
+  async closeMoved(sessionId: string, place: WorkerPlace): Promise<void> {
+    for (const pauseMs of CLOSE_AGAIN_MS) {
+      await sleep(pauseMs);
+      const left = await this.close(sessionId, { [place.service]: place }, 'moved');
+      if (left[place.service] === undefined) return;
+    }
   }
 
   /** Closes stages in parallel. @returns those that did not answer in time */
