@@ -14,10 +14,10 @@ const MOST_DELAY_MS = 1000;
 /** A browser shows a frame this much before the target of its jitter buffer, which includes rendering (libwebrtc, VCMTiming). */
 const RENDER_MS = 10;
 /**
- * A packet of Opus leaves when its last sample is there, so the first arrives this much after the picture that was handed over with it; what
- * the encoder of the picture takes, a few milliseconds, is about what Opus delays the sound besides (RFC 6716, section 2).
+ * A packet of Opus holds 20 ms and leaves when the last is there, so that a sample waits half of it on average, while the picture leaves at
+ * once. What the encoder of the picture takes, a few milliseconds, is about what Opus delays the sound besides (RFC 6716, section 2).
  */
-const PACKET_MS = 20;
+const WAITS_FOR_PACKET_MS = 10;
 
 /** Mean time from when sound could have arrived, had it been sent at once, until it is heard, between two reports of one connection, milliseconds; undefined without sound. */
 export function soundDelayMs(before: DelayCounters, after: DelayCounters): number | undefined {
@@ -25,7 +25,7 @@ export function soundDelayMs(before: DelayCounters, after: DelayCounters): numbe
   if (samples <= 0) return undefined;
   const played = after.playoutSamples - before.playoutSamples;
   const playoutS = played > 0 ? (after.playoutS - before.playoutS) / played : 0;
-  return PACKET_MS + 1000 * ((after.bufferedS - before.bufferedS) / samples + playoutS);
+  return WAITS_FOR_PACKET_MS + 1000 * ((after.bufferedS - before.bufferedS) / samples + playoutS);
 }
 
 /** Median of the times from the arrival of a frame until it is on the display, milliseconds; undefined without frames. */

@@ -70,12 +70,12 @@ test('the picture is delayed by what the sound needs, jitter buffer and playout,
   const run = setUp();
   const { seen, stop } = await measured(run, context, 2);
   assert.equal(seen[0]?.avSkewMs, undefined, 'the first report has nothing to compare with');
-  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 100, 'sound 140 ms, picture 40 ms: the picture is ahead');
-  assert.equal(run.receiver.jitterBufferTarget, 150);
+  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 90, 'sound 130 ms, picture 40 ms: the picture is ahead');
+  assert.equal(run.receiver.jitterBufferTarget, 140);
   run.sound.ms = 190;
   context.mock.timers.tick(1000);
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(run.receiver.jitterBufferTarget, 250);
+  assert.equal(run.receiver.jitterBufferTarget, 240);
   assert.equal(seen[2]?.avSkewMs, undefined, 'without frames there is no skew');
   stop();
   context.mock.timers.tick(5000);
@@ -91,7 +91,7 @@ test('the first frame, freezes and delays are in the statistics', async (context
   assert.equal(stats.freezes, 1);
   assert.equal(stats.frozenMs, 1000);
   assert.equal(Math.round(stats.pictureDelayMs ?? 0), 40);
-  assert.equal(Math.round(stats.soundDelayMs ?? 0), 140);
+  assert.equal(Math.round(stats.soundDelayMs ?? 0), 130);
   stop();
 });
 
@@ -105,14 +105,14 @@ test('a browser that does not say when frames are shown delays the picture all t
     context.mock.timers.tick(1000);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  assert.deepEqual([seen[1]?.avSkewMs, run.receiver.jitterBufferTarget], [undefined, 150]);
+  assert.deepEqual([seen[1]?.avSkewMs, run.receiver.jitterBufferTarget], [undefined, 140]);
   stop();
 });
 
 test('a browser that cannot delay the picture is measured all the same', async (context) => {
   const run = setUp({ canDelay: false });
   const { seen, stop } = await measured(run, context, 2);
-  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 100);
+  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 90);
   assert.equal('jitterBufferTarget' in run.receiver, false);
   stop();
 });
@@ -134,8 +134,8 @@ test("the picture of another client's tracks is delayed by what their sound need
     context.mock.timers.tick(1000);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  assert.equal(run.receiver.jitterBufferTarget, 150);
-  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 100);
+  assert.equal(run.receiver.jitterBufferTarget, 140);
+  assert.equal(Math.round(seen[1]?.avSkewMs ?? 0), 90);
   stop();
   context.mock.timers.tick(5000);
   assert.equal(seen.length, 2);
