@@ -159,14 +159,15 @@ export class AgentSpeech {
       else this.#break(older);
     }
     this.#advance();
-    const form = isTaken({ rateHz, channels }) ? { rateHz, channels } : { rateHz: SPEECH_RATE_HZ, channels: 1 };
+    const isFormTaken = isTaken({ rateHz, channels });
+    const form = isFormTaken ? { rateHz, channels } : { rateHz: SPEECH_RATE_HZ, channels: 1 };
     const segment: Segment = {
       ...{ stream, ...form, joiner: new FrameJoiner(form.channels), mixer: new ChannelMixer() },
       ...{ waiting: new PcmRing(), isOpen: true, parts: [], isStarted: false },
       ...{ isTruncated: false, cut: undefined, isReported: false },
     };
     this.#segments.push(segment);
-    if (isTaken({ rateHz, channels })) return;
+    if (isFormTaken) return;
     this.#options.warn(stream, `${formProblem({ rateHz, channels })}; the segment is dropped`);
     this.#cut(segment, false);
   }

@@ -261,8 +261,10 @@ export class EgressSession {
     if (verdict === 'full') this.#log.warn({ chunk: frame.chunk }, 'a frame beyond the credit was dropped');
     if (verdict === 'accepted' && frame.endsIdle && frame.frame === 0)
       this.#flush({
-        ...{ epoch: frame.epoch, fromChunk: this.#buffer.idleBefore(frame.chunk) },
-        ...{ isCut: false, isInterrupt: false },
+        epoch: frame.epoch,
+        fromChunk: this.#buffer.idleBefore(frame.chunk),
+        isCut: false,
+        isInterrupt: false,
       });
     this.#sink?.pump();
   }
