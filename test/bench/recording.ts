@@ -7,7 +7,7 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { CallTap } from '../support/call-tap.js';
 import { firstAvatar } from '../support/nano.js';
 import { processUse } from '../support/process-tree.js';
-import { RecordingStore } from '../support/recordings.js';
+import { RecordingStore, recordingOf } from '../support/recordings.js';
 import { ROOMY } from '../support/roomy.js';
 import { speak } from '../support/speech.js';
 import { median } from '../support/statistics.js';
@@ -28,7 +28,7 @@ async function costOf(mesh: Mesh, kind: Kind): Promise<number> {
   await using call = await watchCall(mesh, firstAvatar.id, { ...(recording !== undefined && { recording }) });
   await using tap = await CallTap.open(mesh, call.sessionId);
   const stream = call.talk(speak(WORDS));
-  const isRecorded = (): boolean => tap.events.some(({ type }) => type === 'recording.started');
+  const isRecorded = async (): Promise<boolean> => (await recordingOf(mesh, call.sessionId)).state === 'recording';
   await until('speech', () => (tap.playhead?.turnPlayedMs ?? 0) > 1000, PATIENCE_MS);
   if (recording !== undefined) await until('the recording', isRecorded, PATIENCE_MS);
   const pid = mesh.services.find(({ name }) => name === 'webrtc-egress')?.pid ?? 0;
