@@ -176,9 +176,13 @@ for (const [service, name] of [
     process.kill(mesh.services.find((one) => one.name === service)?.pid as number, 'SIGKILL');
     await until('the end of the turn', () => turnOf(call.sessionId, 'external') !== undefined, PATIENCE_MS);
     const turn = turnOf(call.sessionId, 'external') as ReceivedSpan;
+    // What came live has its trace anyway: latents that were generated before the end of the decoder did not.
+    const isReadBack = ({ parentSpanId }: ReceivedSpan): boolean =>
+      service === 'score-model' ||
+      receiver.spans.some(({ spanId, startMs }) => spanId === parentSpanId && startMs < killedMs);
     const later = (): ReceivedSpan[] =>
-      ownedBy(receiver.trace(turn.traceId), name).filter(({ startMs }) => startMs > killedMs);
-    await until('its chunks in the trace', () => later().length >= 2, PATIENCE_MS);
+      ownedBy(receiver.trace(turn.traceId), name).filter((span) => span.startMs > killedMs && isReadBack(span));
+    await until('its chunks in the trace', () => later().length >= 1, PATIENCE_MS);
   });
 
 test('with a sampling share of 0 only what is late is exported', { timeout: 300_000 }, async () => {
