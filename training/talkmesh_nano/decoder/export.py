@@ -28,6 +28,8 @@ from .rig_matrices import fit_border, neutral_latent
 # constants with fewer numbers stay float32
 LEAST_HALVED = 2048
 QUANTISED = "decoder-int8.onnx"
+# video that the runtime makes of the same edits and flow, as multiples of the decoder's size, and what a chunk of it costs
+SIZES = [{"scale": 2, "cost": 2}]
 
 
 def fresh_nets(config: DecoderConfig) -> dict[str, nn.Module]:
@@ -112,7 +114,7 @@ def main() -> None:
     args = parser.parse_args()
     config, out = load(args.config), Path(args.out)
     torch.set_num_threads(config.threads)
-    facts = export_graphs(*build_graphs(config, latent_frames=args.frames), out)
+    facts = {**export_graphs(*build_graphs(config, latent_frames=args.frames), out), "sizes": SIZES}
     # an 8-bit graph of the previous weights must not stay beside the new ones; decoder.quantize makes the new one
     (out / QUANTISED).unlink(missing_ok=True)
     write_avatars(out / "avatars")

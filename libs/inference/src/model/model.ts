@@ -13,8 +13,9 @@ import {
   type VideoManifest,
 } from '@talkmesh/contracts';
 import { type DitGeometry, soundValues } from '../compile/index.js';
-import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-source.js';
-import { decodePng } from './png.js';
+import { type AvatarSource, type FetchPicture, ownAvatars, sizeOf, sizesOf } from './avatar-source.js';
+import { decodePng, type RgbImage } from './png.js';
+import { resizePicture } from './resize-picture.js';
 
 export type GraphName = 'audio' | 'reference' | 'decoder';
 
@@ -28,10 +29,9 @@ interface ModelFolder {
   readonly ditGeometry: DitGeometry;
   /** @throws MeshError AVATAR_NOT_FOUND */
   avatar(id: string): AvatarManifest;
-  /**
-   * The avatar's picture, [height, width, 3] RGB bytes of the manifest's size.
-   * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID
-   */
+  /** The avatar's picture, of one of the model's sizes. @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID */
+  avatarPicture(id: string): RgbImage;
+  /** The same at the model's own size, [height, width, 3] RGB bytes. @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID */
   avatarImage(id: string): Uint8Array;
   /** The model's avatars, and users' own pictures if the process can fetch them. */
   readonly avatars: AvatarSource;
@@ -125,7 +125,7 @@ abstract class LoadedModel<M extends ModelManifest> implements ModelFolder {
     this.avatars = {
       read: async (id) => {
         if (own !== undefined && isOwnAvatar(id)) return own.read(id);
-        return { rgb: this.avatarImage(id), landmarks: this.avatar(id).landmarks };
+        return { image: this.avatarPicture(id), landmarks: this.avatar(id).landmarks };
       },
     };
   }
@@ -140,15 +140,20 @@ abstract class LoadedModel<M extends ModelManifest> implements ModelFolder {
     throw new MeshError('AVATAR_NOT_FOUND', `model ${this.label} has no avatar "${id.slice(0, 60)}"; it has ${known}`);
   }
 
-  avatarImage(id: string): Uint8Array {
-    const { image } = this.avatar(id);
-    const { width, height, rgb } = decodePng(this.#images.get(image) as Uint8Array);
-    if (width !== this.manifest.width || height !== this.manifest.height)
+  avatarPicture(id: string): RgbImage {
+    const path = this.avatar(id).image;
+    const image = decodePng(this.#images.get(path) as Uint8Array);
+    if (sizeOf(image, this.manifest) === undefined)
       throw new MeshError(
         'MODEL_INVALID',
-        `${join(this.folder, image)} is ${width}x${height}, but the model needs ${this.manifest.width}x${this.manifest.height}; replace the picture and write the manifest again`,
+        `${join(this.folder, path)} is ${image.width}x${image.height}, but the model needs ${sizesOf(this.manifest)}; replace the picture and write the manifest again`,
       );
-    return rgb;
+    return image;
+  }
+
+  avatarImage(id: string): Uint8Array {
+    const { width, height } = this.manifest;
+    return resizePicture(this.avatarPicture(id), width, height);
   }
 }
 

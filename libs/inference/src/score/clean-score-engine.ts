@@ -103,7 +103,7 @@ export class CleanScoreEngine implements ScoreEngine {
   async #prepare(avatar: string): Promise<CleanReference> {
     const { denoiser, sound, picture } = this.makers;
     const { rule } = sound;
-    const reference = await picture.encode((await this.model.avatars.read(avatar)).rgb);
+    const reference = await picture.encode((await this.model.avatars.read(avatar)).image.rgb);
     const { sink: count } = denoiser.model.dit.context as { sink: number };
     const session = new CleanSession(denoiser, { seed: SINK_SEED, keepChunks: 1, reference });
     try {
