@@ -32,7 +32,7 @@ const avatar = {
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
   name: z.string().min(1),
   style: z.string(),
-  /** PNG of one of the model's sizes; other sizes are made of it. */
+  /** PNG of `width` x `height`. */
   image: relativePath,
   /** AVIF image sequence of the avatar in silence, made by the model; it repeats without a visible seam. */
   idle: relativePath.optional(),
@@ -97,6 +97,8 @@ export const graphManifest = z.object({
         ...avatar,
         /** Mouth centre, left eye and right eye in pixels of the model's own size; left and right are the viewer's. */
         landmarks: z.tuple([point, point, point]),
+        /** The same picture as a PNG of one of the model's larger sizes. Without it, larger video is made of `image`, and looks soft. */
+        large: relativePath.optional(),
       }),
     )
     .min(1),

@@ -15,7 +15,7 @@ export const landmarkPoints = z.tuple([point, point, point]);
 export type Landmarks = z.infer<typeof landmarkPoints>;
 
 /** Largest PNG that fits into one NATS message as base64, bytes. */
-const MAX_PNG_BYTES = 700_000;
+export const MAX_PNG_BYTES = 700_000;
 
 /** A user's picture in the KV bucket `talkmesh_pictures`, from which workers read it. It is personal data and must not be logged. */
 export const ownPicture = z.object({

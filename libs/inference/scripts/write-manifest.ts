@@ -42,7 +42,7 @@ async function main(folder: string): Promise<void> {
       ...facts.score.weights,
       ...mesh,
       ...(portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})]),
-      ...pictures.map(({ image }) => image),
+      ...pictures.flatMap(({ image, large }) => (large === undefined ? [image] : [image, large])),
     ].map((path) => fileFacts(folder, path)),
   );
   const content = createHash('sha256')
@@ -70,7 +70,10 @@ async function main(folder: string): Promise<void> {
   });
   await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   const model = await loadModel(folder);
-  for (const { id } of manifest.avatars) model.avatarImage(id);
+  for (const { id } of manifest.avatars) {
+    model.avatarImage(id);
+    model.largeImage(id);
+  }
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   process.stdout.write(
     `${model.label}: ${files.length} files, ${(bytes / 1e6).toFixed(1)} MB, ${avatars.length} avatars\n`,

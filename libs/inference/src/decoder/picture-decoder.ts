@@ -24,7 +24,7 @@ export interface DecoderFeatures extends Features {
   readonly kind: 'graph' | 'mesh';
   readonly scale: number;
   readonly inputs: Readonly<Record<string, TensorHandle>>;
-  /** What frames are composed of besides edits and flow: luma, chroma and corners; and `scale`, when the edits must be enlarged for it. */
+  /** What frames are composed of besides edits and flow: luma, chroma and corners; also `own_luma` and `own_chroma` when edits and flow must be enlarged. */
   readonly picture: Readonly<Record<string, TensorHandle>>;
 }
 
@@ -111,9 +111,9 @@ export class PictureDecoderEngine implements DecoderEngine {
     const { model, executor } = this;
     const { width, height } = model.manifest;
     const picture = await model.avatars.read(avatar);
-    const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.image);
+    const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.images);
     if (this.#mesh !== undefined && points !== undefined) {
-      const rgb = resizePicture(picture.image, width * scale, height * scale);
+      const rgb = resizePicture(picture.images, width * scale, height * scale);
       const scaled = points.map((place) => place * scale);
       const { inputs, owned } = await this.#mesh.fit(rgb, width * scale, scaled);
       const facts = { avatar, kind: 'mesh', scale, inputs, picture: composed(inputs) } as const;
@@ -129,23 +129,23 @@ export class PictureDecoderEngine implements DecoderEngine {
       picture,
     );
     const features = { ...shared, kind: 'graph', scale, inputs, picture: composed(inputs) } as const;
-    return scale === 1 ? features : this.#enlarged(features, picture.image);
+    return scale === 1 ? features : this.#enlarged(features, picture.images);
   }
 
   /** Features for frames that are composed of a larger picture. */
-  #enlarged(features: DecoderFeatures, image: RgbImage): DecoderFeatures {
+  #enlarged(features: DecoderFeatures, images: readonly RgbImage[]): DecoderFeatures {
     const { executor, model } = this;
     const size = model.manifest.width * features.scale;
-    const { luma, chroma } = toLevels(resizePicture(image, size, size), size);
+    const { luma, chroma } = toLevels(resizePicture(images, size, size), size);
     const owned = {
       luma: executor.upload(luma, 'float32', [1, 1, size, size]),
       chroma: executor.upload(chroma, 'float32', [1, 2, size / 2, size / 2]),
-      scale: executor.upload(Float32Array.of(features.scale), 'float32', [1]),
     };
+    const own = { own_luma: handle(features.picture, 'luma'), own_chroma: handle(features.picture, 'chroma') };
     const { bytes, free } = ownedTensors(executor, Object.values(owned));
     return {
       ...features,
-      picture: { ...features.picture, ...owned },
+      picture: { ...features.picture, ...owned, ...own },
       bytes: features.bytes + bytes,
       free: () => {
         features.free();
@@ -172,9 +172,9 @@ export class PictureDecoderEngine implements DecoderEngine {
   }
 
   /** Points of a face, [468, 3] pixels of the model's own size; undefined when there is no photograph of a person. */
-  async #face(image: RgbImage): Promise<Float32Array | undefined> {
+  async #face(images: readonly RgbImage[]): Promise<Float32Array | undefined> {
     const { width, height } = this.model.manifest;
-    return (await this.finder?.find(resizePicture(image, width, height)))?.points;
+    return (await this.finder?.find(resizePicture(images, width, height)))?.points;
   }
 
   sessionBytes(keepChunks: number): number {
@@ -212,9 +212,10 @@ export class PictureDecoderEngine implements DecoderEngine {
     const parts: Record<string, TensorHandle> = { flow: handle(rest, 'flow'), ...picture };
     for (const [name, value] of Object.entries(rest)) if (name.startsWith(EDIT_PREFIX)) parts[name] = value;
     try {
-      if (this.#enlarger !== undefined && 'scale' in picture) {
-        const changed = Object.keys(parts).filter((name) => !['luma', 'chroma', 'scale'].includes(name));
-        const larger = await this.executor.run(this.#enlarger, { inputs: parts, outputs: changed });
+      if (this.#enlarger !== undefined && 'own_luma' in picture) {
+        const edits = Object.keys(parts).filter((name) => name.startsWith(EDIT_PREFIX));
+        const outputs = [...edits, 'flow', 'corners'];
+        const larger = await this.executor.run(this.#enlarger, { inputs: parts, outputs });
         made.push(...Object.values(larger));
         Object.assign(parts, larger);
       }

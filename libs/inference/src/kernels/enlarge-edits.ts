@@ -8,9 +8,11 @@ import type { Levels } from './levels.js';
 export interface Enlargement {
   /** Multiple of the model's own size. */
   readonly scale: number;
-  /** Size of the larger picture. */
+  /** Width and height of the larger picture. */
   readonly size: number;
-  readonly picture: Levels;
+  /** The picture at the model's own size, which the edits change, and the larger one. */
+  readonly own: Levels;
+  readonly larger: Levels;
   readonly frames: number;
   readonly edits: readonly Edit[];
   /** Top left corner of each edit, x and y in chroma pixels of the model's own size, [edits, 2]. */
@@ -21,28 +23,35 @@ export interface Enlargement {
 const REPLACES = { from: 6, to: 26 } as const;
 
 /** @returns edits of the larger picture, [frames, 6, height * scale, width * scale] each */
-export function enlargeEdits({ scale, size, picture, frames, edits, corners }: Enlargement): Edit[] {
-  const half = size / 2;
-  const area = half * half;
+export function enlargeEdits({ scale, size, own, larger, frames, edits, corners }: Enlargement): Edit[] {
+  const [small, half] = [size / scale / 2, size / 2];
   return edits.map(({ values, height, width }, k) => {
-    const [left, top] = [(corners[2 * k] as number) * scale, (corners[2 * k + 1] as number) * scale];
+    const [left, top] = [corners[2 * k] as number, corners[2 * k + 1] as number];
     const [h, w] = [height * scale, width * scale];
-    const whole = { height: 2 * height, width: 2 * width };
-    const luma = new PlaneEnlarger(whole, scale, cut(picture.luma, 0, size, 2 * left, 2 * top, 2 * h, 2 * w));
-    const chroma = [0, area].map(
-      (from) => new PlaneEnlarger({ height, width }, scale, cut(picture.chroma, from, half, left, top, h, w)),
+    const luma = new PlaneEnlarger(
+      scale,
+      cut(own.luma, 2 * small, { left: 2 * left, top: 2 * top, height: 2 * height, width: 2 * width }),
+      cut(larger.luma, size, { left: 2 * left * scale, top: 2 * top * scale, height: 2 * h, width: 2 * w }),
     );
-    const larger = new Float32Array(frames * 6 * h * w);
+    const chroma = [0, 1].map((i) => {
+      const [before, after] = [own.chroma.subarray(i * small * small), larger.chroma.subarray(i * half * half)];
+      return new PlaneEnlarger(
+        scale,
+        cut(before, small, { left, top, height, width }),
+        cut(after, half, { left: left * scale, top: top * scale, height: h, width: w }),
+      );
+    });
+    const out = new Float32Array(frames * 6 * h * w);
     for (let frame = 0; frame < frames; frame++) {
       const edit = values.subarray(frame * 6 * height * width, (frame + 1) * 6 * height * width);
-      const out = larger.subarray(frame * 6 * h * w, (frame + 1) * 6 * h * w);
-      pack(luma.enlarge(unpack(edit, height, width)), h, w, out);
+      const whole = out.subarray(frame * 6 * h * w, (frame + 1) * 6 * h * w);
+      pack(luma.enlarge(unpack(edit, height, width)), h, w, whole);
       for (const [i, plane] of chroma.entries()) {
         const from = (4 + i) * height * width;
-        out.set(plane.enlarge(edit.subarray(from, from + height * width)), (4 + i) * h * w);
+        whole.set(plane.enlarge(edit.subarray(from, from + height * width)), (4 + i) * h * w);
       }
     }
-    return { values: larger, height: h, width: w };
+    return { values: out, height: h, width: w };
   });
 }
 
@@ -51,18 +60,14 @@ class PlaneEnlarger {
   readonly #height: number;
   readonly #width: number;
   readonly #scale: number;
-  /** What the larger picture shows beyond the model's own size: it minus its enlarged means. */
+  /** What the larger picture shows and the smaller one, enlarged, does not. */
   readonly #detail: Float32Array;
 
-  /** @param cut of the larger picture under the edit */
-  constructor(
-    { height, width }: { readonly height: number; readonly width: number },
-    scale: number,
-    cut: Float32Array,
-  ) {
-    [this.#height, this.#width, this.#scale] = [height, width, scale];
-    const smooth = this.#cubic(means(cut, height, width, scale));
-    this.#detail = cut.map((value, i) => value - (smooth[i] as number));
+  /** @param own, larger the part of each picture under the edit */
+  constructor(scale: number, own: Part, larger: Part) {
+    [this.#height, this.#width, this.#scale] = [own.height, own.width, scale];
+    const smooth = this.#cubic(own.levels);
+    this.#detail = larger.levels.map((level, i) => level - (smooth[i] as number));
   }
 
   enlarge(edit: Float32Array): Float32Array {
@@ -111,6 +116,14 @@ class PlaneEnlarger {
       }
     return out;
   }
+}
+
+/** Part of a plane. */
+interface Part {
+  readonly height: number;
+  readonly width: number;
+  /** [height, width] */
+  readonly levels: Float32Array;
 }
 
 interface Spline {
@@ -166,34 +179,17 @@ function over(
   return out;
 }
 
-/** Part of a plane of `size` x `size`; beyond its border the border repeats. */
+/** A part of a plane of `size` x `size`; beyond the border of the plane the border repeats. */
 function cut(
   plane: Float32Array,
-  from: number,
   size: number,
-  left: number,
-  top: number,
-  height: number,
-  width: number,
-): Float32Array {
-  const out = new Float32Array(height * width);
+  { left, top, height, width }: Omit<Part, 'levels'> & { readonly left: number; readonly top: number },
+): Part {
+  const levels = new Float32Array(height * width);
   const inside = (place: number): number => Math.min(size - 1, Math.max(0, place));
   for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++)
-      out[y * width + x] = plane[from + inside(top + y) * size + inside(left + x)] as number;
-  return out;
-}
-
-/** Means of scale x scale values. @returns [height, width] */
-function means(plane: Float32Array, height: number, width: number, scale: number): Float32Array {
-  const out = new Float32Array(height * width);
-  const columns = width * scale;
-  for (let y = 0; y < height * scale; y++)
-    for (let x = 0; x < columns; x++) {
-      const at = Math.floor(y / scale) * width + Math.floor(x / scale);
-      out[at] = (out[at] as number) + (plane[y * columns + x] as number) / (scale * scale);
-    }
-  return out;
+    for (let x = 0; x < width; x++) levels[y * width + x] = plane[inside(top + y) * size + inside(left + x)] as number;
+  return { height, width, levels };
 }
 
 /** Four luma phases [4, h, w] -> [2 h, 2 w]. */

@@ -46,13 +46,14 @@ const composeKernel: Kernel = {
 
 /**
  * Turns the outputs of a decoder graph into those for a picture that is larger: luma [1, 1, S, S] and chroma [1, 2, S/2, S/2] of that picture,
- * scale [1], corners [k, 2], flow [n, s, s, 2] and k edits -> corners, flow and edits for it.
+ * own_luma and own_chroma of that of the model's own size, corners [k, 2], flow [n, s, s, 2] and k edits -> corners, flow and edits for it.
  */
 const enlargeKernel: Kernel = {
   inputs: [
     free('luma', 'float32', 1, 1, 'size', 'size'),
     free('chroma', 'float32', 1, 2, 'half', 'half'),
-    free('scale', 'float32', 1),
+    free('own_luma', 'float32', 1, 1, 'own', 'own'),
+    free('own_chroma', 'float32', 1, 2, 'own half', 'own half'),
     free('corners', 'float32', 'edits', 2),
     free('flow', 'float32', 'frames', 'field', 'field', 2),
   ],
@@ -60,18 +61,20 @@ const enlargeKernel: Kernel = {
   run(inputs) {
     const of = floatsOf('enlarge-edits', inputs);
     const [luma, corners, flow] = [of('luma'), of('corners'), of('flow')];
-    const scale = of('scale').data[0] ?? 0;
     const edits = editsOf(inputs, of);
-    const picture = { luma: luma.data, chroma: of('chroma').data };
-    const size = luma.dims.at(-1) ?? 0;
-    const frames = flow.dims[0] ?? 0;
-    const larger = enlargeEdits({ scale, size, picture, frames, edits: [...edits.values()], corners: corners.data });
+    const ownLuma = of('own_luma');
+    const own = { luma: ownLuma.data, chroma: of('own_chroma').data };
+    const larger = { luma: luma.data, chroma: of('chroma').data };
+    const [size = 0, frames = 0] = [luma.dims.at(-1), flow.dims[0]];
+    const scale = size / (ownLuma.dims.at(-1) ?? 0);
+    const pictures = { scale, size, own, larger, frames };
+    const made = enlargeEdits({ ...pictures, edits: [...edits.values()], corners: corners.data });
     const results: Record<string, KernelTensor> = {
       corners: { ...corners, data: corners.data.map((place) => place * scale) },
       flow: { ...flow, data: flow.data.map((offset) => offset * scale) },
     };
     for (const [i, name] of [...edits.keys()].entries()) {
-      const { values, height, width } = larger[i] as Edit;
+      const { values, height, width } = made[i] as Edit;
       results[name] = { type: 'float32', dims: [frames, 6, height, width], data: values };
     }
     return results;

@@ -3,8 +3,8 @@ import { decodePng, type RgbImage } from './png.js';
 
 /** A decoded reference picture. */
 export interface AvatarPicture {
-  /** Of one of the model's sizes; `resizePicture` makes the others. */
-  readonly image: RgbImage;
+  /** The picture at one or several of the model's sizes; `resizePicture` makes the others. */
+  readonly images: readonly RgbImage[];
   /** Mouth centre, then left and right eye from the viewer's point of view, pixels of the model's own size; undefined for a model that needs none. */
   readonly landmarks: Landmarks | undefined;
 }
@@ -34,7 +34,7 @@ export function ownAvatars(manifest: SizedPictures, fetch: FetchPicture): Avatar
           'AVATAR_NOT_FOUND',
           `the picture was uploaded for a model of another size (${image.width}x${image.height}, here ${sizesOf(manifest)}): upload it again`,
         );
-      return { image, landmarks: found.landmarks };
+      return { images: [image], landmarks: found.landmarks };
     },
   };
 }

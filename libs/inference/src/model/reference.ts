@@ -34,7 +34,7 @@ export async function referenceFeatures(
   segment: Segment,
   model: GraphModel,
   avatar: string,
-  { image: picture, landmarks }: AvatarPicture,
+  { images, landmarks }: AvatarPicture,
 ): Promise<ReferenceFeatures> {
   const { manifest } = model;
   if (landmarks === undefined)
@@ -43,7 +43,7 @@ export async function referenceFeatures(
       'the picture was uploaded for a model that needs no landmarks: upload it again',
     );
   const { width, height } = manifest;
-  const image = executor.upload(resizePicture(picture, width, height), 'uint8', [height, width, 3]);
+  const image = executor.upload(resizePicture(images, width, height), 'uint8', [height, width, 3]);
   const points = executor.upload(Float32Array.from(landmarks.flat()), 'float32', [landmarks.length, 2]);
   const names = Object.keys(manifest.decoder.referenceOutputs);
   try {

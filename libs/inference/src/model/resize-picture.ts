@@ -1,11 +1,14 @@
 import type { RgbImage } from './png.js';
 
 /**
- * A picture at another size: means of its pixels where that divides the picture's own size, otherwise bilinear.
- * @returns [height, width, 3] bytes
+ * A picture at a wanted size: the one of its images that has it, or the largest one resized, by means of its pixels where the size divides that
+ * of the image, otherwise bilinearly.
+ * @param images at least one @returns [height, width, 3] bytes
  */
-export function resizePicture(image: RgbImage, width: number, height: number): Uint8Array {
-  if (image.width === width && image.height === height) return image.rgb;
+export function resizePicture(images: readonly RgbImage[], width: number, height: number): Uint8Array {
+  const exact = images.find((image) => image.width === width && image.height === height);
+  if (exact !== undefined) return exact.rgb;
+  const image = images.reduce((largest, other) => (other.width > largest.width ? other : largest));
   const [across, down] = [image.width / width, image.height / height];
   return Number.isInteger(across) && Number.isInteger(down)
     ? means(image, width, height, across, down)

@@ -2,6 +2,7 @@ import { balancedTier, isOwnAvatar, MeshError } from '@talkmesh/contracts';
 import { type Executor, VALUE_BYTES } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
 import { type Features, ReferenceCache } from '../model/reference.js';
+import { resizePicture } from '../model/resize-picture.js';
 import type { RankOptions } from '../parallel/rank-denoiser.js';
 import { framesOf, nextWindow } from '../video/sound-window.js';
 import { loadMakers, type VideoMakers } from '../video/video-networks.js';
@@ -103,7 +104,9 @@ export class CleanScoreEngine implements ScoreEngine {
   async #prepare(avatar: string): Promise<CleanReference> {
     const { denoiser, sound, picture } = this.makers;
     const { rule } = sound;
-    const reference = await picture.encode((await this.model.avatars.read(avatar)).image.rgb);
+    const { width, height } = this.model.manifest;
+    const { images } = await this.model.avatars.read(avatar);
+    const reference = await picture.encode(resizePicture(images, width, height));
     const { sink: count } = denoiser.model.dit.context as { sink: number };
     const session = new CleanSession(denoiser, { seed: SINK_SEED, keepChunks: 1, reference });
     try {
