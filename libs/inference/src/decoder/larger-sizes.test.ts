@@ -55,7 +55,8 @@ test('a larger frame shows what the smaller one shows', async () => {
   const { width } = model.manifest;
   const side = SCALE * width;
   for (const avatar of AVATARS)
-    for (const [name, face] of Object.entries(FACES)) {
+    for (const name of ['ah', 'blink', 'right'] as const) {
+      const face = FACES[name];
       const [small, large] = [await open(avatar, 1), await open(avatar)];
       assert.equal(large.kind, avatar === PHOTO ? 'mesh' : 'graph');
       const [before, after] = [await small.decode(0, faces.latents(face)), await large.decode(0, faces.latents(face))];
