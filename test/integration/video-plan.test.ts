@@ -11,6 +11,7 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { rest } from '../support/record-call.js';
 import { assertSameVideo } from '../support/same-video.js';
 import { firstDifference } from '../support/seams.js';
+import { readMetrics, total } from '../support/service-metrics.js';
 import { concatenate, speak } from '../support/speech.js';
 import { PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
 
@@ -62,6 +63,7 @@ test('four ranks are killed with their worker in the middle of speech: those of 
   await spoken.over(2);
   assert.equal(firstDifference(next, tap.heard(2)), undefined);
   assert.equal(new Set(tap.makers.values()).size, 2, 'two workers made the chunks');
+  assert.ok(total(await readMetrics(mesh, 'score-model'), 'talkmesh_rank_pass_seconds_count') > 0, 'ranks ran');
   const { chunks, apart } = await assertSameVideo(tap, model, { avatar: AVATAR, seed: SEED }, ROUNDING);
   t.diagnostic(`${chunks} chunks; latents differ by ${apart.latents}, frames by ${apart.levels} levels`);
 });
