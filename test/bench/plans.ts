@@ -4,6 +4,7 @@ import {
   type GraphModel,
   loadGraphModel,
   MatchedScoreEngine,
+  type PassTimes,
   type RankOptions,
   type Timeline,
 } from '@talkmesh/inference';
@@ -61,6 +62,8 @@ interface Running {
   readonly variant: Variant;
   readonly engine: MatchedScoreEngine;
   readonly measured: Measured;
+  /** Of the ranks' passes since it was emptied. */
+  readonly times: PassTimes[];
 }
 
 /**
@@ -75,10 +78,12 @@ export async function measurePlans(model: GraphModel, rounds: number, timeline?:
   try {
     for (const variant of variants(model.manifest.score.schedule.length)) {
       const device = variant.threads === 2 ? wideExecutor : executor;
-      const options = variant.ranks && { ...variant.ranks, threads: 1, ...(timeline && { timeline }) };
+      const times: PassTimes[] = [];
+      const onPass = (pass: PassTimes): unknown => times.push(pass);
+      const options = variant.ranks && { ...variant.ranks, threads: 1, onPass, ...(timeline && { timeline }) };
       const engine = await MatchedScoreEngine.load(model, device, options);
       const share = { computeUs: 0, waitUs: 0, copyUs: 0 };
-      running.push({ variant, engine, measured: { perChunkMs: [], latencyMs: [], cpuMs: [], share } });
+      running.push({ variant, engine, measured: { perChunkMs: [], latencyMs: [], cpuMs: [], share }, times });
     }
     for (let round = 0; round < rounds; round++) for (const each of running) await measure(each);
     return running.map((each) => row(each, running[0] as Running));
@@ -98,7 +103,7 @@ export function plansTitle(kind: string): string {
   return `Plans of the score worker on ${availableParallelism()} cores, ${kind}`;
 }
 
-async function measure({ variant, engine, measured }: Running): Promise<void> {
+async function measure({ variant, engine, measured, times }: Running): Promise<void> {
   const avatar = engine.model.manifest.avatars[0]?.id ?? '';
   const session = await engine.openSession({ avatar, seed: 1, keepChunks: 2 });
   const pcm = new Int16Array(engine.model.geometry.samplesPerChunk).map((_, i) => 5000 * Math.sin(i / 20));
@@ -112,24 +117,18 @@ async function measure({ variant, engine, measured }: Running): Promise<void> {
     await Promise.all(underWay);
   };
   await run(0, WARM_UP, []);
-  takeTimes(engine);
+  times.length = 0;
   const [cpu, start] = [process.cpuUsage(), performance.now()];
   await run(WARM_UP, WARM_UP + CHUNKS, measured.latencyMs);
   measured.perChunkMs.push((performance.now() - start) / CHUNKS);
   const { user, system } = process.cpuUsage(cpu);
   measured.cpuMs.push((user + system) / 1000 / CHUNKS);
-  for (const { computeUs, waitUs, copyUs } of takeTimes(engine)) {
+  for (const { computeUs, waitUs, copyUs } of times) {
     measured.share.computeUs += computeUs;
     measured.share.waitUs += waitUs;
     measured.share.copyUs += copyUs;
   }
   session.dispose();
-}
-
-type WithTimes = { takeTimes(): readonly { computeUs: number; waitUs: number; copyUs: number }[] };
-
-function takeTimes({ denoiser }: MatchedScoreEngine): ReturnType<WithTimes['takeTimes']> {
-  return 'takeTimes' in denoiser ? (denoiser as MatchedScoreEngine['denoiser'] & WithTimes).takeTimes() : [];
 }
 
 function row({ variant, measured }: Running, first: Running): Row {

@@ -15,6 +15,7 @@ import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { CallTap } from '../support/call-tap.js';
 import { talkmesh } from '../support/cli.js';
 import { rest } from '../support/record-call.js';
+import { assertSameVideo } from '../support/same-video.js';
 import { firstDifference } from '../support/seams.js';
 import { concatenate, speak } from '../support/speech.js';
 import { PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
@@ -61,36 +62,8 @@ async function framesOf(chunks: readonly Int16Array[]): Promise<(readonly Uint8A
   return frames;
 }
 
-/** Compares all latents of a call, and all frames that the tap saw, with the model in one process. @returns the number of chunks */
-async function assertSameFrames(tap: CallTap): Promise<number> {
-  const { latentValues, framesPerChunk } = model.geometry;
-  const chunks = await tap.chunks();
-  await using executor = createOrtExecutor({ threads: 1 });
-  await using video = await WholeVideo.open(executor, model, AVATAR, SEED);
-  await video.sink();
-  let compared = 0;
-  for (const [number, { chunk, pcm, steps, values }] of chunks.entries()) {
-    assert.equal(chunk, number, 'no chunk is missing');
-    const seen = Array.from(
-      { length: framesPerChunk },
-      (_, frame) => tap.frames.get(chunk * framesPerChunk + frame)?.frame,
-    );
-    const shown = seen.every((frame) => frame?.held !== true);
-    const { latents, frames } = await video.next(fromPcm16(pcm), { steps, shown });
-    const made = values.subarray(values.length - Math.min(values.length, latentValues));
-    assert.deepEqual(Array.from(made), Array.from(latents), `the latents of chunk ${chunk}`);
-    for (const [i, frame] of frames.entries())
-      if (seen[i] !== undefined) {
-        assert.ok(
-          Buffer.from(seen[i].i420).equals(frame),
-          `chunk ${chunk}, frame ${i} of epoch ${seen[i].epoch} differs`,
-        );
-        compared += 1;
-      }
-  }
-  assert.ok(compared > framesPerChunk, `${compared} frames were compared`);
-  return chunks.length;
-}
+const assertSameFrames = async (tap: CallTap): Promise<number> =>
+  (await assertSameVideo(tap, model, { avatar: AVATAR, seed: SEED })).chunks;
 
 test('`talkmesh render` writes the frames of the model, at its rate and size', { timeout: 180_000 }, async () => {
   const folder = temporaryFolder('video-model');

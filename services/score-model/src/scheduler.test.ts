@@ -246,6 +246,31 @@ test('several chunks under way when the model is a pipeline, outputs in order', 
   );
 });
 
+test('a model whose chunks need the finished one before them makes one chunk of each session at a time', async () => {
+  const deep = new ScoreScheduler({ geometry, steps: 2, clock, depth: 3, sessionDepth: 1 });
+  const gates: (() => void)[] = [];
+  const abort = new AbortController();
+  const running = (async () => {
+    for await (const _ of deep.run(abort.signal));
+  })();
+  for (const _ of [1, 2]) {
+    const maker = new FakeGenerator();
+    maker.during = () => new Promise((resolve) => void gates.push(resolve));
+    deep.open(sessionOptions({ sessionId: newSessionId(), leadChunks: 8 }), maker, new RollingPercentiles());
+  }
+  const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  await settle();
+  await settle();
+  assert.equal(gates.length, 2, 'one of each session');
+  gates[0]?.();
+  await settle();
+  await settle();
+  assert.equal(gates.length, 3);
+  abort.abort();
+  for (const gate of gates) gate();
+  await running;
+});
+
 test('a failing session ends alone', async () => {
   const [bad, good] = [newSessionId(), newSessionId()];
   const maker = open({ sessionId: bad });

@@ -6,6 +6,7 @@ import {
   type DegradeReason,
   type Durations,
   LADDER_DEFAULTS,
+  largest,
   pickNext,
   type Ready,
   type Rung,
@@ -16,7 +17,7 @@ import { type GeneratedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/infer
 import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from './chunk-planner.js';
 import type { PauseChange, PauseRequest } from './pause.js';
 import { RegenerationCheck } from './regeneration-check.js';
-import { largest, type SessionTier } from './session-tier.js';
+import type { SessionTier } from './session-tier.js';
 
 /** Generates the chunks of one session: a ScoreSession of the inference library. */
 export interface ChunkGenerator {
@@ -95,6 +96,8 @@ export interface ScoreSchedulerOptions {
   readonly cost?: ChunkCost;
   /** Chunks generated at the same time, of one session or several: the depth of the model's pipeline. */
   readonly depth?: number;
+  /** How many of them can be of one session. Default: all. */
+  readonly sessionDepth?: number;
   /** Time that decoder and egress need after a chunk was generated, milliseconds. */
   readonly downstreamMs?: number;
   readonly timeline?: Timeline;
@@ -115,6 +118,7 @@ export class ScoreScheduler {
       cost: new ChunkCost(0),
       extraPasses: 0,
       depth: 1,
+      sessionDepth: options.depth ?? 1,
       downstreamMs: 0,
       timeline: NO_TIMELINE,
       ...options,
@@ -262,13 +266,14 @@ export class ScoreScheduler {
   }
 
   #pick(): { job?: () => Promise<ScoreOutput>; waitMs: number } {
-    const { clock, cost, depth, geometry } = this.#options;
+    const { clock, cost, depth, sessionDepth, geometry } = this.#options;
     const nowMs = clock.nowMs();
     const ready: Candidate[] = [];
     let wakeAtMs = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries.values()) {
-      if (entry.chunksUnderWay < depth) entry.planner.updateGrace();
-      const readyAtMs = entry.chunksUnderWay < depth ? entry.planner.readyAtMs() : Number.POSITIVE_INFINITY;
+      const isFull = entry.chunksUnderWay >= sessionDepth;
+      if (!isFull) entry.planner.updateGrace();
+      const readyAtMs = isFull ? Number.POSITIVE_INFINITY : entry.planner.readyAtMs();
       if (readyAtMs > nowMs) {
         entry.readySinceMs = undefined;
         wakeAtMs = Math.min(wakeAtMs, readyAtMs);

@@ -47,6 +47,7 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
       clock: systemClock,
       cost,
       depth: engine.depth,
+      sessionDepth: engine.sessionDepth,
       downstreamMs,
       timeline,
     });

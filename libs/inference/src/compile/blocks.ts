@@ -178,7 +178,7 @@ export class DitParts {
     return build.unstacked(build.attention(rotate(build.stacked(q), own), k, all.v, heads));
   }
 
-  /** Rotates q and k of this chunk by the tables `rope_cos` and `rope_sin` [T, head / 2], which come with each run. */
+  /** Rotates q or k of these tokens by the tables `rope_cos` and `rope_sin` [R, head / 2] of the same tokens, which come with each run. */
   rotateOwn(rows: string): string {
     const { build, dit } = this;
     const half = dit.dim / dit.heads / 2;
@@ -189,9 +189,9 @@ export class DitParts {
   }
 
   /** Attention of these tokens over context and chunk, when keys and queries are rotated already. */
-  attendRotated(q: string, all: { k: string; v: string }): string {
+  attendRotated(q: string, all: { k: string; v: string }, heads: number): string {
     const { build } = this;
-    return build.unstacked(build.attention(build.stacked(q), all.k, all.v, this.dit.heads));
+    return build.unstacked(build.attention(build.stacked(q), all.k, all.v, heads));
   }
 
   #rotaryTables(): { cos: string; sin: string } {

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
@@ -11,18 +14,26 @@ import {
   fixtureCases,
   runOnce,
 } from '../testing/compile-cases.js';
+import { ringCases } from '../testing/ring-cases.js';
 import { type CutGraph, type CutOptions, compileCut, compileWhole, fromRows, toRows } from './index.js';
 
 /** Divided graphs add float32 numbers in another order, which rounds differently. */
 const TOLERANCE = 1e-5;
 
 let executor: Executor;
+let folder: string;
 let fixtures: FixtureCase[];
+let rings: FixtureCase[];
 before(async () => {
   executor = createOrtExecutor({ threads: 1 });
+  folder = await mkdtemp(join(tmpdir(), 'talkmesh-cut-'));
   fixtures = await fixtureCases();
+  rings = await ringCases(folder);
 });
-after(() => executor[Symbol.asyncDispose]());
+after(async () => {
+  await executor[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
 
 type Values = Record<string, Array32>;
 type Form = Pick<CutOptions, 'exchange' | 'fuse' | 'splitQuery'>;
@@ -66,15 +77,23 @@ class Group {
   async run({ dit, geometry }: FixtureCase, arrays: Arrays): Promise<Arrays> {
     const x = arrays['x'] as Array32;
     const tokens = this.#graphs.at(-1)?.tokens.to ?? 0;
-    const rows = { values: toRows(dit, geometry, x.values), dims: [tokens, x.values.length / tokens] };
-    for (const [rank, { tokens: own, frames, condition }] of this.#graphs.entries()) {
-      const values: Values = { ...arrays, x: rowsOf(rows, own.from, own.to) };
-      const allTokens = arrays['condition'] as Array32;
-      if (dit.cross?.tokens.kind === 'frame') values['condition'] = rowsOf(allTokens, frames.from, frames.to);
-      this.#values[rank] = {
-        ...values,
-        ...(condition === undefined ? {} : await runOnce(executor, condition, values)),
-      };
+    const asRows = (values: Float32Array, channels?: number): Array32 => ({
+      values: toRows(dit, geometry, values, channels),
+      dims: [tokens, values.length / tokens],
+    });
+    const divided: Values = { x: asRows(x.values) };
+    const { given, rope_cos, rope_sin } = arrays;
+    if (given !== undefined) divided['given'] = asRows(given.values, geometry.given);
+    if (rope_cos !== undefined && rope_sin !== undefined) Object.assign(divided, { rope_cos, rope_sin });
+    for (const [rank, { tokens: own, frames, condition, sound }] of this.#graphs.entries()) {
+      const values: Values = { ...arrays };
+      for (const [name, rows] of Object.entries(divided)) values[name] = rowsOf(rows, own.from, own.to);
+      const perFrame = dit.cross?.tokens.kind === 'frame' ? ['condition', 'sound'] : ['sound'];
+      for (const name of perFrame)
+        if (arrays[name] !== undefined) values[name] = rowsOf(arrays[name], frames.from, frames.to);
+      for (const segment of [condition, sound])
+        if (segment !== undefined) Object.assign(values, await runOnce(executor, segment, values));
+      this.#values[rank] = values;
     }
     const stages = this.#graphs[0]?.stages ?? [];
     for (const [i, stage] of stages.entries()) {
@@ -161,7 +180,7 @@ async function assertCutEqualsWhole(fixture: FixtureCase, ranks: number, form: F
 
 for (const ranks of [1, 2, 3, 4])
   test(`${ranks} ranks that gather keys and values give the results of one`, async () => {
-    for (const fixture of fixtures) {
+    for (const fixture of [...fixtures, ...rings]) {
       await assertCutEqualsWhole(fixture, ranks, { exchange: 'gather' });
       await assertCutEqualsWhole(fixture, ranks, { exchange: 'gather', fuse: true, splitQuery: true });
     }
@@ -169,7 +188,7 @@ for (const ranks of [1, 2, 3, 4])
 
 for (const ranks of [1, 2, 3, 4])
   test(`${ranks} ranks that exchange by heads give the results of one`, async () => {
-    const dividing = fixtures.filter(({ dit }) => dit.heads % ranks === 0);
+    const dividing = [...fixtures, ...rings].filter(({ dit }) => dit.heads % ranks === 0);
     assert.ok(dividing.length > 0);
     for (const fixture of dividing) {
       await assertCutEqualsWhole(fixture, ranks, { exchange: 'heads' });
@@ -180,7 +199,8 @@ for (const ranks of [1, 2, 3, 4])
 test('shares that begin and end within latent frames give the results of one rank: 6 and 12 ranks', async () => {
   const [nano] = fixtures;
   assert.ok(nano);
-  for (const ranks of [6, 12]) await assertCutEqualsWhole(nano, ranks, { exchange: 'gather', fuse: true });
+  for (const fixture of [nano, ...rings])
+    for (const ranks of [6, 12]) await assertCutEqualsWhole(fixture, ranks, { exchange: 'gather', fuse: true });
 });
 
 test('chunks of seven latent frames, divided within frames, give the results of one rank', async () => {

@@ -4,7 +4,7 @@ import { type Rows, SegmentBuilder } from './builder.js';
 import { conditionInputs } from './conditions.js';
 import { patchValues, tokensOf } from './rope.js';
 import type { Weights } from './safetensors.js';
-import { checkGeometry, conditionSegment } from './segments.js';
+import { checkGeometry, conditionSegment, soundSegment } from './segments.js';
 import type { CompiledSegment, CutGraph, CutOptions, CutStage, DitGeometry, Exchange } from './types.js';
 
 /**
@@ -18,11 +18,6 @@ export function compileCut(
   options: CutOptions,
 ): CutGraph {
   checkGeometry(dit, geometry);
-  if (dit.context !== undefined || dit.sound !== undefined || geometry.given !== undefined)
-    throw new MeshError(
-      'CONFIG_INVALID',
-      'parallel plans do not serve models with absolute positions, sound vectors or given channels yet; run one on a single device',
-    );
   return new Cut(dit, weights, geometry, options).graph();
 }
 
@@ -56,8 +51,9 @@ class Cut {
   graph(): CutGraph {
     const { rank, ranks } = this.#options;
     const condition = conditionSegment(this.#parts(), 'condition');
+    const sound = soundSegment(this.#parts());
     const stages = [...this.#beginning(), ...this.#middle(), this.#end()];
-    return { rank, ranks, tokens: this.#tokens, frames: this.#parts().frames, condition, stages };
+    return { rank, ranks, tokens: this.#tokens, frames: this.#parts().frames, condition, sound, stages };
   }
 
   #parts(): DitParts {
@@ -68,6 +64,11 @@ class Cut {
     return this.#options.fuse === true;
   }
 
+  /** Whether keys and queries are rotated by the positions of the chunk before the exchange, instead of at each reading. */
+  get #absolute(): boolean {
+    return this.#dit.context !== undefined;
+  }
+
   get #exchange(): Exchange {
     return this.#options.exchange === 'gather' ? 'gather' : 'to-heads';
   }
@@ -76,10 +77,12 @@ class Cut {
   #beginning(): CutStage[] {
     const parts = this.#parts();
     const { build } = parts;
-    const h = parts.enter(
-      this.#rows(parts, 'x', patchValues(this.#dit, this.#geometry.channels)),
-      conditionInputs(parts),
-    );
+    const conditions = conditionInputs(parts);
+    const { given = 0 } = this.#geometry;
+    const latents = this.#latents(parts);
+    const x =
+      given === 0 ? latents : build.concat([latents, this.#rows(parts, 'given', patchValues(this.#dit, given))], 1);
+    const h = parts.hear(parts.enter(x, conditions), 0, conditions);
     build.output(h, 'next_h', parts.rows, this.#dit.dim);
     if (!this.#fused) return [stage(build.finish('enter'), undefined), ...this.#projections(0)];
     return this.#withProjections(parts, h, 'enter', 0);
@@ -96,17 +99,20 @@ class Cut {
     const { build, rows } = parts;
     const { dim } = this.#dit;
     const name = (own: string): string => (before === undefined ? `layer${layer}.${own}` : `${before}+${own}`);
+    const turn = (part: DitParts, own: string): string => (this.#absolute ? part.rotateOwn(own) : own);
     if (this.#options.splitQuery !== true) {
-      const { q, k, v } = parts.project(h, layer);
+      const { q: asked, k: found, v } = parts.project(h, layer);
+      const [q, k] = [turn(parts, asked), turn(parts, found)];
       for (const [kind, value] of Object.entries({ q, k, v })) build.output(value, `next_${kind}`, rows, dim);
       return [stage(build.finish(name('pre')), layer, { begins: this.#exchange })];
     }
     const n = parts.attentionNorm(h, layer);
-    const { k, v } = parts.keysValues(n, layer);
-    for (const [kind, value] of Object.entries({ n, k, v })) build.output(value, `next_${kind}`, rows, dim);
+    const { k: found, v } = parts.keysValues(n, layer);
+    for (const [kind, value] of Object.entries({ n, k: turn(parts, found), v }))
+      build.output(value, `next_${kind}`, rows, dim);
     const first = stage(build.finish(name('kv')), layer, { begins: this.#exchange });
     const query = this.#parts();
-    query.build.output(query.queries(this.#rows(query, 'n', dim), layer), 'next_q', rows, dim);
+    query.build.output(turn(query, query.queries(this.#rows(query, 'n', dim), layer)), 'next_q', rows, dim);
     return [first, stage(query.build.finish(`layer${layer}.q`), layer)];
   }
 
@@ -129,9 +135,13 @@ class Cut {
     const parts = new DitParts(this.#dit, this.#geometry, build);
     const width = dim / ranks;
     const q = build.input('q', this.#all, width);
-    const y = parts.attend(q, this.#allRows(build, width), heads / ranks);
+    const y = this.#attention(parts, q, this.#allRows(build, width), heads / ranks);
     build.output(y, 'next_y', this.#all, width);
     return build.finish('attend');
+  }
+
+  #attention(parts: DitParts, q: string, all: { k: string; v: string }, heads: number): string {
+    return this.#absolute ? parts.attendRotated(q, all, heads) : parts.attend(q, all, heads);
   }
 
   #allRows(build: SegmentBuilder, width: number): { k: string; v: string } {
@@ -147,8 +157,9 @@ class Cut {
     const before = this.#rows(parts, 'h', dim);
     const y = byHeads
       ? this.#rows(parts, 'y', dim)
-      : parts.attend(this.#rows(parts, 'q', dim), this.#allRows(build, dim), heads);
-    const h = parts.merge(before, y, layer, conditionInputs(parts));
+      : this.#attention(parts, this.#rows(parts, 'q', dim), this.#allRows(build, dim), heads);
+    const conditions = conditionInputs(parts);
+    const h = parts.hear(parts.merge(before, y, layer, conditions), layer + 1, conditions);
     build.output(h, 'next_h', rows, dim);
     const name = `layer${layer}.${byHeads ? 'merge' : 'post'}`;
     if (layer + 1 === layers) return [stage(build.finish(name), layer)];
@@ -158,10 +169,13 @@ class Cut {
 
   #end(): CutStage {
     const parts = this.#parts();
-    const x = this.#rows(parts, 'x', patchValues(this.#dit, this.#geometry.channels));
-    const velocity = parts.leave(this.#rows(parts, 'h', this.#dit.dim), x);
+    const velocity = parts.leave(this.#rows(parts, 'h', this.#dit.dim), this.#latents(parts));
     parts.build.output(velocity, 'velocity', parts.rows, parts.outputValues);
     return stage(parts.build.finish('head'), undefined);
+  }
+
+  #latents(parts: DitParts): string {
+    return this.#rows(parts, 'x', patchValues(this.#dit, this.#geometry.channels));
   }
 
   #rows(parts: DitParts, name: string, width: number): string {

@@ -72,7 +72,10 @@ export function compileSound(
   geometry: DitGeometry,
 ): CompiledSegment | undefined {
   checkGeometry(dit, geometry);
-  const parts = new DitParts(dit, geometry, new SegmentBuilder(weights));
+  return soundSegment(new DitParts(dit, geometry, new SegmentBuilder(weights)));
+}
+
+export function soundSegment(parts: DitParts): CompiledSegment | undefined {
   const made = soundVectors(parts);
   if (made.size === 0) return undefined;
   for (const [output, { value, dims }] of made) parts.build.output(value, output, ...dims);
@@ -116,7 +119,9 @@ export function compileWhole(
       kept[kind].push(build.batch === undefined ? rows : build.op('Unsqueeze', rows, build.graph.ints(1)));
       return build.concat([layerOf(build, contexts[kind], layer), rows], 1);
     }) as [string, string];
-    const y = absolute ? parts.attendRotated(parts.rotateOwn(q), { k, v }) : parts.attend(q, { k, v }, dit.heads);
+    const y = absolute
+      ? parts.attendRotated(parts.rotateOwn(q), { k, v }, dit.heads)
+      : parts.attend(q, { k, v }, dit.heads);
     h = parts.merge(h, y, layer, conditions);
   }
   const outputs = parts.outputValues / (dit.patch.size[0] * dit.patch.size[1]);
@@ -174,12 +179,17 @@ function permutation(build: SegmentBuilder, order: readonly number[]): number[] 
 }
 
 /**
- * Latents [F, C, H, W] -> rows [T, C * h * w] in the order that the graphs use, for ranks, which integrate their own
- * rows.
+ * Latents [F, C, H, W] -> rows [T, C * h * w] in the order that the graphs use, for ranks, which have their own rows.
+ * @param channels channels of x, of which given ones may be apart
  */
-export function toRows(dit: DitDescription, geometry: DitGeometry, x: Float32Array): Float32Array {
+export function toRows(
+  dit: DitDescription,
+  geometry: DitGeometry,
+  x: Float32Array,
+  channels: number = geometry.channels,
+): Float32Array {
   const rows = new Float32Array(x.length);
-  visit(dit, geometry, geometry.channels, (grid, row) => {
+  visit(dit, geometry, channels, (grid, row) => {
     rows[row] = x[grid] as number;
   });
   return rows;

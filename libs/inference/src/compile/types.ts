@@ -58,15 +58,15 @@ export interface CutOptions {
 
 /**
  * The exchanges between ranks. Shards are [T / N, dim], in rank order.
- * - `gather`: `k`, `v` of all ranks -> `k_all`, `v_all` [M + T, dim]: context (c_0, c_{t-1}; M = 0 for c_0 itself), then this chunk.
+ * - `gather`: `k`, `v` of all ranks -> `k_all`, `v_all` [M + T, dim]: the context's chunks (M = 0 without any), then this chunk.
  * - `to-heads`: -> `q` [T, dim / N], `k_all`, `v_all` [M + T, dim / N] of this rank's heads (columns r * dim / N ..).
  * - `to-tokens`: `y` [T, dim / N] of all ranks -> `y` [T / N, dim] of this rank's tokens.
  */
 export type Exchange = 'gather' | 'to-heads' | 'to-tokens';
 
 /**
- * A stage runs when the exchange that it awaits is complete. Its inputs are found by name: `x` (this rank's rows), `modulation` [K], the
- * outputs of `condition`, the latest `h`, `q`, `k`, `v`, `n`, `y`, and the results of an exchange (`k_all`, `v_all`, ..). An output
+ * A stage runs when the exchange that it awaits is complete. Its inputs are found by name: `x`, `given`, `rope_cos` and `rope_sin` (this
+ * rank's rows), `modulation` [K], the outputs of `condition` and `sound`, the latest `h`, `q`, `k`, `v`, `n`, `y`, and the results of an exchange (`k_all`, `v_all`, ..). An output
  * `next_<name>` replaces <name>.
  */
 export interface CutStage {
@@ -78,7 +78,8 @@ export interface CutStage {
 }
 
 /**
- * One rank's share of a pass. Keys and values of the chunk for the caches are `k`, `v` of each layer (before rotary).
+ * One rank's share of a pass. Keys and values of the chunk for the caches are `k`, `v` of each layer; with absolute positions the keys are
+ * rotated.
  */
 export interface CutGraph {
   readonly rank: number;
@@ -92,6 +93,8 @@ export interface CutGraph {
    * without conditions.
    */
   readonly condition: CompiledSegment | undefined;
+  /** `sound` of these frames -> their vectors; runs once per chunk. Undefined for a model without it. */
+  readonly sound: CompiledSegment | undefined;
   /** Stages in order; the last outputs `velocity` [T / N, C * h * w], rows as in `x`. */
   readonly stages: readonly CutStage[];
 }

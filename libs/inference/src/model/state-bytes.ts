@@ -1,6 +1,6 @@
 import { chunkGeometry, type GraphManifest } from '@talkmesh/contracts';
 import { VALUE_BYTES } from '../executor/executor.js';
-import { ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
+import { keyValueCopies, ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
 
 export interface SessionStateOptions {
   /** Number of chunks that can be rolled back, as passed to `openSession`. */
@@ -31,7 +31,15 @@ export function sessionStateBytes(manifest: GraphManifest, options: SessionState
   const { steps = schedule.length } = options;
   const { tokens } = chunkGeometry(manifest);
   const chunks = 1 + Math.max(1, options.keepChunks);
-  const kv = chunks * steps * 2 * dit.layers * tokens * dit.dim * VALUE_BYTES.float32 * copies(options.plan);
+  const kv =
+    chunks *
+    steps *
+    2 *
+    dit.layers *
+    tokens *
+    dit.dim *
+    VALUE_BYTES.float32 *
+    keyValueCopies(options.plan ?? ONE_DEVICE);
   const audio = chunks * manifest.audio.historySamples * VALUE_BYTES.float32;
   return { kv, audio, total: kv + audio, reference: referenceBytes(manifest) };
 }
@@ -43,11 +51,6 @@ export function decoderStateBytes(
 ): { readonly state: number; readonly total: number; readonly reference: number } {
   const state = (1 + Math.max(1, options.keepChunks)) * floats(manifest.decoder.stateShape);
   return { state, total: state, reference: referenceBytes(manifest) };
-}
-
-/** With all-gather every rank keeps all tokens; with Ulysses each rank keeps only its own heads. */
-function copies({ exchange, sequence }: ParallelPlan = ONE_DEVICE): number {
-  return exchange === 'all-gather' ? sequence : 1;
 }
 
 function referenceBytes(manifest: GraphManifest): number {

@@ -12,20 +12,14 @@ export interface RankTensor {
 /** Named tensors of a pass. */
 export type Environment = Map<string, RankTensor>;
 
-/**
- * Keys and values of one layer for all tokens, before rotary embedding. With Ulysses, only the columns of this rank's
- * heads.
- */
+/** Keys and values of one layer for all tokens of a chunk. With Ulysses, only the columns of this rank's heads. */
 export interface LayerKeyValues {
   readonly keys: Float32Array;
   readonly values: Float32Array;
 }
 
-/** The keys and values that a layer attends to besides the chunk's own. */
-export interface LayerContext {
-  readonly first: LayerKeyValues;
-  readonly previous: LayerKeyValues;
-}
+/** What a layer attends to besides the chunk itself: chunks in their order. */
+export type LayerContext = readonly LayerKeyValues[];
 
 /** Assembles the rows that attention needs: the context, this rank's rows and those of the other ranks. */
 export class AttentionRows {
@@ -36,26 +30,27 @@ export class AttentionRows {
   /** Buffers for context and chunk, in this order. Every layer reuses them. */
   readonly #all: readonly [keys: Float32Array, values: Float32Array];
 
-  constructor(exchange: Exchange, shape: ShardShape, kind: ExchangeKind) {
+  /** @param contextChunks most chunks that a chunk attends to besides itself */
+  constructor(exchange: Exchange, shape: ShardShape, kind: ExchangeKind, contextChunks: number) {
     this.#exchange = exchange;
     this.#shape = shape;
     this.#tokens = shape.ranks * shape.rows;
     this.#width = kind === 'ulysses' ? shape.dim / shape.ranks : shape.dim;
-    const floats = 3 * this.#tokens * this.#width;
+    const floats = (contextChunks + 1) * this.#tokens * this.#width;
     this.#all = [new Float32Array(floats), new Float32Array(floats)];
   }
 
   /**
    * Publishes this rank's rows and copies everything into place that does not depend on other ranks.
    * @returns a function that completes the exchange: it waits for the other ranks and returns the chunk's keys and values,
-   *   or undefined for an exchange without any
+   *   valid until the next exchange, or undefined for an exchange without any
    */
-  begin(name: ExchangeName, env: Environment, context: LayerContext | undefined): () => LayerKeyValues | undefined {
+  begin(name: ExchangeName, env: Environment, context: LayerContext): () => LayerKeyValues | undefined {
     if (name === 'to-tokens') return this.#toTokens(env);
     return name === 'gather' ? this.#gather(env, context) : this.#toHeads(env, context);
   }
 
-  #gather(env: Environment, context: LayerContext | undefined): () => LayerKeyValues {
+  #gather(env: Environment, context: LayerContext): () => LayerKeyValues {
     const own = [take(env, 'k'), take(env, 'v')] as const;
     const part = this.#exchange.publish(...own);
     const chunk = this.#layOut(context);
@@ -67,7 +62,7 @@ export class AttentionRows {
     };
   }
 
-  #toHeads(env: Environment, context: LayerContext | undefined): () => LayerKeyValues {
+  #toHeads(env: Environment, context: LayerContext): () => LayerKeyValues {
     const own = [take(env, 'q'), take(env, 'k'), take(env, 'v')] as const;
     const part = this.#exchange.publish(...own);
     const chunk = this.#layOut(context);
@@ -92,29 +87,28 @@ export class AttentionRows {
   }
 
   /** Copies the context rows into place. @returns the buffers for the chunk's keys and values */
-  #layOut(context: LayerContext | undefined): [Float32Array, Float32Array] {
+  #layOut(context: LayerContext): [Float32Array, Float32Array] {
     const size = this.#tokens * this.#width;
     const [keys, values] = this.#all;
-    if (context === undefined) return [keys.subarray(0, size), values.subarray(0, size)];
-    const { first, previous } = context;
-    keys.set(first.keys);
-    keys.set(previous.keys, size);
-    values.set(first.values);
-    values.set(previous.values, size);
-    return [keys.subarray(2 * size), values.subarray(2 * size)];
+    for (const [i, chunk] of context.entries()) {
+      keys.set(chunk.keys, i * size);
+      values.set(chunk.values, i * size);
+    }
+    const [from, to] = [context.length * size, (context.length + 1) * size];
+    return [keys.subarray(from, to), values.subarray(from, to)];
   }
 
   #finish(
     env: Environment,
-    context: LayerContext | undefined,
+    context: LayerContext,
     [keys, values]: readonly [Float32Array, Float32Array],
   ): LayerKeyValues {
-    const rows = (context === undefined ? 1 : 3) * this.#tokens;
+    const rows = (context.length + 1) * this.#tokens;
     const dims = [rows, this.#width];
     const [allKeys, allValues] = this.#all;
     env.set('k_all', { data: allKeys.subarray(0, rows * this.#width), dims });
     env.set('v_all', { data: allValues.subarray(0, rows * this.#width), dims });
-    return { keys: keys.slice(), values: values.slice() };
+    return { keys, values };
   }
 }
 

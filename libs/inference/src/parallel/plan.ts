@@ -1,4 +1,4 @@
-import { chunkGeometry, type GraphManifest, MeshError, type QualityTier } from '@talkmesh/contracts';
+import { chunkGeometry, MeshError, type ModelManifest, type QualityTier } from '@talkmesh/contracts';
 
 /**
  * How the ranks of a group exchange keys and values. `all-gather`: every rank receives all rows. `ulysses`: every rank
@@ -20,8 +20,16 @@ export interface ParallelPlan {
 /** The plan without parallelism. */
 export const ONE_DEVICE: ParallelPlan = { sequence: 1, steps: 1, exchange: 'all-gather' };
 
+/**
+ * How many times the ranks of a group hold the keys and values of a pass: with all-gather every rank keeps all tokens, with Ulysses each rank
+ * only its own heads.
+ */
+export function keyValueCopies({ exchange, sequence }: ParallelPlan): number {
+  return exchange === 'all-gather' ? sequence : 1;
+}
+
 /** @throws MeshError CONFIG_INVALID that names the setting which does not divide and the values that would */
-export function checkPlan(plan: ParallelPlan, manifest: GraphManifest): void {
+export function checkPlan(plan: ParallelPlan, manifest: ModelManifest): void {
   const { tokens } = chunkGeometry(manifest);
   const { schedule, dit } = manifest.score;
   const refuse = (setting: string, value: number, why: string, of: number): never => {

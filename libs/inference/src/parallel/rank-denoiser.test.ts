@@ -12,7 +12,8 @@ import { createFixtureModel, type FixtureModel } from '../testing/index.js';
 import { chirp, inOrder, largestDifference } from '../testing/rollout.js';
 import type { Timeline } from '../timeline.js';
 import type { ParallelPlan } from './plan.js';
-import { RankDenoiser, type RankOptions } from './rank-denoiser.js';
+import { RankDenoiser } from './rank-denoiser.js';
+import type { RankOptions } from './rank-groups.js';
 
 const PLAN: ParallelPlan = { sequence: 2, steps: 2, exchange: 'all-gather' };
 const KEEP = 3;
@@ -54,7 +55,7 @@ test('a rank that exits during a chunk fails the chunk with an error that names 
   const session = await open(engine);
   await say(session, 2, 1);
   const doomed = session.generate(2, chirp(model, 2));
-  const [, group] = ranksOf(engine).groups;
+  const [, group] = ranksOf(engine).groups.all;
   await group?.kill(1);
   await assert.rejects(doomed, (error: MeshError) => {
     assert.equal(error.reason, 'PEER_LOST');
@@ -77,7 +78,7 @@ test('a rank that exits during a chunk fails the chunk with an error that names 
 
 test('a group that misses its deadline restarts, and one that fails too often ends the engine', async () => {
   await using engine = await load({ plan: { sequence: 2, steps: 1, exchange: 'all-gather' } });
-  const [group] = ranksOf(engine).groups;
+  const [group] = ranksOf(engine).groups.all;
   const gone = assert.rejects(engine.failed, {
     reason: 'INTERNAL',
     message: /step group 0 failed 4 times within 60 s/,

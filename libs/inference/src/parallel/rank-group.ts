@@ -26,8 +26,8 @@ export interface RankGroupOptions {
 }
 
 /** A pass of a group: the fields that all ranks share, and one shard per rank. */
-export type GroupPass = Omit<PassRequest, 'op' | 'call' | 'x' | 'condition'> & {
-  readonly shards: readonly Pick<PassRequest, 'x' | 'condition'>[];
+export type GroupPass = Omit<PassRequest, 'op' | 'call' | 'x' | 'shard'> & {
+  readonly shards: readonly Pick<PassRequest, 'x' | 'shard'>[];
 };
 
 interface Waiting {
@@ -100,8 +100,8 @@ export class RankGroup {
     const life = this.#living();
     const replies = life.workers.map((worker, rank) => {
       const call = this.#nextCall++;
-      const { x, condition } = shards[rank] as GroupPass['shards'][number];
-      return this.#call<PassReply>(life, worker, { op: 'pass', call, x, condition, ...pass });
+      const { x, shard } = shards[rank] as GroupPass['shards'][number];
+      return this.#call<PassReply>(life, worker, { op: 'pass', call, x, shard, ...pass });
     });
     const overdue = setTimeout(() => {
       this.#die(life, 'silence', `no answer within ${2 * this.#options.deadlineMs} ms`);

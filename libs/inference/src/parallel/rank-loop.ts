@@ -39,11 +39,13 @@ class RankThread {
   }
 
   async load(create: () => Runtime): Promise<void> {
-    const { stages, condition } = this.#data.cut;
+    const { stages, condition, sound } = this.#data.cut;
     this.#runtime = create();
-    const segments = new Set([...stages.map((stage) => stage.segment), ...(condition ? [condition] : [])]);
+    const segments = new Set([...stages.map((stage) => stage.segment), condition, sound]);
     for (const segment of segments)
-      this.#graphs.set(segment, await this.#runtime.load(segment.onnx, segment.weightsFolder));
+      if (segment !== undefined)
+        this.#graphs.set(segment, await this.#runtime.load(segment.onnx, segment.weightsFolder));
+    await this.#rank.prepare();
     this.#reply({ type: 'ready' });
   }
 

@@ -14,31 +14,46 @@ export interface RankWorkerData {
   /** Longest wait for another rank. */
   readonly deadlineMs: number;
   readonly cut: CutGraph;
-  /** By step, [K]; defined only for the steps of this group. */
+  /** By number of the noise level, [K]; defined only for those that this group runs. */
   readonly modulations: readonly (Float32Array | undefined)[];
+  /** Most chunks that a chunk attends to besides itself. */
+  readonly contextChunks: number;
+  /** Condition tokens that all chunks share, for a model with shared ones. */
+  readonly prompt?: Float32Array;
   readonly threads: number;
   readonly provider: OrtProvider;
   /** Whether to record spans for the timeline. */
   readonly timed: boolean;
 }
 
+/** What the passes of a chunk share, for the rows of one rank and the latent frames that they belong to. */
+export interface ChunkShard {
+  /** Condition tokens of the frames, for a model with tokens per frame. */
+  readonly condition?: Float32Array;
+  /** Sound of the frames, for a model with vectors of it. */
+  readonly sound?: Float32Array;
+  /** Further inputs by name, [T / N, width]. */
+  readonly rows?: Readonly<Record<string, Float32Array>>;
+}
+
 /**
- * One pass. All ranks of a group receive the same passes in the same order; only the rows and condition tokens differ.
+ * One pass. All ranks of a group receive the same passes in the same order; only the shards of rows differ.
  */
 export interface PassRequest {
   readonly op: 'pass';
   readonly call: number;
-  /** Id of the chunk. The rank keeps the outputs of the condition segment for it until `end`. */
+  /** Id of the chunk. The rank keeps what follows from its shard until `end`. */
   readonly work: number;
-  readonly step: number;
+  /** Number of the noise level. */
+  readonly level: number;
   /** This rank's rows, [T / N, C * h * w]. */
   readonly x: Float32Array;
-  /** Condition tokens of the latent frames that these rows belong to; present in the first pass of a chunk. */
-  readonly condition: Float32Array | undefined;
-  /** Ids of the context's keys and values; undefined for c_0. */
-  readonly context: { readonly first: number; readonly previous: number } | undefined;
-  /** Id under which the rank keeps this pass's keys and values. */
-  readonly makes: number;
+  /** Present in the first pass of a chunk. */
+  readonly shard: ChunkShard | undefined;
+  /** Ids of the context's keys and values, oldest first. */
+  readonly context: readonly number[];
+  /** Id under which the rank keeps this pass's keys and values; undefined: no chunk will attend to them. */
+  readonly makes: number | undefined;
   /** Factor of the velocity that is added to the latents; undefined: the latents stay. */
   readonly move: number | undefined;
 }

@@ -8,7 +8,7 @@ import {
   type RankTensor,
 } from './attention-rows.js';
 import type { Exchange } from './exchange.js';
-import type { PassReply, PassRequest, RankSpan, RankWorkerData } from './rank-protocol.js';
+import type { ChunkShard, PassReply, PassRequest, RankSpan, RankWorkerData } from './rank-protocol.js';
 
 /** Runs a segment of the cut graph. Inputs and outputs are keyed by name. */
 export type RunSegment = (
@@ -24,14 +24,16 @@ export class Rank {
   readonly #run: RunSegment;
   /** Keys and values by id, then by layer. */
   readonly #kept = new Map<number, readonly LayerKeyValues[]>();
-  /** Outputs of the condition segment, by the id of the chunk. */
-  readonly #conditions = new Map<number, Readonly<Record<string, RankTensor>>>();
+  /** What the passes of a chunk share, by its id. */
+  readonly #shared = new Map<number, Readonly<Record<string, RankTensor>>>();
+  /** What all chunks share. */
+  #prompt: Readonly<Record<string, RankTensor>> = {};
   readonly #runs = new Map<string, number>();
 
   constructor(data: RankWorkerData, exchange: Exchange, run: RunSegment) {
     this.#data = data;
     this.#exchange = exchange;
-    this.#rows = new AttentionRows(exchange, data.shape, data.exchange);
+    this.#rows = new AttentionRows(exchange, data.shape, data.exchange, data.contextChunks);
     this.#run = run;
   }
 
@@ -40,12 +42,19 @@ export class Rank {
     return Object.fromEntries(this.#runs);
   }
 
+  /** Computes what all chunks share. The passes come after it. */
+  async prepare(): Promise<void> {
+    const { cut, prompt } = this.#data;
+    if (prompt !== undefined && cut.condition !== undefined)
+      this.#prompt = await this.#encode(cut.condition, 'condition', prompt);
+  }
+
   free(keyValues: readonly number[]): void {
     for (const id of keyValues) this.#kept.delete(id);
   }
 
   end(work: number): void {
-    this.#conditions.delete(work);
+    this.#shared.delete(work);
   }
 
   async pass(request: PassRequest): Promise<PassReply> {
@@ -62,7 +71,7 @@ export class Rank {
       pending = this.#begin(stage, request, env, made, clock);
       if (!overlap) pending();
     }
-    this.#kept.set(request.makes, made);
+    if (request.makes !== undefined) this.#kept.set(request.makes, made);
     return { x: moved(request, env), times: clock.times(), spans: clock.spans };
   }
 
@@ -80,35 +89,53 @@ export class Rank {
     return () => {
       if (completed) return;
       completed = true;
-      const keyValues = clock.copy(`${name} in`, complete);
-      if (keyValues !== undefined) made[layer] = keyValues;
+      clock.copy(`${name} in`, () => {
+        const found = complete();
+        if (found === undefined || request.makes === undefined) return;
+        made[layer] = { keys: found.keys.slice(), values: found.values.slice() };
+      });
     };
   }
 
-  async #enter({ work, step, x, condition }: PassRequest, clock: PassClock): Promise<Environment> {
-    const { cut, modulations, shape } = this.#data;
-    const modulation = modulations[step];
+  async #enter({ work, level, x, shard }: PassRequest, clock: PassClock): Promise<Environment> {
+    const { modulations } = this.#data;
+    const modulation = modulations[level];
     if (modulation === undefined)
-      throw new Error(`step ${step} belongs to another group of ranks; send it to group step mod groups`);
-    if (cut.condition !== undefined && !this.#conditions.has(work))
-      this.#conditions.set(work, await this.#encodeCondition(cut.condition, condition, clock));
+      throw new Error(`noise level ${level} belongs to another group of ranks; send the pass to its group`);
+    if (shard !== undefined && !this.#shared.has(work)) this.#shared.set(work, await this.#share(shard, clock));
+    const shared = this.#shared.get(work);
+    if (shared === undefined) throw new Error('the first pass of a chunk has no shard of it; send it with the pass');
     return new Map<string, RankTensor>([
-      ['x', { data: x, dims: [shape.rows, x.length / shape.rows] }],
+      ['x', this.#ofRows(x)],
       ['modulation', { data: modulation, dims: [modulation.length] }],
-      ...Object.entries(this.#conditions.get(work) ?? {}),
+      ...Object.entries({ ...this.#prompt, ...shared }),
     ]);
   }
 
-  async #encodeCondition(
-    segment: CompiledSegment,
-    condition: Float32Array | undefined,
+  async #share(
+    { condition, sound, rows = {} }: ChunkShard,
     clock: PassClock,
   ): Promise<Readonly<Record<string, RankTensor>>> {
-    const dims = segment.inputs.find((input) => input.name === 'condition')?.dims as readonly number[] | undefined;
-    if (condition === undefined || dims === undefined)
-      throw new Error('the first pass of a chunk has no condition tokens; send them with it');
-    const inputs: Environment = new Map([['condition', { data: condition, dims }]]);
-    return clock.compute(segment.name, () => this.#execute(segment, inputs));
+    const { cut } = this.#data;
+    const shared: Record<string, RankTensor> = {};
+    for (const [name, values] of Object.entries(rows)) shared[name] = this.#ofRows(values);
+    const inputs = { condition, sound };
+    for (const name of ['condition', 'sound'] as const) {
+      const [segment, values] = [cut[name], inputs[name]];
+      if (segment === undefined || values === undefined) continue;
+      Object.assign(shared, await clock.compute(segment.name, () => this.#encode(segment, name, values)));
+    }
+    return shared;
+  }
+
+  #ofRows(data: Float32Array): RankTensor {
+    const { rows } = this.#data.shape;
+    return { data, dims: [rows, data.length / rows] };
+  }
+
+  #encode(segment: CompiledSegment, name: string, data: Float32Array): Promise<Readonly<Record<string, RankTensor>>> {
+    const dims = segment.inputs.find((input) => input.name === name)?.dims as readonly number[];
+    return this.#execute(segment, new Map([[name, { data, dims }]]));
   }
 
   #execute(segment: CompiledSegment, env: Environment): Promise<Readonly<Record<string, RankTensor>>> {
@@ -122,14 +149,12 @@ export class Rank {
     return this.#run(segment, Object.fromEntries(inputs));
   }
 
-  #context({ context }: PassRequest, layer: number): LayerContext | undefined {
-    if (context === undefined) return undefined;
-    const of = (id: number): LayerKeyValues => {
+  #context({ context }: PassRequest, layer: number): LayerContext {
+    return context.map((id) => {
       const keyValues = this.#kept.get(id)?.[layer];
       if (keyValues === undefined) throw new Error(`keys and values ${id} were freed before this pass read them`);
       return keyValues;
-    };
-    return { first: of(context.first), previous: of(context.previous) };
+    });
   }
 }
 

@@ -1,42 +1,39 @@
-import { balancedTier, isOwnAvatar, MeshError } from '@talkmesh/contracts';
+import { balancedTier, isOwnAvatar } from '@talkmesh/contracts';
 import { type Executor, VALUE_BYTES } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
 import { type Features, ReferenceCache } from '../model/reference.js';
-import type { RankOptions } from '../parallel/rank-denoiser.js';
-import { framesOf, nextWindow } from '../video/sound-window.js';
+import { resizePicture } from '../model/resize-picture.js';
+import { checkPlan, checkSteps, ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
+import type { RankOptions } from '../parallel/rank-groups.js';
 import { loadMakers, type VideoMakers } from '../video/video-networks.js';
-import type { KeptKeyValues } from './clean-denoiser.js';
+import { AvatarSink } from './avatar-sink.js';
 import { CleanScoreSession } from './clean-score-session.js';
-import { CleanSession } from './clean-session.js';
 import type { Replay, ScoreEngine, ScoreSessionOptions, StateBytes } from './score-engine.js';
-
-/** The sink of an avatar is the same for all of its sessions, whatever their tier. */
-export const SINK_SEED = 0;
 
 /** What all sessions of an avatar begin with. */
 export interface CleanReference extends Features {
   /** Latents of the picture, [C, H, W] flat. */
   readonly picture: Float32Array;
-  /** Keys and values of the sink chunks: silence, from the picture on. */
-  readonly sink: readonly KeptKeyValues[];
-  /** Their latents, one chunk after the other, for the decoder. */
-  readonly sinkLatents: Float32Array;
+  readonly sink: AvatarSink;
 }
 
 /** The score network of a video model: chunks attend to finished chunks (`dit.context`). Sessions share the prompt and, per avatar, the sink chunks. */
 export class CleanScoreEngine implements ScoreEngine {
-  readonly depth = 1;
+  /** A chunk attends to the finished one before it. */
+  readonly sessionDepth = 1;
   readonly extraPasses = 1;
   readonly model: VideoModel;
   readonly executor: Executor;
   readonly makers: VideoMakers;
   readonly references: ReferenceCache<CleanReference>;
+  readonly #plan: ParallelPlan;
   readonly #sessions = new Set<CleanScoreSession>();
 
-  private constructor(model: VideoModel, executor: Executor, makers: VideoMakers) {
+  private constructor(model: VideoModel, executor: Executor, makers: VideoMakers, plan: ParallelPlan) {
     this.model = model;
     this.executor = executor;
     this.makers = makers;
+    this.#plan = plan;
     // A picture of a user must not stay in memory when it is no longer used.
     this.references = new ReferenceCache(
       (avatar) => this.#prepare(avatar),
@@ -44,14 +41,17 @@ export class CleanScoreEngine implements ScoreEngine {
     );
   }
 
-  /** @throws MeshError MODEL_INVALID; CONFIG_INVALID for a parallel plan */
+  /** @throws MeshError MODEL_INVALID; CONFIG_INVALID when the plan does not fit the model */
   static async load(model: VideoModel, executor: Executor, ranks?: RankOptions): Promise<CleanScoreEngine> {
-    if (ranks !== undefined && ranks.plan.sequence * ranks.plan.steps > 1)
-      throw new MeshError(
-        'CONFIG_INVALID',
-        `${model.label} runs on one device; set TALKMESH_SEQUENCE_RANKS and TALKMESH_STEP_RANKS to 1`,
-      );
-    return new CleanScoreEngine(model, executor, await loadMakers(executor, model));
+    const { plan = ONE_DEVICE } = ranks ?? {};
+    checkPlan(plan, model.manifest);
+    const makers = await loadMakers(executor, model, plan.sequence * plan.steps > 1 ? ranks : undefined);
+    return new CleanScoreEngine(model, executor, makers, plan);
+  }
+
+  /** With groups of ranks that share the steps, chunks of several sessions. */
+  get depth(): number {
+    return this.makers.denoiser.depth;
   }
 
   /** Keys and values of one layer depend on the chunk before through every lower layer. Of a known chunk only the last pass runs. */
@@ -61,7 +61,7 @@ export class CleanScoreEngine implements ScoreEngine {
   }
 
   get failed(): Promise<never> {
-    return this.executor.failed;
+    return this.makers.denoiser.failed;
   }
 
   /** Each session may have an avatar, and so a sink, of its own. */
@@ -69,13 +69,14 @@ export class CleanScoreEngine implements ScoreEngine {
     const { dit } = this.model.manifest.score;
     const { sink, recent } = this.makers.denoiser.model.dit.context as { sink: number; recent: number };
     const [kept, { geometry, manifest }] = [Math.max(1, keepChunks), this.model];
-    const chunk = 2 * dit.layers * geometry.tokens * dit.dim;
+    const chunk = 2 * dit.layers * geometry.tokens * dit.dim * this.makers.denoiser.copies;
     const audio = (kept + 1) * manifest.audio.historySamples;
     const reference = geometry.sinkValues + geometry.latentValues / manifest.chunk.latentFrames;
     return VALUE_BYTES.float32 * ((sink + recent + kept) * chunk + audio + reference);
   }
 
   async openSession(options: ScoreSessionOptions): Promise<CleanScoreSession> {
+    if (options.tier !== undefined) checkSteps(this.#plan, options.tier);
     const session = await CleanScoreSession.open(this, options, (closed) => this.#sessions.delete(closed));
     this.#sessions.add(session);
     return session;
@@ -99,35 +100,12 @@ export class CleanScoreEngine implements ScoreEngine {
     await this.executor.await(this.executor.record());
   }
 
-  /** Encodes the picture and makes the sink chunks of it, which no one sees. */
+  /** Encodes the picture and makes the sink chunks of it. */
   async #prepare(avatar: string): Promise<CleanReference> {
-    const { denoiser, sound, picture } = this.makers;
-    const { rule } = sound;
-    const reference = await picture.encode((await this.model.avatars.read(avatar)).rgb);
-    const { sink: count } = denoiser.model.dit.context as { sink: number };
-    const session = new CleanSession(denoiser, { seed: SINK_SEED, keepChunks: 1, reference });
-    try {
-      const sinkLatents = new Float32Array(this.model.geometry.sinkValues);
-      let window: Float32Array | undefined;
-      for (let chunk = 0; chunk < count; chunk++) {
-        window = nextWindow(rule, chunk, window, new Float32Array(framesOf(rule, chunk) * rule.samplesPerFrame));
-        const latents = await session.generate(chunk, await sound.hear(chunk, window));
-        sinkLatents.set(latents as Float32Array, chunk * this.model.geometry.latentValues);
-      }
-      const sink = session.sink();
-      const kv = sink.reduce((sum, { bytes }) => sum + bytes, 0);
-      return {
-        avatar,
-        picture: reference,
-        sink,
-        sinkLatents,
-        bytes: kv + reference.byteLength + sinkLatents.byteLength,
-        free: () => {
-          for (const made of sink) made.release();
-        },
-      };
-    } finally {
-      session.dispose();
-    }
+    const { width, height } = this.model.manifest;
+    const { images } = await this.model.avatars.read(avatar);
+    const picture = await this.makers.picture.encode(resizePicture(images, width, height));
+    const sink = await AvatarSink.make(this.makers, picture);
+    return { avatar, picture, sink, bytes: sink.bytes + picture.byteLength, free: () => sink.free() };
   }
 }

@@ -3,6 +3,7 @@ import { fromPcm16 } from '@talkmesh/media';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 import type { CleanReference, CleanScoreEngine } from './clean-score-engine.js';
 import { CleanSession } from './clean-session.js';
+import type { KeyValues } from './key-values.js';
 import type { GeneratedChunk, KnownChunk, ScoreSession, ScoreSessionOptions } from './score-engine.js';
 
 /** A session of a video model: its chunks follow the sink chunks of the avatar. One chunk at a time. */
@@ -21,17 +22,17 @@ export class CleanScoreSession implements ScoreSession {
   private constructor(
     engine: CleanScoreEngine,
     reference: CleanReference,
+    sink: readonly KeyValues[],
     { seed, keepChunks, from, tier = balancedTier(engine.model.manifest) }: ScoreSessionOptions,
     onDispose: (session: CleanScoreSession) => void,
   ) {
     this.#engine = engine;
     this.#reference = reference;
-    const { sink, picture } = reference;
     const begin = from === undefined || from.chunk === 0 ? 0 : sink.length + from.chunk;
     const levels = tier.schedule;
     this.#session = new CleanSession(engine.makers.denoiser, {
       ...{ seed, keepChunks, levels, sink, begin },
-      reference: picture,
+      reference: reference.picture,
     });
     this.#steps = levels.length;
     this.#histories = new ChunkStates(keepChunks, () => undefined);
@@ -50,7 +51,14 @@ export class CleanScoreSession implements ScoreSession {
       throw new RangeError(
         `a session begins at a chunk >= 0 with ${samples} samples of history, not at ${chunk} with ${history.length}`,
       );
-    const session = new CleanScoreSession(engine, await engine.references.acquire(options.avatar), options, onDispose);
+    const reference = await engine.references.acquire(options.avatar);
+    let session: CleanScoreSession;
+    try {
+      session = new CleanScoreSession(engine, reference, await reference.sink.keyValues(), options, onDispose);
+    } catch (error) {
+      engine.references.release(reference);
+      throw error;
+    }
     session.#histories.put(REFERENCE_CHUNK, silence);
     session.#histories.put(chunk - 1, history);
     return session;
@@ -141,7 +149,7 @@ export class CleanScoreSession implements ScoreSession {
   }
 
   #withSink(latents: Float32Array): Float32Array {
-    const { sinkLatents } = this.#reference;
+    const { latents: sinkLatents } = this.#reference.sink;
     const values = new Float32Array(sinkLatents.length + latents.length);
     values.set(sinkLatents);
     values.set(latents, sinkLatents.length);

@@ -1,6 +1,7 @@
 import { MeshError } from '@talkmesh/contracts';
-import type { ChunkInputs, CleanDenoiser, KeptKeyValues } from './clean-denoiser.js';
-import { finished, noised } from './flow-schedule.js';
+import type { CleanDenoiser, CleanWork } from './clean-denoiser.js';
+import { noised } from './flow-schedule.js';
+import type { KeyValues } from './key-values.js';
 import { NoiseSource } from './noise.js';
 
 export interface CleanSessionOptions {
@@ -13,7 +14,7 @@ export interface CleanSessionOptions {
   /** Latents of the reference picture, [C, H, W] flat; undefined for a model without given channels. */
   readonly reference: Float32Array | undefined;
   /** What another session made of the sink chunks: the first chunk to generate follows them. Default: it makes them itself. */
-  readonly sink?: readonly KeptKeyValues[];
+  readonly sink?: readonly KeyValues[];
   /** Chunks before this one, except those of the sink, are not there and not attended to. Default 0. */
   readonly begin?: number;
 }
@@ -28,8 +29,8 @@ export class CleanSession {
   readonly #keep: number;
   readonly #levels: readonly number[];
   readonly #reference: Float32Array | undefined;
-  readonly #shared: readonly KeptKeyValues[];
-  readonly #kept = new Map<number, KeptKeyValues>();
+  readonly #shared: readonly KeyValues[];
+  readonly #kept = new Map<number, KeyValues>();
   #begin: number;
   /** Rises with each rollback and at the end, so that a chunk that was being generated notices. */
   #version = 0;
@@ -59,7 +60,7 @@ export class CleanSession {
   }
 
   /** Keys and values of the sink chunks, for other sessions; the caller releases them. */
-  sink(): KeptKeyValues[] {
+  sink(): KeyValues[] {
     return this.#contextOf(this.#rule.sink)
       .slice(0, this.#rule.sink)
       .map((kv) => kv.retain());
@@ -77,8 +78,8 @@ export class CleanSession {
     sound: Float32Array | undefined,
     maxSteps = Number.POSITIVE_INFINITY,
   ): Promise<Float32Array | undefined> {
-    return this.#make(chunk, sound, async (inputs) => {
-      const latents = await this.#denoise(chunk, inputs, maxSteps);
+    return this.#make(chunk, sound, async (work) => {
+      const latents = await this.#denoise(chunk, work, maxSteps);
       if (latents.every(Number.isFinite)) return latents;
       throw new MeshError('INTERNAL', `chunk ${chunk} has latents that are not finite; check the model's weights`);
     });
@@ -119,15 +120,15 @@ export class CleanSession {
   async #make(
     chunk: number,
     sound: Float32Array | undefined,
-    latentsOf: (inputs: ChunkInputs) => Promise<Float32Array>,
+    latentsOf: (work: CleanWork) => Promise<Float32Array>,
   ): Promise<Float32Array | undefined> {
     const [denoiser, version] = [this.#denoiser, this.#version];
     const context = this.#contextOf(chunk).map((kv) => kv.retain());
     try {
-      const inputs = await denoiser.begin(chunk, { sound, given: this.#givenFor(chunk), context });
+      const work = await denoiser.begin(chunk, { sound, given: this.#givenFor(chunk), context });
       try {
-        const latents = await latentsOf(inputs);
-        const kv = await denoiser.keep(inputs, latents);
+        const latents = await latentsOf(work);
+        const kv = await work.keep(latents);
         if (this.#version !== version) {
           kv.release();
           return undefined;
@@ -135,21 +136,21 @@ export class CleanSession {
         this.#put(chunk, kv);
         return latents;
       } finally {
-        denoiser.release(inputs);
+        work.release();
       }
     } finally {
       for (const kv of context) kv.release();
     }
   }
 
-  async #denoise(chunk: number, inputs: ChunkInputs, maxSteps: number): Promise<Float32Array> {
+  async #denoise(chunk: number, work: CleanWork, maxSteps: number): Promise<Float32Array> {
     const { latentFrames, channels, height, width } = this.#denoiser.model.geometry;
     const count = latentFrames * channels * height * width;
     const taken = this.#levels.slice(0, maxSteps);
     let x = this.#noise.noise(chunk, 0, count);
     for (const [step, level] of taken.entries()) {
       this.#pin(chunk, x);
-      const latents = finished(x, await this.#denoiser.velocity(inputs, level, x), level);
+      const latents = await work.predict(step, level, x);
       const next = taken[step + 1];
       x = next === undefined ? latents : noised(latents, this.#noise.noise(chunk, step + 1, count), next);
     }
@@ -174,7 +175,7 @@ export class CleanSession {
     return values;
   }
 
-  #contextOf(chunk: number): KeptKeyValues[] {
+  #contextOf(chunk: number): KeyValues[] {
     const wanted = this.#seenBy(chunk);
     const found = wanted.flatMap((seen) => this.#shared[seen] ?? this.#kept.get(seen) ?? []);
     if (this.#disposed || found.length < wanted.length)
@@ -189,7 +190,7 @@ export class CleanSession {
     return Array.from({ length: chunk }, (_, i) => i).filter((i) => i < sink || i >= oldest);
   }
 
-  #put(chunk: number, kv: KeptKeyValues): void {
+  #put(chunk: number, kv: KeyValues): void {
     this.#kept.get(chunk)?.release();
     this.#kept.set(chunk, kv);
     const { sink, recent } = this.#rule;

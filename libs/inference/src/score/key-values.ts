@@ -1,4 +1,4 @@
-/** Keys and values of one pass of one chunk at one noise level, before rotary embedding. Reference-counted. */
+/** Keys and values of one pass of one chunk at one noise level, rotated only if the model has absolute positions. Reference-counted. */
 export class KeyValues<Parts = unknown> {
   /** How the denoiser that computed them refers to them. */
   readonly parts: Parts;

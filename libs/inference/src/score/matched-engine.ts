@@ -5,7 +5,8 @@ import type { GraphModel } from '../model/model.js';
 import { ReferenceCache, type ReferenceFeatures, referenceFeatures } from '../model/reference.js';
 import { sessionStateBytes } from '../model/state-bytes.js';
 import { checkSteps, type ParallelPlan } from '../parallel/plan.js';
-import { RankDenoiser, type RankOptions } from '../parallel/rank-denoiser.js';
+import { RankDenoiser } from '../parallel/rank-denoiser.js';
+import type { RankOptions } from '../parallel/rank-groups.js';
 import type { Denoiser } from './denoiser.js';
 import { type MatchedContext, MatchedScoreSession } from './matched-session.js';
 import type { Replay, ScoreEngine, ScoreSessionOptions, StateBytes } from './score-engine.js';
@@ -65,6 +66,10 @@ export class MatchedScoreEngine implements ScoreEngine, MatchedContext {
 
   get depth(): number {
     return this.denoiser.depth;
+  }
+
+  get sessionDepth(): number {
+    return this.depth;
   }
 
   /** Keys and values of one layer at one step depend on the chunk before through every lower layer and earlier step: one chunk each. */

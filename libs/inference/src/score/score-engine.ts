@@ -1,7 +1,7 @@
 import type { QualityTier } from '@talkmesh/contracts';
 import type { Executor } from '../executor/executor.js';
 import type { Model } from '../model/model.js';
-import type { RankOptions } from '../parallel/rank-denoiser.js';
+import type { RankOptions } from '../parallel/rank-groups.js';
 import { CleanScoreEngine } from './clean-score-engine.js';
 import { MatchedScoreEngine } from './matched-engine.js';
 
@@ -82,6 +82,8 @@ export interface ScoreEngine extends AsyncDisposable {
   readonly executor: Executor;
   /** Number of chunks, of one or several sessions, that must be generated concurrently to keep every device busy. */
   readonly depth: number;
+  /** How many of them can be of one session. */
+  readonly sessionDepth: number;
   /** Passes of the network for a chunk besides its denoising steps. */
   readonly extraPasses: number;
   /** What restoring a session of a tier costs. Default: `balanced`. */

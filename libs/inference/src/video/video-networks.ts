@@ -16,7 +16,10 @@ import {
 import { CachedDecoder, type CachedGraphs } from '../decoder/cached-decoder.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
-import { CleanDenoiser } from '../score/clean-denoiser.js';
+import { RankCleanDenoiser } from '../parallel/rank-clean-denoiser.js';
+import type { RankOptions } from '../parallel/rank-groups.js';
+import type { CleanDenoiser, CleanModel } from '../score/clean-denoiser.js';
+import { WholeCleanDenoiser } from '../score/whole-clean-denoiser.js';
 import { atEncoderRate, chunkSound, encoderWindow, type SoundRule } from './sound-window.js';
 
 const SMALL = 'small-decoder';
@@ -28,23 +31,29 @@ export interface VideoMakers {
   readonly picture: PictureEncoder;
 }
 
-/** @throws MeshError MODEL_INVALID */
-export async function loadMakers(executor: Executor, model: VideoModel): Promise<VideoMakers> {
+/**
+ * @param ranks run the score network instead of the executor
+ * @throws MeshError MODEL_INVALID
+ */
+export async function loadMakers(executor: Executor, model: VideoModel, ranks?: RankOptions): Promise<VideoMakers> {
   const { score, codec, audio } = model.manifest;
   const weights = await networksOf(model, ['score', 'codec', 'audio', 'prompt']);
-  const denoiser = await CleanDenoiser.load(executor, {
+  const network: CleanModel = {
     dit: score.dit,
     weights: weights.score,
     geometry: model.ditGeometry,
     levels: score.schedule,
     moreLevels: qualityTiers(model.manifest).flatMap(({ schedule }) => schedule),
     prompt: await readWeight(weights.prompt, 'prompt_embeds'),
-  });
+  };
   const rule = soundRule(model);
   const heard = await loadCompiled(executor, compileWav2Vec2(audio.encoder, weights.audio, encoderWindow(rule)));
   const seen = await loadCompiled(executor, compileVaeEncoder(codec, weights.codec, model.manifest.latent));
   return {
-    denoiser,
+    // Last, since its ranks are threads that only the caller ends.
+    denoiser: await (ranks === undefined
+      ? WholeCleanDenoiser.load(executor, network)
+      : RankCleanDenoiser.load(executor, network, ranks)),
     sound: new SoundEncoder(executor, model, heard),
     picture: new PictureEncoder(executor, model, seen),
   };

@@ -11,7 +11,7 @@ import { type DecoderSession, loadDecoderEngine } from '../decoder/decoder-engin
 import type { Executor } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
 import { loadGraphModel, loadModel, type VideoModel } from '../model/model.js';
-import { SINK_SEED } from '../score/clean-score-engine.js';
+import { SINK_SEED } from '../score/avatar-sink.js';
 import { type GeneratedChunk, loadScoreEngine, type ScoreEngine, type ScoreSession } from '../score/score-engine.js';
 import { createFixtureVideo, FIXTURE_VIDEO_AVATARS, type FixtureVideo } from '../testing/fixture-video.js';
 import { relativeError, seeded } from '../testing/seeded-weights.js';
@@ -280,9 +280,7 @@ test('a manifest that contradicts itself, and files that are not those of the im
   await assert.rejects(writing(read, AVATAR), /the picture of eva is 32x32, not 512x512/);
 });
 
-test('a parallel plan, and a use as a model of graphs, are refused', async () => {
-  const plan = { sequence: 2, steps: 1, exchange: 'all-gather' } as const;
-  await assert.rejects(loadScoreEngine(model, executor, { plan }), { reason: 'CONFIG_INVALID' });
+test('a use as a model of graphs is refused', async () => {
   await assert.rejects(loadGraphModel(fixtures.codec.folder), { reason: 'MODEL_INVALID' });
 });
 

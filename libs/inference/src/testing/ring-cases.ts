@@ -1,0 +1,50 @@
+/** Networks whose chunks attend to finished chunks, with random weights and inputs. */
+import { expectedTensors, liveTalkDescription, ringDescription } from '../compile/index.js';
+import { ropeRows, tokensOf } from '../compile/rope.js';
+import type { Array32, Arrays, FixtureCase } from './compile-cases.js';
+import { seeded, seededWeights } from './seeded-weights.js';
+
+const SIZES = { dim: 96, mlp: 128, heads: 12, layers: 6, frequencies: 8, image: false };
+const GRID = { latentFrames: 3, channels: 4, height: 4, width: 4, condition: { tokens: 7, dim: 20 } };
+const CONTEXT_CHUNKS = 2;
+
+/** LiveTalk, with given channels and sound, and Self-Forcing, without. Their context is random too. */
+export function ringCases(folder: string): Promise<FixtureCase[]> {
+  return Promise.all([
+    randomCase(folder, 'livetalk', liveTalkDescription(SIZES), { ...GRID, given: 5, sound: 24 }),
+    randomCase(folder, 'self-forcing', ringDescription(SIZES, { sink: 0, recent: 2 }), GRID),
+  ]);
+}
+
+async function randomCase(
+  folder: string,
+  name: string,
+  dit: FixtureCase['dit'],
+  geometry: FixtureCase['geometry'],
+): Promise<FixtureCase> {
+  const shapes = new Map([...expectedTensors(dit, geometry, geometry.channels)].map(([key, { dims }]) => [key, dims]));
+  const weights = await seededWeights(folder, shapes, 61);
+  let stream = 0;
+  const random = (...dims: readonly number[]): Array32 => {
+    const count = dims.reduce((product, dim) => product * dim, 1);
+    return { values: seeded(62, stream++, count), dims };
+  };
+  const { latentFrames: frames, channels, given = 0, height, width, sound = 0, condition } = geometry;
+  const inputs = (chunk: number, contextChunks: number): Arrays => {
+    const tokens = tokensOf(dit, geometry);
+    const { cos, sin } = ropeRows(dit, geometry, chunk * frames, frames);
+    const table = [tokens, dit.dim / dit.heads / 2];
+    return {
+      x: random(frames, channels, height, width),
+      modulation: random(dit.modulation.size),
+      condition: random(condition?.tokens ?? 0, condition?.dim ?? 0),
+      k_context: random(dit.layers, contextChunks * tokens, dit.dim),
+      v_context: random(dit.layers, contextChunks * tokens, dit.dim),
+      rope_cos: { values: cos, dims: table },
+      rope_sin: { values: sin, dims: table },
+      ...(given === 0 ? {} : { given: random(frames, given, height, width) }),
+      ...(sound === 0 ? {} : { sound: random(frames, sound) }),
+    };
+  };
+  return { name, dit, geometry, weights, cases: { first: inputs(0, 0), later: inputs(7, CONTEXT_CHUNKS) } };
+}
