@@ -179,12 +179,13 @@ def _pointed(loop: np.ndarray, out: np.ndarray, up: np.ndarray, skin: tuple[np.n
     turn = np.linspace(-np.pi, np.pi, 120, endpoint=False)
     keep = np.abs(turn) > 0.16
     order = np.concatenate([np.nonzero(keep & (turn > 0))[0], np.nonzero(keep & (turn < 0))[0]])
-    loop, out, turn = loop[order], out[order], turn[order]
+    whole = [_towards(loop + up * 0.25 * s - out * 0.05 * s, skin, 0.07, s) for s in np.linspace(0, 1, 4)]
+    out, turn = out[order], turn[order]
     front = np.exp(-((np.abs(turn) / 0.55) ** 2))[:, None]
     stand = 0.30 - 0.10 * front[:, 0]
-    rows = [loop + up * stand[:, None] * s - out * 0.05 * s for s in np.linspace(0, 1, 4)]
+    rows = [row[order] + up[None] * (stand - 0.25)[:, None] * s for row, s in zip(whole, np.linspace(0, 1, 4), strict=True)]
     fold = rows[-1]
-    length = (0.36 + 0.34 * front[:, 0])[:, None]
+    length = (0.34 + 0.22 * front[:, 0])[:, None]
     sideways = np.stack([np.sign(turn), np.zeros_like(turn), np.zeros_like(turn)], 1)
     away = unit(out * 0.55 - up * (1.0 - 0.1 * front) + sideways * 0.45 * front)
     for s in np.linspace(0.12, 1, 6):

@@ -140,7 +140,7 @@ def _ball_material(image: Any) -> Any:
 def _cornea_material() -> Any:
     """Reflects like water and lets the rest through, unrefracted."""
     nodes = Nodes("cornea")
-    share = nodes.add("ShaderNodeFresnel", 0, None, IOR=1.35)
+    share = nodes.math("MULTIPLY", nodes.add("ShaderNodeFresnel", 0, None, IOR=1.35), 0.5)
     ripple = nodes.noise(nodes.add("ShaderNodeTexCoord", "Object"), 9.0, 2.0)
     gloss = nodes.add("ShaderNodeBsdfGlossy", 0, None, Roughness=0.04, Normal=nodes.bump(ripple, 0.08, 0.004))
     clear = nodes.add("ShaderNodeBsdfTransparent", 0)

@@ -192,7 +192,7 @@ def _back(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa: 
 def _curls(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa: ANN001, ANN202
     """Tight coils that stand off the head."""
     steps = 22
-    clump = scalp.tree.query(start + 0.02 * wild)[1]
+    length = length * np.clip(0.35 + (rest[:, 1] - 6.9) / 0.9, 0.35, 1)
     ids = np.floor(rest / 0.085 + 0.35 * smooth_noise(rest, 14.0, 5)).astype(int)
     code = (ids * np.array([73856093, 19349663, 83492791])).sum(1)
     phase = (code % 6283) / 1000.0 + rng.normal(0, 0.5, len(start))
@@ -205,7 +205,6 @@ def _curls(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa:
     angle = phase[:, None, None] + 2 * np.pi * turns[:, None, None] * s
     grow = radius[:, None, None] * np.clip(s * 6, 0, 1)
     spine = start[:, None] + heading[:, None] * (length[:, None, None] * s) + 0.25 * (length[:, None, None] * s**2) * unit(tufts)[:, None] * 0.4
-    del clump
     return spine + grow * (np.cos(angle) * side[:, None] + np.sin(angle) * up[:, None])
 
 

@@ -26,7 +26,7 @@ class Portrait:
     skin: Skin
     eyes: Eyes
     hair: Hair
-    cloth: Cloth
+    cloth: Cloth | None
     light: Light
     frame: Frame = Frame()
     beard: Beard = Beard()
@@ -45,7 +45,7 @@ PEOPLE: dict[str, Portrait] = {
         Cloth("crew", (0.035, 0.06, 0.11), seed=3),
         Light("interior", 40, 0.5, key_side=-45, backdrop="interior", backdrop_turn=150),
         beard=Beard(13000, 0.05),
-        brow=(504, 0.046, 0.0),
+        brow=(420, 0.042, 0.0),
         brow_melanin=0.97,
     ),
     "clara": Portrait(
@@ -60,10 +60,10 @@ PEOPLE: dict[str, Portrait] = {
         lash=(130, 60, 0.10),
     ),
     "mei": Portrait(
-        Identity({"asian": 1.0}, 0.0, 38, -0.1, 0.0, {"head/head-round": 0.2, "chin/chin-width-decr": 0.3, "eyes/eye-scale-incr": 0.25}, CALM, seed=7),
+        Identity({"asian": 1.0}, 0.0, 38, -0.1, 0.0, {"head/head-oval": 0.4, "chin/chin-width-decr": 0.3, "eyes/eye-scale-incr": 0.3, "mouth/mouth-scale-horiz-decr": 0.25, "nose/nose-width3-decr": 0.3}, CALM, seed=7),
         Skin(0.50, 0.42, oily=0.4, lip_melanin=0.35, lip_blood=1.49, moles=((0.36, 6.72),), seed=7),
         Eyes(*DARK, seed=7),
-        Hair("back", 75000, 1.0, 0.96, 0.0, part=2.0, seed=7),
+        Hair("back", 80000, 1.0, 0.97, 0.0, part=0.05, hairline=-0.06, seed=7),
         Cloth("shirt", (0.72, 0.72, 0.70), weave=140, seed=7),
         Light("interior", 200, 0.55, key_side=-30, backdrop="city", backdrop_turn=200, backdrop_gain=0.5),
         brow=(396, 0.033, 0.01),
@@ -78,7 +78,7 @@ PEOPLE: dict[str, Portrait] = {
         Cloth("shirt", (0.30, 0.40, 0.55), weave=140, seed=9),
         Light("studio", 0, 0.28, key_side=40, backdrop="interior", backdrop_turn=250),
         beard=Beard(13000, 0.07),
-        brow=(624, 0.051, 0.0),
+        brow=(520, 0.044, 0.0),
         brow_melanin=0.95,
     ),
     "amina": Portrait(
@@ -86,7 +86,7 @@ PEOPLE: dict[str, Portrait] = {
         Skin(0.72, 0.48, oily=0.35, lip_melanin=0.5, lip_blood=1.66, seed=11),
         Eyes(*BROWN, seed=11),
         Hair("none"),
-        Cloth("crew", (0.05, 0.045, 0.05), seed=11),
+        None,
         Light("interior", 120, 0.55, key_side=-35, backdrop="studio", backdrop_turn=100),
         brow=(504, 0.038, 0.03),
         brow_melanin=0.95,
@@ -97,9 +97,9 @@ PEOPLE: dict[str, Portrait] = {
         Identity({"caucasian": 1.0}, 1.0, 66, 0.25, -0.2, {"nose/nose-scale-vert-incr": 0.2}, CALM, seed=13),
         Skin(0.30, 0.65, stubble=0.25, wrinkles=0.9, oily=0.5, lip_melanin=0.15, lip_blood=1.14, seed=13),
         Eyes(*BLUE, seed=13),
-        Hair("crop", 52000, 0.22, 0.30, 0.1, grey=0.8, recede=0.7, seed=13),
+        Hair("crop", 70000, 0.14, 0.55, 0.0, grey=0.72, recede=0.6, lift=0.1, seed=13),
         Cloth("shirt", (0.10, 0.12, 0.16), weave=120, seed=13),
-        Light("courtyard", 180, 0.45, key_side=-40, backdrop="courtyard", backdrop_turn=300),
+        Light("courtyard", 180, 0.40, key_side=-40, key=220, backdrop="courtyard", backdrop_turn=300, backdrop_gain=0.7, exposure=-0.1),
         beard=Beard(6000, 0.03, grey=0.8),
         brow=(456, 0.048, -0.01),
         brow_melanin=0.35,
@@ -107,11 +107,11 @@ PEOPLE: dict[str, Portrait] = {
     ),
     "zuri": Portrait(
         Identity({"african": 1.0}, 0.0, 26, -0.1, 0.0, {"head/head-oval": 0.3, "eyes/eye-scale-incr": 0.3}, CALM, seed=15),
-        Skin(1.9, 0.4, oily=0.6, lip_melanin=1.4, lip_blood=1.66, seed=15),
+        Skin(2.05, 0.4, oily=0.6, lip_melanin=1.8, lip_blood=1.3, seed=15),
         Eyes(*DARK, seed=15),
-        Hair("curls", 42000, 0.35, 0.96, 0.05, seed=15),
+        Hair("curls", 45000, 0.36, 0.97, 0.03, hairline=0.05, seed=15),
         Cloth("crew", (0.55, 0.30, 0.06), seed=15),
-        Light("studio", 200, 0.28, key_side=38, backdrop="city", backdrop_turn=20, backdrop_gain=0.6),
+        Light("interior", 40, 0.5, key_side=38, backdrop="city", backdrop_turn=20, backdrop_gain=0.6),
         brow=(480, 0.038, 0.02),
         brow_melanin=0.96,
         lash=(140, 55, 0.10),

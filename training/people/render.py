@@ -27,7 +27,7 @@ def build(mesh: AnnyMesh, portrait: Portrait, levels: int) -> None:
     vertices = mesh.shape(portrait.identity)
     balls = eye_balls(mesh, vertices)
     camera = set_up(portrait.frame, portrait.light, float(np.mean([c[1] for c, _ in balls])))
-    head = make_head(mesh, vertices, levels)
+    head = make_head(mesh, vertices, levels, portrait.scarf is not None)
     rest = get_attribute(head.data, "rest").astype(np.float64)
     grown = hair_of.hairline_map(rest, portrait.hair) if portrait.hair.kind != "none" else np.zeros(len(rest))
     paint(head, mesh, portrait.skin, grown * portrait.hair.melanin)
@@ -49,9 +49,10 @@ def build(mesh: AnnyMesh, portrait: Portrait, levels: int) -> None:
         density = beard_map(rest, portrait.beard.cheek)
         strands = hair_of.beard_hair(scalp, density, portrait.beard, seed)
         _strands("beard", strands, 0.0012, hair_of.hair_material(portrait.brow_melanin, portrait.hair.red, portrait.beard.grey))
-    make_cloth(mesh, vertices, portrait.cloth, (scalp.points, scalp.normals))
     if portrait.scarf is not None:
         make_scarf(mesh, vertices, portrait.scarf)
+    if portrait.cloth is not None:
+        make_cloth(mesh, vertices, portrait.cloth, (scalp.points, scalp.normals))
 
 
 def _strands(name: str, strands: np.ndarray, radius: float, material) -> None:  # noqa: ANN001

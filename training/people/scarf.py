@@ -13,9 +13,10 @@ from .anny_mesh import AnnyMesh
 from .blender import Nodes, from_blender, get_attribute, make_mesh, points_of, set_attribute, subdivide, to_blender
 from .hair import smooth_noise, unit
 
-# The opening of the face in rest places: middle height and half axes, decimetres.
-MIDDLE_Y, HALF_X, HALF_Y = 7.04, 0.665, 0.90
-BEHIND = 0.2
+# The opening of the face in rest places, decimetres: middle height, half axes to the side, up and down.
+MIDDLE_Y, HALF_X, UP, DOWN = 7.04, 0.655, 0.88, 0.80
+# What lies further back is covered; under the chin, that is what lies behind its tip.
+BEHIND, BEHIND_CHIN, CHIN_Y = 0.2, 1.0, 6.5
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Scarf:
 
 def opening(rest: np.ndarray) -> np.ndarray:
     """1 at the edge of the opening, less inside, more outside."""
-    e = np.hypot(rest[:, 0] / HALF_X, (rest[:, 1] - MIDDLE_Y) / HALF_Y)
-    return np.where(rest[:, 2] > BEHIND, e, 3.0)
+    y = rest[:, 1] - MIDDLE_Y
+    e = np.hypot(rest[:, 0] / HALF_X, y / np.where(y > 0, UP, DOWN))
+    chin = (rest[:, 1] < CHIN_Y) & (np.abs(rest[:, 0]) < 0.45)
+    return np.where(rest[:, 2] > np.where(chin, BEHIND_CHIN, BEHIND), e, 3.0)
 
 
 def make_scarf(mesh: AnnyMesh, vertices: np.ndarray, scarf: Scarf) -> None:
@@ -35,15 +38,15 @@ def make_scarf(mesh: AnnyMesh, vertices: np.ndarray, scarf: Scarf) -> None:
     faces = []
     for face in mesh.faces["body"]:
         middle = rest[face].mean(0)
-        if middle[1] > 5.0 and abs(middle[0]) < 1.9 and opening(rest[face]).max() > 0.8 and not _mouth(rest[face]):
+        if middle[1] > 3.6 and abs(middle[0]) < 2.9 and opening(rest[face]).max() > 0.8 and not _mouth(rest[face]):
             faces.append(face)
     used = np.unique([v for face in faces for v in face])
     index = {int(v): i for i, v in enumerate(used)}
     thing = make_mesh("scarf", vertices[used], [[index[v] for v in face] for face in faces])
     set_attribute(thing.data, "rest", rest[used])
     subdivide(thing, 1)
-    points, normals = _hang(thing.data, 60)
     now = get_attribute(thing.data, "rest").astype(np.float64)
+    points, normals = _hang(thing.data, now, 70)
     edge = opening(now)
     # Folds run around the face and down from the chin; they are flat at the edge and on top.
     below = np.clip((6.75 - now[:, 1]) / 0.6, 0, 1)
@@ -62,24 +65,28 @@ def make_scarf(mesh: AnnyMesh, vertices: np.ndarray, scarf: Scarf) -> None:
 def _mouth(corners: np.ndarray) -> bool:
     """Faces of the inside of the mouth, the nose and the eye sockets lie behind the face."""
     middle = corners.mean(0)
-    return bool(abs(middle[0]) < 0.45 and 6.2 < middle[1] < 7.6 and 0.3 < middle[2] < 1.25)
+    normal = unit(np.cross(corners[2] - corners[0], corners[3 % len(corners)] - corners[1]))
+    under_chin = middle[1] < 6.5 and normal[1] < -0.2
+    return bool(abs(middle[0]) < 0.45 and 6.2 < middle[1] < 7.6 and 0.3 < middle[2] < 1.25 and not under_chin)
 
 
-def _hang(data: Any, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points and normals after relaxing outwards only: the cloth spans ears, jaw and neck."""
+def _hang(data: Any, rest: np.ndarray, rounds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and normals after relaxing outwards only, so that the cloth spans jaw and neck. Ears are pressed flat."""
+    ear = (np.abs(rest[:, 0]) > 0.66) & (rest[:, 1] > 6.6) & (rest[:, 1] < 7.5) & (rest[:, 2] > -0.25) & (rest[:, 2] < 0.85)
     points = points_of(data)
     edges = np.empty(len(data.edges) * 2, np.int32)
     data.edges.foreach_get("vertices", edges)
     edges = edges.reshape(-1, 2)
     degree = np.bincount(edges.ravel(), minlength=len(points))[:, None].clip(1)
     normals = from_blender(np.array([v.normal for v in data.vertices]))
+    points[ear, 0] = points[ear, 0].clip(-0.66, 0.66)
     start = points.copy()
     for _ in range(rounds):
         total = np.zeros_like(points)
         np.add.at(total, edges[:, 0], points[edges[:, 1]])
         np.add.at(total, edges[:, 1], points[edges[:, 0]])
         moved = 0.5 * points + 0.5 * total / degree
-        inside = ((start - moved) * normals).sum(1).clip(0)
+        inside = np.where(ear, 0, ((start - moved) * normals).sum(1).clip(0))
         points = moved + normals * inside[:, None]
     work = bpy.data.meshes.new("normals")
     work.from_pydata(to_blender(points).tolist(), [], [list(p.vertices) for p in data.polygons])
@@ -92,12 +99,12 @@ def _hem(points: np.ndarray, rest: np.ndarray, material: Any) -> None:
     """A rolled hem along the opening."""
     near = np.abs(opening(rest) - 1) < 0.2
     turn = np.linspace(0, 2 * np.pi, 160, endpoint=False)
-    line = np.stack([HALF_X * np.sin(turn), MIDDLE_Y + HALF_Y * np.cos(turn)], 1)
+    line = np.stack([HALF_X * np.sin(turn), MIDDLE_Y + np.where(np.cos(turn) > 0, UP, DOWN) * np.cos(turn)], 1)
     distance, ids = cKDTree(rest[near][:, :2]).query(line, 6)
     weight = 1 / (distance + 0.02) ** 2
     path = (points[near][ids] * (weight / weight.sum(1, keepdims=True))[..., None]).sum(1)
     waves = np.fft.rfft(path, axis=0)
-    waves[26:] = 0
+    waves[9:] = 0
     path = np.fft.irfft(waves, len(turn), axis=0)
     ahead = unit(np.roll(path, -1, 0) - np.roll(path, 1, 0))
     out = unit(path - path.mean(0))
@@ -123,10 +130,14 @@ def scarf_material(scarf: Scarf) -> Any:
     parts = nodes.tree.nodes.new("ShaderNodeSeparateXYZ")
     nodes.tree.links.new(rest, parts.inputs[0])
     x = nodes.math("POWER", nodes.math("ABSOLUTE", nodes.math("DIVIDE", parts.outputs[0], HALF_X)), 2.0)
-    y = nodes.math("DIVIDE", nodes.math("SUBTRACT", parts.outputs[1], MIDDLE_Y), HALF_Y)
-    y = nodes.math("POWER", nodes.math("ABSOLUTE", y), 2.0)
+    y = nodes.math("SUBTRACT", parts.outputs[1], MIDDLE_Y)
+    y = nodes.math("MAXIMUM", nodes.math("DIVIDE", y, UP), nodes.math("DIVIDE", y, -DOWN))
+    y = nodes.math("POWER", y, 2.0)
+    chin = nodes.math("LESS_THAN", parts.outputs[1], CHIN_Y)
+    chin = nodes.math("MULTIPLY", chin, nodes.math("LESS_THAN", nodes.math("ABSOLUTE", parts.outputs[0]), 0.45))
+    behind = nodes.math("ADD", BEHIND, nodes.math("MULTIPLY", chin, BEHIND_CHIN - BEHIND))
     inside = nodes.math("LESS_THAN", nodes.math("ADD", x, y), 1.0)
-    inside = nodes.math("MULTIPLY", inside, nodes.math("GREATER_THAN", parts.outputs[2], BEHIND))
+    inside = nodes.math("MULTIPLY", inside, nodes.math("GREATER_THAN", parts.outputs[2], behind))
     weave = nodes.noise(rest, 130.0, 2.0, 0.7)
     shade = nodes.math("ADD", 0.85, nodes.math("MULTIPLY", weave, 0.3))
     channels = [nodes.math("MULTIPLY", shade, value) for value in scarf.colour]

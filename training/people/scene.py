@@ -27,7 +27,7 @@ class Light:
     key: float = 260.0
     key_size: float = 7.0
     key_colour: tuple[float, float, float] = (1.0, 0.93, 0.86)
-    rim: float = 140.0
+    rim: float = 60.0
     backdrop: str = "interior"
     backdrop_turn: float = 150.0
     backdrop_gain: float = 1.0

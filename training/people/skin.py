@@ -53,9 +53,13 @@ def beard_map(rest: np.ndarray, cheek: float = 0.0) -> np.ndarray:
     return inside * soul * (1 - np.clip((x - 0.68) / 0.06, 0, 1) * (y < 6.8))
 
 
-def make_head(mesh: AnnyMesh, vertices: np.ndarray, levels: int) -> Any:
-    """Head, neck and shoulders with UV and the attribute `rest`, subdivided."""
+def make_head(mesh: AnnyMesh, vertices: np.ndarray, levels: int, flat_ears: bool = False) -> Any:
+    """Head, neck and shoulders with UV and the attribute `rest`, subdivided. `flat_ears`: pressed to the head, under a scarf."""
     rest = mesh.rest
+    if flat_ears:
+        vertices = vertices.copy()
+        ear = (rest[:, 1] > 6.5) & (rest[:, 1] < 7.6)
+        vertices[ear, 0] = vertices[ear, 0].clip(-0.64, 0.64)
     keep = [
         i
         for i, face in enumerate(mesh.faces["body"])
@@ -127,15 +131,16 @@ def _creases(rest: np.ndarray) -> np.ndarray:
     """Folds of an older face: forehead lines, crow's feet, frown lines, 0..1."""
     x, y = rest[:, 0], rest[:, 1]
     ax = np.abs(x)
-    wave = 0.025 * np.sin(9 * x) + 0.018 * np.sin(23 * x + 1)
+    wave = 0.012 * np.sin(7 * x + 0.6) + 0.006 * np.sin(19 * x + 1)
     lines = np.zeros(len(rest))
     for i, at in enumerate((7.62, 7.73, 7.85, 7.95)):
         shape = np.exp(-(((y - at - 0.05 * np.cos(3 * x) + 0.05 - wave * (1 + 0.3 * i)) / 0.012) ** 2))
-        lines += shape * np.clip((0.48 - ax) / 0.15, 0, 1) * (0.9 - 0.15 * i)
+        broken = 0.6 + 0.4 * np.sin(11 * x + 2.3 * i)
+        lines += shape * np.clip((0.48 - ax) / 0.2, 0, 1) * (0.8 - 0.15 * i) * broken
     for angle in (-0.45, -0.12, 0.2, 0.5):
         dx, dy = ax - 0.5, y - 7.27
         along, across = np.cos(angle) * dx + np.sin(angle) * dy, -np.sin(angle) * dx + np.cos(angle) * dy
-        lines += 0.8 * np.exp(-((across / 0.009) ** 2)) * np.clip(along / 0.03, 0, 1) * np.clip((0.17 - along) / 0.1, 0, 1)
+        lines += 0.55 * np.exp(-((across / 0.009) ** 2)) * np.clip(along / 0.03, 0, 1) * np.clip((0.17 - along) / 0.1, 0, 1)
     frown = np.exp(-(((ax - 0.06 - 0.1 * (y - 7.5)) / 0.009) ** 2)) * np.clip(1 - np.abs(y - 7.48) / 0.11, 0, 1)
     return np.clip(lines + 0.6 * frown, 0, 1) * (rest[:, 2] > 0.5)
 
@@ -180,7 +185,7 @@ def skin_material(skin: Skin) -> Any:
     normal = nodes.bump(furrows, 0.8, 0.018, normal)
     if skin.wrinkles > 0:
         creases = nodes.math("SUBTRACT", 1.0, nodes.attribute("crease"))
-        normal = nodes.bump(creases, min(1.0, skin.wrinkles), 0.05 * skin.wrinkles, normal)
+        normal = nodes.bump(creases, min(1.0, 0.7 * skin.wrinkles), 0.03 * skin.wrinkles, normal)
     rough = nodes.math("SUBTRACT", 0.52, nodes.math("MULTIPLY", oily, 0.20 * skin.oily))
     rough = nodes.math("SUBTRACT", rough, nodes.math("MULTIPLY", lips, 0.14))
     rough = nodes.math("ADD", rough, nodes.math("MULTIPLY", nodes.math("SUBTRACT", nodes.noise(offset, 70.0), 0.5), 0.25))
