@@ -101,8 +101,9 @@ def _turn(points: np.ndarray, right: float, up: float) -> np.ndarray:
     return points @ (yaw @ pitch).T
 
 
-def make_eyes(mesh: AnnyMesh, vertices: np.ndarray, eyes: Eyes, camera: np.ndarray) -> None:
-    """Both eyes look into the camera, but for the gaze."""
+def make_eyes(mesh: AnnyMesh, vertices: np.ndarray, eyes: Eyes, camera: np.ndarray) -> list[Any]:
+    """Both eyes look into the camera, but for the gaze. @returns the corneas"""
+    corneas = []
     image = iris_picture(eyes)
     ball, shell = _ball_material(image), _cornea_material()
     z_iris = np.sqrt(1 - IRIS**2)
@@ -124,6 +125,9 @@ def make_eyes(mesh: AnnyMesh, vertices: np.ndarray, eyes: Eyes, camera: np.ndarr
             flat = np.array([points[v][:2] / 2.4 + 0.5 for face in faces for v in face])
             layer.data.foreach_set("uv", flat.astype(np.float32).ravel())
             thing.data.materials.append(material)
+            if name == "cornea":
+                corneas.append(thing)
+    return corneas
 
 
 def _ball_material(image: Any) -> Any:

@@ -13,7 +13,7 @@ from .blender import Nodes
 
 @dataclass(frozen=True)
 class Hair:
-    """`kind`: crop, swept, back, curls, none. Lengths in decimetres. `melanin` .0 white .. 1 black, `red` share of pheomelanin."""
+    """`kind`: crop, swept, back, curls, none. Lengths, radii of strands and of their coils (`curl`) in decimetres. `melanin` .0 white .. 1 black, `red` share of pheomelanin."""
 
     kind: str
     count: int = 60000
@@ -26,6 +26,7 @@ class Hair:
     recede: float = 0.0
     lift: float = 0.3
     radius: float = 0.0011
+    curl: float = 0.022
     seed: int = 0
 
 
@@ -82,10 +83,10 @@ def smooth_noise(points: np.ndarray, scale: float, seed: int) -> np.ndarray:
 def hairline_map(rest: np.ndarray, hair: Hair) -> np.ndarray:
     """Where hair grows on the scalp, 0..1 with a soft border."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
-    jag = 0.03 * smooth_noise(rest, 9.0, 3)[:, 0] + 0.03 * smooth_noise(rest, 30.0, 4)[:, 0]
-    front = np.interp(x, [0, 0.2, 0.40, 0.52, 0.60, 0.68, 0.76], [7.99, 8.0, 7.94, 7.76, 7.55, 7.35, 7.0]) + hair.hairline
+    jag = 0.03 * smooth_noise(rest, 9.0, 3)[:, 0] + 0.015 * smooth_noise(rest, 30.0, 4)[:, 0]
+    front = np.interp(x, [0, 0.2, 0.40, 0.53, 0.63, 0.70, 0.77], [7.99, 8.0, 7.94, 7.79, 7.58, 7.38, 7.05]) + hair.hairline
     front = front + hair.recede * np.interp(x, [0, 0.15, 0.4, 0.6, 0.8], [0.25, 0.35, 0.6, 0.25, 0.0])
-    # Behind the ears and on the neck the border is lower.
+    # Behind each ear and on the neck the border is lower.
     low = np.interp(z, [-0.9, -0.2, 0.25, 0.5, 0.62, 0.95, 1.1], [6.45, 6.5, 6.75, 7.1, 6.95, 7.0, 7.5])
     edge = np.where(z > 0.62, np.maximum(front, low), low) + jag
     soft = 0.10 + 0.06 * (z > 0.6)
@@ -193,18 +194,21 @@ def _curls(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa:
     """Tight coils that stand off the head."""
     steps = 22
     length = length * np.clip(0.35 + (rest[:, 1] - 6.9) / 0.9, 0.35, 1)
-    ids = np.floor(rest / 0.085 + 0.35 * smooth_noise(rest, 14.0, 5)).astype(int)
+    ids = np.floor(rest / (3.9 * hair.curl) + 0.35 * smooth_noise(rest, 14.0, 5)).astype(int)
     code = (ids * np.array([73856093, 19349663, 83492791])).sum(1)
     phase = (code % 6283) / 1000.0 + rng.normal(0, 0.5, len(start))
-    radius = 0.022 * (0.7 + (code % 97) / 160.0) * rng.uniform(0.8, 1.25, len(start))
-    turns = length / 0.075 * rng.uniform(0.9, 1.1, len(start))
+    radius = hair.curl * (0.7 + (code % 97) / 160.0) * rng.uniform(0.8, 1.25, len(start))
+    turns = length / (3.4 * hair.curl) * rng.uniform(0.9, 1.1, len(start))
     heading = unit(normal + 0.35 * _whorl(rest) + 0.35 * tufts + 0.16 * wild)
     side = unit(np.cross(heading, np.array([0.31, 0.82, 0.47])))
     up = np.cross(heading, side)
     s = np.linspace(0, 1, steps)[None, :, None]
     angle = phase[:, None, None] + 2 * np.pi * turns[:, None, None] * s
     grow = radius[:, None, None] * np.clip(s * 6, 0, 1)
-    spine = start[:, None] + heading[:, None] * (length[:, None, None] * s) + 0.25 * (length[:, None, None] * s**2) * unit(tufts)[:, None] * 0.4
+    along = length[:, None, None]
+    spine = start[:, None] + heading[:, None] * along * s + 0.1 * along * s**2 * unit(tufts)[:, None]
+    # Wide coils hang, tight ones stand.
+    spine = spine - max(0.0, 40 * hair.curl - 0.9) * (along * s) ** 2 * np.array([0.0, 1.0, 0.0])
     return spine + grow * (np.cos(angle) * side[:, None] + np.sin(angle) * up[:, None])
 
 

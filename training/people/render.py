@@ -17,7 +17,7 @@ from .blender import get_attribute, make_strands, normals_of, points_of, triangl
 from .clothes import make_cloth
 from .portraits import PEOPLE, Portrait
 from .scarf import make_scarf
-from .scene import Frame, develop, render, set_up
+from .scene import Frame, catch_light, develop, render, set_up
 from .skin import beard_map, make_head, paint, skin_material
 
 
@@ -32,7 +32,7 @@ def build(mesh: AnnyMesh, portrait: Portrait, levels: int) -> None:
     grown = hair_of.hairline_map(rest, portrait.hair) if portrait.hair.kind != "none" else np.zeros(len(rest))
     paint(head, mesh, portrait.skin, grown * portrait.hair.melanin)
     head.data.materials.append(skin_material(portrait.skin))
-    eyes_of.make_eyes(mesh, vertices, portrait.eyes, camera)
+    catch_light(portrait.light, eyes_of.make_eyes(mesh, vertices, portrait.eyes, camera))
     data = head.data
     scalp = hair_of.Scalp(points_of(data), normals_of(data), triangles_of(data), rest)
     seed = portrait.identity.seed

@@ -29,8 +29,8 @@ def opening(rest: np.ndarray) -> np.ndarray:
     """1 at the edge of the opening, less inside, more outside."""
     y = rest[:, 1] - MIDDLE_Y
     e = np.hypot(rest[:, 0] / HALF_X, y / np.where(y > 0, UP, DOWN))
-    chin = (rest[:, 1] < CHIN_Y) & (np.abs(rest[:, 0]) < 0.45)
-    return np.where(rest[:, 2] > np.where(chin, BEHIND_CHIN, BEHIND), e, 3.0)
+    chin = BEHIND_CHIN - 0.6 * np.abs(rest[:, 0])
+    return np.where(rest[:, 2] > np.where(rest[:, 1] < CHIN_Y, chin, BEHIND), e, 3.0)
 
 
 def make_scarf(mesh: AnnyMesh, vertices: np.ndarray, scarf: Scarf) -> None:
@@ -71,7 +71,7 @@ def _mouth(corners: np.ndarray) -> bool:
 
 
 def _hang(data: Any, rest: np.ndarray, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points and normals after relaxing outwards only, so that the cloth spans jaw and neck. Ears are pressed flat."""
+    """Points and normals after relaxing outwards only, so that the cloth spans jaw and neck. Each ear is pressed flat."""
     ear = (np.abs(rest[:, 0]) > 0.66) & (rest[:, 1] > 6.6) & (rest[:, 1] < 7.5) & (rest[:, 2] > -0.25) & (rest[:, 2] < 0.85)
     points = points_of(data)
     edges = np.empty(len(data.edges) * 2, np.int32)
@@ -133,9 +133,9 @@ def scarf_material(scarf: Scarf) -> Any:
     y = nodes.math("SUBTRACT", parts.outputs[1], MIDDLE_Y)
     y = nodes.math("MAXIMUM", nodes.math("DIVIDE", y, UP), nodes.math("DIVIDE", y, -DOWN))
     y = nodes.math("POWER", y, 2.0)
-    chin = nodes.math("LESS_THAN", parts.outputs[1], CHIN_Y)
-    chin = nodes.math("MULTIPLY", chin, nodes.math("LESS_THAN", nodes.math("ABSOLUTE", parts.outputs[0]), 0.45))
-    behind = nodes.math("ADD", BEHIND, nodes.math("MULTIPLY", chin, BEHIND_CHIN - BEHIND))
+    low = nodes.math("LESS_THAN", parts.outputs[1], CHIN_Y)
+    chin = nodes.math("SUBTRACT", BEHIND_CHIN - BEHIND, nodes.math("MULTIPLY", nodes.math("ABSOLUTE", parts.outputs[0]), 0.6))
+    behind = nodes.math("ADD", BEHIND, nodes.math("MULTIPLY", low, chin))
     inside = nodes.math("LESS_THAN", nodes.math("ADD", x, y), 1.0)
     inside = nodes.math("MULTIPLY", inside, nodes.math("GREATER_THAN", parts.outputs[2], behind))
     weave = nodes.noise(rest, 130.0, 2.0, 0.7)

@@ -48,10 +48,23 @@ def panorama(name: str) -> Any:
     return bpy.data.images.load(str(path), check_existing=True)
 
 
+def camera_place(eye_height: float) -> np.ndarray:
+    return np.array([0.0, eye_height - 0.05, CAMERA_AWAY + 1.3])
+
+
+def project(points: np.ndarray, frame: Frame, eye_height: float) -> np.ndarray:
+    """[n, 2] places in the picture, 0..1 from its upper left corner."""
+    place = camera_place(eye_height)
+    away = (place[2] - points[:, 2]) / CAMERA_AWAY * frame.span
+    x = 0.5 + (points[:, 0] - place[0]) / away - frame.middle_x / frame.span
+    y = 0.5 - (points[:, 1] - place[1]) / away + (frame.middle_y - place[1]) / frame.span
+    return np.stack([x, y], 1)
+
+
 def set_up(frame: Frame, light: Light, eye_height: float) -> np.ndarray:
     """Camera, lights, world and backdrop. @returns the camera's place"""
     scene = bpy.context.scene
-    place = np.array([0.0, eye_height - 0.05, CAMERA_AWAY + 1.3])
+    place = camera_place(eye_height)
     camera = bpy.data.cameras.new("camera")
     camera.sensor_width = 36.0
     camera.lens = 36.0 * CAMERA_AWAY / frame.span
@@ -92,9 +105,16 @@ def _world(light: Light) -> None:
     bpy.context.scene.world = world
 
 
-def _area(focus: np.ndarray, side: float, up: float, away: float, size: float, watts: float, colour: tuple[float, float, float]) -> None:
-    if watts <= 0:
-        return
+def catch_light(light: Light, corneas: list[Any]) -> None:
+    """A small window that only the eyes reflect: without it they look dead."""
+    seen = bpy.data.collections.new("corneas")
+    for thing in corneas:
+        seen.objects.link(thing)
+    lamp = _area(np.array([0.0, 7.28, 1.3]), 0.45 * light.key_side, 20.0, 12.0, 2.0, 6000.0, (1.0, 1.0, 1.0))
+    lamp.light_linking.receiver_collection = seen
+
+
+def _area(focus: np.ndarray, side: float, up: float, away: float, size: float, watts: float, colour: tuple[float, float, float]) -> Any:
     lamp = bpy.data.lights.new("area", "AREA")
     lamp.size, lamp.energy, lamp.color = size, watts, colour
     lamp.shape = "SQUARE"
@@ -107,6 +127,7 @@ def _area(focus: np.ndarray, side: float, up: float, away: float, size: float, w
     thing.rotation_euler = Vector(to_blender(direction).tolist()).to_track_quat("Z", "Y").to_euler()
     bpy.context.scene.collection.objects.link(thing)
     thing.visible_camera = False
+    return thing
 
 
 def _backdrop(light: Light, frame: Frame, camera: np.ndarray) -> None:
@@ -190,4 +211,4 @@ def develop(path: Path, out: Path, size: int, seed: int) -> None:
     grain = rng.normal(0, 1.0, values.shape[:2] + (1,)) * 1.1 + rng.normal(0, 0.6, values.shape)
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     vignette = (1 - 0.07 * (x * x + y * y))[..., None]
-    Image.fromarray(np.clip(values * vignette + grain, 0, 255).astype(np.uint8)).save(out)
+    Image.fromarray(np.clip(values * vignette + grain, 0, 255).astype(np.uint8)).save(out, optimize=True)

@@ -50,13 +50,14 @@ def beard_map(rest: np.ndarray, cheek: float = 0.0) -> np.ndarray:
     low = np.interp(x, [0.0, 0.3, 0.6, 0.75], [6.12, 6.14, 6.3, 6.45])
     inside = np.clip((edge - y) / 0.09, 0, 1) * np.clip((y - low) / 0.12, 0, 1) * np.clip((z - 0.25) / 0.2, 0, 1)
     soul = 1 - 0.75 * blob(rest, (0.17, 6.46, 1.5), (0.07, 0.06, 0.3))
-    return inside * soul * (1 - np.clip((x - 0.68) / 0.06, 0, 1) * (y < 6.8))
+    ear = np.clip((x - 0.66) / 0.05, 0, 1) * np.clip((0.95 - z) / 0.1, 0, 1)
+    return inside * soul * (1 - ear)
 
 
-def make_head(mesh: AnnyMesh, vertices: np.ndarray, levels: int, flat_ears: bool = False) -> Any:
-    """Head, neck and shoulders with UV and the attribute `rest`, subdivided. `flat_ears`: pressed to the head, under a scarf."""
+def make_head(mesh: AnnyMesh, vertices: np.ndarray, levels: int, flat_sides: bool = False) -> Any:
+    """Head, neck and shoulders with UV and the attribute `rest`, subdivided. `flat_sides`: each ear is pressed to the head, under a scarf."""
     rest = mesh.rest
-    if flat_ears:
+    if flat_sides:
         vertices = vertices.copy()
         ear = (rest[:, 1] > 6.5) & (rest[:, 1] < 7.6)
         vertices[ear, 0] = vertices[ear, 0].clip(-0.64, 0.64)
@@ -118,7 +119,15 @@ def paint(thing: Any, mesh: AnnyMesh, skin: Skin, scalp: np.ndarray) -> None:
     set_attribute(data, "crease", _creases(rest))
 
 
+def lip_points(mesh: AnnyMesh, vertices: np.ndarray) -> np.ndarray:
+    """[n, 3] the vertices of the lips."""
+    ids = np.array([v for face in mesh.faces["body"] for v in face])
+    uv = mesh.uv[[u for face in mesh.face_uv["body"] for u in face]]
+    return vertices[np.unique(ids[_mask(mesh, "lips", uv) > 0.5])]
+
+
 def _mask(mesh: AnnyMesh, name: str, uv: np.ndarray) -> np.ndarray:
+    """A mask of the package at UV places, 0..1."""
     picture = Image.open(mesh.data / "mpfb2" / "textures" / f"mpfb_{name}.jpg").convert("L")
     values = np.asarray(picture, np.float32) / 255
     height, width = values.shape

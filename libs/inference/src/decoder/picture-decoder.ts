@@ -178,12 +178,13 @@ export class PictureDecoderEngine implements DecoderEngine {
   /** [468, 3] pixels of the model's own size: the face's points for the mesh decoder; undefined for a picture that the graph animates. */
   async #meshPoints(avatar: string, { images, decoder }: AvatarPicture): Promise<Float32Array | undefined> {
     const { width, height } = this.model.manifest;
-    if (this.#mesh === undefined || decoder === 'graph') return undefined;
-    const points = (await this.finder?.find(resizePicture(images, width, height)))?.points;
+    if (decoder === 'graph') return undefined;
+    const points =
+      this.#mesh === undefined ? undefined : (await this.finder?.find(resizePicture(images, width, height)))?.points;
     if (decoder === 'mesh' && points === undefined)
       throw new MeshError(
         'MODEL_INVALID',
-        `no photographed face was found in the picture of ${avatar} of ${this.model.label}; remove its "decoder" from avatars/avatars.json and write the manifest again`,
+        `${this.#mesh === undefined ? 'there is no mesh decoder' : 'no photographed face was found'} for the picture of ${avatar} of ${this.model.label}; remove its "decoder" from avatars/avatars.json and write the manifest again`,
       );
     return points;
   }
