@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { type Landmarks, pictureSizes } from '@talkmesh/contracts';
-import { createOrtExecutor, loadDecoderEngine, loadModel, loadScoreEngine } from '@talkmesh/inference';
+import {
+  createOrtExecutor,
+  type DecoderSession,
+  loadDecoderEngine,
+  loadModel,
+  loadScoreEngine,
+} from '@talkmesh/inference';
 import { speak } from '../support/speech.js';
 import { median } from '../support/statistics.js';
 import type { Row } from './table.js';
@@ -22,11 +28,11 @@ export async function measureDecoders(folder: string): Promise<Row[]> {
   await using executor = createOrtExecutor({ threads: 1 });
   const latents = await latentsOfSpeech(folder);
   await using engine = await loadDecoderEngine(model, executor);
-  const measured = [];
+  const measured: { readonly session: DecoderSession; readonly size: number; readonly times: number[] }[] = [];
   for (const avatar of [model.manifest.avatars[0]?.id ?? '', PHOTOGRAPH])
     for (const { size, scale } of pictureSizes(model.manifest)) {
       const session = await engine.openSession({ avatar, scale, keepChunks: 2 });
-      measured.push({ session, size, times: [] as number[] });
+      measured.push({ session, size, times: [] });
     }
   for (const [chunk, values] of latents.entries())
     for (const { session, times } of measured) {
