@@ -1,10 +1,10 @@
 /** `talkmesh models` on files of full shape. They are sparse: their headers are real, their values take no space. */
 import assert from 'node:assert/strict';
-import { cp, readFile, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ModelManifest } from '@talkmesh/contracts';
-import { checkpoint, loadModel } from '@talkmesh/inference';
+import { type CheckpointName, checkpoint, loadModel } from '@talkmesh/inference';
 import { talkmesh } from '../support/cli.js';
 import { nano } from '../support/nano.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -26,7 +26,7 @@ async function writeSparse(path: string, shapes: Shapes): Promise<void> {
   await truncate(path, 8 + header.length + at);
 }
 
-const shapesOf = (name: 'livetalk' | 'wan-t2v-1.3b'): Shapes =>
+const shapesOf = (name: CheckpointName): Shapes =>
   [...checkpoint(name).tensors].map(([tensor, { dims }]) => [tensor, dims]);
 
 test('the published shapes have the published numbers of tensors and parameters', () => {
@@ -34,6 +34,8 @@ test('the published shapes have the published numbers of tensors and parameters'
   assert.equal(checkpoint('wan-t2v-14b').tensors.size, 1095);
   assert.equal(checkpoint('wan-i2v-14b').tensors.size, 1303);
   assert.equal(checkpoint('livetalk').tensors.size, 825 + 32);
+  // Without the text's four tensors, with ten of the sound's projection.
+  assert.equal(checkpoint('flashhead').tensors.size, 825 - 4 + 10);
 });
 
 test('a complete checkpoint is found under a prefix, in several files', async () => {
@@ -89,6 +91,23 @@ test('an import names every network that is missing, before it reads any numbers
   assert.equal(bad.code, 1);
   assert.match(bad.stderr, /no\.png cannot be read as a picture .*; use a PNG or JPEG file/);
   assert.equal((await talkmesh([...args, '--out', 'x', '--lora-alpha', '64'])).code, 2);
+});
+
+test('FlashHead is checked, and its import names the networks that are missing', async () => {
+  const folder = temporaryFolder('models');
+  const [from, out] = [join(folder, 'from'), join(folder, 'out')];
+  const unused = [['text_embedding.0.weight', [1536, 4096]] as const];
+  await mkdir(join(from, 'Model_Pro'), { recursive: true });
+  await writeSparse(join(from, 'Model_Pro', 'model.safetensors'), [...shapesOf('flashhead'), ...unused]);
+  const checked = await talkmesh(['models', 'check', 'flashhead', '--from', join(from, 'Model_Pro')]);
+  assert.equal(checked.code, 0, checked.stdout);
+  assert.match(checked.stdout, /831 of 831 tensors .*\n1\.497 billion parameters/);
+  assert.match(checked.stdout, /1 not needed:\n {2}text_embedding\.0\.weight/);
+  const args = ['models', 'import', 'flashhead', '--from', from, '--out', out];
+  const missing = await talkmesh(args);
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /codec: no file has decoder\.conv1\.weight; .*audio: no file has/);
+  assert.equal((await talkmesh([...args, '--avatar', 'test/fixtures/grace-hopper.jpg'])).code, 2);
 });
 
 test('idle records an avatar by a mesh of its model, and the model lists the recording and stays the same version', {

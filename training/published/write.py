@@ -16,6 +16,7 @@ import torch
 from talkmesh_nano.export.safetensors import write_safetensors
 
 NAMES = {
+    "flash_head": "SoulX-FlashHead",
     "livetalk": "LiveTalk",
     "self_forcing": "Self-Forcing",
     "taehv": "taehv",

@@ -1,10 +1,13 @@
 import { parseArgs } from 'node:util';
 import {
   CHECKPOINTS,
+  type CheckpointManifest,
   type CheckpointName,
   type CheckpointReport,
   checkCheckpoint,
   checkpoint,
+  flashHeadNetworks,
+  type ImportOptions,
   importCheckpoint,
   LIVETALK_SIZES,
   liveTalkNetworks,
@@ -26,6 +29,9 @@ talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [
   --avatar PICTURE    a PNG or JPEG file, as often as wanted: its middle becomes an avatar with the name of the file
   --decoder codec     the decoder that the model was trained with (default); taehv: TAEW2.1, which is faster
   No real file of it was at hand: see docs/models.md for what was tried.
+
+talkmesh models import flashhead --from FOLDER --out FOLDER
+  Does the same with the files of FlashHead-1.3B (Model_Pro). No service runs this model yet, so it writes no model for --model.
 
 talkmesh models idle --from FOLDER
   Records the avatars of a model in silence, a few seconds each, which pages show before a call.`;
@@ -61,6 +67,11 @@ export async function models(args: readonly string[]): Promise<number> {
   }
   if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
   const scale = alpha === undefined ? undefined : Number(alpha);
+  const plain = lora === undefined && alpha === undefined && pictures.length === 0 && values.decoder === 'codec';
+  if (action === 'import' && name === 'flashhead' && out !== undefined && plain) {
+    await importInto(out, { model: name, from, networks: flashHeadNetworks() });
+    return EXIT.ok;
+  }
   if (
     action !== 'import' ||
     name !== 'livetalk' ||
@@ -76,17 +87,27 @@ export async function models(args: readonly string[]): Promise<number> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const avatars: NewAvatar[] = [];
   for (const picture of pictures) avatars.push(await avatarOfPicture(picture, pixels * grid.width, say));
-  const networks = liveTalkNetworks();
-  const made = await importCheckpoint({ model: name, from, out, networks, ...adapter, onProgress: progressLine() });
-  process.stderr.write('\n');
+  const made = await importInto(out, { model: name, from, networks: liveTalkNetworks(), ...adapter });
   const { avatars: written } = await writeLiveTalkManifest(out, made, { decoder, avatars });
+  process.stdout.write(
+    `Try it: talkmesh render --model ${out} --avatar ${written[0]?.id} --audio speech.wav --out talk.mp4\n`,
+  );
+  return EXIT.ok;
+}
+
+/** Imports with a line of progress, and says what was found. */
+async function importInto(
+  out: string,
+  options: Omit<ImportOptions, 'out' | 'onProgress'>,
+): Promise<CheckpointManifest> {
+  const made = await importCheckpoint({ ...options, out, onProgress: progressLine() });
+  process.stderr.write('\n');
   const files = Object.values(made.networks).flatMap((network) => network.files);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   process.stdout.write(
-    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n` +
-      `Try it: talkmesh render --model ${out} --avatar ${written[0]?.id} --audio speech.wav --out talk.mp4\n`,
+    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n`,
   );
-  return EXIT.ok;
+  return made;
 }
 
 async function check(name: CheckpointName, from: string): Promise<number> {

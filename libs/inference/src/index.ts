@@ -1,3 +1,4 @@
+export { flashHeadNetworks } from './checkpoint/flash-head-networks.js';
 export {
   type CheckpointManifest,
   type ImportOptions,

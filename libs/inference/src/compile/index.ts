@@ -4,8 +4,17 @@ export {
   type CheckpointReport,
   checkCheckpoint,
   checkpoint,
+  flashHeadTensors,
 } from './checkpoints.js';
 export { compileCut } from './cut.js';
+export {
+  compileFlashHeadSound,
+  FLASH_HEAD_CHUNK,
+  FLASH_HEAD_SOUND,
+  type FlashHeadSound,
+  flashHeadDescription,
+  flashHeadFrames,
+} from './flash-head.js';
 export { loadCompiled } from './load.js';
 export { neededTensors } from './needed-weights.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
