@@ -103,8 +103,6 @@ export class VirtualCall {
     this.#score = new ScoreScheduler({ geometry, steps: 2, clock, downstreamMs: options.decodeMs + 2 * options.hopMs });
     this.#decode = new DecodeScheduler({
       geometry,
-      width: SIDE,
-      height: SIDE,
       fps: 25,
       clock,
       downstreamMs: options.hopMs,
@@ -253,7 +251,8 @@ export class VirtualCall {
       },
       dispose: () => {},
     };
-    this.#decode.open({ sessionId, epoch: 0, queueChunks: 16 }, decoder, new RollingPercentiles());
+    const size = { width: SIDE, height: SIDE, cost: 1 };
+    this.#decode.open({ sessionId, epoch: 0, queueChunks: 16, size }, decoder, new RollingPercentiles());
   }
 
   #wake(ms: number, resolve: () => void): void {

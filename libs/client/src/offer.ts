@@ -25,4 +25,16 @@ export interface ConversationOffer {
       readonly cost: number;
     }[];
   };
+  /** Sizes of the video that sessions may have, the smallest first. Gateways before the choice existed leave it out. */
+  readonly size?: {
+    readonly default: number;
+    readonly choices: readonly {
+      /** Width of the video, pixels: what `SessionOptions.size` names. */
+      readonly size: number;
+      readonly width: number;
+      readonly height: number;
+      /** Time that the decoder needs for it, as a multiple of that of the model's own size. */
+      readonly cost: number;
+    }[];
+  };
 }

@@ -80,6 +80,8 @@ export interface SessionOptions {
   readonly recording?: RecordingOptions;
   /** A `Quality` of the deployment, or its size, such as `3x4`; the deployment's default when left out. */
   readonly quality?: string;
+  /** Width of the video, pixels, such as 256 or 512, as far as the model makes it; the deployment's default when left out. */
+  readonly size?: number;
   /**
    * Shows the avatar in a LiveKit room, as one participant. Watch it there, with LiveKit's own client: `Call.connect()` is for sessions
    * without it.
@@ -153,6 +155,8 @@ export interface SessionInfo {
     readonly maxSeconds: number;
   };
   readonly quality: Quality;
+  /** Width of the video, pixels; sessions of older gateways leave it out. */
+  readonly size?: number;
   readonly seed: number;
   readonly createdAtMs: number;
 }

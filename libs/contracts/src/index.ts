@@ -9,6 +9,7 @@ export * from './manifest.js';
 export * from './messages.js';
 export * from './nats-permissions.js';
 export * from './own-avatar.js';
+export * from './picture-sizes.js';
 export * from './pipeline.js';
 export * from './recording.js';
 export * from './registry.js';

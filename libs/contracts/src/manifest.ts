@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type DitDescription, ditDescription } from './dit.js';
+import { largerSizes } from './picture-sizes.js';
 import { SPEECH_RATE_HZ } from './pipeline.js';
 import { otherTiers, otherTiersWithTime, noiseSchedule as schedule } from './tiers.js';
 import { taehvSizes, wanVaeSizes, wav2vec2Sizes } from './video-sizes.js';
@@ -31,6 +32,7 @@ const avatar = {
   id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,40}$/),
   name: z.string().min(1),
   style: z.string(),
+  /** PNG of `width` x `height`. */
   image: relativePath,
   /** AVIF image sequence of the avatar in silence, made by the model; it repeats without a visible seam. */
   idle: relativePath.optional(),
@@ -40,6 +42,8 @@ const avatar = {
 export const graphManifest = z.object({
   schema: z.literal('talkmesh.model/1'),
   ...common,
+  /** Larger sizes of the video. Latents, landmarks and boxes are those of `width` x `height` at every size. */
+  sizes: largerSizes.optional(),
   audio: z.object({ ...SPEECH, tokensPerFrame: size, tokenDim: size }),
   score: z.object({
     /** Architecture of the network, which is compiled to graphs when the model is loaded. */
@@ -91,8 +95,10 @@ export const graphManifest = z.object({
     .array(
       z.object({
         ...avatar,
-        /** Mouth centre, left eye and right eye in pixels of the picture; left and right are the viewer's. */
+        /** Mouth centre, left eye and right eye in pixels of the model's own size; left and right are the viewer's. */
         landmarks: z.tuple([point, point, point]),
+        /** The same picture as a PNG of one of the model's larger sizes. Without it, larger video is made of `image`, and looks soft. */
+        large: relativePath.optional(),
       }),
     )
     .min(1),
@@ -125,6 +131,7 @@ export const videoManifest = z.object({
     z.object({ kind: z.literal('taehv'), sizes: taehvSizes }),
   ]),
   portrait: z.undefined().optional(),
+  sizes: z.undefined().optional(),
   avatars: z.array(z.object({ ...avatar, landmarks: z.undefined().optional() })).min(1),
 });
 export type VideoManifest = z.infer<typeof videoManifest>;

@@ -151,6 +151,8 @@ export const sessionRecord = keeping({
   recording: keeping(sessionRecording.shape).optional(),
   /** Absent in records of older gateways: balanced. */
   quality: z.enum(QUALITIES).optional(),
+  /** Width of the video, pixels. Absent in records of older gateways: the model's own. */
+  size: z.number().int().positive().optional(),
   seed: z.number().int().nonnegative(),
   createdAtMs: z.number(),
   placement: z.partialRecord(z.enum(OPEN_ORDER), keeping({ instanceId: z.string(), grpcAddress: z.string() })),

@@ -1,6 +1,6 @@
 /**
  * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate),
- * `avatars/avatars.json` and, if present, `decoder-int8.onnx`, `mesh.safetensors` and the landmark detector's `portrait.json`. Run it whenever
+ * `avatars/avatars.json` and, if present, `decoder.json` (larger sizes), `decoder-int8.onnx`, `mesh.safetensors` and the landmark detector's `portrait.json`. Run it whenever
  * weights or avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
@@ -31,6 +31,7 @@ async function main(folder: string): Promise<void> {
   const facts = scoreFacts.parse(await readJson(join(folder, 'score.json')));
   const avatars = z.array(z.unknown()).parse(await readJson(join(folder, 'avatars/avatars.json')));
   const portrait = await portraitFacts(folder);
+  const sizes = await largerSizes(folder);
   const graphs = { ...GRAPHS, ...((await exists(join(folder, INT8_DECODER))) ? { decoderInt8: INT8_DECODER } : {}) };
   const mesh = portrait?.photographs !== undefined && (await exists(join(folder, MESH))) ? [MESH] : [];
   const pictures = avatars.map((avatar) => graphManifest.shape.avatars.element.parse(avatar));
@@ -41,7 +42,7 @@ async function main(folder: string): Promise<void> {
       ...facts.score.weights,
       ...mesh,
       ...(portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})]),
-      ...pictures.map(({ image }) => image),
+      ...pictures.flatMap(({ image, large }) => (large === undefined ? [image] : [image, large])),
     ].map((path) => fileFacts(folder, path)),
   );
   const content = createHash('sha256')
@@ -60,6 +61,7 @@ async function main(folder: string): Promise<void> {
     latent: facts.latent,
     score: facts.score,
     ...(await graphFacts(folder, facts, mesh[0])),
+    ...(sizes === undefined ? {} : { sizes }),
     graphs,
     ...(portrait === undefined ? {} : { portrait }),
     // Recordings of the model are no part of it: its version stays the same when they are made again.
@@ -68,11 +70,21 @@ async function main(folder: string): Promise<void> {
   });
   await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   const model = await loadModel(folder);
-  for (const { id } of manifest.avatars) model.avatarImage(id);
+  for (const { id } of manifest.avatars) {
+    model.avatarImage(id);
+    model.largeImage(id);
+  }
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   process.stdout.write(
     `${model.label}: ${files.length} files, ${(bytes / 1e6).toFixed(1)} MB, ${avatars.length} avatars\n`,
   );
+}
+
+/** Sizes that the decoder makes besides its own, which no graph says. */
+async function largerSizes(folder: string): Promise<GraphManifest['sizes']> {
+  const path = join(folder, 'decoder.json');
+  const facts = z.object({ sizes: graphManifest.shape.sizes });
+  return (await exists(path)) ? facts.parse(await readJson(path)).sizes : undefined;
 }
 
 /** Reads the facts about `portrait.onnx` from `portrait.json`; undefined for a model without a landmark detector. */

@@ -47,7 +47,7 @@ export const noneIsMissing: [
 test('options with every field of the client pass the checks of the API', () => {
   const options: Required<SessionOptions> = {
     ...{ avatar: 'mia', provider: 'parrot', instructions: 'Be brief.', voice: 'kim', language: 'de' },
-    ...{ input: 'push-to-talk', output: 'frames', badge: true, quality: '3x4', seed: 7 },
+    ...{ input: 'push-to-talk', output: 'frames', badge: true, quality: '3x4', size: 512, seed: 7 },
     ...{ maxSeconds: 60, idleSeconds: 30 },
     origins: ['https://shop.example.com'],
     recording: { sides: 'both', format: 'webm', maxSeconds: 60 },

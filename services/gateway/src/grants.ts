@@ -35,6 +35,12 @@ export const grantBody = z.strictObject({
     .max(10)
     .optional()
     .describe('Any, when left out; sessions that name none have the first'),
+  sizes: z
+    .array(z.number().int().positive())
+    .min(1)
+    .max(10)
+    .optional()
+    .describe('Widths of the video, pixels; any, when left out; sessions that name none have the first'),
   ...limitsShape,
   maxSessions: z
     .number()
@@ -83,12 +89,14 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
       `the grant does not allow ${what}; ask the server of this product for another one`,
     );
   };
-  const { avatars, providers, qualities } = grant;
+  const { avatars, providers, qualities, sizes } = grant;
   const provider = wanted.provider ?? providers?.[0];
   const quality = wanted.quality ?? qualities?.[0];
+  const size = wanted.size ?? sizes?.[0];
   if (avatars !== undefined && !avatars.includes(wanted.avatar)) refuse(`the avatar ${wanted.avatar}`);
   if (providers !== undefined && !providers.includes(provider ?? '')) refuse(`the provider ${provider}`);
   if (qualities !== undefined && !qualities.includes(quality ?? '')) refuse(`the quality ${quality}`);
+  if (sizes !== undefined && !sizes.includes(size ?? 0)) refuse(`the size ${size}`);
   if (wanted.choices.instructions !== '' || wanted.choices.tools.length > 0) refuse('instructions and tools');
   if (wanted.providerKey !== undefined) refuse('a provider key');
   if (wanted.output !== 'webrtc') refuse('recordings and frames');
@@ -100,7 +108,7 @@ export function withinGrant(wanted: NewSession, { id, owner, grant }: GrantPrinc
   const maxMs = least(wanted.limits.maxMs, granted.maxMs);
   const idleMs = least(wanted.limits.idleMs, granted.idleMs);
   return {
-    ...{ ...wanted, owner, provider, quality },
+    ...{ ...wanted, owner, provider, quality, size },
     limits: { ...granted, ...(maxMs !== undefined && { maxMs }), ...(idleMs !== undefined && { idleMs }) },
   };
 }

@@ -29,6 +29,8 @@ export interface NewSession {
   readonly badge: boolean;
   /** Undefined: the deployment's default. */
   readonly quality: string | undefined;
+  /** Width of the video; undefined: the deployment's default. */
+  readonly size: number | undefined;
   /** Undefined: viewers come over WHEP. */
   readonly transport: z.output<typeof createSessionBody>['transport'];
   /** Undefined: the call is not recorded. */
@@ -42,7 +44,19 @@ export interface NewSession {
  * @throws MeshError ARGUMENT_INVALID, PERMISSION_DENIED naming what the grant does not allow
  */
 export function newSession(body: z.output<typeof createSessionBody>, opener: Opener): NewSession {
-  const { avatar, provider, output, badge = false, quality, transport, recording, seed, providerKey, ...rest } = body;
+  const {
+    avatar,
+    provider,
+    output,
+    badge = false,
+    quality,
+    size,
+    transport,
+    recording,
+    seed,
+    providerKey,
+    ...rest
+  } = body;
   const { maxSeconds, idleSeconds, origins, ...choices } = rest;
   if (transport !== undefined && output !== 'webrtc')
     throw new MeshError('ARGUMENT_INVALID', `output "${output}" has no transport: leave transport out`);
@@ -53,7 +67,7 @@ export function newSession(body: z.output<typeof createSessionBody>, opener: Ope
     );
   const limits = limitsOf({ maxSeconds, idleSeconds, origins });
   const by = { owner: opener.owner, isAdmin: opener.kind === 'key' && opener.isAdmin };
-  const own = { ...by, avatar, provider, output, badge, quality, transport, recording, seed, providerKey };
+  const own = { ...by, avatar, provider, output, badge, quality, size, transport, recording, seed, providerKey };
   const wanted = { ...own, choices, limits };
   return opener.kind === 'grant' ? withinGrant(wanted, opener) : wanted;
 }

@@ -264,6 +264,7 @@ test('an expired picture is not found by any caller and is removed from NATS', a
   const avatar: NewOwnAvatar = {
     owner: 'owner-1',
     name: 'x',
+    size: 64,
     png: png(),
     landmarks: [
       [1, 2],

@@ -17,8 +17,10 @@ export const ownAvatarRecord = z.object({
   /** Owner id of the API key that uploaded it; only this key and admin keys may read, delete and use it. */
   owner: z.string(),
   name: z.string(),
-  /** Absent when the model needs none. */
+  /** In pixels of the model's own size. Absent when the model needs none. */
   landmarks: landmarkPoints.optional(),
+  /** Width of the PNG, pixels; absent in records of older gateways: the model's own. */
+  size: z.number().optional(),
   picture: z.object({ width: z.number(), height: z.number() }),
   crop: z.object({ left: z.number(), top: z.number(), side: z.number() }),
   verdict: z.object({
@@ -34,6 +36,7 @@ export interface NewOwnAvatar {
   readonly owner: string;
   readonly name: string;
   readonly png: Uint8Array;
+  readonly size: number;
   readonly landmarks: Landmarks | undefined;
   readonly picture: { readonly width: number; readonly height: number };
   readonly crop: { readonly left: number; readonly top: number; readonly side: number };

@@ -89,6 +89,8 @@ export const recordingOptions = z.strictObject({
   maxSeconds: z.number().int().min(1).max(86_400).optional().describe('Longest playing time'),
 });
 
+const pictureWidth = z.number().int().min(2).max(8192);
+
 export const createSessionBody = z.strictObject({
   avatar: name.describe('Id of an avatar from GET /v1/avatars'),
   provider: name
@@ -119,6 +121,11 @@ export const createSessionBody = z.strictObject({
     .optional()
     .describe(
       'fast, balanced or best, or latent frames of a chunk x denoising steps, such as 3x4, as GET /v1/providers lists them; the default of the deployment when left out',
+    ),
+  size: pictureWidth
+    .optional()
+    .describe(
+      'Width of the video, pixels, such as 256 or 512, as GET /v1/providers lists them; the default of the deployment when left out',
     ),
   transport: z
     .strictObject({ livekit: livekitTransport })
@@ -151,6 +158,7 @@ export const session = z.object({
   input: sessionChoices.shape.input.unwrap().describe('How the turns of the user begin and end'),
   output: z.enum(['webrtc', 'record', 'frames']),
   quality: z.enum(QUALITIES).describe('How many denoising steps a chunk takes'),
+  size: z.number().int().optional().describe('Width of the video, pixels; absent in sessions of older gateways'),
   seed: z.number().int(),
   transport: z
     .object({ livekit: z.object({ url: z.string(), room: z.string(), identity: z.string() }) })
@@ -253,6 +261,19 @@ export const offer = conversationOffer.extend({
       ),
     })
     .describe('Qualities that sessions may have, the cheapest first'),
+  size: z
+    .object({
+      default: z.number().int().describe('Of sessions that name none'),
+      choices: z.array(
+        z.object({
+          size: z.number().int().describe('Width of the video, pixels'),
+          width: z.number().int(),
+          height: z.number().int(),
+          cost: z.number().describe("Time of the decoder for a chunk, as a multiple of that of the model's own size"),
+        }),
+      ),
+    })
+    .describe('Sizes of the video that sessions may have, the smallest first'),
 });
 
 const recordingState = z.enum(['recording', 'finished', 'failed', 'lost']);

@@ -49,6 +49,7 @@ import { Recordings } from './recordings.js';
 import { watchSecrets } from './secrets.js';
 import { SessionAccess } from './session-access.js';
 import { SessionQualities } from './session-qualities.js';
+import { SessionSizes } from './session-sizes.js';
 import { SESSION_TTL_MS, SessionStore } from './session-store.js';
 import { Sessions } from './sessions.js';
 import { StageClient } from './stage-client.js';
@@ -97,7 +98,8 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
   const recordingPolicy = recordingPolicyOf(config);
   const policy = { defaultProvider, disclosureBadge, disclosureLabel, recordingPolicy };
   const qualities = new SessionQualities(avatars.manifest, config);
-  const session = { store, directory, stages, avatars, qualities, rooms, bus, limits: config, ...policy };
+  const sizes = new SessionSizes(avatars.manifest, config);
+  const session = { store, directory, stages, avatars, qualities, sizes, rooms, bus, limits: config, ...policy };
   const webhooks = await openWebhooks(context, store);
   const sessions = new Sessions({ ...session, log, metrics, draining, hasWebhooks: webhooks !== undefined });
   const isBack = (instanceId: string): boolean => watch.stateOf(instanceId) === 'up';
@@ -113,6 +115,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...config,
     store,
     idle: new IdleWatch(bus),
+    model: avatars.model,
     sessions,
     directory,
     stages,
@@ -142,7 +145,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...realtimeOperations({ ...socket, bus, ice, auth }),
     ...avatarSocketOperations({ ...socket, auth, access: sessionAccess }),
     ...avatarOperations(avatars),
-    ...providerOperations({ directory, defaultProvider, qualities, model: avatars.model }),
+    ...providerOperations({ directory, defaultProvider, qualities, sizes, model: avatars.model }),
     ...ownAvatarOperations({
       own,
       catalogue: avatars,

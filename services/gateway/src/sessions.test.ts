@@ -61,7 +61,7 @@ test('a session opens every stage once, consumers first, with sizes and rates of
     recording: null,
   });
   assert.deepEqual(opened('score-model')?.score, { avatar: 'ada', seed: 5, unpaced: false, quality: 'balanced' });
-  assert.deepEqual(opened('vae-decode')?.decode, { avatar: 'ada' });
+  assert.deepEqual(opened('vae-decode')?.decode, { avatar: 'ada', size: 64 });
   assert.equal(opened('audio-llm-bridge')?.bridge?.provider, 'parrot');
   assert.deepEqual(opened('audio-ingest')?.ingest, { vad: true, room: null });
 

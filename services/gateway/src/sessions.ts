@@ -16,6 +16,7 @@ import { type StreamedEvent, streamEvents } from './event-stream.js';
 import type { LivekitRooms } from './livekit-rooms.js';
 import { type NewSession, providerOf, type RecordingPolicy, recordingOf } from './new-session.js';
 import type { SessionQualities } from './session-qualities.js';
+import type { SessionSizes } from './session-sizes.js';
 import type { SessionStore, StoredSession } from './session-store.js';
 import type { StageClient, StageStats } from './stage-client.js';
 import type { WorkerDirectory } from './worker-directory.js';
@@ -53,6 +54,7 @@ export interface SessionsOptions {
   readonly stages: StageClient;
   readonly avatars: AvatarCatalogue;
   readonly qualities: SessionQualities;
+  readonly sizes: SessionSizes;
   readonly rooms: Pick<LivekitRooms, 'admit'>;
   readonly bus: Pick<Bus, 'publishEvent' | 'subscribeEvents' | 'readBack' | 'flush' | 'deleteRetained'>;
   readonly limits: MeshLimits;
@@ -109,7 +111,13 @@ export class Sessions {
       this.#created.inc({ outcome: 'ok' });
       stop();
       this.#options.log.info(
-        { sessionId: record.id, avatar: record.avatar, output: record.output, quality: record.quality },
+        {
+          sessionId: record.id,
+          avatar: record.avatar,
+          output: record.output,
+          quality: record.quality,
+          size: record.size,
+        },
         'session opened',
       );
       const { id: sessionId, avatar, provider, createdAtMs } = record;
@@ -288,6 +296,7 @@ export class Sessions {
       throw new MeshError('DRAINING', 'this gateway is shutting down; try again to reach another one');
     await avatars.check(request.avatar, request.isAdmin ? undefined : request.owner);
     const quality = this.#options.qualities.choose(request.quality);
+    const size = this.#options.sizes.choose(request.size);
     const deadlineAtMs = performance.now() + limits.createDeadlineMs;
     const waitUntilMs = Math.min(deadlineAtMs, performance.now() + limits.placementWaitMs);
     const { owner, avatar, output, choices, limits: own, providerKey = '', seed = randomInt(2 ** 32) } = request;
@@ -302,18 +311,8 @@ export class Sessions {
     let stored = await store.create({
       id,
       state: 'opening',
-      ...{
-        owner,
-        avatar,
-        provider,
-        choices,
-        limits: own,
-        output,
-        disclosure,
-        quality,
-        seed,
-        ownKey: providerKey !== '',
-      },
+      ...{ owner, avatar, provider, choices, limits: own, output, disclosure },
+      ...{ quality, size, seed, ownKey: providerKey !== '' },
       ...(livekit && { livekit }),
       ...(recording && { recording }),
       createdAtMs: Date.now(),

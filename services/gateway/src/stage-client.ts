@@ -3,7 +3,9 @@ import {
   MeshError,
   type ModelManifest,
   OPEN_ORDER,
+  pictureSize,
   type SessionRecord,
+  type SizedPictures,
   type WorkerName,
   type WorkerRecord,
 } from '@talkmesh/contracts';
@@ -23,7 +25,7 @@ type Placement = SessionRecord['placement'];
 export interface StageClientOptions {
   readonly directory: WorkerDirectory;
   readonly store: SessionStore;
-  readonly manifest: Pick<ModelManifest, 'name' | 'version' | 'width' | 'height' | 'fps'>;
+  readonly manifest: SizedPictures & Pick<ModelManifest, 'version' | 'fps'>;
   readonly rooms: Pick<LivekitRooms, 'avatarToken' | 'listenerToken'>;
   readonly openDeadlineMs: number;
   readonly closeDeadlineMs: number;
@@ -249,11 +251,11 @@ export class StageClient {
     record: SessionRecord,
     providerKey: string,
   ): Promise<OpenRequest> {
-    const { avatar, seed, quality = '' } = record;
+    const { avatar, seed, quality = '', size = 0 } = record;
     const recorded = record.output === 'record';
     const options: Record<WorkerName, OpenRequest> = {
       'webrtc-egress': service === 'webrtc-egress' ? { egress: await this.#egressOptions(record) } : {},
-      'vae-decode': { decode: { avatar } },
+      'vae-decode': { decode: { avatar, size } },
       'score-model': { score: { avatar, seed, quality, unpaced: recorded } },
       'audio-llm-bridge': { bridge: bridgeOptions(record, providerKey) },
       'audio-ingest': service === 'audio-ingest' ? { ingest: await this.#ingestOptions(record) } : {},
@@ -271,7 +273,8 @@ export class StageClient {
 
   async #egressOptions(record: SessionRecord): Promise<NonNullable<OpenRequest['egress']>> {
     const { output, livekit, disclosure, recording: wanted, owner, avatar, provider } = record;
-    const { width, height, fps, name, version } = this.#options.manifest;
+    const { fps, name, version } = this.#options.manifest;
+    const { width, height } = pictureSize(this.#options.manifest, record.size);
     const recording = wanted && { ...wanted, owner, avatar, provider, model: `${name}@${version}` };
     const picture = { width, height, fps, ...(disclosure && { disclosure }), ...(recording && { recording }) };
     if (livekit === undefined) return { sink: SINKS[output], ...picture };

@@ -6,6 +6,7 @@ import {
   type DegradeReason,
   type Durations,
   LADDER_DEFAULTS,
+  largest,
   pickNext,
   type Ready,
   type Rung,
@@ -16,7 +17,7 @@ import { type GeneratedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/infer
 import { ChunkPlanner, type Flush, type PlannedChunk, type SessionOptions } from './chunk-planner.js';
 import type { PauseChange, PauseRequest } from './pause.js';
 import { RegenerationCheck } from './regeneration-check.js';
-import { largest, type SessionTier } from './session-tier.js';
+import type { SessionTier } from './session-tier.js';
 
 /** Generates the chunks of one session: a ScoreSession of the inference library. */
 export interface ChunkGenerator {

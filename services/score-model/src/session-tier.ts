@@ -13,6 +13,3 @@ export const sessionTier = ({ name, cost, schedule }: QualityTier): SessionTier 
   ...{ name, cost },
   steps: schedule.length,
 });
-
-/** The chunk of the dearest session stands for all, so that none is late. */
-export const largest = <T>(items: readonly T[], of: (item: T) => number): number => Math.max(0, ...items.map(of));

@@ -6,6 +6,7 @@ import { RollingPercentiles } from '@talkmesh/service-kit';
 import { type ChunkDecoder, type DecodeOutput, DecodeScheduler } from './scheduler.js';
 
 const SESSION = newSessionId();
+const SIZE = { width: 2, height: 2, cost: 1 };
 const geometry = chunkGeometry({
   fps: 25,
   chunk: { latentFrames: 3, temporalCompression: 4 },
@@ -45,12 +46,12 @@ let stage: DecodeScheduler;
 beforeEach(() => {
   nowMs = 1000;
   const clock = { nowMs: () => nowMs, wallUs: () => nowMs * 1000, traceUs: () => nowMs * 1000, sleep: async () => {} };
-  stage = new DecodeScheduler({ geometry, width: 2, height: 2, fps: 25, clock });
+  stage = new DecodeScheduler({ geometry, fps: 25, clock });
 });
 
 function open(sessionId = SESSION, queueChunks = 8): FakeDecoder {
   const decoder = new FakeDecoder();
-  stage.open({ sessionId, epoch: 0, queueChunks }, decoder, new RollingPercentiles());
+  stage.open({ sessionId, epoch: 0, queueChunks, size: SIZE }, decoder, new RollingPercentiles());
   return decoder;
 }
 

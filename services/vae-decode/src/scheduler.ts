@@ -6,11 +6,12 @@ import {
   type DegradeReason,
   type Durations,
   LADDER_DEFAULTS,
+  largest,
   pickNext,
   type Ready,
   sharedSlackMs,
 } from '@talkmesh/chunk-worker';
-import type { ChunkGeometry, FrameMessage, LatentMessage } from '@talkmesh/contracts';
+import type { ChunkGeometry, FrameMessage, LatentMessage, PictureSize } from '@talkmesh/contracts';
 import { type DecodedChunk, NO_TIMELINE, type Timeline } from '@talkmesh/inference';
 import { ChunkQueue, type PushResult } from './chunk-queue.js';
 
@@ -58,8 +59,12 @@ export interface SessionFigures extends Readonly<Counts> {
   readonly durations: Durations;
 }
 
+/** Size of a session's frames, and the time of a chunk as a multiple of that of the model's own size, which `ChunkCost` measures. */
+export type SessionSize = Pick<PictureSize, 'width' | 'height' | 'cost'>;
+
 interface Entry {
   readonly queue: ChunkQueue;
+  readonly size: SessionSize;
   readonly decoder: ChunkDecoder;
   readonly counts: Counts;
   readonly durations: Durations;
@@ -74,8 +79,6 @@ interface Entry {
 
 export interface DecodeSchedulerOptions {
   readonly geometry: ChunkGeometry;
-  readonly width: number;
-  readonly height: number;
   readonly fps: number;
   readonly clock: Clock;
   /** Cost of a chunk; shared with the admission control. */
@@ -89,6 +92,7 @@ export interface SessionOptions {
   readonly sessionId: string;
   readonly epoch: number;
   readonly queueChunks: number;
+  readonly size: SessionSize;
   readonly mouth?: MouthWatch | undefined;
 }
 
@@ -119,11 +123,16 @@ export class DecodeScheduler {
     return [...this.#entries.values()].reduce((sum, { queue }) => sum + queue.size, 0);
   }
 
-  open({ sessionId, epoch, queueChunks, mouth }: SessionOptions, decoder: ChunkDecoder, durations: Durations): void {
+  open(
+    { sessionId, epoch, queueChunks, size, mouth }: SessionOptions,
+    decoder: ChunkDecoder,
+    durations: Durations,
+  ): void {
     const rollback = (fromChunk: number): void => decoder.rollback(fromChunk);
     this.#entries.set(sessionId, {
       queue: new ChunkQueue({ sessionId, epoch, capacity: queueChunks, rollback }),
       decoder,
+      size,
       counts: { itemsIn: 0, itemsOut: 0, late: 0 },
       durations,
       mouth,
@@ -207,9 +216,10 @@ export class DecodeScheduler {
       if (head === undefined) continue;
       ready.push({ entry, dueMs: this.#dueMs(head, nowMs), speaking: head.speaking, servedAtMs: entry.servedAtMs });
     }
-    const chosen = pickNext(ready, nowMs, cost.ms, { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs });
+    const costMs = cost.ms * largest(ready, ({ entry }) => entry.size.cost);
+    const chosen = pickNext(ready, nowMs, costMs, { clocklessEveryMs: CLOCKLESS_EVERY_CHUNKS * geometry.chunkMs });
     if (chosen === undefined) return undefined;
-    return { entry: chosen.entry, sharedMs: sharedSlackMs(ready, chosen, nowMs, cost.ms) };
+    return { entry: chosen.entry, sharedMs: sharedSlackMs(ready, chosen, nowMs, costMs) };
   }
 
   #dueMs({ deadlineUs }: LatentMessage, nowMs: number): number | undefined {
@@ -239,7 +249,7 @@ export class DecodeScheduler {
     const decodedMs = clock.nowMs();
     const late = message.deadlineUs !== 0 && clock.wallUs() > message.deadlineUs;
     let complete = decoded !== undefined;
-    for (const frame of decoded === undefined ? [] : this.#frames(message, decoded, held)) {
+    for (const frame of decoded === undefined ? [] : this.#frames(entry, message, decoded, held)) {
       complete = this.#holds(entry) && !queue.isStale(message);
       if (!complete) break;
       counts.itemsOut += 1;
@@ -267,7 +277,7 @@ export class DecodeScheduler {
     const startMs = clock.nowMs();
     const decoded = await entry.decoder.decode(chunk, values);
     if (decoded === undefined) return undefined;
-    cost.add(clock.nowMs() - startMs);
+    cost.add(clock.nowMs() - startMs, entry.size.cost);
     const between = entry.held.filter((held) => held < chunk && held >= chunk - decoded.missing);
     entry.held = [];
     return { ...decoded, missing: decoded.missing - between.length };
@@ -283,19 +293,25 @@ export class DecodeScheduler {
   /** Why a chunk is held instead of decoded; undefined: it is decoded. */
   #holdReason(entry: Entry, message: LatentMessage, sharedMs: number | undefined): DegradeReason | undefined {
     const { clock, cost, downstreamMs } = this.#options;
+    const costMs = cost.ms * entry.size.cost;
     const { held, deadlineUs, speaking, chunk } = message;
     if (held || deadlineUs === 0) return undefined;
     const ownMs = (deadlineUs - clock.wallUs()) / 1000 - downstreamMs;
     const mayHold = chunk > 0 && entry.chunk > 0;
-    return entry.ladder.next({ ownMs, sharedMs, costMs: cost.ms, speaking, mayHold }).reason;
+    return entry.ladder.next({ ownMs, sharedMs, costMs, speaking, mayHold }).reason;
   }
 
   #holds(entry: Entry): boolean {
     return this.#entries.get(entry.queue.sessionId) === entry;
   }
 
-  *#frames(message: LatentMessage, decoded: DecodedChunk, held: boolean): Generator<FrameMessage> {
-    const { geometry, width, height, fps } = this.#options;
+  *#frames(
+    { size: { width, height } }: Entry,
+    message: LatentMessage,
+    decoded: DecodedChunk,
+    held: boolean,
+  ): Generator<FrameMessage> {
+    const { geometry, fps } = this.#options;
     const { sessionId, epoch, turn, chunk, speaking, endOfTurn, endsIdle, pcm, speechSamples, turnSamples } = message;
     const degraded = message.degraded || held;
     const header = { sessionId, epoch, turn, chunk, speaking, degraded, held, endOfTurn, endsIdle };

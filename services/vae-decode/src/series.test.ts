@@ -41,7 +41,7 @@ test('1,000 sessions leave as many time series as 10', async () => {
   await assertSeriesStayConstant(context.metrics, async () => {
     const sessionId = newSessionId();
     await peers.watch(sessionId);
-    await worker.open({ sessionId, takeOver: false, options: 'decode', decode: { avatar: 'ada' } });
+    await worker.open({ sessionId, takeOver: false, options: 'decode', decode: { avatar: 'ada', size: 0 } });
     score.bus.publish('latent', sessionId, encodeLatent({ ...chunk, sessionId }));
     await peers.framesUntil(sessionId, geometry.framesPerChunk);
     await worker.service.worker?.close(sessionId, 'ended');

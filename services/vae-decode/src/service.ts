@@ -41,11 +41,9 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
       .set({ precision }, 1);
     const outbound = new Outbound(bus, metrics, log);
     const { downstreamMs } = config;
-    const { width, height, fps } = model.manifest;
+    const { fps } = model.manifest;
     const scheduler = new DecodeScheduler({
       geometry: model.geometry,
-      width,
-      height,
       fps,
       clock: systemClock,
       cost,

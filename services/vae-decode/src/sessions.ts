@@ -9,6 +9,7 @@ import {
   SessionTable,
   takeoverCounter,
 } from '@talkmesh/chunk-worker';
+import { type PictureSize, pictureSize } from '@talkmesh/contracts';
 import type { DecoderEngine, DecoderSession, Model } from '@talkmesh/inference';
 import { type Counter, type OpenRequest, RollingPercentiles, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
@@ -31,7 +32,11 @@ export interface SessionsParts {
   readonly mouths: MouthMetrics | undefined;
 }
 
-type DecodeOptions = NonNullable<OpenRequest['decode']>;
+/** A session's picture: an avatar at one of the model's sizes. */
+interface Picture {
+  readonly avatar: string;
+  readonly size: PictureSize;
+}
 
 /** Life cycle of this worker's sessions: what a session receives goes to the scheduler, what it drops to the outbound. */
 export class Sessions implements ChunkSessions {
@@ -45,7 +50,10 @@ export class Sessions implements ChunkSessions {
     const { metrics, bus, log, config } = parts.context;
     this.#table = new SessionTable(parts.admission, bus, (sessionId) => this.#recover(sessionId));
     const reader = new RetainedReader(log, metrics);
-    this.#retained = new RetainedSession(bus, reader, config.readBackDeadlineMs, parts.model.geometry);
+    const { outbound, model } = parts;
+    this.#retained = new RetainedSession(bus, reader, config.readBackDeadlineMs, model.geometry, (message, trail) =>
+      outbound.arrived(message, trail),
+    );
     this.#takeovers = takeoverCounter(metrics);
   }
 
@@ -53,33 +61,44 @@ export class Sessions implements ChunkSessions {
     return this.#parts.scheduler.sessions;
   }
 
-  /** @throws MeshError SESSION_LIMIT, CANCELLED */
-  async open({ sessionId, epoch, takeOver }: OpenRequest, decode: DecodeOptions, signal: AbortSignal): Promise<void> {
-    await this.#table.admit(sessionId, { clockless: false }, () =>
-      takeOver ? this.#takeOver(sessionId, epoch, decode, signal) : this.#open(sessionId, epoch, decode, signal),
+  /** @throws MeshError ARGUMENT_INVALID for a size that the model does not make, SESSION_LIMIT, CANCELLED */
+  async open(
+    { sessionId, epoch, takeOver }: OpenRequest,
+    decode: NonNullable<OpenRequest['decode']>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const size = pictureSize(this.#parts.model.manifest, decode.size);
+    const picture = { avatar: decode.avatar, size };
+    await this.#table.admit(sessionId, { clockless: false, cost: size.cost }, () =>
+      takeOver ? this.#takeOver(sessionId, epoch, picture, signal) : this.#open(sessionId, epoch, picture, signal),
     );
   }
 
-  async #open(sessionId: string, epoch: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
+  async #open(sessionId: string, epoch: number, picture: Picture, signal: AbortSignal): Promise<void> {
     const { context, scheduler, mouths } = this.#parts;
     const { latentQueueChunks: queueChunks } = context.config;
-    const decoder = await openWanted(this.#decoder(sessionId, avatar), signal);
-    scheduler.open({ sessionId, epoch, queueChunks, mouth: mouths?.session() }, decoder, new RollingPercentiles());
+    const decoder = await openWanted(this.#decoder(sessionId, picture), signal);
+    const { size } = picture;
+    scheduler.open(
+      { sessionId, epoch, queueChunks, size, mouth: mouths?.session() },
+      decoder,
+      new RollingPercentiles(),
+    );
     const inlet = this.#listen(sessionId);
     inlet.start();
     this.#table.add(sessionId, inlet);
     await confirmSubscriptions(context.bus, () => this.close(sessionId));
   }
 
-  async #decoder(sessionId: string, avatar: string): Promise<DecoderSession> {
+  async #decoder(sessionId: string, { avatar, size: { scale, size } }: Picture): Promise<DecoderSession> {
     const { context, engine } = this.#parts;
-    const decoder = await engine.openSession({ avatar, keepChunks: context.config.keepChunks });
-    context.log.info({ sessionId, decoder: decoder.kind }, 'the picture is prepared');
+    const decoder = await engine.openSession({ avatar, scale, keepChunks: context.config.keepChunks });
+    context.log.info({ sessionId, decoder: decoder.kind, size }, 'the picture is prepared');
     return decoder;
   }
 
   /** Subscribes before it reads back, so that no message between the two is lost. */
-  async #takeOver(sessionId: string, least: number, { avatar }: DecodeOptions, signal: AbortSignal): Promise<void> {
+  async #takeOver(sessionId: string, least: number, picture: Picture, signal: AbortSignal): Promise<void> {
     const { context, engine, scheduler, cost, mouths } = this.#parts;
     const { latentQueueChunks: queueChunks, replayBudgetMs } = context.config;
     const inlet = this.#listen(sessionId);
@@ -87,8 +106,9 @@ export class Sessions implements ChunkSessions {
     try {
       await context.bus.flush();
       const retained = this.#retained.session(sessionId);
-      decoder = await this.#decoder(sessionId, avatar);
-      const affordable = Math.floor(replayBudgetMs / Math.max(1, cost.ms));
+      decoder = await this.#decoder(sessionId, picture);
+      const { size } = picture;
+      const affordable = Math.floor(replayBudgetMs / Math.max(1, cost.ms * size.cost));
       const plan = planTakeover(await retained, { epoch: least, depth: engine.replayDepth, affordable });
       for (const { chunk, values } of plan.replay) {
         assertStillWanted(signal);
@@ -96,7 +116,8 @@ export class Sessions implements ChunkSessions {
       }
       assertStillWanted(signal);
       const mouth = mouths?.session();
-      scheduler.open({ sessionId, epoch: plan.epoch, queueChunks, mouth }, decoder, new RollingPercentiles());
+      const options = { sessionId, epoch: plan.epoch, queueChunks, size, mouth };
+      scheduler.open(options, decoder, new RollingPercentiles());
       for (const chunk of plan.chunks) scheduler.latent(chunk);
       if (plan.flush !== undefined) scheduler.flush(sessionId, plan.flush.epoch, plan.flush.fromChunk);
       this.#table.add(sessionId, inlet);

@@ -55,7 +55,7 @@ async function startWorker(): Promise<Worker> {
 }
 
 const openOn = (worker: Worker, sessionId: string, takeOver = false): Promise<void> =>
-  worker.open({ sessionId, takeOver, options: 'decode', decode: { avatar: AVATAR } });
+  worker.open({ sessionId, takeOver, options: 'decode', decode: { avatar: AVATAR, size: 0 } });
 
 const takeovers = (worker: Worker, outcome: string): Promise<number> =>
   worker.metric('talkmesh_takeovers_total', { outcome });

@@ -21,13 +21,15 @@ from ..render.avatar import Avatar
 from ..render.avatars import DESIGNED
 from .config import DecoderConfig, load
 from .data import POSE_NUMBERS
-from .graph import DECODER_INPUTS, DECODER_OUTPUTS, LATENT_FRAMES, REFERENCE_OUTPUTS, STATE_SHAPE, DecoderGraph, ReferenceGraph
+from .graph import DECODER_INPUTS, DECODER_OUTPUTS, LATENT_FRAMES, REFERENCE_OUTPUTS, SIZE, STATE_SHAPE, DecoderGraph, ReferenceGraph
 from .net import FlowNet, PatchNet
 from .rig_matrices import fit_border, neutral_latent
 
 # constants with fewer numbers stay float32
 LEAST_HALVED = 2048
 QUANTISED = "decoder-int8.onnx"
+# video that the runtime makes of the same edits and flow, as multiples of the decoder's size, and what a chunk of it costs
+SIZES = [{"scale": 2, "cost": 2}]
 
 
 def fresh_nets(config: DecoderConfig) -> dict[str, nn.Module]:
@@ -97,9 +99,12 @@ def write_avatars(folder: Path) -> list[dict[str, object]]:
     for spec in DESIGNED:
         avatar = Avatar(spec)
         Image.fromarray(avatar.reference).save(folder / f"{spec.id}.png", optimize=True)
+        # for video of twice the size: finer than the decoder's picture, which stays what it was trained on
+        Image.fromarray(Avatar(spec, 2 * SIZE).reference).save(folder / f"{spec.id}.large.png", optimize=True)
         points = [[round(float(value), 2) for value in point] for point in avatar.landmarks]
         style = spec.style if spec.kind == "human" else spec.kind
-        entries.append({"id": spec.id, "name": spec.name, "style": style, "image": f"avatars/{spec.id}.png", "landmarks": points})
+        pictures = {"image": f"avatars/{spec.id}.png", "large": f"avatars/{spec.id}.large.png"}
+        entries.append({"id": spec.id, "name": spec.name, "style": style, **pictures, "landmarks": points})
     (folder / "avatars.json").write_text(json.dumps(entries, indent=2) + "\n")
     return entries
 
@@ -112,7 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     config, out = load(args.config), Path(args.out)
     torch.set_num_threads(config.threads)
-    facts = export_graphs(*build_graphs(config, latent_frames=args.frames), out)
+    facts = {**export_graphs(*build_graphs(config, latent_frames=args.frames), out), "sizes": SIZES}
     # an 8-bit graph of the previous weights must not stay beside the new ones; decoder.quantize makes the new one
     (out / QUANTISED).unlink(missing_ok=True)
     write_avatars(out / "avatars")

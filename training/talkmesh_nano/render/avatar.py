@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,7 @@ from .pose import (
     layer_sources,
     to_canvas,
 )
+from .shapes import painted_at
 from ..motion.rig import NEUTRAL
 
 Box = tuple[int, int, int, int]
@@ -40,8 +42,8 @@ class Avatar:
     """One avatar, built once (about 0.3 s) and drawn many times.
 
     `size`: pixels a side of its frames, a multiple of 32; landmarks and boxes are in those pixels. Eyes, mouth and glasses
-    are drawn at that size; the still layers are painted at 512 design units, of which a frame shows 410. The decoder is
-    trained on 256.
+    are drawn at that size; the still layers are painted with one pixel per design unit, of which a frame shows 410, and with
+    more for frames of more than 410 pixels. The decoder is trained on 256.
     """
 
     def __init__(self, spec: AvatarSpec, size: int = PICTURE_SIZE) -> None:
@@ -49,9 +51,11 @@ class Avatar:
             raise ValueError(f"the size must be a multiple of 32 from 64 on, not {size}")
         self.spec, self.size = spec, size
         self.scale, self.margin = size / PICTURE_EXTENT, MARGIN * size // PICTURE_SIZE
-        self.backdrop = self._on_canvas(paint_backdrop(spec))
-        self.body = self._on_canvas(paint_body(spec))
-        behind, head, front = (self._on_canvas(layer) for layer in paint_head(spec))
+        self._density = math.ceil(self.scale)
+        with painted_at(self._density):
+            self.backdrop = self._on_canvas(paint_backdrop(spec))
+            self.body = self._on_canvas(paint_body(spec))
+            behind, head, front = (self._on_canvas(layer) for layer in paint_head(spec))
         self.behind, self.head, self.front = behind, head, front
         self._eye_distance = spec.face_width * 0.44
         self._eye_y = CENTRE_Y - 8
@@ -61,7 +65,7 @@ class Avatar:
     def _on_canvas(self, layer: Image.Image) -> Image.Image:
         side = self.size + 2 * self.margin
         box = (CANVAS_LEFT, CANVAS_TOP, CANVAS_LEFT + CANVAS_EXTENT, CANVAS_TOP + CANVAS_EXTENT)
-        return layer.resize((side, side), Image.BILINEAR, box=box)
+        return layer.resize((side, side), Image.BILINEAR, box=tuple(place * self._density for place in box))
 
     @cached_property
     def landmarks(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image
 from .avatars import AvatarSpec
 from .hair import paint_accessory, paint_hair
 from .shapes import (
-    DESIGN_SIZE, Point, blurred, both, ellipse_mask, faded, fill, mix, outline, polygon_mask, rgb, shade, shifted,
+    DESIGN_SIZE, Point, blurred, both, canvas_size, ellipse_mask, faded, fill, mix, outline, polygon_mask, rgb, shade, shifted,
     spline, spline_mask, transparent_layer, without,
 )
 
@@ -20,7 +20,7 @@ WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 def paint_backdrop(spec: AvatarSpec) -> Image.Image:
     """Opaque backdrop; its decoration depends on `spec.seed`."""
-    y, x = np.mgrid[0:DESIGN_SIZE, 0:DESIGN_SIZE] / DESIGN_SIZE
+    y, x = np.mgrid[0 : canvas_size(), 0 : canvas_size()] / canvas_size()
     t = (y * 0.8 + x * 0.2)[..., None]
     ramp = np.array(spec.backdrop_top) * (1 - t) + np.array(spec.backdrop_bottom) * t
     layer = Image.fromarray(ramp.astype(np.uint8)).convert("RGBA")

@@ -1,14 +1,19 @@
-"""Anti-aliased shapes on the 512-unit design canvas: masks, splines, fills and three ways of shading."""
+"""Anti-aliased shapes on the 512-unit design canvas: masks, splines, fills and three ways of shading.
+
+A canvas has one pixel per design unit, or more within `painted_at`.
+"""
 
 from __future__ import annotations
 
-from typing import Sequence
+from contextlib import contextmanager
+from typing import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 DESIGN_SIZE = 512
 SUPERSAMPLE = 2
+_density = 1
 
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
@@ -30,25 +35,42 @@ def mix(first: Sequence[float], second: Sequence[float], amount: float) -> Rgb:
     return rgb([a + (b - a) * amount for a, b in zip(first, second)])
 
 
+@contextmanager
+def painted_at(density: int) -> Iterator[None]:
+    """Within it shapes are painted with that many pixels per design unit."""
+    global _density
+    before, _density = _density, density
+    try:
+        yield
+    finally:
+        _density = before
+
+
+def canvas_size() -> int:
+    """Pixels a side of the canvas."""
+    return DESIGN_SIZE * _density
+
+
 def transparent_layer() -> Image.Image:
-    return Image.new("RGBA", (DESIGN_SIZE, DESIGN_SIZE), (0, 0, 0, 0))
+    return Image.new("RGBA", (canvas_size(), canvas_size()), (0, 0, 0, 0))
 
 
 def _supersampled() -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    side = DESIGN_SIZE * SUPERSAMPLE
+    side = canvas_size() * SUPERSAMPLE
     image = Image.new("L", (side, side), 0)
     return image, ImageDraw.Draw(image)
 
 
 def _softened(image: Image.Image, blur: float) -> Image.Image:
     image = image.reduce(SUPERSAMPLE)
-    return image.filter(ImageFilter.GaussianBlur(blur)) if blur else image
+    return blurred(image, blur) if blur else image
 
 
 def polygon_mask(points: Sequence[Point], blur: float = 0.0) -> Image.Image:
-    """Coverage (mode L, 512x512) of a polygon in design units, optionally blurred."""
+    """Coverage (mode L, the size of the canvas) of a polygon in design units, optionally blurred."""
     image, draw = _supersampled()
-    draw.polygon([(x * SUPERSAMPLE, y * SUPERSAMPLE) for x, y in points], fill=255)
+    scale = SUPERSAMPLE * _density
+    draw.polygon([(x * scale, y * scale) for x, y in points], fill=255)
     return _softened(image, blur)
 
 
@@ -57,7 +79,7 @@ def ellipse_mask(*ellipses: Ellipse, blur: float = 0.0) -> Image.Image:
     image, draw = _supersampled()
     for x, y, radius_x, radius_y in ellipses:
         box = [(x - radius_x), (y - radius_y), (x + radius_x), (y + radius_y)]
-        draw.ellipse([value * SUPERSAMPLE for value in box], fill=255)
+        draw.ellipse([value * SUPERSAMPLE * _density for value in box], fill=255)
     return _softened(image, blur)
 
 
@@ -91,11 +113,11 @@ def without(first: Image.Image, second: Image.Image) -> Image.Image:
 
 
 def shifted(mask: Image.Image, dx: int, dy: int) -> Image.Image:
-    return ImageChops.offset(mask, dx, dy)
+    return ImageChops.offset(mask, dx * _density, dy * _density)
 
 
 def blurred(mask: Image.Image, radius: float) -> Image.Image:
-    return mask.filter(ImageFilter.GaussianBlur(radius))
+    return mask.filter(ImageFilter.GaussianBlur(radius * _density))
 
 
 def fill(layer: Image.Image, mask: Image.Image, colour: Rgb) -> None:
@@ -106,14 +128,27 @@ def fill(layer: Image.Image, mask: Image.Image, colour: Rgb) -> None:
 
 
 def outline(layer: Image.Image, mask: Image.Image, colour: Rgb, width: int) -> None:
-    """Line of odd pixel `width` around `mask`."""
-    edge = without(mask.filter(ImageFilter.MaxFilter(width)), mask)
+    """Line of odd `width` (design units) around `mask`."""
+    edge = without(mask.filter(ImageFilter.MaxFilter((width - 1) * _density + 1)), mask)
     fill(layer, blurred(edge, 0.6), colour)
 
 
+def _height(mask: Image.Image, radii: Sequence[float]) -> np.ndarray:
+    """A cushion over the mask, design units: its blurs with these radii, each as high as it is wide."""
+    if _density == 1:
+        return sum(np.asarray(blurred(mask, radius), np.float32) / 255 * radius for radius in radii)
+    # the steps of 8-bit blurs would show as contours, so these are exact
+    margin = round(3 * max(radii) * _density)
+    padded = np.pad(np.asarray(mask, np.float64) / 255, margin, mode="edge")
+    frequencies = np.fft.fftfreq(padded.shape[0])[:, None] ** 2 + np.fft.rfftfreq(padded.shape[1]) ** 2
+    response = sum(radius * np.exp(-2 * (np.pi * radius * _density) ** 2 * frequencies) for radius in radii)
+    height = np.fft.irfft2(np.fft.rfft2(padded) * response, padded.shape)
+    return height[margin:-margin, margin:-margin].astype(np.float32)
+
+
 def _lit(mask: Image.Image, base: np.ndarray, amount: float, radii: Sequence[float]) -> np.ndarray:
-    height = sum(np.asarray(blurred(mask, radius), np.float32) / 255 * radius for radius in radii)
-    slope_y, slope_x = np.gradient(height)
+    height = _height(mask, radii)
+    slope_y, slope_x = np.gradient(height, 1 / _density)
     normal = np.stack([-slope_x * 1.6, -slope_y * 1.6, np.ones_like(slope_x)], -1)
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     light = np.array((-0.45, -0.6, 0.65)) / np.linalg.norm((-0.45, -0.6, 0.65))
@@ -136,11 +171,11 @@ def shade(
     radii: Sequence[float] = (40, 16, 6),
 ) -> Image.Image:
     """A coloured RGBA layer for `mask`: lit like a cushion (soft), a vertical ramp (anime) or plain (flat)."""
-    base = np.broadcast_to(np.array(colour, np.float32), (DESIGN_SIZE, DESIGN_SIZE, 3))
+    base = np.broadcast_to(np.array(colour, np.float32), (canvas_size(), canvas_size(), 3))
     if style == "soft":
         image = _lit(mask, base, amount, radii)
     elif style == "anime":
-        image = base * (1.06 - 0.12 * np.linspace(0, 1, DESIGN_SIZE)[:, None, None])
+        image = base * (1.06 - 0.12 * np.linspace(0, 1, canvas_size())[:, None, None])
     else:
         image = base
     alpha = np.asarray(mask, np.float32)[..., None]

@@ -64,7 +64,13 @@ export class GatewayClient implements Disposable {
   }
 
   async createSession(
-    wanted: { readonly avatar: string; readonly seed: number; readonly badge: boolean; readonly quality?: string },
+    wanted: {
+      readonly avatar: string;
+      readonly seed: number;
+      readonly badge: boolean;
+      readonly quality?: string;
+      readonly size?: number;
+    },
     signal: AbortSignal,
   ): Promise<RenderSession> {
     const body = { ...wanted, provider: 'external', output: 'record' };

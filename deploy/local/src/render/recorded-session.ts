@@ -10,6 +10,8 @@ export interface RecordedSessionOptions {
   readonly badge: boolean;
   /** Undefined: the mesh's default. */
   readonly quality?: string | undefined;
+  /** Undefined: the mesh's default. */
+  readonly size?: number | undefined;
   readonly speech: Speech;
   readonly client: GatewayClient;
   readonly signal: AbortSignal;
@@ -31,12 +33,12 @@ const FRAME_DEADLINE_MS = 60_000;
 
 /** Runs one session that speaks the audio, from its creation to its end. @throws MeshError */
 export async function recordSession(options: RecordedSessionOptions, onFrame: FrameHandler): Promise<SessionSummary> {
-  const { client, avatar, seed, badge, quality, signal } = options;
+  const { client, avatar, seed, badge, quality, size, signal } = options;
   const { avatars, fps } = await client.avatars(signal);
   requireAvatar(avatar, avatars);
   const begin = performance.now();
   const session = await client.createSession(
-    { avatar, seed, badge, ...(quality !== undefined && { quality }) },
+    { avatar, seed, badge, ...(quality !== undefined && { quality }), ...(size !== undefined && { size }) },
     signal,
   );
   const stop = new AbortController();

@@ -1,4 +1,4 @@
-import { MeshError } from '@talkmesh/contracts';
+import { MeshError, pictureSize } from '@talkmesh/contracts';
 import { EXIT } from '../cli-errors.js';
 import { listenForEnd } from '../ending.js';
 import { type Mesh, modelFolder, startMesh } from '../mesh.js';
@@ -16,8 +16,11 @@ export { RENDER_HELP } from './options.js';
 export async function render(args: readonly string[]): Promise<number> {
   const options = parseRenderArgs(args, process.env);
   const say = options.json ? () => {} : (line: string): void => void process.stderr.write(`${line}\n`);
-  if (options.remote === undefined && typeof options.avatar === 'string')
-    requireAvatar(options.avatar, readManifest(modelFolder(options.model)).avatars);
+  if (options.remote === undefined) {
+    const manifest = readManifest(modelFolder(options.model));
+    if (typeof options.avatar === 'string') requireAvatar(options.avatar, manifest.avatars);
+    pictureSize(manifest, options.size);
+  }
   const speech = await loadSpeech(options.audioPath, options.maxSeconds);
   const encoder = await findEncoder(say);
   if (encoder.codec === 'mpeg4') say('This ffmpeg has no libx264, so the video is encoded as MPEG-4 instead of H.264.');

@@ -110,7 +110,7 @@ export class RealTimeAdmission {
   #times(more: Demand): string {
     const costs = [...this.#places, more].map(({ cost = 1 }) => cost);
     const mean = costs.reduce((sum, cost) => sum + cost, 0) / costs.length;
-    return mean === 1 ? '' : ` (times ${mean.toFixed(2)} for their quality)`;
+    return mean === 1 ? '' : ` (times ${mean.toFixed(2)} for their quality or size)`;
   }
 
   #bytesOf({ stateBytes = this.#limits.stateBytesPerSession }: Demand): number {

@@ -14,7 +14,7 @@ export class ChunkCost {
     this.#medianMs = warmUpMs;
   }
 
-  /** @param part of a whole chunk's work that was done, in (0, 1]: one step of two is 0.5 */
+  /** @param part of the work of one chunk of the model's own quality and size that was done: one step of two is 0.5, a larger picture more than 1 */
   add(ms: number, part = 1): void {
     this.#window[this.#count++ % WINDOW] = ms / part;
     const sorted = this.#window.slice(0, Math.min(this.#count, WINDOW)).sort();

@@ -42,6 +42,9 @@ export function pickNext<T extends Ready>(
   return rank(next) <= nowMs ? next : speech;
 }
 
+/** The chunk of the dearest session stands for all, so that none is late. */
+export const largest = <T>(items: readonly T[], of: (item: T) => number): number => Math.max(0, ...items.map(of));
+
 const isUrgent = ({ speaking, dueMs }: Ready): boolean => speaking && dueMs !== undefined;
 
 /** Whether chunks served one after the other from `startMs` on, the earliest first, miss a deadline. */

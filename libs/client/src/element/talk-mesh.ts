@@ -35,7 +35,7 @@ const Base = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
  * `<talk-mesh avatar="mia" token-url="/token">`: a call with an avatar. Attributes:
  * - `token-url`: the page's own server, which mints session tokens (`@talkmesh/client/server`)
  * - `base-url`: the gateway; by default where the script was loaded from
- * - `avatar`, `provider`, `language`, `voice`, `quality`: wishes, which the token server grants or replaces
+ * - `avatar`, `provider`, `language`, `voice`, `quality`, `size`: wishes, which the token server grants or replaces
  * - `input="push-to-talk"`: such a wish too; the user holds a button to talk
  * - `microphone="off"`, `captions="off"`, `stats`
  * - `idle`: before a call the avatar moves as the model recorded it, for models that have recordings
@@ -162,9 +162,11 @@ export class TalkMeshElement extends Base {
     const url = this.getAttribute('token-url');
     if (url === null)
       throw new TalkMeshError('TOKEN_MISSING', 'The attribute token-url is missing. Name the path that mints tokens.');
-    const wanted: Partial<Record<(typeof CHOICES)[number], string>> = {};
-    for (const name of CHOICES) if (this.hasAttribute(name)) wanted[name] = this.getAttribute(name) ?? '';
-    const { token } = await fetchTicket(url, wanted as Partial<SessionOptions>, signal);
+    const chosen: Partial<Record<(typeof CHOICES)[number], string>> = {};
+    for (const name of CHOICES) if (this.hasAttribute(name)) chosen[name] = this.getAttribute(name) ?? '';
+    const size = this.getAttribute('size');
+    const wanted = { ...chosen, ...(size !== null && { size: Number(size) }) } as Partial<SessionOptions>;
+    const { token } = await fetchTicket(url, wanted, signal);
     const client = new TalkMeshClient({ baseUrl: this.#baseUrl, token });
     const call = client.join();
     if (!signal.aborted) return call;

@@ -10,6 +10,8 @@ export type DecoderKind = 'graph' | 'mesh' | 'video';
 
 export interface DecoderSessionOptions {
   readonly avatar: string;
+  /** Of the frames, as a multiple of the model's own size; one of its sizes. Default 1. */
+  readonly scale?: number;
   /** Number of chunks that can be rolled back. */
   readonly keepChunks: number;
 }

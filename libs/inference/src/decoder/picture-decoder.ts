@@ -1,9 +1,12 @@
-import { isOwnAvatar, MeshError } from '@talkmesh/contracts';
+import { isOwnAvatar, MeshError, pictureSizes } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { EDIT_PREFIX } from '../kernels/kernels.js';
+import { toLevels } from '../kernels/levels.js';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 import { type GraphModel, latentDims } from '../model/model.js';
+import type { RgbImage } from '../model/png.js';
 import { type Features, ownedTensors, ReferenceCache, referenceFeatures } from '../model/reference.js';
+import { resizePicture } from '../model/resize-picture.js';
 import { decoderStateBytes } from '../model/state-bytes.js';
 import { PortraitFinder } from '../portrait/portrait.js';
 import type {
@@ -19,13 +22,17 @@ import { MeshDecoder } from './mesh-decoder.js';
 /** What a decoder computed from an avatar's picture. */
 export interface DecoderFeatures extends Features {
   readonly kind: 'graph' | 'mesh';
+  readonly scale: number;
   readonly inputs: Readonly<Record<string, TensorHandle>>;
+  /** What frames are composed of besides edits and flow: luma, chroma and corners; also `own_luma` and `own_chroma` when edits and flow must be enlarged. */
+  readonly picture: Readonly<Record<string, TensorHandle>>;
 }
 
 interface DecoderSegments {
   readonly reference: Segment;
   readonly decoder: Segment;
   readonly composer: Segment | undefined;
+  readonly enlarger: Segment | undefined;
   readonly mesh: MeshDecoder | undefined;
 }
 
@@ -40,9 +47,11 @@ export class PictureDecoderEngine implements DecoderEngine {
   readonly precision: DecoderChoice;
   /** Composes frames from edits and flow; undefined if the decoder graph outputs frames itself. */
   readonly composer: Segment | undefined;
-  readonly references: ReferenceCache<DecoderFeatures>;
   readonly finder: PortraitFinder | undefined;
+  /** By the scale of the frames. */
+  readonly #references: ReadonlyMap<number, ReferenceCache<DecoderFeatures>>;
   readonly #reference: Segment;
+  readonly #enlarger: Segment | undefined;
   readonly #mesh: MeshDecoder | undefined;
   #meshIsWarm = false;
   readonly #sessions = new Set<PictureDecoderSession>();
@@ -61,8 +70,14 @@ export class PictureDecoderEngine implements DecoderEngine {
     this.composer = segments.composer;
     this.finder = finder;
     this.#reference = segments.reference;
+    this.#enlarger = segments.enlarger;
     this.#mesh = segments.mesh;
-    this.references = new ReferenceCache((avatar) => this.#prepare(avatar));
+    this.#references = new Map(
+      pictureSizes(model.manifest).map(({ scale }) => [
+        scale,
+        new ReferenceCache((avatar) => this.#prepare(avatar, scale)),
+      ]),
+    );
   }
 
   /** @throws MeshError MODEL_INVALID, also when int8 is requested from a model without it */
@@ -79,24 +94,64 @@ export class PictureDecoderEngine implements DecoderEngine {
       whole && model.manifest.decoder.mesh === undefined
         ? undefined
         : await executor.load({ kernel: 'compose-frames' }, 'compose');
+    const isEnlarged = model.manifest.sizes !== undefined;
+    if (isEnlarged && (whole || model.manifest.width !== model.manifest.height))
+      throw new MeshError(
+        'MODEL_INVALID',
+        `${model.label} has larger sizes, which need square pictures and a decoder that gives edits and flow; remove "sizes" from its manifest`,
+      );
+    const enlarger = isEnlarged ? await executor.load({ kernel: 'enlarge-edits' }, 'enlarge') : undefined;
     const mesh = await MeshDecoder.load(model, executor);
     const finder = await PortraitFinder.load(model, executor);
-    return new PictureDecoderEngine(model, executor, choice, { reference, decoder, composer, mesh }, finder);
+    return new PictureDecoderEngine(model, executor, choice, { reference, decoder, composer, enlarger, mesh }, finder);
   }
 
   /** Photographs are animated by the mesh, all other pictures by the graph. The same picture gets the same decoder on every worker. */
-  async #prepare(avatar: string): Promise<DecoderFeatures> {
+  async #prepare(avatar: string, scale: number): Promise<DecoderFeatures> {
     const { model, executor } = this;
+    const { width, height } = model.manifest;
     const picture = await model.avatars.read(avatar);
-    const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.rgb);
+    const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.images);
     if (this.#mesh !== undefined && points !== undefined) {
-      const { inputs, owned } = await this.#mesh.fit(picture.rgb, model.manifest.width, points);
-      const features = { avatar, kind: 'mesh', inputs, ...ownedTensors(executor, owned) } as const;
+      const rgb = resizePicture(picture.images, width * scale, height * scale);
+      const scaled = points.map((place) => place * scale);
+      const { inputs, owned } = await this.#mesh.fit(rgb, width * scale, scaled);
+      const facts = { avatar, kind: 'mesh', scale, inputs, picture: composed(inputs) } as const;
+      const features = { ...facts, ...ownedTensors(executor, owned) };
       await this.#warmMesh(features);
       return features;
     }
-    const { decoderInputs, ...features } = await referenceFeatures(executor, this.#reference, model, avatar, picture);
-    return { ...features, kind: 'graph', inputs: decoderInputs };
+    const { decoderInputs: inputs, ...shared } = await referenceFeatures(
+      executor,
+      this.#reference,
+      model,
+      avatar,
+      picture,
+    );
+    const features = { ...shared, kind: 'graph', scale, inputs, picture: composed(inputs) } as const;
+    return scale === 1 ? features : this.#enlarged(features, picture.images);
+  }
+
+  /** Features for frames that are composed of a larger picture. */
+  #enlarged(features: DecoderFeatures, images: readonly RgbImage[]): DecoderFeatures {
+    const { executor, model } = this;
+    const size = model.manifest.width * features.scale;
+    const { luma, chroma } = toLevels(resizePicture(images, size, size), size);
+    const owned = {
+      luma: executor.upload(luma, 'float32', [1, 1, size, size]),
+      chroma: executor.upload(chroma, 'float32', [1, 2, size / 2, size / 2]),
+    };
+    const own = { own_luma: handle(features.picture, 'luma'), own_chroma: handle(features.picture, 'chroma') };
+    const { bytes, free } = ownedTensors(executor, Object.values(owned));
+    return {
+      ...features,
+      picture: { ...features.picture, ...owned, ...own },
+      bytes: features.bytes + bytes,
+      free: () => {
+        features.free();
+        free();
+      },
+    };
   }
 
   /** The first chunk of a process takes several times as long, until its code is compiled: it is decoded here instead of in a session. */
@@ -116,8 +171,10 @@ export class PictureDecoderEngine implements DecoderEngine {
     }
   }
 
-  async #face(rgb: Uint8Array): Promise<Float32Array | undefined> {
-    return (await this.finder?.find(rgb))?.points;
+  /** Points of a face, [468, 3] pixels of the model's own size; undefined when there is no photograph of a person. */
+  async #face(images: readonly RgbImage[]): Promise<Float32Array | undefined> {
+    const { width, height } = this.model.manifest;
+    return (await this.finder?.find(resizePicture(images, width, height)))?.points;
   }
 
   sessionBytes(keepChunks: number): number {
@@ -125,10 +182,15 @@ export class PictureDecoderEngine implements DecoderEngine {
   }
 
   async openSession(options: DecoderSessionOptions): Promise<PictureDecoderSession> {
-    const reference = await this.references.acquire(options.avatar);
-    const session = new PictureDecoderSession(this, reference, options.keepChunks, () =>
-      this.#sessions.delete(session),
-    );
+    const { avatar, scale = 1, keepChunks } = options;
+    const references = this.#references.get(scale);
+    if (references === undefined)
+      throw new MeshError('ARGUMENT_INVALID', `${this.model.label} makes no frames of ${scale} times its size`);
+    const reference = await references.acquire(avatar);
+    const session = new PictureDecoderSession(this, reference, keepChunks, () => {
+      references.release(reference);
+      this.#sessions.delete(session);
+    });
     this.#sessions.add(session);
     return session;
   }
@@ -137,7 +199,7 @@ export class PictureDecoderEngine implements DecoderEngine {
   async decode(
     latent: TensorHandle,
     state: TensorHandle,
-    { kind, inputs: reference }: DecoderFeatures,
+    { kind, inputs: reference, picture }: DecoderFeatures,
   ): Promise<{ readonly frames: TensorHandle; readonly state: TensorHandle }> {
     const decoder = kind === 'mesh' && this.#mesh !== undefined ? this.#mesh.segment : this.decoder;
     const all = { latent, state, ...reference };
@@ -146,23 +208,31 @@ export class PictureDecoderEngine implements DecoderEngine {
     const { state_out: next, ...rest } = outputs;
     if (this.composer === undefined || 'frames' in rest)
       return { frames: handle(rest, 'frames'), state: handle(outputs, 'state_out') };
-    const parts: Record<string, TensorHandle> = { flow: handle(rest, 'flow') };
+    const made = Object.values(rest);
+    const parts: Record<string, TensorHandle> = { flow: handle(rest, 'flow'), ...picture };
     for (const [name, value] of Object.entries(rest)) if (name.startsWith(EDIT_PREFIX)) parts[name] = value;
-    for (const name of ['luma', 'chroma', 'corners']) parts[name] = handle(reference, `reference_${name}`);
     try {
+      if (this.#enlarger !== undefined && 'own_luma' in picture) {
+        const edits = Object.keys(parts).filter((name) => name.startsWith(EDIT_PREFIX));
+        const outputs = [...edits, 'flow', 'corners'];
+        const larger = await this.executor.run(this.#enlarger, { inputs: parts, outputs });
+        made.push(...Object.values(larger));
+        Object.assign(parts, larger);
+      }
       const { frames } = await this.executor.run(this.composer, { inputs: parts, outputs: ['frames'] });
       return { frames: frames as TensorHandle, state: handle(outputs, 'state_out') };
     } catch (error) {
       if (next !== undefined) this.executor.release(next);
       throw error;
     } finally {
-      this.executor.release(...Object.values(rest));
+      this.executor.release(...made);
     }
   }
 
   stateBytes(): { readonly state: number; readonly reference: number } {
     const state = [...this.#sessions].reduce((sum, session) => sum + session.stateBytes, 0);
-    return { state, reference: this.references.bytes };
+    const reference = [...this.#references.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return { state, reference };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -240,9 +310,16 @@ export class PictureDecoderSession implements DecoderSession {
     this.#disposed = true;
     this.#abandoned = true;
     this.#states.clear();
-    this.#engine.references.release(this.#reference);
     this.#onDispose();
   }
+}
+
+/** The tensors that the compositor takes of a picture; none when the decoder graph gives frames. */
+function composed(inputs: Readonly<Record<string, TensorHandle>>): Record<string, TensorHandle> {
+  const entries = ['luma', 'chroma', 'corners'].map((name) => [name, inputs[`reference_${name}`]] as const);
+  return Object.fromEntries(
+    entries.filter((entry): entry is readonly [string, TensorHandle] => entry[1] !== undefined),
+  );
 }
 
 const names = (infos: Segment['inputs']): string[] => infos.map((info) => info.name);

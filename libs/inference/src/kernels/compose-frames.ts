@@ -112,8 +112,7 @@ class Plane {
 
 /** Composes frames of one size. Memory and tables are reused for all chunks. */
 class Compositor {
-  readonly size: number;
-  readonly fieldSize: number;
+  readonly #fieldSize: number;
   readonly #planes: readonly [Plane, Plane, Plane];
   readonly #flow: Float32Array;
   /** Address of the flow, interpolated to the columns of a plane. */
@@ -122,8 +121,7 @@ class Compositor {
   readonly #code: WarpCode;
 
   constructor(size: number, fieldSize: number) {
-    this.size = size;
-    this.fieldSize = fieldSize;
+    this.#fieldSize = fieldSize;
     const layout = new Layout();
     this.#planes = [new Plane(size, layout), new Plane(size / 2, layout), new Plane(size / 2, layout)];
     const samples = fieldSize * fieldSize * 2;
@@ -170,7 +168,7 @@ class Compositor {
   }
 
   #widen({ columns, table }: Plane): void {
-    this.#code.widen(this.#flow.byteOffset, this.fieldSize, columns, table, this.#wide);
+    this.#code.widen(this.#flow.byteOffset, this.#fieldSize, columns, table, this.#wide);
   }
 
   #warpPlane({ size, columns, table, address }: Plane, to: number): void {
@@ -178,7 +176,8 @@ class Compositor {
   }
 }
 
-let compositor: Compositor | undefined;
+/** By the sizes of picture and flow: sessions of several sizes take turns. */
+const compositors = new Map<string, Compositor>();
 
 /**
  * Composes planar I420 frames, [frames, size * size * 3 / 2] bytes. Samples bilinearly and repeats the border (like
@@ -188,7 +187,9 @@ let compositor: Compositor | undefined;
 export function composeFrames(composition: Composition): Uint8Array {
   check(composition);
   const { size, fieldSize } = composition;
-  if (compositor?.size !== size || compositor.fieldSize !== fieldSize) compositor = new Compositor(size, fieldSize);
+  const key = `${size} ${fieldSize}`;
+  const compositor = compositors.get(key) ?? new Compositor(size, fieldSize);
+  compositors.set(key, compositor);
   return compositor.run(composition);
 }
 

@@ -1,3 +1,4 @@
+import { toLevels } from '../kernels/levels.js';
 import { faceFrame, toFace, toPixels } from './face-frame.js';
 import type { Box, Photo } from './face-painter.js';
 import { EYES, LIPS, type Slit } from './face-points.js';
@@ -65,24 +66,6 @@ export function preparePhoto(
 
 const place = (points: Float32Array, frame: Photo['frame'], index: number): [number, number] =>
   toFace(frame, points[3 * index] as number, points[3 * index + 1] as number);
-
-/** RGB -> BT.601 limited range, chroma the mean of 2x2 pixels; not rounded. */
-function toLevels(rgb: Uint8Array, size: number): { luma: Float32Array; chroma: Float32Array } {
-  const luma = new Float32Array(size * size);
-  const half = size / 2;
-  const chroma = new Float32Array(2 * half * half);
-  for (let y = 0; y < size; y++)
-    for (let x = 0; x < size; x++) {
-      const at = y * size + x;
-      const [r, g, b] = [rgb[3 * at] as number, rgb[3 * at + 1] as number, rgb[3 * at + 2] as number];
-      luma[at] = 16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255;
-      const small = (y >> 1) * half + (x >> 1);
-      chroma[small] = (chroma[small] as number) + 32 + (-37.797 * r - 74.203 * g + 112 * b) / 1020;
-      const v = half * half + small;
-      chroma[v] = (chroma[v] as number) + 32 + (112 * r - 93.786 * g - 18.214 * b) / 1020;
-    }
-  return { luma, chroma };
-}
 
 /** How much darker a band above the eye is than the skin below it, 0..1: the frame of glasses, or a lid in deep shadow. */
 function coverOf(points: Float32Array, eye: Slit, frame: Photo['frame'], luma: Float32Array, size: number): number {

@@ -25,7 +25,7 @@ test('avatars of the model come from its folder; own pictures are fetched again 
   const model = await loadGraphModel(fixture.folder, { ownPictures });
   assert.deepEqual((await model.avatars.read('ada')).landmarks, model.avatar('ada').landmarks);
   assert.deepEqual(asked, [], 'an avatar of the model is not fetched');
-  assert.deepEqual(await model.avatars.read(OWN), { rgb, landmarks: LANDMARKS });
+  assert.deepEqual(await model.avatars.read(OWN), { images: [{ width, height, rgb }], landmarks: LANDMARKS });
   png = encodePng(rgb.subarray(0, 8 * 8 * 3), 8, 8);
   await assert.rejects(model.avatars.read(OWN), { reason: 'AVATAR_NOT_FOUND', message: /another size \(8x8/ });
   png = undefined;

@@ -1,11 +1,11 @@
-import { type Landmarks, MeshError, type ModelManifest } from '@talkmesh/contracts';
-import { decodePng } from './png.js';
+import { type Landmarks, MeshError, type PictureSize, pictureSizes, type SizedPictures } from '@talkmesh/contracts';
+import { decodePng, type RgbImage } from './png.js';
 
 /** A decoded reference picture. */
 export interface AvatarPicture {
-  /** [height, width, 3] bytes of the model's size. */
-  readonly rgb: Uint8Array;
-  /** Mouth centre, then left and right eye from the viewer's point of view, pixels; undefined for a model that needs none. */
+  /** The picture at one or several of the model's sizes; `resizePicture` makes the others. */
+  readonly images: readonly RgbImage[];
+  /** Mouth centre, then left and right eye from the viewer's point of view, pixels of the model's own size; undefined for a model that needs none. */
   readonly landmarks: Landmarks | undefined;
 }
 
@@ -22,19 +22,29 @@ export type FetchPicture = (id: string) => Promise<{ png: Uint8Array; landmarks:
  * Avatars from users' own pictures. Each read fetches the picture again; no copy is kept, so a deletion takes effect at
  * once.
  */
-export function ownAvatars(manifest: Pick<ModelManifest, 'width' | 'height'>, fetch: FetchPicture): AvatarSource {
+export function ownAvatars(manifest: SizedPictures, fetch: FetchPicture): AvatarSource {
   return {
     async read(id) {
       const found = await fetch(id);
       if (found === undefined)
         throw new MeshError('AVATAR_NOT_FOUND', 'the picture was deleted or has expired: upload it again');
-      const { width, height, rgb } = decodePng(found.png);
-      if (width !== manifest.width || height !== manifest.height)
+      const image = decodePng(found.png);
+      if (sizeOf(image, manifest) === undefined)
         throw new MeshError(
           'AVATAR_NOT_FOUND',
-          `the picture was uploaded for a model of another size (${width}x${height}, here ${manifest.width}x${manifest.height}): upload it again`,
+          `the picture was uploaded for a model of another size (${image.width}x${image.height}, here ${sizesOf(manifest)}): upload it again`,
         );
-      return { rgb, landmarks: found.landmarks };
+      return { images: [image], landmarks: found.landmarks };
     },
   };
 }
+
+/** Which of a model's sizes a picture has. */
+export const sizeOf = (image: Pick<RgbImage, 'width' | 'height'>, model: SizedPictures): PictureSize | undefined =>
+  pictureSizes(model).find(({ width, height }) => width === image.width && height === image.height);
+
+/** A model's sizes, for messages. */
+export const sizesOf = (model: SizedPictures): string =>
+  pictureSizes(model)
+    .map(({ width, height }) => `${width}x${height}`)
+    .join(' or ');

@@ -10,11 +10,12 @@ import {
   MeshError,
   type ModelManifest,
   modelManifest,
+  pictureSizes,
   type VideoManifest,
 } from '@talkmesh/contracts';
 import { type DitGeometry, soundValues } from '../compile/index.js';
 import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-source.js';
-import { decodePng } from './png.js';
+import { decodePng, type RgbImage } from './png.js';
 
 export type GraphName = 'audio' | 'reference' | 'decoder';
 
@@ -33,6 +34,8 @@ interface ModelFolder {
    * @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID
    */
   avatarImage(id: string): Uint8Array;
+  /** The same picture at one of the model's larger sizes; undefined when the model has none. @throws MeshError AVATAR_NOT_FOUND, MODEL_INVALID */
+  largeImage(id: string): RgbImage | undefined;
   /** The model's avatars, and users' own pictures if the process can fetch them. */
   readonly avatars: AvatarSource;
 }
@@ -81,9 +84,10 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
         `${join(root, 'model.json')} uses ${path} but does not list it under "files"; ${REMEDY}`,
       );
   const images = new Map<string, Uint8Array>();
+  const pictures = new Set(manifest.avatars.flatMap(picturesOf));
   for (const file of manifest.files) {
     const bytes = await readChecked(root, file);
-    if (manifest.avatars.some((avatar) => avatar.image === file.path)) images.set(file.path, bytes);
+    if (pictures.has(file.path)) images.set(file.path, bytes);
   }
   return manifest.schema === 'talkmesh.model/1'
     ? new LoadedGraphModel(root, manifest, images, options)
@@ -97,8 +101,18 @@ export async function loadGraphModel(folder: string, options: LoadOptions = {}):
   throw new MeshError('MODEL_INVALID', `${folder} is a video model, without graphs of its own; name another folder`);
 }
 
+/** The picture files of an avatar. */
+function picturesOf(avatar: AvatarManifest): string[] {
+  const { image } = avatar;
+  return 'large' in avatar && avatar.large !== undefined ? [image, avatar.large] : [image];
+}
+
 function usedFiles(manifest: ModelManifest): string[] {
-  const pictures = manifest.avatars.flatMap(({ image, idle }) => (idle === undefined ? [image] : [image, idle]));
+  const avatars: readonly AvatarManifest[] = manifest.avatars;
+  const pictures = avatars.flatMap((avatar) => [
+    ...picturesOf(avatar),
+    ...(avatar.idle === undefined ? [] : [avatar.idle]),
+  ]);
   if (manifest.schema !== 'talkmesh.model/1') return pictures;
   const { portrait, decoder, score } = manifest;
   const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];
@@ -122,10 +136,13 @@ abstract class LoadedModel<M extends ModelManifest> implements ModelFolder {
     this.label = `${manifest.name}@${manifest.version}`;
     this.#images = images;
     const own = ownPictures === undefined ? undefined : ownAvatars(manifest, ownPictures);
+    const { width, height } = manifest;
     this.avatars = {
       read: async (id) => {
         if (own !== undefined && isOwnAvatar(id)) return own.read(id);
-        return { rgb: this.avatarImage(id), landmarks: this.avatar(id).landmarks };
+        const large = this.largeImage(id);
+        const image = { width, height, rgb: this.avatarImage(id) };
+        return { images: large === undefined ? [image] : [image, large], landmarks: this.avatar(id).landmarks };
       },
     };
   }
@@ -141,14 +158,23 @@ abstract class LoadedModel<M extends ModelManifest> implements ModelFolder {
   }
 
   avatarImage(id: string): Uint8Array {
-    const { image } = this.avatar(id);
-    const { width, height, rgb } = decodePng(this.#images.get(image) as Uint8Array);
-    if (width !== this.manifest.width || height !== this.manifest.height)
-      throw new MeshError(
-        'MODEL_INVALID',
-        `${join(this.folder, image)} is ${width}x${height}, but the model needs ${this.manifest.width}x${this.manifest.height}; replace the picture and write the manifest again`,
-      );
-    return rgb;
+    const { width, height } = this.manifest;
+    return this.#picture(this.avatar(id).image, [{ width, height }]).rgb;
+  }
+
+  largeImage(id: string): RgbImage | undefined {
+    const [, path] = picturesOf(this.avatar(id));
+    return path === undefined ? undefined : this.#picture(path, pictureSizes(this.manifest).slice(1));
+  }
+
+  #picture(path: string, sizes: readonly Pick<RgbImage, 'width' | 'height'>[]): RgbImage {
+    const image = decodePng(this.#images.get(path) as Uint8Array);
+    if (sizes.some(({ width, height }) => width === image.width && height === image.height)) return image;
+    const needed = sizes.map(({ width, height }) => `${width}x${height}`).join(' or ') || 'no larger picture';
+    throw new MeshError(
+      'MODEL_INVALID',
+      `${join(this.folder, path)} is ${image.width}x${image.height}, but the model needs ${needed}; replace the picture and write the manifest again`,
+    );
   }
 }
 

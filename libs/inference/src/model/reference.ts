@@ -2,6 +2,7 @@ import { MeshError } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import type { AvatarPicture } from './avatar-source.js';
 import type { GraphModel } from './model.js';
+import { resizePicture } from './resize-picture.js';
 
 /** What a worker computes from an avatar's reference picture and all sessions of the avatar on it share. */
 export interface Features {
@@ -33,7 +34,7 @@ export async function referenceFeatures(
   segment: Segment,
   model: GraphModel,
   avatar: string,
-  { rgb, landmarks }: AvatarPicture,
+  { images, landmarks }: AvatarPicture,
 ): Promise<ReferenceFeatures> {
   const { manifest } = model;
   if (landmarks === undefined)
@@ -41,7 +42,8 @@ export async function referenceFeatures(
       'AVATAR_NOT_FOUND',
       'the picture was uploaded for a model that needs no landmarks: upload it again',
     );
-  const image = executor.upload(rgb, 'uint8', [manifest.height, manifest.width, 3]);
+  const { width, height } = manifest;
+  const image = executor.upload(resizePicture(images, width, height), 'uint8', [height, width, 3]);
   const points = executor.upload(Float32Array.from(landmarks.flat()), 'float32', [landmarks.length, 2]);
   const names = Object.keys(manifest.decoder.referenceOutputs);
   try {

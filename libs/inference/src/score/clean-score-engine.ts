@@ -2,6 +2,7 @@ import { balancedTier, isOwnAvatar } from '@talkmesh/contracts';
 import { type Executor, VALUE_BYTES } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
 import { type Features, ReferenceCache } from '../model/reference.js';
+import { resizePicture } from '../model/resize-picture.js';
 import { checkPlan, checkSteps, ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
 import type { RankOptions } from '../parallel/rank-groups.js';
 import { loadMakers, type VideoMakers } from '../video/video-networks.js';
@@ -101,7 +102,9 @@ export class CleanScoreEngine implements ScoreEngine {
 
   /** Encodes the picture and makes the sink chunks of it. */
   async #prepare(avatar: string): Promise<CleanReference> {
-    const picture = await this.makers.picture.encode((await this.model.avatars.read(avatar)).rgb);
+    const { width, height } = this.model.manifest;
+    const { images } = await this.model.avatars.read(avatar);
+    const picture = await this.makers.picture.encode(resizePicture(images, width, height));
     const sink = await AvatarSink.make(this.makers, picture);
     return { avatar, picture, sink, bytes: sink.bytes + picture.byteLength, free: () => sink.free() };
   }

@@ -15,7 +15,7 @@ const request = (sessionId: string, avatar = 'mira'): OpenRequest => ({
   takeOver: false,
   instanceId: '',
   options: 'decode',
-  decode: { avatar },
+  decode: { avatar, size: 0 },
 });
 
 function makeAdmission(capacity = 2) {

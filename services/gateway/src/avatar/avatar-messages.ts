@@ -4,7 +4,7 @@ import { check } from '../http/problems.js';
 import { createSessionBody } from '../schemas.js';
 import type { UtteranceReport } from './utterances.js';
 
-const { avatar, badge, quality, seed, maxSeconds, idleSeconds } = createSessionBody.shape;
+const { avatar, badge, quality, size, seed, maxSeconds, idleSeconds } = createSessionBody.shape;
 
 const start = z.strictObject({
   type: z.literal('start'),
@@ -15,7 +15,7 @@ const start = z.strictObject({
   /** Of a session that is opened by it; without them the first avatar, and frames. */
   avatar: avatar.optional(),
   media: z.enum(['frames', 'whep']).optional(),
-  ...{ badge, quality, seed, maxSeconds, idleSeconds },
+  ...{ badge, quality, size, seed, maxSeconds, idleSeconds },
 });
 export type StartMessage = z.output<typeof start>;
 

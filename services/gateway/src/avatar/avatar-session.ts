@@ -159,17 +159,17 @@ export class AvatarSession {
     if (caller.opener === undefined) throw new TypeError('a caller has a key or a session');
     const output = media === 'frames' ? 'frames' : 'webrtc';
     const wanted = { avatar: avatar ?? defaultAvatar, provider: EXTERNAL, output };
-    const { badge, quality, seed, maxSeconds, idleSeconds } = chosen;
-    const body = check(createSessionBody, { ...wanted, badge, quality, seed, maxSeconds, idleSeconds });
+    const { badge, quality, size, seed, maxSeconds, idleSeconds } = chosen;
+    const body = check(createSessionBody, { ...wanted, badge, quality, size, seed, maxSeconds, idleSeconds });
     return sessions.create(newSession(body, caller.opener), this.#closed.signal);
   }
 
   /** @throws MeshError ARGUMENT_INVALID when a program cannot speak in it */
   async #join(sessionId: string, message: StartMessage): Promise<SessionRecord> {
     const record = await this.#options.sessions.getLive(sessionId);
-    const chosen = (['avatar', 'media', 'badge', 'quality', 'seed', 'maxSeconds', 'idleSeconds'] as const).filter(
-      (name) => message[name] !== undefined,
-    );
+    const chosen = (
+      ['avatar', 'media', 'badge', 'quality', 'size', 'seed', 'maxSeconds', 'idleSeconds'] as const
+    ).filter((name) => message[name] !== undefined);
     if (chosen.length > 0)
       throw new MeshError('ARGUMENT_INVALID', `the session exists already: leave ${chosen.join(', ')} out of start`);
     if (record.provider !== EXTERNAL || record.output === 'record' || record.livekit !== undefined)

@@ -34,10 +34,10 @@ const MAX_UNREAD_EVENTS = 256;
 const STATES = { opening: 'SESSION_STATE_OPENING', open: 'SESSION_STATE_OPEN', ended: 'SESSION_STATE_ENDED' } as const;
 
 function toMessage(record: SessionRecord) {
-  const { id, avatar, provider, disclosure, quality, createdAtMs, placement, transport, recording } =
+  const { id, avatar, provider, disclosure, quality, size, createdAtMs, placement, transport, recording } =
     publicSession(record);
   const { livekit } = transport ?? {};
-  const about = { id, state: STATES[record.state], avatar, provider, disclosure, quality, createdAtMs };
+  const about = { id, state: STATES[record.state], avatar, provider, disclosure, quality, size, createdAtMs };
   return { ...about, placement, livekit, recording };
 }
 

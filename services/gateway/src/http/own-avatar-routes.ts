@@ -156,7 +156,9 @@ const rounded = (landmarks: Landmarks): Landmarks => landmarks.map(([x, y]) => [
 
 /** The answer to the owner; the owner's name is left out. */
 function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
-  const { id, name, landmarks, picture, crop, verdict, createdAtMs, expiresAtMs } = record;
+  const { id, name, landmarks, size = manifest.width, picture, crop, verdict, createdAtMs, expiresAtMs } = record;
+  const scale = size / manifest.width;
+  const inImage = ([x, y]: Landmarks[0]): [number, number] => [round(x * scale), round(y * scale)];
   const { left, top, side } = crop;
   const inPicture = ([x, y]: Landmarks[0]): [number, number] => [
     round(left + (x * side) / manifest.width),
@@ -164,8 +166,8 @@ function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
   ];
   return {
     ...{ id, name, style: schemas.OWN_STYLE, image: `/v1/avatars/${id}/image` },
-    ...(landmarks && { landmarks: ofFace(landmarks) }),
-    ...boxesOf(record, manifest.portrait),
+    ...(landmarks && { landmarks: ofFace(landmarks.map(inImage) as Landmarks) }),
+    ...boxesOf(record, scale, manifest.portrait),
     source: {
       ...picture,
       crop: { left: round(left), top: round(top), side: round(side) },
@@ -180,11 +182,11 @@ function publicAvatar(record: OwnAvatarRecord, { manifest }: AvatarCatalogue) {
 type Portrait = AvatarCatalogue['manifest']['portrait'];
 
 /** The rectangle that the decoder redraws around each landmark. */
-function boxesOf({ landmarks }: OwnAvatarRecord, portrait: Portrait) {
+function boxesOf({ landmarks }: OwnAvatarRecord, scale: number, portrait: Portrait) {
   if (portrait === undefined || landmarks === undefined) return {};
   const { mouth, leftEye, rightEye } = ofFace(landmarks);
   const box = ([x, y]: Landmarks[0], [width, height, above]: readonly [number, number, number]) =>
-    [round(x - width / 2), round(y - above), round(x + width / 2), round(y - above + height)] as const;
+    [x - width / 2, y - above, x + width / 2, y - above + height].map((place) => round(place * scale));
   const { boxes } = portrait;
   return {
     boxes: {

@@ -1,6 +1,7 @@
 import type { ConversationOffer } from '@talkmesh/contracts';
 import { offer } from '../schemas.js';
 import type { SessionQualities } from '../session-qualities.js';
+import type { SessionSizes } from '../session-sizes.js';
 import type { WorkerDirectory } from '../worker-directory.js';
 import type { Operation } from './routes.js';
 
@@ -8,19 +9,21 @@ export interface ProviderOptions {
   readonly directory: Pick<WorkerDirectory, 'read'>;
   readonly defaultProvider: string;
   readonly qualities: SessionQualities;
+  readonly sizes: SessionSizes;
   /** `name@version` */
   readonly model: string;
 }
 
 /** What callers may choose of the conversation, as the bridges announce it. */
-export function providerOperations({ directory, defaultProvider, qualities, model }: ProviderOptions): Operation[] {
+export function providerOperations(options: ProviderOptions): Operation[] {
+  const { directory, defaultProvider, qualities, sizes, model } = options;
   return [
     {
       method: 'GET',
       path: '/v1/providers',
       id: 'listProviders',
       summary:
-        'Lists the conversation providers that the caller may use, with their voices, and what sessions may choose, also the qualities of the model',
+        'Lists the conversation providers that the caller may use, with their voices, and what sessions may choose, also qualities and sizes of the video',
       access: 'any',
       status: 200,
       answer: { schema: offer, type: 'application/json' },
@@ -35,6 +38,7 @@ export function providerOperations({ directory, defaultProvider, qualities, mode
           providers: providers.filter(({ name }) => granted === undefined || granted.includes(name)),
           choices,
           quality: qualityOffer(qualities, grant?.qualities),
+          size: sizeOffer(sizes, grant?.sizes),
         };
       },
     },
@@ -48,6 +52,15 @@ function qualityOffer(qualities: SessionQualities, granted: readonly string[] | 
     .map(({ name, size, cost }) => ({ name, size, cost }));
   const first = choices.find(({ name, size }) => granted?.[0] === name || granted?.[0] === size);
   return { default: first?.name ?? qualities.default, choices };
+}
+
+/** As `qualityOffer`. */
+function sizeOffer(sizes: SessionSizes, granted: readonly number[] | undefined) {
+  const choices = sizes.choices
+    .filter(({ size }) => granted === undefined || granted.includes(size))
+    .map(({ size, width, height, cost }) => ({ size, width, height, cost }));
+  const first = choices.find(({ size }) => size === granted?.[0]);
+  return { default: first?.size ?? sizes.default, choices };
 }
 
 /** What every bridge offers, so that a choice holds whichever bridge gets the session. During a change of settings they differ. */

@@ -1,4 +1,12 @@
-import { type AvatarManifest, type Landmarks, MeshError, type ModelManifest } from '@talkmesh/contracts';
+import {
+  type AvatarManifest,
+  type Landmarks,
+  MAX_PNG_BYTES,
+  MeshError,
+  type ModelManifest,
+  pictureSizes,
+  type SizedPictures,
+} from '@talkmesh/contracts';
 import {
   fromPicture,
   meanLandmarks,
@@ -36,7 +44,9 @@ export type Inspect = (
 /** A picture cropped and resampled for a model. */
 export interface MadeAvatar {
   readonly png: Uint8Array;
-  /** Pixels of the PNG; undefined for a model that needs none. */
+  /** Width of the PNG, one of the model's sizes. */
+  readonly size: number;
+  /** Pixels of the model's own size; undefined for a model that needs none. */
   readonly landmarks: Landmarks | undefined;
   /** Size of the uploaded picture, turned upright. */
   readonly picture: PictureSize;
@@ -45,7 +55,7 @@ export interface MadeAvatar {
 }
 
 export interface MakeOptions {
-  readonly manifest: Pick<ModelManifest, 'width' | 'height' | 'avatars'>;
+  readonly manifest: SizedPictures & Pick<ModelManifest, 'avatars'>;
   readonly inspect: Inspect;
   readonly limits: PictureLimits;
 }
@@ -75,12 +85,27 @@ export async function makeAvatar(
   const reasons = [...view.reasons, ...sharpness(view.square, options.manifest.width)];
   const { left, top, side } = view.square;
   return {
-    png: await picture.png(view.rgb, options.manifest.width),
+    ...(await fileOf(picture, view, options.manifest)),
     landmarks: view.landmarks,
     picture: { width: picture.width, height: picture.height },
     crop: { left, top, side },
     verdict: { fits: reasons.length === 0, reasons },
   };
+}
+
+/** The picture at the smallest of the model's sizes that loses nothing of it, or the largest one that fits into a message. */
+async function fileOf(
+  picture: PictureProcess,
+  { square, rgb }: View,
+  manifest: SizedPictures,
+): Promise<Pick<MadeAvatar, 'png' | 'size'>> {
+  const sizes = pictureSizes(manifest);
+  const enough = sizes.findIndex(({ size }) => size >= square.side);
+  for (const { size } of sizes.slice(1, enough === -1 ? undefined : enough + 1).reverse()) {
+    const png = await picture.png(await picture.square(square, size), size);
+    if (png.length <= MAX_PNG_BYTES) return { png, size };
+  }
+  return { png: await picture.png(rgb, manifest.width), size: manifest.width };
 }
 
 interface View {

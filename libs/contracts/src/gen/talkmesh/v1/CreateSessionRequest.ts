@@ -23,6 +23,7 @@ export interface CreateSessionRequest {
   'badge'?: (boolean);
   'recording'?: (_talkmesh_v1_RecordingOptions | null);
   'quality'?: (string);
+  'size'?: (number);
 }
 
 export interface CreateSessionRequest__Output {
@@ -43,4 +44,5 @@ export interface CreateSessionRequest__Output {
   'badge': (boolean);
   'recording': (_talkmesh_v1_RecordingOptions__Output | null);
   'quality': (string);
+  'size': (number);
 }

@@ -3,8 +3,10 @@
 
 export interface DecodeOptions {
   'avatar'?: (string);
+  'size'?: (number);
 }
 
 export interface DecodeOptions__Output {
   'avatar': (string);
+  'size': (number);
 }

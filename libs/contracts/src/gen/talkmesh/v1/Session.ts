@@ -17,6 +17,7 @@ export interface Session {
   'disclosure'?: (_talkmesh_v1_Disclosure | null);
   'recording'?: (_talkmesh_v1_RecordingOptions | null);
   'quality'?: (string);
+  'size'?: (number);
 }
 
 export interface Session__Output {
@@ -30,4 +31,5 @@ export interface Session__Output {
   'disclosure': (_talkmesh_v1_Disclosure__Output | null);
   'recording': (_talkmesh_v1_RecordingOptions__Output | null);
   'quality': (string);
+  'size': (number);
 }
