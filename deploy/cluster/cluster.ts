@@ -8,7 +8,8 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { installPrograms } from '../../test/support/tools.js';
+import { prometheusFolder } from '../../test/monitoring/promtool.js';
+import { installPrograms, installTools } from '../../test/support/tools.js';
 import { fetchDefinitions, SCALED_OBJECT } from './definitions.js';
 import { buildImages, hasImages } from './images.js';
 import { makeCgroups, removeCgroups } from './node/cgroups.js';
@@ -43,6 +44,9 @@ if (withNode) {
   await buildPrograms(say);
   await fetchDefinitions();
   await buildImages(say);
+  // There is no network inside the node's namespaces.
+  await prometheusFolder();
+  await installTools(say);
 } else
   say('The chart is not installed on a node: its programs and images are not in the cache. Run npm run cluster once.');
 const folder = join(CACHE, `run-${process.pid}`);

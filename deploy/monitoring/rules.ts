@@ -100,11 +100,20 @@ const quantile = (histogram: string, by = ''): string =>
 const availability: readonly Alert[] = [
   alert({
     name: 'NoWorkerReady',
-    expr: 'sum by (job) (talkmesh_service_state{state="READY"}) == 0',
+    expr: 'max by (service) (talkmesh_mesh_workers) == 0',
     for: '2m',
     severity: 'page',
-    summary: 'No {{ $labels.job }} is ready',
+    summary: 'No {{ $labels.service }} is ready',
     description: 'New sessions are refused with NO_WORKER, and running ones end when their stage cannot be moved.',
+    runbook: 'no-worker-ready',
+  }),
+  alert({
+    name: 'NoGatewayReady',
+    expr: 'absent(talkmesh_service_state{job="gateway",state="READY"} == 1)',
+    for: '2m',
+    severity: 'page',
+    summary: 'No gateway is ready',
+    description: 'There are no new calls, and nothing moves the sessions of workers that are lost.',
     runbook: 'no-worker-ready',
   }),
   alert({

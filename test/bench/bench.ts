@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder|recording ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named. `--loss PERCENT` and `--rate-kbit N` put the whole measurement into a network with loss and
  * a rate limit for datagrams (as root).
@@ -17,6 +17,7 @@ import { measureLips } from './lip-sync.js';
 import { isInside, runInside } from './lossy-network.js';
 import { measurePlans, measureWidePlans, plansTitle } from './plans.js';
 import { measureProviders } from './providers.js';
+import { measureRecording } from './recording.js';
 import { roomStage } from './room-soak.js';
 import { reportScale } from './scale-report.js';
 import { measureScoreTraining } from './score-training.js';
@@ -43,6 +44,7 @@ const BY_NAME = [
   'lip-sync',
   'latency',
   'decoder',
+  'recording',
 ] as const;
 const SOAK_MINUTES = 60;
 
@@ -89,6 +91,7 @@ const titles: Record<string, string> = {
   decoder: 'Decoders: the same latents on one thread; a drawn avatar by the graph, a photograph by the mesh',
   lipSync: 'Lip sync in Chromium, from pixels and samples, windows of 1.6 s',
   received: 'What the browser received in these calls',
+  recording: 'webrtc-egress with a call at real speed, medians of three calls of 20 s each in turn',
   latency: 'How long a caller waits, by what Chromium shows and plays',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
@@ -110,6 +113,7 @@ if (args.includes('providers')) tables['providers'] = await measureProviders(mod
 if (args.includes('lip-sync')) Object.assign(tables, await measureLips({ minutes: numberOf('--minutes') }));
 if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
+if (args.includes('recording')) tables['recording'] = await measureRecording();
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak') || args.includes('room-soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);

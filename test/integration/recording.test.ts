@@ -1,7 +1,6 @@
 /** A live call that is recorded: a real mesh, a viewer over WebRTC, the file that the owner downloads, and `talkmesh verify`. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -13,25 +12,21 @@ import { CallTap } from '../support/call-tap.js';
 import { talkmesh } from '../support/cli.js';
 import { firstAvatar, nano } from '../support/nano.js';
 import { rest } from '../support/record-call.js';
+import { RecordingStore, recordingOf } from '../support/recordings.js';
 import { ROOMY } from '../support/roomy.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { requireTool } from '../support/tools.js';
 import { loudness, readLuma, readSound } from '../support/video.js';
-import { type WatchCall, watchCall } from '../support/watch-call.js';
+import { watchCall } from '../support/watch-call.js';
 
 const PATIENCE_MS = 90_000;
 const LINE = 'This is a long line, which the avatar will not finish, because you have another question. '.repeat(3);
-const folder = temporaryFolder('recording');
-const keyFile = join(folder, 'key.pem');
+const store = new RecordingStore(temporaryFolder('recording'));
 let mesh: Mesh;
 before(async () => {
   requireTool('ffmpeg');
-  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
-  writeFileSync(keyFile, pem, { mode: 0o600 });
-  const gateway = { TALKMESH_RECORDINGS_FOLDER: join(folder, 'recordings') };
-  const recording = { TALKMESH_RECORDING_KEY_FILE: keyFile, TALKMESH_RECORDING_MIN_FREE_MB: '0' };
-  const egress = { ...gateway, ...recording, TALKMESH_VIEWER_CONNECT_TIMEOUT_MS: '90000' };
-  mesh = await startMesh({ quiet: true, env: { ...ROOMY, gateway, 'webrtc-egress': egress } });
+  const egress = { ...store.env['webrtc-egress'], TALKMESH_VIEWER_CONNECT_TIMEOUT_MS: '90000' };
+  mesh = await startMesh({ quiet: true, env: { ...ROOMY, ...store.env, 'webrtc-egress': egress } });
 });
 after(async () => {
   await mesh?.stop();
@@ -44,33 +39,6 @@ async function told<T extends MeshEvent['type']>(tap: CallTap, type: T): Promise
   const found = () => tap.events.find((event): event is Told<T> => event.type === type);
   await until(type, () => found() !== undefined, PATIENCE_MS);
   return found() as Told<T>;
-}
-
-interface Recording {
-  readonly state: string;
-  readonly parts: readonly { readonly part: number; readonly state: string; readonly durationMs: number }[];
-}
-
-const recordingOf = async ({ sessionId }: WatchCall): Promise<Recording> =>
-  (await rest<Recording>(mesh, 'GET', `/v1/sessions/${sessionId}/recording`)).body;
-
-async function download({ sessionId }: WatchCall, part = 1): Promise<{ video: string; manifest: string }> {
-  const path = `${mesh.httpUrl}/v1/sessions/${sessionId}/recording/${part}`;
-  const [video, manifest] = [join(folder, `${sessionId}-${part}.mp4`), join(folder, `${sessionId}-${part}.json`)];
-  const load = async (url: string): Promise<Buffer> => {
-    const answer = await fetch(url, { headers: { authorization: `Bearer ${mesh.apiKey}` } });
-    assert.equal(answer.status, 200, url);
-    return Buffer.from(await answer.arrayBuffer());
-  };
-  writeFileSync(video, await load(path));
-  writeFileSync(manifest, await load(`${path}/manifest`));
-  return { video, manifest };
-}
-
-async function finished(call: WatchCall): Promise<Recording> {
-  assert.equal((await rest(mesh, 'DELETE', `/v1/sessions/${call.sessionId}`)).status, 204);
-  await until('the recording', async () => (await recordingOf(call)).state === 'finished', PATIENCE_MS);
-  return recordingOf(call);
 }
 
 test('a call with an interruption is recorded as it was heard, with the label, and its manifest is verified', {
@@ -89,10 +57,10 @@ test('a call with an interruption is recorded as it was heard, with the label, a
   assert.equal(interrupted, true);
   await until('silence', () => tap.events.at(-1) !== undefined && (tap.playhead?.turn ?? 1) === 0, PATIENCE_MS);
   await sleep(1000);
-  const { parts } = await finished(call);
+  const { parts } = await store.finish(mesh, call.sessionId);
   assert.equal(parts.length, 1);
 
-  const { video, manifest } = await download(call);
+  const { video, manifest } = await store.download(mesh, call.sessionId);
   const frames = readLuma(video, nano.width, nano.height);
   const { claim } = JSON.parse(readFileSync(manifest, 'utf8'));
   const about = claim.assertions[2].data;
@@ -115,7 +83,7 @@ test('a call with an interruption is recorded as it was heard, with the label, a
   const label = (frames[0] as Uint8Array).subarray(0, 20 * nano.width);
   assert.ok(Math.max(...label) > 200, 'the label is in the picture');
 
-  const good = await talkmesh(['verify', video, '--key', keyFile]);
+  const good = await talkmesh(['verify', video, '--key', store.keyFile]);
   assert.equal(good.code, 0, good.stderr);
   assert.match(good.stdout, /trainedAlgorithmicMedia[\s\S]*signed by {2}[0-9a-f]{64}/);
   const other = await talkmesh(['verify', video, '--key-id', '0'.repeat(64)]);
@@ -136,8 +104,8 @@ test('both sides: the voice of the caller is in the sound', { timeout: 300_000 }
   await until('the picture', () => (tap.playhead?.chunk ?? 0) >= 1, PATIENCE_MS);
   await call.hum();
   await sleep(4000);
-  await finished(call);
-  const { video } = await download(call);
+  await store.finish(mesh, call.sessionId);
+  const { video } = await store.download(mesh, call.sessionId);
   const sound = readSound(video);
   // Not the last half second: the microphone is gone before the last frames are played
   const second = sound.subarray(sound.length - 36_000, sound.length - 12_000);
@@ -166,11 +134,19 @@ test('a webrtc-egress that is killed leaves a part that can be played, and the n
   await until('part 2', () => second() !== undefined, PATIENCE_MS);
   await sleep(2000);
   await rest(mesh, 'DELETE', `/v1/sessions/${call.sessionId}`);
-  await until('part 2', async () => (await recordingOf(call)).parts[1]?.state === 'finished', PATIENCE_MS);
-  await until('part 1', async () => (await recordingOf(call)).parts[0]?.state === 'finished', PATIENCE_MS);
-  const { video } = await download(call);
+  await until(
+    'part 2',
+    async () => (await recordingOf(mesh, call.sessionId)).parts[1]?.state === 'finished',
+    PATIENCE_MS,
+  );
+  await until(
+    'part 1',
+    async () => (await recordingOf(mesh, call.sessionId)).parts[0]?.state === 'finished',
+    PATIENCE_MS,
+  );
+  const { video } = await store.download(mesh, call.sessionId);
   assert.ok(readLuma(video, nano.width, nano.height).length >= 2 * nano.fps);
-  const verified = await talkmesh(['verify', video, '--key', keyFile]);
+  const verified = await talkmesh(['verify', video, '--key', store.keyFile]);
   assert.match(verified.stdout, /ended: lost/, verified.stderr);
   assert.equal((await rest(mesh, 'DELETE', `/v1/sessions/${call.sessionId}/recording`)).status, 204);
 });

@@ -159,6 +159,32 @@ test('a turn whose bridge is killed is closed in its trace by the next process',
     assert.equal(ownedBy(spans, name)[0]?.parentSpanId, turn.parentSpanId, `${name} is below the span that was lost`);
 });
 
+for (const [service, name] of [
+  ['score-model', 'generate'],
+  ['vae-decode', 'decode'],
+] as const)
+  test(`after ${service} was killed, what the next process reads back belongs to the turn`, {
+    timeout: 300_000,
+  }, async () => {
+    await using call = await watchCall(mesh, firstAvatar.id);
+    await using tap = await CallTap.open(mesh, call.sessionId);
+    await until('the picture', () => (tap.playhead?.chunk ?? 0) >= 2, PATIENCE_MS);
+    // All of it has been sent when the worker is lost.
+    await call.say(concatenate(...Array.from({ length: 3 }, () => speak('One, two, three, four, five, six, seven.'))));
+    await until('the voice', () => (tap.playhead?.turnPlayedMs ?? 0) > 500, PATIENCE_MS);
+    const killedMs = Date.now();
+    process.kill(mesh.services.find((one) => one.name === service)?.pid as number, 'SIGKILL');
+    await until('the end of the turn', () => turnOf(call.sessionId, 'external') !== undefined, PATIENCE_MS);
+    const turn = turnOf(call.sessionId, 'external') as ReceivedSpan;
+    // What came live has its trace anyway: latents that were generated before the end of the decoder did not.
+    const isReadBack = ({ parentSpanId }: ReceivedSpan): boolean =>
+      service === 'score-model' ||
+      receiver.spans.some(({ spanId, startMs }) => spanId === parentSpanId && startMs < killedMs);
+    const later = (): ReceivedSpan[] =>
+      ownedBy(receiver.trace(turn.traceId), name).filter((span) => span.startMs > killedMs && isReadBack(span));
+    await until('its chunks in the trace', () => later().length >= 1, PATIENCE_MS);
+  });
+
 test('with a sampling share of 0 only what is late is exported', { timeout: 300_000 }, async () => {
   await using quiet = await OtlpReceiver.start();
   const share = { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0' };

@@ -56,7 +56,8 @@ const ORDINARY: Readonly<Record<string, readonly Series[]>> = {
     constant('talkmesh_sessions_created_total{outcome="NO_WORKER"}', 0),
     growing('talkmesh_sessions_created_total{outcome="SESSION_LIMIT"}', 60),
   ],
-  ready: [constant('talkmesh_service_state{job="score-model",state="READY",instance="a"}', 1)],
+  ready: [constant('talkmesh_mesh_workers{service="score-model",instance="a"}', 1)],
+  gateway: [constant('talkmesh_service_state{job="gateway",state="READY",instance="a"}', 1)],
   places: [constant('talkmesh_sessions{job="score-model"}', 4)],
   capacity: [constant('talkmesh_sessions_capacity{job="score-model"}', 8)],
   losses: [constant('talkmesh_worker_losses_total{service="score-model",cause="died"}', 1)],
@@ -104,9 +105,11 @@ const INCIDENTS: readonly Incident[] = [
   },
   {
     alert: 'TalkmeshNoWorkerReady',
-    replaces: { ready: [constant('talkmesh_service_state{job="score-model",state="READY",instance="a"}', 0)] },
+    replaces: { ready: [constant('talkmesh_mesh_workers{service="score-model",instance="a"}', 0)] },
     at: '5m',
   },
+  // With the last process its series end.
+  { alert: 'TalkmeshNoGatewayReady', replaces: { gateway: [] }, at: '5m' },
   {
     alert: 'TalkmeshCapacityLow',
     replaces: { places: [constant('talkmesh_sessions{job="score-model"}', 7)] },

@@ -3,6 +3,8 @@ import type { Check } from './check.js';
 import { drains } from './drain.js';
 import { dryRuns } from './dry-run.js';
 import { fullDisk } from './full-disk.js';
+import { fullLogs } from './full-logs.js';
+import { incident } from './incident.js';
 import { helmTest, install, uninstall } from './install.js';
 import { exhausted } from './memory.js';
 import { natsRestart } from './nats-restart.js';
@@ -24,7 +26,9 @@ export const NODE_CHECKS: readonly Check[] = [
   ...drains,
   ...exhausted,
   natsRestart,
+  fullLogs,
   fullDisk,
   autoscaling,
+  incident,
   uninstall,
 ];

@@ -65,4 +65,5 @@ export async function workerAfter(mesh: RemoteMesh, service: ServiceName, old: s
   throw new Error(`${service} was rolled, but the session's stage stays at ${old}`);
 }
 
-export const rolledCalls: readonly Check[] = [rolledCall('vae-decode')];
+const ROLLED = ['audio-ingest', 'audio-llm-bridge', 'score-model', 'vae-decode'] as const;
+export const rolledCalls: readonly Check[] = ROLLED.map(rolledCall);

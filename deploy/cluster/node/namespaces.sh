@@ -10,6 +10,9 @@ mount --make-rshared /
 mkdir -p "$state/var-lib" "$state/var-log"
 mount --bind "$state/var-lib" /var/lib
 mount --bind "$state/var-log" /var/log
+# Logs of containers: a volume that a check can fill.
+mkdir -p /var/log/pods
+mount -t tmpfs -o size=32m tmpfs /var/log/pods
 mount -t tmpfs tmpfs /run
 # The kubelet sets these for the whole machine: it gets files of its own instead.
 mkdir /run/sysctl

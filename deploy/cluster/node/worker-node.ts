@@ -114,6 +114,10 @@ async function startContainerd(folder: string): Promise<Daemon> {
 const ctr = (...args: readonly string[]): Promise<string> =>
   runProgram(pathOf('ctr'), ['--address', SOCKET, '--namespace', 'k8s.io', ...args]);
 
+/** Sends SIGKILL to all processes of a container. @param id as Kubernetes reports it, `containerd://HASH` */
+export const killContainer = (id: string): Promise<string> =>
+  ctr('tasks', 'kill', '--all', '--signal', 'SIGKILL', id.replace('containerd://', ''));
+
 const importImages = (): Promise<string> => ctr('images', 'import', '--snapshotter', 'overlayfs', IMAGE_ARCHIVE);
 
 /** Every packet between pods is routed through the node, so no bridge is needed. */

@@ -99,9 +99,12 @@ export const overview = dashboard('overview', 'overview', [
       }),
       curves({
         title: 'Workers ready',
-        help: 'Instances of each service that are ready to take sessions.',
+        help: 'Gateways that are ready, and healthy workers that they may send new sessions to.',
         unit: 'short',
-        queries: { '{{job}}': 'sum by (job) (talkmesh_service_state{state="READY"})' },
+        queries: {
+          gateway: 'sum(talkmesh_service_state{job="gateway",state="READY"})',
+          '{{service}}': 'max by (service) (talkmesh_mesh_workers)',
+        },
       }),
       curves({
         title: 'CPU seconds for each second of a session',

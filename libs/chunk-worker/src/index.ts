@@ -11,5 +11,5 @@ export * from './schedule/order.js';
 export * from './schedule/shared-slack.js';
 export * from './schedule/warm-up.js';
 export * from './session-table.js';
-export { type Dated, RetainedReader } from './takeover/retained-reader.js';
+export { type Dated, type OnReadBack, RetainedReader } from './takeover/retained-reader.js';
 export * from './worker-handlers.js';

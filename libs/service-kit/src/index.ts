@@ -56,5 +56,5 @@ export { mapHandlers, type OpenRequest, type SessionStats, type WorkerHandlers }
 export { RollingPercentiles } from './stats.js';
 export { tracingEnabled, withHttpSpan, withSpan } from './telemetry/spans.js';
 export { isTraced, isTracedNow, NO_TRACE, StageSpan, setUpLinks } from './telemetry/stage-span.js';
-export { ledgerAfter, type Trail, traceOf, trailOf } from './telemetry/trail.js';
+export { ledgerAfter, readBackTrail, type Trail, traceOf, trailOf } from './telemetry/trail.js';
 export { aborted, afterSilence, waitAtMost, waitUntil } from './waiting.js';

@@ -111,6 +111,19 @@ test('a worker that is missing from the registry for a moment, as when NATS rest
     assert.equal(worker.opened.has(session), false, worker.record.service);
 });
 
+test('the healthy workers of a service are counted, also when there is none', async () => {
+  const worker = mesh.workers['vae-decode'];
+  const isCounted = (count: number) => async (): Promise<boolean> =>
+    (await mesh.gateway.context.metrics.registry.metrics()).includes(
+      `talkmesh_mesh_workers{service="vae-decode"} ${count}\n`,
+    );
+  await until('one worker is counted', isCounted(1));
+  worker.kill();
+  await until('none is counted', isCounted(0));
+  await worker.comeBack();
+  await until('it is counted again', isCounted(1));
+});
+
 test('a clock that is set forward by ninety minutes ends no session', async () => {
   const { session } = await mesh.session();
   const own = await mesh.addGateway({ TALKMESH_SWEEP_MS: '40', TALKMESH_MAX_SESSION_MS: '3600000' });

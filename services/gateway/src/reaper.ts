@@ -1,4 +1,4 @@
-import { MeshError, type MeshEvent, type SessionRecord, type WorkerName } from '@talkmesh/contracts';
+import { MeshError, type MeshEvent, OPEN_ORDER, type SessionRecord, type WorkerName } from '@talkmesh/contracts';
 import type { Logger, Metrics } from '@talkmesh/service-kit';
 import type { HandOver } from './handover.js';
 import type { IdleWatch } from './idle-watch.js';
@@ -17,6 +17,8 @@ export interface ReaperOptions {
   /** Health of a worker; undefined while it is not monitored. */
   readonly stateOf: (instanceId: string) => WorkerHealth | undefined;
   readonly idle: IdleWatch;
+  /** `name@version` of the model that new sessions get. */
+  readonly model: string;
   readonly sweepMs: number;
   readonly workerLostMs: number;
   readonly maxSessionMs: number;
@@ -42,7 +44,8 @@ interface Observed {
  */
 export class Reaper {
   readonly #options: ReaperOptions;
-  readonly #gauge;
+  readonly #sessions;
+  readonly #workers;
   readonly #timer: NodeJS.Timeout;
   readonly #observed = new Map<string, Observed>();
   readonly #missingSince = new Map<string, number>();
@@ -50,7 +53,10 @@ export class Reaper {
 
   constructor(options: ReaperOptions) {
     this.#options = options;
-    this.#gauge = options.metrics.gauge('talkmesh_mesh_sessions', 'Sessions of the mesh at the last sweep', ['state']);
+    const { metrics } = options;
+    this.#sessions = metrics.gauge('talkmesh_mesh_sessions', 'Sessions of the mesh at the last sweep', ['state']);
+    const help = 'Healthy workers that new sessions may go to, at the last sweep';
+    this.#workers = metrics.gauge('talkmesh_mesh_workers', help, ['service']);
     this.#timer = setInterval(() => void this.sweep(), options.sweepMs);
   }
 
@@ -93,7 +99,8 @@ export class Reaper {
       this.#options.log.warn({ sessionId }, 'a session record was missing from NATS and was restored');
     const live = all.filter(({ record }) => record.state !== 'ended');
     for (const state of ['opening', 'open'] as const)
-      this.#gauge.set({ state }, live.filter(({ record }) => record.state === state).length);
+      this.#sessions.set({ state }, live.filter(({ record }) => record.state === state).length);
+    this.#countWorkers(workers);
     this.#observe(all);
     for (const stored of all) await this.#checkSession(stored, workers);
     const unchanged = live.filter(
@@ -104,6 +111,15 @@ export class Reaper {
     this.#forgetRemoved(all);
     const placed = live.flatMap(({ record }) => Object.values(record.placement).map((place) => place.grpcAddress));
     this.#options.directory.prune(new Set([...workers.addresses, ...placed]));
+  }
+
+  /** A service without a worker must stay visible: metrics of its own end with its last process. */
+  #countWorkers(workers: WorkerSnapshot): void {
+    const { model, stateOf } = this.#options;
+    for (const service of OPEN_ORDER) {
+      const healthy = workers.candidates(service, model).filter(({ instanceId }) => stateOf(instanceId) === 'up');
+      this.#workers.set({ service }, healthy.length);
+    }
   }
 
   async #checkSession(stored: StoredSession, workers: WorkerSnapshot): Promise<void> {

@@ -115,6 +115,7 @@ export async function startGateway(context: ServiceContext<Config>): Promise<Run
     ...config,
     store,
     idle: new IdleWatch(bus),
+    model: avatars.model,
     sessions,
     directory,
     stages,

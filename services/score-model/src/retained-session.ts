@@ -1,4 +1,4 @@
-import type { Dated, RetainedReader } from '@talkmesh/chunk-worker';
+import type { Dated, OnReadBack, RetainedReader } from '@talkmesh/chunk-worker';
 import type { AudioMessage, MeshEvent } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 import { decodeSpeech } from './inbound.js';
@@ -9,11 +9,13 @@ export class RetainedSession {
   readonly #bus: Bus;
   readonly #reader: RetainedReader;
   readonly #within: { readonly deadlineMs: number };
+  readonly #onSpeech: OnReadBack<AudioMessage>;
 
-  constructor(bus: Bus, reader: RetainedReader, deadlineMs: number) {
+  constructor(bus: Bus, reader: RetainedReader, deadlineMs: number, onSpeech: OnReadBack<AudioMessage>) {
     this.#bus = bus;
     this.#reader = reader;
     this.#within = { deadlineMs };
+    this.#onSpeech = onSpeech;
   }
 
   async session(sessionId: string): Promise<Retained> {
@@ -35,6 +37,7 @@ export class RetainedSession {
   }
 
   #speech(sessionId: string): Promise<Dated<AudioMessage>[]> {
-    return this.#reader.read('speech', sessionId, this.#bus.readBack('speech', sessionId, this.#within), decodeSpeech);
+    const retained = this.#bus.readBack('speech', sessionId, this.#within);
+    return this.#reader.read('speech', sessionId, retained, decodeSpeech, this.#onSpeech);
   }
 }

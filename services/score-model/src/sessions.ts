@@ -55,7 +55,10 @@ export class Sessions implements ChunkSessions {
     this.#parts = parts;
     const { metrics, bus, log, config } = parts.context;
     this.#table = new SessionTable(parts.admission, bus, (sessionId, awayMs) => this.#recover(sessionId, awayMs));
-    this.#retained = new RetainedSession(bus, new RetainedReader(log, metrics), config.readBackDeadlineMs);
+    const reader = new RetainedReader(log, metrics);
+    this.#retained = new RetainedSession(bus, reader, config.readBackDeadlineMs, ({ sessionId, turn }, trail) =>
+      parts.outbound.trail(sessionId, turn, trail),
+    );
     this.#takeovers = takeoverCounter(metrics);
     this.#gaps = metrics.counter(
       'talkmesh_speech_gaps_total',

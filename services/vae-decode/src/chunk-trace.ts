@@ -11,7 +11,7 @@ export class ChunkTrace {
     this.#trails.set(message, trail);
   }
 
-  /** Publishes the first frame of a chunk. Chunks that were read back have no trail. */
+  /** Publishes the first frame of a chunk. Chunks that are decoded once more, which nothing has brought, have no trail. */
   publishFirst(source: LatentMessage, publish: (ledger?: Ledger) => void): void {
     const trail = this.#trails.get(source);
     if (trail === undefined) {

@@ -1,5 +1,5 @@
-import type { RetainedReader } from '@talkmesh/chunk-worker';
-import type { ChunkGeometry } from '@talkmesh/contracts';
+import type { OnReadBack, RetainedReader } from '@talkmesh/chunk-worker';
+import type { ChunkGeometry, LatentMessage } from '@talkmesh/contracts';
 import type { Bus } from '@talkmesh/service-kit';
 import { fits } from './inbound.js';
 import type { Retained } from './takeover-plan.js';
@@ -11,16 +11,25 @@ export class RetainedSession {
   readonly #within: { readonly deadlineMs: number };
   readonly #geometry: ChunkGeometry;
 
-  constructor(bus: Bus, reader: RetainedReader, deadlineMs: number, geometry: ChunkGeometry) {
+  readonly #onLatent: OnReadBack<LatentMessage>;
+
+  constructor(
+    bus: Bus,
+    reader: RetainedReader,
+    deadlineMs: number,
+    geometry: ChunkGeometry,
+    onLatent: OnReadBack<LatentMessage>,
+  ) {
     this.#bus = bus;
     this.#reader = reader;
     this.#within = { deadlineMs };
     this.#geometry = geometry;
+    this.#onLatent = onLatent;
   }
 
   async session(sessionId: string): Promise<Retained> {
     const [latents, events, playhead] = await Promise.all([
-      this.#reader.latents(sessionId, this.#bus.readBack('latent', sessionId, this.#within)),
+      this.#reader.latents(sessionId, this.#bus.readBack('latent', sessionId, this.#within), this.#onLatent),
       this.#reader.events(sessionId, this.#bus.readBack('event', sessionId, this.#within)),
       this.#reader.playhead(sessionId, this.#bus.readBack('playhead', sessionId, this.#within)),
     ]);

@@ -50,7 +50,10 @@ export class Sessions implements ChunkSessions {
     const { metrics, bus, log, config } = parts.context;
     this.#table = new SessionTable(parts.admission, bus, (sessionId) => this.#recover(sessionId));
     const reader = new RetainedReader(log, metrics);
-    this.#retained = new RetainedSession(bus, reader, config.readBackDeadlineMs, parts.model.geometry);
+    const { outbound, model } = parts;
+    this.#retained = new RetainedSession(bus, reader, config.readBackDeadlineMs, model.geometry, (message, trail) =>
+      outbound.arrived(message, trail),
+    );
     this.#takeovers = takeoverCounter(metrics);
   }
 

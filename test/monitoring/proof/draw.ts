@@ -1,11 +1,6 @@
 /** Draws dashboards from the answers of a real Prometheus: grid, units, limits and legends as Grafana places them, in plain SVG. */
 import { type Board, type BoardPanel, fillIn, type Target } from '../queries.js';
-import { type Prometheus, type Result, SCRAPE_SECONDS } from './prometheus.js';
-
-export interface Span {
-  readonly fromSeconds: number;
-  readonly toSeconds: number;
-}
+import { type Prometheus, type Result, SCRAPE_SECONDS, type Span } from './prometheus.js';
 
 interface Series {
   readonly name: string;

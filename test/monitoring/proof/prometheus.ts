@@ -19,6 +19,12 @@ export interface Result {
   readonly values: readonly (readonly [number, number])[];
 }
 
+/** A stretch of time, Unix seconds. */
+export interface Span {
+  readonly fromSeconds: number;
+  readonly toSeconds: number;
+}
+
 interface Answer {
   readonly status: string;
   readonly error?: string;
@@ -101,6 +107,12 @@ export class Prometheus implements AsyncDisposable {
     const range = { start: String(fromSeconds), end: String(toSeconds), step: String(stepSeconds) };
     const { result } = (await this.#ask('query_range', { query: expr, ...range })) as { result: Sampled[] };
     return result.map(({ metric, values = [] }) => ({ metric, values: values.map(numbers) }));
+  }
+
+  /** Names of the alerts that fired at any time of the span. */
+  async firing({ fromSeconds, toSeconds }: Span): Promise<ReadonlySet<string | undefined>> {
+    const series = await this.queryRange('ALERTS{alertstate="firing"}', fromSeconds, toSeconds, SCRAPE_SECONDS);
+    return new Set(series.map(({ metric }) => metric['alertname']));
   }
 
   async exemplars(expr: string, fromSeconds: number, toSeconds: number): Promise<Readonly<Record<string, string>>[]> {

@@ -3,20 +3,20 @@
  * rules is executed and must return data, alerts fire, and a turn is read back from a real collector and Jaeger. Writes pictures of the
  * dashboards and of the turn. It is no part of `npm test`, because Go builds the trace store and the mesh needs minutes.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SERVICES } from '@talkmesh/contracts';
 import { until } from '@talkmesh/service-kit/testing';
 import { type Mesh, startMesh } from '../../../deploy/local/src/mesh.js';
-import { openBrowser } from '../../support/chromium.js';
 import { type ReceivedSpan, tracingEnv } from '../../support/otlp-receiver.js';
 import { installTools } from '../../support/tools.js';
 import { BOARDS, comparedIn, fillIn, ruleQueries } from '../queries.js';
-import { answer, drawBoard, type Span } from './draw.js';
+import { answer, drawBoard } from './draw.js';
 import { MAY_BE_EMPTY, reasonFor } from './empty-answers.js';
 import { Load } from './load.js';
-import { Prometheus, type Scraped } from './prometheus.js';
+import { takePictures } from './pictures.js';
+import { Prometheus, type Scraped, type Span } from './prometheus.js';
 import { requireTraceStore, TraceStore } from './trace-store.js';
 import { drawWaterfall } from './waterfall.js';
 
@@ -78,14 +78,9 @@ async function checkQueries(prometheus: Prometheus, span: Span): Promise<void> {
 }
 
 async function checkAlerts(prometheus: Prometheus, quiet: Span, whole: Span): Promise<void> {
-  const firing = async (span: Span): Promise<Set<string | undefined>> => {
-    const expr = 'ALERTS{alertstate="firing"}';
-    const series = await prometheus.queryRange(expr, span.fromSeconds, span.toSeconds, 2);
-    return new Set(series.map(({ metric }) => metric['alertname']));
-  };
-  const before = await firing(quiet);
+  const before = await prometheus.firing(quiet);
   for (const alert of FIRE) check(!before.has(alert), `${alert} fires before the incident`);
-  const fired = await firing(whole);
+  const fired = await prometheus.firing(whole);
   for (const alert of FIRE) check(fired.has(alert), `${alert} does not fire in the incident`);
   say(`alerts in the incident: ${[...fired].join(', ') || 'none'}`);
 }
@@ -121,15 +116,6 @@ async function checkTraces(store: TraceStore, prometheus: Prometheus, sessionId:
     `an exemplar of ${histogram} leads to a turn`,
   );
   return spans;
-}
-
-async function takePictures(pages: ReadonlyMap<string, string>, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await using browser = await openBrowser({ viewport: { width: 1280, height: 800 } });
-  for (const [name, html] of pages) {
-    await browser.page.setContent(html);
-    await browser.page.locator('svg').screenshot({ path: join(folder, `${name}.png`) });
-  }
 }
 
 async function prove(mesh: Mesh, store: TraceStore, prometheus: Prometheus, folder: string): Promise<void> {
