@@ -176,7 +176,7 @@ export class App {
     if (this.#client === undefined || this.#avatar === undefined || this.#starting !== undefined) return false;
     const starting = new AbortController();
     this.#starting = starting;
-    const choices = sessionChoices(this.#settings.settings, this.#offer);
+    const choices = sessionChoices(this.#settings.settings, this.#offer, this.#view.pixels);
     this.#isPushToTalk = choices.input === 'push-to-talk';
     this.#banner.withdraw('page', 'call');
     this.#transcript.clear();
