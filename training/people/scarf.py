@@ -54,7 +54,7 @@ def make_scarf(mesh: AnnyMesh, vertices: np.ndarray, scarf: Scarf) -> None:
     ridge = 0.5 + 0.5 * np.sin(2.4 * bent)
     fold = (0.03 + 0.10 * below) * ridge**1.6 * np.clip((edge - 1.03) / 0.25, 0, 1)
     fine = 0.012 * smooth_noise(now, 6.0, scarf.seed + 1)[:, 0]
-    points = points + normals * (0.055 + fold + fine)[:, None]
+    points = points + normals * (0.012 + 0.045 * np.clip((edge - 1.0) / 0.12, 0, 1) + fold + fine)[:, None]
     thing.data.vertices.foreach_set("co", to_blender(points).ravel())
     material = scarf_material(scarf)
     thing.data.materials.append(material)
@@ -66,7 +66,7 @@ def _mouth(corners: np.ndarray) -> bool:
     """Faces of the inside of the mouth, the nose and the eye sockets lie behind the face."""
     middle = corners.mean(0)
     normal = unit(np.cross(corners[2] - corners[0], corners[3 % len(corners)] - corners[1]))
-    under_chin = middle[1] < 6.5 and normal[1] < -0.2
+    under_chin = middle[1] < 6.5 and (normal[1] < -0.2 or abs(normal[0]) > 0.5)
     return bool(abs(middle[0]) < 0.45 and 6.2 < middle[1] < 7.6 and 0.3 < middle[2] < 1.25 and not under_chin)
 
 
@@ -110,7 +110,7 @@ def _hem(points: np.ndarray, rest: np.ndarray, material: Any) -> None:
     out = unit(path - path.mean(0))
     side = unit(np.cross(ahead, out))
     ring = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    rows = [path + 0.028 * (np.cos(a) * out + np.sin(a) * side) for a in ring] + [path + 0.028 * out]
+    rows = [path + 0.024 * (np.cos(a) * out + np.sin(a) * side) for a in ring] + [path + 0.024 * out]
     grid = np.stack(rows)
     count, n, _ = grid.shape
     faces = [

@@ -110,7 +110,7 @@ def catch_light(light: Light, corneas: list[Any]) -> None:
     seen = bpy.data.collections.new("corneas")
     for thing in corneas:
         seen.objects.link(thing)
-    lamp = _area(np.array([0.0, 7.28, 1.3]), 0.45 * light.key_side, 20.0, 12.0, 2.0, 6000.0, (1.0, 1.0, 1.0))
+    lamp = _area(np.array([0.0, 7.28, 1.3]), 0.45 * light.key_side, 22.0, 12.0, 5.0, 16000.0, (1.0, 1.0, 1.0))
     lamp.light_linking.receiver_collection = seen
 
 

@@ -1,12 +1,17 @@
 import { parseArgs } from 'node:util';
 import {
   CHECKPOINTS,
+  type CheckpointManifest,
   type CheckpointName,
   type CheckpointReport,
   checkCheckpoint,
+  checkLora,
   checkpoint,
+  flashHeadNetworks,
+  type ImportOptions,
   importCheckpoint,
   LIVETALK_SIZES,
+  type LoraReport,
   liveTalkNetworks,
   type NewAvatar,
   writeLiveTalkManifest,
@@ -15,9 +20,10 @@ import { avatarOfPicture } from './avatar-picture.js';
 import { EXIT, UsageError } from './cli-errors.js';
 import { recordIdle } from './idle/idle.js';
 
-export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER
+export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER [--lora FILE]
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
   files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
+  --lora FILE         also says whether an adapter fits it, such as LiveAvatar's for s2v-14b
 
 talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [--decoder codec|taehv]
                                 [--lora FILE [--lora-alpha N]]
@@ -26,6 +32,9 @@ talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [
   --avatar PICTURE    a PNG or JPEG file, as often as wanted: its middle becomes an avatar with the name of the file
   --decoder codec     the decoder that the model was trained with (default); taehv: TAEW2.1, which is faster
   No real file of it was at hand: see docs/models.md for what was tried.
+
+talkmesh models import flashhead --from FOLDER --out FOLDER
+  Does the same with the files of FlashHead-1.3B (Model_Pro). No service runs this model yet, so it writes no model for --model.
 
 talkmesh models idle --from FOLDER
   Records the avatars of a model in silence, a few seconds each, which pages show before a call.`;
@@ -59,8 +68,13 @@ export async function models(args: readonly string[]): Promise<number> {
     await recordIdle(from, (line) => process.stderr.write(`${line}\n`));
     return EXIT.ok;
   }
-  if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
+  if (action === 'check' && isKnown(name) && out === undefined) return check(name, from, lora);
   const scale = alpha === undefined ? undefined : Number(alpha);
+  const plain = lora === undefined && alpha === undefined && pictures.length === 0 && values.decoder === 'codec';
+  if (action === 'import' && name === 'flashhead' && out !== undefined && plain) {
+    await importInto(out, { model: name, from, networks: flashHeadNetworks() });
+    return EXIT.ok;
+  }
   if (
     action !== 'import' ||
     name !== 'livetalk' ||
@@ -76,23 +90,43 @@ export async function models(args: readonly string[]): Promise<number> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const avatars: NewAvatar[] = [];
   for (const picture of pictures) avatars.push(await avatarOfPicture(picture, pixels * grid.width, say));
-  const networks = liveTalkNetworks();
-  const made = await importCheckpoint({ model: name, from, out, networks, ...adapter, onProgress: progressLine() });
-  process.stderr.write('\n');
+  const made = await importInto(out, { model: name, from, networks: liveTalkNetworks(), ...adapter });
   const { avatars: written } = await writeLiveTalkManifest(out, made, { decoder, avatars });
-  const files = Object.values(made.networks).flatMap((network) => network.files);
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   process.stdout.write(
-    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n` +
-      `Try it: talkmesh render --model ${out} --avatar ${written[0]?.id} --audio speech.wav --out talk.mp4\n`,
+    `Try it: talkmesh render --model ${out} --avatar ${written[0]?.id} --audio speech.wav --out talk.mp4\n`,
   );
   return EXIT.ok;
 }
 
-async function check(name: CheckpointName, from: string): Promise<number> {
+/** Imports with a line of progress, and says what was found. */
+async function importInto(
+  out: string,
+  options: Omit<ImportOptions, 'out' | 'onProgress'>,
+): Promise<CheckpointManifest> {
+  const made = await importCheckpoint({ ...options, out, onProgress: progressLine() });
+  process.stderr.write('\n');
+  const files = Object.values(made.networks).flatMap((network) => network.files);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  process.stdout.write(
+    `${out}: ${Object.keys(made.networks).join(', ')} in ${files.length} files, ${(bytes / BYTES_PER_GB).toFixed(2)} GB, all numbers finite\n`,
+  );
+  return made;
+}
+
+async function check(name: CheckpointName, from: string, lora: string | undefined): Promise<number> {
   const report = await checkCheckpoint(name, from);
   process.stdout.write(`${reportText(name, report)}\n`);
-  return report.problems.length === 0 ? EXIT.ok : EXIT.failure;
+  const adapter = lora === undefined ? undefined : await checkLora(checkpoint(name).tensors, lora);
+  if (adapter !== undefined) process.stdout.write(`${adapterText(lora ?? '', adapter)}\n`);
+  return report.problems.length + (adapter?.problems.length ?? 0) === 0 ? EXIT.ok : EXIT.failure;
+}
+
+function adapterText(path: string, { adapted, replaced, ranks, problems }: LoraReport): string {
+  return [
+    `${path}: changes ${adapted} layers by rank ${ranks.join(' and ') || 'none'}, replaces ${replaced} tensors`,
+    ...shortened(problems, 'wrong'),
+    problems.length === 0 ? 'It fits.' : 'It does not fit: use an adapter of this model.',
+  ].join('\n');
 }
 
 /** Writes a line of progress to stderr whenever another hundredth is done. */

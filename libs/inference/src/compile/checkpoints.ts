@@ -1,6 +1,9 @@
 /** Public checkpoints of Wan's shape, and whether a folder holds one. Only headers are read. */
 import { readdir } from 'node:fs/promises';
 import { MeshError } from '@talkmesh/contracts';
+import { compileFlashHeadSound, FLASH_HEAD_CHUNK, FLASH_HEAD_SOUND, flashHeadDescription } from './flash-head.js';
+import { neededTensors } from './needed-weights.js';
+import { S2V_SIZES, s2vTensors } from './s2v.js';
 import { openWeights, type WeightEntry, type Weights } from './safetensors.js';
 import { type ExpectedTensor, expectedTensors, sameShape } from './tensors.js';
 import type { DitGeometry } from './types.js';
@@ -9,8 +12,10 @@ import { LIVETALK_SOUND, liveTalkDescription, WAN_SIZES, wanDescription } from '
 export interface Checkpoint {
   /** What it is, and where its publisher describes it. */
   readonly about: string;
-  readonly tensors: ReadonlyMap<string, ExpectedTensor>;
+  readonly tensors: Shapes;
 }
+
+type Shapes = ReadonlyMap<string, Pick<ExpectedTensor, 'dims'>>;
 
 export interface CheckpointReport {
   readonly files: readonly string[];
@@ -35,20 +40,40 @@ const [TEXT, IMAGE] = [
 const LATENTS = { latentFrames: 3, channels: 16, height: 64, width: 64 } as const;
 
 /** @param given channels that enter beside the latents */
-function wan(size: keyof typeof WAN_SIZES, given = 0): ReadonlyMap<string, ExpectedTensor> {
+function wan(size: keyof typeof WAN_SIZES, given = 0): Shapes {
   const sizes = WAN_SIZES[size];
   const geometry: DitGeometry = { ...LATENTS, given, condition: TEXT, ...(sizes.image ? { image: IMAGE } : {}) };
   return expectedTensors(wanDescription(sizes), geometry, LATENTS.channels);
 }
 
 /** Noise, reference latent and mask enter together; the audio is a vector that is added before 14 layers. */
-function liveTalk(): ReadonlyMap<string, ExpectedTensor> {
+function liveTalk(): Shapes {
   const geometry = { ...LATENTS, given: LATENTS.channels + 1, condition: TEXT, sound: LIVETALK_SOUND.values };
   return expectedTensors(liveTalkDescription(WAN_SIZES['t2v-1.3b']), geometry, LATENTS.channels);
 }
 
+/** The transformer of Model_Pro: noise and reference latents enter together, and the sound takes the place of the text. */
+export function flashHeadTensors(): Shapes {
+  const size = WAN_SIZES['t2v-1.3b'];
+  const { latentFrames } = FLASH_HEAD_CHUNK;
+  const geometry: DitGeometry = {
+    ...LATENTS,
+    ...{ latentFrames, given: LATENTS.channels },
+    condition: { tokens: FLASH_HEAD_SOUND.tokens, dim: size.dim },
+  };
+  const sound = neededTensors((weights) => compileFlashHeadSound(FLASH_HEAD_SOUND, size.dim, weights, latentFrames));
+  const network = expectedTensors(flashHeadDescription(size), geometry, LATENTS.channels);
+  return new Map([...network, ...[...sound].map(([name, dims]) => [name, { dims }] as const)]);
+}
+
+function s2v(): Shapes {
+  return s2vTensors(S2V_SIZES, { ...LATENTS, condition: TEXT });
+}
+
 const KNOWN = {
+  flashhead: { about: 'FlashHead-1.3B, Model_Pro (Soul-AILab/SoulX-FlashHead)', tensors: flashHeadTensors },
   livetalk: { about: 'LiveTalk-1.3B (GAIR-NLP/LiveTalk)', tensors: liveTalk },
+  's2v-14b': { about: 'Wan2.2-S2V-14B, which LiveAvatar adapts', tensors: s2v },
   'wan-t2v-1.3b': { about: 'Wan 2.1 T2V-1.3B, and Self-Forcing', tensors: () => wan('t2v-1.3b') },
   'wan-t2v-14b': { about: 'Wan 2.1 T2V-14B', tensors: () => wan('t2v-14b') },
   'wan-i2v-14b': { about: 'Wan 2.1 I2V-14B', tensors: () => wan('i2v-14b', LATENTS.channels + 4) },
@@ -112,7 +137,7 @@ async function weightFiles(folder: string): Promise<string[]> {
 }
 
 /** The prefix under which most of the tensors are found. Training runs put their networks under a name. */
-function prefixOf(weights: Weights, tensors: ReadonlyMap<string, ExpectedTensor>): string {
+function prefixOf(weights: Weights, tensors: Shapes): string {
   const ending = 'patch_embedding.weight';
   const prefixes = [...weights.entries.keys()].flatMap((key) =>
     key.endsWith(ending) ? [key.slice(0, -ending.length)] : [],

@@ -4,10 +4,20 @@ export {
   type CheckpointReport,
   checkCheckpoint,
   checkpoint,
+  flashHeadTensors,
 } from './checkpoints.js';
 export { compileCut } from './cut.js';
+export {
+  compileFlashHeadSound,
+  FLASH_HEAD_CHUNK,
+  FLASH_HEAD_SOUND,
+  type FlashHeadSound,
+  flashHeadDescription,
+  flashHeadFrames,
+} from './flash-head.js';
 export { loadCompiled } from './load.js';
 export { neededTensors } from './needed-weights.js';
+export { compileS2vSound, S2V_SIZES, type S2vSizes, s2vDescription, s2vTensors } from './s2v.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
 export { compileCondition, compileSound, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';
