@@ -19,10 +19,10 @@ import { KEEP_BEYOND_LEAD, Sessions } from './sessions.js';
 export async function startScoreModel(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
   return startOnModel(context, async (model, executor, timeline) => {
-    const { plan, devices } = parsePlan(config);
+    const { plan, ...ranks } = parsePlan(config);
     const engine = await loadScoreEngine(model, executor, {
       plan,
-      devices,
+      ...ranks,
       threads: config.inferenceThreads,
       timeline,
       ...rankMetrics(context.metrics, log),
