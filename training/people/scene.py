@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Vector
 from PIL import Image, ImageFilter
 
 from .blender import Nodes, make_mesh, to_blender
@@ -122,8 +123,6 @@ def _area(focus: np.ndarray, side: float, up: float, away: float, size: float, w
     direction = np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])
     thing = bpy.data.objects.new("area", lamp)
     thing.location = to_blender(focus + direction * away).tolist()
-    from mathutils import Vector
-
     thing.rotation_euler = Vector(to_blender(direction).tolist()).to_track_quat("Z", "Y").to_euler()
     bpy.context.scene.collection.objects.link(thing)
     thing.visible_camera = False

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from .anny_mesh import AnnyMesh
-from .blender import Nodes, get_attribute, make_mesh, points_of, set_attribute, subdivide, uv_of
+from .blender import Nodes, get_attribute, make_mesh, set_attribute, subdivide, uv_of
 
 # Reflectance of skin without pigment and blood, and what one unit of each lets through (red, green, blue), linear light.
 BARE = (0.88, 0.70, 0.58)
@@ -30,7 +30,6 @@ class Skin:
     oily: float = 0.4
     lip_melanin: float = 0.0
     lip_blood: float = 1.5
-    moles: tuple[tuple[float, float], ...] = ()
     seed: int = 0
 
 
@@ -105,8 +104,6 @@ def paint(thing: Any, mesh: AnnyMesh, skin: Skin, scalp: np.ndarray) -> None:
     blood = blood * (1 - lips) + lips * (skin.lip_blood * (0.95 + 0.15 * lower))
     blood = blood * (1 - inside) + inside * 1.6
     melanin *= 1 - 0.8 * inside
-    for x, y in skin.moles:
-        melanin += 2.2 * np.exp(-(((rest[:, 0] - x) ** 2 + (rest[:, 1] - y) ** 2) / 0.011**2)) * face
     melanin += 2.2 * scalp
     set_attribute(data, "melanin", melanin)
     set_attribute(data, "blood", np.clip(blood, 0, 2))
@@ -205,8 +202,3 @@ def skin_material(skin: Skin) -> Any:
         Subsurface_Anisotropy=0.75, Specular_IOR_Level=0.42,
     )  # fmt: skip
     return nodes.finish(shader)
-
-
-def head_points(thing: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Points and rest places of the subdivided head."""
-    return points_of(thing.data), get_attribute(thing.data, "rest").astype(np.float64)
