@@ -4,7 +4,7 @@
  * and the ones after it run only when named. `--loss PERCENT` and `--rate-kbit N` put the whole measurement into a network with loss and
  * a rate limit for datagrams (as root).
  */
-import { loadGraphModel, openTimeline } from '@talkmesh/inference';
+import { loadGraphModel, openTimeline, type Timeline } from '@talkmesh/inference';
 import { installTools, installTrainingTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
@@ -56,6 +56,11 @@ const wanted = new Set<Part>(named.length > 0 || BY_NAME.some((part) => args.inc
 function numberOf(name: string): number | undefined {
   const at = args.indexOf(name);
   return at < 0 ? undefined : Number(args[at + 1]);
+}
+/** Measures with the timeline that TALKMESH_TIMELINE names. */
+async function traced<T>(measure: (timeline: Timeline) => Promise<T>): Promise<T> {
+  using timeline = openTimeline(process.env['TALKMESH_TIMELINE'] ?? '', 'bench');
+  return await measure(timeline);
 }
 /** `--provider webgpu,cuda:0` */
 const providersOf = (all: readonly string[]): string[] =>
@@ -109,7 +114,8 @@ if (args.includes('simulate'))
   Object.assign(tables, reportScale(model, numberOf('--score-ms'), numberOf('--decode-ms')));
 if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
-if (args.includes('providers')) tables['providers'] = await measureProviders(model, providersOf(args));
+if (args.includes('providers'))
+  tables['providers'] = await traced((timeline) => measureProviders(model, providersOf(args), timeline));
 if (args.includes('lip-sync')) Object.assign(tables, await measureLips({ minutes: numberOf('--minutes') }));
 if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
@@ -121,12 +127,11 @@ if (args.includes('soak') || args.includes('room-soak')) {
   const report = await runSoak({ seconds, warmUpSeconds: seconds / 6, everySeconds: 10, say, ...where });
   Object.assign(tables, soakTables(report));
 }
-if (args.includes('plans')) {
-  const timeline = openTimeline(process.env['TALKMESH_TIMELINE'] ?? '', 'bench');
-  tables['plans'] = await measurePlans(model, 9, timeline);
-  tables['plansWide'] = await measureWidePlans(3, timeline);
-  timeline[Symbol.dispose]();
-}
+if (args.includes('plans'))
+  await traced(async (timeline) => {
+    tables['plans'] = await measurePlans(model, 9, timeline);
+    tables['plansWide'] = await measureWidePlans(3, timeline);
+  });
 if (json) process.stdout.write(`${JSON.stringify({ model: model.label, tables }, null, 2)}\n`);
 else
   for (const [name, rows] of Object.entries(tables))

@@ -9,6 +9,7 @@ import {
   nvidiaDriver,
   type OrtExecutorOptions,
   parseProvider,
+  type Timeline,
 } from '@talkmesh/inference';
 import { useSoftwareGpu } from '@talkmesh/inference/testing';
 import { speak } from '../support/speech.js';
@@ -39,7 +40,7 @@ interface Measured {
 /**
  * @param providers as TALKMESH_INFERENCE_PROVIDER writes them, besides the processor
  */
-export async function measureProviders(model: Model, providers: readonly string[]): Promise<Row[]> {
+export async function measureProviders(model: Model, providers: readonly string[], timeline: Timeline): Promise<Row[]> {
   if (!existsSync(RENDER_NODES) && nvidiaDriver() === undefined) useSoftwareGpu();
   const ways: Way[] = [
     { name: 'cpu', options: { threads: 1 } },
@@ -49,7 +50,7 @@ export async function measureProviders(model: Model, providers: readonly string[
   const rows: Row[] = [];
   let baseline: Measured | undefined;
   for (const { name, options } of ways) {
-    const measured = await measure(model, options);
+    const measured = await measure(model, { ...options, timeline });
     baseline ??= measured;
     const [score, decode] = [median([...measured.score]), median([...measured.decode])];
     rows.push({

@@ -222,6 +222,22 @@ test('after an egress is drained, and after one is killed, the page reconnects a
   await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
 });
 
+test('the picture has the size that was chosen in the settings', { timeout: 120_000 }, async () => {
+  await until('the calls before to be released', async () => (await sessionsLeft()) === 0, 60_000);
+  await using caller = await openBrowser({ microphoneWav: writeMicrophone('still', silence(120)) });
+  const { page } = caller;
+  await page.goto(`${mesh.httpUrl}/#key=${mesh.apiKey}`);
+  await page.getByTestId('settings-open').click();
+  await page.getByTestId('settings-size').selectOption('512');
+  await page.getByTestId('settings-done').click();
+  await call(page, firstAvatar.id);
+  await page.screenshot({ path: join(out, 'call-512.png') });
+  const width = await page.evaluate(() => document.querySelector<HTMLVideoElement>('[data-testid=video]')?.videoWidth);
+  assert.equal(width, 512);
+  await page.getByTestId('hangup').click();
+  await until('the session to be released', async () => (await sessionsLeft()) === 0, 20_000);
+});
+
 test('the page fits the screen of a desktop and of a phone', { timeout: 60_000 }, async () => {
   for (const [name, viewport] of [
     ['desktop', { width: 1280, height: 800 }],

@@ -67,6 +67,18 @@ test('20 utterances: the face speaks soon, every sample is heard once, and posit
   assert.deepEqual([width, height], [256, 256]);
 });
 
+test('pictures have the size that the session asked for', { timeout: 90_000 }, async () => {
+  for (const video of ['jpeg', 'i420'] as const) {
+    using client = await AvatarClient.start(mesh, { avatar: 'mia', size: 512, video });
+    const { width, height } = await client.next('ready');
+    assert.deepEqual([width, height], [512, 512]);
+    await until('a picture', () => client.pictures.length > 0, PATIENCE_MS);
+    const { bytes } = client.pictures[0] ?? assert.fail();
+    if (video === 'i420') assert.equal(bytes.length, (512 * 512 * 3) / 2);
+    else assert.equal(jpeg.decode(bytes).width, 512);
+  }
+});
+
 test('a clear is silent at once, at the position that was received; what follows is spoken', {
   timeout: 120_000,
 }, async () => {

@@ -36,6 +36,8 @@ test('the published shapes have the published numbers of tensors and parameters'
   assert.equal(checkpoint('livetalk').tensors.size, 825 + 32);
   // Without the text's four tensors, with ten of the sound's projection.
   assert.equal(checkpoint('flashhead').tensors.size, 825 - 4 + 10);
+  // With the encoders of pose, sound and motion, a mask, and twelve layers that hear.
+  assert.equal(checkpoint('s2v-14b').tensors.size, 1095 + 2 + 12 + 6 + 1 + 12 * 12);
 });
 
 test('a complete checkpoint is found under a prefix, in several files', async () => {
@@ -108,6 +110,47 @@ test('FlashHead is checked, and its import names the networks that are missing',
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /codec: no file has decoder\.conv1\.weight; .*audio: no file has/);
   assert.equal((await talkmesh([...args, '--avatar', 'test/fixtures/grace-hopper.jpg'])).code, 2);
+});
+
+test('S2V-14B is checked in several files, with the adapter of LiveAvatar', async () => {
+  const folder = temporaryFolder('models');
+  const shapes = shapesOf('s2v-14b');
+  await mkdir(join(folder, 's2v'));
+  for (const part of [0, 1])
+    await writeSparse(
+      join(folder, 's2v', `${part}.safetensors`),
+      shapes.filter((_, i) => i % 2 === part),
+    );
+  const adapts = /(self_attn|cross_attn|injector\.\d+)\.[qkvo]\.weight$|ffn\.[02]\.weight$/;
+  const layers = shapes.filter(([name]) => adapts.test(name));
+  const lora = (rank: number): Shapes =>
+    layers.flatMap(([name, [outputs = 0, inputs = 0]]) => {
+      const target = `base_model.model.${name.slice(0, -'.weight'.length)}`;
+      return [
+        [`${target}.lora_A.default.weight`, [rank, inputs]],
+        [`${target}.lora_B.default.weight`, [outputs, 128]],
+      ] as const;
+    });
+  const check = async (rank: number) => {
+    await writeSparse(join(folder, 'lora.safetensors'), lora(rank));
+    return talkmesh([
+      'models',
+      'check',
+      's2v-14b',
+      '--from',
+      join(folder, 's2v'),
+      '--lora',
+      join(folder, 'lora.safetensors'),
+    ]);
+  };
+  const { code, stdout } = await check(128);
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /1260 of 1260 tensors in 0\.safetensors, 1\.safetensors/);
+  assert.match(stdout, /^16\.\d+ billion parameters/m);
+  assert.match(stdout, /lora\.safetensors: changes 448 layers by rank 128, replaces 0 tensors\nIt fits\./);
+  const other = await check(64);
+  assert.equal(other.code, 1);
+  assert.match(other.stdout, /448 wrong:\n.* do not fit .*weight \[5120,5120\]; use an adapter of this model/);
 });
 
 test('idle records an avatar by a mesh of its model, and the model lists the recording and stays the same version', {

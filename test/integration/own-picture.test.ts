@@ -61,9 +61,9 @@ after(async () => {
 
 const make = (body: object) => rest<Made>(mesh, 'POST', '/v1/avatars', body);
 
-for (const [kind, picturePath, truth] of [
-  ['a drawn face', DRAWN, DRAWN_TRUTH],
-  ['a photograph of a person', PHOTOGRAPH, PHOTOGRAPH_TRUTH],
+for (const [kind, picturePath, truth, scale] of [
+  ['a drawn face', DRAWN, DRAWN_TRUTH, 1],
+  ['a photograph of a person, twice as large', PHOTOGRAPH, PHOTOGRAPH_TRUTH, 2],
 ] as const)
   test(`render --picture, ${kind}: eyes and mouth are found, and the mouth speaks`, { timeout: 240_000 }, async () => {
     const [audio, path] = [join(folder, 'a.wav'), join(folder, 'a.mp4')];
@@ -72,7 +72,8 @@ for (const [kind, picturePath, truth] of [
       encodeWav(concatenate(silence(1.2), speak('Apples and bananas, all day long.'), silence(1.2)), 24_000),
     );
     const where = ['--url', mesh.httpUrl, '--grpc', mesh.grpcAddress, '--key', mesh.apiKey];
-    const files = ['--picture', picturePath, '--audio', audio, '--out', path];
+    const size = scale * nano.width;
+    const files = ['--picture', picturePath, '--size', String(size), '--audio', audio, '--out', path];
     const result = await talkmesh(['render', ...files, '--json', ...where]);
     assert.equal(result.code, 0, result.stderr);
     const { picture } = JSON.parse(result.stdout) as { picture: Pick<Made, 'source' | 'verdict'> };
@@ -85,8 +86,8 @@ for (const [kind, picturePath, truth] of [
     assert.deepEqual(picture.verdict, { fits: true, reasons: [] });
 
     const [mouthX, mouthY] = usualMouth();
-    const box = [Math.round(mouthX - 28), Math.round(mouthY - 14), 56, 44] as const;
-    const openings = readLuma(path, nano.width, nano.height).map((luma) => mouthOpening(luma, nano.width, box));
+    const box = [Math.round(mouthX - 28) * scale, Math.round(mouthY - 14) * scale, 56 * scale, 44 * scale] as const;
+    const openings = readLuma(path, size, size).map((luma) => mouthOpening(luma, size, box));
     const quiet = openings.slice(0, 24);
     const widest = [...openings.slice(30, -30)].sort((a, b) => b - a).slice(0, 10);
     assert.ok(mean(widest) > mean(quiet) + 0.04, `speaking ${mean(widest)}, silent ${mean(quiet)}`);

@@ -116,7 +116,7 @@ test('both sides: the voice of the caller is in the sound', { timeout: 300_000 }
 test('a webrtc-egress that is killed leaves a part that can be played, and the next one continues', {
   timeout: 300_000,
 }, async () => {
-  await using call = await watchCall(mesh, firstAvatar.id, { provider: 'parrot', recording: {} });
+  await using call = await watchCall(mesh, firstAvatar.id, { size: 2 * nano.width, provider: 'parrot', recording: {} });
   await using tap = await CallTap.open(mesh, call.sessionId);
   await until('4 s', () => (tap.playhead?.chunk ?? 0) >= 9, PATIENCE_MS);
   process.kill(mesh.services.find(({ name }) => name === 'webrtc-egress')?.pid as number, 'SIGKILL');
@@ -145,7 +145,7 @@ test('a webrtc-egress that is killed leaves a part that can be played, and the n
     PATIENCE_MS,
   );
   const { video } = await store.download(mesh, call.sessionId);
-  assert.ok(readLuma(video, nano.width, nano.height).length >= 2 * nano.fps);
+  assert.ok(readLuma(video, 2 * nano.width, 2 * nano.height).length >= 2 * nano.fps);
   const verified = await talkmesh(['verify', video, '--key', store.keyFile]);
   assert.match(verified.stdout, /ended: lost/, verified.stderr);
   assert.equal((await rest(mesh, 'DELETE', `/v1/sessions/${call.sessionId}/recording`)).status, 204);

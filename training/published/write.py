@@ -17,6 +17,7 @@ from talkmesh_nano.export.safetensors import write_safetensors
 
 NAMES = {
     "flash_head": "SoulX-FlashHead",
+    "live_avatar": "LiveAvatar",
     "livetalk": "LiveTalk",
     "self_forcing": "Self-Forcing",
     "taehv": "taehv",

@@ -1,9 +1,11 @@
 """Avatars: the same seed draws the same picture, the rig moves what it should, and the true flow explains the pose."""
 
 import unittest
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from support import changed
 
@@ -58,6 +60,12 @@ class RenderTest(unittest.TestCase):
         patch = self.mia.patch_drawer(box).mouth(rig).astype(int)
         whole = self.mia.draw(rig)[box[1] : box[3], box[0] : box[2]]
         self.assertLess(np.abs(patch - whole).max(), 4)
+
+    def test_the_shipped_pictures_are_these(self) -> None:
+        folder = Path(__file__).parents[2] / "models/nano/avatars"
+        for name, size in (("mia.png", 256), ("mia.large.png", 512)):
+            shipped = np.asarray(Image.open(folder / name).convert("RGB"))
+            np.testing.assert_array_equal(Avatar(designed("mia"), size).reference, shipped)
 
     def test_larger_pictures_show_the_same(self) -> None:
         large = Avatar(designed("mia"), 512)

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
 const OLDEST_NODE = [20, 11];
+const PARENT_POLL_MS = 500;
 const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 export function checkNode() {
@@ -89,11 +90,25 @@ export function runTypeScript(path, args) {
     detached: true,
   });
   for (const signal of FORWARDED_SIGNALS) process.on(signal, () => child.kill(signal));
+  const orphaned = onOrphaned(() => child.kill('SIGTERM'));
   child.once('error', (error) => fail(`${process.execPath} cannot be started: ${error.message}`));
   child.once('exit', (code, signal) => {
     process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
+    clearInterval(orphaned);
     for (const forwarded of FORWARDED_SIGNALS) process.removeAllListeners(forwarded);
   });
+}
+
+/** npm passes a signal on to its shell, which ends by it and leaves this process behind. */
+function onOrphaned(end) {
+  if (process.env.npm_lifecycle_event === undefined) return undefined;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    end();
+  }, PARENT_POLL_MS);
+  return timer;
 }
 
 export function fail(message) {

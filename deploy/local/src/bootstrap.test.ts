@@ -33,7 +33,7 @@ writeFileSync(join(repository, 'package-lock.json'), lockfile('1.0.0'));
 writeFileSync(
   join(repository, 'test/run.ts'),
   `const args: readonly string[] = process.argv.slice(2);
-if (args[0] === 'wait') { process.on('SIGINT', () => { console.log('interrupted'); process.exit(7); }); setInterval(() => {}, 1000); }
+if (args[0] === 'wait') { process.on('SIGTERM', () => { console.log('terminated'); process.exit(8); }); process.on('SIGINT', () => { console.log('interrupted'); process.exit(7); }); setInterval(() => {}, 1000); }
 else process.exitCode = Number(args[0] ?? 0);
 console.log('ran', process.cwd() === ${JSON.stringify(scratch.path)}, ...args);`,
 );
@@ -116,6 +116,22 @@ test('the exit code and Ctrl-C are passed through, and an unknown entry is refus
   const unknown = await bootstrap(['dance']);
   assert.equal(unknown.code, 1);
   assert.match(unknown.output, /demo \| build \| test \| long-tests \| bench/);
+});
+
+test('a program that npm started ends when the shell between them ends', async () => {
+  const script = join(repository, 'deploy/local/bin/bootstrap.mjs');
+  const shell = spawn('sh', ['-c', '"$0" "$@"; exit', process.execPath, script, 'test', 'wait'], {
+    cwd: scratch.path,
+    env: { ...process.env, npm_execpath: npm, npm_lifecycle_event: 'test' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  shell.stdout.on('data', (part: Buffer) => {
+    output += part.toString();
+  });
+  await until('it runs', () => output.includes('ran'));
+  shell.kill('SIGTERM');
+  await until('it ends', () => output.includes('terminated'));
 });
 
 test('without npm the message names what is missing', async () => {

@@ -95,6 +95,7 @@ function welcome(mesh: Mesh, provider: string, noVoice: string | undefined, seco
     `  1. Pick an avatar, press Call and talk; ${answer}.`,
     typingStep,
     '',
+    `  For programs: ${mesh.httpUrl} (OpenAPI: /openapi.json), gRPC ${mesh.grpcAddress}, API key ${mesh.apiKey}`,
     `  Logs: ${mesh.logFolder}   Ctrl-C stops everything.`,
   ].join('\n');
 }

@@ -130,7 +130,8 @@ async function startServices(
   const apiKey = randomBytes(24).toString('hex');
   const common = { ...commonEnv(modelFolder(options.model)), ...(await recordingEnv(process.env)) };
   const gateway = {
-    TALKMESH_API_KEYS: apiKey,
+    // The name stays the same from run to run: recordings of an earlier one can be listed, webhooks name their owner.
+    TALKMESH_API_KEYS: `demo:${apiKey}`,
     TALKMESH_TOKEN_SECRET: randomBytes(32).toString('hex'),
     TALKMESH_HTTP_PORT: String(options.httpPort ? await freePort(options.httpPort) : 0),
   };

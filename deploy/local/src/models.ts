@@ -5,11 +5,13 @@ import {
   type CheckpointName,
   type CheckpointReport,
   checkCheckpoint,
+  checkLora,
   checkpoint,
   flashHeadNetworks,
   type ImportOptions,
   importCheckpoint,
   LIVETALK_SIZES,
+  type LoraReport,
   liveTalkNetworks,
   type NewAvatar,
   writeLiveTalkManifest,
@@ -18,9 +20,10 @@ import { avatarOfPicture } from './avatar-picture.js';
 import { EXIT, UsageError } from './cli-errors.js';
 import { recordIdle } from './idle/idle.js';
 
-export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER
+export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER [--lora FILE]
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
   files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
+  --lora FILE         also says whether an adapter fits it, such as LiveAvatar's for s2v-14b
 
 talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [--decoder codec|taehv]
                                 [--lora FILE [--lora-alpha N]]
@@ -65,7 +68,7 @@ export async function models(args: readonly string[]): Promise<number> {
     await recordIdle(from, (line) => process.stderr.write(`${line}\n`));
     return EXIT.ok;
   }
-  if (action === 'check' && isKnown(name) && out === undefined && lora === undefined) return check(name, from);
+  if (action === 'check' && isKnown(name) && out === undefined) return check(name, from, lora);
   const scale = alpha === undefined ? undefined : Number(alpha);
   const plain = lora === undefined && alpha === undefined && pictures.length === 0 && values.decoder === 'codec';
   if (action === 'import' && name === 'flashhead' && out !== undefined && plain) {
@@ -110,10 +113,20 @@ async function importInto(
   return made;
 }
 
-async function check(name: CheckpointName, from: string): Promise<number> {
+async function check(name: CheckpointName, from: string, lora: string | undefined): Promise<number> {
   const report = await checkCheckpoint(name, from);
   process.stdout.write(`${reportText(name, report)}\n`);
-  return report.problems.length === 0 ? EXIT.ok : EXIT.failure;
+  const adapter = lora === undefined ? undefined : await checkLora(checkpoint(name).tensors, lora);
+  if (adapter !== undefined) process.stdout.write(`${adapterText(lora ?? '', adapter)}\n`);
+  return report.problems.length + (adapter?.problems.length ?? 0) === 0 ? EXIT.ok : EXIT.failure;
+}
+
+function adapterText(path: string, { adapted, replaced, ranks, problems }: LoraReport): string {
+  return [
+    `${path}: changes ${adapted} layers by rank ${ranks.join(' and ') || 'none'}, replaces ${replaced} tensors`,
+    ...shortened(problems, 'wrong'),
+    problems.length === 0 ? 'It fits.' : 'It does not fit: use an adapter of this model.',
+  ].join('\n');
 }
 
 /** Writes a line of progress to stderr whenever another hundredth is done. */

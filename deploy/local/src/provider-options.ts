@@ -37,8 +37,21 @@ const SETTINGS: Readonly<Record<string, Partial<Record<keyof typeof PROVIDER_FLA
   },
 };
 
-/** Environment of the services for the chosen provider. @throws UsageError */
-export function providerEnv({ provider, ...flags }: ProviderFlags): Partial<Record<ServiceName, NodeJS.ProcessEnv>> {
+/** Of these flags and variables a provider needs one. */
+const NEEDS: Readonly<Record<string, { readonly flags: readonly (keyof ProviderFlags)[]; readonly env?: string }>> = {
+  'openai-realtime': { flags: ['provider-key-file', 'provider-url'] },
+  'gemini-live': { flags: ['provider-key-file', 'provider-url'] },
+  cascade: { flags: ['provider-url'], env: 'TALKMESH_CASCADE_CHAT_URL' },
+};
+
+/**
+ * Environment of the services for the chosen provider.
+ * @param inherited environment of the services, which may configure the provider as well. @throws UsageError
+ */
+export function providerEnv(
+  { provider, ...flags }: ProviderFlags,
+  inherited: NodeJS.ProcessEnv = process.env,
+): Partial<Record<ServiceName, NodeJS.ProcessEnv>> {
   const given = Object.entries(flags).filter(([, value]) => value !== undefined) as [
     Exclude<keyof ProviderFlags, 'provider'>,
     string,
@@ -50,6 +63,7 @@ export function providerEnv({ provider, ...flags }: ProviderFlags): Partial<Reco
   const settings = SETTINGS[provider];
   if (settings === undefined)
     throw new UsageError(`--provider must be one of ${Object.keys(SETTINGS).join(', ')}, not ${provider}`);
+  requireConfigured(provider, { ...flags }, inherited);
   const bridge = given.map(([flag, value]) => {
     const name = settings[flag];
     if (name === undefined) throw new UsageError(`--${flag} is not an option of ${provider}`);
@@ -59,4 +73,19 @@ export function providerEnv({ provider, ...flags }: ProviderFlags): Partial<Reco
     gateway: { TALKMESH_DEFAULT_PROVIDER: provider },
     'audio-llm-bridge': Object.fromEntries(bridge) as NodeJS.ProcessEnv,
   };
+}
+
+/** A provider without an address or a key would refuse the first call. */
+function requireConfigured(provider: string, given: ProviderFlags, inherited: NodeJS.ProcessEnv): void {
+  const { flags, env } = NEEDS[provider] ?? {};
+  if (flags === undefined) return;
+  const bringsOwnKey =
+    flags.includes('provider-key-file') && /\bkey\b/.test(inherited['TALKMESH_SESSION_CHOICES'] ?? '');
+  const variables = [...flags.map((flag) => SETTINGS[provider]?.[flag as keyof typeof PROVIDER_FLAGS]), env];
+  const isConfigured =
+    flags.some((flag) => given[flag] !== undefined) || variables.some((name) => name !== undefined && inherited[name]);
+  if (isConfigured || bringsOwnKey) return;
+  throw new UsageError(
+    `--provider ${provider} needs ${flags.map((flag) => `--${flag}`).join(' or ')}; docs/providers.md has examples`,
+  );
 }

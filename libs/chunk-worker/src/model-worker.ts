@@ -1,4 +1,12 @@
-import { createOrtExecutor, type Executor, loadModel, type Model, parseProvider } from '@talkmesh/inference';
+import {
+  createOrtExecutor,
+  type Executor,
+  loadModel,
+  type Model,
+  openTimeline,
+  parseProvider,
+  type Timeline,
+} from '@talkmesh/inference';
 import type { BaseConfig, RunningService, ServiceContext } from '@talkmesh/service-kit';
 import { refusalCounter } from './chunk-worker.js';
 import { ownPictures } from './own-pictures.js';
@@ -10,29 +18,33 @@ export interface ModelWorkerConfig extends BaseConfig {
   readonly model: string;
   readonly inferenceThreads: number;
   readonly inferenceProvider: string;
+  readonly timeline: string;
   readonly downstreamMs: number;
   readonly utilisationMax: number;
   readonly stateBytesMax: number;
 }
 
 /**
- * Loads the configured model and an executor for it, and starts a service on both. The executor is disposed when starting fails.
+ * Loads the configured model and an executor for it, and starts a service on both. What the executor does is on the timeline, which the service
+ * closes. The executor is disposed when starting fails.
  * @throws MeshError for a model that cannot be loaded; whatever `start` throws
  */
 export async function startOnModel(
-  { config, bus, metrics }: ServiceContext<ModelWorkerConfig>,
-  start: (model: Model, executor: Executor) => Promise<RunningService>,
+  { config, bus, metrics, name }: ServiceContext<ModelWorkerConfig>,
+  start: (model: Model, executor: Executor, timeline: Timeline & Disposable) => Promise<RunningService>,
 ): Promise<RunningService> {
   const model = await loadModel(config.model, { ownPictures: ownPictures(bus) });
+  const timeline = openTimeline(config.timeline, name);
   const executor = createOrtExecutor({
     threads: config.inferenceThreads,
     provider: parseProvider(config.inferenceProvider),
+    timeline,
   });
   metrics
     .gauge('talkmesh_inference_info', 'Always 1; its label is the provider that runs the model', ['provider'])
     .set({ provider: executor.provider }, 1);
   try {
-    return await start(model, executor);
+    return await start(model, executor, timeline);
   } catch (error) {
     await executor[Symbol.asyncDispose]();
     throw error;

@@ -22,5 +22,5 @@ export { PushToTalk, type PushToTalkOptions } from './push-to-talk.js';
 export { recordingText } from './recording-text.js';
 export { describeStats } from './stats.js';
 export { type Line, Transcript } from './transcript.js';
-export { showTranscript } from './transcript-list.js';
+export { keepAtEnd, showTranscript } from './transcript-list.js';
 export type * from './types.js';

@@ -70,8 +70,8 @@ export function describeStats(stats: CallStats): string {
     ms('buffer', stats.jitterBufferMs),
     skew === undefined ? '' : `lips ${Math.round(Math.abs(skew))} ms ${skew < 0 ? 'late' : 'early'}`,
     ms('jitter', stats.jitterMs),
-    freezes === undefined ? '' : `${freezes} freezes`,
-    packetsLost === undefined ? '' : `lost ${packetsLost} packets`,
+    freezes === undefined ? '' : `freezes ${freezes}`,
+    packetsLost === undefined ? '' : `packets lost ${packetsLost}`,
     ms('first frame', stats.firstFrameMs),
   ];
   return parts.filter((part) => part !== '').join(' · ');

@@ -8,7 +8,7 @@ const NEAR_END_PX = 40;
  * a screen reader reads only what is new, and a list that the user has scrolled back stays where it is.
  */
 export function showTranscript(list: HTMLElement, lines: readonly Line[]): void {
-  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
+  const wasAtEnd = isAtEnd(list);
   for (const [index, line] of lines.entries()) {
     const item = list.children[index] ?? list.appendChild(document.createElement('li'));
     const classes = [line.role, line.open ? 'open' : '', line.cut ? 'cut' : ''].join(' ').trim();
@@ -16,5 +16,22 @@ export function showTranscript(list: HTMLElement, lines: readonly Line[]): void 
     if (item.textContent !== line.text) item.textContent = line.text;
   }
   while (list.children.length > lines.length) list.lastElementChild?.remove();
-  if (isAtEnd) list.scrollTop = list.scrollHeight;
+  if (wasAtEnd) scrollToEnd(list);
+}
+
+/** Keeps a list that is scrolled to its end there when its own height changes, for example because a message appears above it. */
+export function keepAtEnd(list: HTMLElement): void {
+  let wasAtEnd = true;
+  list.addEventListener('scroll', () => {
+    wasAtEnd = isAtEnd(list);
+  });
+  new ResizeObserver(() => {
+    if (wasAtEnd) scrollToEnd(list);
+  }).observe(list);
+}
+
+const isAtEnd = (list: HTMLElement): boolean => list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
+
+function scrollToEnd(list: HTMLElement): void {
+  list.scrollTop = list.scrollHeight;
 }

@@ -43,8 +43,16 @@ export class Transcript {
   }
 
   /** Adds a note of the program, or a line that the user typed. */
-  add(role: Line['role'], text: string): void {
-    this.#push({ role, text, turn: -1, open: false, cut: false });
+  add(role: Line['role'], text: string): Line {
+    const line = { role, text, turn: -1, open: false, cut: false };
+    this.#push(line);
+    return line;
+  }
+
+  /** Takes back a line that was added. */
+  remove(line: Line): void {
+    const index = this.lines.indexOf(line);
+    if (index >= 0) this.lines.splice(index, 1);
   }
 
   clear(): void {

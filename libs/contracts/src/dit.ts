@@ -76,6 +76,8 @@ export const ditDescription = z
       enter: linear,
       /** Learned vector that is added to each slot, [slots, dim]. */
       slots: tensor.optional(),
+      /** Learned vectors that are added to every token: the first rows of tables [rows, dim]. */
+      added: z.array(z.object({ table: tensor, rows: size })).optional(),
     }),
     /** Rotary position embedding. Angle of pair j of an axis: position * theta ** (-j / pairs). The pairs of all axes fill half a head. */
     rope: z.object({
@@ -90,14 +92,14 @@ export const ditDescription = z
     /**
      * Which chunks a chunk attends to besides itself. Absent: c_0 and the previous chunk, with the keys and values of their own pass at the same
      * noise level and with positions relative to the window. Present: the first `sink` chunks of the session and the `recent` ones before it, with
-     * keys and values of one more pass over their finished latents, at noise level `level`, and with the absolute number of the latent frame as
-     * position (LiveTalk, Self-Forcing).
+     * the absolute number of the latent frame as position, and with keys and values of one more pass over their finished latents at noise level
+     * `level` (LiveTalk, Self-Forcing), or, without `level`, of their own pass at the same noise level (LiveAvatar).
      */
     context: z
       .object({
         sink: z.number().int().nonnegative(),
         recent: z.number().int().positive(),
-        level: z.number().gte(0).lt(1),
+        level: z.number().gte(0).lt(1).optional(),
       })
       .optional(),
     /**
@@ -106,6 +108,23 @@ export const ditDescription = z
      */
     sound: z
       .object({ enter: linear, width: size, norm, layer: linear, first: z.number().int().nonnegative(), count: size })
+      .optional(),
+    /**
+     * Sound by a second cross-attention after some layers: the tokens of a latent frame attend to the frame's `tokens` tokens of sound. Their norm has no
+     * weights; its shift and scale are the halves of `modulation`, applied to SiLU of one vector of the frame's sound. `{i}` counts the layers of `after`.
+     */
+    soundCross: z
+      .object({
+        after: z.array(z.number().int().nonnegative()).min(1),
+        tokens: size,
+        eps,
+        modulation: linear,
+        q: linear,
+        k: linear,
+        v: linear,
+        out: linear,
+        qkNorm,
+      })
       .optional(),
     /** From the noise level t [1] in 0..1 to the modulation vector: sinusoids (cosines first), then two linear layers with SiLU between them. */
     time: z.object({
@@ -173,7 +192,7 @@ export const ditDescription = z
     const pairs = dit.rope.axes.reduce((sum, axis) => sum + axis.pairs, 0);
     if (pairs * 2 * dit.heads !== dit.dim)
       wrong('rope.axes', `${pairs} pairs do not fill half of a head of width ${dit.dim / dit.heads}`);
-    const { context: seen, sound } = dit;
+    const { context: seen, sound, soundCross } = dit;
     if (seen !== undefined && seen.sink + seen.recent !== dit.rope.contextChunks)
       wrong(
         'context',
@@ -181,6 +200,8 @@ export const ditDescription = z
       );
     if (sound !== undefined && sound.first + sound.count > dit.layers)
       wrong('sound', `ends with layer ${sound.first + sound.count - 1} of ${dit.layers}`);
+    const beyond = soundCross?.after.find((layer) => layer >= dit.layers);
+    if (beyond !== undefined) wrong('soundCross.after', `names layer ${beyond} of ${dit.layers}`);
     const { layer, head, size: width, t } = dit.modulation;
     const ends = [
       layer.offset + (dit.layers - 1) * layer.stride + 6 * dit.dim,

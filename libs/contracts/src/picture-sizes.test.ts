@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { largerSizes, pictureSize, pictureSizes } from './picture-sizes.js';
 
 const plain = { name: 'small', width: 256, height: 192 };
-const model = { ...plain, sizes: [{ scale: 2, cost: 2.1 }] };
+const model = { ...plain, sizes: [{ scale: 2 as const, cost: 2.1 }] };
 
 test('a model makes its own size, and the multiples that it states, the smallest first', () => {
   const own = { size: 256, width: 256, height: 192, scale: 1, cost: 1 };
@@ -27,12 +27,12 @@ test('a manifest states larger sizes as ascending multiples with their cost', ()
   assert.ok(largerSizes.safeParse([{ scale: 2, cost }]).success);
   for (const wrong of [
     [{ scale: 1, cost }],
-    [{ scale: 1.5, cost }],
+    [{ scale: 3, cost }],
     [{ scale: 2 }],
     [{ scale: 2, cost: 0 }],
     [{ scale: 2, cost, width: 512 }],
     [
-      { scale: 3, cost },
+      { scale: 4, cost },
       { scale: 2, cost },
     ],
   ])

@@ -2,13 +2,11 @@
 import { z } from 'zod';
 import { MeshError } from './errors.js';
 
-const MAX_SCALE = 4;
-
-/** Sizes of a manifest besides its own: multiples of it in both directions, the smallest first. */
+/** Sizes of a manifest besides its own: multiples of it in both directions, the smallest first. Even ones, so that chroma stays aligned. */
 export const largerSizes = z
   .array(
     z.strictObject({
-      scale: z.number().int().min(2).max(MAX_SCALE),
+      scale: z.literal([2, 4]),
       /** Time that the decoder takes for a chunk, as a multiple of that of the model's own size, measured. */
       cost: z.number().positive(),
     }),

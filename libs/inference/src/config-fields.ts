@@ -36,6 +36,8 @@ export const planConfigShape = {
    * inferenceProvider.
    */
   rankDevices: z.string().regex(PROVIDERS, 'is a list of cpu, webgpu or cuda:<device number>, with commas').default(''),
+  /** Longest wait for a rank before its group starts again, milliseconds; a whole pass may take twice as long. Large models on processors need minutes. */
+  rankDeadlineMs: z.coerce.number().int().min(100).max(3_600_000).default(10_000),
 } as const;
 
 /** Settings of the decoder's worker. */
@@ -57,15 +59,16 @@ export function parseProvider(text: string): OrtProvider {
   return text === 'cpu' || text === 'webgpu' ? text : { cuda: Number(text.split(':')[1] ?? 0) };
 }
 
-/** The plan and its devices, from settings as checked by `planConfigShape` and `inferenceConfigShape`. */
+/** The plan, its devices and its deadline, from settings as checked by `planConfigShape` and `inferenceConfigShape`. */
 export function parsePlan(config: {
   readonly sequenceRanks: number;
   readonly stepRanks: number;
   readonly sequenceExchange: ExchangeKind;
   readonly rankDevices: string;
+  readonly rankDeadlineMs: number;
   readonly inferenceProvider: string;
-}): { readonly plan: ParallelPlan; readonly devices: readonly OrtProvider[] } {
-  const { sequenceRanks: sequence, stepRanks: steps, sequenceExchange: exchange } = config;
+}): { readonly plan: ParallelPlan; readonly devices: readonly OrtProvider[]; readonly deadlineMs: number } {
+  const { sequenceRanks: sequence, stepRanks: steps, sequenceExchange: exchange, rankDeadlineMs: deadlineMs } = config;
   const list = config.rankDevices === '' ? config.inferenceProvider : config.rankDevices;
-  return { plan: { sequence, steps, exchange }, devices: list.split(',').map(parseProvider) };
+  return { plan: { sequence, steps, exchange }, devices: list.split(',').map(parseProvider), deadlineMs };
 }

@@ -8,6 +8,7 @@ export {
 } from './checkpoint/import-checkpoint.js';
 export { type NewAvatar, writeLiveTalkManifest } from './checkpoint/livetalk-manifest.js';
 export { LIVETALK_SIZES, type LiveTalkSizes, liveTalkNetworks } from './checkpoint/livetalk-networks.js';
+export { checkLora, type LoraReport } from './checkpoint/lora.js';
 export * from './compile/index.js';
 export * from './config-fields.js';
 export * from './decoder/decoder-engine.js';

@@ -2,6 +2,7 @@ import { assertSessionId, MeshError } from '@talkmesh/contracts';
 import { v1 } from '@talkmesh/contracts/protos';
 import { type GrpcServiceImpl, unary } from '@talkmesh/service-kit';
 import type { BridgeSession } from './session.js';
+import { withoutMarkup } from './tts/spoken-text.js';
 
 const MAX_TEXT_CHARACTERS = 2000;
 
@@ -42,15 +43,19 @@ function find(sessions: ReadonlyMap<string, BridgeSession>, sessionId: string): 
   throw new MeshError('SESSION_NOT_FOUND', 'this bridge holds no session with this id');
 }
 
-/** Replaces control characters by spaces. @throws MeshError ARGUMENT_INVALID */
+/** @returns the text without markup and signs that are not spoken, which is also what captions show @throws MeshError ARGUMENT_INVALID */
 export function spokenText(text: string): string {
-  const plain = text.replace(/\p{Cc}+/gu, ' ').trim();
-  if (!/[\p{L}\p{N}]/u.test(plain))
-    throw new MeshError('ARGUMENT_INVALID', 'text must contain a letter or a digit to speak');
-  if (plain.length > MAX_TEXT_CHARACTERS)
+  const { length } = text.trim();
+  if (length > MAX_TEXT_CHARACTERS)
     throw new MeshError(
       'ARGUMENT_INVALID',
-      `text has ${plain.length} characters; at most ${MAX_TEXT_CHARACTERS} are allowed`,
+      `text has ${length} characters; at most ${MAX_TEXT_CHARACTERS} are allowed`,
     );
+  const plain = withoutMarkup(text)
+    .replace(/[^\S\n]+/g, ' ')
+    .replace(/ ?\n\s*/g, '\n')
+    .trim();
+  if (!/[\p{L}\p{N}]/u.test(plain))
+    throw new MeshError('ARGUMENT_INVALID', 'text must contain a letter or a digit to speak, besides markup and emoji');
   return plain;
 }

@@ -241,6 +241,18 @@ test('a user who speaks over the avatar stops it at once; a cough interrupts not
   assert.ok(finished.type === 'turn.finished' && finished.interrupted);
 });
 
+test('transcript and captions of a typed line show what is spoken, without its markup', async () => {
+  const session = await Session.open('external');
+  await session.say('# Prices\r\n\r\n* **Bold** words \u0007and `code` 😀\n\n| tea | two |\n|---|---|');
+  const transcript = await session.until('transcript', 1);
+  assert.ok(transcript.type === 'transcript');
+  assert.equal(transcript.text, 'Prices\nBold words and code\ntea, two');
+  await assert.rejects(session.say('```js\nlet a = 1;\n```\n'.slice(0, 6)), {
+    reason: 'ARGUMENT_INVALID',
+    message: /markup/,
+  });
+});
+
 test('a typed line yields a transcript, speech and an end; an interrupt command stops it', async () => {
   const session = await Session.open('external');
   assert.deepEqual(await session.interrupt(), { interrupted: false });

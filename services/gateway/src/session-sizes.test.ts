@@ -13,7 +13,7 @@ import { findFace } from './testing/fake-worker.js';
 import { manifest, writeModelFolder } from './testing/model-folder.js';
 import { plainPng } from './testing/pictures.js';
 
-const sized = { ...(manifest() as GraphManifest), sizes: [{ scale: 2, cost: 2.2 }] };
+const sized = { ...(manifest() as GraphManifest), sizes: [{ scale: 2 as const, cost: 2.2 }] };
 const [OWN, LARGE] = [sized.width, 2 * sized.width];
 
 let folder: Awaited<ReturnType<typeof writeModelFolder>>;

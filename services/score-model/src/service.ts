@@ -7,7 +7,7 @@ import {
   systemClock,
   warmUp,
 } from '@talkmesh/chunk-worker';
-import { loadScoreEngine, openTimeline, parsePlan, type ScoreEngine } from '@talkmesh/inference';
+import { loadScoreEngine, parsePlan, type ScoreEngine } from '@talkmesh/inference';
 import { type RunningService, readGauge, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
@@ -18,12 +18,11 @@ import { KEEP_BEYOND_LEAD, Sessions } from './sessions.js';
 
 export async function startScoreModel(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
-  return startOnModel(context, async (model, executor) => {
-    const timeline = openTimeline(config.timeline, 'score-model');
-    const { plan, devices } = parsePlan(config);
+  return startOnModel(context, async (model, executor, timeline) => {
+    const { plan, ...ranks } = parsePlan(config);
     const engine = await loadScoreEngine(model, executor, {
       plan,
-      devices,
+      ...ranks,
       threads: config.inferenceThreads,
       timeline,
       ...rankMetrics(context.metrics, log),

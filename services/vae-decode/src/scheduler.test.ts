@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { ChunkCost } from '@talkmesh/chunk-worker';
 import { chunkGeometry, type LatentMessage, newSessionId } from '@talkmesh/contracts';
 import type { DecodedChunk } from '@talkmesh/inference';
 import { RollingPercentiles } from '@talkmesh/service-kit';
@@ -42,10 +43,10 @@ class FakeDecoder implements ChunkDecoder {
 }
 
 let nowMs = 0;
+const clock = { nowMs: () => nowMs, wallUs: () => nowMs * 1000, traceUs: () => nowMs * 1000, sleep: async () => {} };
 let stage: DecodeScheduler;
 beforeEach(() => {
   nowMs = 1000;
-  const clock = { nowMs: () => nowMs, wallUs: () => nowMs * 1000, traceUs: () => nowMs * 1000, sleep: async () => {} };
   stage = new DecodeScheduler({ geometry, fps: 25, clock });
 });
 
@@ -290,4 +291,24 @@ test('chunks that are made again have the time that is left, and are no duplicat
     output.type === 'frame' && output.message.frame === 0 ? [output.message.deadlineUs] : [],
   );
   assert.deepEqual(deadlines, [0, nowMs * 1000 + 480_000, nowMs * 1000 + 960_000]);
+});
+
+test('frames have the size of their session, and a chunk counts as what its size costs', async () => {
+  const cost = new ChunkCost(0);
+  stage = new DecodeScheduler({ geometry, fps: 25, clock, cost });
+  const decoder = new FakeDecoder();
+  decoder.during = () => {
+    nowMs += 90;
+  };
+  const size = { width: 4, height: 6, cost: 3 };
+  stage.open({ sessionId: SESSION, epoch: 0, queueChunks: 8, size }, decoder, new RollingPercentiles());
+  stage.latent(latent(0));
+  const frames = (await drain()).flatMap((output) => (output.type === 'frame' ? [output.message] : []));
+  assert.equal(frames.length, 12);
+  assert.ok(frames.every(({ width, height }) => width === 4 && height === 6));
+  assert.equal(cost.ms, 30, 'in chunks of the own size');
+  // 85 ms are left with what is tolerated: enough for a chunk of the own size, not for this one.
+  stage.latent(latent(1, { deadlineUs: (nowMs + 5) * 1000 }));
+  const outcomes = (await drain()).flatMap((output) => (output.type === 'chunk' ? [output.outcome] : []));
+  assert.deepEqual(outcomes, ['held']);
 });

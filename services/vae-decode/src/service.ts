@@ -7,13 +7,7 @@ import {
   systemClock,
   warmUp,
 } from '@talkmesh/chunk-worker';
-import {
-  type DecoderEngine,
-  loadDecoderEngine,
-  MouthReader,
-  openTimeline,
-  type RequestedPrecision,
-} from '@talkmesh/inference';
+import { type DecoderEngine, loadDecoderEngine, MouthReader, type RequestedPrecision } from '@talkmesh/inference';
 import { type RunningService, readGauge, type ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
 import { controlHandlers } from './control.js';
@@ -25,7 +19,7 @@ import { Sessions } from './sessions.js';
 
 export async function startVaeDecode(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, bus } = context;
-  return startOnModel(context, async (model, executor) => {
+  return startOnModel(context, async (model, executor, timeline) => {
     const engine = await loadDecoderEngine(model, executor, precisionOf(config));
     const warmUpMs = await warm(engine);
     const { precision, reason } = engine.precision;
@@ -34,7 +28,6 @@ export async function startVaeDecode(context: ServiceContext<Config>): Promise<R
     log.info({ model: model.label, warmUpMs, threads, provider, onProcessor, precision, reason }, 'model loaded');
     const cost = new ChunkCost(warmUpMs);
     const admission = admissionOf(context, model, engine.sessionBytes(config.keepChunks), cost);
-    const timeline = openTimeline(config.timeline, 'vae-decode');
     const metrics = createChunkMetrics(context.metrics, () => engine.stateBytes(), admission);
     context.metrics
       .gauge('talkmesh_decoder_info', 'Always 1; its label is the precision of the decoder', ['precision'])

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
   decodeEvent,
   decodeFrame,
@@ -9,6 +10,7 @@ import {
   type LatentMessage,
   type MeshEvent,
   newSessionId,
+  pictureSize,
 } from '@talkmesh/contracts';
 import { createOrtExecutor, loadDecoderEngine, loadModel, type Model } from '@talkmesh/inference';
 import { createFixtureModel, type FixtureModel } from '@talkmesh/inference/testing';
@@ -26,18 +28,20 @@ import { startVaeDecode } from './service.js';
 import { planTakeover } from './takeover-plan.js';
 
 const PATIENCE_MS = 30_000;
-const AVATAR = 'ada';
+const NANO = fileURLToPath(new URL('../../../models/nano', import.meta.url));
 
 let nats: NatsServer;
 let fixture: FixtureModel;
+/** What workers serve, and the picture of a session. */
 let model: Model;
+let picture: { readonly avatar: string; readonly size: number };
 let score: TestContext<object>;
 let egress: TestContext<object>;
 
 before(async () => {
   nats = await startNatsServer();
   fixture = await createFixtureModel();
-  model = await loadModel(fixture.folder);
+  await serve(fixture.folder, 'ada');
   score = await createTestContext('score-model', undefined, nats.url);
   egress = await createTestContext('webrtc-egress', undefined, nats.url);
   await score.retain();
@@ -48,14 +52,19 @@ after(async () => {
 
 type Worker = TestWorker<ReturnType<typeof parseConfig>>;
 
+async function serve(folder: string, avatar: string, size = 0): Promise<void> {
+  model = await loadModel(folder);
+  picture = { avatar, size };
+}
+
 async function startWorker(): Promise<Worker> {
-  const config = parseConfig({ TALKMESH_NATS_URL: nats.url, TALKMESH_MODEL: fixture.folder });
+  const config = parseConfig({ TALKMESH_NATS_URL: nats.url, TALKMESH_MODEL: model.folder });
   const context = await createTestContext('vae-decode', { ...config, instanceId: '' }, nats.url);
   return TestWorker.start(context, startVaeDecode);
 }
 
 const openOn = (worker: Worker, sessionId: string, takeOver = false): Promise<void> =>
-  worker.open({ sessionId, takeOver, options: 'decode', decode: { avatar: AVATAR, size: 0 } });
+  worker.open({ sessionId, takeOver, options: 'decode', decode: picture });
 
 const takeovers = (worker: Worker, outcome: string): Promise<number> =>
   worker.metric('talkmesh_takeovers_total', { outcome });
@@ -121,7 +130,9 @@ function latent(sessionId: string, chunk: number, over: Partial<LatentMessage> =
 async function uninterrupted(chunks: number): Promise<Uint8Array[]> {
   await using executor = createOrtExecutor({ threads: 1 });
   await using engine = await loadDecoderEngine(model, executor);
-  const session = await engine.openSession({ avatar: AVATAR, keepChunks: 1 });
+  const { avatar, size } = picture;
+  const { scale } = pictureSize(model.manifest, size);
+  const session = await engine.openSession({ avatar, scale, keepChunks: 1 });
   const frames: Uint8Array[] = [];
   for (let chunk = 0; chunk < chunks; chunk++)
     frames.push(...((await session.decode(chunk, valuesOf(chunk)))?.frames ?? []));
@@ -132,6 +143,30 @@ async function uninterrupted(chunks: number): Promise<Uint8Array[]> {
 const pictures = (frames: readonly FrameMessage[]): Uint8Array[] => frames.map(({ i420 }) => i420);
 
 test('a decoder dies: another decodes from the playhead on, and the frames are bit-equal', async () => {
+  await dies();
+});
+
+test('the same at the larger size of nano', async () => {
+  await serve(NANO, 'mia', 512);
+  try {
+    const [frame] = await dies();
+    assert.deepEqual([frame?.width, frame?.height, frame?.i420.length], [512, 512, (512 * 512 * 3) / 2]);
+  } finally {
+    await serve(fixture.folder, 'ada');
+  }
+});
+
+test('a size that the model does not make is refused', async () => {
+  await using worker = await startWorker();
+  const decode = { ...picture, size: 300 };
+  await assert.rejects(worker.open({ sessionId: newSessionId(), takeOver: false, options: 'decode', decode }), {
+    reason: 'ARGUMENT_INVALID',
+    message: /makes no video of size 300; possible: /,
+  });
+});
+
+/** Kills a decoder in the middle of a session. @returns the frames that are shown */
+async function dies(): Promise<FrameMessage[]> {
   const call = await ObservedSession.start();
   await using first = await startWorker();
   await openOn(first, call.sessionId);
@@ -154,7 +189,8 @@ test('a decoder dies: another decodes from the playhead on, and the frames are b
   assert.deepEqual(pictures(call.shown), truth);
   assert.deepEqual(pictures(again), truth.slice(3 * model.geometry.framesPerChunk), 'duplicates are the same frames');
   assert.equal(await takeovers(second, 'exact'), 1);
-});
+  return call.shown;
+}
 
 test('a flush during the takeover is applied, and each chunk keeps its sound', async () => {
   const call = await ObservedSession.start();

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { MeshError, type ModelManifest, SPEECH_RATE_HZ } from '@talkmesh/contracts';
+import { MeshError, type ModelManifest, type PictureSize, pictureSizes, SPEECH_RATE_HZ } from '@talkmesh/contracts';
 import { listenForEnd } from '../ending.js';
 import { type Mesh, startMesh } from '../mesh.js';
 import { readManifest } from '../render/avatars.js';
@@ -17,6 +17,8 @@ import { findLoop, loopFrames, thumbnail } from './seamless-loop.js';
 /** Idle motion that is recorded, to choose from, and the bounds of the part that is kept, seconds. */
 const RECORDED_SECONDS = 40;
 const [MIN_SECONDS, MAX_SECONDS, BLEND_SECONDS] = [5, 8, 0.4];
+/** Frames are compared in blocks of so many pixels a side, at the model's own size. */
+const BLOCK = 8;
 /** Constant quality of AV1, 0 to 63. */
 const QUALITY = '38';
 const FFMPEG = {
@@ -26,12 +28,13 @@ const FFMPEG = {
 };
 
 /**
- * Records every avatar of a model in silence, by a mesh of the model itself, and writes the loops beside their pictures
+ * Records every avatar of a model in silence at its largest size, by a mesh of the model itself, and writes the loops beside their pictures
  * (`avatars/ID.idle.avif`), with the names in `avatars/avatars.json` and `model.json`.
  * @throws MeshError MODEL_INVALID, TOOL_MISSING, and what a session may throw
  */
 export async function recordIdle(folder: string, say: (line: string) => void): Promise<void> {
   const manifest = readManifest(folder);
+  const size = pictureSizes(manifest).at(-1) as PictureSize;
   const ffmpeg = await findOrInstall(FFMPEG, process.env, say);
   let mesh: Mesh | undefined;
   using ending = listenForEnd(() => mesh?.kill());
@@ -41,14 +44,14 @@ export async function recordIdle(folder: string, say: (line: string) => void): P
     const made = new Map<string, string>();
     for (const [index, { id, image }] of manifest.avatars.entries()) {
       const path = image.replace(/(\.[^./]*)?$/, '.idle.avif');
-      const frames = await idleFrames(client, id, index, ending.signal);
-      const thumbnails = frames.map((frame) => thumbnail(frame, manifest.width, manifest.height));
+      const frames = await idleFrames(client, { avatar: id, size: size.size, seed: index }, ending.signal);
+      const thumbnails = frames.map((frame) => thumbnail(frame, size.width, size.height, BLOCK * size.scale));
       const [minFrames, maxFrames, blendFrames] = [MIN_SECONDS, MAX_SECONDS, BLEND_SECONDS].map((seconds) =>
         Math.round(seconds * manifest.fps),
       ) as [number, number, number];
       // The first second still comes from the resting picture.
       const loop = findLoop(thumbnails, { minFrames, maxFrames, blendFrames: Math.max(blendFrames, manifest.fps) });
-      const avif = await encode(ffmpeg, loopFrames(frames, loop, blendFrames), manifest);
+      const avif = await encode(ffmpeg, loopFrames(frames, loop, blendFrames), { ...size, fps: manifest.fps });
       await writeFile(join(folder, path), avif);
       made.set(id, path);
       say(
@@ -62,11 +65,15 @@ export async function recordIdle(folder: string, say: (line: string) => void): P
   }
 }
 
-async function idleFrames(client: GatewayClient, avatar: string, seed: number, signal: AbortSignal) {
+async function idleFrames(
+  client: GatewayClient,
+  wanted: { readonly avatar: string; readonly size: number; readonly seed: number },
+  signal: AbortSignal,
+): Promise<Uint8Array[]> {
   const pcm = new Int16Array(RECORDED_SECONDS * SPEECH_RATE_HZ);
   const speech = { pcm, seconds: RECORDED_SECONDS };
   const frames: Uint8Array[] = [];
-  await recordSession({ avatar, seed, badge: false, speech, client, signal }, async ({ i420 }) => {
+  await recordSession({ ...wanted, badge: false, speech, client, signal }, async ({ i420 }) => {
     frames.push(i420);
   });
   return frames;

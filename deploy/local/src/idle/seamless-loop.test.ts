@@ -33,5 +33,5 @@ test('a thumbnail has the mean of every block of luma, and nothing of the colour
   const i420 = new Uint8Array((width * height * 3) / 2).fill(255, width * height);
   for (let y = 0; y < height; y += 1)
     for (let x = 0; x < width; x += 1) i420[y * width + x] = x < 8 ? 10 + (y % 2) * 20 : 90;
-  assert.deepEqual([...thumbnail(i420, width, height)], [20, 90, 20, 90]);
+  assert.deepEqual([...thumbnail(i420, width, height, 8)], [20, 90, 20, 90]);
 });

@@ -13,21 +13,18 @@ export interface LoopBounds {
   readonly blendFrames: number;
 }
 
-/** Luma is compared in blocks of so many pixels a side. */
-const BLOCK = 8;
-
-/** Means of the luma blocks of an I420 frame. Rows and columns that fill no block are left out. */
-export function thumbnail(i420: Uint8Array, width: number, height: number): Uint8Array {
-  const [columns, rows] = [Math.floor(width / BLOCK), Math.floor(height / BLOCK)];
+/** Luma is compared in blocks of `block` pixels a side. Rows and columns that fill no block are left out. @returns their means */
+export function thumbnail(i420: Uint8Array, width: number, height: number, block: number): Uint8Array {
+  const [columns, rows] = [Math.floor(width / block), Math.floor(height / block)];
   const means = new Uint8Array(columns * rows);
   for (let row = 0; row < rows; row += 1)
     for (let column = 0; column < columns; column += 1) {
       let sum = 0;
-      for (let y = 0; y < BLOCK; y += 1) {
-        const at = (row * BLOCK + y) * width + column * BLOCK;
-        for (let x = 0; x < BLOCK; x += 1) sum += i420[at + x] as number;
+      for (let y = 0; y < block; y += 1) {
+        const at = (row * block + y) * width + column * block;
+        for (let x = 0; x < block; x += 1) sum += i420[at + x] as number;
       }
-      means[row * columns + column] = sum / (BLOCK * BLOCK);
+      means[row * columns + column] = sum / (block * block);
     }
   return means;
 }

@@ -125,6 +125,8 @@ test('invalid flags are refused with exit code 2', async () => {
     [{ out: join(scratch.path, 'talk.avi') }, /--out must name an \.mp4 file/],
     [{ out: join(scratch.path, 'no/such/folder/talk.mp4') }, /--out: .*cannot be written to \(ENOENT\)/],
     [{ seed: '-1' }, /--seed/],
+    [{ size: 'large' }, /--size must be a whole number/],
+    [{ size: '300' }, /nano makes no video of size 300; possible: 256, 512/],
     [{ 'max-minutes': '0' }, /--max-minutes/],
     [{ 'max-minutes': '0.005' }, /good\.wav: .*raise --max-minutes/],
     [{ url: 'http://127.0.0.1:1' }, /--url needs --grpc/],

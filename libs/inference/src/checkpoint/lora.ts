@@ -1,6 +1,7 @@
 /** Merges low-rank adapters: weight + alpha / rank * B A, with A [rank, inputs] and B [outputs, rank]. */
 import { open, rename } from 'node:fs/promises';
-import { readWeight, Weights } from '../compile/safetensors.js';
+import { basename, dirname, resolve } from 'node:path';
+import { openWeights, readWeight, Weights } from '../compile/safetensors.js';
 import { sameShape } from '../compile/tensors.js';
 import { invalid } from '../compile/weight-file.js';
 
@@ -29,17 +30,10 @@ export async function mergeLora(
   onTensor: (done: number, total: number) => void,
 ): Promise<number> {
   const { adapters, whole } = partsOf(lora);
+  const [problem] = problemsOf(network.entries, lora);
+  if (problem !== undefined) throw invalid(lora.where, problem);
   const targets = [...adapters.keys()].map((name) => `${name}.weight`);
   const names = [...targets, ...whole];
-  for (const name of names)
-    if (!network.entries.has(name))
-      throw invalid(lora.where, `changes ${name}, which the network does not have; use an adapter of this model`);
-  for (const name of whole)
-    if (!sameShape(lora.get(name).dims, network.get(name).dims))
-      throw invalid(
-        lora.where,
-        `tensor ${name} is [${lora.get(name).dims}], not [${network.get(name).dims}]; use an adapter of this model`,
-      );
   const header: Record<string, unknown> = {};
   let at = 0;
   for (const name of names) {
@@ -91,6 +85,54 @@ function partsOf(lora: Weights): { adapters: Map<string, Adapter>; whole: string
   return { adapters, whole };
 }
 
+/** What an adapter changes, as far as its names and shapes tell. */
+export interface LoraReport {
+  /** Layers that it adapts, and tensors that it replaces. */
+  readonly adapted: number;
+  readonly replaced: number;
+  readonly ranks: readonly number[];
+  /** Empty: it fits the network. */
+  readonly problems: readonly string[];
+}
+
+type Shapes = ReadonlyMap<string, { readonly dims: readonly number[] }>;
+
+/** Compares an adapter with the shapes of a network, by its header. @throws MeshError MODEL_INVALID for a damaged or hostile file */
+export async function checkLora(network: Shapes, path: string): Promise<LoraReport> {
+  const lora = await openWeights(dirname(resolve(path)), [basename(path)]);
+  const { adapters, whole } = partsOf(lora);
+  const ranks = [...adapters.values()].flatMap(({ a }) => (a === undefined ? [] : [lora.get(a).dims[0] ?? 0]));
+  const problems = problemsOf(network, lora);
+  return { adapted: adapters.size, replaced: whole.length, ranks: [...new Set(ranks)], problems };
+}
+
+function problemsOf(network: Shapes, lora: Weights): string[] {
+  const { adapters, whole } = partsOf(lora);
+  const unknown = (name: string): string =>
+    `changes ${name}, which the network does not have; use an adapter of this model`;
+  const ofWhole = whole.flatMap((name) => {
+    const wanted = network.get(name)?.dims;
+    if (wanted === undefined) return [unknown(name)];
+    const { dims } = lora.get(name);
+    return sameShape(dims, wanted)
+      ? []
+      : [`tensor ${name} is [${dims}], not [${wanted}]; use an adapter of this model`];
+  });
+  const ofAdapters = [...adapters].flatMap(([target, { a, b }]) => {
+    const name = `${target}.weight`;
+    const wanted = network.get(name)?.dims;
+    if (wanted === undefined) return [unknown(name)];
+    if (a === undefined || b === undefined) return [`has only one of the two parts for ${name}; fetch the file again`];
+    const [outputs = 0, inputs = 0] = wanted;
+    const [down, up] = [lora.get(a).dims, lora.get(b).dims];
+    if (down[1] === inputs && up.join() === [outputs, down[0]].join()) return [];
+    return [
+      `tensors ${a} [${down}] and ${b} [${up}] do not fit ${name} [${outputs},${inputs}]; use an adapter of this model`,
+    ];
+  });
+  return [...ofAdapters, ...ofWhole];
+}
+
 async function merged(
   network: Weights,
   lora: Weights,
@@ -98,18 +140,15 @@ async function merged(
   { a, b, alpha: stated }: Adapter,
   given: number | undefined,
 ): Promise<Float32Array> {
-  if (a === undefined || b === undefined)
-    throw invalid(lora.where, `has only one of the two parts for ${name}; fetch the file again`);
+  const [down, up, weight] = await Promise.all([
+    readWeight(lora, a as string),
+    readWeight(lora, b as string),
+    readWeight(network, name),
+  ]);
   const [outputs = 0, inputs = 0] = network.get(name).dims;
-  const [rank = 0, across] = lora.get(a).dims;
-  if (across !== inputs || lora.get(b).dims.join() !== [outputs, rank].join())
-    throw invalid(
-      lora.where,
-      `tensors ${a} [${lora.get(a).dims}] and ${b} [${lora.get(b).dims}] do not fit ${name} [${outputs},${inputs}]; use an adapter of this model`,
-    );
+  const [rank = 0] = lora.get(a as string).dims;
   const alpha = stated === undefined ? given : (await readWeight(lora, stated))[0];
   if (alpha === undefined) throw invalid(lora.where, 'does not say its alpha; give it with --lora-alpha');
-  const [weight, down, up] = await Promise.all([readWeight(network, name), readWeight(lora, a), readWeight(lora, b)]);
   const row = new Float64Array(inputs);
   for (let output = 0; output < outputs; output++) {
     row.fill(0);

@@ -63,6 +63,8 @@ export class DitParts {
     const values = patchValues(dit, enteringChannels(this.geometry));
     let h = build.linear(x, dit.patch.enter, values, dit.dim);
     if (dit.patch.slots !== undefined) h = build.op('Add', h, this.perToken(dit.patch.slots, dit.dim));
+    for (const { table, rows } of dit.patch.added ?? [])
+      h = build.op('Add', h, build.gather(build.weight(table, [rows, dit.dim]), 0, [0]));
     return dit.entry === undefined ? h : build.op('Add', h, conditions.get('entry'));
   }
 
@@ -70,9 +72,14 @@ export class DitParts {
   hear(h: string, layer: number, conditions: Conditions): string {
     const { first = 0, count = 0 } = this.dit.sound ?? {};
     if (layer < first || layer >= first + count) return h;
+    return this.build.op('Add', h, this.#perFrame(conditions.get(`sound.${layer}`)));
+  }
+
+  /** Rows of the latent frames, [frames, width], each repeated for the frame's tokens. */
+  #perFrame(rows: string): string {
     const { build, slots, tokens, frames } = this;
     const indices = Array.from({ length: this.rows }, (_, i) => Math.floor((tokens.from + i) / slots) - frames.from);
-    return build.op('Add', h, build.gather(conditions.get(`sound.${layer}`), 0, indices));
+    return build.gather(rows, build.rowAxis, indices);
   }
 
   /** The learned row of each slot, repeated for these tokens. */
@@ -201,13 +208,27 @@ export class DitParts {
     return { cos: this.build.constant(cos, rows, half), sin: this.build.constant(sin, rows, half) };
   }
 
-  /** Adds the attention's output to h, then runs the cross-attention to the conditions and the MLP. */
+  /** Adds the attention's output to h, then runs the cross-attention to the conditions, the MLP and the cross-attention to the sound. */
   merge(h: string, y: string, layer: number, conditions: Conditions): string {
     const { build, dit } = this;
     const out = build.linear(y, this.name(dit.attention.out, layer), dit.dim, dit.dim);
     const seen = build.op('Add', h, build.op('Mul', out, this.vectors(layer).gate));
     const attended = dit.cross === undefined ? seen : this.#crossAttend(seen, layer, dit.cross, conditions);
-    return this.#feedForward(attended, layer, conditions);
+    return this.#hearTokens(this.#feedForward(attended, layer, conditions), layer, conditions);
+  }
+
+  #hearTokens(h: string, layer: number, conditions: Conditions): string {
+    const { build, dit } = this;
+    const { dim, soundCross } = dit;
+    const index = soundCross?.after.indexOf(layer) ?? -1;
+    if (soundCross === undefined || index === -1) return h;
+    const of = (kind: string): string => conditions.get(`sound_${kind}.${layer}`);
+    const normed = build.norm(h, { kind: 'layer', eps: soundCross.eps }, dim);
+    const rows = build.op('Add', build.op('Mul', normed, this.#perFrame(of('scale'))), this.#perFrame(of('shift')));
+    const { q, out, qkNorm } = soundCross;
+    const asked = this.#rms(build.linear(rows, this.name(q, index), dim, dim), this.name(qkNorm.q, index), qkNorm.eps);
+    const y = this.#byFrame(asked, of('k'), of('v'));
+    return build.op('Add', h, build.linear(y, this.name(out, index), dim, dim));
   }
 
   #crossAttend(h: string, layer: number, cross: DitCross, conditions: Conditions): string {
@@ -259,11 +280,7 @@ export class DitParts {
     const { mid, endGate } = this.vectors(layer);
     let both = mid;
     if (dit.film !== undefined) {
-      const indices = Array.from(
-        { length: this.rows },
-        (_, i) => Math.floor((this.tokens.from + i) / this.slots) - this.frames.from,
-      );
-      both = build.gather(build.op('Add', conditions.get(`film.${layer}`), mid), build.rowAxis, indices);
+      both = this.#perFrame(build.op('Add', conditions.get(`film.${layer}`), mid));
     }
     const [shift, scale] = build.split(both, -1, [dim, dim]) as [string, string];
     const n =

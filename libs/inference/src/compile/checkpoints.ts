@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { MeshError } from '@talkmesh/contracts';
 import { compileFlashHeadSound, FLASH_HEAD_CHUNK, FLASH_HEAD_SOUND, flashHeadDescription } from './flash-head.js';
 import { neededTensors } from './needed-weights.js';
+import { S2V_SIZES, s2vTensors } from './s2v.js';
 import { openWeights, type WeightEntry, type Weights } from './safetensors.js';
 import { type ExpectedTensor, expectedTensors, sameShape } from './tensors.js';
 import type { DitGeometry } from './types.js';
@@ -65,9 +66,14 @@ export function flashHeadTensors(): Shapes {
   return new Map([...network, ...[...sound].map(([name, dims]) => [name, { dims }] as const)]);
 }
 
+function s2v(): Shapes {
+  return s2vTensors(S2V_SIZES, { ...LATENTS, condition: TEXT });
+}
+
 const KNOWN = {
   flashhead: { about: 'FlashHead-1.3B, Model_Pro (Soul-AILab/SoulX-FlashHead)', tensors: flashHeadTensors },
   livetalk: { about: 'LiveTalk-1.3B (GAIR-NLP/LiveTalk)', tensors: liveTalk },
+  's2v-14b': { about: 'Wan2.2-S2V-14B, which LiveAvatar adapts', tensors: s2v },
   'wan-t2v-1.3b': { about: 'Wan 2.1 T2V-1.3B, and Self-Forcing', tensors: () => wan('t2v-1.3b') },
   'wan-t2v-14b': { about: 'Wan 2.1 T2V-14B', tensors: () => wan('t2v-14b') },
   'wan-i2v-14b': { about: 'Wan 2.1 I2V-14B', tensors: () => wan('i2v-14b', LATENTS.channels + 4) },

@@ -2,7 +2,7 @@
  * Computations that depend only on the conditions. They run once for all steps of a chunk (audio) or once per session
  * (context).
  */
-import type { DitCross } from '@talkmesh/contracts';
+import type { DitCross, DitDescription } from '@talkmesh/contracts';
 import { Conditions, type DitParts, type Conditions as Found } from './blocks.js';
 
 interface Computed {
@@ -42,10 +42,14 @@ export function computedConditions(parts: DitParts): ReadonlyMap<string, Compute
   return made;
 }
 
-/** Computes the vectors that the sound adds before layers: `sound` [F, values] -> `sound.<layer>` [F, dim]. */
+/**
+ * Computes what the sound adds before layers, `sound` [F, values] -> `sound.<layer>` [F, dim], and what tokens hear after layers: `sound_tokens`
+ * [F, tokens, dim] and `sound_whole` [F, dim] -> `sound_k.<layer>` and `sound_v.<layer>` [F, tokens, dim], `sound_shift.<layer>` and `sound_scale.<layer>` [F, dim].
+ */
 export function soundVectors(parts: DitParts): ReadonlyMap<string, Computed> {
   const { dit, geometry, build } = parts;
   const made = new Map<string, Computed>();
+  if (dit.soundCross !== undefined) heardTokens(parts, dit.soundCross, made);
   if (dit.sound === undefined) return made;
   const { enter, width, norm, layer, first, count } = dit.sound;
   const frames = parts.frames.to - parts.frames.from;
@@ -56,6 +60,31 @@ export function soundVectors(parts: DitParts): ReadonlyMap<string, Computed> {
     made.set(`sound.${first + i}`, { value, dims: [frames, dit.dim] });
   }
   return made;
+}
+
+function heardTokens(
+  parts: DitParts,
+  cross: NonNullable<DitDescription['soundCross']>,
+  made: Map<string, Computed>,
+): void {
+  const { dit, build } = parts;
+  const { dim } = dit;
+  const frames = parts.frames.to - parts.frames.from;
+  const heard = build.reshape(build.input('sound_tokens', frames, cross.tokens, dim), frames * cross.tokens, dim);
+  const whole = build.activation(build.input('sound_whole', frames, dim), 'silu');
+  const ones = build.constant(new Float32Array(dim).fill(1), dim);
+  for (const [i, layer] of cross.after.entries()) {
+    const both = build.linear(whole, parts.name(cross.modulation, i), dim, 2 * dim);
+    const [shift, scale] = build.split(both, -1, [dim, dim]) as [string, string];
+    made.set(`sound_shift.${layer}`, { value: shift, dims: [frames, dim] });
+    made.set(`sound_scale.${layer}`, { value: build.op('Add', scale, ones), dims: [frames, dim] });
+    const kv = { kind: 'separate', k: cross.k, v: cross.v } as const;
+    const tokens = keysValues(parts, kv, cross.qkNorm.k, i, heard, dim, cross.qkNorm.eps);
+    for (const [kind, value] of Object.entries(tokens)) {
+      const dims = [frames, cross.tokens, dim];
+      made.set(`sound_${kind}.${layer}`, { value: build.reshape(value, ...dims), dims });
+    }
+  }
 }
 
 /** Declares inputs with the names of the condition segment's outputs. */
@@ -93,8 +122,15 @@ function conditionDims(parts: DitParts): ReadonlyMap<string, readonly number[]> 
 
 function soundDims({ dit, frames }: DitParts): Map<string, readonly number[]> {
   const { first = 0, count = 0 } = dit.sound ?? {};
-  const dims = [frames.to - frames.from, dit.dim];
-  return new Map(Array.from({ length: count }, (_, i) => [`sound.${first + i}`, dims]));
+  const vector = [frames.to - frames.from, dit.dim];
+  const dims = new Map<string, readonly number[]>();
+  for (let i = 0; i < count; i++) dims.set(`sound.${first + i}`, vector);
+  const { after = [], tokens = 0 } = dit.soundCross ?? {};
+  for (const layer of after) {
+    for (const kind of ['shift', 'scale']) dims.set(`sound_${kind}.${layer}`, vector);
+    for (const kind of ['k', 'v']) dims.set(`sound_${kind}.${layer}`, [frames.to - frames.from, tokens, dit.dim]);
+  }
+  return dims;
 }
 
 function frameTokens(parts: DitParts, cross: DitCross, input: string, made: Map<string, Computed>): void {

@@ -88,8 +88,8 @@ class Group {
     for (const [rank, { tokens: own, frames, condition, sound }] of this.#graphs.entries()) {
       const values: Values = { ...arrays };
       for (const [name, rows] of Object.entries(divided)) values[name] = rowsOf(rows, own.from, own.to);
-      const perFrame = dit.cross?.tokens.kind === 'frame' ? ['condition', 'sound'] : ['sound'];
-      for (const name of perFrame)
+      const sounds = ['sound', 'sound_tokens', 'sound_whole'];
+      for (const name of dit.cross?.tokens.kind === 'frame' ? ['condition', ...sounds] : sounds)
         if (arrays[name] !== undefined) values[name] = rowsOf(arrays[name], frames.from, frames.to);
       for (const segment of [condition, sound])
         if (segment !== undefined) Object.assign(values, await runOnce(executor, segment, values));

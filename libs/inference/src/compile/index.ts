@@ -17,6 +17,7 @@ export {
 } from './flash-head.js';
 export { loadCompiled } from './load.js';
 export { neededTensors } from './needed-weights.js';
+export { compileS2vSound, S2V_SIZES, type S2vSizes, s2vDescription, s2vTensors } from './s2v.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';
 export { compileCondition, compileSound, compileTimestep, compileWhole, fromRows, toRows } from './segments.js';

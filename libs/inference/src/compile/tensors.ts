@@ -74,12 +74,13 @@ class TensorList {
   }
 
   outside(outputChannels: number): void {
-    const { dim, patch, time, modulation, head, entry, film, cross, sound } = this.#dit;
+    const { dim, patch, time, modulation, head, entry, film, cross, sound, soundCross } = this.#dit;
     const slots = slotsOf(this.#dit, this.#geometry);
     const { tokens = 0, dim: width = 0 } = this.#geometry.condition ?? {};
     const outputs = patchValues(this.#dit, outputChannels);
     this.#linear(patch.enter, patchValues(this.#dit, enteringChannels(this.#geometry)), dim);
     if (patch.slots !== undefined) this.#add(patch.slots, 'table', slots, dim);
+    for (const { table, rows } of patch.added ?? []) this.#add(table, 'table', rows, dim);
     if ('tensor' in time.frequencies) this.#add(time.frequencies.tensor, 'table', time.frequencies.count);
     this.#linear(time.inner, 2 * time.frequencies.count, time.hidden);
     const others = time.output.includes('t') ? 1 : 0;
@@ -97,6 +98,7 @@ class TensorList {
       this.#norm(sound.norm, sound.width);
       for (let i = 0; i < sound.count; i++) this.#linear(sound.layer.replace('{i}', String(i)), sound.width, dim);
     }
+    if (soundCross !== undefined) this.#soundCross(soundCross);
     this.#norm(head.norm, dim);
     this.#linear(head.leave, dim, outputs);
     if (head.skip !== undefined) this.#add(head.skip, 'table', slots, outputs);
@@ -118,6 +120,16 @@ class TensorList {
     this.#linear(inner, imageWidth, imageWidth);
     this.#linear(outer, imageWidth, dim);
     this.#norm(leave, dim);
+  }
+
+  #soundCross({ after, modulation, q, k, v, out, qkNorm }: NonNullable<DitDescription['soundCross']>): void {
+    const { dim } = this.#dit;
+    for (const index of after.keys()) {
+      const at = (template: string): string => template.replace('{i}', String(index));
+      this.#linear(at(modulation), dim, 2 * dim);
+      for (const prefix of [q, k, v, out]) this.#linear(at(prefix), dim, dim);
+      for (const name of [qkNorm.q, qkNorm.k]) this.#add(at(name), 'norm', dim);
+    }
   }
 
   layer(layer: number): void {

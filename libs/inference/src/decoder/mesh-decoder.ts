@@ -7,8 +7,8 @@ import type { GraphModel } from '../model/model.js';
 const TRIANGLES = 'triangles';
 
 /**
- * The decoder of photographs: a mesh with the photograph as texture instead of a network. It has the interface of the decoder graph (latents and
- * state in; edits, flow and state out), so both share sessions, rollback and the compositor.
+ * The decoder of photographs: a mesh with the photograph as texture instead of a network. It has the interface of a decoder graph (latents and
+ * state in; frames and state out), so both share sessions and rollback.
  */
 export class MeshDecoder {
   readonly segment: Segment;

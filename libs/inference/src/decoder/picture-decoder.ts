@@ -24,7 +24,7 @@ export interface DecoderFeatures extends Features {
   readonly kind: 'graph' | 'mesh';
   readonly scale: number;
   readonly inputs: Readonly<Record<string, TensorHandle>>;
-  /** What frames are composed of besides edits and flow: luma, chroma and corners; also `own_luma` and `own_chroma` when edits and flow must be enlarged. */
+  /** Of the graph: what frames are composed of besides edits and flow: luma, chroma and corners; also `own_luma` and `own_chroma` when edits and flow must be enlarged. */
   readonly picture: Readonly<Record<string, TensorHandle>>;
 }
 
@@ -90,10 +90,7 @@ export class PictureDecoderEngine implements DecoderEngine {
     const reference = await executor.load(model.path('reference'), 'reference');
     const decoder = await executor.load(choice.path, 'decoder');
     const whole = names(decoder.outputs).includes('frames');
-    const composer =
-      whole && model.manifest.decoder.mesh === undefined
-        ? undefined
-        : await executor.load({ kernel: 'compose-frames' }, 'compose');
+    const composer = whole ? undefined : await executor.load({ kernel: 'compose-frames' }, 'compose');
     const isEnlarged = model.manifest.sizes !== undefined;
     if (isEnlarged && (whole || model.manifest.width !== model.manifest.height))
       throw new MeshError(
@@ -116,7 +113,7 @@ export class PictureDecoderEngine implements DecoderEngine {
       const rgb = resizePicture(picture.images, width * scale, height * scale);
       const scaled = points.map((place) => place * scale);
       const { inputs, owned } = await this.#mesh.fit(rgb, width * scale, scaled);
-      const facts = { avatar, kind: 'mesh', scale, inputs, picture: composed(inputs) } as const;
+      const facts = { avatar, kind: 'mesh', scale, inputs, picture: {} } as const;
       const features = { ...facts, ...ownedTensors(executor, owned) };
       await this.#warmMesh(features);
       return features;

@@ -1,5 +1,6 @@
 /** Runs graphs on the processor with onnxruntime-node. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { nowUs } from '../timeline.js';
 import { fastInt8, readCpuFacts } from './processor.js';
 import type { Runtime, RuntimeOptions, RuntimeSegment, RuntimeTensor } from './runtime.js';
 import type { TensorData, TensorInfo, TensorType } from './tensor-types.js';
@@ -14,10 +15,12 @@ interface BindingSegment extends RuntimeSegment {
 
 export class BindingRuntime implements Runtime<BindingTensor, BindingSegment> {
   readonly #threads: number;
+  readonly #onSpan: RuntimeOptions['onSpan'];
   readonly #sessions: InferenceSession[] = [];
 
-  constructor({ threads }: Pick<RuntimeOptions, 'threads'>) {
+  constructor({ threads, onSpan }: Pick<RuntimeOptions, 'threads' | 'onSpan'>) {
     this.#threads = threads;
+    this.#onSpan = onSpan;
   }
 
   async load(source: string | Uint8Array, weightsFolder: string | undefined): Promise<BindingSegment> {
@@ -55,7 +58,9 @@ export class BindingRuntime implements Runtime<BindingTensor, BindingSegment> {
     outputs: readonly string[],
   ): Promise<BindingTensor[]> {
     const feeds = Object.fromEntries(Object.entries(inputs).map(([name, { tensor }]) => [name, tensor]));
+    const startUs = nowUs();
     const results = await session.run(feeds, outputs);
+    this.#onSpan?.({ kind: 'compute', name: 'run', startUs, endUs: nowUs() });
     return outputs.map((name) => {
       const tensor = results[name];
       if (tensor === undefined) throw new Error(`no output ${name}`);

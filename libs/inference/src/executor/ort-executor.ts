@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { MeshError } from '@talkmesh/contracts';
 import type { KernelSource } from '../kernels/kernels.js';
+import { NO_TIMELINE, type Timeline } from '../timeline.js';
 import {
   type Bindings,
   type Executor,
@@ -19,10 +20,11 @@ import {
   type OrtProvider,
   type OrtReply,
   type OrtRequest,
+  type OrtSpans,
+  type OrtWorkerData,
   providerName,
   type TensorFacts,
 } from './ort-protocol.js';
-import type { RuntimeOptions } from './runtime.js';
 import { spawnWorker } from './spawn-worker.js';
 
 export interface OrtExecutorOptions {
@@ -31,9 +33,13 @@ export interface OrtExecutorOptions {
   readonly provider?: OrtProvider;
   /** `native`: the C API also on the processor, which is how devices are used. Other providers always use it. */
   readonly api?: 'binding' | 'native';
+  /** Shows runs and copies of the stream, each kind in a lane of its own. */
+  readonly timeline?: Timeline;
 }
 
 const CLOSE_DEADLINE_MS = 2000;
+/** All operations of an executor run in order, on one stream. */
+const STREAM: StreamId = 0;
 
 /** Runs ONNX Runtime in one worker thread. All operations run in order, so there is only one stream. */
 export function createOrtExecutor(options: OrtExecutorOptions): Executor {
@@ -42,10 +48,10 @@ export function createOrtExecutor(options: OrtExecutorOptions): Executor {
       'CONFIG_INVALID',
       `inference threads must be a positive integer, not ${options.threads}; set TALKMESH_INFERENCE_THREADS`,
     );
-  const provider = options.provider ?? 'cpu';
+  const { provider = 'cpu', timeline = NO_TIMELINE } = options;
   const api = provider === 'cpu' ? (options.api ?? 'binding') : 'native';
   const thread = api === 'binding' ? 'binding-worker' : 'native/native-worker';
-  return new OrtExecutor(thread, { threads: options.threads, provider });
+  return new OrtExecutor(thread, { threads: options.threads, provider, timed: timeline.enabled }, timeline);
 }
 
 interface Waiting {
@@ -62,10 +68,13 @@ class OrtExecutor implements Executor {
   #nextId = 1;
   #closed: MeshError | undefined;
 
-  constructor(thread: string, workerData: RuntimeOptions) {
+  constructor(thread: string, workerData: OrtWorkerData, timeline: Timeline) {
     this.provider = providerName(workerData.provider);
     this.#worker = spawnWorker(import.meta.url, thread, workerData);
-    this.#worker.on('message', (reply: OrtReply) => this.#settle(reply));
+    this.#worker.on('message', (message: OrtReply | OrtSpans) => {
+      if ('spans' in message) showSpans(timeline, `${this.provider} stream ${STREAM}`, message);
+      else this.#settle(message);
+    });
     this.failed = new Promise((_, reject) => {
       const exited = (why: string, cause?: unknown): void => {
         const expected = this.#closed !== undefined;
@@ -120,7 +129,7 @@ class OrtExecutor implements Executor {
     return Object.fromEntries(outputs.map(([name, id], i) => [name, handleOf(id, facts[i] as TensorFacts)] as const));
   }
 
-  record(stream: StreamId = 0): ExecutorEvent {
+  record(stream: StreamId = STREAM): ExecutorEvent {
     const reached = this.#call<void>({ op: 'fence' });
     reached.catch(() => undefined);
     return { stream, reached };
@@ -181,6 +190,11 @@ class OrtExecutor implements Executor {
     if (reply.error === undefined) waiting?.resolve(reply.value);
     else waiting?.reject(new Error(reply.error));
   }
+}
+
+function showSpans(timeline: Timeline, stream: string, { spans }: OrtSpans): void {
+  for (const { kind, name, startUs, endUs, bytes } of spans)
+    timeline.span(`${stream} ${kind}`, name, startUs, endUs, bytes === undefined ? undefined : { bytes });
 }
 
 function handleOf(id: number, { type, dims }: TensorFacts): TensorHandle {

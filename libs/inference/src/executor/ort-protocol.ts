@@ -1,5 +1,6 @@
 import type { KernelSource } from '../kernels/kernels.js';
 import type { TensorData, TensorType } from './executor.js';
+import type { RuntimeSpan } from './runtime.js';
 
 /** `cpu`, `webgpu` (the provider that onnxruntime-node carries), or the CUDA provider on the device with this number. */
 export type OrtProvider = 'cpu' | 'webgpu' | { readonly cuda: number };
@@ -36,6 +37,19 @@ export type OrtRequest =
   | { readonly op: 'fence' }
   | { readonly op: 'stats' }
   | { readonly op: 'close' };
+
+/** The worker data of the executor's thread. */
+export interface OrtWorkerData {
+  readonly threads: number;
+  readonly provider: OrtProvider;
+  /** Whether to report what each operation took. */
+  readonly timed: boolean;
+}
+
+/** What operations took, by the names of the segments that ran. */
+export interface OrtSpans {
+  readonly spans: readonly (Omit<RuntimeSpan, 'name'> & { readonly name: string })[];
+}
 
 /** A request without `call` gets no reply. */
 export interface OrtCall {

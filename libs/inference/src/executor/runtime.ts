@@ -1,4 +1,5 @@
 /** What runs graphs inside a thread. Its calls block the thread, so only worker threads may create one. */
+import { nowUs } from '../timeline.js';
 import type { OrtProvider } from './ort-protocol.js';
 import type { TensorData, TensorInfo, TensorType } from './tensor-types.js';
 
@@ -6,6 +7,32 @@ export interface RuntimeOptions {
   /** Threads that the runtime uses for one run on the processor. */
   readonly threads: number;
   readonly provider: OrtProvider;
+  /** Called after each operation that takes time. */
+  readonly onSpan?: (span: RuntimeSpan) => void;
+}
+
+/** An operation on the runtime's stream: a run of a graph, or a copy of a tensor to the device's memory or out of the runtime's. */
+export interface RuntimeSpan {
+  readonly kind: 'compute' | 'copies';
+  readonly name: 'run' | 'to device' | 'to processor';
+  readonly startUs: number;
+  readonly endUs: number;
+  /** Of a copy. */
+  readonly bytes?: number;
+}
+
+/** Does something that takes time and reports it. */
+export function timedCopy<T>(
+  { onSpan }: RuntimeOptions,
+  name: Exclude<RuntimeSpan['name'], 'run'>,
+  bytes: number,
+  copy: () => T,
+): T {
+  if (onSpan === undefined) return copy();
+  const startUs = nowUs();
+  const result = copy();
+  onSpan({ kind: 'copies', name, startUs, endUs: nowUs(), bytes });
+  return result;
 }
 
 export interface RuntimeTensor {

@@ -8,6 +8,7 @@ import { MatchedScoreEngine } from '../score/matched-engine.js';
 import { difference, fixtureCases, runOnce } from '../testing/compile-cases.js';
 import { createFixtureModel, useSoftwareGpu } from '../testing/index.js';
 import { rollOut } from '../testing/rollout.js';
+import type { Timeline } from '../timeline.js';
 import type { Executor, Segment, TensorHandle } from './executor.js';
 import { OnnxGraph } from './onnx-writer.js';
 import { createOrtExecutor } from './ort-executor.js';
@@ -17,12 +18,17 @@ const LATENT_TOLERANCE = 2e-4;
 /** Relative error of a graph's output. */
 const GRAPH_TOLERANCE = 1e-4;
 
+/** What the device did, `lane: name`. */
+const shown = new Set<string>();
+
 let gpu: Executor;
 let cpu: Executor;
 let nano: GraphModel;
 before(async () => {
   useSoftwareGpu();
-  gpu = createOrtExecutor({ threads: 1, provider: 'webgpu' });
+  const span: Timeline['span'] = (lane, name) => shown.add(`${lane}: ${name}`);
+  const timeline = { enabled: true, span, mark: () => undefined };
+  gpu = createOrtExecutor({ threads: 1, provider: 'webgpu', timeline });
   cpu = createOrtExecutor({ threads: 1 });
   nano = await loadGraphModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
 });
@@ -65,6 +71,22 @@ test('outputs stay on the device between runs, and operators that the provider l
   assert.equal((await gpu.stats()).handles, 3);
   gpu.release(x, ...Object.values(first));
   assert.deepEqual((await gpu.stats()).handles, 0);
+});
+
+test('runs are in one lane of the stream, copies to the device and back in another', async () => {
+  const doubling = new OnnxGraph();
+  const x = doubling.input('x', 'float32', [4]);
+  doubling.output(doubling.op('Add', [x, x]), 'twice', 'float32', [4]);
+  const segment = await gpu.load(doubling.write(), 'doubling');
+  shown.clear();
+  const given = gpu.upload(Float32Array.of(1, 2, 3, 4), 'float32', [4]);
+  const { twice } = await gpu.run(segment, { inputs: { x: given }, outputs: ['twice'] });
+  assert.deepEqual(await gpu.take(twice as TensorHandle), Float32Array.of(2, 4, 6, 8));
+  gpu.release(given);
+  await gpu.stats();
+  const stream = 'webgpu stream 0';
+  const expected = [`${stream} compute: doubling`, `${stream} copies: to device`, `${stream} copies: to processor`];
+  assert.deepEqual([...shown].sort(), expected);
 });
 
 /** Adds one row's share of the product with the graph's matrix. */

@@ -1,9 +1,10 @@
 /** The loop of the executor's thread. The thread exists because a run blocks the thread that calls it. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { KERNELS, type Kernel } from '../kernels/kernels.js';
+import { nowUs } from '../timeline.js';
 import type { ExecutorStats, SegmentInfo, TensorData } from './executor.js';
-import type { OrtCall, OrtReply, OrtRequest, TensorFacts } from './ort-protocol.js';
-import type { Runtime, RuntimeOptions, RuntimeSegment, RuntimeTensor } from './runtime.js';
+import type { OrtCall, OrtReply, OrtRequest, OrtSpans, OrtWorkerData, TensorFacts } from './ort-protocol.js';
+import type { Runtime, RuntimeOptions, RuntimeSegment, RuntimeSpan, RuntimeTensor } from './runtime.js';
 
 interface LoadedSegment {
   readonly name: string;
@@ -17,6 +18,9 @@ class Requests {
   readonly #segments = new Map<number, LoadedSegment>();
   readonly #tensors = new Map<number, RuntimeTensor>();
   #created: Runtime | undefined;
+  /** The segment that runs. */
+  #running = '';
+  #spans: OrtSpans['spans'][number][] = [];
 
   constructor(create: () => Runtime) {
     this.#create = create;
@@ -44,6 +48,18 @@ class Requests {
       case 'close':
         return this.#close();
     }
+  }
+
+  /** Takes down what an operation took. */
+  note(span: RuntimeSpan): void {
+    this.#spans.push(span.name === 'run' ? { ...span, name: this.#running } : span);
+  }
+
+  /** What operations took since the last call. */
+  takeSpans(): OrtSpans['spans'] {
+    const taken = this.#spans;
+    this.#spans = [];
+    return taken;
   }
 
   #runtime(): Runtime {
@@ -75,15 +91,36 @@ class Requests {
     const inputs = Object.fromEntries(request.inputs.map(([name, id]) => [name, this.#tensor(id)]));
     const names = request.outputs.map(([name]) => name);
     const { graph } = segment;
+    this.#running = segment.name;
     const made =
       'kernel' in graph
-        ? runKernel(this.#runtime(), graph.kernel, inputs, names)
+        ? this.#runKernel(graph.kernel, inputs, names)
         : await this.#runtime().run(graph, inputs, names);
     segment.runs += 1;
     return request.outputs.map(([, id], i) => {
       const tensor = made[i] as RuntimeTensor;
       this.#tensors.set(id, tensor);
       return { type: tensor.type, dims: tensor.dims };
+    });
+  }
+
+  #runKernel(
+    kernel: Kernel,
+    inputs: Readonly<Record<string, RuntimeTensor>>,
+    names: readonly string[],
+  ): RuntimeTensor[] {
+    const runs = this.#runtime();
+    const given = Object.entries(inputs).map(([name, tensor]) => {
+      const { type, dims } = tensor;
+      return [name, { type, dims, data: runs.read(tensor) }] as const;
+    });
+    const startUs = nowUs();
+    const results = kernel.run(Object.fromEntries(given));
+    this.note({ kind: 'compute', name: 'run', startUs, endUs: nowUs() });
+    return names.map((name) => {
+      const result = results[name];
+      if (result === undefined) throw new Error(`no output ${name}`);
+      return runs.upload(result.data, result.type, result.dims);
     });
   }
 
@@ -116,27 +153,11 @@ class Requests {
   }
 }
 
-function runKernel(
-  runs: Runtime,
-  kernel: Kernel,
-  inputs: Readonly<Record<string, RuntimeTensor>>,
-  names: readonly string[],
-): RuntimeTensor[] {
-  const given = Object.entries(inputs).map(([name, tensor]) => {
-    const { type, dims } = tensor;
-    return [name, { type, dims, data: runs.read(tensor) }] as const;
-  });
-  const results = kernel.run(Object.fromEntries(given));
-  return names.map((name) => {
-    const result = results[name];
-    if (result === undefined) throw new Error(`no output ${name}`);
-    return runs.upload(result.data, result.type, result.dims);
-  });
-}
-
 /** Serves the requests of the thread that started this one, strictly one after the other. */
 export function serveExecutor(create: (options: RuntimeOptions) => Runtime): void {
-  const requests = new Requests(() => create(workerData as RuntimeOptions));
+  const { timed, ...options } = workerData as OrtWorkerData;
+  const onSpan = timed ? { onSpan: (span: RuntimeSpan) => requests.note(span) } : {};
+  const requests = new Requests(() => create({ ...options, ...onSpan }));
   let last: Promise<void> = Promise.resolve();
   parentPort?.on('message', ({ call, request }: OrtCall) => {
     last = last.then(async () => {
@@ -150,6 +171,8 @@ export function serveExecutor(create: (options: RuntimeOptions) => Runtime): voi
         if (call === undefined) throw thrown;
         parentPort?.postMessage({ call, error } satisfies OrtReply);
       }
+      const spans = requests.takeSpans();
+      if (timed && spans.length > 0) parentPort?.postMessage({ spans } satisfies OrtSpans);
       if (request.op === 'close') parentPort?.close();
     });
   });

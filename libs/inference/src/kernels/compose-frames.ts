@@ -12,22 +12,33 @@ export interface Edit {
   readonly width: number;
 }
 
-export interface Composition {
+/** The reference picture, which each frame begins with, and the flow that each ends with. */
+export interface Warping {
   /** Width and height of luma, even; chroma has half of it. */
   readonly size: number;
   readonly frames: number;
   /** Reference picture in levels of 0..255: [size, size], and U and V [2, size / 2, size / 2]. */
   readonly luma: Float32Array;
   readonly chroma: Float32Array;
-  readonly edits: readonly Edit[];
-  /** Top left corner of each edit, x and y in chroma pixels, [edits, 2]. */
-  readonly corners: Float32Array;
   /**
    * [frames, fieldSize, fieldSize, 2]: offset (x, y), in luma pixels, at which each position of a frame samples the
    * edited reference.
    */
   readonly flow: Float32Array;
   readonly fieldSize: number;
+}
+
+export interface Composition extends Warping {
+  readonly edits: readonly Edit[];
+  /** Top left corner of each edit, x and y in chroma pixels, [edits, 2]. */
+  readonly corners: Float32Array;
+}
+
+/** The planes of a frame before it is warped: luma [size, size], U and V [size / 2, size / 2]. */
+export interface Planes {
+  readonly luma: Float32Array;
+  readonly u: Float32Array;
+  readonly v: Float32Array;
 }
 
 const PAGE_BYTES = 65_536;
@@ -56,7 +67,7 @@ class Plane {
   readonly columns: number;
   readonly table: number;
   readonly address: number;
-  #pixels = new Float32Array(0);
+  pixels = new Float32Array(0);
 
   constructor(size: number, layout: Layout) {
     this.size = size;
@@ -68,7 +79,7 @@ class Plane {
   /** Fills the table (see WarpCode). Pixel centres are aligned; beyond the edges the border sample repeats. */
   attach(memory: ArrayBuffer, fieldSize: number): void {
     const { size, columns, table } = this;
-    this.#pixels = new Float32Array(memory, this.address, size * size);
+    this.pixels = new Float32Array(memory, this.address, size * size);
     const samples = new Int32Array(memory, table, 2 * columns);
     const shares = new Float32Array(memory, table + 2 * columns * NUMBER_BYTES, columns);
     for (let pixel = 0; pixel < columns; pixel++) {
@@ -78,11 +89,6 @@ class Plane {
       samples[columns + pixel] = Math.min(before + 1, fieldSize - 1) * 2 * NUMBER_BYTES;
       shares[pixel] = place - before;
     }
-  }
-
-  /** Resets the plane to the unedited levels, [size, size], for the next frame. */
-  reset(levels: Float32Array): void {
-    this.#pixels.set(levels);
   }
 
   /** Adds a patch. `step` 2 with an offset writes one luma phase. Pixels outside the plane are skipped. */
@@ -96,7 +102,7 @@ class Plane {
     step: number,
   ): void {
     const { size } = this;
-    const pixels = this.#pixels;
+    const pixels = this.pixels;
     for (let row = 0; row < height; row++) {
       const y = top + row * step;
       if (y < 0 || y >= size) continue;
@@ -136,16 +142,22 @@ class Compositor {
     this.#code = warpCode(memory);
   }
 
-  run({ frames, luma, chroma, edits, corners, flow }: Composition): Uint8Array {
+  /** @param keeps whether a frame begins with what was drawn of the one before it, and not with the picture */
+  run(
+    { frames, luma, chroma, flow }: Warping,
+    keeps: boolean,
+    draw: (frame: number, planes: readonly [Plane, Plane, Plane]) => void,
+  ): Uint8Array {
     const [y, u, v] = this.#planes;
     const area = u.size * u.size;
     const result = new Uint8Array(frames * this.#frame.length);
     for (let i = 0; i < frames; i++) {
-      y.reset(luma);
-      u.reset(chroma.subarray(0, area));
-      v.reset(chroma.subarray(area));
-      for (const [k, edit] of edits.entries())
-        paste(edit, i, corners[2 * k] as number, corners[2 * k + 1] as number, y, [u, v]);
+      if (i === 0 || !keeps) {
+        y.pixels.set(luma);
+        u.pixels.set(chroma.subarray(0, area));
+        v.pixels.set(chroma.subarray(area));
+      }
+      draw(i, this.#planes);
       this.#warp(flow.subarray(i * this.#flow.length, (i + 1) * this.#flow.length));
       result.set(this.#frame, i * this.#frame.length);
     }
@@ -185,12 +197,30 @@ const compositors = new Map<string, Compositor>();
  * @throws RangeError when the sizes of the parts do not match
  */
 export function composeFrames(composition: Composition): Uint8Array {
-  check(composition);
-  const { size, fieldSize } = composition;
+  const { edits, corners, frames } = composition;
+  const compositor = compositorFor(composition);
+  expectLength('corners', corners.length, 2 * edits.length);
+  for (const { values, height, width } of edits) expectLength('an edit', values.length, frames * 6 * height * width);
+  return compositor.run(composition, false, (frame, [y, u, v]) => {
+    for (const [k, edit] of edits.entries())
+      paste(edit, frame, corners[2 * k] as number, corners[2 * k + 1] as number, y, [u, v]);
+  });
+}
+
+/** As `composeFrames`, of frames that `draw` paints before they are warped: the same pixels of every frame, so the others stay the picture's. */
+export function composeDrawn(warping: Warping, draw: (frame: number, planes: Planes) => void): Uint8Array {
+  return compositorFor(warping).run(warping, true, (frame, [y, u, v]) =>
+    draw(frame, { luma: y.pixels, u: u.pixels, v: v.pixels }),
+  );
+}
+
+function compositorFor(warping: Warping): Compositor {
+  check(warping);
+  const { size, fieldSize } = warping;
   const key = `${size} ${fieldSize}`;
   const compositor = compositors.get(key) ?? new Compositor(size, fieldSize);
   compositors.set(key, compositor);
-  return compositor.run(composition);
+  return compositor;
 }
 
 function paste(edit: Edit, frame: number, left: number, top: number, luma: Plane, chroma: readonly Plane[]): void {
@@ -202,17 +232,16 @@ function paste(edit: Edit, frame: number, left: number, top: number, luma: Plane
   for (const [i, plane] of chroma.entries()) plane.add(values, from + (4 + i) * area, height, width, left, top, 1);
 }
 
-function check({ size, frames, luma, chroma, edits, corners, flow, fieldSize }: Composition): void {
-  const expect = (what: string, length: number, expected: number): void => {
-    if (length !== expected) throw new RangeError(`${what} has ${length} values, not ${expected}`);
-  };
+function expectLength(what: string, length: number, expected: number): void {
+  if (length !== expected) throw new RangeError(`${what} has ${length} values, not ${expected}`);
+}
+
+function check({ size, frames, luma, chroma, flow, fieldSize }: Warping): void {
   if (!Number.isInteger(size / 2) || size < 2 || size > LARGEST_SIZE)
     throw new RangeError(`the picture's size must be even and at most ${LARGEST_SIZE}, not ${size}`);
   if (!Number.isInteger(fieldSize) || fieldSize < 1)
     throw new RangeError(`flow needs at least one sample a side, not ${fieldSize}`);
-  expect('luma', luma.length, size * size);
-  expect('chroma', chroma.length, (size * size) / 2);
-  expect('corners', corners.length, 2 * edits.length);
-  expect('flow', flow.length, frames * fieldSize * fieldSize * 2);
-  for (const { values, height, width } of edits) expect('an edit', values.length, frames * 6 * height * width);
+  expectLength('luma', luma.length, size * size);
+  expectLength('chroma', chroma.length, (size * size) / 2);
+  expectLength('flow', flow.length, frames * fieldSize * fieldSize * 2);
 }

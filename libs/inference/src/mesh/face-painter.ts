@@ -1,10 +1,12 @@
+import type { Planes } from '../kernels/compose-frames.js';
 import type { FaceFrame } from './face-frame.js';
 import { EYES, LIPS } from './face-points.js';
 import { RIG, SHAPES, shapeWeights } from './face-shapes.js';
 import { type Colour, type Mouth, MouthInterior } from './mouth-interior.js';
 import { type PhotoMesh, SLITS } from './photo-mesh.js';
+import { SkinSampler } from './skin-sampler.js';
 import { SlitColumns } from './slit-columns.js';
-import { SourceMap, sample } from './source-map.js';
+import { sample } from './source-map.js';
 
 /** A rectangle in pixels of the picture; all numbers are even. */
 export interface Box {
@@ -46,10 +48,9 @@ export class FacePainter {
   readonly #bare: Float32Array;
   readonly #luma: Float32Array;
   readonly #photo: Photo;
-  /** U and V of the whole photograph, and the photograph's levels in the box. */
+  /** U and V of the whole photograph. */
   readonly #chroma: readonly [Float32Array, Float32Array];
-  readonly #rest: { readonly luma: Float32Array; readonly chroma: Float32Array };
-  readonly #map: SourceMap;
+  readonly #sampler: SkinSampler;
   readonly #places: Float32Array;
   readonly #texture: Float32Array;
   readonly #slits: readonly SlitColumns[];
@@ -60,14 +61,12 @@ export class FacePainter {
 
   constructor(photo: Photo) {
     this.#photo = photo;
-    const { left, top, width, height } = photo.box;
+    const { left, width } = photo.box;
     const area = photo.chroma.length / 2;
     this.#chroma = [photo.chroma.subarray(0, area), photo.chroma.subarray(area)];
-    this.#rest = levelsOf(photo);
-    this.#map = new SourceMap(left, top, width, height);
-    this.#luma = new Float32Array(width * height);
-    this.#levels = new Float32Array((width * height) / 2);
-    this.#bare = new Float32Array((width * height) / 2);
+    this.#sampler = new SkinSampler(photo.size, photo, photo.box);
+    [this.#luma, this.#levels] = [this.#sampler.luma, this.#sampler.chroma];
+    this.#bare = new Float32Array(this.#levels.length);
     this.#places = new Float32Array(photo.mesh.places.length);
     this.#texture = new Float32Array(photo.mesh.places.length);
     this.#slits = SLITS.map((slit) => new SlitColumns(slit, left, width));
@@ -77,8 +76,8 @@ export class FacePainter {
     this.#covered = new SlitColumns(LIPS, left, width);
   }
 
-  /** Writes the residual of one frame, [6, h / 2, w / 2] as compose-frames takes it. @param rig one row of rig numbers */
-  paint(rig: Float32Array, edit: Float32Array): void {
+  /** Paints one frame over the photograph. @param rig one row of rig numbers */
+  paint(rig: Float32Array, planes: Planes): void {
     const weights = shapeWeights(rig);
     this.#move(weights);
     this.#skin();
@@ -90,7 +89,7 @@ export class FacePainter {
       this.#line(eye, LASHES, weights[BLINK] as number);
     }
     this.#lips(mouth, weights[JAW] as number);
-    this.#pack(edit);
+    this.#show(planes);
   }
 
   #move(weights: readonly number[]): void {
@@ -107,41 +106,8 @@ export class FacePainter {
   }
 
   #skin(): void {
-    const { size, luma, mesh, box } = this.#photo;
-    const [map, chroma, rest] = [this.#map, this.#chroma, this.#rest];
-    map.clear();
-    map.draw(mesh.triangles, this.#texture, this.#places);
-    this.#luma.set(rest.luma);
-    this.#bare.set(rest.chroma);
-    const { left, top, width, height } = box;
-    const { x: mapX, y: mapY, drawn } = map;
-    for (let at = 0; at < drawn.length; at++)
-      if (drawn[at] === 1) this.#luma[at] = sample(luma, size, mapX[at] as number, mapY[at] as number);
-    const half = size / 2;
-    const area = (width * height) / 4;
-    for (let row = 0; row < height; row += 2)
-      for (let column = 0; column < width; column += 2) {
-        const a = row * width + column;
-        const b = a + width;
-        let x = 0;
-        let y = 0;
-        let count = 0;
-        for (let k = 0; k < 4; k++) {
-          const at = (k < 2 ? a : b) + (k & 1);
-          if (drawn[at] !== 1) continue;
-          x += mapX[at] as number;
-          y += mapY[at] as number;
-          count += 1;
-        }
-        if (count === 0) continue;
-        // Pixels that no triangle covers show themselves.
-        x = (x + (4 - count) * (column + left + 1)) / 8;
-        y = (y + (4 - count) * (row + top + 1)) / 8;
-        const at = (row * width) / 4 + column / 2;
-        this.#bare[at] = sample(chroma[0], half, x, y);
-        this.#bare[area + at] = sample(chroma[1], half, x, y);
-      }
-    this.#levels.set(this.#bare);
+    this.#sampler.show(this.#photo.mesh.triangles, this.#texture, this.#places);
+    this.#bare.set(this.#levels);
   }
 
   /** Behind glasses there is no skin above the eye to pull down: the closed lid shows the skin below the eye, mirrored. */
@@ -244,36 +210,18 @@ export class FacePainter {
     }
   }
 
-  #pack(edit: Float32Array): void {
-    const { width, height } = this.#photo.box;
-    const [rest, luma, levels] = [this.#rest, this.#luma, this.#levels];
-    const before = rest.luma;
-    const area = (width * height) / 4;
-    const half = width / 2;
-    for (let row = 0; row < height; row++) {
-      let at = row * width;
-      let even = (row & 1) * 2 * area + (row >> 1) * half;
-      for (const end = even + half; even < end; even++, at += 2) {
-        edit[even] = (luma[at] as number) - (before[at] as number);
-        edit[even + area] = (luma[at + 1] as number) - (before[at + 1] as number);
-      }
+  /** Puts the box into the planes of a frame. */
+  #show({ luma, u, v }: Planes): void {
+    const { size, box } = this.#photo;
+    const { left, top, width, height } = box;
+    const half = size / 2;
+    for (let row = 0; row < height; row++)
+      luma.set(this.#luma.subarray(row * width, (row + 1) * width), (top + row) * size + left);
+    const [w, h] = [width / 2, height / 2];
+    for (let row = 0; row < h; row++) {
+      const to = (top / 2 + row) * half + left / 2;
+      u.set(this.#levels.subarray(row * w, (row + 1) * w), to);
+      v.set(this.#levels.subarray((h + row) * w, (h + row + 1) * w), to);
     }
-    for (let i = 0; i < levels.length; i++) edit[4 * area + i] = (levels[i] as number) - (rest.chroma[i] as number);
   }
-}
-
-/** The photograph's levels in a box: luma [h, w], chroma [2, h / 2, w / 2]. */
-function levelsOf({ size, luma, chroma, box }: Photo): { luma: Float32Array; chroma: Float32Array } {
-  const { left, top, width, height } = box;
-  const [w, h, half] = [width / 2, height / 2, size / 2];
-  const copied = { luma: new Float32Array(width * height), chroma: new Float32Array(2 * w * h) };
-  for (let row = 0; row < height; row++) {
-    const from = (top + row) * size + left;
-    copied.luma.set(luma.subarray(from, from + width), row * width);
-  }
-  for (let row = 0; row < 2 * h; row++) {
-    const from = Math.floor(row / h) * half * half + (top / 2 + (row % h)) * half + left / 2;
-    copied.chroma.set(chroma.subarray(from, from + w), row * w);
-  }
-  return copied;
 }

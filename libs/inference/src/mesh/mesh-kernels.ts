@@ -1,3 +1,4 @@
+import { composeDrawn } from '../kernels/compose-frames.js';
 import type { Kernel, KernelTensor } from '../kernels/kernel.js';
 import { FacePainter, type Photo } from './face-painter.js';
 import { RIG_NUMBERS } from './face-shapes.js';
@@ -12,11 +13,10 @@ type FaceNumbers = readonly [N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N];
 
 const info = (name: string, type: string, ...dims: (number | string)[]) => ({ name, type, dims });
 
-/** Outputs of the reference kernel, inputs of the decoder kernel; the compositor takes luma, chroma and corners too. */
+/** Outputs of the reference kernel, inputs of the decoder kernel. */
 const REFERENCE = [
   info('reference_luma', 'float32', 1, 1, 'size', 'size'),
   info('reference_chroma', 'float32', 1, 2, 'half', 'half'),
-  info('reference_corners', 'float32', 1, 2),
   info('reference_places', 'float32', 'vertices', 2),
   info('reference_texture', 'float32', 'vertices', 2),
   info('reference_lids', 'float32', 'vertices', 2),
@@ -57,12 +57,11 @@ export const meshReference: Kernel = {
     if (!(image?.data instanceof Uint8Array)) throw new Error('the mesh decoder needs the uint8 input image');
     const size = image.dims[0] ?? 0;
     const photo = preparePhoto(image.data, values(inputs, 'points'), values(inputs, 'triangles'), size);
-    const { luma, chroma, mesh, maps, box } = photo;
+    const { luma, chroma, mesh, maps } = photo;
     const vertices = mesh.places.length / 2;
     return {
       reference_luma: floats(luma, 1, 1, size, size),
       reference_chroma: floats(chroma, 1, 2, size / 2, size / 2),
-      reference_corners: floats(Float32Array.of(box.left / 2, box.top / 2), 1, 2),
       reference_places: floats(mesh.places, vertices, 2),
       reference_texture: floats(mesh.texture, vertices, 2),
       reference_lids: floats(mesh.lids, vertices, 2),
@@ -74,7 +73,10 @@ export const meshReference: Kernel = {
   },
 };
 
-/** Animates it: latent [n, C, H, W], state, REFERENCE and the rig matrices -> edit_face, flow and state_out, as the decoder graph does. */
+/** By the photograph's levels: its sessions share the memory of one. */
+const painters = new WeakMap<Float32Array, FacePainter>();
+
+/** Animates it: latent [n, C, H, W], state, REFERENCE and the rig matrices -> frames [n, S * S * 3 / 2] and state_out. */
 export const meshDecoder: Kernel = {
   inputs: [
     info('latent', 'float32', 'frames', 'C', 'H', 'W'),
@@ -82,11 +84,7 @@ export const meshDecoder: Kernel = {
     ...REFERENCE,
     ...MATRICES,
   ],
-  outputs: [
-    info('edit_face', 'float32', 'frames', 6, 'h', 'w'),
-    info('flow', 'float32', 'frames', FIELD, FIELD, 2),
-    info('state_out', 'float32', 'C + 1', 'H', 'W'),
-  ],
+  outputs: [info('frames', 'uint8', 'frames', 'bytes'), info('state_out', 'float32', 'C + 1', 'H', 'W')],
   run(inputs) {
     const latent = values(inputs, 'latent');
     const state = inputs['state'] as KernelTensor;
@@ -101,20 +99,21 @@ export const meshDecoder: Kernel = {
     });
     const frameValues = values(inputs, 'plain').length / values(inputs, 'plain_bias').length;
     const photo = photoOf(inputs);
-    const painter = new FacePainter(photo);
+    const painter = painters.get(photo.luma) ?? new FacePainter(photo);
+    painters.set(photo.luma, painter);
     const frames = rows.length / RIG_NUMBERS;
-    const [h, w] = [photo.box.height / 2, photo.box.width / 2];
-    const edits = new Float32Array(frames * 6 * h * w);
+    const rigOf = (frame: number): Float32Array => rows.subarray(frame * RIG_NUMBERS, (frame + 1) * RIG_NUMBERS);
     const flow = new Float32Array(frames * FIELD * FIELD * 2);
     for (let i = 0; i < frames; i++) {
-      const rig = rows.subarray(i * RIG_NUMBERS, (i + 1) * RIG_NUMBERS);
-      painter.paint(rig, edits.subarray(i * 6 * h * w, (i + 1) * 6 * h * w));
       const field = flow.subarray(i * FIELD * FIELD * 2, (i + 1) * FIELD * FIELD * 2);
-      headFlow(rig, photo.frame, values(inputs, 'reference_maps'), photo.size, field);
+      headFlow(rigOf(i), photo.frame, values(inputs, 'reference_maps'), photo.size, field);
     }
+    const { size, luma, chroma } = photo;
+    const data = composeDrawn({ size, frames, luma, chroma, flow, fieldSize: FIELD }, (i, planes) =>
+      painter.paint(rigOf(i), planes),
+    );
     return {
-      edit_face: floats(edits, frames, 6, h, w),
-      flow: floats(flow, frames, FIELD, FIELD, 2),
+      frames: { type: 'uint8', dims: [frames, data.length / Math.max(1, frames)], data },
       state_out: floats(nextState(latent, frameValues, before.length), ...state.dims),
     };
   },

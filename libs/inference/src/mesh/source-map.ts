@@ -10,18 +10,21 @@ export class SourceMap {
   /** 1 where a triangle was drawn. */
   readonly drawn: Uint8Array;
 
-  constructor(left: number, top: number, width: number, height: number) {
+  /** @param places where the places are written, instead of arrays of its own */
+  constructor(
+    left: number,
+    top: number,
+    width: number,
+    height: number,
+    places?: { readonly x: Float32Array; readonly y: Float32Array },
+  ) {
     this.left = left;
     this.top = top;
     this.width = width;
     this.height = height;
-    this.x = new Float32Array(width * height);
-    this.y = new Float32Array(width * height);
+    this.x = places?.x ?? new Float32Array(width * height);
+    this.y = places?.y ?? new Float32Array(width * height);
     this.drawn = new Uint8Array(width * height);
-  }
-
-  clear(): void {
-    this.drawn.fill(0);
   }
 
   /** Draws the triangles of which a vertex moved. @param from [vertices, 2] texture @param to [vertices, 2] places */
@@ -57,22 +60,36 @@ export class SourceMap {
     const col1 = Math.min(width - 1, Math.floor(ax + Math.max(0, bx, cx) - 0.5));
     const bStep = cy / area;
     const cStep = -by / area;
+    const uStep = bStep * ub + cStep * uc;
+    const vStep = bStep * vb + cStep * vc;
     for (let row = row0; row <= row1; row++) {
       const dy = row + 0.5 - ay;
       const dx = col0 + 0.5 - ax;
-      let wb = (dx * cy - dy * cx) / area;
-      let wc = (dy * bx - dx * by) / area;
-      for (let column = col0; column <= col1; column++, wb += bStep, wc += cStep) {
-        if (wb < -1e-5 || wc < -1e-5 || wb + wc > 1.00001) continue;
-        const at = row * width + column;
-        mapX[at] = u0 + wb * ub + wc * uc;
-        mapY[at] = v0 + wb * vb + wc * vc;
+      const wb = (dx * cy - dy * cx) / area;
+      const wc = (dy * bx - dx * by) / area;
+      // The columns within the three sides, counted from col0.
+      let from = 0;
+      let to = col1 - col0;
+      for (let side = 0; side < 3; side++) {
+        const inside = (side === 0 ? wb : side === 1 ? wc : 1 - wb - wc) + OVERLAP;
+        const step = side === 0 ? bStep : side === 1 ? cStep : -bStep - cStep;
+        if (step > 0) from = Math.max(from, Math.ceil(-inside / step));
+        else if (step < 0) to = Math.min(to, Math.floor(-inside / step));
+        else if (inside < 0) to = -1;
+      }
+      let u = u0 + (wb + from * bStep) * ub + (wc + from * cStep) * uc;
+      let v = v0 + (wb + from * bStep) * vb + (wc + from * cStep) * vc;
+      for (let at = row * width + col0 + from, end = row * width + col0 + to; at <= end; at++, u += uStep, v += vStep) {
+        mapX[at] = u;
+        mapY[at] = v;
         drawn[at] = 1;
       }
     }
   }
 }
 
+/** Neighbouring triangles overlap by this much, so that no pixel is missed between them. */
+const OVERLAP = 1e-5;
 const STILL = 0.02;
 const still = (from: Float32Array, to: Float32Array, at: number): boolean =>
   Math.abs((from[at] as number) - (to[at] as number)) < STILL &&

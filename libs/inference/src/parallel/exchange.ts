@@ -138,7 +138,10 @@ export class Exchange {
       const leftMs = end - performance.now();
       if (leftMs <= 0) {
         failExchange(this.#memory, rank);
-        throw new ExchangeError(`rank ${rank} did not reach the exchange within ${this.#deadlineMs} ms`, rank);
+        throw new ExchangeError(
+          `rank ${rank} did not reach the exchange within ${this.#deadlineMs} ms (TALKMESH_RANK_DEADLINE_MS)`,
+          rank,
+        );
       }
       Atomics.wait(this.#words, SIGNAL, seen, leftMs);
     }

@@ -146,6 +146,10 @@ test('step groups form a pipeline: a chunk starts while the previous one is stil
     return next !== undefined && next.startUs < endUs;
   });
   assert.ok((ahead?.length ?? 0) > 0, 'a chunk starts before the previous chunk ends');
+  const partsOf = (kind: string): Set<string> =>
+    new Set(spans.flatMap(({ lane, name }) => (lane === `rank 0.0 ${kind}` ? [name] : [])));
+  assert.ok(partsOf('compute').has('head') && partsOf('compute').has('layer0.post+pre'), 'segments in one lane');
+  assert.deepEqual(partsOf('copies'), new Set(['gather out', 'gather in']), 'copies in another');
   session.dispose();
 });
 

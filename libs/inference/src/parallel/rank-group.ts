@@ -45,7 +45,9 @@ interface Life {
 
 /** `threadId` of a worker that has exited. */
 const EXITED = -1;
-const START_DEADLINE_MS = 60_000;
+/** A start may take this many times as long as the first one, and a minute more. */
+const START_FACTOR = 4;
+const START_SLACK_MS = 60_000;
 const CLOSE_DEADLINE_MS = 2000;
 /**
  * A group that fails more often than this within the window is not restarted; the process must be restarted instead.
@@ -68,6 +70,8 @@ export class RankGroup {
   #incarnation = 0;
   #lastDeath = '';
   #nextCall = 1;
+  /** How long the first start took. It has no deadline of its own: who starts the process knows how large the model is. */
+  #firstStartMs: number | undefined;
   #closed = false;
 
   /** Starts the threads; `ready` resolves when they are loaded. */
@@ -104,7 +108,11 @@ export class RankGroup {
       return this.#call<PassReply>(life, worker, { op: 'pass', call, x, shard, ...pass });
     });
     const overdue = setTimeout(() => {
-      this.#die(life, 'silence', `no answer within ${2 * this.#options.deadlineMs} ms`);
+      this.#die(
+        life,
+        'silence',
+        `no answer within ${2 * this.#options.deadlineMs} ms (twice TALKMESH_RANK_DEADLINE_MS)`,
+      );
     }, 2 * this.#options.deadlineMs);
     try {
       return await Promise.all(replies);
@@ -171,7 +179,11 @@ export class RankGroup {
       return worker;
     });
     const life: Life = { memory, workers, waiting: new Map() };
-    const overdue = AbortSignal.timeout(START_DEADLINE_MS);
+    const beginMs = performance.now();
+    const overdue =
+      this.#firstStartMs === undefined
+        ? undefined
+        : AbortSignal.timeout(Math.ceil(START_FACTOR * this.#firstStartMs + START_SLACK_MS));
     try {
       await Promise.all(workers.map((worker, rank) => this.#readyRank(worker, rank, overdue)));
     } catch (error) {
@@ -183,15 +195,17 @@ export class RankGroup {
       await endAll(workers);
       return;
     }
+    this.#firstStartMs ??= performance.now() - beginMs;
     this.#incarnation += 1;
     this.#life = life;
     for (const [rank, worker] of workers.entries()) this.#watch(life, worker, rank);
   }
 
-  async #readyRank(worker: Worker, rank: number, signal: AbortSignal): Promise<void> {
+  async #readyRank(worker: Worker, rank: number, overdue: AbortSignal | undefined): Promise<void> {
     const who = `rank ${rank} of ${this.#options.name}`;
     const ended = new AbortController();
-    const first = once(worker, 'message', { signal: AbortSignal.any([signal, ended.signal]) });
+    const signals = overdue === undefined ? [ended.signal] : [overdue, ended.signal];
+    const first = once(worker, 'message', { signal: AbortSignal.any(signals) });
     const exit = once(worker, 'exit', { signal: ended.signal }).then(() => {
       throw new MeshError('MODEL_INVALID', `${who} ended while it loaded its share of the model`);
     });

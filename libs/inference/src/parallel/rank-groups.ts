@@ -166,10 +166,13 @@ export class RankGroups implements AsyncDisposable {
     if (!this.timeline.enabled) return;
     for (const [rank, { spans }] of replies.entries()) {
       const lane = `rank ${this.all.indexOf(group)}.${rank}`;
-      const [first, last] = [spans[0], spans.at(-1)];
-      if (first === undefined || last === undefined) continue;
-      this.timeline.span(lane, name, first.startUs, last.endUs, { work });
-      for (const { name: part, startUs, endUs } of spans) this.timeline.span(lane, part, startUs, endUs);
+      const [startUs, endUs] = [
+        Math.min(...spans.map((span) => span.startUs)),
+        Math.max(...spans.map((span) => span.endUs)),
+      ];
+      this.timeline.span(lane, name, startUs, endUs, { work });
+      for (const { kind, name: part, startUs, endUs } of spans)
+        this.timeline.span(`${lane} ${kind}`, part, startUs, endUs);
     }
   }
 }

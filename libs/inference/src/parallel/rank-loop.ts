@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { CompiledSegment } from '../compile/index.js';
-import type { Runtime, RuntimeOptions, RuntimeSegment, RuntimeTensor } from '../executor/runtime.js';
+import type { Runtime, RuntimeOptions, RuntimeSegment, RuntimeSpan, RuntimeTensor } from '../executor/runtime.js';
 import type { RankTensor } from './attention-rows.js';
 import { Exchange, ExchangeError, failExchange } from './exchange.js';
 import { Rank } from './rank.js';
@@ -13,9 +13,10 @@ import type { RankReply, RankRequest, RankWorkerData } from './rank-protocol.js'
 /** Serves the passes of the thread that started this one. A failure ends the thread, since the ranks are then out of step. */
 export function serveRank(create: (options: RuntimeOptions) => Runtime): void {
   const data = workerData as RankWorkerData;
-  const { threads, provider } = data;
+  const { threads, provider, timed } = data;
   const thread = new RankThread(data);
-  let last = thread.load(() => create({ threads, provider }));
+  const onSpan = timed ? { onSpan: (span: RuntimeSpan) => thread.note(span) } : {};
+  let last = thread.load(() => create({ threads, provider, ...onSpan }));
   last.catch((thrown) => thread.fail(thrown));
   parentPort?.on('message', (request: RankRequest) => {
     // Messages are read between two runs of the runtime, never inside one, where an exit would crash the process.
@@ -47,6 +48,11 @@ class RankThread {
         this.#graphs.set(segment, await this.#runtime.load(segment.onnx, segment.weightsFolder));
     await this.#rank.prepare();
     this.#reply({ type: 'ready' });
+  }
+
+  /** Runs are timed by the rank, with what surrounds them. */
+  note(span: RuntimeSpan): void {
+    if (span.kind === 'copies') this.#rank.copied(span);
   }
 
   async answer(request: Exclude<RankRequest, { op: 'leave' }>): Promise<void> {

@@ -78,6 +78,8 @@ export interface PassTimes {
 }
 
 export interface RankSpan {
+  /** `copies`: between ranks, or between processor and device; also waiting for them. */
+  readonly kind: 'compute' | 'copies';
   readonly name: string;
   readonly startUs: number;
   readonly endUs: number;

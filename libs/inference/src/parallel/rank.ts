@@ -1,4 +1,5 @@
 import type { CompiledSegment, CutStage } from '../compile/index.js';
+import type { RuntimeSpan } from '../executor/runtime.js';
 import { nowUs } from '../timeline.js';
 import {
   AttentionRows,
@@ -29,6 +30,7 @@ export class Rank {
   /** What all chunks share. */
   #prompt: Readonly<Record<string, RankTensor>> = {};
   readonly #runs = new Map<string, number>();
+  #clock: PassClock | undefined;
 
   constructor(data: RankWorkerData, exchange: Exchange, run: RunSegment) {
     this.#data = data;
@@ -49,6 +51,11 @@ export class Rank {
       this.#prompt = await this.#encode(cut.condition, 'condition', prompt);
   }
 
+  /** Shows a copy between processor and device in the pass that needs it. */
+  copied({ name, startUs, endUs }: RuntimeSpan): void {
+    this.#clock?.note('copies', name, startUs, endUs);
+  }
+
   free(keyValues: readonly number[]): void {
     for (const id of keyValues) this.#kept.delete(id);
   }
@@ -59,6 +66,7 @@ export class Rank {
 
   async pass(request: PassRequest): Promise<PassReply> {
     const clock = new PassClock(this.#exchange, this.#data.timed);
+    this.#clock = clock;
     const { cut, overlap } = this.#data;
     const env = await this.#enter(request, clock);
     const made: LayerKeyValues[] = [];
@@ -185,7 +193,7 @@ class PassClock {
   async compute<T>(name: string, work: () => Promise<T>): Promise<T> {
     const startUs = nowUs();
     const result = await work();
-    this.#computeUs += this.#note(name, startUs, nowUs());
+    this.#computeUs += this.note('compute', name, startUs, nowUs());
     return result;
   }
 
@@ -195,8 +203,8 @@ class PassClock {
     const waitedUs = this.#exchange.waitedUs;
     const result = work();
     const copyFromUs = startUs + this.#exchange.waitedUs - waitedUs;
-    if (copyFromUs - startUs > 1) this.#note('wait', startUs, copyFromUs);
-    this.#copyUs += this.#note(name, copyFromUs, nowUs());
+    if (copyFromUs - startUs > 1) this.note('copies', 'wait', startUs, copyFromUs);
+    this.#copyUs += this.note('copies', name, copyFromUs, nowUs());
     return result;
   }
 
@@ -205,8 +213,8 @@ class PassClock {
     return { computeUs: this.#computeUs, waitUs, copyUs: this.#copyUs };
   }
 
-  #note(name: string, startUs: number, endUs: number): number {
-    if (this.#timed) this.spans.push({ name, startUs, endUs });
+  note(kind: RankSpan['kind'], name: string, startUs: number, endUs: number): number {
+    if (this.#timed) this.spans.push({ kind, name, startUs, endUs });
     return endUs - startUs;
   }
 }

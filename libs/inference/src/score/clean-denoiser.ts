@@ -57,10 +57,10 @@ export interface CleanDenoiser<Parts = unknown> extends AsyncDisposable {
 
 /** @throws MeshError MODEL_INVALID when the network has no rule for finished chunks, or the prompt another size */
 export function checkCleanModel({ dit, geometry, prompt }: CleanModel): void {
-  if (dit.context === undefined)
+  if (dit.context?.level === undefined)
     throw new MeshError(
       'MODEL_INVALID',
-      'the description has no context rule; describe which chunks a chunk attends to',
+      'the description has no context rule with a noise level; describe which finished chunks a chunk attends to',
     );
   const { tokens = 0, dim = 0 } = geometry.condition ?? {};
   if (prompt.length !== tokens * dim)

@@ -127,12 +127,35 @@ export function explainRefusal(names: ProviderNames, status: number, code: strin
   };
 }
 
-/** Explains a connection that could not be made or was lost. */
+/** Explains a lasting connection that could not be made or was lost; the provider makes a new one by itself. */
 export function explainConnection(names: ProviderNames, detail: string): Problem {
   const clean = withoutKeys(detail);
   return {
     code: 'connection',
     severity: 'temporary',
     message: `There is no connection to ${names.provider}${clean === '' ? '' : ` (${clean})`}. It is being tried again; check the network and ${names.urlSetting} if it lasts.`,
+  };
+}
+
+/**
+ * Explains a single request that brought no answer, which is not repeated, because the user waits.
+ * @param failure `connection`: the server cannot be reached; `broken`: its answer ended early or cannot be read; `empty`: nothing of it can be spoken
+ */
+export function explainRequest(
+  { provider, urlSetting, modelSetting }: ProviderNames,
+  failure: 'connection' | 'broken' | 'empty',
+  detail = '',
+): Problem {
+  const clean = withoutKeys(detail);
+  const what = {
+    connection: `There is no connection to ${provider}`,
+    broken: `The answer of ${provider} could not be read to its end`,
+    empty: `The answer of ${provider} has no words`,
+  }[failure];
+  const check = failure === 'empty' ? `${urlSetting} and ${modelSetting}` : `the network and ${urlSetting}`;
+  return {
+    code: failure,
+    severity: 'temporary',
+    message: `${what}${clean === '' ? '' : ` (${clean})`}. Speak again; if it lasts, check ${check}.`,
   };
 }

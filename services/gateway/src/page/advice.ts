@@ -13,6 +13,17 @@ const KEY_NEEDED: Message = {
 
 const CALL_ENDED: Message = { title: 'The call has ended.', text: 'Press Call to start a new one.', mild: false };
 
+/** The server says in its message what to do. */
+const byServer =
+  (title: string, mild = false) =>
+  ({ message }: ErrorDetails): Message => ({ title, text: message, mild });
+
+const notReady = (error: ErrorDetails): Message => ({
+  title: 'The server is not ready.',
+  text: `${error.message} ${tryAgainIn(error)}`,
+  mild: false,
+});
+
 const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Message>> = {
   MIC_DENIED: () => ({
     title: 'The microphone is blocked.',
@@ -24,8 +35,20 @@ const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Message>> = {
     text: `${error.message} You can still type a line below.`,
     mild: true,
   }),
-  SPEAKER_MISSING: (error) => ({ title: 'The speaker cannot be used.', text: error.message, mild: true }),
-  TTS_UNAVAILABLE: (error) => ({ title: 'Typed lines cannot be spoken.', text: error.message, mild: true }),
+  SPEAKER_MISSING: byServer('The speaker cannot be used.', true),
+  TTS_UNAVAILABLE: byServer('Typed lines cannot be spoken.', true),
+  ARGUMENT_INVALID: byServer('This cannot be done.', true),
+  BODY_TOO_LARGE: byServer('This is too large.', true),
+  AVATAR_NOT_FOUND: byServer('This avatar is not there any more.'),
+  AVATAR_LIMIT: byServer('The server keeps no more pictures.'),
+  PROVIDER_UNKNOWN: () => ({
+    title: 'The chosen conversation provider is not there any more.',
+    text: 'Choose another one in the settings, then call again.',
+    mild: false,
+  }),
+  PERMISSION_DENIED: byServer('This is not allowed here.'),
+  RECORDING_UNAVAILABLE: byServer('The call cannot be recorded.'),
+  TOOL_MISSING: byServer('A program is missing on the server.'),
   NETWORK: () => ({
     title: 'The server cannot be reached.',
     text: 'Check that talkmesh is running, then try again. Your choice on this page is kept.',
@@ -38,13 +61,13 @@ const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Message>> = {
     text: `${error.message} ${tryAgainIn(error)}`,
     mild: false,
   }),
+  NATS_UNAVAILABLE: notReady,
+  DEADLINE_EXCEEDED: notReady,
   DRAINING: () => ({ title: 'The server is shutting down.', text: 'Call again in a moment.', mild: false }),
-  PEER_LOST: (error) => ({
-    title: 'The connection to the avatar was lost.',
-    text: error.message,
-    mild: false,
-  }),
-  SDP_TIMEOUT: (error) => ({ title: 'Video and sound cannot be received.', text: error.message, mild: false }),
+  PEER_LOST: byServer('The connection to the avatar was lost.'),
+  SDP_TIMEOUT: byServer('Video and sound cannot be received.'),
+  SDP_INVALID: byServer('Video and sound cannot be received.'),
+  CODEC_UNSUPPORTED: byServer('Video and sound cannot be received.'),
   TOKEN_INVALID: () => KEY_NEEDED,
   TOKEN_MISSING: () => KEY_NEEDED,
   TOKEN_EXPIRED: () => ({
@@ -54,7 +77,7 @@ const ADVICE: Readonly<Record<string, (error: ErrorDetails) => Message>> = {
   }),
   SESSION_ENDED: () => CALL_ENDED,
   SESSION_NOT_FOUND: () => CALL_ENDED,
-  PROVIDER_FAILED: (error) => ({ title: 'The conversation provider failed.', text: error.message, mild: true }),
+  PROVIDER_FAILED: byServer('The conversation provider failed.', true),
 };
 
 const INPUT_TITLES: Readonly<Record<InputProblem['code'], string>> = {

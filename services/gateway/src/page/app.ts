@@ -6,6 +6,7 @@ import {
   type CallState,
   ConnectionWatch,
   type ConversationOffer,
+  keepAtEnd,
   PushToTalk,
   playOnSpeaker,
   showTranscript,
@@ -99,6 +100,7 @@ export class App {
     line.addEventListener('input', () => this.#updateControls());
     // A list that scrolls must be reachable by keyboard (WCAG 2.1.1).
     this.#transcriptList.tabIndex = 0;
+    keepAtEnd(this.#transcriptList);
     for (const id of ['transcript-copy', 'transcript-copy-last'])
       byId(id).addEventListener('click', () => void this.#copyTranscript(byId(id)));
     this.#deletePicture.addEventListener('click', () => void this.#deleteChosenPicture());
@@ -174,7 +176,7 @@ export class App {
     if (this.#client === undefined || this.#avatar === undefined || this.#starting !== undefined) return false;
     const starting = new AbortController();
     this.#starting = starting;
-    const choices = sessionChoices(this.#settings.settings, this.#offer);
+    const choices = sessionChoices(this.#settings.settings, this.#offer, this.#view.pixels);
     this.#isPushToTalk = choices.input === 'push-to-talk';
     this.#banner.withdraw('page', 'call');
     this.#transcript.clear();
@@ -282,9 +284,11 @@ export class App {
     if (this.#call === undefined && !(await this.#startCall(false))) return;
     line.value = '';
     this.#updateControls();
-    this.#transcript.add('user', text);
+    const typed = this.#transcript.add('user', text);
     this.#showTranscript();
     await this.#call?.say(text).catch((error: unknown) => {
+      this.#transcript.remove(typed);
+      this.#showTranscript();
       line.value ||= text;
       this.#updateControls();
       this.#banner.showError('call', error);

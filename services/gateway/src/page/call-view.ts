@@ -10,9 +10,13 @@ import {
   playAudibly,
   recordingText,
   STATE_LABELS,
+  savesData,
 } from '@talkmesh/client';
 import { byId, show } from './elements.js';
 import { showAvatar } from './living-picture.js';
+
+/** A processor with fewer decodes, beside everything else, no larger video than it must. */
+const MIN_CORES = 4;
 
 const LABELS: Readonly<Record<CallState, string>> = { ...STATE_LABELS, new: 'Ready', ended: 'Call ended' };
 
@@ -53,6 +57,12 @@ export class CallView {
     this.#name.textContent = avatar.name;
     show(this.#portrait, true);
     show(this.#name, true);
+  }
+
+  /** Width at which the picture is shown, in pixels of the screen; 0 where the user saves data or the processor is weak. */
+  get pixels(): number {
+    if (savesData() || navigator.hardwareConcurrency < MIN_CORES) return 0;
+    return this.#video.clientWidth * devicePixelRatio;
   }
 
   /** The element that plays the call. */

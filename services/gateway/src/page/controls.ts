@@ -54,7 +54,7 @@ export class Controls {
     toggle(this.talk, talking, 'Release to send', 'Hold to talk');
     this.mute.disabled = !live && !hasMicrophone;
     if (hasMicrophone || !inCall) toggle(this.mute, call?.muted === true, 'Unmute', 'Mute');
-    else toggle(this.mute, true, 'Use microphone', '');
+    else toggle(this.mute, true, 'Use mic', '');
     const paused = state === 'paused';
     this.pause.disabled = !live;
     toggle(this.pause, paused, 'Resume', 'Pause');

@@ -24,6 +24,18 @@ test('the API key is moved from the address bar to the storage of the tab', () =
   assert.equal(at(''), undefined);
 });
 
+test('only a fault of the program is called unexpected; what the user can mend is not', () => {
+  const titleOf = (reason: string): string => adviceFor({ reason, message: 'details', retryAfterMs: undefined }).title;
+  const unexpected = Object.keys(REASONS).filter((reason) => titleOf(reason).startsWith('An unexpected error'));
+  // None of these is an answer to what the page asks for.
+  assert.deepEqual(unexpected.toSorted(), [
+    ...['AUDIO_EMPTY', 'AUDIO_FORMAT_INVALID', 'AUDIO_TOO_LONG', 'CANCELLED', 'CONFIG_INVALID', 'FACE_NOT_FOUND'],
+    ...['ICE_SESSION_CHANGED', 'INTERNAL', 'MESSAGE_MALFORMED', 'MESSAGE_VERSION', 'MODEL_INVALID', 'NOT_FOUND'],
+    ...['NOT_RECORDED', 'PICTURE_INVALID', 'ROOM_REFUSED', 'ROOM_UNREACHABLE', 'SESSION_EXISTS'],
+    ...['SESSION_ID_INVALID', 'TOKEN_WRONG_SESSION'],
+  ]);
+});
+
 test('every error reason has a title and a text that says what to do', () => {
   const local = ['NETWORK', 'MIC_DENIED', 'MIC_MISSING', 'SPEAKER_MISSING'];
   for (const reason of [...Object.keys(REASONS), ...local]) {

@@ -61,6 +61,7 @@ export class SettingsDialog {
   readonly #language = byId<HTMLSelectElement>('settings-language');
   readonly #pushToTalk = byId<HTMLInputElement>('settings-push-to-talk');
   readonly #quality = byId<HTMLSelectElement>('settings-quality');
+  readonly #size = byId<HTMLSelectElement>('settings-size');
   readonly #captions = byId<HTMLInputElement>('settings-captions');
   readonly #chosen: { microphone: string; speaker: string };
   readonly #devices: DevicePicker;
@@ -104,6 +105,7 @@ export class SettingsDialog {
       this.#change({ input: this.#pushToTalk.checked ? 'push-to-talk' : 'voice-activity' }),
     );
     this.#quality.addEventListener('change', () => this.#change({ quality: this.#quality.value as Quality }));
+    this.#size.addEventListener('change', () => this.#change({ size: Number(this.#size.value) }));
     this.#captions.addEventListener('change', () => this.#change({ captions: this.#captions.checked }));
   }
 
@@ -158,7 +160,12 @@ export class SettingsDialog {
     show(byId('settings-choices'), offer !== undefined && talkingProviders(offer).length > 0);
     const qualities = offer?.quality?.choices ?? [];
     show(byId('settings-quality-row'), qualities.length > 1);
+    const sizes = offer?.size?.choices ?? [];
+    show(byId('settings-size-row'), sizes.length > 1);
     if (offer === undefined) return;
+    const automatic = { value: '0', text: 'Automatic: as large as it is shown' };
+    const named = sizes.map(({ size, width, height }) => ({ value: String(size), text: `${width} x ${height}` }));
+    fill(this.#size, [automatic, ...named], String(this.#settings.size));
     const offered = qualities.map(({ name }) => ({ value: name, text: QUALITIES[name] }));
     fill(this.#quality, offered, qualityOf(this.#settings, offer) ?? '');
     const provider = providerOf(this.#settings, offer);

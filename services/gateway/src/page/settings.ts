@@ -9,6 +9,8 @@ export interface Settings {
   readonly language: string;
   readonly input: Input;
   readonly quality: Quality | '';
+  /** Width of the video, pixels; 0: as large as it is shown. */
+  readonly size: number;
   readonly captions: boolean;
   /** Ids of devices. */
   readonly microphone: string;
@@ -21,6 +23,7 @@ export const DEFAULTS: Settings = {
   language: '',
   input: 'voice-activity',
   quality: '',
+  size: 0,
   captions: true,
   microphone: '',
   speaker: '',
@@ -52,6 +55,7 @@ export function loadSettings(storage: SettingsStorage): Settings {
     language: LANGUAGE.test(text('language')) ? text('language') : '',
     input: stored.input === 'push-to-talk' ? 'push-to-talk' : 'voice-activity',
     quality: QUALITIES.includes(stored.quality) ? (stored.quality as Quality) : '',
+    size: typeof stored.size === 'number' && stored.size > 0 ? stored.size : 0,
     captions: stored.captions !== false,
     microphone: text('microphone'),
     speaker: text('speaker'),
@@ -80,15 +84,37 @@ export const providerOf = ({ provider }: Settings, offer: ConversationOffer): Of
 export const qualityOf = ({ quality }: Settings, offer: ConversationOffer): Quality | undefined =>
   offer.quality?.choices.find(({ name }) => name === quality)?.name ?? offer.quality?.default;
 
-/** The options of the next call, as far as the deployment allows what was chosen. Without an offer: its defaults. */
+/** Video that is shown up to this much larger than it is does not look soft. */
+const ENLARGED = 1.35;
+
+/**
+ * The size of the next call: the chosen one, where the deployment has it, or the smallest that is not soft at the width that it is shown.
+ * @param pixels that width; 0: the deployment's default
+ * @returns undefined: an older gateway has no choice
+ */
+export function sizeOf({ size }: Settings, { size: offer }: ConversationOffer, pixels: number): number | undefined {
+  if (offer === undefined) return undefined;
+  const chosen = offer.choices.find((choice) => choice.size === size);
+  if (chosen !== undefined) return chosen.size;
+  if (pixels === 0) return offer.default;
+  const enough = offer.choices.find((choice) => choice.width * ENLARGED >= pixels) ?? offer.choices.at(-1);
+  return enough?.size ?? offer.default;
+}
+
+/**
+ * The options of the next call, as far as the deployment allows what was chosen. Without an offer: its defaults.
+ * @param pixels width at which the picture is shown; 0: not known
+ */
 export function sessionChoices(
   settings: Settings,
   offer: ConversationOffer | undefined,
-): Pick<SessionOptions, 'provider' | 'voice' | 'language' | 'input' | 'quality'> {
+  pixels: number,
+): Pick<SessionOptions, 'provider' | 'voice' | 'language' | 'input' | 'quality' | 'size'> {
   if (offer === undefined) return {};
   const provider = providerOf(settings, offer);
   const { voice, language, input } = settings;
   const quality = qualityOf(settings, offer);
+  const size = sizeOf(settings, offer, pixels);
   const hasVoice = provider?.onlyTheseVoices !== true || provider.voices.includes(voice);
   return {
     ...(provider !== undefined && provider.name !== offer.default && { provider: provider.name }),
@@ -96,5 +122,6 @@ export function sessionChoices(
     ...(language !== '' && offer.choices.includes('language') && { language }),
     ...(provider?.input.includes(input) === true && input !== 'voice-activity' && { input }),
     ...(quality !== undefined && quality !== offer.quality?.default && { quality }),
+    ...(size !== undefined && size !== offer.size?.default && { size }),
   };
 }

@@ -82,7 +82,11 @@ export class OutboundRequests {
 
   #check(address: string, isTls: boolean): void {
     if (this.#allowed.has(address)) return;
-    if (!isTls) throw new MeshError('PERMISSION_DENIED', 'without TLS only TALKMESH_WEBHOOK_NETWORKS can be reached');
+    if (!isTls)
+      throw new MeshError(
+        'PERMISSION_DENIED',
+        `http is allowed only to TALKMESH_WEBHOOK_NETWORKS, which do not contain ${address}; use https, or add "loopback", "private" or the network`,
+      );
     if (this.#notPublic.has(address))
       throw new MeshError(
         'PERMISSION_DENIED',

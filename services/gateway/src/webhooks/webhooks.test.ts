@@ -90,6 +90,10 @@ test('no request reaches this network, however the address is written, and redir
     'https://0.0.0.0/',
   ])
     await assert.rejects(guarded.post(address, {}, '{}'), { reason: 'PERMISSION_DENIED' }, address);
+  await assert.rejects(new OutboundRequests(['private']).post(receiver.url(), {}, '{}'), {
+    reason: 'PERMISSION_DENIED',
+    message: /do not contain 127\.0\.0\.1; use https, or add "loopback"/,
+  });
   assert.deepEqual(receiver.received, []);
   receiver.answer = () => 302;
   assert.equal(await new OutboundRequests(['loopback']).post(receiver.url(), {}, '{}'), 302);

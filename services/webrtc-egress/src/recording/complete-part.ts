@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import {
@@ -15,7 +15,7 @@ import {
   videoFile,
 } from '@talkmesh/contracts';
 import { FFMPEG, lowerPriority } from './encoder.js';
-import { writeJson } from './part-file.js';
+import { FILE_MODE, writeJson } from './part-file.js';
 
 export interface PartToComplete {
   /** Of the session. */
@@ -66,14 +66,23 @@ async function makeSeekable(path: string, format: PartFacts['format'], signal: A
   const whole = `${path}.${randomUUID()}`;
   // With -copyts an edit list skips what the AAC encoder put before the first sample; otherwise the picture would begin 42 ms late.
   const flags = format === 'mp4' ? ['-copyts', '-movflags', '+faststart'] : [];
-  const args = ['-hide_banner', '-loglevel', 'error', '-n', '-i', path, '-c', 'copy', ...flags, '-f', format, whole];
-  const isDone = await new Promise<boolean>((resolve) => {
+  const args = ['-hide_banner', '-loglevel', 'error', '-y', '-i', path, '-c', 'copy', ...flags, '-f', format, whole];
+  // A file that ffmpeg makes itself could be read by other users.
+  const isDone = await writeFile(whole, '', { mode: FILE_MODE, flag: 'wx' }).then(
+    () => ffmpeg(args, signal),
+    () => false,
+  );
+  if (isDone) await rename(whole, path);
+  else await rm(whole, { force: true });
+  signal.throwIfAborted();
+}
+
+/** @returns whether it ended well */
+function ffmpeg(args: readonly string[], signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
     const child = execFile(FFMPEG, args, { timeout: REMUX_MS, killSignal: 'SIGKILL', signal }, (error) =>
       resolve(error === null),
     );
     if (child.pid !== undefined) lowerPriority(child.pid);
   });
-  if (isDone) await rename(whole, path);
-  else await rm(whole, { force: true });
-  signal.throwIfAborted();
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -89,6 +89,8 @@ for (const format of ['mp4', 'webm'] as const)
     const [, { data: hash }, { data: about }] = claim.assertions;
     const path = join(folder, producer.sessionId, `1.${format}`);
     const bytes = await readFile(path);
+    for (const name of await readdir(join(folder, producer.sessionId)))
+      assert.equal((await stat(join(folder, producer.sessionId, name))).mode & 0o777, 0o640, name);
     assert.deepEqual(
       [hash.hash, hash.bytes],
       [createHash('sha256').update(bytes).digest('hex'), bytes.length],

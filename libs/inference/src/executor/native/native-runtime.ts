@@ -1,7 +1,8 @@
 /** Runs graphs by the C API of ONNX Runtime. Tensors that a graph makes stay in the device's memory until they are read. */
 import { readFile } from 'node:fs/promises';
+import { nowUs } from '../../timeline.js';
 import { fastInt8, readCpuFacts } from '../processor.js';
-import type { Runtime, RuntimeOptions } from '../runtime.js';
+import { type Runtime, type RuntimeOptions, timedCopy } from '../runtime.js';
 import type { TensorData, TensorType } from '../tensor-types.js';
 import { describeSession, dimsOf, type NativeSession } from './native-session.js';
 import { ELEMENT_TYPE, NativeTensor, type Reserved, tensorTypeOf } from './native-tensor.js';
@@ -100,8 +101,10 @@ export class NativeRuntime implements Runtime<NativeTensor, NativeSession> {
       for (const name of outputs)
         ort.BindOutputToDevice(binding, name, segment.hostOutputs.has(name) ? this.#hostMemory : this.#deviceMemory);
       for (const [name, tensor] of Object.entries(into)) ort.BindOutput(binding, name, this.#onDevice(tensor));
+      const startUs = nowUs();
       ort.RunWithBinding(session, null, binding);
       ort.SynchronizeBoundOutputs(binding);
+      this.#options.onSpan?.({ kind: 'compute', name: 'run', startUs, endUs: nowUs() });
       const { array, items } = madeList(ort.GetBoundOutputValues, binding, this.#defaultAllocator);
       ort.AllocatorFree(this.#defaultAllocator, array);
       for (const value of items.slice(outputs.length)) ort.ReleaseValue(value);
@@ -116,15 +119,20 @@ export class NativeRuntime implements Runtime<NativeTensor, NativeSession> {
     needLiving(tensor);
     if (tensor.host !== undefined) return tensor.host;
     const target = tensor.emptyArray();
-    const inHost = tensor.hostValue ?? (this.#options.provider === 'cpu' ? tensor.deviceValue : undefined);
-    if (inHost !== undefined) copyInto(target, made(this.#ort.GetTensorMutableData, inHost));
-    else {
-      const value = this.#wrap(tensor, target);
-      this.#ort.CopyTensors(this.#env, [tensor.deviceValue], [value], null, 1);
-      this.#ort.ReleaseValue(value);
-    }
+    timedCopy(this.#options, 'to processor', tensor.bytes, () => this.#copyOut(tensor, target));
     if (tensor.place === undefined) tensor.host = target;
     return target;
+  }
+
+  #copyOut(tensor: NativeTensor, target: TensorData): void {
+    const inHost = tensor.hostValue ?? (this.#options.provider === 'cpu' ? tensor.deviceValue : undefined);
+    if (inHost !== undefined) {
+      copyInto(target, made(this.#ort.GetTensorMutableData, inHost));
+      return;
+    }
+    const value = this.#wrap(tensor, target);
+    this.#ort.CopyTensors(this.#env, [tensor.deviceValue], [value], null, 1);
+    this.#ort.ReleaseValue(value);
   }
 
   release(tensor: NativeTensor): void {
@@ -188,7 +196,10 @@ export class NativeRuntime implements Runtime<NativeTensor, NativeSession> {
     if (this.#options.provider === 'cpu' || tensor.bytes === 0) return this.#onHost(tensor);
     const value = this.#allocate(tensor);
     tensor.deviceValue = value;
-    this.#ort.CopyTensors(this.#env, [this.#onHost(tensor)], [value], null, 1);
+    const source = this.#onHost(tensor);
+    timedCopy(this.#options, 'to device', tensor.bytes, () =>
+      this.#ort.CopyTensors(this.#env, [source], [value], null, 1),
+    );
     return value;
   }
 

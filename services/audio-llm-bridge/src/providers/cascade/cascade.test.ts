@@ -228,9 +228,33 @@ test('a model that is cut off, stops or sends nonsense is explained; what was sp
     await using call = await talk({ chat: () => ({ text, ...fault }) }, { TALKMESH_CASCADE_DEADLINE_MS: '400' });
     ask(call.provider);
     await call.provider.until('failed');
-    assert.match(call.provider.failures[0] ?? '', /^There is no connection to cascade \(chat\)/, JSON.stringify(fault));
+    assert.match(
+      call.provider.failures[0] ?? '',
+      /^The answer of cascade \(chat\) could not be read to its end \(.+\)\. Speak again; .*TALKMESH_CASCADE_CHAT_URL/,
+      JSON.stringify(fault),
+    );
     if (!('malformed' in fault)) await call.provider.until('end');
   }
+});
+
+test('an answer without words is explained: from a model that writes none, and from a server that is no model', async () => {
+  await using call = await talk({ chat: (n) => ({ text: n === 0 ? '' : '👍' }) });
+  const { provider, server } = call;
+  ask(provider);
+  await provider.until('failed');
+  assert.match(
+    provider.failures[0] ?? '',
+    /^The answer of cascade \(chat\) has no words\. Speak again; if it lasts, check TALKMESH_CASCADE_CHAT_URL and TALKMESH_CASCADE_CHAT_MODEL/,
+  );
+  await using page = await talk({ chat: () => ({ text: FIRST }) });
+  page.server.refusals.completions = [{ status: 200, body: { title: 'Please log in' } }];
+  ask(page.provider);
+  await page.provider.until('failed');
+  assert.match(page.provider.failures[0] ?? '', /has no words/);
+  ask(page.provider);
+  await page.provider.until('end');
+  assert.deepEqual(page.server.spoken, [FIRST]);
+  assert.deepEqual(server.spoken, []);
 });
 
 test('Markdown is not spoken, and a sentence of signs alone is left out', async () => {

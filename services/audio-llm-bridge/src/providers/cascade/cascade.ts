@@ -11,7 +11,7 @@ import { ESPEAK_VOICES } from '../../tts/espeak.js';
 import type { SpeechSynthesizer } from '../../tts/synthesizer.js';
 import { ConversationHistory, type HistoryEntry } from '../history.js';
 import { MicMemory } from '../mic-memory.js';
-import { ProblemReporter, type ProviderNames } from '../problem.js';
+import { explainRequest, ProblemError, ProblemReporter, type ProviderNames } from '../problem.js';
 import type {
   Cut,
   Provider,
@@ -195,7 +195,7 @@ class CascadeSession implements ProviderSession {
     return (text ?? '').trim();
   }
 
-  /** Speaks one answer of the model. @returns the tools that it calls */
+  /** Speaks one answer of the model. @returns the tools that it calls @throws ProblemError when there is neither speech nor a call */
   async #respond(signal: AbortSignal): Promise<ToolCall[]> {
     const answer = this.#beginAnswer();
     const stop = (): void => {
@@ -219,7 +219,11 @@ class CascadeSession implements ProviderSession {
       signal.removeEventListener('abort', stop);
       if (!answer.abort.signal.aborted) this.#history.say(answer.response, 'avatar', answer.text);
     }
-    return answer.abort.signal.aborted ? [] : calls.complete();
+    if (answer.abort.signal.aborted) return [];
+    const complete = calls.complete();
+    if (complete.length === 0 && !answer.hasSound)
+      throw new ProblemError(explainRequest(this.#settings.chat.names, 'empty'));
+    return complete;
   }
 
   #beginAnswer(): SpokenAnswer {

@@ -1,6 +1,6 @@
 import { MeshError } from '@talkmesh/contracts';
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError, OpenAI } from 'openai';
-import { explainConnection, explainRefusal, type Problem, ProblemError, type ProviderNames } from '../problem.js';
+import { explainRefusal, explainRequest, type Problem, ProblemError, type ProviderNames } from '../problem.js';
 
 /** One of the three services of a cascade. */
 export interface Endpoint {
@@ -23,12 +23,12 @@ export function clientOf(endpoint: Endpoint, ownKey: string, deadlineMs: number)
 export function problemOf(thrown: unknown, names: ProviderNames): Problem | MeshError | undefined {
   if (thrown instanceof ProblemError) return thrown.problem;
   if (thrown instanceof APIUserAbortError) return undefined;
-  if (thrown instanceof APIConnectionTimeoutError) return explainConnection(names, 'no answer in time');
-  if (thrown instanceof APIConnectionError) return explainConnection(names, causeOf(thrown.cause));
+  if (thrown instanceof APIConnectionTimeoutError) return explainRequest(names, 'connection', 'no answer in time');
+  if (thrown instanceof APIConnectionError) return explainRequest(names, 'connection', causeOf(thrown.cause));
   if (thrown instanceof APIError)
     return explainRefusal(names, thrown.status ?? 0, String(thrown.code ?? thrown.type ?? ''), thrown.message);
   const error = MeshError.from(thrown);
-  return error.reason === 'INTERNAL' ? explainConnection(names, (thrown as Error).message) : error;
+  return error.reason === 'INTERNAL' ? explainRequest(names, 'broken', (thrown as Error).message) : error;
 }
 
 function causeOf(cause: unknown): string {
