@@ -1,6 +1,15 @@
-import type { EventBody, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
-import type { Cut, ProviderInput, ProviderOutput } from './providers/provider.js';
+import type { EventBody, MeshEvent, PlayheadMessage, SessionChoices } from '@talkmesh/contracts';
+import type { Cut, Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
 import type { TurnSource } from './turns.js';
+import type { UserSpeechOptions } from './user-speech.js';
+
+export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided' | 'transcribesFirst'> {
+  readonly provider: Pick<Provider, 'name' | 'vad' | 'source' | 'transcribesFirst'>;
+  readonly input: SessionChoices['input'];
+  /** Largest amount of speech that is sent and not yet played. */
+  readonly aheadMs: number;
+  readonly maxTurnMs: number;
+}
 
 /** A command of push-to-talk. */
 export type InputCommand = 'start' | 'commit' | 'cancel';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type EventBody, MeshError, type MeshEvent, newSessionId, type PlayheadMessage } from '@talkmesh/contracts';
-import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS } from './conversation.js';
-import type { ConversationOutput } from './conversation-messages.js';
+import { Conversation, MAX_RUNNING_TURNS } from './conversation.js';
+import type { ConversationOptions, ConversationOutput } from './conversation-messages.js';
 import type { Provider } from './providers/provider.js';
 import { CONVERSATION_OPTIONS } from './testing/conversation-options.js';
 
@@ -138,7 +138,7 @@ test('an interrupt command while the user speaks cuts the turn, and the provider
   conversation.handle(speech('r', 5000), 0);
   conversation.handle(playhead(1, 1000), 1000);
   conversation.handle(started, 1100);
-  assert.ok(summary(conversation.interrupt('command')).includes('turn.finished 1'));
+  assert.ok(summary(conversation.interrupt(0)).includes('turn.finished 1'));
   assert.deepEqual(summary(conversation.handle(playhead(0, 0, 1200), 1200)), ['user.started 400']);
   assert.deepEqual(summary(conversation.handle(cough, 1900)), ['user.stopped']);
 });
@@ -224,12 +224,12 @@ test('without barge-in, user speech reaches the provider when the turn is over',
 
 test('an interrupt command cuts every running and waiting turn, and does nothing without turns', () => {
   const conversation = talk();
-  assert.deepEqual(conversation.interrupt('command'), []);
+  assert.deepEqual(conversation.interrupt(0), []);
   const { turn } = conversation.beginText('text-1');
   conversation.handle(speech('text-1', 1000), 0);
   conversation.handle(speech('r', 1000), 0);
   conversation.handle(playhead(1, 400), 400);
-  const outputs = conversation.interrupt('command');
+  const outputs = conversation.interrupt(0);
   assert.equal(turn, 1);
   assert.deepEqual(summary(outputs), [
     'interrupt 2',
@@ -280,13 +280,13 @@ test('speech that arrives in a pause waits; no more is sent ahead than usual', (
 test('an interrupt ends a pause with and without a turn to cut; a typed line waits during a pause', () => {
   const conversation = talk();
   conversation.pause(true);
-  assert.deepEqual(summary(conversation.interrupt('command')), ['resume 0']);
+  assert.deepEqual(summary(conversation.interrupt(0)), ['resume 0']);
   assert.equal(conversation.paused, false);
   conversation.pause(true);
   conversation.beginText('line');
   assert.deepEqual(summary(conversation.handle(speech('line', 100), 0)), ['speech 1']);
   assert.equal(conversation.paused, true);
-  assert.deepEqual(summary(conversation.interrupt('command')), ['interrupt 1', 'cancel line at 0', 'turn.cancelled 1']);
+  assert.deepEqual(summary(conversation.interrupt(0)), ['interrupt 1', 'cancel line at 0', 'turn.cancelled 1']);
   assert.equal(conversation.paused, false);
 });
 

@@ -1,20 +1,19 @@
-import type { EventBody, MeshEvent, PlayheadMessage, SessionChoices } from '@talkmesh/contracts';
+import type { EventBody, MeshEvent, PlayheadMessage } from '@talkmesh/contracts';
 import { MeshError, SPEECH_RATE_HZ } from '@talkmesh/contracts';
-import type { ConversationInput, ConversationOutput, InputCommand, SpeechPiece } from './conversation-messages.js';
-import type { Provider, ProviderInput, ProviderOutput } from './providers/provider.js';
+import { AwaitedAnswer } from './awaited-answer.js';
+import type {
+  ConversationInput,
+  ConversationOptions,
+  ConversationOutput,
+  InputCommand,
+  SpeechPiece,
+} from './conversation-messages.js';
+import type { ProviderInput, ProviderOutput } from './providers/provider.js';
 import { PushToTalk } from './push-to-talk.js';
 import { Silence } from './silence.js';
 import type { ConversationState } from './takeover.js';
 import { type PlayedTurn, type Turn, TurnQueue, type TurnSource } from './turns.js';
-import { type RunningTurn, type SpeechStep, UserSpeech, type UserSpeechOptions } from './user-speech.js';
-
-export interface ConversationOptions extends Omit<UserSpeechOptions, 'isDecided' | 'transcribesFirst'> {
-  readonly provider: Pick<Provider, 'name' | 'vad' | 'source' | 'transcribesFirst'>;
-  readonly input: SessionChoices['input'];
-  /** Largest amount of speech that is sent and not yet played. */
-  readonly aheadMs: number;
-  readonly maxTurnMs: number;
-}
+import { type RunningTurn, type SpeechStep, UserSpeech } from './user-speech.js';
 
 /** Most turns spoken or queued; more are refused. */
 export const MAX_RUNNING_TURNS = 8;
@@ -33,6 +32,7 @@ export class Conversation {
   readonly #userSpeech: UserSpeech;
   readonly #talk = new PushToTalk();
   readonly #silence = new Silence();
+  readonly #awaited = new AwaitedAnswer();
   /** Number of the turn that answers what the user said last; 0 before the user spoke. */
   #answeringTurn = 0;
 
@@ -70,19 +70,12 @@ export class Conversation {
    * Continues where another bridge stopped. A turn that the other bridge could not end is ended where its speech stops; otherwise the
    * score model would wait for the rest of it.
    */
-  takeOver({
-    epoch,
-    turns,
-    sequence,
-    sentSamples,
-    unfinished,
-    unspoken,
-    pause,
-  }: ConversationState): ConversationOutput[] {
-    this.#emitEvents(this.#silence.adopt(pause));
-    this.#epoch = Math.max(this.#epoch, epoch);
-    this.#sequence = sequence;
-    this.#sentSamples = sentSamples;
+  takeOver(before: ConversationState): ConversationOutput[] {
+    const { turns, unfinished, unspoken } = before;
+    this.#emitEvents(this.#silence.adopt(before.pause));
+    this.#epoch = Math.max(this.#epoch, before.epoch);
+    this.#sequence = before.sequence;
+    this.#sentSamples = before.sentSamples;
     this.#turns.adopt(turns, unfinished);
     for (const turn of unspoken) this.#emitEvent(turn, { type: 'turn.cancelled' });
     for (const { number, sentMs } of unfinished.filter(({ ended }) => !ended)) {
@@ -116,9 +109,9 @@ export class Conversation {
     return this.#take();
   }
 
-  /** Cuts all running and waiting turns and ends a pause. The outputs contain no `cancel` when there was no turn. */
-  interrupt(cause: 'barge-in' | 'command'): ConversationOutput[] {
-    this.#interrupt(cause);
+  /** A command cuts all turns, gives up an answer without sound, and ends a pause. No `cancel` in the outputs: there was nothing to cut. */
+  interrupt(nowMs: number): ConversationOutput[] {
+    this.#interrupt('command', nowMs);
     return this.#take();
   }
 
@@ -159,24 +152,22 @@ export class Conversation {
     if (steps === undefined) return false;
     if (command === 'start') this.#emitEvent(0, { type: 'speech.started' });
     else this.#emitEvent(0, { type: 'speech.stopped', durationMs: 0, cancelled: true });
-    this.#follow(steps);
+    this.#follow(steps, nowMs);
     return true;
   }
 
   /** Decides what only time or the playhead can tell. */
   #check(nowMs: number): void {
-    if (!this.#isPushToTalk) {
-      this.#follow(this.#userSpeech.check(this.#turn, nowMs));
-      return;
-    }
-    const { steps, committedMs: durationMs } = this.#talk.check(nowMs);
+    const { steps, committedMs: durationMs } = this.#isPushToTalk
+      ? this.#talk.check(nowMs)
+      : { steps: this.#userSpeech.check(this.#turn, nowMs), committedMs: undefined };
     if (durationMs !== undefined) this.#emitEvent(0, { type: 'speech.stopped', durationMs });
-    this.#follow(steps);
+    this.#follow(steps, nowMs);
   }
 
   #onEvent(event: MeshEvent, nowMs: number): void {
     if (event.type === 'flush') this.#epoch = Math.max(this.#epoch, event.epoch);
-    if (event.type === 'clear') this.#interrupt('command');
+    if (event.type === 'clear') this.#interrupt('command', nowMs);
     if (this.#options.provider.vad !== 'mesh' || this.#isPushToTalk) return;
     if (event.type === 'speech.started') this.#userStarted(nowMs);
     else if (event.type === 'speech.stopped') this.#userStopped(event.durationMs, nowMs);
@@ -218,14 +209,14 @@ export class Conversation {
   }
 
   #userStarted(nowMs: number): void {
-    this.#follow(this.#userSpeech.started(this.#turn, nowMs));
+    this.#follow(this.#userSpeech.started(this.#turn, nowMs), nowMs);
   }
 
   #userStopped(durationMs: number | undefined, nowMs: number): void {
-    this.#follow(this.#userSpeech.stopped(durationMs, nowMs));
+    this.#follow(this.#userSpeech.stopped(durationMs, nowMs), nowMs);
   }
 
-  #follow(steps: readonly SpeechStep[]): void {
+  #follow(steps: readonly SpeechStep[], nowMs: number): void {
     for (const step of steps)
       switch (step.kind) {
         case 'hold':
@@ -235,12 +226,14 @@ export class Conversation {
           this.#emitEvents(this.#silence.release(step.cause));
           break;
         case 'cut':
-          this.#interrupt('barge-in');
+          this.#interrupt('barge-in', nowMs);
           break;
         case 'begin':
+          this.#awaited.over();
           this.#emitInput({ kind: 'user.started', preRollMs: step.preRollMs });
           break;
         case 'end':
+          this.#awaited.asked(nowMs);
           this.#answeringTurn = this.#turns.nextNumber;
           this.#emitInput({ kind: 'user.stopped' });
           break;
@@ -248,6 +241,7 @@ export class Conversation {
           this.#emitInput({ kind: 'user.spoke', preRollMs: step.preRollMs });
           break;
         case 'accept':
+          this.#awaited.asked(nowMs);
           this.#answeringTurn = this.#turns.nextNumber;
           this.#emitInput({ kind: 'user.accepted' });
           break;
@@ -257,7 +251,10 @@ export class Conversation {
       }
   }
 
-  #interrupt(cause: 'barge-in' | 'command'): void {
+  #interrupt(cause: 'barge-in' | 'command', nowMs: number): void {
+    // What was awaited is a turn too, so that all clients learn that it will not come.
+    if (cause === 'command' && this.#awaited.giveUp(nowMs))
+      this.#begin(this.#options.provider.source, `unanswered-${this.#turns.nextNumber}`);
     const cut = this.#turns.cut();
     const newest = cut.at(-1);
     this.#emitEvents(this.#silence.interrupt(newest !== undefined));
@@ -285,6 +282,7 @@ export class Conversation {
       case 'transcript': {
         const { role, text, final, response } = output;
         const turn = response === undefined ? undefined : this.#turns.find(response);
+        if (role === 'avatar' && turn === undefined && this.#awaited.drops(response)) break;
         if (role === 'avatar') turn?.captions.add(text, final);
         const number = role === 'user' ? this.#answeringTurn : (turn?.number ?? 0);
         this.#emitEvent(number, { type: 'transcript', role, text: text.slice(0, 10_000), final });
@@ -296,9 +294,10 @@ export class Conversation {
         else this.#userStopped(undefined, nowMs);
         break;
       case 'heard':
-        this.#follow(this.#userSpeech.heard(output.text, this.#turn));
+        this.#follow(this.#userSpeech.heard(output.text, this.#turn), nowMs);
         break;
       case 'failed':
+        this.#awaited.over();
         this.#error(output.error.reason, output.error.message);
         break;
       case 'tool.call':
@@ -311,7 +310,14 @@ export class Conversation {
 
   #speak(response: string, pcm: Int16Array): void {
     if (this.#turns.isRetired(response)) return;
-    const turn = this.#turns.find(response) ?? this.#begin(this.#options.provider.source, response);
+    const known = this.#turns.find(response);
+    const { source } = this.#options.provider;
+    if (known === undefined && this.#awaited.began(response)) {
+      this.#turns.retire(response);
+      this.#outputs.push({ kind: 'cancel', source, cut: { response, playedMs: 0 } });
+      return;
+    }
+    const turn = known ?? this.#begin(source, response);
     if (turn === undefined) {
       this.#turns.retire(response);
       this.#error('SESSION_LIMIT', `${MAX_RUNNING_TURNS} turns already wait to be spoken; this one is dropped`);

@@ -159,7 +159,7 @@ test('what the client shows equals what is heard, in 150 random calls', () => {
         const response = growing.shift() as string;
         world.carryOut(conversation.handle({ kind: 'output', output: { kind: 'end', response } }, 0));
       } else if (choice === 11) {
-        world.carryOut(conversation.interrupt('command'));
+        world.carryOut(conversation.interrupt(0));
         growing = [];
         cut += 1;
       } else if (choice === 12) world.carryOut(conversation.pause(true));

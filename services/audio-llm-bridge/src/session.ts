@@ -10,8 +10,13 @@ import {
   trailOf,
   waitAtMost,
 } from '@talkmesh/service-kit';
-import { Conversation, type ConversationOptions, MAX_RUNNING_TURNS } from './conversation.js';
-import type { ConversationInput, ConversationOutput, InputCommand } from './conversation-messages.js';
+import { Conversation, MAX_RUNNING_TURNS } from './conversation.js';
+import type {
+  ConversationInput,
+  ConversationOptions,
+  ConversationOutput,
+  InputCommand,
+} from './conversation-messages.js';
 import { subscribeInbound } from './inbound.js';
 import type { BridgeMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
@@ -158,9 +163,9 @@ export class BridgeSession implements AsyncDisposable {
     return { turn, cancelled: !heard };
   }
 
-  /** @returns false when there was no turn to cut */
+  /** @returns false when there was no turn to cut and no answer to give up */
   interrupt(): boolean {
-    const outputs = this.#conversation.interrupt('command');
+    const outputs = this.#conversation.interrupt(performance.now());
     for (const output of outputs) this.#carryOut(output);
     return outputs.some(({ kind }) => kind === 'cancel');
   }

@@ -90,7 +90,8 @@ test('what can be chosen is listed for every caller, and for a grant only what i
   const list = async (bearer?: string): Promise<Offer> =>
     (await mesh.call<Offer>('GET', '/v1/providers', bearer === undefined ? {} : { bearer })).body;
   const quality = { default: 'balanced', choices: [{ name: 'balanced', size: '3x1', cost: 1 }] };
-  assert.deepEqual(await list(), { default: 'parrot', ...OFFER, quality });
+  const size = { default: 64, choices: [{ size: 64, width: 64, height: 64, cost: 1 }] };
+  assert.deepEqual(await list(), { default: 'parrot', ...OFFER, quality, size });
   const granted = await list(await grant({ providers: ['cascade', 'gone'] }));
   assert.deepEqual([granted.default, granted.providers.map(({ name }) => name)], ['cascade', ['cascade']]);
   assert.equal((await mesh.call('GET', '/v1/providers', { bearer: undefined })).status, 401);

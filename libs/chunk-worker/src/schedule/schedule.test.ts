@@ -290,7 +290,10 @@ test('a session of a better quality takes more of the time, a faster one less; i
   assert.equal(door.utilisation(), 0.375);
   door.enter(best);
   assert.equal(door.stateBytes, 4000);
-  assert.throws(() => door.enter(best), full(/3 sessions at 120 ms a chunk \(times 1.50 for their quality\).*113 %/));
+  assert.throws(
+    () => door.enter(best),
+    full(/3 sessions at 120 ms a chunk \(times 1.50 for their quality or size\).*113 %/),
+  );
   assert.throws(() => door.enter(CALL), full(/times 1.33.*100 %/));
   place.release();
   door.enter({ clockless: true, cost: 1.5 });

@@ -1,4 +1,4 @@
-import type { ConversationOptions } from '../conversation.js';
+import type { ConversationOptions } from '../conversation-messages.js';
 
 /** A conversation with a provider through which the product speaks. Tests replace what they are about. */
 export const CONVERSATION_OPTIONS: ConversationOptions = {
