@@ -1,5 +1,6 @@
 """The decoder: pixel format, rig matrices, patch placement, exported graphs and a short run of every training stage."""
 
+import json
 import tempfile
 import unittest
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from talkmesh_nano.decoder.config import DecoderConfig, FlowNetSize, load, smoke
 from talkmesh_nano.decoder.data import POSE_NUMBERS, eye_number_rows, patch_box, shard_specs, write_shard
-from talkmesh_nano.decoder.export import build_graphs, export_graphs, motion_tracks
+from talkmesh_nano.decoder.export import build_graphs, export_graphs, motion_tracks, write_avatars
 from talkmesh_nano.decoder.graph import DECODER_INPUTS, DECODER_OUTPUTS, REFERENCE_OUTPUTS, STATE_SHAPE, Composer, decode_chunk, mirrored, packed_feather
 from talkmesh_nano.decoder.net import FlowNet
 from talkmesh_nano.decoder.pixels import i420_to_rgb, pack, to_float, to_rgb
@@ -18,7 +19,19 @@ from talkmesh_nano.decoder.rig_matrices import decode_with_border, fit_border
 from talkmesh_nano.decoder.train import STAGES, rate_at, stage_trainer
 from talkmesh_nano.motion.rig import INDEX, NEUTRAL, decode_rig, encode_rig
 from talkmesh_nano.render.avatar import Avatar
-from talkmesh_nano.render.avatars import designed
+from talkmesh_nano.render.avatars import SHIPPED, designed
+
+
+class AvatarsTest(unittest.TestCase):
+    def test_drawn_avatars_are_written_and_rendered_people_stay_listed(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            person = {"id": "ada", "image": "avatars/ada.png", "decoder": "mesh"}
+            (folder / "avatars.json").write_text(json.dumps([person, {"id": "old", "image": "avatars/old.png"}]))
+            write_avatars(folder)
+            listed = [entry["id"] for entry in json.loads((folder / "avatars.json").read_text())]
+            self.assertEqual(listed, [SHIPPED[0], "ada", *SHIPPED[1:]])
+            self.assertEqual(sorted(path.stem for path in folder.glob("*.large.png")), sorted(f"{id}.large" for id in SHIPPED))
 
 
 class PixelsTest(unittest.TestCase):

@@ -99,6 +99,8 @@ export const graphManifest = z.object({
         landmarks: z.tuple([point, point, point]),
         /** The same picture as a PNG of one of the model's larger sizes. Without it, larger video is made of `image`, and looks soft. */
         large: relativePath.optional(),
+        /** `mesh`: the picture looks like a photograph of a person, and the mesh decoder animates it. Default: the decoder graph. */
+        decoder: z.enum(['graph', 'mesh']).optional(),
       }),
     )
     .min(1),

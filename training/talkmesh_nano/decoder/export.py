@@ -18,7 +18,7 @@ from ..export.onnx_files import write_onnx
 from ..motion.rig import NEUTRAL
 from ..motion.tracks import rig_track
 from ..render.avatar import Avatar
-from ..render.avatars import DESIGNED
+from ..render.avatars import SHIPPED, designed
 from .config import DecoderConfig, load
 from .data import POSE_NUMBERS
 from .graph import DECODER_INPUTS, DECODER_OUTPUTS, LATENT_FRAMES, REFERENCE_OUTPUTS, SIZE, STATE_SHAPE, DecoderGraph, ReferenceGraph
@@ -93,10 +93,12 @@ def export_graphs(reference: ReferenceGraph, decoder: DecoderGraph, out: Path) -
 
 
 def write_avatars(folder: Path) -> list[dict[str, object]]:
-    """Pictures of the designed avatars and avatars.json beside them."""
+    """Pictures of the designed avatars that ship, and avatars.json beside them; rendered people that it lists stay."""
     folder.mkdir(parents=True, exist_ok=True)
+    listed = folder / "avatars.json"
+    people = [entry for entry in json.loads(listed.read_text()) if entry.get("decoder") == "mesh"] if listed.exists() else []
     entries: list[dict[str, object]] = []
-    for spec in DESIGNED:
+    for spec in map(designed, SHIPPED):
         avatar = Avatar(spec)
         Image.fromarray(avatar.reference).save(folder / f"{spec.id}.png", optimize=True)
         # for video of twice the size: finer than the decoder's picture, which stays what it was trained on
@@ -105,7 +107,8 @@ def write_avatars(folder: Path) -> list[dict[str, object]]:
         style = spec.style if spec.kind == "human" else spec.kind
         pictures = {"image": f"avatars/{spec.id}.png", "large": f"avatars/{spec.id}.large.png"}
         entries.append({"id": spec.id, "name": spec.name, "style": style, **pictures, "landmarks": points})
-    (folder / "avatars.json").write_text(json.dumps(entries, indent=2) + "\n")
+    entries[1:1] = people
+    listed.write_text(json.dumps(entries, indent=2) + "\n")
     return entries
 
 

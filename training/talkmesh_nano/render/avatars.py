@@ -1,4 +1,4 @@
-"""The avatars: twelve designed ones and any number of random ones, each a plain description that the renderer builds."""
+"""The drawn avatars: twelve designed ones and any number of random ones, each a plain description that the renderer builds."""
 
 from __future__ import annotations
 
@@ -85,6 +85,9 @@ DESIGNED: tuple[AvatarSpec, ...] = (
     _designed("priya", "anime", "#c98f68", "#2b2030", "bob", "#8f5fc0", "#38b0a5", "#f7d7ee", "#c59fe0", "bokeh", jaw=0.7, blush=0.4, accessory="headset", **_ANIME),
     _designed("walter", "soft", "#f3cdb4", "#b8b4b0", "short", "#5f87a8", "#7a4b3a", "#d8d2c4", "#96876f", "window", beard="#c9c4be", collar="suit", jaw=0.25),
 )
+
+SHIPPED = ("mia", "hana", "kofi", "kenji", "miso", "bolt")
+"""The designed avatars that ship; the rest of the gallery are people, who are rendered."""
 
 
 def designed(id: str) -> AvatarSpec:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from ..decoder.data import HELD_OUT_SEED, TRAIN_SEED, random_eyes, random_mouth, random_pose
 from .avatar import Avatar
-from .avatars import DESIGNED, AvatarSpec, random_spec
+from .avatars import DESIGNED, SHIPPED, AvatarSpec, random_spec
 
 SIDE, COLUMNS, CAPTION = 112, 12, 16
 
@@ -41,7 +41,7 @@ def contact_sheet(seed: int = 3) -> Image.Image:
     known = [random_spec(TRAIN_SEED + i) for i in range(2 * COLUMNS)]
     unseen = [random_spec(HELD_OUT_SEED + i) for i in range(COLUMNS)]
     lines = [
-        ("designed, at rest (these ship)", list(DESIGNED), None),
+        (f"designed, at rest (these ship: {', '.join(SHIPPED)})", list(DESIGNED), None),
         ("designed, in motion", list(DESIGNED), rng),
         ("random, training", known[:COLUMNS], rng),
         ("", known[COLUMNS:], rng),

@@ -1,7 +1,8 @@
-import { isOwnAvatar, MeshError, pictureSizes } from '@talkmesh/contracts';
+import { MeshError, pictureSizes } from '@talkmesh/contracts';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import { EDIT_PREFIX } from '../kernels/kernels.js';
 import { toLevels } from '../kernels/levels.js';
+import type { AvatarPicture } from '../model/avatar-source.js';
 import { ChunkStates, REFERENCE_CHUNK } from '../model/chunk-states.js';
 import { type GraphModel, latentDims } from '../model/model.js';
 import type { RgbImage } from '../model/png.js';
@@ -103,12 +104,15 @@ export class PictureDecoderEngine implements DecoderEngine {
     return new PictureDecoderEngine(model, executor, choice, { reference, decoder, composer, enlarger, mesh }, finder);
   }
 
-  /** Photographs are animated by the mesh, all other pictures by the graph. The same picture gets the same decoder on every worker. */
+  /**
+   * Users' photographs, and avatars whose manifest says so, are animated by the mesh; all other pictures by the graph. The same picture gets the
+   * same decoder on every worker.
+   */
   async #prepare(avatar: string, scale: number): Promise<DecoderFeatures> {
     const { model, executor } = this;
     const { width, height } = model.manifest;
     const picture = await model.avatars.read(avatar);
-    const points = this.#mesh === undefined || !isOwnAvatar(avatar) ? undefined : await this.#face(picture.images);
+    const points = await this.#meshPoints(avatar, picture);
     if (this.#mesh !== undefined && points !== undefined) {
       const rgb = resizePicture(picture.images, width * scale, height * scale);
       const scaled = points.map((place) => place * scale);
@@ -168,10 +172,18 @@ export class PictureDecoderEngine implements DecoderEngine {
     }
   }
 
-  /** Points of a face, [468, 3] pixels of the model's own size; undefined when there is no photograph of a person. */
-  async #face(images: readonly RgbImage[]): Promise<Float32Array | undefined> {
+  /** [468, 3] pixels of the model's own size: the face's points for the mesh decoder; undefined for a picture that the graph animates. */
+  async #meshPoints(avatar: string, { images, decoder }: AvatarPicture): Promise<Float32Array | undefined> {
     const { width, height } = this.model.manifest;
-    return (await this.finder?.find(resizePicture(images, width, height)))?.points;
+    if (decoder === 'graph') return undefined;
+    const points =
+      this.#mesh === undefined ? undefined : (await this.finder?.find(resizePicture(images, width, height)))?.points;
+    if (decoder === 'mesh' && points === undefined)
+      throw new MeshError(
+        'MODEL_INVALID',
+        `${this.#mesh === undefined ? 'there is no mesh decoder' : 'no photographed face was found'} for the picture of ${avatar} of ${this.model.label}; remove its "decoder" from avatars/avatars.json and write the manifest again`,
+      );
+    return points;
   }
 
   sessionBytes(keepChunks: number): number {

@@ -7,6 +7,8 @@ export interface AvatarPicture {
   readonly images: readonly RgbImage[];
   /** Mouth centre, then left and right eye from the viewer's point of view, pixels of the model's own size; undefined for a model that needs none. */
   readonly landmarks: Landmarks | undefined;
+  /** Which decoder animates it; without it, the decoder decides by the picture. */
+  readonly decoder?: 'graph' | 'mesh';
 }
 
 /** Provides the reference pictures of avatars. */

@@ -142,7 +142,9 @@ abstract class LoadedModel<M extends ModelManifest> implements ModelFolder {
         if (own !== undefined && isOwnAvatar(id)) return own.read(id);
         const large = this.largeImage(id);
         const image = { width, height, rgb: this.avatarImage(id) };
-        return { images: large === undefined ? [image] : [image, large], landmarks: this.avatar(id).landmarks };
+        const avatar = this.avatar(id);
+        const decoder = ('decoder' in avatar ? avatar.decoder : undefined) ?? 'graph';
+        return { images: large === undefined ? [image] : [image, large], landmarks: avatar.landmarks, decoder };
       },
     };
   }

@@ -1,4 +1,5 @@
 import { chunkGeometry, MeshError, type ModelManifest, type QualityTier } from '@talkmesh/contracts';
+import type { OrtProvider } from '../executor/ort-protocol.js';
 
 /**
  * How the ranks of a group exchange keys and values. `all-gather`: every rank receives all rows. `ulysses`: every rank
@@ -45,6 +46,23 @@ export function checkPlan(plan: ParallelPlan, manifest: ModelManifest): void {
     refuse('TALKMESH_SEQUENCE_RANKS', plan.sequence, `ulysses splits its ${dit.heads} heads`, dit.heads);
   if (schedule.length % plan.steps !== 0)
     refuse('TALKMESH_STEP_RANKS', plan.steps, `a chunk takes ${schedule.length} steps`, schedule.length);
+}
+
+/**
+ * @param devices of the ranks, repeated as often as there are ranks @param executor provider of the thread beside them
+ * @throws MeshError CONFIG_INVALID when several threads would use WebGPU, of which a process has one context that only one thread can use
+ */
+export function checkDevices(plan: ParallelPlan, devices: readonly OrtProvider[], executor: string): void {
+  const count = plan.sequence * plan.steps;
+  // One rank is no thread of its own.
+  if (count === 1) return;
+  const ranks = Array.from({ length: count }, (_, rank) => devices[rank % devices.length]);
+  const threads = [...ranks, executor].filter((provider) => provider === 'webgpu').length;
+  if (threads <= 1) return;
+  throw new MeshError(
+    'CONFIG_INVALID',
+    `${threads} threads would use webgpu, and one of a process can: set TALKMESH_SEQUENCE_RANKS and TALKMESH_STEP_RANKS to 1, or TALKMESH_RANK_DEVICES to other devices`,
+  );
 }
 
 /** @throws MeshError CONFIG_INVALID for a tier whose steps the groups of ranks of this worker cannot share equally */

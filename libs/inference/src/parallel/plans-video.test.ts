@@ -123,6 +123,8 @@ test('a plan that does not divide the model, and a quality that does not suit th
   await refused({ ...PLAN, sequence: 5 }, /SEQUENCE_RANKS=5 .* 12 tokens; possible: 1, 2, 3, 4, 6, 12/);
   await refused({ sequence: 3, steps: 1, exchange: 'ulysses' }, /splits its 2 heads; possible: 1, 2/);
   await refused({ ...PLAN, steps: 3 }, /STEP_RANKS=3 .* takes 4 steps; possible: 1, 2, 4/);
+  const devices = ['webgpu'] as const;
+  await assert.rejects(CleanScoreEngine.load(model, executor, { plan: PLAN, devices }), /4 threads would use webgpu/);
   await using engine = await load({ sequence: 1, steps: 4, exchange: 'all-gather' });
   const tier = qualityTier(model.manifest, 'fast');
   await assert.rejects(engine.openSession({ avatar: AVATAR, seed: 1, keepChunks: 1, tier }), {

@@ -196,4 +196,8 @@ test('plans that do not divide are refused with an error that names the setting 
   );
   await refused({ sequence: 3, steps: 1, exchange: 'ulysses' }, /splits its 2 heads; possible: 1, 2/);
   await refused({ sequence: 1, steps: 3, exchange: 'all-gather' }, /STEP_RANKS=3 .* takes 2 steps; possible: 1, 2/);
+  await assert.rejects(load({ devices: ['cpu', 'webgpu'] }), {
+    reason: 'CONFIG_INVALID',
+    message: /2 threads would use webgpu, and one of a process can: set .* TALKMESH_RANK_DEVICES to other devices/,
+  });
 });

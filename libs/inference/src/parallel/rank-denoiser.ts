@@ -6,7 +6,7 @@ import type { ChunkWork, Denoiser, PassContext, PassTarget } from '../score/deno
 import type { KeyValues } from '../score/key-values.js';
 import { audioTokens, type SharedTensors } from '../score/shared-tensors.js';
 import { nowUs } from '../timeline.js';
-import { checkPlan } from './plan.js';
+import { checkDevices, checkPlan } from './plan.js';
 import type { RankGroup } from './rank-group.js';
 import { RankGroups, type RankOptions, type RankParts } from './rank-groups.js';
 import type { ChunkShard } from './rank-protocol.js';
@@ -65,8 +65,9 @@ export class RankDenoiser implements Denoiser<RankParts> {
     { audio, shared }: { readonly audio: Segment; readonly shared: SharedTensors },
     options: RankOptions,
   ): Promise<RankDenoiser> {
-    const { plan } = options;
+    const { plan, devices = ['cpu'] } = options;
     checkPlan(plan, model.manifest);
+    checkDevices(plan, devices, executor.provider);
     const download = async (handle: TensorHandle): Promise<Float32Array> =>
       (await executor.download(handle)) as Float32Array;
     const vectors: StepVectors[] = [];

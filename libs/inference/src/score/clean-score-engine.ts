@@ -3,7 +3,7 @@ import { type Executor, VALUE_BYTES } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
 import { type Features, ReferenceCache } from '../model/reference.js';
 import { resizePicture } from '../model/resize-picture.js';
-import { checkPlan, checkSteps, ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
+import { checkDevices, checkPlan, checkSteps, ONE_DEVICE, type ParallelPlan } from '../parallel/plan.js';
 import type { RankOptions } from '../parallel/rank-groups.js';
 import { loadMakers, type VideoMakers } from '../video/video-networks.js';
 import { AvatarSink } from './avatar-sink.js';
@@ -43,8 +43,9 @@ export class CleanScoreEngine implements ScoreEngine {
 
   /** @throws MeshError MODEL_INVALID; CONFIG_INVALID when the plan does not fit the model */
   static async load(model: VideoModel, executor: Executor, ranks?: RankOptions): Promise<CleanScoreEngine> {
-    const { plan = ONE_DEVICE } = ranks ?? {};
+    const { plan = ONE_DEVICE, devices = ['cpu'] } = ranks ?? {};
     checkPlan(plan, model.manifest);
+    checkDevices(plan, devices, executor.provider);
     const makers = await loadMakers(executor, model, plan.sequence * plan.steps > 1 ? ranks : undefined);
     return new CleanScoreEngine(model, executor, makers, plan);
   }
