@@ -242,3 +242,14 @@ test('files that containers mount are there', () => {
     for (const volume of volumes.filter((text) => text.startsWith('.')))
       assert.ok(existsSync(join(FOLDER, volume.split(':')[0] as string)), `${name}: ${volume}`);
 });
+
+test('Prometheus evaluates the rules of the chart', () => {
+  const { rule_files: files } = parse(read('../monitoring/prometheus.yml')) as { rule_files: string[] };
+  const mounted = (compose.services['prometheus']?.volumes ?? []).map((volume) => volume.split(':'));
+  assert.deepEqual(files.length, 1);
+  for (const file of files) {
+    const [source] = mounted.find(([, target]) => target === file) ?? [];
+    assert.ok(source !== undefined, `${file} is not mounted`);
+    assert.ok(JSON.parse(read(source)).groups.length > 0, source);
+  }
+});

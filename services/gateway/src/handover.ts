@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   MeshError,
   OPEN_ORDER,
@@ -388,8 +389,6 @@ export class HandOver {
       }
   }
 }
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 
 /** The candidate that was tried last, once there is one. */
 const toOf = ({ oldWorker, placedOn }: Move) => (placedOn === oldWorker ? {} : { to: placedOn.instanceId });

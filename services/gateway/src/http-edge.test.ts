@@ -119,6 +119,13 @@ test('WHIP and WHEP reach the worker that holds the session, and the Location na
   );
 });
 
+test('a refused content type names the one to send', async () => {
+  const form = { body: '{"avatar":"ada"}', type: 'application/x-www-form-urlencoded' };
+  const { status, body } = await mesh.call('POST', '/v1/sessions', form);
+  assert.equal(status, 415);
+  assert.match(String(body['detail']), /"content-type: application\/json"/);
+});
+
 test('SDP that is invalid, too large or of another content type never reaches a worker', async () => {
   const path = `/v1/whep/${session.session}`;
   const post = (body: string, type = 'application/sdp') =>

@@ -218,7 +218,9 @@ export const said = z.object({
   turn: z.number().int(),
   cancelled: z.boolean().describe('True when an interrupt came before the first sound: nothing of the line is spoken'),
 });
-export const interrupted = z.object({ interrupted: z.boolean().describe('False when nothing was being said') });
+export const interrupted = z.object({
+  interrupted: z.boolean().describe('False when nothing was being said or about to be answered'),
+});
 export const paused = z.object({ paused: z.boolean().describe('False when the session was paused already') });
 export const resumed = z.object({ resumed: z.boolean().describe('False when the session was not paused') });
 export const inputStarted = z.object({ started: z.boolean().describe('False when an input was open already') });

@@ -123,7 +123,11 @@ function drawCurves(panel: BoardPanel, series: readonly Series[], size: Size, sp
   const lines = series.map(({ values: points }, i) => {
     const path = points
       .filter(([, value]) => Number.isFinite(value))
-      .map(([at, value], k) => `${k === 0 ? 'M' : 'L'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`);
+      .map(([at, value], k, all) => {
+        // A process that was gone for a while leaves a gap, as in Grafana.
+        const begins = at - (all[k - 1]?.[0] ?? Number.NEGATIVE_INFINITY) > 1.5 * SCRAPE_SECONDS;
+        return `${begins ? 'M' : 'L'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+      });
     return `<path d="${path.join('')}" fill="none" stroke="${COLOURS[i % COLOURS.length]}" stroke-width="1.5"/>`;
   });
   const legends = series.slice(0, MOST_LEGENDS).map(({ name }, i) => {

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AckPolicy, DeliverPolicy, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { createInbox, type Msg, type NatsConnection, nanos } from '@nats-io/transport-node';
 import { inboxPrefixOf, MeshError, RETENTION, type RetainedStream, type ServiceName } from '@talkmesh/contracts';
 import type { Logger } from '../logging.js';
-import { afterSilence, waitAtMost } from '../waiting.js';
+import { afterSilence } from '../waiting.js';
 import { deliveredMessage, type RetainedMessage } from './retention.js';
 
 /** A message of a retained stream, which all sessions share. */
@@ -80,7 +81,7 @@ export class Follower {
       const { log, stream, bus } = this.#options;
       if (bus.connected)
         log.warn({ err: error, stream }, 'a retained stream is followed once more from the last position');
-      await waitAtMost(new Promise(() => undefined), PAUSE_MS);
+      await sleep(PAUSE_MS);
     }
   }
 

@@ -11,7 +11,8 @@ const OF_FASTIFY: Readonly<Record<string, { reason: Reason; status?: number; det
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     reason: 'ARGUMENT_INVALID',
     status: 415,
-    detail: 'this path does not accept the content type; GET /openapi.json lists those it accepts',
+    detail:
+      'this path does not accept the content type; most take "content-type: application/json", GET /openapi.json lists them',
   },
   FST_ERR_CTP_EMPTY_JSON_BODY: { reason: 'ARGUMENT_INVALID', detail: 'the body is empty; send JSON' },
   FST_ERR_CTP_INVALID_JSON_BODY: { reason: 'ARGUMENT_INVALID', detail: 'the body is not valid JSON' },
