@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder|recording ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder|recording|connects ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named. `--loss PERCENT` and `--rate-kbit N` put the whole measurement into a network with loss and
  * a rate limit for datagrams (as root).
@@ -9,6 +9,7 @@ import { installTools, installTrainingTools } from '../support/tools.js';
 import { measureCalls } from './calls.js';
 import { measureChunks } from './chunks.js';
 import { measureCompile } from './compile.js';
+import { measureConnects } from './connects.js';
 import { measureDecoders } from './decoders.js';
 import { measureHandover } from './handover.js';
 import { measureHops } from './hops.js';
@@ -45,6 +46,7 @@ const BY_NAME = [
   'latency',
   'decoder',
   'recording',
+  'connects',
 ] as const;
 const SOAK_MINUTES = 60;
 
@@ -96,6 +98,7 @@ const titles: Record<string, string> = {
   decoder: 'Decoders: the same latents on one thread; a drawn avatar by the graph, a photograph by the mesh',
   lipSync: 'Lip sync in Chromium, from pixels and samples, windows of 1.6 s',
   received: 'What the browser received in these calls',
+  connects: 'Viewers that hang up, close the page or crash, four at a time; none fails, no session is left',
   recording: 'webrtc-egress with a call at real speed, medians of three calls of 20 s each in turn',
   latency: 'How long a caller waits, by what Chromium shows and plays',
   soak: 'One call for a long time',
@@ -120,6 +123,7 @@ if (args.includes('lip-sync')) Object.assign(tables, await measureLips({ minutes
 if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
 if (args.includes('recording')) tables['recording'] = await measureRecording();
+if (args.includes('connects')) tables['connects'] = await measureConnects(numberOf('--viewers') ?? 200);
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak') || args.includes('room-soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);
