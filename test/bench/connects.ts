@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { OPEN_ORDER } from '@talkmesh/contracts';
 import { until } from '@talkmesh/service-kit/testing';
-import { TestPeer } from '@talkmesh/webrtc/testing';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { firstAvatar } from '../support/nano.js';
 import { processUse } from '../support/process-tree.js';
 import { rest } from '../support/record-call.js';
 import { ROOMY } from '../support/roomy.js';
+import { type Created, connectPeer } from '../support/watch-call.js';
 import type { Row } from './table.js';
 
 const AT_A_TIME = 4;
@@ -15,25 +15,12 @@ const WARM_UP = 0.4;
 const PATIENCE_MS = 60_000;
 const WAYS = ['hangs up', 'closes the page', 'crashes'] as const;
 
-interface Created {
-  readonly session: { readonly id: string };
-  readonly token: string;
-  readonly whep: string;
-}
-
 /** A viewer who sees half a second of the avatar and leaves. */
 async function visit(mesh: Mesh, way: (typeof WAYS)[number]): Promise<void> {
   const wanted = { avatar: firstAvatar.id, provider: 'external', output: 'webrtc' };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   assert.equal(status, 201, JSON.stringify(body));
-  await using peer = new TestPeer();
-  const answer = await fetch(new URL(body.whep, mesh.httpUrl), {
-    method: 'POST',
-    headers: { authorization: `Bearer ${body.token}`, 'content-type': 'application/sdp' },
-    body: await peer.offer({ receive: ['video', 'audio'] }),
-  });
-  assert.equal(answer.status, 201);
-  await peer.accept(await answer.text());
+  await using peer = await connectPeer(mesh, body, 'whep');
   await peer.until(({ frames }) => frames >= 12);
   if (way === 'crashes') peer.kill();
   else await peer.close();

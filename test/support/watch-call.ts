@@ -19,14 +19,20 @@ export interface WatchCall extends AsyncDisposable {
   hum(): Promise<void>;
 }
 
-interface Created {
+/** A session that waits for its viewer. */
+export interface Created {
   readonly session: { readonly id: string };
   readonly token: string;
   readonly whep: string;
   readonly whip: string;
 }
 
-async function connectPeer(mesh: RemoteMesh, created: Created, protocol: 'whep' | 'whip'): Promise<TestPeer> {
+/** Connects another process as viewer or microphone. @throws Error when the offer is refused */
+export async function connectPeer(
+  mesh: Pick<RemoteMesh, 'httpUrl'>,
+  created: Created,
+  protocol: 'whep' | 'whip',
+): Promise<TestPeer> {
   const peer = new TestPeer();
   try {
     const answer = await fetch(new URL(created[protocol], mesh.httpUrl), {

@@ -4,8 +4,8 @@ import type { ServiceName } from '@talkmesh/contracts';
 import { disturbedCall, gatewayOf, placementOf } from '../calls.js';
 import type { ClusterObject, Kubectl } from '../kubectl.js';
 import { NODE_NAME } from '../node/worker-node.js';
-import { type Check, inNamespace, nameOf, RELEASE, timed } from './check.js';
-import { CALL_SECONDS, podsOf, referenceFrames, workerAfter } from './rolled-calls.js';
+import { type Check, inNamespace, RELEASE, timed } from './check.js';
+import { CALL_SECONDS, podsOf, referenceFrames, scale, workerAfter } from './rolled-calls.js';
 
 const DRAIN_AT_FRAME = 25;
 /** kubectl asks every 5 s again for an eviction that a disruption budget refuses. */
@@ -50,14 +50,9 @@ async function waitFor(what: string, condition: () => Promise<boolean>): Promise
 const budget: Check = {
   name: 'the node is drained in a call: of two vae-decode pods the second goes only when the first is replaced',
   async run(kubectl) {
-    const deployment = `deployment/${nameOf('vae-decode')}`;
-    const scale = async (replicas: number): Promise<void> => {
-      await kubectl.kubectl('scale', inNamespace, deployment, `--replicas=${replicas}`);
-      await kubectl.kubectl('rollout', 'status', inNamespace, deployment, '--timeout=120s');
-    };
     const mesh = await gatewayOf(kubectl);
     const expected = await referenceFrames(mesh);
-    await scale(2);
+    await scale(kubectl, 'vae-decode', 2);
     const pods = await podsOf(kubectl, 'vae-decode');
     const { frames, framesSha256, result } = await disturbedCall(mesh, {
       seconds: CALL_SECONDS,
@@ -65,7 +60,7 @@ const budget: Check = {
       event: () => timed(() => drained(kubectl, ['vae-decode'], () => requireOneToStay(kubectl, pods))),
     });
     if (framesSha256 !== expected) throw new Error('the frames differ from those of an undisturbed call');
-    await scale(1);
+    await scale(kubectl, 'vae-decode', 1);
     return `both were gone after ${result.seconds} s; ${frames} frames as in an undisturbed call, every sample once`;
   },
 };

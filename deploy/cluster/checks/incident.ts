@@ -13,7 +13,7 @@ import type { ClusterObject, Kubectl } from '../kubectl.js';
 import { killContainer } from '../node/worker-node.js';
 import { CACHE } from '../programs.js';
 import { CHART, type Check, inNamespace, nameOf } from './check.js';
-import { CALL_SECONDS, podsOf, workerAfter } from './rolled-calls.js';
+import { CALL_SECONDS, podsOf, scale, workerAfter } from './rolled-calls.js';
 
 /** The dashboards of the last run. */
 const PICTURES = join(CACHE, 'pictures');
@@ -38,12 +38,6 @@ async function scraped(kubectl: Kubectl): Promise<Scraped[]> {
     const job = metadata.labels['app.kubernetes.io/component'];
     return [{ job, address: `${status.podIP}:${admin.containerPort}` }];
   });
-}
-
-async function scale(kubectl: Kubectl, service: ServiceName, replicas: number): Promise<void> {
-  const deployment = `deployment/${nameOf(service)}`;
-  await kubectl.kubectl('scale', inNamespace, deployment, `--replicas=${replicas}`);
-  await kubectl.kubectl('rollout', 'status', inNamespace, deployment, '--timeout=180s');
 }
 
 /** The pod whose container calls itself `instanceId`; a container that is started again has another one. */

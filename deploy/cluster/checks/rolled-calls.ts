@@ -46,6 +46,13 @@ async function roll(kubectl: Kubectl, service: ServiceName): Promise<void> {
   await kubectl.kubectl('rollout', 'status', inNamespace, deployment, '--timeout=180s');
 }
 
+/** Resolves when the service has this many pods, and they are ready. */
+export async function scale(kubectl: Kubectl, service: ServiceName, replicas: number): Promise<void> {
+  const deployment = `deployment/${nameOf(service)}`;
+  await kubectl.kubectl('scale', inNamespace, deployment, `--replicas=${replicas}`);
+  await kubectl.kubectl('rollout', 'status', inNamespace, deployment, '--timeout=120s');
+}
+
 export const podsOf = async (kubectl: Kubectl, service: ServiceName): Promise<string[]> =>
   (await kubectl.get('pods', inNamespace, selectorOf(service))).items.map(
     ({ metadata }: { metadata: { name: string } }) => metadata.name,
