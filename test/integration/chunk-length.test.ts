@@ -10,12 +10,18 @@ import { nano } from '../support/nano.js';
 import { rest } from '../support/record-call.js';
 import { assertSameTalk } from '../support/same-talk.js';
 import { firstDifference } from '../support/seams.js';
-import { speak } from '../support/speech.js';
+import { concatenate, speak } from '../support/speech.js';
 import { PATIENCE_MS, SpokenCall } from '../support/spoken-call.js';
 
 const SEVEN = { TALKMESH_CHUNK_LATENT_FRAMES: '7' };
 const SEED = 11;
-const speech = speak('One two three four five six seven eight nine ten, and no one who listens will ever know.');
+const phrase = speak('One two three four five six seven eight nine ten, and no one who listens will ever know.');
+/** So long that the first worker has not made all of it when it dies. */
+const speech = concatenate(phrase, phrase, phrase);
+
+interface Offer {
+  readonly quality: { readonly choices: readonly { readonly size: string }[] };
+}
 
 interface Case {
   readonly folder: string;
@@ -40,8 +46,8 @@ test('a call of 7x2 goes on when score and decoder die in the middle of speech, 
     const replicas = { 'score-model': 2, 'vae-decode': 2 };
     const mesh = await startMesh({ quiet: true, model: folder, replicas, restartMs: [200], env });
     try {
-      const { qualities } = (await rest<{ qualities: { size: string }[] }>(mesh, 'GET', '/v1/providers')).body;
-      assert.equal(qualities[0]?.size, '7x2');
+      const { quality } = (await rest<Offer>(mesh, 'GET', '/v1/providers')).body;
+      assert.equal(quality.choices[0]?.size, '7x2');
       for (const avatar of avatars)
         for (const service of ['score-model', 'vae-decode'] as const) {
           await using spoken = await SpokenCall.start(mesh, speech, { avatar, fps: model.manifest.fps, seed: SEED });
@@ -50,6 +56,9 @@ test('a call of 7x2 goes on when score and decoder die in the middle of speech, 
           await spoken.over();
           assert.deepEqual([spoken.moves, spoken.finished], [[`${service} died`], [[1, false]]]);
           assert.equal(firstDifference(speech, spoken.tap.heard(1)), undefined);
+          const by =
+            service === 'score-model' ? spoken.tap.makers.values() : spoken.tap.inOrder().map((seen) => seen.by);
+          assert.equal(new Set(by).size, 2, 'both workers made chunks of the call');
           const same = await assertSameTalk(spoken.tap, model, { avatar, seed: SEED });
           assert.ok(same.frames > 2 * model.geometry.framesPerChunk, `${same.frames} frames were compared`);
           t.diagnostic(
