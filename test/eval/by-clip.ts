@@ -1,4 +1,5 @@
 /** The table of all clips: each clip's figures by the independent judge and by the probes, of one model or of one against another. */
+import { faceName } from './cast.js';
 import { MARKS, type Verdict, verdict } from './comparison.js';
 import { escaped } from './page.js';
 
@@ -44,7 +45,7 @@ export function clipRows(before: readonly ClipFigures[] | undefined, now: readon
       const seen = old === undefined ? undefined : verdict(name, old[reader] ?? {}, clip[reader] ?? {});
       return { text: values.map((value) => shown(value, digits)).join(' → '), verdict: seen };
     });
-    return { clip: clip.clip, avatar: clip.avatar, cells };
+    return { clip: clip.clip, avatar: faceName(clip.avatar), cells };
   });
 }
 

@@ -23,9 +23,11 @@ export async function renderedPeople(): Promise<(Extra & { readonly path: string
 
 /** Photographed faces in the public domain (test/fixtures/README.md), as users upload them. */
 export const PHOTOGRAPHS = [
-  { id: 'own-0000000000000001', path: 'test/fixtures/grace-hopper-face.png' },
-  { id: 'own-0000000000000002', path: 'test/fixtures/eileen-collins-face.png' },
+  { id: 'own-0000000000000001', name: 'Grace Hopper', path: 'test/fixtures/grace-hopper-face.png' },
+  { id: 'own-0000000000000002', name: 'Eileen Collins', path: 'test/fixtures/eileen-collins-face.png' },
 ] as const;
+/** What a face is called in reports. */
+export const faceName = (id: string): string => PHOTOGRAPHS.find((one) => one.id === id)?.name ?? id;
 /** Both pictures were cut out so that mouth and eyes are here. */
 const LANDMARKS: AvatarManifest['landmarks'] = [
   [128, 170],

@@ -1,6 +1,7 @@
 /** The evaluation's tables in Markdown, and the parts of documents that hold them. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { clipTableMarkdown, shown } from './by-clip.js';
+import { faceName } from './cast.js';
 import { MARKS, verdict } from './comparison.js';
 import { changes, type Evaluation, rowsByClip, type Section } from './report.js';
 
@@ -128,6 +129,15 @@ export function probeTable(evaluations: readonly Evaluation[]): string {
   );
 }
 
+/** How the judge follows the true motion, face by face: correlation for lips and lids. */
+function calibrationTable(evaluations: readonly Evaluation[]): string {
+  const rows = Object.entries(evaluations.at(-1)?.calibration ?? {}).map(([face, seen]) => [
+    faceName(face),
+    String(seen),
+  ]);
+  return table(['face', 'lips, lids'], rows);
+}
+
 /** A list of what got worse, the whole of it. */
 function worseList(evaluations: readonly Evaluation[]): string {
   const all = changes(evaluations, 'worse');
@@ -137,10 +147,12 @@ function worseList(evaluations: readonly Evaluation[]): string {
 /** The parts of the card and of the measurement. */
 export function documentParts(evaluations: readonly Evaluation[]): Record<string, Record<string, string>> {
   const labels = evaluations.slice(-2).map(({ model }) => `\`${model}\``);
+  const under = (part: string): string => `${labels.join(' → ')}\n\n${part}`;
   return {
-    [CARD]: { judge: judgeTable(evaluations, false), probes: probeTable(evaluations) },
+    [CARD]: { judge: under(judgeTable(evaluations, false)), probes: under(probeTable(evaluations)) },
     [PAGE]: {
-      'the judge': `${labels.join(' → ')}\n\n${judgeTable(evaluations, true)}`,
+      calibration: calibrationTable(evaluations),
+      'the judge': under(judgeTable(evaluations, true)),
       'all clips': clipTableMarkdown(rowsByClip(evaluations)),
       ...(evaluations.length > 1 && { 'what got worse': worseList(evaluations) }),
     },

@@ -3,6 +3,7 @@ import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '@talkmesh/inference';
 import { shown } from './by-clip.js';
+import { faceName } from './cast.js';
 import type { LandmarkWriter } from './landmarks.js';
 import { COLOURS, escaped, page, polylines } from './page.js';
 import { Rollout } from './rollout.js';
@@ -98,7 +99,7 @@ export function hourTable(hour: Hour): string {
   const single = (name: string, digits: number): string[] =>
     calls.map(([, call]) => shown(call[name] as number | null, digits));
   const rows = [
-    ['', ...calls.map(([kind, { face, minutes }]) => `${kind}: ${face}, ${minutes} minutes`)],
+    ['', ...calls.map(([kind, { face, minutes }]) => `${kind}: ${faceName(face)}, ${minutes} minutes`)],
     calls.map(() => '---').concat('---'),
     ['landmarks: single windows of the first sixth → of the last, px (spread in the first)', ...ends(LANDMARKS, 2)],
     [
@@ -149,7 +150,7 @@ ${label(0, HEIGHT + 16, '0')}${label(WIDTH, HEIGHT + 16, `${minutes} min`, 'end'
   });
   const legend = calls.map(
     ([kind, { face }], i) =>
-      `<text x="${LEFT + WIDTH}" y="${16 + 0 * i}" dx="${-180 * (calls.length - 1 - i)}" text-anchor="end" fill="${COLOURS[(i + 1) % COLOURS.length]}">${escaped(`${kind}: ${face}`)}</text>`,
+      `<text x="${LEFT + WIDTH}" y="${16 + 0 * i}" dx="${-180 * (calls.length - 1 - i)}" text-anchor="end" fill="${COLOURS[(i + 1) % COLOURS.length]}">${escaped(`${kind}: ${faceName(face)}`)}</text>`,
   );
   const height = GAP * 3 + HEIGHT * 2;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH + LEFT + 20} ${height}" width="${WIDTH + LEFT + 20}" height="${height}" font-family="sans-serif" font-size="13" role="img" aria-label="identity by minute"><rect width="100%" height="100%" fill="#fff"/>${legend.join('')}${parts.join('')}</svg>\n`;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClipFigures, type ClipRow, clipLine, clipRows, clipTableHtml } from './by-clip.js';
+import { faceName } from './cast.js';
 import { MARKS, type Verdict, verdict } from './comparison.js';
 import { COLOURS, escaped, page, plotTracks } from './page.js';
 import type { Video } from './side-by-side.js';
@@ -209,7 +210,7 @@ function formatVideos(
           );
     const row = rows.find((one) => one.clip === clip.id);
     return `<figure id="${encodeURIComponent(clip.id)}"><video controls loop playsinline preload="metadata" width="${256 * (names.length + 1)}" height="256" src="clips/${encodeURIComponent(file)}"></video>
-<figcaption><b>${escaped(clip.id)}, ${escaped(clip.avatar)}</b>: ${row === undefined ? '' : clipLine(row)}</figcaption>${seen}</figure>`;
+<figcaption><b>${escaped(clip.id)}, ${escaped(faceName(clip.avatar))}</b>: ${row === undefined ? '' : clipLine(row)}</figcaption>${seen}</figure>`;
   });
   return `<h2>Clips side by side</h2><p>From left to right, and in the curves of the mouth’s opening as the judge reads it: ${legend.join(', ')}. A video plays all of them at once, with the
 sound that they speak.</p>${figures.join('\n')}`;

@@ -6,7 +6,8 @@ KIND/N.i420 (frames) and KIND/N.points (the judge's landmarks). Two measures, ne
 landmarks: points above the base of the nose, which speech does not move, aligned in three dimensions as a rigid shape, so that pose does not count; their
 median in a window against the mean of the first sixth of the windows, root mean square of x and y in pixels. A window of the first sixth is compared with
 the others of that sixth: what this gives without any drift is the yardstick.
-same state: PSNR of luma of a frame in settled silence against the frame of the first sixth, of another window, whose head, eyes and lips are nearest.
+same state: PSNR of the face's luma of a frame in settled silence against the frame of the first sixth, of another window, whose head, eyes and lips are nearest;
+one is moved, turned and scaled onto the other by the landmarks.
 """
 import argparse
 import json
@@ -63,29 +64,51 @@ def psnr(first, second):
     return float(10 * np.log10(255**2 / max(error, 0.01)))
 
 
+def face_onto(luma, points, partner):
+    """The face of a frame where it lies in the partner's frame, and its rows and columns there. @param luma: [n, n] @param points, partner: landmarks [468, 3]"""
+    flat, target = points[:, :2].astype(np.float64), partner[:, :2].astype(np.float64)
+    size = luma.shape[0]
+    left, top = np.clip(np.floor(target.min(0)), 0, size - 2).astype(int)
+    right, bottom = np.clip(np.ceil(target.max(0)), 1, size - 1).astype(int)
+    y, x = (grid.ravel() for grid in np.mgrid[top:bottom, left:right])
+    # where the partner's pixels lie in this frame: the least-squares similarity of the landmarks
+    there, here = target - target.mean(0), flat - flat.mean(0)
+    a, b = np.array([(there * here).sum(), (there[:, 1] * here[:, 0] - there[:, 0] * here[:, 1]).sum()]) / np.square(there).sum()
+    dx, dy = x - target[:, 0].mean(), y - target[:, 1].mean()
+    u = np.clip(a * dx + b * dy + flat[:, 0].mean(), 0, size - 1.001)
+    v = np.clip(-b * dx + a * dy + flat[:, 1].mean(), 0, size - 1.001)
+    column, row = u.astype(int), v.astype(int)
+    fx, fy = u - column, v - row
+    above = luma[row, column] * (1 - fx) + luma[row, column + 1] * fx
+    below = luma[row + 1, column] * (1 - fx) + luma[row + 1, column + 1] * fx
+    return (above * (1 - fy) + below * fy).reshape(bottom - top, right - left), (slice(top, bottom), slice(left, right))
+
+
 def same_state(windows):
-    """PSNR of each window [w], dB, None without a frame in silence. @param windows: (luma [n, pixels], rig [n, 15], usable [n]) of each
+    """PSNR of each window [w], dB, None without a frame in silence. @param windows: (luma [n, size, size], landmarks [n, 468, 3], rig [n, 15], usable [n]) of each
 
     A window counts with the frame that has the nearest partner, by the rig's numbers over their spread in usable frames.
     """
     part = sixth(len(windows))
-    usable = np.concatenate([rig[mask] for _, rig, mask in windows])
+    usable = np.concatenate([rig[mask] for _, _, rig, mask in windows])
     spread = np.maximum(usable.std(0), 1e-3) if len(usable) else 1
-    scaled = [rig / spread for _, rig, _ in windows]
+    scaled = [rig / spread for _, _, rig, _ in windows]
+    chosen = [np.flatnonzero(mask) for *_, mask in windows]
     out = []
-    for i, (luma, _, mask) in enumerate(windows):
+    for i, (luma, points, _, _) in enumerate(windows):
         pairs = [
-            (float(distances.min()), at, j, int(np.flatnonzero(windows[j][2])[distances.argmin()]))
+            (float(distances.min()), at, j, chosen[j][distances.argmin()])
             for j in range(part)
-            if j != i and windows[j][2].any()
-            for at in np.flatnonzero(mask)
-            for distances in [np.square(scaled[j][windows[j][2]] - scaled[i][at]).sum(1)]
+            if j != i and len(chosen[j])
+            for at in chosen[i]
+            for distances in [np.square(scaled[j][chosen[j]] - scaled[i][at]).sum(1)]
         ]
         if not pairs:
             out.append(None)
             continue
         _, at, j, partner = min(pairs)
-        out.append(psnr(luma[at], windows[j][0][partner]))
+        face, box = face_onto(luma[at].astype(np.float32), points[at], windows[j][1][partner])
+        out.append(psnr(face, windows[j][0][partner][box]))
     return out
 
 
@@ -130,7 +153,7 @@ def figures(call, others):
     usable = neutral(call.rig, call.silent)
     shapes = upper_shapes(call.points)
     part, distance = sixth(len(shapes)), from_start(shapes)
-    state = same_state([(luma, call.rig[rows], usable[rows]) for luma, rows in zip(call.luma, call.rows)])
+    state = same_state([(luma.reshape(-1, SIZE, SIZE), points, call.rig[rows], usable[rows]) for luma, points, rows in zip(call.luma, call.points, call.rows)])
     start = shapes[:part].mean(0)
     keep, base = upper_face(call.points[0]), call.points[0][0][upper_face(call.points[0])].astype(np.float64)
     other = [apart(start, np.median(aligned(points[:, keep].astype(np.float64), base), 0)) for points in others]
