@@ -1,17 +1,18 @@
 /** `npm run eval`: evaluates the frames of a model from decoded pixels, beside those of other models. */
 import { spawn } from 'node:child_process';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadGraphModel } from '@talkmesh/inference';
 import { formatTable } from '../bench/table.js';
 import { installTools, installTrainingTools } from '../support/tools.js';
-import { type Extra, PHOTOGRAPHS, renderedPeople, withAvatars } from './cast.js';
+import { PHOTOGRAPHS, withAvatars } from './cast.js';
 import { CARD, documentParts, PAGE, writeParts } from './documents.js';
 import { hourTable, keepPlot, studyHour, writeHour } from './hour.js';
 import { LandmarkWriter } from './landmarks.js';
+import { type Counts, type Material, prepareMaterial } from './material.js';
 import { type Evaluation, formatReport } from './report.js';
-import { type Clip, isMoved, Rollout, readLatents, readPcm } from './rollout.js';
+import { isMoved, Rollout, readLatents, readPcm } from './rollout.js';
 import { writeVideos } from './side-by-side.js';
 import { formatText } from './text.js';
 import { studyTiers } from './tiers.js';
@@ -70,12 +71,18 @@ if (values.help) {
   process.exit(0);
 }
 const out = resolve(values.out);
-const material = join(out, 'material');
+const onlySpeech = values.tiers || values.hour;
+const material = join(out, onlySpeech ? 'speech' : 'material');
 const minutes = Number(values.minutes);
 if (!Number.isFinite(minutes) || minutes < 2 || minutes > 600) usage('--minutes is a number from 2 to 600');
-const { clips, foreign, rendered, photographed } = values;
-for (const [name, value] of Object.entries({ clips, foreign, rendered, photographed }))
-  if (!/^\d{1,4}$/.test(value)) usage(`--${name} is a number from 0 to 9999`);
+function count(name: keyof Counts): number {
+  if (!/^\d{1,4}$/.test(values[name])) usage(`--${name} is a number from 0 to 9999`);
+  return Number(values[name]);
+}
+const counts: Counts = {
+  ...{ clips: count('clips'), foreign: count('foreign') },
+  ...{ rendered: count('rendered'), photographed: count('photographed') },
+};
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs a module of the training package. @returns its standard output */
@@ -93,11 +100,6 @@ async function python(module: string, ...args: string[]): Promise<string> {
   const code = await new Promise((done, failed) => child.once('close', done).once('error', failed));
   if (code !== 0) throw new Error(`talkmesh_nano.${module} ended with ${code}`);
   return output;
-}
-
-interface Material {
-  readonly avatars: Extra[];
-  readonly clips: Clip[];
 }
 
 /** Generates and decodes all clips with one model, then measures the frames. @param run folder of its files */
@@ -132,18 +134,11 @@ async function evaluate(
 
 await installTools(log);
 await installTrainingTools(log);
-await rm(material, { recursive: true, force: true });
-await mkdir(material, { recursive: true });
-log('generating speech, avatars and their motion');
-const [people, photographs] = [await renderedPeople(), PHOTOGRAPHS.map(({ id }) => id)];
-await python(
-  ...['evaluate.clips', '--out', material, '--clips', clips, '--foreign', values.hour ? '0' : foreign],
-  ...['--people', ...people.map(({ id }) => id), '--rendered', values.hour ? '0' : rendered],
-  ...['--photographs', ...photographs, '--photographed', values.hour ? '0' : photographed],
-);
-for (const { id, path } of [...PHOTOGRAPHS, ...people]) await cp(path, join(material, 'avatars', `${id}.png`));
-const made = JSON.parse(await readFile(join(material, 'material.json'), 'utf8')) as Material;
-const about = { ...made, avatars: [...made.avatars, ...people] };
+await using landmarks = await LandmarkWriter.open({ width: 256, height: 256 });
+const about = await prepareMaterial({
+  ...{ folder: material, truth: !onlySpeech, landmarks, python, log },
+  counts: values.hour ? { ...counts, foreign: 0, rendered: 0, photographed: 0 } : counts,
+});
 const drawn = about.clips.filter((clip) => !isMoved(clip));
 if (values.tiers) {
   const model = await loadGraphModel(resolve(values.model));
@@ -152,15 +147,14 @@ if (values.tiers) {
   process.stdout.write(values.json ? `${JSON.stringify(rows, null, 1)}\n` : `${formatTable(title, rows)}\n`);
   process.exit(0);
 }
-await using landmarks = await LandmarkWriter.open({ width: 256, height: 256 });
 if (values.hour) {
   const run = join(out, 'hour');
   await rm(run, { recursive: true, force: true });
   const model = await withAvatars(values.model, about.avatars, join(material, 'avatars'), join(run, 'model'));
   const faces = [
-    { kind: 'drawn', avatar: made.avatars[0]?.id as string },
-    { kind: 'rendered', avatar: people[0]?.id as string },
-    { kind: 'photographed', avatar: photographs[0] as string },
+    { kind: 'drawn', avatar: about.avatars[0]?.id as string },
+    { kind: 'rendered', avatar: about.avatars.find(({ decoder }) => decoder === 'mesh')?.id as string },
+    { kind: 'photographed', avatar: PHOTOGRAPHS[0].id },
   ];
   const speech = await Promise.all(drawn.map(({ id }) => readPcm(join(material, 'clips', `${id}.pcm`))));
   const hour = await studyHour({ model, faces, speech, minutes, out: run, landmarks, python, log });
@@ -173,10 +167,6 @@ if (values.hour) {
   log(`report: ${page}`);
   process.exit(0);
 }
-log('drawing the true motion');
-await python('evaluate.decoded_frames', '--material', material);
-log(`reading landmarks of ${drawn.length} drawn clips`);
-for (const { id } of drawn) await landmarks.write(join(material, 'clips', `${id}.truth`));
 const evaluations: Evaluation[] = [];
 await rm(join(out, 'runs'), { recursive: true, force: true });
 for (const [index, folder] of [...values.against, values.model].entries())

@@ -80,7 +80,8 @@ ${plot}<div class=scroll><table><tr><th></th>${head.join('')}</tr>${rows.join(''
 
 function text(value: unknown): string {
   if (Array.isArray(value)) return value.map(text).join(', ');
-  return value === null || value === undefined ? '' : String(value);
+  if (typeof value === 'number') return String(Number(Math.abs(value) < 1e-6 ? 0 : value.toPrecision(3)));
+  return typeof value === 'string' ? faceName(value) : '';
 }
 
 /** The table for documents. */
@@ -148,10 +149,10 @@ export function plotHour(hour: Hour): string {
 ${label(0, -8, title)}${label(-6, 12, String(high), 'end')}${label(-6, HEIGHT, String(low), 'end')}
 ${label(0, HEIGHT + 16, '0')}${label(WIDTH, HEIGHT + 16, `${minutes} min`, 'end')}${polylines(series, { low, high, width: WIDTH, height: HEIGHT })}</g>`;
   });
-  const legend = calls.map(
-    ([kind, { face }], i) =>
-      `<text x="${LEFT + WIDTH}" y="${16 + 0 * i}" dx="${-180 * (calls.length - 1 - i)}" text-anchor="end" fill="${COLOURS[(i + 1) % COLOURS.length]}">${escaped(`${kind}: ${faceName(face)}`)}</text>`,
-  );
+  const legend = calls.map(([kind, { face }], i) => {
+    const colour = COLOURS[(i + 1) % COLOURS.length];
+    return `<text x="${LEFT + 260 * i}" y="18" fill="${colour}">${escaped(`${kind}: ${faceName(face)}`)}</text>`;
+  });
   const height = GAP * 3 + HEIGHT * 2;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH + LEFT + 20} ${height}" width="${WIDTH + LEFT + 20}" height="${height}" font-family="sans-serif" font-size="13" role="img" aria-label="identity by minute"><rect width="100%" height="100%" fill="#fff"/>${legend.join('')}${parts.join('')}</svg>\n`;
 }
