@@ -60,10 +60,13 @@ export function tally(rows: readonly ClipRow[]): readonly { worse: number; bette
 
 const headings = COLUMNS.map(({ reader, name }) => `${reader}: ${name}`);
 const sums = (rows: readonly ClipRow[]): string[] =>
-  tally(rows).map(({ worse, better, of }) => (of === 0 ? '' : `${worse} worse, ${better} better of ${of}`));
+  tally(rows).map(({ worse, better, of }) => (of === 0 ? '' : `${worse} ▼ ${better} ▲ of ${of}`));
 
 export function clipTableHtml(rows: readonly ClipRow[]): string {
-  const head = ['clip', 'face', ...headings].map((name) => `<th>${escaped(name)}</th>`).join('');
+  const readers = ['judge', 'probe'].map(
+    (name) => `<th colspan=${COLUMNS.filter(({ reader }) => reader === name).length}>by the ${name}</th>`,
+  );
+  const head = ['clip', 'face', ...COLUMNS.map(({ name }) => name)].map((name) => `<th>${escaped(name)}</th>`).join('');
   const body = rows.map(({ clip, avatar, cells }) => {
     const values = cells.map((cell) => cellHtml(cell)).join('');
     return `<tr><td><a href="#${encodeURIComponent(clip)}">${escaped(clip)}</a></td><td>${escaped(avatar)}</td>${values}</tr>`;
@@ -72,7 +75,7 @@ export function clipTableHtml(rows: readonly ClipRow[]): string {
   const last = foot.some(Boolean)
     ? `<tr><th>all</th><th></th>${foot.map((text) => `<th class=n>${text}</th>`).join('')}</tr>`
     : '';
-  return `<div class=scroll><table><tr>${head}</tr>${body.join('')}${last}</table></div>`;
+  return `<div class=scroll><table class=clips><tr><th></th><th></th>${readers.join('')}</tr><tr>${head}</tr>${body.join('')}${last}</table></div>`;
 }
 
 /** The figures of one clip as a line of text under its video. */
@@ -103,5 +106,5 @@ const cellHtml = (cell: Cell): string => `<td class="n ${cell.verdict ?? ''}">${
 export function shown(value: number | null, digits: number): string {
   if (value === null) return '–';
   const text = value.toFixed(digits).replace(/^(-?)0\./, '$1.');
-  return Number(text) === 0 ? text.replace('-', '') : text;
+  return Number(text) === 0 ? '0' : text;
 }

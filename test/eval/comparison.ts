@@ -4,59 +4,67 @@ export type Verdict = 'better' | 'worse' | 'same';
 type Value = number | string | readonly number[] | undefined;
 type Figures = Readonly<Record<string, unknown>>;
 
-/** What a figure should be: as high or as low as can be, near a number, or near another figure of the same section. */
-type Aim = 'high' | 'low' | { readonly near: number | string };
+/** What a figure should be: as high or as low as can be, or near a number, which may be another figure of the same section (the first that is there). */
+type Aim = 'high' | 'low' | { readonly near: readonly (number | string)[] };
 
 const TRUE = '; of frames with the true motion';
-/** Aim of each figure, and the difference that counts: half of the last digit that tables show. */
-const AIMS: Readonly<Record<string, readonly [Aim, number]>> = {
-  'opening, correlation with the true track': ['high', 0.005],
-  'the same, worst clip': ['high', 0.005],
-  'opening, correlation with loudness': [{ near: `opening, correlation with loudness${TRUE}` }, 0.005],
-  'lips after the true track, ms': [{ near: 0 }, 1],
-  'lips after loudness, ms': [{ near: `lips after loudness, ms${TRUE}` }, 1],
-  'silent frames with the mouth closed, %': ['high', 0.5],
-  'm b p: mean opening': [{ near: `m b p: mean opening${TRUE}` }, 0.005],
-  'm b p: closed, %': ['high', 0.5],
-  'blinks a minute': [{ near: `blinks a minute${TRUE}` }, 0.5],
-  'of them complete, %': ['high', 0.5],
-  'frames without a face, %': ['low', 0.5],
-  'opening correlation': ['high', 0.005],
-  'opening correlation, worst clip': ['high', 0.005],
-  'width correlation, open mouths': ['high', 0.005],
-  'wrong audio, opening correlation': [{ near: 0 }, 0.005],
-  'lip offset, ms': [{ near: 0 }, 1],
-  'opening spread, share of true': [{ near: 1 }, 0.005],
-  'change at latent borders over inside': [{ near: 'the same of drawn frames' }, 0.005],
-  'change at chunk borders over inside': [{ near: 1 }, 0.005],
-  'movement, share of drawn': [{ near: 1 }, 0.005],
-  'face: generated': ['low', 0.005],
-  'lips: generated': ['low', 0.0005],
-  opening: ['high', 0.005],
-  'lips, ms': [{ near: 0 }, 1],
-  'm b p closed, %': ['high', 0.5],
-  'silence closed, %': ['high', 0.5],
+/** Last digit that tables show, and the difference that counts: half of that digit; for milliseconds a tenth of a frame. */
+interface Unit {
+  readonly shown: number;
+  readonly counts: number;
+}
+const HUNDREDTHS: Unit = { shown: 0.01, counts: 0.005 };
+const THOUSANDTHS: Unit = { shown: 0.001, counts: 0.0005 };
+const PERCENT: Unit = { shown: 1, counts: 0.5 };
+const MS: Unit = { shown: 1, counts: 4 };
+
+const AIMS: Readonly<Record<string, readonly [Aim, Unit]>> = {
+  'opening, correlation with the true track': ['high', HUNDREDTHS],
+  'the same, worst clip': ['high', HUNDREDTHS],
+  'opening, correlation with loudness': [{ near: [`opening, correlation with loudness${TRUE}`] }, HUNDREDTHS],
+  'lips after the true track, ms': [{ near: [0] }, MS],
+  'lips after loudness, ms': [{ near: [`lips after loudness, ms${TRUE}`] }, MS],
+  'silent frames with the mouth closed, %': ['high', PERCENT],
+  'm b p: mean opening': [{ near: [`m b p: mean opening${TRUE}`, 0] }, HUNDREDTHS],
+  'm b p: closed, %': ['high', PERCENT],
+  'blinks a minute': [{ near: [`blinks a minute${TRUE}`, 'blinks a minute, true'] }, PERCENT],
+  'of them complete, %': ['high', PERCENT],
+  'frames without a face, %': ['low', PERCENT],
+  'opening correlation': ['high', HUNDREDTHS],
+  'opening correlation, worst clip': ['high', HUNDREDTHS],
+  'width correlation, open mouths': ['high', HUNDREDTHS],
+  'wrong audio, opening correlation': [{ near: [0] }, HUNDREDTHS],
+  'lip offset, ms': [{ near: [0] }, MS],
+  'opening spread, share of true': [{ near: [1] }, HUNDREDTHS],
+  'change at latent borders over inside': [{ near: ['the same of drawn frames'] }, HUNDREDTHS],
+  'change at chunk borders over inside': [{ near: [1] }, HUNDREDTHS],
+  'movement, share of drawn': [{ near: [1] }, HUNDREDTHS],
+  'face: generated': ['low', HUNDREDTHS],
+  'lips: generated': ['low', THOUSANDTHS],
+  opening: ['high', HUNDREDTHS],
+  'lips, ms': [{ near: [0] }, MS],
+  'm b p closed, %': ['high', PERCENT],
+  'silence closed, %': ['high', PERCENT],
 };
-/** The probe's sections name the true blinks differently. */
-const BLINKS_TRUE = 'blinks a minute, true';
 
 /** How far a value is from its aim; undefined where the section has none. */
 function miss(aim: Aim, value: Value, section: Figures): number | undefined {
   if (typeof value !== 'number') return undefined;
   if (aim === 'high') return -value;
   if (aim === 'low') return value;
-  const goal = typeof aim.near === 'number' ? aim.near : (section[aim.near] ?? section[BLINKS_TRUE]);
-  return typeof goal === 'number' ? Math.abs(value - goal) : undefined;
+  const goals = aim.near.map((goal) => (typeof goal === 'number' ? goal : section[goal]));
+  const goal = goals.find((one) => typeof one === 'number');
+  return goal === undefined ? undefined : Math.abs(value - goal);
 }
 
 /** @returns undefined for a figure without an aim (such as a limit) or that one of the sections lacks */
 export function verdict(name: string, before: Figures, now: Figures): Verdict | undefined {
   const rule = AIMS[name];
   if (rule === undefined) return undefined;
-  const [aim, step] = rule;
+  const [aim, { shown, counts }] = rule;
   const [old, present] = [before, now].map((section) => miss(aim, section[name] as Value, section));
   if (old === undefined || present === undefined) return undefined;
-  if (Math.abs(present - old) < step) return 'same';
+  if (Math.abs(present - old) < counts || Math.round(present / shown) === Math.round(old / shown)) return 'same';
   return present > old ? 'worse' : 'better';
 }
 

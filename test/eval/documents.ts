@@ -141,7 +141,9 @@ function calibrationTable(evaluations: readonly Evaluation[]): string {
 /** A list of what got worse, the whole of it. */
 function worseList(evaluations: readonly Evaluation[]): string {
   const all = changes(evaluations, 'worse');
-  return all.length === 0 ? 'No figure got worse.' : all.map((text) => `* ${text}`).join('\n');
+  return all.length === 0
+    ? 'No figure got worse.'
+    : all.map(({ title, figures }) => `* ${title}. ${figures.join('; ')}`).join('\n');
 }
 
 /** The parts of the card and of the measurement. */

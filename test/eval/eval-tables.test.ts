@@ -21,7 +21,16 @@ test('a figure is worse or better by its aim, and the same within rounding', () 
   const loudness = 'opening, correlation with loudness';
   const near = (value: number): Record<string, number> => ({ [loudness]: value, [`${loudness}${TRUE}`]: 0.55 });
   assert.equal(verdict(loudness, near(0.53), near(0.6)), 'worse', 'more than the truth is not better');
-  assert.equal(verdict('blinks a minute', near(1), near(2)), undefined, 'no truth, no aim');
+  const blinks = (value: number, name: string) => ({ 'blinks a minute': value, [name]: 16 });
+  const probe = 'blinks a minute, true';
+  assert.equal(verdict('blinks a minute', blinks(15, probe), blinks(20, probe)), 'worse', 'the name that probes use');
+  assert.equal(verdict('blinks a minute', { 'blinks a minute': 1 }, { 'blinks a minute': 2 }), undefined, 'no truth');
+  const open = (value: number) => ({ 'm b p: mean opening': value, [probe]: 16 });
+  assert.equal(verdict('m b p: mean opening', open(0.15), open(0.05)), 'better');
+  assert.equal(
+    verdict('of them complete, %', { 'of them complete, %': null }, { 'of them complete, %': 0 }),
+    undefined,
+  );
   assert.equal(verdict(`${OPENING}${TRUE}`, near(1), near(2)), undefined, 'a limit has no aim');
   assert.equal(verdict(OPENING, {}, { [OPENING]: 1 }), undefined, 'nothing to compare with');
 });
@@ -45,7 +54,7 @@ test('the table of all clips marks what got worse, clip by clip', () => {
   );
   assert.deepEqual(rows[1]?.cells[2], { text: '90 → –', verdict: undefined }, 'a share of no frames is not compared');
   assert.deepEqual(tally(rows)[0], { worse: 1, better: 1, of: 2 });
-  assert.match(clipTableMarkdown(rows), /\| a \| mia \| \.90 → \.80 ▼ \|.*\| all \| {2}\| 1 worse, 1 better of 2 \|/s);
+  assert.match(clipTableMarkdown(rows), /\| a \| mia \| \.90 → \.80 ▼ \|.*\| all \| {2}\| 1 ▼ 1 ▲ of 2 \|/s);
   assert.match(clipTableHtml(rows), /<td class="n worse">\.90 → \.80 ▼<\/td>/);
   assert.match(clipLine(rows[0] as (typeof rows)[number]), /judge: opening <span class="worse">\.90 → \.80 ▼/);
   const alone = clipTableMarkdown(clipRows(undefined, NOW));
@@ -75,12 +84,12 @@ const PAIR = [evaluation('nano@1', 0.9, BEFORE), evaluation('nano@2', 0.8, NOW)]
 test('the page plays models together and says what got worse', async () => {
   const video = { clip: { id: 'a', set: 'held-out', avatar: 'mia' }, file: 'a.mp4' };
   assert.deepEqual(changes(PAIR, 'worse'), [
-    `Independent judge: drawn faces, held-out voices and words: ${OPENING}, 0.9 → 0.8`,
+    { title: 'Independent judge: drawn faces, held-out voices and words', figures: [`${OPENING}: 0.9 → 0.8`] },
   ]);
   const page = await formatReport(PAIR, [video]);
   assert.match(
     page,
-    /nano@2, 3x2 against nano@1, 3x2.*1 figures got worse ▼<\/h3><ul><li>Independent judge: drawn faces/s,
+    /nano@2, 3x2 against nano@1, 3x2.*1 figures got worse ▼<\/h3><ul><li><b>Independent judge: drawn faces/s,
   );
   assert.match(page, /<video [^>]*width="768" height="256" src="clips\/a.mp4">/, 'the truth and both models');
   assert.equal(page.match(/<polyline/g)?.length, 3, 'their three tracks');

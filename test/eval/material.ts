@@ -34,13 +34,8 @@ export interface MaterialOptions {
 
 /** The code that makes the material. */
 const CODE = ['training/talkmesh_nano', 'libs/inference/src', 'test/eval'];
-const MADE_BY = new RegExp(
-  [
-    '/(dataset|decoder|evaluate|motion|render|speech)/[^/]+\\.(py|json)$',
-    '/portrait/face-(detector|mesh)\\.ts$|/face-judge\\.ts$',
-    '/eval/(cast|landmarks|material)\\.ts$',
-  ].join('|'),
-);
+const MADE_BY =
+  /\/(dataset|decoder|motion|render|speech)\/[^/]+\.(py|json)$|\/evaluate\/(clips|decoded_frames|pixel_probe|speech)\.py$|\/face-(detector|mesh|judge)\.ts$|\/eval\/(cast|landmarks|material)\.ts$/;
 
 /** Makes the material in its folder, unless it is there: made with the same numbers by the same code, pictures and nets. */
 export async function prepareMaterial({ folder, counts, truth, ...options }: MaterialOptions): Promise<Material> {

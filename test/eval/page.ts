@@ -10,7 +10,7 @@ const STYLE = `body{font:15px/1.45 system-ui,sans-serif;max-width:1320px;margin:
 table{border-collapse:collapse}td,th{padding:.15em .8em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.scroll{overflow-x:auto}
 .limit td{color:#666;border:0;font-size:.9em}.limit td:first-child{padding-left:2.5em}
-.worse{color:#a3221a;font-weight:600}.better{color:#1b6e3c}figure{margin:1.6em 0}figcaption{margin:.3em 0}
+.clips td,.clips th{padding:.15em .5em}.worse{color:#a3221a;font-weight:600}.better{color:#1b6e3c}figure{margin:1.6em 0}figcaption{margin:.3em 0}
 video,img,svg{display:block;max-width:100%;height:auto}video{background:#000}svg{background:#fafafa;margin:.3em 0}`;
 
 export const page = (title: string, body: string): string => `<!doctype html><html lang="en"><meta charset="utf-8">

@@ -6,7 +6,7 @@ import { MARKS, type Verdict, verdict } from './comparison.js';
 import { COLOURS, escaped, page, plotTracks } from './page.js';
 import type { Video } from './side-by-side.js';
 
-type Value = number | string | readonly number[];
+type Value = number | string | readonly number[] | null;
 export interface Section {
   readonly [name: string]: Value | Readonly<Record<string, number>> | readonly Track[] | string;
 }
@@ -100,19 +100,22 @@ function rowsOf(sections: readonly Section[]): TableRow[] {
 }
 
 function cell(value: Value | undefined): string {
-  if (value === undefined) return '';
+  if (value === undefined || value === null) return '';
   if (typeof value === 'string') return value;
   if (typeof value !== 'number') return value.map(cell).join(' → ');
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
 }
 
-/** The figures of the last model that are worse or better than those of the one before, as `title: figure, before → now`. */
-export function changes(evaluations: readonly Evaluation[], wanted: Verdict): string[] {
-  return tables(evaluations).flatMap(({ title, rows }) =>
-    rows
-      .filter((row) => row.verdict === wanted)
-      .map(({ name, cells }) => `${title}: ${name}, ${cells.slice(-2).join(' → ')}`),
-  );
+/** The figures of the last model that are worse or better than those of the one before, as `figure: before → now`, by table. */
+export function changes(evaluations: readonly Evaluation[], wanted: Verdict): { title: string; figures: string[] }[] {
+  return tables(evaluations)
+    .map(({ title, rows }) => ({
+      title,
+      figures: rows
+        .filter((row) => row.verdict === wanted)
+        .map(({ name, cells }) => `${name}: ${cells.slice(-2).join(' → ')}`),
+    }))
+    .filter(({ figures }) => figures.length > 0);
 }
 
 /** The rows of the table of all clips: of the last model against the one before it. */
@@ -161,11 +164,12 @@ ${parts.join('\n')}`,
 function formatChanges(evaluations: readonly Evaluation[], names: readonly string[]): string {
   const list = (kind: 'worse' | 'better'): string => {
     const all = changes(evaluations, kind);
-    const items = all.map((text) => `<li>${escaped(text)}</li>`).join('');
-    return `<h3 class=${kind}>${all.length} figures got ${kind}${MARKS[kind]}</h3><ul>${items}</ul>`;
+    const count = all.reduce((sum, { figures }) => sum + figures.length, 0);
+    const items = all.map(({ title, figures }) => `<li><b>${escaped(title)}</b>. ${escaped(figures.join('; '))}</li>`);
+    return `<h3 class=${kind}>${count} figures got ${kind}${MARKS[kind]}</h3><ul>${items.join('')}</ul>`;
   };
   const [before, now] = names.slice(-2).map((name) => escaped(name));
-  return `<h2>What got worse, what got better</h2><p>${now} against ${before}, by more than half of the last digit shown. Of few clips, most small changes are chance.</p>
+  return `<h2>What got worse, what got better</h2><p>${now} against ${before}, by more than half of the last digit of the tables, or a tenth of a frame. Of few clips, most small changes are chance.</p>
 ${list('worse')}${list('better')}`;
 }
 

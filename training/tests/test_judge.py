@@ -96,6 +96,12 @@ class Scores(unittest.TestCase):
         self.assertEqual(worse["of them complete, %"], 0)
         self.assertGreater(worse["blinks a minute"], 20)
 
+    def test_without_blinks_no_share_of_them_is_complete(self):
+        still = np.tile(NEUTRAL, (FRAMES, 1))
+        still[:, INDEX["mouth_open"]] = rig_of(3)[:, INDEX["mouth_open"]]
+        scores = figures([self.clip(rig_of(3), still)])
+        self.assertEqual((scores["blinks a minute"], scores["of them complete, %"]), (0, None))
+
     def test_peaks_are_those_of_each_blink(self):
         self.assertEqual(peaks(np.array([0, 0.6, 0.9, 0.2, 0, 0.7])), [0.9, 0.7])
 

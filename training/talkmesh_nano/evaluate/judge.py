@@ -124,7 +124,7 @@ def figures(clips):
         "m b p: mean opening": float(joined(read)[closed].mean()) if closed.any() else 0.0,
         "m b p: closed, %": share(joined(read)[closed] < NEARLY),
         "blinks a minute": len(blinks) * 60 / seconds if seconds else 0.0,
-        "of them complete, %": share(np.array(blinks) > SHUT),
+        "of them complete, %": share(np.array(blinks) > SHUT) if blinks else None,
         "frames without a face, %": share(~joined([clip["found"] for clip in clips])),
     }
 
