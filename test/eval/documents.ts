@@ -77,8 +77,9 @@ const LIMITS: Readonly<Record<string, string>> = {
 };
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+/** Rows without a figure are left out. */
 const table = (heads: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [row(heads), row(heads.map(() => '---')), ...rows.map(row)].join('\n');
+  [heads, heads.map(() => '---'), ...rows.filter((cells) => cells.slice(1).some(Boolean))].map(row).join('\n');
 
 /** `before → now ▼ (limit)` of the last two models. */
 function figure({ name, digits }: Line, sections: readonly (Section | undefined)[], limit?: string): string {
@@ -133,7 +134,7 @@ export function probeTable(evaluations: readonly Evaluation[]): string {
 function calibrationTable(evaluations: readonly Evaluation[]): string {
   const rows = Object.entries(evaluations.at(-1)?.calibration ?? {}).map(([face, seen]) => [
     faceName(face),
-    String(seen),
+    String(seen).replaceAll('0.', '.'),
   ]);
   return table(['face', 'lips, lids'], rows);
 }
