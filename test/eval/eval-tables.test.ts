@@ -17,6 +17,7 @@ const OPENING = 'opening, correlation with the true track';
 test('a figure is worse or better by its aim, and the same within rounding', () => {
   assert.equal(verdict(OPENING, { [OPENING]: 0.9 }, { [OPENING]: 0.89 }), 'worse');
   assert.equal(verdict(OPENING, { [OPENING]: 0.9 }, { [OPENING]: 0.896 }), 'same');
+  assert.equal(verdict(OPENING, { [OPENING]: 0.916 }, { [OPENING]: 0.922 }), 'same', 'both are shown as .92');
   assert.equal(verdict('lips, ms', { 'lips, ms': -12 }, { 'lips, ms': 4 }), 'better', 'zero is the aim on both sides');
   const loudness = 'opening, correlation with loudness';
   const near = (value: number): Record<string, number> => ({ [loudness]: value, [`${loudness}${TRUE}`]: 0.55 });
@@ -100,6 +101,7 @@ test('the page plays models together and says what got worse', async () => {
 test('documents get the tables between their marks, and only there', async (t) => {
   const parts = documentParts(PAIR);
   const [card] = Object.values(parts);
+  assert.doesNotMatch(card?.['judge'] ?? '', /blinks/, 'rows without a figure are left out');
   assert.match(
     card?.['judge'] ?? '',
     /\| {2}\| drawn \| rendered \|.*\.90 → \.80 ▼ \(\.95\) \| \.90 → \.90 \(\.95\) \|/s,
