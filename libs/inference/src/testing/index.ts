@@ -14,5 +14,6 @@ export { encodePng, type PngOptions } from './png-writer.js';
 export { randomTensors } from './random-tensors.js';
 export { computeReferenceCall, type ReferenceCall } from './reference-network.js';
 export { useSoftwareGpu } from './software-gpu.js';
+export { VIDEO_FORMULAS } from './video-formulas.js';
 export { type VideoChunk, WholeVideo } from './whole-video.js';
 export { createWideModel } from './wide-model.js';
