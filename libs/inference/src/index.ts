@@ -34,4 +34,5 @@ export { MatchedScoreEngine } from './score/matched-engine.js';
 export * from './score/noise.js';
 export * from './score/score-engine.js';
 export * from './timeline.js';
+export * from './video/gpu-floor.js';
 export * from './video/video-graphs.js';

@@ -60,7 +60,6 @@ export async function writeLiveTalkManifest(
   }));
   const manifest = videoManifest.parse({
     schema: 'talkmesh.video-model/1',
-    name: 'livetalk',
     version: `${decoder}+${sha256(Buffer.from(JSON.stringify(stated))).slice(0, 8)}`,
     licence: 'Apache-2.0',
     description:
@@ -87,6 +86,7 @@ export function liveTalkSizes(
   const { grid, scale, codec, fps, chunk, hearing, schedule } = sizes;
   const frames = chunk.latentFrames * chunk.temporalCompression;
   return {
+    name: 'livetalk',
     ...{ fps, chunk, width: scale * grid.width, height: scale * grid.height },
     latent: { ...grid, channels: codec.latentChannels },
     audio: {

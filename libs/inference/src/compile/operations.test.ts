@@ -83,7 +83,7 @@ for (const [name, sizes] of Object.entries({ small: FIXTURE_VIDEO_SIZES, full: L
   for (const decoder of ['codec', 'taehv'] as const)
     test(`LiveTalk of ${name} widths with the decoder ${decoder}: what is counted in the graphs equals the closed formulas`, () => {
       const described = liveTalkSizes(decoder, sizes);
-      const parts = videoParts(described, videoShapes(described), 'livetalk');
+      const parts = videoParts(described, videoShapes(described));
       const wanted = decoder === 'codec' ? ['decoder, first latent', 'decoder'] : ['small decoder'];
       assert.deepEqual(
         parts.map((part) => part.name),

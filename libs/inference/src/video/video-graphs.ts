@@ -20,7 +20,7 @@ import { encoderWindow, type SoundRule } from './sound-window.js';
 /** What the sizes of all graphs follow from. */
 export type VideoSizes = Pick<
   VideoManifest,
-  'fps' | 'width' | 'height' | 'chunk' | 'latent' | 'audio' | 'score' | 'codec' | 'decoder'
+  'name' | 'fps' | 'width' | 'height' | 'chunk' | 'latent' | 'audio' | 'score' | 'codec' | 'decoder'
 >;
 
 export function videoDitGeometry({ chunk, latent, audio, score }: VideoSizes): DitGeometry {
@@ -34,16 +34,16 @@ export function videoDitGeometry({ chunk, latent, audio, score }: VideoSizes): D
   };
 }
 
-/** @param label of the model, for messages @throws MeshError MODEL_INVALID when the model's sizes do not fit together */
-export function soundRule(sizes: VideoSizes, label: string): SoundRule {
-  const { chunk, audio, fps } = sizes;
+/** @throws MeshError MODEL_INVALID when the model's sizes do not fit together */
+export function soundRule(sizes: VideoSizes): SoundRule {
+  const { name, chunk, audio, fps } = sizes;
   const { samplesPerFrame, framesPerChunk } = chunkGeometry(sizes);
   const encoderSamplesPerFrame = audio.encoder.sampleRateHz / fps;
   const windowFrames = audio.historySamples / samplesPerFrame + framesPerChunk;
   if (!Number.isInteger(encoderSamplesPerFrame) || !Number.isInteger(windowFrames))
     throw new MeshError(
       'MODEL_INVALID',
-      `${label}: ${audio.historySamples} samples of history and an encoder of ${audio.encoder.sampleRateHz} Hz are not whole frames at ${fps} a second; import the model again`,
+      `${name}: ${audio.historySamples} samples of history and an encoder of ${audio.encoder.sampleRateHz} Hz are not whole frames at ${fps} a second; import the model again`,
     );
   return {
     latentFrames: chunk.latentFrames,
@@ -54,8 +54,8 @@ export function soundRule(sizes: VideoSizes, label: string): SoundRule {
   };
 }
 
-export function soundGraph(sizes: VideoSizes, weights: Weights, label: string): CompiledSegment {
-  return compileWav2Vec2(sizes.audio.encoder, weights, encoderWindow(soundRule(sizes, label)));
+export function soundGraph(sizes: VideoSizes, weights: Weights): CompiledSegment {
+  return compileWav2Vec2(sizes.audio.encoder, weights, encoderWindow(soundRule(sizes)));
 }
 
 export function pictureGraph({ codec, latent }: VideoSizes, weights: Weights): CompiledSegment {
@@ -102,11 +102,7 @@ export interface VideoPart {
  * @param weightsOf opens the weights of a network
  * @throws MeshError MODEL_INVALID
  */
-export function videoParts(
-  sizes: VideoSizes,
-  weightsOf: (network: VideoNetwork) => Weights,
-  label: string,
-): VideoPart[] {
+export function videoParts(sizes: VideoSizes, weightsOf: (network: VideoNetwork) => Weights): VideoPart[] {
   const { dit, schedule } = sizes.score;
   const { sink = 0, recent = 0 } = dit.context ?? {};
   const { tokens } = chunkGeometry(sizes);
@@ -117,7 +113,7 @@ export function videoParts(
   return [
     part('picture encoder', 'codec', pictureGraph(sizes, weightsOf('codec')), 0),
     ...optional('prompt', compileCondition(dit, score, geometry), 0),
-    part('audio encoder', 'audio', soundGraph(sizes, weightsOf('audio'), label), 1),
+    part('audio encoder', 'audio', soundGraph(sizes, weightsOf('audio')), 1),
     ...optional('sound vectors', compileSound(dit, score, geometry), 1),
     { ...part('score step', 'score', pass, schedule.length, context), outputs: ['velocity'] },
     { ...part('clean pass', 'score', pass, 1, context), outputs: ['k_chunk', 'v_chunk'] },

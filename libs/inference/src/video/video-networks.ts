@@ -36,7 +36,7 @@ export async function loadMakers(executor: Executor, model: VideoModel, ranks?: 
     moreLevels: qualityTiers(model.manifest).flatMap(({ schedule }) => schedule),
     prompt: await readWeight(weights.prompt, 'prompt_embeds'),
   };
-  const heard = await loadCompiled(executor, soundGraph(model.manifest, weights.audio, model.label));
+  const heard = await loadCompiled(executor, soundGraph(model.manifest, weights.audio));
   const seen = await loadCompiled(executor, pictureGraph(model.manifest, weights.codec));
   return {
     // Last, since its ranks are threads that only the caller ends.
@@ -61,7 +61,7 @@ export class SoundEncoder {
   readonly #segment: Segment;
 
   constructor(executor: Executor, model: VideoModel, segment: Segment) {
-    this.rule = soundRule(model.manifest, model.label);
+    this.rule = soundRule(model.manifest);
     this.#executor = executor;
     this.#model = model;
     this.#segment = segment;
