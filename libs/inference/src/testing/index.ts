@@ -1,7 +1,7 @@
 export { eyeHeight, FaceJudge, type FacePoints, lipGap } from './face-judge.js';
 export { fixtureDit, fixtureGeometry } from './fixture-dit.js';
 export { createFixtureModel, FIXTURE_AVATARS, type FixtureModel, writeFixtureModel } from './fixture-model.js';
-export { createFixtureVideo, FIXTURE_VIDEO_AVATARS, type FixtureVideo } from './fixture-video.js';
+export { createFixtureVideo, FIXTURE_VIDEO_AVATARS, FIXTURE_VIDEO_SIZES, type FixtureVideo } from './fixture-video.js';
 export {
   FIXTURE_SIZES,
   type FixtureSizes,
