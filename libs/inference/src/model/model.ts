@@ -14,7 +14,8 @@ import {
   type VideoManifest,
   withChunkLength,
 } from '@talkmesh/contracts';
-import { type DitGeometry, soundValues } from '../compile/index.js';
+import type { DitGeometry } from '../compile/index.js';
+import { videoDitGeometry } from '../video/video-graphs.js';
 import { type AvatarSource, type FetchPicture, ownAvatars } from './avatar-source.js';
 import { decodePng, type RgbImage } from './png.js';
 
@@ -220,15 +221,7 @@ class LoadedVideoModel extends LoadedModel<VideoManifest> implements VideoModel 
   readonly kind = 'video';
 
   get ditGeometry(): DitGeometry {
-    const { chunk, latent, audio, score } = this.manifest;
-    return {
-      latentFrames: chunk.latentFrames,
-      ...latent,
-      // The reference picture, and a mask that tells the first frame.
-      given: latent.channels + 1,
-      condition: score.prompt,
-      sound: chunk.temporalCompression * soundValues(audio.encoder),
-    };
+    return videoDitGeometry(this.manifest);
   }
 }
 
