@@ -35,7 +35,7 @@ export interface MaterialOptions {
 /** The code that makes the material. */
 const CODE = ['training/talkmesh_nano', 'libs/inference/src', 'test/eval'];
 const MADE_BY =
-  /\/(dataset|decoder|motion|render|speech)\/[^/]+\.(py|json)$|\/evaluate\/(clips|decoded_frames|pixel_probe|speech)\.py$|\/face-(detector|mesh|judge)\.ts$|\/eval\/(cast|landmarks|material)\.ts$/;
+  /\/(motion|render|speech)\/[^/]+\.(py|json)$|\/dataset\/stretches\.py$|\/decoder\/(data|pixels)\.py$|\/evaluate\/(clips|decoded_frames|pixel_probe|speech)\.py$|\/face-(detector|mesh|judge)\.ts$|\/eval\/(cast|landmarks|material)\.ts$/;
 
 /** Makes the material in its folder, unless it is there: made with the same numbers by the same code, pictures and nets. */
 export async function prepareMaterial({ folder, counts, truth, ...options }: MaterialOptions): Promise<Material> {
