@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 
-from .arpabet import IPA
+from .arpabet import ADDED_WORDS, IPA
 from .synthesis import RATE_HZ, resample
 
 _HEARD_HZ = 16000
@@ -41,6 +41,8 @@ def aligned(pcm, text):
     for beams in _BEAMS:
         # a new decoder each time: its running mean of the cepstrum would carry over from the utterance before
         decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", **beams)
+        for word, phones in ADDED_WORDS.items():
+            decoder.add_word(word, phones)
         words = words_of(text)
         if not words or any(decoder.lookup_word(word) is None for word in words):
             return None
