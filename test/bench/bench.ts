@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder|recording|connects ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
+ * `npm run bench [-- --json] [hops|chunks|calls|compile|score-training|plans|loads|simulate|check|soak|room-soak|handover|startup|providers|lip-sync|latency|decoder|recording|connects|video-model ...]`: measures this machine and prints tables or JSON. Ratios are against the first row or the
  * baseline of the same run; absolute times hold for this machine and its present load only. `score-training` (a comparison with PyTorch)
  * and the ones after it run only when named. `--loss PERCENT` and `--rate-kbit N` put the whole measurement into a network with loss and
- * a rate limit for datagrams (as root).
+ * a rate limit for datagrams (as root). `video-model` takes `--size 128|256|512`, `--width full|small` and `--provider NAME`.
  */
 import { loadGraphModel, openTimeline, type Timeline } from '@talkmesh/inference';
 import { installTools, installTrainingTools } from '../support/tools.js';
@@ -27,6 +27,7 @@ import { checkSimulation } from './simulation/check.js';
 import { runSoak, soakTables } from './soak.js';
 import { measureStartup } from './startup.js';
 import { formatTable, type Row } from './table.js';
+import { measureVideoModel, VIDEO_WIDTHS } from './video-model.js';
 
 const PARTS = ['hops', 'chunks', 'calls', 'compile'] as const;
 type Part = (typeof PARTS)[number];
@@ -47,6 +48,7 @@ const BY_NAME = [
   'decoder',
   'recording',
   'connects',
+  'video-model',
 ] as const;
 const SOAK_MINUTES = 60;
 
@@ -59,14 +61,21 @@ function numberOf(name: string): number | undefined {
   const at = args.indexOf(name);
   return at < 0 ? undefined : Number(args[at + 1]);
 }
+/** `--width full` */
+function widthOf(): (typeof VIDEO_WIDTHS)[number] {
+  const wanted = args.includes('--width') ? args[args.indexOf('--width') + 1] : 'small';
+  const known = VIDEO_WIDTHS.find((width) => width === wanted);
+  if (known === undefined) throw new RangeError(`--width is one of ${VIDEO_WIDTHS.join(', ')}, not ${wanted}`);
+  return known;
+}
 /** Measures with the timeline that TALKMESH_TIMELINE names. */
 async function traced<T>(measure: (timeline: Timeline) => Promise<T>): Promise<T> {
   using timeline = openTimeline(process.env['TALKMESH_TIMELINE'] ?? '', 'bench');
   return await measure(timeline);
 }
 /** `--provider webgpu,cuda:0` */
-const providersOf = (all: readonly string[]): string[] =>
-  all.includes('--provider') ? (all[all.indexOf('--provider') + 1] ?? '').split(',') : ['webgpu'];
+const providersOf = (all: readonly string[], otherwise: string): string[] =>
+  all.includes('--provider') ? (all[all.indexOf('--provider') + 1] ?? '').split(',') : [otherwise];
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 await installTools(say);
@@ -100,6 +109,8 @@ const titles: Record<string, string> = {
   received: 'What the browser received in these calls',
   connects: 'Viewers that hang up, close the page or crash, four at a time; none fails, no session is left',
   recording: 'webrtc-egress with a call at real speed, medians of three calls of 20 s each in turn',
+  videoModel: 'One chunk of LiveTalk, part by part, random weights; the context is full',
+  videoMachine: 'The machine, and what it took',
   latency: 'How long a caller waits, by what Chromium shows and plays',
   soak: 'One call for a long time',
   soakMemory: 'Memory of its processes, first and last quarter',
@@ -118,12 +129,22 @@ if (args.includes('simulate'))
 if (args.includes('handover')) tables['handover'] = await measureHandover();
 if (args.includes('startup')) tables['startup'] = await measureStartup(model.folder);
 if (args.includes('providers'))
-  tables['providers'] = await traced((timeline) => measureProviders(model, providersOf(args), timeline));
+  tables['providers'] = await traced((timeline) => measureProviders(model, providersOf(args, 'webgpu'), timeline));
 if (args.includes('lip-sync')) Object.assign(tables, await measureLips({ minutes: numberOf('--minutes') }));
 if (args.includes('latency')) tables['latency'] = await measureLatency();
 if (args.includes('decoder')) tables['decoder'] = await measureDecoders(model.folder);
 if (args.includes('recording')) tables['recording'] = await measureRecording();
 if (args.includes('connects')) tables['connects'] = await measureConnects(numberOf('--viewers') ?? 200);
+if (args.includes('video-model'))
+  Object.assign(
+    tables,
+    await measureVideoModel({
+      size: numberOf('--size') ?? 128,
+      width: widthOf(),
+      provider: providersOf(args, 'cpu')[0] ?? '',
+      say,
+    }),
+  );
 if (args.includes('check')) tables['check'] = await checkSimulation();
 if (args.includes('soak') || args.includes('room-soak')) {
   const seconds = 60 * (numberOf('--minutes') ?? SOAK_MINUTES);

@@ -2,7 +2,16 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type QualityTier, qualityTiers } from '@talkmesh/contracts';
-import { createOrtExecutor, type GraphModel, loadScoreEngine, type ScoreEngine } from '@talkmesh/inference';
+import {
+  compileCondition,
+  compileWhole,
+  createOrtExecutor,
+  type GraphModel,
+  graphCost,
+  loadScoreEngine,
+  openWeights,
+  type ScoreEngine,
+} from '@talkmesh/inference';
 import type { Row } from '../bench/table.js';
 import { median } from '../support/statistics.js';
 import { type Clip, readPcm } from './rollout.js';
@@ -36,18 +45,16 @@ export interface TierStudy {
   python(module: string, ...args: string[]): Promise<string>;
 }
 
-/** Multiplications and additions of a network whose tokens hear those of their own latent frame, without the audio encoder. */
-export function floatOperations({ manifest, geometry }: GraphModel): { readonly pass: number; readonly chunk: number } {
-  const { dim, mlp, layers } = manifest.score.dit;
-  const { tokensPerFrame, tokenDim } = manifest.audio;
-  const { tokens, latentValues } = geometry;
-  // Queries, keys, values and output; query and output of the cross-attention; both halves of the feed-forward part.
-  const linear = 2 * tokens * dim * (6 * dim + 2 * mlp);
-  // Keys are those of c_0, the chunk before and the chunk.
-  const attention = 4 * tokens * dim * (3 * tokens + tokensPerFrame);
-  const heard = 2 * manifest.chunk.latentFrames * tokensPerFrame * tokenDim * 2 * dim;
-  const film = manifest.score.dit.film === undefined ? 0 : 2 * tokens * dim * 2 * dim;
-  return { pass: layers * (linear + attention) + 4 * latentValues * dim, chunk: layers * (heard + film) };
+/** Multiplications and additions of the score network's graphs, without the audio encoder. */
+async function operationsOf(model: GraphModel): Promise<{ readonly pass: number; readonly chunk: number }> {
+  const { dit, weights: files } = model.manifest.score;
+  const weights = await openWeights(model.folder, files);
+  const pass = compileWhole(dit, weights, model.ditGeometry, { condition: 'apart' });
+  const condition = compileCondition(dit, weights, model.ditGeometry);
+  return {
+    pass: graphCost(pass, { M: dit.rope.contextChunks * model.geometry.tokens }).operations,
+    chunk: condition === undefined ? 0 : graphCost(condition).operations,
+  };
 }
 
 /** One row a quality; the ratios are against `balanced` of the same run. */
@@ -56,7 +63,7 @@ export async function studyTiers(study: TierStudy): Promise<Row[]> {
   const tiers = qualityTiers(model.manifest);
   const costs = await generate(study, tiers);
   const balanced = costs.get('balanced') as Cost;
-  const operations = floatOperations(model);
+  const operations = await operationsOf(model);
   const seconds = (balanced.chunkMs.length * model.geometry.chunkMs) / 1000;
   const chunk = ['--frames', String(model.manifest.chunk.latentFrames)];
   const rows: Row[] = [];

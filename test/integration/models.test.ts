@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ModelManifest } from '@talkmesh/contracts';
 import { type CheckpointName, checkpoint, loadModel } from '@talkmesh/inference';
+import { createFixtureVideo } from '@talkmesh/inference/testing';
 import { talkmesh } from '../support/cli.js';
 import { nano } from '../support/nano.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -93,6 +94,21 @@ test('an import names every network that is missing, before it reads any numbers
   assert.equal(bad.code, 1);
   assert.match(bad.stderr, /no\.png cannot be read as a picture .*; use a PNG or JPEG file/);
   assert.equal((await talkmesh([...args, '--out', 'x', '--lora-alpha', '64'])).code, 2);
+});
+
+test('the arithmetic of floor is the one that docs/models.md shows, and needs no weights', async () => {
+  const { code, stdout, stderr } = await talkmesh(['models', 'floor']);
+  assert.equal(code, 0, stderr);
+  const [, shown] = /```text\n(LiveTalk-1\.3B: .*?)```/s.exec(await readFile('docs/models.md', 'utf8')) ?? [];
+  assert.equal(shown, stdout, 'copy what `npx talkmesh models floor` prints into docs/models.md');
+  await using fixture = await createFixtureVideo('taehv');
+  const own = await talkmesh(['models', 'floor', '--from', fixture.folder]);
+  assert.match(own.stdout, /: 32 x 32 pixels, 16 frames a second/);
+  assert.match(own.stdout, /^ +small decoder +1 /m);
+  const other = await talkmesh(['models', 'floor', '--from', 'models/nano']);
+  assert.equal(other.code, 1);
+  assert.match(other.stderr, /models\/nano is not a video model; name the folder that `talkmesh models import` wrote/);
+  assert.equal((await talkmesh(['models', 'floor', 'other'])).code, 2);
 });
 
 test('FlashHead is checked, and its import names the networks that are missing', async () => {

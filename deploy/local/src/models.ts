@@ -18,6 +18,7 @@ import {
 } from '@talkmesh/inference';
 import { avatarOfPicture } from './avatar-picture.js';
 import { EXIT, UsageError } from './cli-errors.js';
+import { floorText } from './floor.js';
 import { recordIdle } from './idle/idle.js';
 
 export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER [--lora FILE]
@@ -36,6 +37,10 @@ talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [
 talkmesh models import flashhead --from FOLDER --out FOLDER
   Does the same with the files of FlashHead-1.3B (Model_Pro). No service runs this model yet, so it writes no model for --model.
 
+talkmesh models floor [--from MODEL]
+  Prints what one chunk of LiveTalk-1.3B, or of an imported model folder, computes and reads, counted in its graphs, and the least
+  time and memory that it can take on some GPUs, by their makers' numbers. Arithmetic: nothing runs, and no weights are needed.
+
 talkmesh models idle --from FOLDER
   Records the avatars of a model in silence, a few seconds each, which pages show before a call.`;
 const USAGE = MODELS_HELP.split('\n')
@@ -46,7 +51,7 @@ const DECODERS = ['codec', 'taehv'] as const;
 const SHOWN = 10;
 const BYTES_PER_GB = 1e9;
 
-/** Runs `talkmesh models check`, `import` or `idle`. @returns the exit code @throws UsageError; MeshError MODEL_INVALID */
+/** Runs `talkmesh models check`, `import`, `floor` or `idle`. @returns the exit code @throws UsageError; MeshError MODEL_INVALID */
 export async function models(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -63,6 +68,10 @@ export async function models(args: readonly string[]): Promise<number> {
   const [action, name, ...rest] = positionals;
   const { from, out, lora, 'lora-alpha': alpha, avatar: pictures } = values;
   const decoder = DECODERS.find((known) => known === values.decoder);
+  if (action === 'floor' && name === undefined && rest.length === 0 && out === undefined) {
+    process.stdout.write(`${await floorText(from)}\n`);
+    return EXIT.ok;
+  }
   if (from === undefined || rest.length > 0) throw new UsageError(`use: ${USAGE}`);
   if (action === 'idle' && name === undefined && out === undefined && lora === undefined) {
     await recordIdle(from, (line) => process.stderr.write(`${line}\n`));

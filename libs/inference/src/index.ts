@@ -6,7 +6,7 @@ export {
   openCheckpoint,
   verifyCheckpoint,
 } from './checkpoint/import-checkpoint.js';
-export { type NewAvatar, writeLiveTalkManifest } from './checkpoint/livetalk-manifest.js';
+export { liveTalkSizes, type NewAvatar, writeLiveTalkManifest } from './checkpoint/livetalk-manifest.js';
 export { LIVETALK_SIZES, type LiveTalkSizes, liveTalkNetworks } from './checkpoint/livetalk-networks.js';
 export { checkLora, type LoraReport } from './checkpoint/lora.js';
 export * from './compile/index.js';
@@ -34,3 +34,5 @@ export { MatchedScoreEngine } from './score/matched-engine.js';
 export * from './score/noise.js';
 export * from './score/score-engine.js';
 export * from './timeline.js';
+export * from './video/gpu-floor.js';
+export * from './video/video-graphs.js';

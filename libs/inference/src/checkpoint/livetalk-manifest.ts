@@ -6,6 +6,7 @@ import { MeshError, SPEECH_RATE_HZ, type VideoManifest, videoManifest } from '@t
 import { liveTalkDescription } from '../compile/index.js';
 import { decodePng } from '../model/png.js';
 import { shiftedLevels } from '../score/flow-schedule.js';
+import type { VideoSizes } from '../video/video-graphs.js';
 import { CHECKPOINT_MANIFEST, type CheckpointManifest } from './import-checkpoint.js';
 import { LIVETALK_SIZES, type LiveTalkSizes } from './livetalk-networks.js';
 
@@ -38,9 +39,8 @@ export async function writeLiveTalkManifest(
       'MODEL_INVALID',
       `${folder} has no small decoder; import the model again with taew2_1.safetensors in its folder`,
     );
-  const { grid, scale, codec, fps, chunk, hearing, schedule } = sizes;
-  const [width, height] = [scale * grid.width, scale * grid.height];
-  const frames = chunk.latentFrames * chunk.temporalCompression;
+  const described = liveTalkSizes(decoder, sizes);
+  const { width, height } = described;
   const files: Record<string, Uint8Array> = {
     [CHECKPOINT_MANIFEST]: await readFile(join(folder, CHECKPOINT_MANIFEST)),
   };
@@ -60,13 +60,34 @@ export async function writeLiveTalkManifest(
   }));
   const manifest = videoManifest.parse({
     schema: 'talkmesh.video-model/1',
-    name: 'livetalk',
     version: `${decoder}+${sha256(Buffer.from(JSON.stringify(stated))).slice(0, 8)}`,
     licence: 'Apache-2.0',
     description:
       'LiveTalk-1.3B (GAIR-NLP/LiveTalk), imported: a causal video diffusion transformer that makes every pixel.',
     latentKind: 'pixels',
-    ...{ fps, width, height, chunk },
+    ...described,
+    files: stated,
+    avatars: avatars.map(({ id, name }) => ({ id, name, style: 'photograph', image: `avatars/${id}.png` })),
+  } satisfies VideoManifest);
+  for (const [path, bytes] of Object.entries(files)) {
+    if (path === CHECKPOINT_MANIFEST) continue;
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), bytes);
+  }
+  await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
+  return manifest;
+}
+
+/** What the services read of a LiveTalk's sizes. */
+export function liveTalkSizes(
+  decoder: LiveTalkManifestOptions['decoder'],
+  sizes: LiveTalkSizes = LIVETALK_SIZES,
+): VideoSizes {
+  const { grid, scale, codec, fps, chunk, hearing, schedule } = sizes;
+  const frames = chunk.latentFrames * chunk.temporalCompression;
+  return {
+    name: 'livetalk',
+    ...{ fps, chunk, width: scale * grid.width, height: scale * grid.height },
     latent: { ...grid, channels: codec.latentChannels },
     audio: {
       sampleRateHz: SPEECH_RATE_HZ,
@@ -85,16 +106,7 @@ export async function writeLiveTalkManifest(
     },
     codec,
     decoder: decoder === 'codec' ? { kind: 'codec' } : { kind: 'taehv', sizes: sizes.smallDecoder },
-    files: stated,
-    avatars: avatars.map(({ id, name }) => ({ id, name, style: 'photograph', image: `avatars/${id}.png` })),
-  } satisfies VideoManifest);
-  for (const [path, bytes] of Object.entries(files)) {
-    if (path === CHECKPOINT_MANIFEST) continue;
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), bytes);
-  }
-  await writeFile(join(folder, 'model.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
-  return manifest;
+  };
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -16,7 +16,8 @@ export {
   flashHeadFrames,
 } from './flash-head.js';
 export { loadCompiled } from './load.js';
-export { neededTensors } from './needed-weights.js';
+export { NeededWeights, neededTensors } from './needed-weights.js';
+export { type GraphCost, graphCost } from './operations.js';
 export { compileS2vSound, S2V_SIZES, type S2vSizes, s2vDescription, s2vTensors } from './s2v.js';
 export { openWeights, readWeight, type WeightEntry, Weights } from './safetensors.js';
 export { encodeSafetensors, type SafetensorsTensor } from './safetensors-writer.js';

@@ -84,6 +84,16 @@ for (const [name, avatar] of [
     assert.ok(blink.eyes < 0.8 * closed.eyes, `blink: ${blink.eyes.toFixed(3)}, open eyes: ${closed.eyes.toFixed(3)}`);
   });
 
+test('a blink that stops at .85 looks closed, and a gaze that goes down with lids a third closed does not', async () => {
+  for (const avatar of [HOPPER, COLLINS]) {
+    const height = async (face: Face): Promise<number> => (await read(await show(avatar, face))).eyes;
+    const [open, closed] = [await height({}), await height({ blink: 1 })];
+    const [short, down] = [await height({ blink: 0.85 }), await height({ blink: 0.33, gazeY: 0.45 })];
+    assert.ok(short - closed < 0.1 * (open - closed), `open ${open}, at .85 ${short}, closed ${closed}`);
+    assert.ok(down - closed > 0.5 * (open - closed), `open ${open}, looking down ${down}, closed ${closed}`);
+  }
+});
+
 test('a takeover and a rollback give the same frames, bit for bit', async () => {
   const chunk = (i: number): Float32Array =>
     faces.latents({ open: 0.2 * i, yaw: Math.sin(i), blink: 0.3 * (i % 3), gazeX: 0.2 * i, roll: -0.3 });

@@ -56,6 +56,9 @@ export const v128 = {
   store: (at: Code, value: Code): Code => [...at, ...value, ...simd(11), ...ANYWHERE],
   /** Stores lane 0 only. */
   store32: (at: Code, value: Code): Code => [...at, ...value, ...simd(90), ...ANYWHERE, 0],
+  and: binary(...simd(78)),
+  /** Bits of a where `mask` has ones, else those of b. */
+  select: (a: Code, b: Code, mask: Code): Code => [...a, ...b, ...mask, ...simd(82)],
   /** Selects four 32-bit lanes from those of a (0 to 3) and b (4 to 7). */
   pick: (a: Code, b: Code, lanes: readonly [number, number, number, number]): Code => [
     ...a,
@@ -77,6 +80,8 @@ export const f32x4 = {
   add: binary(...simd(228)),
   sub: binary(...simd(229)),
   mul: binary(...simd(230)),
+  /** Lanes of ones where a >= b. */
+  atLeast: binary(...simd(70)),
   /** The smaller one; b when a is NaN. */
   least: (a: Code, b: Code): Code => [...b, ...a, ...simd(234)],
   /** The larger one; b when a is NaN. */

@@ -1,7 +1,7 @@
 import type { Planes } from '../kernels/compose-frames.js';
 import type { FaceFrame } from './face-frame.js';
 import { EYES, LIPS } from './face-points.js';
-import { RIG, SHAPES, shapeWeights } from './face-shapes.js';
+import { RIG, ROLLS, SHAPES, shapeWeights } from './face-shapes.js';
 import { type Colour, type Mouth, MouthInterior } from './mouth-interior.js';
 import { type PhotoMesh, SLITS } from './photo-mesh.js';
 import { SkinSampler } from './skin-sampler.js';
@@ -32,13 +32,19 @@ export interface Photo {
 
 const JAW = SHAPES.indexOf('jaw');
 const BLINK = SHAPES.indexOf('blink');
-/** Skin that stands for a lid: how far below the eye it begins, units of the face, its height relative to the lid's, and the shadow of the frame. */
-const LID = { below: 0.04, reflection: 0.4, shade: 0.93 } as const;
+/** Skin that stands for a lid: how far below the eye it begins, units of the face, its height relative to the lid's, the shadow of the frame, and how soft its upper edge is. */
+const LID = { below: 0.04, reflection: 0.4, shade: 0.93, edge: 0.06 } as const;
+/** Darkness that is not seen. */
+const VISIBLE = 0.01;
 /** How far a gaze of 1 moves the iris, units of the face. */
 const GAZE = { x: 0.055, y: 0.035 } as const;
 /** A line where the margins of a slit meet: darkness, half width, and the gap at which it has gone; units of the face. */
-const LIP_LINE = { darkness: 0.33, width: 0.016, gap: 0.06 } as const;
-const LASHES = { darkness: 0.5, width: 0.018, gap: 0.05 } as const;
+const LIP_LINE = { darkness: 0.33, width: 0.022, gap: 0.06, isHair: false } as const;
+const LASHES = { darkness: 0.5, width: 0.018, gap: 0.05, isHair: true } as const;
+/** Below the line of a closed eye: lashes, which hang down as far as `length`, longest towards the temple. */
+const FRINGE = { darkness: 0.34, length: 0.085, count: 9 } as const;
+/** The fold above a closed lid: as far above the margin of the open eye, and as soft. */
+const CREASE = { darkness: 0.09, above: 0.015, width: 0.024 } as const;
 
 /** Paints the face of one photograph: skin by moved triangles, then mouth and eyes into their slits with smooth margins. */
 export class FacePainter {
@@ -85,24 +91,22 @@ export class FacePainter {
     const [mouth, ...eyes] = this.#slits as [SlitColumns, SlitColumns, SlitColumns];
     for (const [i, eye] of eyes.entries()) {
       this.#lid(i, eye);
-      this.#eye(eye, rig);
+      if ((weights[BLINK] as number) < 1) this.#eye(eye, rig);
+      this.#crease(i, eye, weights[BLINK] as number);
       this.#line(eye, LASHES, weights[BLINK] as number);
+      this.#fringe(i, eye, weights[BLINK] as number);
     }
     this.#lips(mouth, weights[JAW] as number);
     this.#show(planes);
   }
 
   #move(weights: readonly number[]): void {
-    const { places: rest, basis, texture, lids } = this.#photo.mesh;
-    this.#places.set(rest);
-    const blink = weights[BLINK] as number;
-    for (let i = 0; i < rest.length; i++) this.#texture[i] = (texture[i] as number) + blink * (lids[i] as number);
-    weights.forEach((weight, shape) => {
-      if (weight === 0) return;
-      const from = shape * rest.length;
-      for (let i = 0; i < rest.length; i++)
-        this.#places[i] = (this.#places[i] as number) + weight * (basis[from + i] as number);
-    });
+    const { places, basis, texture, rolls } = this.#photo.mesh;
+    this.#places.set(places);
+    this.#texture.set(texture);
+    for (const [i, weight] of weights.entries()) addScaled(this.#places, basis, i, weight);
+    for (const [i, shape] of ROLLS.entries())
+      addScaled(this.#texture, rolls, i, weights[SHAPES.indexOf(shape)] as number);
   }
 
   #skin(): void {
@@ -125,13 +129,15 @@ export class FacePainter {
     }
     const half = size / 2;
     const left = this.#photo.box.left;
-    this.#fill(covered, weight, (x, y, _top, bottom, out) => {
+    const edge = LID.edge * frame.unit;
+    this.#fill(covered, (x, y, top, bottom, out) => {
       const below = rest.bottom[Math.floor(x) - left] as number;
       const sy = below + LID.below * frame.unit + LID.reflection * (below - y);
       const lashes = LASHES.darkness * Math.exp(-(((bottom - y) / (LASHES.width * frame.unit)) ** 2));
       out.luma = 16 + (sample(luma, size, x, sy) - 16) * LID.shade * (1 - lashes);
       out.u = sample(chroma[0], half, x / 2, sy / 2);
       out.v = sample(chroma[1], half, x / 2, sy / 2);
+      return weight * Math.min(1, (y - top) / edge);
     });
   }
 
@@ -142,7 +148,7 @@ export class FacePainter {
     const gazeX = (rig[RIG.gazeX] as number) * GAZE.x * frame.unit;
     const gazeY = (rig[RIG.gazeY] as number) * GAZE.y * frame.unit;
     const half = size / 2;
-    this.#fill(slit, 1, (x, y, top, bottom, out) => {
+    this.#fill(slit, (x, y, top, bottom, out) => {
       const across = (x - box.left - slit.first) / Math.max(1, slit.last - slit.first);
       const along = (y - top) / Math.max(1, bottom - top);
       const free = 4 * across * (1 - across);
@@ -152,42 +158,80 @@ export class FacePainter {
       out.luma = sample(luma, size, sx, sy);
       out.u = sample(chroma[0], half, sx / 2, sy / 2);
       out.v = sample(chroma[1], half, sx / 2, sy / 2);
+      return 1;
     });
   }
 
   #lips(slit: SlitColumns, open: number): void {
     this.#interior.pose(open);
     this.#line(slit, LIP_LINE, 1);
-    this.#fill(slit, 1, (x, y, top, bottom, out) => this.#interior.shade(x, y, top, bottom, out));
+    this.#fill(slit, (x, y, top, bottom, out) => this.#interior.shade(x, y, top, bottom, out));
   }
 
   /** Darkens the line where the margins of a slit meet; it fades as they part. */
   #line(slit: SlitColumns, line: typeof LIP_LINE | typeof LASHES, weight: number): void {
-    const { frame, box } = this.#photo;
-    const width = line.width * frame.unit;
-    const reach = Math.ceil(3 * width) + 1;
+    const { unit } = this.#photo.frame;
+    const width = line.width * unit;
     for (let column = slit.first; column <= slit.last; column++) {
       const [top, bottom] = [slit.top[column] as number, slit.bottom[column] as number];
-      const across = (2 * (column - slit.first)) / Math.max(1, slit.last - slit.first) - 1;
-      const darkness =
-        weight * line.darkness * Math.max(0, 1 - (bottom - top) / frame.unit / line.gap) * (1 - across ** 4);
+      const across = acrossOf(slit, column);
+      const darkness = weight * line.darkness * Math.max(0, 1 - (bottom - top) / unit / line.gap) * (1 - across ** 4);
       if (darkness <= 0) continue;
       const middle = (top + bottom) / 2;
-      const last = Math.min(box.top + box.height - 1, Math.floor(middle) + reach);
-      for (let row = Math.max(box.top, Math.floor(middle) - reach); row <= last; row++) {
-        const at = (row - box.top) * box.width + column;
-        const share = darkness * Math.exp(-(((row + 0.5 - middle) / width) ** 2));
-        this.#luma[at] = 16 + ((this.#luma[at] as number) - 16) * (1 - share);
-      }
+      this.#darken(column, middle - 3 * width, middle + 3 * width, line.isHair, (y) => {
+        return darkness * Math.exp(-(((y - middle) / width) ** 2));
+      });
     }
   }
 
-  /** Blends a colour into the opening of a slit; a pixel that the margin crosses gets its share. */
-  #fill(
-    slit: SlitColumns,
-    weight: number,
-    shade: (x: number, y: number, top: number, bottom: number, out: Colour) => void,
-  ): void {
+  /** The fold of a lid stays near the margin of the open eye while the lid closes below it. */
+  #crease(index: number, eye: SlitColumns, blink: number): void {
+    const rest = this.#openEyes[index];
+    const weight = CREASE.darkness * blink * (1 - (this.#photo.lidCover[index] as number));
+    if (rest === undefined || weight < VISIBLE) return;
+    const { unit } = this.#photo.frame;
+    const width = CREASE.width * unit;
+    for (let column = eye.first; column <= eye.last; column++) {
+      const across = acrossOf(eye, column);
+      const middle = (rest.top[column] as number) - CREASE.above * unit;
+      this.#darken(column, middle - 3 * width, middle + 3 * width, false, (y) => {
+        return weight * (1 - across ** 4) * Math.exp(-(((y - middle) / width) ** 2));
+      });
+    }
+  }
+
+  #fringe(index: number, eye: SlitColumns, blink: number): void {
+    const weight = FRINGE.darkness * blink ** 4;
+    if (weight < VISIBLE) return;
+    const { unit } = this.#photo.frame;
+    for (let column = eye.first; column <= eye.last; column++) {
+      const across = acrossOf(eye, column);
+      const outwards = index === 0 ? -across : across;
+      const strand = 0.82 + 0.1 * Math.cos(Math.PI * FRINGE.count * across) + 0.08 * Math.cos(17 * across + 1);
+      const length = FRINGE.length * unit * (0.6 + 0.4 * outwards) * strand;
+      const top = eye.bottom[column] as number;
+      const share = weight * (1 - across ** 6);
+      this.#darken(column, top, top + length, true, (y) => share * (1 - (y - top) / length));
+    }
+  }
+
+  /** Darkens the pixels of a column whose middles lie between two heights by the share that `darkness` gives, 0..1; hair also takes colour away. */
+  #darken(column: number, from: number, to: number, isHair: boolean, darkness: (y: number) => number): void {
+    const { top, width, height } = this.#photo.box;
+    const last = Math.min(height - 1, Math.floor(to - top - 0.5));
+    for (let row = Math.max(0, Math.ceil(from - top - 0.5)); row <= last; row++) {
+      const at = row * width + column;
+      const share = darkness(row + top + 0.5);
+      this.#luma[at] = 16 + ((this.#luma[at] as number) - 16) * (1 - share);
+      if (!isHair) continue;
+      const small = ((row >> 1) * width) / 2 + (column >> 1);
+      for (const place of [small, small + (width * height) / 4])
+        this.#levels[place] = (this.#levels[place] as number) + ((128 - (this.#levels[place] as number)) * share) / 8;
+    }
+  }
+
+  /** Blends the colour that `shade` makes, as much of it as it returns, into the opening of a slit; a pixel that the margin crosses gets its share. */
+  #fill(slit: SlitColumns, shade: (x: number, y: number, top: number, bottom: number, out: Colour) => number): void {
     const [out, levels, bare, luma] = [this.#colour, this.#levels, this.#bare, this.#luma];
     const { left, top: boxTop, width, height } = this.#photo.box;
     const area = (width * height) / 4;
@@ -197,9 +241,9 @@ export class FacePainter {
       const last = Math.min(height - 1, Math.floor(bottom - boxTop));
       for (let row = Math.max(0, Math.floor(top - boxTop)); row <= last; row++) {
         const y = row + boxTop;
-        const share = weight * Math.min(1, Math.max(0, Math.min(y + 1, bottom) - Math.max(y, top)));
-        if (share <= 0) continue;
-        shade(column + left + 0.5, y + 0.5, top, bottom, out);
+        const inside = Math.min(1, Math.min(y + 1, bottom) - Math.max(y, top));
+        if (inside <= 0) continue;
+        const share = inside * shade(column + left + 0.5, y + 0.5, top, bottom, out);
         const at = row * width + column;
         luma[at] = (luma[at] as number) + (out.luma - (luma[at] as number)) * share;
         const small = ((row >> 1) * width) / 2 + (column >> 1);
@@ -224,4 +268,15 @@ export class FacePainter {
       v.set(this.#levels.subarray((h + row) * w, (h + row + 1) * w), to);
     }
   }
+}
+
+/** Place of a column between the corners of a slit, -1..1. */
+const acrossOf = ({ first, last }: SlitColumns, column: number): number =>
+  (2 * (column - first)) / Math.max(1, last - first) - 1;
+
+/** Adds the `index`th row of `rows`, times a weight. */
+function addScaled(to: Float32Array, rows: Float32Array, index: number, weight: number): void {
+  if (weight === 0) return;
+  const from = index * to.length;
+  for (let i = 0; i < to.length; i++) to[i] = (to[i] as number) + weight * (rows[from + i] as number);
 }

@@ -14,6 +14,9 @@ export const LIPS: Slit = {
   lower: [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308],
 };
 
+/** Lower border of the red of the lower lip, from corner to corner. */
+export const LOWER_LIP_BORDER: readonly number[] = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291];
+
 /** Margins of the lids. */
 export const EYES: readonly [Slit, Slit] = [
   { upper: [33, 246, 161, 160, 159, 158, 157, 173, 133], lower: [33, 7, 163, 144, 145, 153, 154, 155, 133] },

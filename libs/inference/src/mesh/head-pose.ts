@@ -65,9 +65,11 @@ function depthOf(
     values[2 * i + 1] = 1e6;
   }
   const map = new SourceMap(0, 0, FIELD, FIELD);
+  map.x.fill(Number.NaN);
   map.draw(triangles, values, places);
-  for (let i = 0; i < depth.length; i++) depth[i] = map.drawn[i] === 1 ? Math.max(0, map.x[i] as number) : 0;
-  return map.drawn;
+  const inside = Uint8Array.from(map.x, (value) => (Number.isNaN(value) ? 0 : 1));
+  for (const [i, value] of map.x.entries()) depth[i] = inside[i] === 1 ? Math.max(0, value) : 0;
+  return inside;
 }
 
 /** Continues the depth beyond the face smoothly, and smooths the face a little. */

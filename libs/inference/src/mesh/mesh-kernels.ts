@@ -7,9 +7,9 @@ import { preparePhoto } from './prepare-photo.js';
 import { rigRows } from './rig-rows.js';
 
 /** Numbers of `reference_face`: see `faceNumbers`. */
-const FACE_NUMBERS = 17;
+const FACE_NUMBERS = 20;
 type N = number;
-type FaceNumbers = readonly [N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N];
+type FaceNumbers = readonly [N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N];
 
 const info = (name: string, type: string, ...dims: (number | string)[]) => ({ name, type, dims });
 
@@ -19,7 +19,7 @@ const REFERENCE = [
   info('reference_chroma', 'float32', 1, 2, 'half', 'half'),
   info('reference_places', 'float32', 'vertices', 2),
   info('reference_texture', 'float32', 'vertices', 2),
-  info('reference_lids', 'float32', 'vertices', 2),
+  info('reference_rolls', 'float32', 'rolls', 'vertices', 2),
   info('reference_basis', 'float32', 'shapes', 'vertices', 2),
   info('reference_triangles', 'float32', 'triangles', 3),
   info('reference_maps', 'float32', 2, FIELD, FIELD),
@@ -64,7 +64,7 @@ export const meshReference: Kernel = {
       reference_chroma: floats(chroma, 1, 2, size / 2, size / 2),
       reference_places: floats(mesh.places, vertices, 2),
       reference_texture: floats(mesh.texture, vertices, 2),
-      reference_lids: floats(mesh.lids, vertices, 2),
+      reference_rolls: floats(mesh.rolls, mesh.rolls.length / mesh.places.length, vertices, 2),
       reference_basis: floats(mesh.basis, mesh.basis.length / mesh.places.length, vertices, 2),
       reference_triangles: floats(mesh.triangles, mesh.triangles.length / 3, 3),
       reference_maps: floats(maps, 2, FIELD, FIELD),
@@ -131,13 +131,34 @@ function faceNumbers({ frame, mouth, box, lidCover }: Photo): Float32Array {
   return Float32Array.of(
     ...[frame.x, frame.y, frame.cos, frame.sin, frame.unit],
     ...[mouth.middle, mouth.halfWidth, mouth.line, mouth.skin.luma, mouth.skin.u, mouth.skin.v],
+    ...[mouth.teeth.luma, mouth.teeth.u, mouth.teeth.v],
     ...[box.left, box.top, box.width, box.height, ...lidCover],
   );
 }
 
 function photoOf(inputs: Inputs): Photo {
-  const [x, y, cos, sin, unit, middle, halfWidth, line, skinLuma, u, v, left, top, width, height, leftLid, rightLid] =
-    values(inputs, 'reference_face') as unknown as FaceNumbers;
+  const [
+    x,
+    y,
+    cos,
+    sin,
+    unit,
+    middle,
+    halfWidth,
+    line,
+    skinLuma,
+    u,
+    v,
+    teethLuma,
+    teethU,
+    teethV,
+    left,
+    top,
+    width,
+    height,
+    leftLid,
+    rightLid,
+  ] = values(inputs, 'reference_face') as unknown as FaceNumbers;
   const frame = { x, y, cos, sin, unit };
   return {
     size: inputs['reference_luma']?.dims.at(-1) ?? 0,
@@ -147,11 +168,15 @@ function photoOf(inputs: Inputs): Photo {
     mesh: {
       places: values(inputs, 'reference_places'),
       texture: values(inputs, 'reference_texture'),
-      lids: values(inputs, 'reference_lids'),
+      rolls: values(inputs, 'reference_rolls'),
       basis: values(inputs, 'reference_basis'),
       triangles: values(inputs, 'reference_triangles'),
     },
-    mouth: { frame, middle, halfWidth, line, skin: { luma: skinLuma, u, v } },
+    mouth: {
+      ...{ frame, middle, halfWidth, line },
+      skin: { luma: skinLuma, u, v },
+      teeth: { luma: teethLuma, u: teethU, v: teethV },
+    },
     box: { left, top, width, height },
     lidCover: [leftLid, rightLid],
   };

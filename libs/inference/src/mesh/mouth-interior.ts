@@ -17,6 +17,8 @@ export interface Mouth {
   /** Where the lips meet, at the middle. */
   readonly line: number;
   readonly skin: SkinTone;
+  /** Colour of the front teeth in full light. */
+  readonly teeth: SkinTone;
 }
 
 export interface Colour {
@@ -30,18 +32,21 @@ const CAVITY: Colour = { luma: 27, u: 125, v: 139 };
 /** The inside of the cheek, which the corners of the mouth show. */
 const CORNER: Colour = { luma: 62, u: 121, v: 148 };
 const TONGUE: Colour = { luma: 92, u: 119, v: 152 };
-const TEETH_LUMA = 196;
-/** Share of the skin's chroma in that of teeth: both stand in the same light. */
-const TEETH_TINT = 0.3;
 const SKIN_LUMA = 150;
 /** Chroma of skin in a photograph with full colour; in a grey one the inside is grey too. */
 const SKIN_CHROMA = 16;
 
 /** Edges between teeth from the middle outwards, as parts of half the width of the mouth. */
-const UPPER_EDGES = [0, 0.3, 0.52, 0.74, 0.92] as const;
+const UPPER_EDGES = [0, 0.3, 0.54, 0.75, 0.92] as const;
 const LOWER_EDGES = [0, 0.19, 0.4, 0.62, 0.82] as const;
-const UPPER_BELOW_LINE = 0.045;
+/** How much shorter each upper tooth is than the front ones, units of the face. */
+const SHORTER = [0, 0.008, 0.003, 0.01, 0.014] as const;
+const UPPER_BELOW_LINE = 0.047;
 const LOWER_BELOW_LINE = 0.01;
+/** Contours of closed lips differ by less than this between their points, units of the face. */
+const CLOSED_GAP = 0.025;
+/** Halves of the mouth are shaded by tables of this many columns. */
+const COLUMNS = 128;
 
 const clamp = (value: number): number => Math.min(1, Math.max(0, value));
 const ramp = (from: number, to: number, value: number): number => {
@@ -49,21 +54,41 @@ const ramp = (from: number, to: number, value: number): number => {
   return share * share * (3 - 2 * share);
 };
 
-/** Shades one mouth. Light and colours follow the photograph's skin. */
+/** What depends only on the distance from the middle of the mouth, by column. */
+const table = (value: (across: number) => number): Float32Array =>
+  Float32Array.from({ length: COLUMNS + 1 }, (_, i) => value(i / COLUMNS));
+const ACROSS = {
+  cheek: table((across) => 0.8 * ramp(0.72, 1, across)),
+  tongue: table((across) => 1 - ramp(0.55, 0.85, across)),
+  tongueTop: table((across) => 0.02 + 0.1 * across ** 2),
+  /** A furrow in the middle, and light on both sides of it. */
+  tongueLight: table(
+    (across) => 0.5 - 0.14 * Math.exp(-((across / 0.06) ** 2)) + 0.14 * Math.exp(-(((across - 0.22) / 0.14) ** 2)),
+  ),
+  upperEnd: table((across) => UPPER_BELOW_LINE - 0.05 * across ** 2 - shortening(across)),
+  upperLight: table((across) => (1 - 0.5 * across ** 2) * (1 - 0.13 * seam(across, UPPER_EDGES))),
+  upper: table((across) => 1 - ramp(0.8, 1, across)),
+  lowerTop: table((across) => LOWER_BELOW_LINE - 0.03 * across ** 2 + 0.008 * corner(across, LOWER_EDGES)),
+  lowerLight: table((across) => (0.78 - 0.45 * across ** 2) * (1 - 0.2 * seam(across, LOWER_EDGES))),
+  lower: table((across) => 1 - ramp(0.75, 0.95, across)),
+} as const;
+
+/** Shades one mouth. Light and colours follow the photograph. */
 export class MouthInterior {
   readonly #mouth: Mouth;
-  readonly #teeth: Colour;
   readonly #light: number;
   readonly #saturation: number;
   /** Softness of edges: a pixel and a half, units of the face. */
   readonly #soft: number;
   #drop = 0;
+  #luma = 0;
+  #u = 0;
+  #v = 0;
 
   constructor(mouth: Mouth) {
     this.#mouth = mouth;
     const { luma, u, v } = mouth.skin;
-    this.#light = Math.min(1.25, Math.max(0.45, 0.35 + (0.65 * (luma - 16)) / (SKIN_LUMA - 16)));
-    this.#teeth = { luma: TEETH_LUMA, u: 128 + TEETH_TINT * (u - 128), v: 128 + TEETH_TINT * (v - 128) };
+    this.#light = insideLight(luma);
     this.#saturation = clamp(Math.hypot(u - 128, v - 128) / SKIN_CHROMA);
     this.#soft = 0.75 / mouth.frame.unit;
   }
@@ -73,61 +98,76 @@ export class MouthInterior {
     this.#drop = JAW_DROP * open;
   }
 
-  /** @param top, bottom the lips' contours at this column, pixels @param out the colour at (x, y), pixels */
-  shade(x: number, y: number, top: number, bottom: number, out: Colour): void {
-    const { frame, middle, halfWidth, line } = this.#mouth;
-    const [drop, soft] = [this.#drop, this.#soft];
+  /** @param top, bottom the lips' contours at this column, pixels @param out the colour at (x, y), pixels @returns how much of it is seen, 0..1 */
+  shade(x: number, y: number, top: number, bottom: number, out: Colour): number {
+    const { frame, middle, halfWidth, line, teeth } = this.#mouth;
+    const [drop, soft, light] = [this.#drop, this.#soft, this.#light];
     const [fx, fy] = toFace(frame, x, y);
-    const across = (fx - middle) / halfWidth;
-    const far = across * across;
+    const column = Math.min(COLUMNS, Math.abs((fx - middle) / halfWidth) * COLUMNS) | 0;
+    const of = (values: Float32Array): number => values[column] as number;
     const below = fy - line;
-    let { luma, u, v } = CAVITY;
-    const mix = (colour: Colour, shade: number, share: number): void => {
-      luma += (16 + (colour.luma - 16) * shade - luma) * share;
-      u += (colour.u - u) * share;
-      v += (colour.v - v) * share;
-    };
-    mix(CORNER, 1, 0.8 * ramp(0.72, 1, Math.abs(across)));
-    const tongueTop = drop * 0.5 + 0.02 + 0.1 * far;
-    const height = below - tongueTop;
-    if (height > -soft && Math.abs(across) < 0.85)
-      mix(
+    [this.#luma, this.#u, this.#v] = [CAVITY.luma, CAVITY.u, CAVITY.v];
+    this.#mix(CORNER, 1, of(ACROSS.cheek));
+    const height = below - drop * 0.5 - of(ACROSS.tongueTop);
+    if (height > -soft)
+      this.#mix(
         TONGUE,
-        0.45 + 0.5 * ramp(0, 0.16, height) - 0.12 * Math.exp(-((across / 0.07) ** 2)),
-        ramp(-0.02, 0.05, height) * (1 - ramp(0.55, 0.85, Math.abs(across))),
+        0.4 + of(ACROSS.tongueLight) * ramp(0, 0.16, height) - 0.15 * ramp(0.12, 0.26, height),
+        ramp(-0.02, 0.05, height) * of(ACROSS.tongue),
       );
-    const lowerTop = drop + LOWER_BELOW_LINE - 0.03 * far + scallop(across, LOWER_EDGES);
-    const lower = below - lowerTop;
-    if (lower > -soft) {
-      const shade = (0.78 - 0.45 * far) * (1 - 0.2 * seam(across, LOWER_EDGES)) * (0.8 + 0.2 * ramp(0, 0.06, lower));
-      mix(this.#teeth, shade, ramp(-soft, soft, lower) * (1 - ramp(0.75, 0.95, Math.abs(across))));
-    }
-    const upper = UPPER_BELOW_LINE - 0.05 * far - scallop(across, UPPER_EDGES) - below;
-    if (upper > -soft) {
-      const shade = (1 - 0.5 * far) * (1 - 0.13 * seam(across, UPPER_EDGES)) * (0.88 + 0.12 * ramp(0, 0.05, upper));
-      mix(this.#teeth, shade, ramp(-soft, soft, upper) * (1 - ramp(0.8, 1, Math.abs(across))));
-    }
+    this.#luma = 16 + (this.#luma - 16) * light;
+    const lower = below - drop - of(ACROSS.lowerTop);
+    if (lower > -soft)
+      this.#mix(
+        teeth,
+        of(ACROSS.lowerLight) * (0.8 + 0.2 * ramp(0, 0.06, lower)),
+        ramp(-soft, soft, lower) * of(ACROSS.lower),
+      );
+    const upper = of(ACROSS.upperEnd) - below;
+    if (upper > -soft)
+      this.#mix(
+        teeth,
+        of(ACROSS.upperLight) * (0.88 + 0.12 * ramp(0, 0.04, upper)),
+        ramp(-soft, soft, upper) * of(ACROSS.upper),
+      );
     // The upper lip shadows what is behind it, the lower lip much less.
     const unit = frame.unit;
     const shadow = (0.62 + 0.38 * ramp(0, 0.05, (y - top) / unit)) * (0.75 + 0.25 * ramp(0, 0.04, (bottom - y) / unit));
-    out.luma = 16 + (luma - 16) * shadow * this.#light;
-    out.u = 128 + (u - 128) * this.#saturation;
-    out.v = 128 + (v - 128) * this.#saturation;
+    out.luma = 16 + (this.#luma - 16) * shadow;
+    out.u = 128 + (this.#u - 128) * this.#saturation;
+    out.v = 128 + (this.#v - 128) * this.#saturation;
+    return Math.min(1, (bottom - top) / unit / CLOSED_GAP);
   }
+
+  #mix(colour: SkinTone, shade: number, share: number): void {
+    this.#luma += (16 + (colour.luma - 16) * shade - this.#luma) * share;
+    this.#u += (colour.u - this.#u) * share;
+    this.#v += (colour.v - this.#v) * share;
+  }
+}
+
+/** How much light the inside of a mouth has, 1 under a skin of luma 150: half of what makes skin dark is its colour, not the light. */
+export const insideLight = (luma: number): number =>
+  Math.min(1.25, Math.max(0.45, 0.35 + (0.65 * (luma - 16)) / (SKIN_LUMA - 16)));
+
+function nearest(across: number, edges: readonly number[]): number {
+  return Math.min(...edges.map((edge) => Math.abs(across - edge)));
 }
 
 /** How near the edge between two teeth is, 0..1. */
 function seam(across: number, edges: readonly number[]): number {
-  const place = Math.abs(across);
-  let nearest = 1;
-  for (const edge of edges) nearest = Math.min(nearest, Math.abs(place - edge));
-  return Math.exp(-((nearest / 0.025) ** 2));
+  return Math.exp(-((nearest(across, edges) / 0.025) ** 2));
 }
 
-/** Rounded corners of teeth, units of the face. */
-function scallop(across: number, edges: readonly number[]): number {
-  const place = Math.abs(across);
-  let nearest = 1;
-  for (const edge of edges) nearest = Math.min(nearest, Math.abs(place - edge));
-  return 0.008 * Math.exp(-((nearest / 0.05) ** 2));
+/** How near a rounded corner of a tooth is, 0..1. */
+function corner(across: number, edges: readonly number[]): number {
+  return Math.exp(-((nearest(across, edges) / 0.05) ** 2));
+}
+
+/** How much shorter the upper teeth are than their length in the middle of the front ones, units of the face; it changes smoothly from tooth to tooth. */
+function shortening(across: number): number {
+  const tooth = UPPER_EDGES.findLastIndex((edge) => edge <= across);
+  const [here, next] = [SHORTER[tooth] as number, SHORTER[tooth + 1] ?? 0.02];
+  const end = UPPER_EDGES[tooth + 1] ?? 1.1;
+  return here + (next - here) * ramp(end - 0.04, end, across) + 0.008 * corner(across, UPPER_EDGES);
 }

@@ -1,6 +1,6 @@
 import { type FaceFrame, toPixels } from './face-frame.js';
 import { EYES, FACE_POINTS, LIPS, OVAL, type Slit } from './face-points.js';
-import { FaceShapes, RINGS, SHAPES } from './face-shapes.js';
+import { FaceShapes, RINGS, ROLLS, SHAPES } from './face-shapes.js';
 
 /** The slits of a face; the skin at the margins of each is continued into it, so that margins can be drawn smoothly over it. */
 export const SLITS: readonly Slit[] = [LIPS, ...EYES];
@@ -10,8 +10,8 @@ export interface PhotoMesh {
   /** [vertices, 2] pixels: where each vertex lies, and, but for the margins of the lips, which place of the photograph it shows. */
   readonly places: Float32Array;
   readonly texture: Float32Array;
-  /** [vertices, 2] pixels: shift of the texture at a full blink, which leaves the lashes to the painter. */
-  readonly lids: Float32Array;
+  /** [ROLLS, vertices, 2] pixels: shift of the texture at weight 1. */
+  readonly rolls: Float32Array;
   /** [SHAPES, vertices, 2] pixels: movement at weight 1. */
   readonly basis: Float32Array;
   /** [triangles, 3] vertices. */
@@ -20,8 +20,6 @@ export interface PhotoMesh {
 
 /** Photographed teeth and the shadow between the lips reach this far over the found contour, units of the face. */
 const LIP_INSET = 0.022;
-/** Height of the lashes above the margin of the upper lid. */
-const LASHES = 0.035;
 
 /**
  * Builds the mesh: MediaPipe's points, rings around them that hold the rest of the picture still, and two rows of vertices in the middle of each slit.
@@ -35,26 +33,27 @@ export function buildPhotoMesh(
 ): PhotoMesh {
   const places: number[] = [];
   const offsets: [number, number][][] = [];
+  const rolls: number[][] = ROLLS.map(() => []);
   const shapes = new FaceShapes(points, frame, lidCover);
   for (let i = 0; i < FACE_POINTS; i++) {
     places.push(points[3 * i] as number, points[3 * i + 1] as number);
     const moved = shapes.offsets(i);
     offsets.push(SHAPES.map((shape) => toPixels(frame, ...moved[shape])));
+    const rolled = shapes.rolls(i);
+    for (const [k, shape] of ROLLS.entries()) rolls[k]?.push(...toPixels(frame, ...rolled[shape]));
   }
   const faces = [...triangles];
   addRings(places, offsets, faces);
   const texture = Float32Array.from(places);
   insetLips(texture, frame);
-  const lids = new Float32Array(texture.length);
-  for (const { upper } of EYES) inset(lids, frame, upper, -LASHES);
   const shown = [...texture];
-  const shifts = [...lids];
-  for (const slit of SLITS) fillSlit(slit, places, [shown, shifts], offsets, faces);
+  for (const shifts of rolls) while (shifts.length < shown.length) shifts.push(0);
+  for (const slit of SLITS) fillSlit(slit, places, [shown, ...rolls], offsets, faces);
   const basis = SHAPES.flatMap((_, shape) => offsets.flatMap((offset) => offset[shape] as [number, number]));
   return {
     places: Float32Array.from(places),
     texture: Float32Array.from(shown),
-    lids: Float32Array.from(shifts),
+    rolls: Float32Array.from(rolls.flat()),
     basis: Float32Array.from(basis),
     triangles: Float32Array.from(faces),
   };

@@ -4,9 +4,10 @@ import type { Box, Photo } from './face-painter.js';
 import { EYES, LIPS, type Slit } from './face-points.js';
 import { type HeadMaps, headMaps } from './head-pose.js';
 import { snapClosedLips } from './lip-line.js';
-import type { Mouth, SkinTone } from './mouth-interior.js';
+import type { Mouth } from './mouth-interior.js';
 import { buildPhotoMesh, type PhotoMesh } from './photo-mesh.js';
 import { sample } from './source-map.js';
+import { skinTone, teethTone } from './tones.js';
 
 export interface PreparedPhoto extends Photo {
   readonly maps: HeadMaps;
@@ -20,8 +21,6 @@ const MARGIN = 8;
 const ABOVE_EYE = [0.06, 0.09, 0.12, 0.15] as const;
 /** Levels by which a frame is darker than skin. */
 const COVER = { from: 45, to: 75 } as const;
-/** Points on the cheeks whose surroundings give the colour of the skin. */
-const CHEEKS = [50, 280, 205, 425] as const;
 
 /**
  * Fits the mesh to a photograph.
@@ -44,12 +43,14 @@ export function preparePhoto(
   ) as [number, number];
   const middleOf = (row: readonly number[]): number => place(points, frame, row[(row.length - 1) / 2] as number)[1];
   const [top, bottom] = [middleOf(LIPS.upper), middleOf(LIPS.lower)];
+  const skin = skinTone(points, { luma, chroma }, size);
   const mouth: Mouth = {
     frame,
     middle: (left + right) / 2,
     halfWidth: (right - left) / 2,
     line: top + 0.45 * (bottom - top),
-    skin: skinTone(points, luma, chroma, size),
+    skin,
+    teeth: teethTone(found, frame, { luma, chroma }, size, skin),
   };
   return {
     size,
@@ -79,23 +80,6 @@ function coverOf(points: Float32Array, eye: Slit, frame: Photo['frame'], luma: F
   const above = ABOVE_EYE.map((distance) => mean(inner(eye.upper).map((index) => level(index, -distance))));
   const share = (below - Math.min(...above) - COVER.from) / (COVER.to - COVER.from);
   return Math.min(1, Math.max(0, share));
-}
-
-function skinTone(points: Float32Array, luma: Float32Array, chroma: Float32Array, size: number): SkinTone {
-  const half = size / 2;
-  const sum = { luma: 0, u: 0, v: 0 };
-  let count = 0;
-  for (const index of CHEEKS)
-    for (let dy = -3; dy <= 3; dy++)
-      for (let dx = -3; dx <= 3; dx++) {
-        const x = Math.min(size - 1, Math.max(0, Math.floor(points[3 * index] as number) + dx));
-        const y = Math.min(size - 1, Math.max(0, Math.floor(points[3 * index + 1] as number) + dy));
-        sum.luma += luma[y * size + x] as number;
-        sum.u += chroma[(y >> 1) * half + (x >> 1)] as number;
-        sum.v += chroma[half * half + (y >> 1) * half + (x >> 1)] as number;
-        count += 1;
-      }
-  return { luma: sum.luma / count, u: sum.u / count, v: sum.v / count };
 }
 
 /** The rectangle within the picture in which vertices move. */

@@ -1,7 +1,7 @@
 import type { Levels } from '../kernels/levels.js';
 import { type SampleCode, sampleCode } from '../kernels/sample-code.js';
 import type { Box } from './face-painter.js';
-import { SourceMap } from './source-map.js';
+import { MAP_NUMBERS, SourceMap } from './source-map.js';
 
 const PAGE_BYTES = 65_536;
 const NUMBER_BYTES = 4;
@@ -45,7 +45,8 @@ export class SkinSampler {
     const [half, area, quarter] = [size / 2, width * height, (width * height) / 4];
     const layout = new Layout();
     const planes = [size, half, half].map((side) => layout.add((side + 1) * side + LANES));
-    const [x, y] = [layout.add(area), layout.add(area)];
+    const [x, y] = [layout.add(area + LANES), layout.add(area + LANES)];
+    const work = layout.add(MAP_NUMBERS);
     const [smallX, smallY] = [layout.add(quarter), layout.add(quarter)];
     // U writes into V, which comes after it.
     const [large, small] = [layout.add(area), layout.add(2 * quarter + LANES)];
@@ -54,7 +55,7 @@ export class SkinSampler {
     for (const [i, plane] of planes.entries()) view(plane).set(parts[i] as Float32Array);
     this.luma = view(large);
     this.chroma = view(small).subarray(0, 2 * quarter);
-    this.#map = new SourceMap(left, top, width, height, { x: view(x), y: view(y) });
+    this.#map = new SourceMap(left, top, width, height, { memory, x: at(x), y: at(y), work: at(work) });
     this.#stillX = Float32Array.from({ length: area }, (_, i) => left + (i % width) + 0.5);
     this.#stillY = Float32Array.from({ length: area }, (_, i) => top + Math.floor(i / width) + 0.5);
     [this.#smallX, this.#smallY] = [view(smallX), view(smallY)];
@@ -77,10 +78,9 @@ export class SkinSampler {
     const [smallX, smallY] = [this.#smallX, this.#smallY];
     for (let i = 0, row = 0; row < x.length; row += 2 * width)
       for (let a = row, end = row + width; a < end; a += 2, i++) {
-        const b = a + width;
-        // The mean of four places, in pixels of chroma.
-        smallX[i] = ((x[a] as number) + (x[a + 1] as number) + (x[b] as number) + (x[b + 1] as number)) / 8;
-        smallY[i] = ((y[a] as number) + (y[a + 1] as number) + (y[b] as number) + (y[b + 1] as number)) / 8;
+        // From the lower left of four pixels to the middle of them, in pixels of chroma; a mean of places would lie between two lips or lids.
+        smallX[i] = ((x[a + width] as number) + 0.5) / 2;
+        smallY[i] = ((y[a + width] as number) - 0.5) / 2;
       }
     this.#sampleAll();
   }

@@ -1,18 +1,7 @@
 /** Compiles and loads the networks of a video model. */
 import { MeshError, qualityTiers } from '@talkmesh/contracts';
 import { openCheckpoint } from '../checkpoint/import-checkpoint.js';
-import {
-  compileTaehvDecoder,
-  compileVaeDecoder,
-  compileVaeEncoder,
-  compileWav2Vec2,
-  loadCompiled,
-  readWeight,
-  TAEHV_TRIM,
-  taehvReach,
-  vaeDecoderReach,
-  type Weights,
-} from '../compile/index.js';
+import { loadCompiled, readWeight, TAEHV_TRIM, taehvReach, vaeDecoderReach, type Weights } from '../compile/index.js';
 import { CachedDecoder, type CachedGraphs } from '../decoder/cached-decoder.js';
 import type { Executor, Segment, TensorHandle } from '../executor/executor.js';
 import type { VideoModel } from '../model/model.js';
@@ -20,7 +9,8 @@ import { RankCleanDenoiser } from '../parallel/rank-clean-denoiser.js';
 import type { RankOptions } from '../parallel/rank-groups.js';
 import type { CleanDenoiser, CleanModel } from '../score/clean-denoiser.js';
 import { WholeCleanDenoiser } from '../score/whole-clean-denoiser.js';
-import { atEncoderRate, chunkSound, encoderWindow, type SoundRule } from './sound-window.js';
+import { atEncoderRate, chunkSound, type SoundRule } from './sound-window.js';
+import { decoderSegments, pictureGraph, soundGraph, soundRule } from './video-graphs.js';
 
 const SMALL = 'small-decoder';
 
@@ -36,7 +26,7 @@ export interface VideoMakers {
  * @throws MeshError MODEL_INVALID
  */
 export async function loadMakers(executor: Executor, model: VideoModel, ranks?: RankOptions): Promise<VideoMakers> {
-  const { score, codec, audio } = model.manifest;
+  const { score } = model.manifest;
   const weights = await networksOf(model, ['score', 'codec', 'audio', 'prompt']);
   const network: CleanModel = {
     dit: score.dit,
@@ -46,9 +36,8 @@ export async function loadMakers(executor: Executor, model: VideoModel, ranks?: 
     moreLevels: qualityTiers(model.manifest).flatMap(({ schedule }) => schedule),
     prompt: await readWeight(weights.prompt, 'prompt_embeds'),
   };
-  const rule = soundRule(model);
-  const heard = await loadCompiled(executor, compileWav2Vec2(audio.encoder, weights.audio, encoderWindow(rule)));
-  const seen = await loadCompiled(executor, compileVaeEncoder(codec, weights.codec, model.manifest.latent));
+  const heard = await loadCompiled(executor, soundGraph(model.manifest, weights.audio));
+  const seen = await loadCompiled(executor, pictureGraph(model.manifest, weights.codec));
   return {
     // Last, since its ranks are threads that only the caller ends.
     denoiser: await (ranks === undefined
@@ -64,25 +53,6 @@ export async function loadVideoDecoder(executor: Executor, model: VideoModel): P
   return CachedDecoder.load(executor, await decoderGraphs(model));
 }
 
-/** @throws MeshError MODEL_INVALID when the model's sizes do not fit together */
-export function soundRule({ manifest, geometry, label }: VideoModel): SoundRule {
-  const { chunk, audio, fps } = manifest;
-  const encoderSamplesPerFrame = audio.encoder.sampleRateHz / fps;
-  const windowFrames = audio.historySamples / geometry.samplesPerFrame + geometry.framesPerChunk;
-  if (!Number.isInteger(encoderSamplesPerFrame) || !Number.isInteger(windowFrames))
-    throw new MeshError(
-      'MODEL_INVALID',
-      `${label}: ${audio.historySamples} samples of history and an encoder of ${audio.encoder.sampleRateHz} Hz are not whole frames at ${fps} a second; import the model again`,
-    );
-  return {
-    latentFrames: chunk.latentFrames,
-    framesPerLatent: chunk.temporalCompression,
-    samplesPerFrame: geometry.samplesPerFrame,
-    encoderSamplesPerFrame,
-    windowFrames,
-  };
-}
-
 /** The audio encoder. */
 export class SoundEncoder {
   readonly rule: SoundRule;
@@ -91,7 +61,7 @@ export class SoundEncoder {
   readonly #segment: Segment;
 
   constructor(executor: Executor, model: VideoModel, segment: Segment) {
-    this.rule = soundRule(model);
+    this.rule = soundRule(model.manifest);
     this.#executor = executor;
     this.#model = model;
     this.#segment = segment;
@@ -149,18 +119,12 @@ async function runFor(
 }
 
 async function decoderGraphs(model: VideoModel): Promise<CachedGraphs> {
-  const { codec, decoder, latent, chunk } = model.manifest;
+  const { codec, decoder, chunk } = model.manifest;
   const inChunks = (latents: number): number => Math.ceil(latents / chunk.latentFrames);
-  if (decoder.kind === 'codec') {
-    const weights = (await networksOf(model, ['codec'])).codec;
-    const [first, steady] = (['first', 'steady'] as const).map((part) =>
-      compileVaeDecoder(codec, weights, latent, part),
-    ) as [CachedGraphs['steady'], CachedGraphs['steady']];
-    return { first, steady, trim: 0, reach: inChunks(vaeDecoderReach(codec)) };
-  }
-  const weights = (await networksOf(model, [SMALL]))[SMALL];
-  const steady = compileTaehvDecoder(decoder.sizes, weights, latent);
-  return { first: undefined, steady, trim: TAEHV_TRIM, reach: inChunks(taehvReach(decoder.sizes)) };
+  const network = decoder.kind === 'codec' ? 'codec' : SMALL;
+  const segments = decoderSegments(model.manifest, (await networksOf(model, [network]))[network] as Weights);
+  if (decoder.kind === 'codec') return { ...segments, trim: 0, reach: inChunks(vaeDecoderReach(codec)) };
+  return { ...segments, trim: TAEHV_TRIM, reach: inChunks(taehvReach(decoder.sizes)) };
 }
 
 /** @throws MeshError MODEL_INVALID when the folder lacks one of them */
