@@ -24,7 +24,7 @@ const SET_BY_CHART: ReadonlySet<string> = new Set([
   ],
   // Pods have random instance ids: a restarted container is a new worker.
   'instanceId',
-  ...['httpHost', 'httpPort', 'model', 'apiKeys', 'apiKeysFile', 'tokenSecret', 'tokenSecretFile'],
+  ...['httpHost', 'httpPort', 'model', 'chunkLatentFrames', 'apiKeys', 'apiKeysFile', 'tokenSecret', 'tokenSecretFile'],
   ...['rtcPortMin', 'rtcPortMax', 'rtcAdvertise', 'iceUrls', 'iceUsername', 'iceCredentialFile'],
   ...['recordingsFolder', 'recordingKeyFile'],
 ]);
@@ -196,6 +196,7 @@ export function valuesSchema(): Json {
           'download',
         ]),
         path: text('Folder in the image'),
+        chunkLatentFrames: whole("Length of a chunk, latent frames (nano: 3 or 7); 0: the model's own", 0, 64),
         claimName: name('PersistentVolumeClaim that holds the model folder'),
         url: text('Folder that holds model.json', { pattern: '^(https?://[^\\s]+)?$' }),
         sha256: text('Checksum of model.json, which holds those of the other files', { pattern: '^([0-9a-f]{64})?$' }),

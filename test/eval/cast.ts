@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AvatarManifest, modelManifest } from '@talkmesh/contracts';
+import { type AvatarManifest, graphManifest, modelManifest } from '@talkmesh/contracts';
 import { loadModel, type Model } from '@talkmesh/inference';
 
 /** An avatar of the evaluation, as `evaluate.clips` writes it. */
@@ -9,13 +9,25 @@ export interface Extra {
   readonly id: string;
   readonly style: string;
   readonly landmarks: AvatarManifest['landmarks'];
+  readonly decoder?: 'graph' | 'mesh' | undefined;
+}
+
+/** The rendered people that ship, whatever models are evaluated, with the files of their pictures. */
+export async function renderedPeople(): Promise<(Extra & { readonly path: string })[]> {
+  const folder = 'models/nano';
+  const { avatars } = graphManifest.parse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')));
+  return avatars
+    .filter(({ decoder }) => decoder === 'mesh')
+    .map(({ id, style, landmarks, decoder, image }) => ({ id, style, landmarks, decoder, path: join(folder, image) }));
 }
 
 /** Photographed faces in the public domain (test/fixtures/README.md), as users upload them. */
 export const PHOTOGRAPHS = [
-  { id: 'own-0000000000000001', path: 'test/fixtures/grace-hopper-face.png' },
-  { id: 'own-0000000000000002', path: 'test/fixtures/eileen-collins-face.png' },
+  { id: 'own-0000000000000001', name: 'Grace Hopper', path: 'test/fixtures/grace-hopper-face.png' },
+  { id: 'own-0000000000000002', name: 'Eileen Collins', path: 'test/fixtures/eileen-collins-face.png' },
 ] as const;
+/** What a face is called in reports. */
+export const faceName = (id: string): string => PHOTOGRAPHS.find((one) => one.id === id)?.name ?? id;
 /** Both pictures were cut out so that mouth and eyes are here. */
 const LANDMARKS: AvatarManifest['landmarks'] = [
   [128, 170],
@@ -36,12 +48,12 @@ export async function withAvatars(
   const files = manifest.files.filter((file) => !own.has(file.path));
   for (const { path } of files) await cp(join(folder, path), join(to, path));
   const avatars: AvatarManifest[] = [];
-  for (const { id, style, landmarks } of extras) {
+  for (const { id, style, landmarks, decoder } of extras) {
     const image = `avatars/${id}.png`;
     const bytes = await readFile(join(pictures, `${id}.png`));
     await writeFile(join(to, image), bytes);
     files.push({ path: image, bytes: bytes.byteLength, sha256: createHash('sha256').update(bytes).digest('hex') });
-    avatars.push({ id, name: id, style, image, landmarks });
+    avatars.push({ id, name: id, style, image, landmarks, ...(decoder && { decoder }) });
   }
   await writeFile(join(to, 'model.json'), JSON.stringify({ ...manifest, files, avatars }));
   return loadModel(to, {

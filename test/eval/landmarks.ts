@@ -5,6 +5,7 @@ import { FaceJudge, type FacePoints } from '@talkmesh/inference/testing';
 const POINTS = 468;
 /** The judge is the same whatever models are evaluated. */
 const NETS = { detector: 'models/nano/face-detector.onnx', mesh: 'models/nano/face-mesh.onnx' };
+export const JUDGE_NETS = Object.values(NETS);
 
 /** Writes what the independent judge sees in files of frames, for `evaluate.judge`. */
 export class LandmarkWriter implements AsyncDisposable {

@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ClipFigures, type ClipRow, clipLine, clipRows, clipTableHtml } from './by-clip.js';
+import { faceName } from './cast.js';
+import { MARKS, type Verdict, verdict } from './comparison.js';
+import { COLOURS, escaped, page, plotTracks } from './page.js';
 import type { Video } from './side-by-side.js';
 
-type Value = number | string | readonly number[];
+type Value = number | string | readonly number[] | null;
 export interface Section {
   readonly [name: string]: Value | Readonly<Record<string, number>> | readonly Track[] | string;
 }
@@ -19,13 +23,13 @@ export interface Evaluation {
   readonly cost: Readonly<Record<string, number>>;
   readonly 'judged held-out'?: Section;
   readonly 'judged flite'?: Section;
+  readonly 'judged rendered'?: Section;
   readonly 'judged photographed'?: Section;
   /** How the judge's readings of lips and lids follow the true motion, by face. */
   readonly calibration: Section;
-  readonly 'held-out': Section;
+  readonly 'held-out'?: Section;
   readonly flite?: Section;
-  readonly hour?: Section;
-  readonly 'hour-photographed'?: Section;
+  readonly 'by clip': readonly ClipFigures[];
   /** Folder of its frames and contact sheets. */
   readonly folder: string;
 }
@@ -34,66 +38,103 @@ export interface TableRow {
   readonly name: string;
   /** One per model. */
   readonly cells: readonly string[];
+  /** Of the last model against the one before it. */
+  readonly verdict: Verdict | undefined;
 }
 
 const TITLES = {
   'judged held-out': 'Independent judge: drawn faces, held-out voices and words',
   'judged flite': 'Independent judge: drawn faces, another synthesiser (Flite)',
+  'judged rendered': 'Independent judge: rendered people, held-out voices and words',
   'judged photographed': 'Independent judge: photographed faces, held-out voices and words',
   calibration: 'What the judge sees: correlation of its readings of lips and lids with frames of the true motion',
   'held-out': 'Probes: held-out voices, words and avatars',
   flite: 'Probes: speech by another synthesiser (Flite)',
-  hour: 'One long call, a drawn face',
-  'hour-photographed': 'One long call, a photographed face',
 } as const;
 
 /** The tables of a report: a title and rows with one cell per model. */
 export function tables(evaluations: readonly Evaluation[]): { title: string; rows: TableRow[] }[] {
-  const study = {
+  const plain = (name: string, values: readonly number[]): TableRow => ({
+    ...{ name, cells: values.map(String), verdict: undefined },
+  });
+  const model = {
     title: 'Model',
     rows: [
-      { name: 'chunk, latent frames', cells: evaluations.map(({ chunk }) => String(chunk.latentFrames)) },
-      { name: 'steps', cells: evaluations.map(({ chunk }) => String(chunk.steps)) },
+      plain(
+        'chunk, latent frames',
+        evaluations.map(({ chunk }) => chunk.latentFrames),
+      ),
+      plain(
+        'steps',
+        evaluations.map(({ chunk }) => chunk.steps),
+      ),
       ...rowsOf(evaluations.map(({ cost }) => cost)),
     ],
   };
   const rest = (Object.keys(TITLES) as (keyof typeof TITLES)[])
     .filter((name) => evaluations.some((evaluation) => evaluation[name] !== undefined))
     .map((name) => ({ title: TITLES[name], rows: rowsOf(evaluations.map((evaluation) => evaluation[name] ?? {})) }));
-  return [study, ...rest];
+  return [model, ...rest];
 }
 
 function rowsOf(sections: readonly Section[]): TableRow[] {
   const rows: TableRow[] = [];
   for (const name of new Set(sections.flatMap((section) => Object.keys(section)))) {
     const values = sections.map((section) => section[name]);
-    if (name === 'tracks' || name === 'identity by minute' || name === 'avatar') continue;
+    if (name === 'tracks') continue;
     if (name === 'distance')
       rows.push(
-        ...rowsOf(values as Section[]).map((row) => ({ ...row, name: `distance of 12-frame windows, ${row.name}` })),
+        ...rowsOf(values.map((value) => (value ?? {}) as Section)).map((row) => ({
+          ...row,
+          name: `distance of 12-frame windows, ${row.name}`,
+        })),
       );
-    else rows.push({ name, cells: values.map((value) => cell(value as Value | undefined)) });
+    else
+      rows.push({
+        name,
+        cells: values.map((value) => cell(value as Value | undefined)),
+        verdict: sections.length < 2 ? undefined : verdict(name, sections.at(-2) ?? {}, sections.at(-1) ?? {}),
+      });
   }
   return rows;
 }
 
 function cell(value: Value | undefined): string {
-  if (value === undefined) return '';
+  if (value === undefined || value === null) return '';
   if (typeof value === 'string') return value;
   if (typeof value !== 'number') return value.map(cell).join(' → ');
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(3)));
 }
 
-const escaped = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
+/** The figures of the last model that are worse or better than those of the one before, as `figure: before → now`, by table. */
+export function changes(evaluations: readonly Evaluation[], wanted: Verdict): { title: string; figures: string[] }[] {
+  return tables(evaluations)
+    .map(({ title, rows }) => ({
+      title,
+      figures: rows
+        .filter((row) => row.verdict === wanted)
+        .map(({ name, cells }) => `${name}: ${cells.slice(-2).join(' → ')}`),
+    }))
+    .filter(({ figures }) => figures.length > 0);
+}
+
+/** The rows of the table of all clips: of the last model against the one before it. */
+export const rowsByClip = (evaluations: readonly Evaluation[]): ClipRow[] =>
+  clipRows(evaluations.at(-2)?.['by clip'], evaluations.at(-1)?.['by clip'] ?? []);
 
 /** An HTML page with tables, tracks, contact sheets and the videos beside it in `clips/`. All but the videos is embedded. */
 export async function formatReport(evaluations: readonly Evaluation[], videos: readonly Video[]): Promise<string> {
   const names = evaluations.map(({ model, chunk }) => `${model}, ${chunk.latentFrames}x${chunk.steps}`);
+  const rows = rowsByClip(evaluations);
   const parts = [
-    formatVideos(evaluations, names, videos),
+    evaluations.length > 1 ? formatChanges(evaluations, names) : '',
+    `<h2>All clips</h2><p>Of each clip the correlation of the mouth’s opening with the true track, by how much the lips trail, and the closed share of m, b, p and of silent
+frames. The judge leaves out faces that it does not see; probes exist for drawn faces only.</p>${clipTableHtml(rows)}`,
+    formatVideos(evaluations, names, videos, rows),
     ...tables(evaluations).map((table) => formatTable(table, names)),
   ];
   for (const [index, evaluation] of evaluations.entries()) {
+    if (evaluation['held-out'] === undefined && evaluation.flite === undefined) continue;
     parts.push(`<h2>${escaped(names[index] ?? '')}: frames and the probes’ tracks</h2>`);
     for (const set of ['held-out', 'flite'] as const) {
       const section = evaluation[set];
@@ -110,33 +151,51 @@ export async function formatReport(evaluations: readonly Evaluation[], videos: r
       );
       parts.push(`<img alt="contact sheet, ${set}" src="data:image/png;base64,${sheet.toString('base64')}">`);
     }
-    const byMinute = evaluation.hour?.['identity by minute'];
-    if (Array.isArray(byMinute) && byMinute.length > 1) {
-      parts.push('<h3>Identity through the call: decoded against drawn in the same pose, dB by minute</h3>');
-      parts.push(plot([{ values: byMinute as number[], colour: '#c0392b' }], 20, 40, 900, 160));
-    }
   }
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>talkmesh: evaluation</title><style>${STYLE}</style><h1>Evaluation</h1>
-<p>Everything is read from decoded pixels. The independent judge is MediaPipe’s face mesh: it was not trained on these pictures, and no code of the decoders takes part. It is
+  return page(
+    'Evaluation',
+    `<p>Everything is read from decoded pixels. The independent judge is MediaPipe’s face mesh: it was not trained on these pictures, and no code of the decoders takes part. It is
 calibrated on frames of the true motion; faces that it cannot follow there are left out. The probes learned from drawn frames only. Rows “of frames with the true motion” and “of
 drawn frames” are the limits of judge and probe.</p>
-${parts.join('\n')}</html>\n`;
+${parts.join('\n')}`,
+  );
+}
+
+function formatChanges(evaluations: readonly Evaluation[], names: readonly string[]): string {
+  const list = (kind: 'worse' | 'better'): string => {
+    const all = changes(evaluations, kind);
+    const count = all.reduce((sum, { figures }) => sum + figures.length, 0);
+    const items = all.map(({ title, figures }) => `<li><b>${escaped(title)}</b>. ${escaped(figures.join('; '))}</li>`);
+    return `<h3 class=${kind}>${count} figures got ${kind}${MARKS[kind]}</h3><ul>${items.join('')}</ul>`;
+  };
+  const [before, now] = names.slice(-2).map((name) => escaped(name));
+  return `<h2>What got worse, what got better</h2><p>${now} against ${before}, by more than half of the last digit of the tables, or a tenth of a frame. Of few clips, most small changes are chance.</p>
+${list('worse')}${list('better')}`;
 }
 
 function formatTable({ title, rows }: { title: string; rows: readonly TableRow[] }, names: readonly string[]): string {
   const head = `<tr><th></th>${names.map((name) => `<th>${escaped(name)}</th>`).join('')}</tr>`;
-  const body = rows.map(({ name, cells }) => {
+  const body = rows.map(({ name, cells, verdict: seen }) => {
     const limit = /; (of frames with the true motion|by the probe)$/.exec(name);
-    const values = cells.map((text) => `<td class=n>${escaped(text)}</td>`).join('');
+    const values = cells.map((text, i) =>
+      seen === undefined || i < cells.length - 1
+        ? `<td class=n>${escaped(text)}</td>`
+        : `<td class="n ${seen}">${escaped(text)}${MARKS[seen]}</td>`,
+    );
     return limit === null
-      ? `<tr><td>${escaped(name)}</td>${values}</tr>`
-      : `<tr class=limit><td>${escaped(limit[1] as string)}</td>${values}</tr>`;
+      ? `<tr><td>${escaped(name)}</td>${values.join('')}</tr>`
+      : `<tr class=limit><td>${escaped(limit[1] as string)}</td>${values.join('')}</tr>`;
   });
-  return `<h2>${escaped(title)}</h2><table>${head}${body.join('')}</table>`;
+  return `<h2>${escaped(title)}</h2><div class=scroll><table>${head}${body.join('')}</table></div>`;
 }
 
-/** Each clip: the true motion and the models beside each other, and below what the judge reads of the mouth. */
-function formatVideos(evaluations: readonly Evaluation[], names: readonly string[], videos: readonly Video[]): string {
+/** Each clip: the true motion and the models beside each other, its figures, and what the judge reads of the mouth. */
+function formatVideos(
+  evaluations: readonly Evaluation[],
+  names: readonly string[],
+  videos: readonly Video[],
+  rows: readonly ClipRow[],
+): string {
   const legend = ['the true motion', ...names].map(
     (name, i) => `<span style="color:${COLOURS[i % COLOURS.length]}">${escaped(name)}</span>`,
   );
@@ -145,7 +204,7 @@ function formatVideos(evaluations: readonly Evaluation[], names: readonly string
       (evaluation) => (evaluation[`judged ${clip.set}` as keyof Evaluation] as Section | undefined)?.['tracks'],
     ) as (readonly Track[] | undefined)[];
     const own = tracks.map((all) => all?.find((track) => track.clip === clip.id));
-    const truth = own[0]?.true;
+    const truth = own.find((track) => track !== undefined)?.true;
     const seen =
       truth === undefined
         ? '<p>The judge does not see this face.</p>'
@@ -153,39 +212,10 @@ function formatVideos(evaluations: readonly Evaluation[], names: readonly string
             truth,
             own.map((track) => track?.read ?? []),
           );
-    return `<figure><video controls loop preload="metadata" width="${256 * (names.length + 1)}" height="256" src="clips/${encodeURIComponent(file)}"></video>
-<figcaption>${escaped(clip.id)}, ${escaped(clip.avatar)}</figcaption>${seen}</figure>`;
+    const row = rows.find((one) => one.clip === clip.id);
+    return `<figure id="${encodeURIComponent(clip.id)}"><video controls loop playsinline preload="metadata" width="${256 * (names.length + 1)}" height="256" src="clips/${encodeURIComponent(file)}"></video>
+<figcaption><b>${escaped(clip.id)}, ${escaped(faceName(clip.avatar))}</b>: ${row === undefined ? '' : clipLine(row)}</figcaption>${seen}</figure>`;
   });
-  return `<h2>Clips side by side</h2><p>From left to right, and in the curves of the mouth’s opening as the judge reads it: ${legend.join(', ')}.</p>${figures.join('\n')}`;
-}
-
-const STYLE = `body{font:15px/1.45 system-ui,sans-serif;max-width:1320px;margin:2em auto;padding:0 1em;color:#222}
-table{border-collapse:collapse}td,th{padding:.15em .8em;border-bottom:1px solid #ddd;text-align:left}.n{text-align:right;font-variant-numeric:tabular-nums}
-.limit td{color:#777;border:0;font-size:.9em}.limit td:first-child{padding-left:2.5em}figure{margin:1.2em 0}video{display:block}
-img{max-width:100%}svg{display:block;background:#fafafa;margin:.3em 0}`;
-
-/** The true track first. */
-const COLOURS = ['#888', '#c0392b', '#1f6fb2', '#2e8b57', '#8e44ad'] as const;
-
-function plotTracks(truth: readonly number[], read: readonly (readonly number[])[]): string {
-  const series = [truth, ...read].map((values, i) => ({ values, colour: COLOURS[i % COLOURS.length] as string }));
-  return plot(series, -0.1, 1.1, 1200, 120);
-}
-
-function plot(
-  series: readonly { values: readonly number[]; colour: string }[],
-  low: number,
-  high: number,
-  width: number,
-  height: number,
-): string {
-  const lines = series.map(({ values, colour }) => {
-    const points = values.map((value, i) => {
-      const x = (i / Math.max(1, values.length - 1)) * width;
-      const y = height - ((Math.min(high, Math.max(low, value)) - low) / (high - low)) * height;
-      return `${x.toFixed(1)},${y.toFixed(1)}`;
-    });
-    return `<polyline fill="none" stroke="${colour}" stroke-width="1.5" points="${points.join(' ')}"/>`;
-  });
-  return `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">${lines.join('')}</svg>`;
+  return `<h2>Clips side by side</h2><p>From left to right, and in the curves of the mouth’s opening as the judge reads it: ${legend.join(', ')}. A video plays all of them at once, with the
+sound that they speak.</p>${figures.join('\n')}`;
 }

@@ -17,11 +17,8 @@ export interface Clip {
   readonly avatar: string;
 }
 
-/** A long call: the name of its files, and who is seen. */
-interface Call {
-  readonly name: string;
-  readonly avatar: string;
-}
+/** Rendered and photographed people, whose true motion only their decoder can show; drawn faces are drawn by the training package. */
+export const isMoved = ({ set }: Clip): boolean => set === 'rendered' || set === 'photographed';
 
 /** A stretch of a long call. */
 interface Stretch {
@@ -29,8 +26,10 @@ interface Stretch {
   readonly silent: boolean;
 }
 
-/** Chunks decoded per minute of the long call; decoding all of them would take hours. */
-const CHUNKS_DECODED_PER_MINUTE = 5;
+/** What is decoded of a long call, whose every frame would take hours to decode and to read: windows around the start of a silence, every sixth frame. */
+const WINDOW = { everyMs: 30_000, beforeMs: 1920, silentMs: 3840, stride: 6 };
+/** Silence between the stretches of speech of a long call. */
+const PAUSE_MS = 4000;
 
 /**
  * Plays clips through the engines that the services run, one session each, and writes frames and latents to `folder` for the evaluation.
@@ -106,54 +105,52 @@ export class Rollout implements AsyncDisposable {
   }
 
   /**
-   * One call of `minutes`: stretches of speech and of silence alternate. All latents are kept; of every minute a few chunks are decoded, after one
-   * that gives the decoder its state.
-   * @returns paths of the decoded frames, without their ending
+   * One long call in which speech and pauses take turns. All latents are written, and of windows the frames: some of speech, then some of silence.
+   * @param call the name of its files, and who is seen @returns paths of the windows' frames, without their ending
    */
-  async hour(call: Call, stretches: readonly Stretch[], minutes: number, seed: number): Promise<string[]> {
+  async call(
+    call: { readonly name: string; readonly avatar: string },
+    speech: readonly Int16Array[],
+    minutes: number,
+    seed: number,
+  ): Promise<string[]> {
     const { name, avatar } = call;
-    await mkdir(join(this.#folder, name), { recursive: true });
+    const folder = join(this.#folder, name);
+    await mkdir(folder, { recursive: true });
     const { samplesPerChunk, chunkMs, framesPerChunk } = this.#model.geometry;
-    const chunks = Math.floor((minutes * 60_000) / chunkMs);
-    const perMinute = Math.floor(60_000 / chunkMs);
+    const pause = { pcm: new Int16Array(Math.round((PAUSE_MS * samplesPerChunk) / chunkMs)), silent: true };
+    const stretches = speech.flatMap((pcm) => [{ pcm, silent: false }, pause]);
+    const ahead = endless(stretches, samplesPerChunk);
+    const silent = Array.from({ length: Math.floor((minutes * 60_000) / chunkMs) }, () => ahead().silent);
+    const windows = windowsOf(silent, chunkMs);
     const latents = createWriteStream(join(this.#folder, `${name}.latents`));
     const scoreSession = await this.#score.openSession({ avatar, seed, keepChunks: 2 });
     const decoderSession = await this.#decoder.openSession({ avatar, keepChunks: 2 });
     const nextStretch = endless(stretches, samplesPerChunk);
-    const silentChunks: number[] = [];
-    const windows: { minute: number; firstFrame: number }[] = [];
-    let frames: WriteStream | undefined;
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const { pcm, silent } = nextStretch();
-      const latent = await scoreSession.generate(chunk, pcm);
+    let [index, kept]: [number, Uint8Array[]] = [0, []];
+    for (let chunk = 0; chunk < silent.length; chunk++) {
+      const latent = await scoreSession.generate(chunk, nextStretch().pcm);
       if (latent === undefined) throw new Error('a chunk was abandoned');
-      silentChunks.push(silent ? 1 : 0);
       await append(latents, bytesOf(latent.values));
-      const at = (chunk % perMinute) - (perMinute >> 1);
-      if (at < 0 || at > CHUNKS_DECODED_PER_MINUTE) continue;
+      const window = windows[index];
+      // the chunk before a window gives the decoder its state
+      if (window === undefined || chunk < window.first - 1) continue;
       const decoded = await decoderSession.decode(chunk, latent.values);
-      if (at === 0) {
-        const minute = Math.floor(chunk / perMinute);
-        frames = createWriteStream(`${this.#window(name, minute)}.i420`);
-        windows.push({ minute, firstFrame: (chunk + 1) * framesPerChunk });
-      } else for (const frame of decoded?.frames ?? []) await append(frames as WriteStream, frame);
-      if (at === CHUNKS_DECODED_PER_MINUTE) await ended(frames as WriteStream);
+      if (decoded === undefined) throw new Error('a chunk was abandoned');
+      if (chunk >= window.first) kept.push(...decoded.frames.map((frame) => Uint8Array.from(frame)));
+      if (chunk < window.last) continue;
+      await writeFile(join(folder, `${index}.i420`), Buffer.concat(kept.filter((_, at) => at % WINDOW.stride === 0)));
+      [index, kept] = [index + 1, []];
     }
     scoreSession.dispose();
     decoderSession.dispose();
     await ended(latents);
-    const whole = windows.filter(
-      ({ firstFrame }) => firstFrame + CHUNKS_DECODED_PER_MINUTE * framesPerChunk <= chunks * framesPerChunk,
-    );
-    await writeFile(
-      join(this.#folder, `${name}.json`),
-      JSON.stringify({ avatar, framesPerChunk, silentChunks, windows: whole }),
-    );
-    return whole.map(({ minute }) => this.#window(name, minute));
-  }
-
-  #window(call: string, minute: number): string {
-    return join(this.#folder, call, String(minute).padStart(2, '0'));
+    const about = {
+      ...{ avatar, framesPerChunk, stride: WINDOW.stride, silentChunks: silent.map(Number) },
+      windows: windows.map(({ first }, at) => ({ index: at, firstFrame: first * framesPerChunk })),
+    };
+    await writeFile(join(this.#folder, `${name}.json`), JSON.stringify(about));
+    return windows.map((_, at) => join(folder, String(at)));
   }
 
   /** Writes the sizes and costs that the evaluation needs. */
@@ -190,6 +187,24 @@ export async function readPcm(path: string): Promise<Int16Array> {
 export async function readLatents(path: string): Promise<Float32Array> {
   const bytes = await readFile(path);
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+/**
+ * First and last chunk of the windows of a long call, one in each half minute: around the first silence in it.
+ * @param silent of each chunk
+ */
+export function windowsOf(silent: readonly boolean[], chunkMs: number): { first: number; last: number }[] {
+  const chunks = (ms: number): number => Math.round(ms / chunkMs);
+  const [before, after] = [chunks(WINDOW.beforeMs), chunks(WINDOW.silentMs)];
+  const every = Math.floor(WINDOW.everyMs / chunkMs);
+  const windows: { first: number; last: number }[] = [];
+  for (let start = 0; start + every <= silent.length; start += every)
+    for (let chunk = start + before + 1; chunk + after <= start + every; chunk++) {
+      if (silent[chunk - 1] || !silent.slice(chunk, chunk + after).every(Boolean)) continue;
+      windows.push({ first: chunk - before, last: chunk + after - 1 });
+      break;
+    }
+  return windows;
 }
 
 /** Returns a function that cuts the stretches into chunks, in a loop. A chunk is silent when all its samples are. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { requireTool } from '../support/tools.js';
 import type { Evaluation } from './report.js';
-import type { Clip } from './rollout.js';
+import { type Clip, isMoved } from './rollout.js';
 
 /** A clip to look at: the true motion and each model's frames beside each other, with the sound. */
 export interface Video {
@@ -26,8 +26,8 @@ export async function writeVideos(
   const ffmpeg = requireTool('ffmpeg');
   const videos: Video[] = [];
   for (const clip of clips) {
-    // the true motion of a photograph is decoded by each model; the decoder of the newest one is shown
-    const truth = clip.set === 'photographed' ? (evaluations.at(-1)?.folder as string) : join(material, 'clips');
+    // the true motion of people is decoded by each model; the decoder of the newest one is shown
+    const truth = isMoved(clip) ? (evaluations.at(-1)?.folder as string) : join(material, 'clips');
     const pictures = [
       join(truth, `${clip.id}.truth.i420`),
       ...evaluations.map(({ folder: run }) => join(run, `${clip.id}.i420`)),

@@ -1,3 +1,4 @@
+import { MARKS } from './comparison.js';
 import { type Evaluation, tables } from './report.js';
 
 /** The report's tables as plain text. */
@@ -7,7 +8,10 @@ export function formatText(evaluations: readonly Evaluation[]): string {
   const blocks = all.map(({ title, rows }) =>
     [
       title,
-      ...rows.map(({ name, cells }) => `  ${name.padEnd(width)}  ${cells.map((text) => text.padStart(16)).join('  ')}`),
+      ...rows.map(
+        ({ name, cells, verdict }) =>
+          `  ${name.padEnd(width)}  ${cells.map((text) => text.padStart(16)).join('  ')}${MARKS[verdict ?? 'same']}`,
+      ),
     ].join('\n'),
   );
   return `${blocks.join('\n\n')}\n`;

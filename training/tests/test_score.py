@@ -89,7 +89,7 @@ class AudioTest(unittest.TestCase):
         torch.manual_seed(0)
         encoder = AudioEncoder().eval()
         for frames in CHUNK_SIZES:
-            graph, hop = AudioGraph(encoder, frames), chunk_samples(frames)
+            graph, hop = AudioGraph(encoder), chunk_samples(frames)
             pcm = np.random.default_rng(0).standard_normal(4 * hop).astype(np.float32)
             changed = pcm.copy()
             changed[2 * hop:] = 0

@@ -192,6 +192,7 @@ async function makeLogFolder(): Promise<string> {
 async function waitForGateway(supervisor: Supervisor, signal: AbortSignal | undefined): Promise<void> {
   const admin = supervisor.services.find(({ spec }) => spec.name === 'gateway')?.facts?.adminAddress;
   let missing: readonly string[] = [];
+  let why: string | undefined;
   for (
     const end = performance.now() + DISCOVERY_DEADLINE_MS;
     performance.now() < end && !signal?.aborted;
@@ -200,13 +201,14 @@ async function waitForGateway(supervisor: Supervisor, signal: AbortSignal | unde
     // A failed request is retried, because the gateway itself may be restarting after a crash.
     const answer = await fetch(`http://${admin}/readyz`).catch(() => undefined);
     if (answer?.ok) return;
-    ({ missing = [] } = ((await answer?.json().catch(() => undefined)) ?? {}) as { missing?: string[] });
+    const said = (await answer?.json().catch(() => undefined)) ?? {};
+    ({ missing = [], why } = said as { missing?: string[]; why?: string });
   }
   await supervisor.stop();
   signal?.throwIfAborted();
   throw new MeshError(
     'NO_WORKER',
-    `the gateway did not find ${missing.join(', ') || 'its workers'}; read the logs of these services`,
+    `the gateway did not find ${missing.join(', ') || 'its workers'}; ${why ?? 'read the logs of these services'}`,
   );
 }
 

@@ -16,6 +16,7 @@ import type { ChunkCost } from './schedule/cost.js';
 /** Settings of a service that runs a model: `inferenceConfigShape` and `scheduleConfigShape` with its time downstream. */
 export interface ModelWorkerConfig extends BaseConfig {
   readonly model: string;
+  readonly chunkLatentFrames: number;
   readonly inferenceThreads: number;
   readonly inferenceProvider: string;
   readonly timeline: string;
@@ -33,7 +34,8 @@ export async function startOnModel(
   { config, bus, metrics, name }: ServiceContext<ModelWorkerConfig>,
   start: (model: Model, executor: Executor, timeline: Timeline & Disposable) => Promise<RunningService>,
 ): Promise<RunningService> {
-  const model = await loadModel(config.model, { ownPictures: ownPictures(bus) });
+  const { chunkLatentFrames } = config;
+  const model = await loadModel(config.model, { ownPictures: ownPictures(bus), chunkLatentFrames });
   const timeline = openTimeline(config.timeline, name);
   const executor = createOrtExecutor({
     threads: config.inferenceThreads,

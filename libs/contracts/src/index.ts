@@ -1,3 +1,4 @@
+export * from './chunk-lengths.js';
 export * from './dit.js';
 export * from './epochs.js';
 export * from './errors.js';

@@ -38,6 +38,14 @@ const avatar = {
   idle: relativePath.optional(),
 };
 
+/** ONNX files whose shapes follow from the length of a chunk. They may point into the weights of other files of the model. */
+const chunkGraphs = {
+  reference: relativePath,
+  decoder: relativePath,
+  /** The same decoder with 8-bit convolutions, for processors with fast 8-bit arithmetic. */
+  decoderInt8: relativePath.optional(),
+};
+
 /** A model that moves a picture: its encoders and its decoder are ONNX files of the folder. */
 export const graphManifest = z.object({
   schema: z.literal('talkmesh.model/1'),
@@ -64,13 +72,12 @@ export const graphManifest = z.object({
     /** Constants of the mesh decoder. With them, users' photographs of people are animated by that decoder, and other pictures by the graph. */
     mesh: relativePath.optional(),
   }),
-  graphs: z.object({
-    audio: relativePath,
-    reference: relativePath,
-    decoder: relativePath,
-    /** The same decoder with 8-bit convolutions, for processors with fast 8-bit arithmetic. */
-    decoderInt8: relativePath.optional(),
-  }),
+  graphs: z.object({ audio: relativePath, ...chunkGraphs }),
+  /** Other lengths of a chunk that the weights do well, for a deployment to choose, with the graphs made for them. The audio encoder takes sound of any length. */
+  chunkLengths: z
+    .array(z.object({ latentFrames: size, graphs: z.object(chunkGraphs) }))
+    .min(1)
+    .optional(),
   /** Landmark detector for users' pictures. Without it, the user must place the landmarks. */
   portrait: z
     .object({

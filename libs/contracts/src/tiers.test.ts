@@ -43,11 +43,15 @@ test('a quality is named or given by its size; another is refused with what the 
     ['3x4', 'best'],
   ] as const)
     assert.equal(qualityTier(tiered, wanted).name, name);
-  for (const wanted of ['fast', '7x4', '3x3', 'constructor'])
+  const possible = 'possible: balanced (3x2), best (3x4)';
+  for (const wanted of ['fast', '3x3', 'constructor'])
     assert.throws(() => qualityTier(tiered, wanted), {
       reason: 'ARGUMENT_INVALID',
-      message: `small has no quality ${wanted}; possible: balanced (3x2), best (3x4)`,
+      message: `small has no quality ${wanted}; ${possible}`,
     });
+  assert.throws(() => qualityTier(tiered, '7x4'), {
+    message: `small has no quality 7x4; ${possible}; the length of chunks is a choice of the deployment, TALKMESH_CHUNK_LATENT_FRAMES`,
+  });
 });
 
 test('a manifest states tiers by their names, each with noise levels', () => {

@@ -1,5 +1,6 @@
 /** Quality tiers: the numbers of denoising steps that one set of weights can take, and what each costs. */
 import { z } from 'zod';
+import { CHUNK_LENGTH_SETTING } from './chunk-lengths.js';
 import type { DitDescription } from './dit.js';
 import { MeshError } from './errors.js';
 
@@ -77,5 +78,11 @@ export function qualityTier(model: TieredModel, wanted = ''): QualityTier {
   if (wanted === '') return balancedTier(model);
   if (found !== undefined) return found;
   const possible = tiers.map(({ name, size }) => `${name} (${size})`).join(', ');
-  throw new MeshError('ARGUMENT_INVALID', `${model.name} has no quality ${wanted.slice(0, 20)}; possible: ${possible}`);
+  const [, frames] = /^(\d{1,2})x\d{1,2}$/.exec(wanted) ?? [];
+  const isOtherLength = frames !== undefined && Number(frames) !== model.chunk.latentFrames;
+  const hint = isOtherLength ? `; the length of chunks is a choice of the deployment, ${CHUNK_LENGTH_SETTING}` : '';
+  throw new MeshError(
+    'ARGUMENT_INVALID',
+    `${model.name} has no quality ${wanted.slice(0, 20)}; possible: ${possible}${hint}`,
+  );
 }

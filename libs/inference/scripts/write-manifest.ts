@@ -1,7 +1,7 @@
 /**
  * Writes `model.json` of a model folder, from its ONNX files, `score.json` (architecture, schedule, frame rate),
- * `avatars/avatars.json` and, if present, `decoder.json` (larger sizes), `decoder-int8.onnx`, `mesh.safetensors` and the landmark detector's `portrait.json`. Run it whenever
- * weights or avatars change:
+ * `avatars/avatars.json` and, if present, `decoder.json` (larger sizes), `chunk-lengths.json` (graphs for other lengths of a chunk), `decoder-int8.onnx`,
+ * `mesh.safetensors` and the landmark detector's `portrait.json`. Run it whenever weights or avatars change:
  *
  *     node --import tsx --conditions=source libs/inference/scripts/write-manifest.ts models/nano
  */
@@ -21,10 +21,14 @@ const GRAPHS = {
 const PHOTOGRAPHS = { detector: 'face-detector.onnx', mesh: 'face-mesh.onnx' };
 const INT8_DECODER = 'decoder-int8.onnx';
 const MESH = 'mesh.safetensors';
+/** Metadata of a graph whose weights lie in another file: the hash of that file (talkmesh_nano.decoder.chunk_length). */
+const POINTED_WEIGHTS = 'weights_sha256';
 
 /** The facts that are not in any graph. */
 const scoreFacts = graphManifest.pick({ fps: true, chunk: true, latent: true }).extend({
   score: graphManifest.shape.score,
+  /** Of an audio encoder that takes sound of any length; otherwise it follows from the graph. */
+  audio: graphManifest.shape.audio.pick({ historySamples: true }).optional(),
 });
 
 async function main(folder: string): Promise<void> {
@@ -36,9 +40,12 @@ async function main(folder: string): Promise<void> {
   const mesh = portrait?.photographs !== undefined && (await exists(join(folder, MESH))) ? [MESH] : [];
   const pictures = avatars.map((avatar) => graphManifest.shape.avatars.element.parse(avatar));
   const idle = pictures.flatMap((avatar) => avatar.idle ?? []);
+  const known = await graphFacts(folder, facts, mesh[0]);
+  const lengths = await chunkLengths(folder, known.isAudioFree);
   const files = await Promise.all(
     [
       ...Object.values(graphs),
+      ...(lengths ?? []).flatMap(({ graphs: paths }) => Object.values(paths).filter((path) => path !== undefined)),
       ...facts.score.weights,
       ...mesh,
       ...(portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})]),
@@ -60,9 +67,10 @@ async function main(folder: string): Promise<void> {
     chunk: facts.chunk,
     latent: facts.latent,
     score: facts.score,
-    ...(await graphFacts(folder, facts, mesh[0])),
+    ...known.manifest,
     ...(sizes === undefined ? {} : { sizes }),
     graphs,
+    ...(lengths === undefined ? {} : { chunkLengths: lengths }),
     ...(portrait === undefined ? {} : { portrait }),
     // Recordings of the model are no part of it: its version stays the same when they are made again.
     files: [...files, ...(await Promise.all(idle.map((path) => fileFacts(folder, path))))],
@@ -87,6 +95,32 @@ async function largerSizes(folder: string): Promise<GraphManifest['sizes']> {
   return (await exists(path)) ? facts.parse(await readJson(path)).sizes : undefined;
 }
 
+/**
+ * The lengths of a chunk in `chunk-lengths.json`, which need an audio encoder for sound of any length.
+ * @throws Error for a graph that points into a file that was written again since
+ */
+async function chunkLengths(folder: string, isAudioFree: boolean): Promise<GraphManifest['chunkLengths']> {
+  const path = join(folder, 'chunk-lengths.json');
+  if (!(await exists(path))) return undefined;
+  if (!isAudioFree) {
+    process.stderr.write(`${path} is left out: audio.onnx takes sound of one length only; export it again\n`);
+    return undefined;
+  }
+  const lengths = graphManifest.shape.chunkLengths.parse(await readJson(path)) ?? [];
+  for (const { graphs, latentFrames } of lengths)
+    for (const [name, file] of Object.entries(graphs)) {
+      if (file === undefined) continue;
+      const base = name === 'decoderInt8' ? INT8_DECODER : GRAPHS[name as keyof typeof GRAPHS];
+      const { sha256 } = await fileFacts(folder, base);
+      const graph = await readFile(join(folder, file));
+      if (graph.includes(POINTED_WEIGHTS) && !graph.includes(sha256))
+        throw new Error(
+          `${file} does not fit ${base}: python3 -m talkmesh_nano.decoder.chunk_length --model ${folder} --frames ${latentFrames}`,
+        );
+    }
+  return lengths;
+}
+
 /** Reads the facts about `portrait.onnx` from `portrait.json`; undefined for a model without a landmark detector. */
 async function portraitFacts(folder: string): Promise<GraphManifest['portrait']> {
   const facts = await readJson(join(folder, 'portrait.json')).catch((error: NodeJS.ErrnoException) => {
@@ -103,30 +137,40 @@ async function graphFacts(folder: string, facts: z.output<typeof scoreFacts>, me
   await using executor = createOrtExecutor({ threads: 1 });
   const load = (name: keyof typeof GRAPHS): Promise<Segment> => executor.load(join(folder, GRAPHS[name]), name);
   const [audio, reference, decoder] = [await load('audio'), await load('reference'), await load('decoder')];
-  const [samples] = dims(audio, 'inputs', 'pcm');
-  const [, tokensPerFrame, tokenDim] = dims(audio, 'outputs', 'audio_tokens');
+  const [samples] = freeDims(audio, 'inputs', 'pcm');
+  const [, tokensPerFrame, tokenDim] = freeDims(audio, 'outputs', 'audio_tokens').map(Number);
   const sampleRateHz = 24_000 as const;
   const sizes = { sampleRateHz, historySamples: 0, tokensPerFrame: tokensPerFrame ?? 0, tokenDim: tokenDim ?? 0 };
   const { samplesPerChunk } = chunkGeometry({ ...facts, audio: sizes });
+  const isAudioFree = typeof samples !== 'number';
+  if (isAudioFree && facts.audio === undefined)
+    throw new Error('audio.onnx takes sound of any length: score.json needs audio.historySamples; export it again');
+  const historySamples = isAudioFree ? (facts.audio?.historySamples ?? 0) : samples - samplesPerChunk;
   const [height, width] = dims(reference, 'inputs', 'image');
   const references = reference.outputs.map((output) => output.name).filter((name) => name !== 'c0');
-  return {
+  const manifest = {
     width,
     height,
-    audio: { ...sizes, historySamples: (samples ?? 0) - samplesPerChunk },
+    audio: { ...sizes, historySamples },
     decoder: {
       stateShape: dims(decoder, 'inputs', 'state'),
       referenceOutputs: Object.fromEntries(references.map((name) => [name, dims(reference, 'outputs', name)])),
       ...(mesh === undefined ? {} : { mesh }),
     },
   };
+  return { manifest, isAudioFree };
 }
 
-function dims(segment: Segment, side: 'inputs' | 'outputs', name: string): number[] {
+/** A free dimension is not a number. */
+function freeDims(segment: Segment, side: 'inputs' | 'outputs', name: string): readonly (number | string)[] {
   const found = segment[side].find((info) => info.name === name);
   if (found === undefined)
     throw new Error(`${segment.name}.onnx has no ${name} among its ${side}; export the model again`);
-  return found.dims.map((dim) => {
+  return found.dims;
+}
+
+function dims(segment: Segment, side: 'inputs' | 'outputs', name: string): number[] {
+  return freeDims(segment, side, name).map((dim) => {
     if (typeof dim === 'number') return dim;
     throw new Error(`${segment.name}.onnx: ${name} has the free dimension ${dim}; fix its size when exporting`);
   });

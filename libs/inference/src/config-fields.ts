@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { chunkLatentFrames } from '@talkmesh/contracts';
 import { z } from 'zod';
 import type { OrtProvider } from './executor/ort-protocol.js';
 import type { ExchangeKind, ParallelPlan } from './parallel/plan.js';
@@ -14,6 +15,8 @@ export const inferenceConfigShape = {
     .string()
     .min(1)
     .default(fileURLToPath(new URL('../../../models/nano', import.meta.url))),
+  /** Length of a chunk, latent frames, the same for all services: one that the model has (nano: 3 or 7); 0: the model's own. */
+  chunkLatentFrames,
   /** Threads that the runtime uses for one run; 1 leaves the other cores to the other services. */
   inferenceThreads: z.coerce.number().int().min(1).max(256).default(1),
   /**

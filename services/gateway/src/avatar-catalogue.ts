@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AvatarManifest, isOwnAvatar, MeshError, type ModelManifest, modelManifest } from '@talkmesh/contracts';
+import {
+  type AvatarManifest,
+  isOwnAvatar,
+  MeshError,
+  type ModelManifest,
+  modelManifest,
+  withChunkLength,
+} from '@talkmesh/contracts';
 import type { OwnAvatars } from './own-avatars.js';
 
 /** A PNG, or the AVIF of an idle recording. */
@@ -38,8 +45,12 @@ export class AvatarCatalogue {
     this.own = own;
   }
 
-  /** Reads `model.json`, the avatars' PNG files and their idle recordings. @throws MeshError MODEL_INVALID naming the file */
-  static async load(folder: string, own?: OwnPictures): Promise<AvatarCatalogue> {
+  /**
+   * Reads `model.json`, the avatars' PNG files and their idle recordings.
+   * @param chunkLatentFrames length of a chunk; 0: the model's own
+   * @throws MeshError MODEL_INVALID naming the file; CONFIG_INVALID for a length of a chunk that the model does not do
+   */
+  static async load(folder: string, chunkLatentFrames: number, own?: OwnPictures): Promise<AvatarCatalogue> {
     const path = join(folder, 'model.json');
     const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
       throw new MeshError(
@@ -60,7 +71,7 @@ export class AvatarCatalogue {
       if (recording !== undefined)
         idle.set(id, await readPicture(join(folder, recording), isAvif, 'an AVIF image sequence'));
     }
-    return new AvatarCatalogue(parsed.data, pictures, idle, own);
+    return new AvatarCatalogue(withChunkLength(parsed.data, chunkLatentFrames), pictures, idle, own);
   }
 
   /** `name@version`, as workers announce it in the registry. */

@@ -1,4 +1,4 @@
-import { MAX_AVATAR_TTL_MS, MeshError } from '@talkmesh/contracts';
+import { chunkLatentFrames, MAX_AVATAR_TTL_MS, MeshError } from '@talkmesh/contracts';
 import { type ConfigParser, defineConfig, isNetwork } from '@talkmesh/service-kit';
 import { iceConfigRule, iceConfigShape, livekitConfigShape } from '@talkmesh/webrtc';
 import { z } from 'zod';
@@ -34,6 +34,8 @@ const parse = defineConfig(
     httpPort: z.coerce.number().int().min(0).max(65_535).default(8080),
     /** Model folder; the gateway reads only its manifest and its pictures. */
     model: z.string().min(1),
+    /** Length of a chunk, latent frames, the same for all services: one that the model has (nano: 3 or 7); 0: the model's own. */
+    chunkLatentFrames,
     /** Keys or a file with them: `KEY`, `NAME:KEY` or `NAME/admin:KEY`. Files are read again when they change. */
     apiKeys: text,
     apiKeysFile: text,

@@ -124,7 +124,7 @@ test('sdp: invalid offers are refused with the reason', () => {
 
 test('avatars: manifest and pictures are read; the error names a missing file', async () => {
   await using folder = await writeModelFolder();
-  const avatars = await AvatarCatalogue.load(folder.path);
+  const avatars = await AvatarCatalogue.load(folder.path, 0);
   assert.equal(avatars.model, 'nano@9');
   assert.equal(avatars.picture('ada').bytes.subarray(1, 4).toString(), 'PNG');
   assert.throws(
@@ -132,7 +132,7 @@ test('avatars: manifest and pictures are read; the error names a missing file', 
     (error: MeshError) => error.reason === 'AVATAR_NOT_FOUND',
   );
   const invalid = async (expected: RegExp): Promise<void> =>
-    assert.rejects(AvatarCatalogue.load(folder.path), (error: MeshError) => {
+    assert.rejects(AvatarCatalogue.load(folder.path, 0), (error: MeshError) => {
       assert.equal(error.reason, 'MODEL_INVALID');
       assert.match(error.message, expected);
       return true;

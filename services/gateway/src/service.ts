@@ -67,7 +67,10 @@ const FIRST_MESSAGE_MS = 10_000;
 export async function startGateway(context: ServiceContext<Config>): Promise<RunningService> {
   const { config, log, metrics, bus, peerSecurity, signal: draining } = context;
   const own = await openOwnAvatars(context);
-  const [avatars, page] = await Promise.all([AvatarCatalogue.load(config.model, own), loadPage()]);
+  const [avatars, page] = await Promise.all([
+    AvatarCatalogue.load(config.model, config.chunkLatentFrames, own),
+    loadPage(),
+  ]);
   const ice = IceServers.load(config);
   const store = new SessionStore(await bus.kv(SESSIONS_BUCKET, { ttlMs: SESSION_TTL_MS }));
   const registry = new WorkerRegistry(await bus.kv(WORKERS_BUCKET, { ttlMs: config.registryTtlMs }));

@@ -13,7 +13,7 @@ import type { v1 } from '@talkmesh/contracts/protos';
 import { callUnary, type Logger, type Metrics, type SessionStats } from '@talkmesh/service-kit';
 import type { LivekitRooms } from './livekit-rooms.js';
 import type { SessionStore, StoredSession } from './session-store.js';
-import type { WorkerDirectory, WorkerSnapshot } from './worker-directory.js';
+import { otherThan, type WorkerDirectory, type WorkerSnapshot } from './worker-directory.js';
 import type { WorkerPlace } from './worker-monitor.js';
 import { tryWorkers } from './worker-selection.js';
 
@@ -132,7 +132,10 @@ export class StageClient {
         );
       },
     });
-    if ('refused' in result) throw refusalOf(service, result.refused);
+    if ('refused' in result) {
+      const others = (await directory.read()).otherModels(this.#model);
+      throw refusalOf(service, result.refused, `none is ready for ${otherThan(this.#model, others)}`);
+    }
   }
 
   async #openOn(record: SessionRecord, place: WorkerPlace, deadlineMs: number, call: OpenOptions): Promise<void> {
@@ -302,7 +305,7 @@ const recordsNothing = (instanceId: string): MeshError =>
     `${instanceId} records no calls: it is of an older version, or has no TALKMESH_RECORDINGS_FOLDER`,
   );
 
-function refusalOf(service: WorkerName, refused: readonly MeshError[]): MeshError {
+function refusalOf(service: WorkerName, refused: readonly MeshError[], noneReady: string): MeshError {
   const full = refused.find((error) => error.reason === 'SESSION_LIMIT');
   if (full !== undefined)
     return new MeshError(
@@ -319,9 +322,7 @@ function refusalOf(service: WorkerName, refused: readonly MeshError[]): MeshErro
       cause: unrecorded,
     });
   const why =
-    refused.length === 0
-      ? 'none is ready for this model'
-      : `${refused.length} refused it (the last with ${refused.at(-1)?.reason})`;
+    refused.length === 0 ? noneReady : `${refused.length} refused it (the last with ${refused.at(-1)?.reason})`;
   return new MeshError(
     'NO_WORKER',
     `no ${service} worker opened the session: ${why}; look at the workers' logs and /readyz`,

@@ -1,4 +1,10 @@
-import { type ServiceName, type WorkerName, type WorkerRecord, workerRecord } from '@talkmesh/contracts';
+import {
+  CHUNK_LENGTH_SETTING,
+  type ServiceName,
+  type WorkerName,
+  type WorkerRecord,
+  workerRecord,
+} from '@talkmesh/contracts';
 import { v1 } from '@talkmesh/contracts/protos';
 import { type ClientSecurity, type KvBucket, PeerConnection, PLAIN_CLIENT } from '@talkmesh/service-kit';
 
@@ -47,6 +53,12 @@ export class WorkerSnapshot {
       .map(({ worker }) => worker);
   }
 
+  /** Models of ready workers besides `model`, each once: of another version, or with chunks of another length. */
+  otherModels(model: string): string[] {
+    const ready = this.#workers.filter(({ state }) => state === 'ready').map((worker) => worker.model);
+    return [...new Set(ready)].filter((other) => other !== '' && other !== model).sort();
+  }
+
   get addresses(): ReadonlySet<string> {
     return new Set(this.#workers.map((worker) => worker.grpcAddress));
   }
@@ -64,6 +76,12 @@ interface Peer {
   readonly connection: PeerConnection;
   readonly clients: Clients;
 }
+
+/** For a message: the model that is wanted, and which others workers have instead. */
+export const otherThan = (model: string, others: readonly string[]): string =>
+  others.length === 0
+    ? model
+    : `${model}, while others run ${others.join(' and ')}: give all services the same TALKMESH_MODEL and ${CHUNK_LENGTH_SETTING}`;
 
 /** Reads the worker entries in NATS. */
 export class WorkerRegistry {

@@ -1,5 +1,5 @@
 import type { ChunkCost } from '@talkmesh/chunk-worker';
-import { MeshError, type QualityTier } from '@talkmesh/contracts';
+import { CHUNK_LENGTH_SETTING, MeshError, type QualityTier } from '@talkmesh/contracts';
 import type { Model, ScoreEngine, ScoreSession } from '@talkmesh/inference';
 import type { Counter, ServiceContext } from '@talkmesh/service-kit';
 import type { Config } from './config.js';
@@ -31,13 +31,23 @@ export interface Takeover {
   replay(signal: AbortSignal): Promise<ScoreSession>;
 }
 
-/** Reads back what NATS retains of a session and plans where it continues. When nothing is retained it continues from silence. */
+/**
+ * Reads back what NATS retains of a session and plans where it continues. When nothing is retained it continues from silence.
+ * @throws MeshError MODEL_INVALID when its chunks have another length
+ */
 export async function takeOver(parts: TakeoverParts, request: TakeoverRequest): Promise<Takeover> {
   const { context, model, engine, cost, takeovers } = parts;
   const { config, log } = context;
   const { sessionId, epoch, keepChunks, tier } = request;
   const replay = engine.replay(tier);
   const retained = await parts.retained.session(sessionId);
+  const { samplesPerChunk } = model.geometry;
+  const other = retained.latents.find(({ pcm }) => pcm.length !== samplesPerChunk);
+  if (other !== undefined)
+    throw new MeshError(
+      'MODEL_INVALID',
+      `the session has chunks of ${other.pcm.length} samples, and those of ${model.label} have ${samplesPerChunk}: give all services the same TALKMESH_MODEL and ${CHUNK_LENGTH_SETTING}`,
+    );
   const plan = planTakeover(retained, {
     epoch,
     keepChunks,

@@ -1,4 +1,11 @@
-import { type ChunkGeometry, decodeLatent, LatentAssembler, type LatentMessage, MeshError } from '@talkmesh/contracts';
+import {
+  CHUNK_LENGTH_SETTING,
+  type ChunkGeometry,
+  decodeLatent,
+  LatentAssembler,
+  type LatentMessage,
+  MeshError,
+} from '@talkmesh/contracts';
 import { type Bus, HeldInlet, type Trail, trailOf } from '@talkmesh/service-kit';
 
 export interface InboundHandlers {
@@ -37,7 +44,7 @@ function assertFits(
   if ((!held && values.length !== wanted) || pcm.length !== geometry.samplesPerChunk)
     throw new MeshError(
       'MESSAGE_MALFORMED',
-      `chunk ${chunk} has ${wanted} latent values and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: serve the same model in score-model and vae-decode`,
+      `chunk ${chunk} has ${wanted} latent values and ${geometry.samplesPerChunk} samples, not ${values.length} and ${pcm.length}: give score-model and vae-decode the same TALKMESH_MODEL and ${CHUNK_LENGTH_SETTING}`,
     );
 }
 

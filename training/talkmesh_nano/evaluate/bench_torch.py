@@ -33,7 +33,7 @@ def chunk_of_score(facts):
     """The function that makes one chunk's latents as the score service does: audio encoder, then every step of the schedule."""
     sizes, schedule, frames = facts["score"]["dit"], facts["score"]["schedule"], facts["chunk"]["latentFrames"]
     model = Score(ScoreConfig(frames=frames, dim=sizes["dim"], layers=sizes["layers"], heads=sizes["heads"], mlp=sizes["mlp"])).eval()
-    encoder = AudioGraph(AudioEncoder().eval(), frames)
+    encoder = AudioGraph(AudioEncoder().eval())
     pcm, context = torch.randn(HISTORY_SAMPLES + chunk_samples(frames)) * 0.1, torch.randn(sizes["layers"], 2 * model.config.tokens, sizes["dim"])
     modulation = [model.time(torch.tensor([t]))[0] for t in schedule]
 

@@ -1,8 +1,10 @@
 """Makes the material on which a model is evaluated: python3 -m talkmesh_nano.evaluate.clips --out DIR [--clips N] [--foreign N]
+[--people ID ... --rendered N]
 [--photographs ID ... --photographed N].
 
-Voices, words and avatars that training does not use, with their motion; speech by another synthesiser (Flite); and clips for photographed faces, by turns.
-DIR/material.json, avatars/ID.png, clips/ID.pcm (PCM16 mono 24 kHz), clips/ID.npz (rig [frames, 15], closed, silent [frames]); of photographed faces
+Voices, words and avatars that training does not use, with their motion; speech by another synthesiser (Flite); and the first clips again for rendered and for
+photographed faces, by turns.
+DIR/material.json, avatars/ID.png, clips/ID.pcm (PCM16 mono 24 kHz), clips/ID.npz (rig [frames, 15], closed, silent [frames]); of the last two
 also clips/ID.latents, the true motion.
 """
 import argparse
@@ -68,6 +70,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--foreign", type=int, default=6)
+    parser.add_argument("--people", nargs="*", default=[])
+    parser.add_argument("--rendered", type=int, default=0)
     parser.add_argument("--photographs", nargs="*", default=[])
     parser.add_argument("--photographed", type=int, default=0)
     args = parser.parse_args()
@@ -86,11 +90,12 @@ def main():
         *clip, voice = foreign(i)
         write_clip(out / "clips", f"flite-{i}", *clip)
         clips.append({"id": f"flite-{i}", "set": "flite", "voice": voice, "avatar": specs[(3 * i + 1) % len(specs)].id, "frames": FRAMES})
-    for i in range(args.photographed):
-        clip = held_out(i)
-        write_clip(out / "clips", f"photographed-{i}", *clip)
-        encode_rig(clip[1]).astype("<f4").tofile(out / "clips" / f"photographed-{i}.latents")
-        clips.append({"id": f"photographed-{i}", "set": "photographed", "avatar": args.photographs[i % len(args.photographs)], "frames": FRAMES})
+    for name, count, faces in (("rendered", args.rendered, args.people), ("photographed", args.photographed, args.photographs)):
+        for i in range(count):
+            clip = held_out(i)
+            write_clip(out / "clips", f"{name}-{i}", *clip)
+            encode_rig(clip[1]).astype("<f4").tofile(out / "clips" / f"{name}-{i}.latents")
+            clips.append({"id": f"{name}-{i}", "set": name, "avatar": faces[i % len(faces)], "frames": FRAMES})
     (out / "material.json").write_text(json.dumps({"seed": SEED, "fps": FPS, "avatars": avatars, "clips": clips}, indent=1))
 
 

@@ -2,8 +2,8 @@
 Without --run it only draws the frames of the true motion, ID.truth.i420 beside the clips.
 
 Everything is read from pixels: by probes that were fitted to drawn frames only (`pixel_probe`), and by the independent `judge`. A run's folder holds, per
-clip, ID.i420 (frames), ID.latents (float32) and ID.points (landmarks); of photographed faces also ID.truth.i420 and ID.truth.points; and hour.json with
-hour/MINUTE.i420 and .points, as the evaluation's roll-out and judge write them.
+clip, ID.i420 (frames), ID.latents (float32) and ID.points (landmarks); of rendered and photographed people also ID.truth.i420 and
+ID.truth.points, as the evaluation's roll-out and judge write them.
 """
 import argparse
 import json
@@ -18,14 +18,14 @@ import torch
 from PIL import Image
 
 from ..decoder.pixels import to_i420
-from ..motion.rig import FPS, INDEX, decode_rig
+from ..motion.rig import FPS, decode_rig
 from ..motion.tracks import rig_track
 from ..render.avatar import Avatar
 from ..speech.synthesis import loudness
 from .clips import SEED, avatar_specs
-from .judge import identity, read_points
-from .judged import PHOTOGRAPHED, Judged
-from .measures import blinks_a_minute, correlation, frechet, loop_peak, offset_ms, pca, ratio_at
+from .by_clip import by_clip
+from .judged import MOVED, Judged
+from .measures import blinks_a_minute, correlation, frechet, offset_ms, pca, ratio_at
 from .pixel_probe import SIZE, Probe, drawn, halved_yuv, steady
 
 CLOSED, NEARLY = 0.1, 0.15
@@ -159,53 +159,6 @@ def distances(true, made):
     return out
 
 
-def hour(run, name, material, others):
-    """Scores of the long call `name` by minute, which show any drift. @param others: avatar -> landmarks of other faces"""
-    about, folder = json.loads((run / f"{name}.json").read_text()), run / name
-    face, drawn_face = about["avatar"], about["avatar"] in {spec.id for spec in avatar_specs()}
-    reference = to_i420(np.asarray(Image.open(material / "avatars" / f"{face}.png").convert("RGB")))
-    latents = np.fromfile(run / f"{name}.latents", np.float32).reshape(-1, 8, 2, 2)
-    rig = decode_rig(latents)
-    silent = np.repeat(np.array(about["silentChunks"], bool), about["framesPerChunk"])
-    likeness, same_pose, points = [], [], []
-    for window in about["windows"]:
-        minute = folder / f"{window['minute']:02d}"
-        frames = np.fromfile(minute.with_suffix(".i420"), np.uint8).reshape(-1, SIZE * SIZE * 3 // 2)
-        rows = rig[window["firstFrame"]:window["firstFrame"] + len(frames)]
-        luma = frames[:, : SIZE * SIZE].astype(np.float32)
-        likeness.append(float(np.mean(10 * np.log10(255**2 / np.square(luma - reference[: SIZE * SIZE]).mean(1)))))
-        points.append(read_points(minute.with_suffix(".points"))[0])
-        if drawn_face:
-            errors = [np.square(luma[i] - to_i420(avatar_of(face).draw(rows[i]))[: SIZE * SIZE]).mean() for i in range(0, len(frames), 8)]
-            same_pose.append(float(10 * np.log10(255**2 / np.mean(errors))))
-    per_minute = np.array_split(latents.reshape(len(latents), -1), max(1, round(len(rig) / FPS / 60)))
-    part = max(1, len(likeness) // 6)
-    ends = lambda values: [float(np.mean(values[:part])), float(np.mean(values[-part:]))]
-    drift = lambda values: float(np.polyfit(np.linspace(0, 1, len(values)), values, 1)[0]) if len(values) > 2 else 0.0
-    blink = {"speech": rig[~silent, INDEX["blink"]], "silence": rig[silent, INDEX["blink"]]}
-    settled = np.convolve(silent, np.ones(25), "full")[: len(silent)] >= 25
-    drawn_rows = {
-        "identity, dB against the same pose drawn: first sixth, last sixth": ends(same_pose),
-        "identity drift, dB from start to end (line fitted)": drift(same_pose),
-    }
-    return {
-        "minutes": round(len(rig) / FPS / 60, 2),
-        "avatar": face,
-        **(drawn_rows if drawn_face else {}),
-        "PSNR against the reference, dB: first sixth, last sixth": ends(likeness),
-        "PSNR drift, dB from start to end (line fitted)": drift(likeness),
-        **identity(points, others(face)),
-        "latent spread: first minute, last minute": [float(per_minute[0].std()), float(per_minute[-1].std())],
-        "largest latent": float(np.abs(latents).max()),
-        "pose: largest drift of a minute's mean, in spreads": float(np.abs(np.stack([m.reshape(-1, 8, 4)[:, :, 3].mean(0) for m in per_minute])).max() / latents.reshape(-1, 8, 4)[:, :, 3].std()),
-        "silence: mouth closed, %": 100 * float((rig[settled, 0] < 0.08).mean()),
-        "blinks a minute, speech": blinks_a_minute([blink["speech"]], FPS),
-        "blinks a minute, silence": blinks_a_minute([blink["silence"]], FPS),
-        "loop: largest autocorrelation of the pose beyond 5 s": loop_peak(rig[:, 9:12]),
-        "identity by minute": [round(x, 2) for x in same_pose],
-    }
-
-
 def to_rgb(i420):
     from ..decoder.pixels import i420_to_rgb
 
@@ -224,7 +177,7 @@ def sheet(path, clips, true, made):
 def rounded(value):
     if isinstance(value, dict):
         return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [rounded(part) for part in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
@@ -239,7 +192,7 @@ def main():
     for clip in clips:
         clip.update(np.load(args.material / "clips" / f"{clip['id']}.npz"))
         clip["distances"] = sum(other["set"] == clip["set"] for other in clips) >= LEAST_CLIPS
-    by_avatar = sorted((clip for clip in clips if clip["set"] != PHOTOGRAPHED), key=lambda clip: clip["avatar"])
+    by_avatar = sorted((clip for clip in clips if clip["set"] not in MOVED), key=lambda clip: clip["avatar"])
     with Pool(min(len(os.sched_getaffinity(0)), 4)) as pool:
         whole = dict(zip((c["id"] for c in by_avatar), pool.map(evaluate_clip, [(args, clip) for clip in by_avatar], chunksize=2)))
     if args.run is not None:
@@ -269,12 +222,11 @@ def evaluated(args, clips, whole):
             {"clip": c["id"], "true": drawn(c["rig"])[:, 0].round(3).tolist(), "read": m["read"][:, 0].round(3).tolist()} for c, m in list(zip(chosen, made))[:3]
         ]
         report[f"judged {name}"] = judge.section(name, probed)
-    if any(clip["set"] == PHOTOGRAPHED for clip in clips):
-        report[f"judged {PHOTOGRAPHED}"] = judge.section(PHOTOGRAPHED)
+    for name in MOVED:
+        if any(clip["set"] == name for clip in clips):
+            report[f"judged {name}"] = judge.section(name)
     report["calibration"] = judge.calibration()
-    for name in ("hour", f"hour-{PHOTOGRAPHED}"):
-        if (args.run / f"{name}.json").exists():
-            report[name] = hour(args.run, name, args.material, judge.others)
+    report["by clip"] = by_clip(clips, judge.openings(), {id_: made["read"][:, 0] for id_, (_, made) in whole.items()})
     return report
 
 

@@ -1,7 +1,7 @@
 """An independent judge of decoded frames: MediaPipe's 468 landmarks, found in the pixels of each frame alone. No probe of our own takes part.
 
 The evaluation's roll-out writes the landmarks of ID.i420 to ID.points: float32 [frames, 468, 3], not a number where no face was found. What they
-say is calibrated per face on frames whose motion is known: drawn by the renderer, or, for a photograph, by its decoder from the true motion.
+say is calibrated per face on frames whose motion is known: drawn by the renderer, or, for a rendered or photographed person, by the decoder from the true motion.
 A face whose known motion the judge does not see is left out.
 """
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def figures(clips):
         "m b p: mean opening": float(joined(read)[closed].mean()) if closed.any() else 0.0,
         "m b p: closed, %": share(joined(read)[closed] < NEARLY),
         "blinks a minute": len(blinks) * 60 / seconds if seconds else 0.0,
-        "of them complete, %": share(np.array(blinks) > SHUT),
+        "of them complete, %": share(np.array(blinks) > SHUT) if blinks else None,
         "frames without a face, %": share(~joined([clip["found"] for clip in clips])),
     }
 
@@ -150,28 +150,3 @@ def aligned(points, to):
     turn = (u * mirror[:, None]) @ vt
     scale = (size * mirror).sum(1) / np.square(centred).sum((1, 2))
     return scale[:, None, None] * np.einsum("nde,nke->nkd", turn, centred) + to.mean(0)
-
-
-def identity(windows, others):
-    """Drift of the upper face through windows [points [n, 468, 3], ...] of one call, percent of the eyes' distance.
-
-    Frames are aligned to the first one as rigid shapes in three dimensions, so that pose does not count, and averaged by window; a distance is the root mean square over points.
-    """
-    keep = upper_face(windows[0])
-    base = windows[0][0][keep].astype(np.float64)
-    unit = float(eye_distance(windows[0][:1])[0])
-
-    def shape(points):
-        return aligned(points[:, keep].astype(np.float64), base).mean(0)
-
-    def distance(first, second):
-        return 100 * float(np.sqrt(np.square(first - second).sum(1).mean())) / unit
-
-    shapes = np.stack([shape(points) for points in windows])
-    part = max(1, len(shapes) // 6)
-    start, end = shapes[:part].mean(0), shapes[-part:].mean(0)
-    return {
-        "landmark drift, % of the eyes' distance: first to last sixth": distance(start, end),
-        "the same, odd minutes to even ones (what chance gives)": distance(shapes[::2].mean(0), shapes[1::2].mean(0)) if len(shapes) > 1 else 0.0,
-        "the same, to the nearest other face": min((distance(start, shape(points)) for points in others), default=0.0),
-    }

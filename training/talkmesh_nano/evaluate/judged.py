@@ -13,7 +13,8 @@ PROBE = {
     "blinks a minute": "blinks a minute",
 }
 """Rows of the judge and what the probe calls the same."""
-PHOTOGRAPHED = "photographed"
+MOVED = ("rendered", "photographed")
+"""Sets of clips whose pictures no renderer of the training package draws: their decoder shows the true motion."""
 
 
 class Judged:
@@ -26,12 +27,13 @@ class Judged:
         self.calibrations = {face: calibrate([(*self.true[c["id"]], c["rig"]) for c in clips if c["avatar"] == face]) for face in faces}
 
     def _truth(self, clip):
-        folder = self.run if clip["set"] == PHOTOGRAPHED else self.material / "clips"
+        folder = self.run if clip["set"] in MOVED else self.material / "clips"
         return folder / f"{clip['id']}.truth.points"
 
-    def others(self, name):
-        """Landmarks of every face but `name`, of frames with the true motion."""
-        return [self.true[next(c["id"] for c in self.clips if c["avatar"] == face)][0] for face in self.calibrations if face != name]
+    def openings(self):
+        """Opening as read from the model's frames [n], by clip, of the faces that the judge sees."""
+        seen = [clip for clip in self.clips if self.calibrations[clip["avatar"]].judges_lips]
+        return {clip["id"]: self.calibrations[clip["avatar"]].opening(read_points(self.run / f"{clip['id']}.points")[0]) for clip in seen}
 
     def calibration(self):
         """Correlation of the readings of lips and of lids with the true motion, by face."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..sizes import LATENT_FRAMES, RATE_HZ, TEMPORAL, TOKEN_DIM, TOKENS_PER_LATENT
+from ..sizes import FRAME_SAMPLES, HISTORY_SAMPLES, RATE_HZ, TOKEN_DIM, TOKENS_PER_LATENT
 
 HOP, WINDOW, BINS, MELS = 240, 512, 172, 64
 
@@ -96,12 +96,12 @@ class AudioEncoder(nn.Module):
 
 
 class AudioGraph(nn.Module):
-    """The exported graph: pcm [S] -> audio_tokens [F, Ta, Da] of the last F latent frames."""
+    """The exported graph: pcm [S] -> audio_tokens [F, Ta, Da] of all latent frames after the history, of any number."""
 
-    def __init__(self, encoder, latent_frames=LATENT_FRAMES):
+    def __init__(self, encoder):
         super().__init__()
-        self.encoder, self.frames = encoder, latent_frames * TEMPORAL
+        self.encoder = encoder
 
     def forward(self, pcm):
-        tokens = self.encoder(pcm[None])[0, -self.frames:]
+        tokens = self.encoder(pcm[None])[0, HISTORY_SAMPLES // FRAME_SAMPLES:]
         return tokens.reshape(-1, TOKENS_PER_LATENT, TOKEN_DIM)

@@ -55,6 +55,7 @@ def main():
     facts = {
         "fps": 25, "chunk": {"latentFrames": config.frames, "temporalCompression": 4},
         "latent": {"channels": CHANNELS, "height": 2, "width": 2},
+        "audio": {"historySamples": HISTORY_SAMPLES},
         "score": {"dit": describe(score), "weights": ["score.safetensors"], "schedule": list(schedule), "sampler": "euler"},
         "neutralLatentFrame": encode_rig(np.tile(NEUTRAL, (4, 1)))[0].flatten().round(6).tolist(),
     }
@@ -66,10 +67,12 @@ def export_encoder(path, frames, out):
     encoder = AudioEncoder().eval()
     load_weights(encoder, path)
     round_weights(encoder)
-    audio = AudioGraph(encoder, frames).eval()
+    audio = AudioGraph(encoder).eval()
     pcm = torch.randn(HISTORY_SAMPLES + chunk_samples(frames)) * 0.1
+    # one file serves chunks of every length
+    free = {"pcm": {0: "samples"}, "audio_tokens": {0: "latent_frames"}}
     with torch.no_grad():
-        write_onnx(audio, (pcm,), out / "audio.onnx", ["pcm"], ["audio_tokens"], LEAST_HALVED)
+        write_onnx(audio, (pcm,), out / "audio.onnx", ["pcm"], ["audio_tokens"], LEAST_HALVED, free)
         return {"pcm": pcm, "tokens": audio(pcm)}
 
 

@@ -254,6 +254,7 @@ spec:
 {{- end }}
 {{- if has $name (list "gateway" "score-model" "vae-decode") }}
 - {name: TALKMESH_MODEL, value: {{ ternary $root.Values.model.path "/models" (eq $root.Values.model.source "image") | quote }}}
+- {name: TALKMESH_CHUNK_LATENT_FRAMES, value: {{ int $root.Values.model.chunkLatentFrames | quote }}}
 {{- end }}
 {{- if eq $name "gateway" }}
 - {name: TALKMESH_HTTP_HOST, value: "0.0.0.0"}

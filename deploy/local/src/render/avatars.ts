@@ -1,14 +1,32 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MeshError, type ModelManifest, modelManifest } from '@talkmesh/contracts';
+import {
+  CHUNK_LENGTH_SETTING,
+  chunkLatentFrames,
+  MeshError,
+  type ModelManifest,
+  modelManifest,
+  withChunkLength,
+} from '@talkmesh/contracts';
 
-/** @throws MeshError MODEL_INVALID with the file and what to do */
-export function readManifest(folder: string): ModelManifest {
+/**
+ * The manifest of a model, for the length of chunks that the environment chooses.
+ * @throws MeshError MODEL_INVALID with the file and what to do; CONFIG_INVALID for a length that the model does not do
+ */
+export function readManifest(folder: string, env: NodeJS.ProcessEnv = process.env): ModelManifest {
   const path = join(folder, 'model.json');
   const parsed = modelManifest.safeParse(readJson(path));
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return withChunkLength(parsed.data, chosenLength(env));
   const issue = parsed.error.issues[0];
   throw new MeshError('MODEL_INVALID', `${path}: ${issue?.path.join('.')} ${issue?.message}`);
+}
+
+/** 0: the model's own. @throws MeshError CONFIG_INVALID */
+export function chosenLength(env: NodeJS.ProcessEnv): number {
+  const text = env[CHUNK_LENGTH_SETTING];
+  const parsed = chunkLatentFrames.safeParse(text === '' ? undefined : text);
+  if (parsed.success) return parsed.data;
+  throw new MeshError('CONFIG_INVALID', `${CHUNK_LENGTH_SETTING}=${text} is not a number of latent frames, such as 3`);
 }
 
 function readJson(path: string): unknown {

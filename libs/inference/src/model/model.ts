@@ -12,6 +12,7 @@ import {
   modelManifest,
   pictureSizes,
   type VideoManifest,
+  withChunkLength,
 } from '@talkmesh/contracts';
 import type { DitGeometry } from '../compile/index.js';
 import { videoDitGeometry } from '../video/video-graphs.js';
@@ -66,13 +67,15 @@ export type Model = GraphModel | VideoModel;
 export interface LoadOptions {
   /** Fetches users' own pictures. Without it, reading one throws AVATAR_NOT_FOUND. */
   readonly ownPictures?: FetchPicture;
+  /** Length of a chunk, latent frames; 0, the default: the model's own. */
+  readonly chunkLatentFrames?: number;
 }
 
 const REMEDY = 'restore the model folder from the release, or set TALKMESH_MODEL to a complete one';
 
 /**
  * Reads and checks `model.json`, and checks presence, size and SHA-256 of every file that it lists.
- * @throws MeshError MODEL_INVALID with the file and the remedy
+ * @throws MeshError MODEL_INVALID with the file and the remedy; CONFIG_INVALID for a length of a chunk that the model does not do
  */
 export async function loadModel(folder: string, options: LoadOptions = {}): Promise<Model> {
   const root = resolve(folder);
@@ -90,9 +93,10 @@ export async function loadModel(folder: string, options: LoadOptions = {}): Prom
     const bytes = await readChecked(root, file);
     if (pictures.has(file.path)) images.set(file.path, bytes);
   }
-  return manifest.schema === 'talkmesh.model/1'
-    ? new LoadedGraphModel(root, manifest, images, options)
-    : new LoadedVideoModel(root, manifest, images, options);
+  const chosen = withChunkLength(manifest, options.chunkLatentFrames ?? 0);
+  return chosen.schema === 'talkmesh.model/1'
+    ? new LoadedGraphModel(root, chosen, images, options)
+    : new LoadedVideoModel(root, chosen, images, options);
 }
 
 /** As `loadModel`. @throws MeshError MODEL_INVALID also for a model of another kind */
@@ -115,9 +119,11 @@ function usedFiles(manifest: ModelManifest): string[] {
     ...(avatar.idle === undefined ? [] : [avatar.idle]),
   ]);
   if (manifest.schema !== 'talkmesh.model/1') return pictures;
-  const { portrait, decoder, score } = manifest;
+  const { portrait, decoder, score, chunkLengths = [] } = manifest;
   const detectors = portrait === undefined ? [] : [portrait.graph, ...Object.values(portrait.photographs ?? {})];
-  const graphs = Object.values(manifest.graphs).filter((path) => path !== undefined);
+  const graphs = [manifest.graphs, ...chunkLengths.map((length) => length.graphs)]
+    .flatMap((paths) => Object.values(paths))
+    .filter((path) => path !== undefined);
   const constants = decoder.mesh === undefined ? [] : [decoder.mesh];
   return [...graphs, ...score.weights, ...constants, ...detectors, ...pictures];
 }

@@ -1,21 +1,25 @@
 /** Tests the shipped model with its real weights. If files and manifest disagree, run scripts/write-manifest.ts. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { qualityTier, qualityTiers } from '@talkmesh/contracts';
+import { chunkLengths, graphManifest, qualityTier, qualityTiers } from '@talkmesh/contracts';
 import { PictureDecoderEngine } from '../decoder/picture-decoder.js';
-import type { Executor } from '../executor/executor.js';
+import type { Executor, TensorHandle } from '../executor/executor.js';
 import { createOrtExecutor } from '../executor/ort-executor.js';
 import { MatchedScoreEngine } from '../score/matched-engine.js';
 import { WholeDenoiser } from '../score/whole-denoiser.js';
 import { type GraphModel, loadGraphModel } from './model.js';
+
+const NANO = fileURLToPath(new URL('../../../../models/nano', import.meta.url));
 
 let model: GraphModel;
 let executor: Executor;
 let score: MatchedScoreEngine;
 let decoder: PictureDecoderEngine;
 before(async () => {
-  model = await loadGraphModel(fileURLToPath(new URL('../../../../models/nano', import.meta.url)));
+  model = await loadGraphModel(NANO);
   executor = createOrtExecutor({ threads: 1 });
   score = await MatchedScoreEngine.load(model, executor);
   decoder = await PictureDecoderEngine.load(model, executor);
@@ -122,4 +126,94 @@ test('best quality takes four steps with a timestep embedding of its own, and le
     assert.deepEqual(same?.values, values);
   }
   for (const one of [session, balanced]) one.dispose();
+});
+
+test('every length of a chunk has all qualities: latents stay bounded, and a drawn avatar and a person speak them', async () => {
+  const sound = voice();
+  for (const chunkLatentFrames of chunkLengths(model.manifest)) {
+    const chosen = await loadGraphModel(NANO, { chunkLatentFrames });
+    await using generator = await MatchedScoreEngine.load(chosen, executor);
+    await using pictures = await PictureDecoderEngine.load(chosen, executor);
+    const { samplesPerChunk, framesPerChunk } = chosen.geometry;
+    const pcm = new Int16Array(samplesPerChunk).map((_, i) => sound[i % sound.length] as number);
+    const people = await Promise.all(
+      ['mia', 'george'].map((avatar) => pictures.openSession({ avatar, keepChunks: 1 })),
+    );
+    for (const tier of qualityTiers(chosen.manifest)) {
+      assert.equal(tier.size, `${chunkLatentFrames}x${tier.schedule.length}`);
+      const session = await generator.openSession({ avatar: 'mia', seed: 2, keepChunks: 1, tier });
+      for (const chunk of [0, 1, 2]) {
+        const { values, steps } = (await session.generate(chunk, pcm)) ?? { values: new Float32Array(0), steps: 0 };
+        assert.equal(steps, tier.schedule.length);
+        assert.equal(values.length, chosen.geometry.latentValues);
+        assert.ok(values.every((value) => Math.abs(value) < 8));
+        for (const person of people) {
+          person.rollback(chunk);
+          assert.equal((await person.decode(chunk, values))?.frames.length, framesPerChunk);
+        }
+      }
+      session.dispose();
+    }
+  }
+});
+
+test('the graphs for another length of a chunk, whose weights lie in the files of the own length, give the same numbers', async () => {
+  const text = await readFile(join(NANO, 'chunk-lengths.json'), 'utf8');
+  const lengths = graphManifest.shape.chunkLengths.parse(JSON.parse(text)) ?? [];
+  assert.deepEqual(
+    lengths.map(({ latentFrames }) => latentFrames),
+    [7],
+  );
+  const own = model.manifest.chunk.latentFrames;
+  const { width, height, latent, decoder: shapes } = model.manifest;
+  const upload = (values: Float32Array, dims: readonly number[]): TensorHandle =>
+    executor.upload(values, 'float32', dims);
+  const picture = {
+    image: executor.upload(model.avatarImage('mia'), 'uint8', [height, width, 3]),
+    landmarks: upload(Float32Array.from(model.avatar('mia').landmarks?.flat() ?? []), [3, 2]),
+  };
+  for (const { latentFrames, graphs } of lengths) {
+    /** Everything that a pair of graphs gives for this many latent frames, in chunks of `frames`. */
+    const run = async (reference: string, decoder: string, frames: number): Promise<Record<string, Buffer>> => {
+      const features = await executor.load(join(NANO, reference), 'reference');
+      const names = features.outputs.map(({ name }) => name);
+      const inputs = await executor.run(features, { inputs: picture, outputs: names });
+      const segment = await executor.load(join(NANO, decoder), 'decoder');
+      const taken = segment.inputs.map(({ name }) => name);
+      const each = frames * latent.channels * latent.height * latent.width;
+      const made: Record<string, Buffer[]> = {};
+      let state = upload(new Float32Array(9 * 4), shapes.stateShape);
+      for (let at = 0; at < own * latentFrames; at += frames) {
+        const values = Float32Array.from({ length: each }, (_, i) => 0.8 * Math.sin(1.7 * (i + (at / frames) * each)));
+        const all = {
+          ...inputs,
+          latent: upload(values, [frames, latent.channels, latent.height, latent.width]),
+          state,
+        };
+        const given = Object.fromEntries(Object.entries(all).filter(([name]) => taken.includes(name)));
+        const outputs = segment.outputs.map(({ name }) => name);
+        const { state_out: next, ...parts } = await executor.run(segment, { inputs: given, outputs });
+        state = next as TensorHandle;
+        for (const [name, part] of Object.entries(parts)) {
+          const { buffer, byteOffset, byteLength } = await executor.download(part);
+          made[name] = [...(made[name] ?? []), Buffer.from(buffer, byteOffset, byteLength)];
+        }
+      }
+      const c0 = (await executor.download(inputs['c0'] as TensorHandle)) as Float32Array;
+      const still = c0.subarray(0, c0.length / frames);
+      for (let frame = 0; frame < frames; frame++)
+        assert.deepEqual(c0.subarray(frame * still.length, (frame + 1) * still.length), still, 'c_0 stands still');
+      const joined = Object.entries(made).map(([name, parts]) => [name, Buffer.concat(parts)] as const);
+      return { c0: Buffer.from(still.slice().buffer), ...Object.fromEntries(joined) };
+    };
+    for (const name of ['decoder', 'decoderInt8'] as const) {
+      const file = graphs[name];
+      assert.ok(file !== undefined && graphs.decoderInt8 !== undefined);
+      const expected = await run(model.manifest.graphs.reference, model.manifest.graphs[name] as string, own);
+      const found = await run(graphs.reference, file, latentFrames);
+      assert.deepEqual(Object.keys(found), Object.keys(expected));
+      for (const [part, bytes] of Object.entries(expected))
+        assert.ok(bytes.length > 0 && bytes.equals(found[part] as Buffer), `${part} of ${file}`);
+    }
+  }
 });

@@ -5,6 +5,9 @@
 import { OnnxGraph } from '../executor/onnx-writer.js';
 import type { FixtureSizes, FixtureWeights, Matrix } from './fixture-weights.js';
 
+/** Of a slice that takes all that follows. */
+const END = 2 ** 31;
+
 const constant = (graph: OnnxGraph, matrix: Matrix): string =>
   graph.floats(matrix.values, [matrix.rows, matrix.columns]);
 
@@ -14,14 +17,12 @@ export function audioGraph(sizes: FixtureSizes, weights: FixtureWeights): Uint8A
   const samples = (24_000 / sizes.fps) * latentFrames * sizes.temporalCompression;
   const slice = samples / latentFrames / tokensPerFrame;
   const graph = new OnnxGraph();
-  const pcm = graph.input('pcm', 'float32', [historySamples + samples]);
-  const [start, border, end] = [graph.ints(0), graph.ints(historySamples), graph.ints(historySamples + samples)];
+  const isFree = sizes.chunkLengths !== undefined;
+  const pcm = graph.input('pcm', 'float32', [isFree ? 'samples' : historySamples + samples]);
+  const [start, border, end] = [graph.ints(0), graph.ints(historySamples), graph.ints(END)];
   const history = graph.op('Slice', [pcm, start, border]);
   const level = graph.op('ReduceMean', [graph.op('Abs', [history])], { axes: [0], keepdims: 1 });
-  const chunk = graph.op('Reshape', [
-    graph.op('Slice', [pcm, border, end]),
-    graph.ints(latentFrames, tokensPerFrame, slice),
-  ]);
+  const chunk = graph.op('Reshape', [graph.op('Slice', [pcm, border, end]), graph.ints(-1, tokensPerFrame, slice)]);
   const energy = graph.op('Sqrt', [
     graph.op('ReduceMean', [graph.op('Mul', [chunk, chunk])], { axes: [2], keepdims: 1 }),
   ]);
@@ -29,7 +30,8 @@ export function audioGraph(sizes: FixtureSizes, weights: FixtureWeights): Uint8A
     graph.op('MatMul', [energy, constant(graph, weights.audioEnergy)]),
     graph.op('Mul', [level, constant(graph, weights.audioHistory)]),
   ]);
-  graph.output(tokens, 'audio_tokens', 'float32', [latentFrames, tokensPerFrame, tokenDim]);
+  const frames = isFree ? 'latent_frames' : latentFrames;
+  graph.output(tokens, 'audio_tokens', 'float32', [frames, tokensPerFrame, tokenDim]);
   return graph.write();
 }
 

@@ -43,6 +43,11 @@ export async function writeFixtureModel(folder: string, sizes: FixtureSizes): Pr
     [GRAPHS.decoder]: decoderGraph(sizes, weights),
     [SCORE_WEIGHTS]: encodeSafetensors(randomTensors(fixtureDit(sizes), fixtureGeometry(sizes), sizes.seed)),
   };
+  for (const { latentFrames, graphs } of lengthsOf(sizes)) {
+    const longer = { ...sizes, latentFrames };
+    files[graphs.reference] = referenceGraph(longer, fixtureWeights(longer));
+    files[graphs.decoder] = decoderGraph(longer, fixtureWeights(longer));
+  }
   for (const [i, id] of FIXTURE_AVATARS.entries()) files[`avatars/${id}.png`] = avatarPicture(sizes, i);
   for (const [path, bytes] of Object.entries(files)) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
@@ -50,6 +55,12 @@ export async function writeFixtureModel(folder: string, sizes: FixtureSizes): Pr
   }
   await writeFile(join(folder, 'model.json'), JSON.stringify(manifestOf(sizes, files), undefined, 2));
 }
+
+const lengthsOf = ({ chunkLengths = [] }: FixtureSizes) =>
+  chunkLengths.map((latentFrames) => ({
+    latentFrames,
+    graphs: { reference: `reference-${latentFrames}.onnx`, decoder: `decoder-${latentFrames}.onnx` },
+  }));
 
 /** Draws a disc on a uniform background in colours that differ by avatar. */
 function avatarPicture(sizes: FixtureSizes, index: number): Uint8Array {
@@ -106,6 +117,7 @@ function manifestOf(sizes: FixtureSizes, files: Readonly<Record<string, Uint8Arr
       referenceOutputs: { reference_base: [(width * height * 3) / 2] },
     },
     graphs: GRAPHS,
+    ...(sizes.chunkLengths !== undefined && { chunkLengths: lengthsOf(sizes) }),
     files: Object.entries(files).map(([path, bytes]) => ({
       path,
       bytes: bytes.byteLength,

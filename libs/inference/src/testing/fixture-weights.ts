@@ -19,6 +19,8 @@ export interface FixtureSizes {
   readonly schedule: readonly number[];
   /** Of the tier `best`; undefined: there is none. */
   readonly best?: readonly number[];
+  /** Other lengths of a chunk, latent frames; with any, the audio encoder takes sound of any length. */
+  readonly chunkLengths?: readonly number[];
   readonly seed: number;
 }
 
