@@ -55,7 +55,7 @@ interface Measured {
   readonly perChunkMs: number[];
   readonly latencyMs: number[];
   readonly cpuMs: number[];
-  readonly share: { computeUs: number; waitUs: number; copyUs: number };
+  readonly share: { computeUs: number; waitUs: number; copyUs: number; passes: number; receivedBytes: number };
 }
 
 interface Running {
@@ -82,7 +82,7 @@ export async function measurePlans(model: GraphModel, rounds: number, timeline?:
       const onPass = (pass: PassTimes): unknown => times.push(pass);
       const options = variant.ranks && { ...variant.ranks, threads: 1, onPass, ...(timeline && { timeline }) };
       const engine = await MatchedScoreEngine.load(model, device, options);
-      const share = { computeUs: 0, waitUs: 0, copyUs: 0 };
+      const share = { computeUs: 0, waitUs: 0, copyUs: 0, passes: 0, receivedBytes: 0 };
       running.push({ variant, engine, measured: { perChunkMs: [], latencyMs: [], cpuMs: [], share }, times });
     }
     for (let round = 0; round < rounds; round++) for (const each of running) await measure(each);
@@ -123,7 +123,9 @@ async function measure({ variant, engine, measured, times }: Running): Promise<v
   measured.perChunkMs.push((performance.now() - start) / CHUNKS);
   const { user, system } = process.cpuUsage(cpu);
   measured.cpuMs.push((user + system) / 1000 / CHUNKS);
-  for (const { computeUs, waitUs, copyUs } of times) {
+  for (const { computeUs, waitUs, copyUs, receivedBytes } of times) {
+    measured.share.passes += 1;
+    measured.share.receivedBytes += receivedBytes;
     measured.share.computeUs += computeUs;
     measured.share.waitUs += waitUs;
     measured.share.copyUs += copyUs;
@@ -132,7 +134,7 @@ async function measure({ variant, engine, measured, times }: Running): Promise<v
 }
 
 function row({ variant, measured }: Running, first: Running): Row {
-  const { computeUs, waitUs, copyUs } = measured.share;
+  const { computeUs, waitUs, copyUs, passes, receivedBytes } = measured.share;
   const all = computeUs + waitUs + copyUs;
   const percent = (us: number): number | string => (all === 0 ? '-' : (100 * us) / all);
   return {
@@ -143,6 +145,7 @@ function row({ variant, measured }: Running, first: Running): Row {
     'cpu ms a chunk': median(measured.cpuMs),
     'wait %': percent(waitUs),
     'copy %': percent(copyUs),
+    'kB received a pass and rank': passes === 0 ? '-' : receivedBytes / passes / 1000,
     'chunks x first row': median(first.measured.perChunkMs) / median(measured.perChunkMs),
     'cpu x first row': median(measured.cpuMs) / median(first.measured.cpuMs),
   };

@@ -114,12 +114,16 @@ async function measureGraph(
   const inputs = randomInputs(executor, first);
   const timed: Timed[] = [];
   for (const { part, sizes } of parts) {
+    const read = smallestOutput(part);
+    const outputs = [...new Set([...part.outputs, read])];
     const times: number[] = [];
     const begin = performance.now();
     while (times.length < MOST_RUNS && (times.length === 0 || performance.now() - begin < BUDGET_MS)) {
       const start = performance.now();
-      executor.release(...Object.values(await executor.run(segment, { inputs, outputs: part.outputs })));
-      await executor.await(executor.record());
+      const { [read]: small, ...others } = await executor.run(segment, { inputs, outputs });
+      // A device computes on after the call: values that are read are there.
+      await executor.take(small as TensorHandle);
+      executor.release(...Object.values(others));
       times.push((performance.now() - start) / 1000);
     }
     const counted = times.length === 1 ? times : times.slice(1);
@@ -127,6 +131,14 @@ async function measureGraph(
     say(`${part.name}: ${median(counted).toFixed(3)} s, ${counted.length} runs`);
   }
   return timed;
+}
+
+/** Name of the output with the fewest numbers. */
+function smallestOutput({ segment }: VideoPart): string {
+  const size = (dims: readonly (number | string)[]): number =>
+    dims.reduce<number>((all, dim) => all * (typeof dim === 'number' ? dim : Number.POSITIVE_INFINITY), 1);
+  const [smallest] = [...segment.outputs].sort((a, b) => size(a.dims) - size(b.dims));
+  return (smallest as { name: string }).name;
 }
 
 function randomInputs(executor: Executor, { segment, free }: VideoPart): Record<string, TensorHandle> {

@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
+import { type Mesh, modelFolder, startMesh } from '../../deploy/local/src/mesh.js';
 import { nano } from '../support/nano.js';
+import { assertSameFrames } from '../support/same-frames.js';
 import { firstDifference, type Seam, seamsOf } from '../support/seams.js';
 import { speak } from '../support/speech.js';
 import { SpokenCall } from '../support/spoken-call.js';
@@ -88,3 +89,21 @@ test(`${KILLS} times kill -9, score and VAE in turn, in the middle of speech: ev
   const bound = Math.max(MAX_GAP_FRAMES, MAX_GAP_OPENINGS * opening);
   assert.ok(p95 <= bound, `p95 of the gaps is ${p95} frames, more than ${bound}: ${gaps.join(' ')}`);
 });
+
+// One avatar for each decoder: the graph, and the mesh that animates rendered people and photographs.
+for (const avatar of ['mia', 'amina'])
+  test(`kill -9 of the VAE process in speech at 512 x 512, ${avatar}: the frames are those without it`, {
+    timeout: 90_000,
+  }, async (t) => {
+    const shown = { avatar, fps: nano.fps, seed: 1, size: 512 };
+    const spoken = await SpokenCall.start(mesh, speech, shown);
+    open.push(spoken);
+    await spoken.signal('vae-decode', 'SIGKILL');
+    await spoken.over();
+    assert.deepEqual(spoken.moves, ['vae-decode died']);
+    assert.equal(firstDifference(speech, spoken.tap.heard(1)), undefined);
+    const { frames, workers } = await assertSameFrames(spoken.tap, { folder: modelFolder(), ...shown });
+    t.diagnostic(`${frames} frames of 512 x 512 are equal, made by ${workers} workers`);
+    assert.equal(workers, 2);
+    assert.ok(frames > 2 * nano.fps, `${frames} frames`);
+  });

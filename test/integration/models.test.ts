@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ModelManifest } from '@talkmesh/contracts';
-import { type CheckpointName, checkpoint, loadModel } from '@talkmesh/inference';
+import { type CheckpointName, checkpoint, liveTalkNetworks, loadModel } from '@talkmesh/inference';
 import { createFixtureVideo } from '@talkmesh/inference/testing';
 import { talkmesh } from '../support/cli.js';
 import { nano } from '../support/nano.js';
@@ -41,12 +41,38 @@ test('the published shapes have the published numbers of tensors and parameters'
   assert.equal(checkpoint('s2v-14b').tensors.size, 1095 + 2 + 12 + 6 + 1 + 12 * 12);
 });
 
-test('a complete checkpoint is found under a prefix, in several files', async () => {
+/** Files of the networks that LiveTalk and FlashHead need besides the transformer, each in a folder of its own. */
+async function writeOthers(folder: string, names: readonly string[]): Promise<void> {
+  for (const { name, variants } of liveTalkNetworks().filter((network) => names.includes(network.name))) {
+    await mkdir(join(folder, name), { recursive: true });
+    await writeSparse(join(folder, name, 'model.safetensors'), [...(variants[0] ?? [])]);
+  }
+}
+
+test('a complete checkpoint is found under a prefix, in several files, and what an import needs besides is named', async () => {
   const folder = temporaryFolder('models');
   const shapes = shapesOf('livetalk').map(([name, dims]) => [`model.${name}`, dims] as const);
-  await writeSparse(join(folder, 'a.safetensors'), shapes.slice(0, 400));
-  await writeSparse(join(folder, 'b.safetensors'), [...shapes.slice(400), ['extra.bias', [3]]]);
-  const { code, stdout, stderr } = await talkmesh(['models', 'check', 'livetalk', '--from', folder]);
+  await mkdir(join(folder, 'live'));
+  await writeSparse(join(folder, 'live', 'a.safetensors'), shapes.slice(0, 400));
+  await writeSparse(join(folder, 'live', 'b.safetensors'), [...shapes.slice(400), ['extra.bias', [3]]]);
+  await writeOthers(folder, ['codec', 'audio']);
+  const check = () => talkmesh(['models', 'check', 'livetalk', '--from', folder]);
+  const without = await check();
+  assert.equal(without.code, 1);
+  assert.match(
+    without.stdout,
+    /Complete: .*\nWhat else `models import` needs:\n {2}codec: in codec\/model\.safetensors\n/,
+  );
+  assert.match(
+    without.stdout,
+    /\n {2}prompt: no file has prompt_embeds; add a \.safetensors file with umT5-XXL's embedding/,
+  );
+  assert.match(
+    without.stdout,
+    /\n {2}small-decoder: not there, and optional: taew2_1\.safetensors of madebyollin\/taehv\n$/,
+  );
+  await writeOthers(folder, ['prompt', 'small-decoder']);
+  const { code, stdout, stderr } = await check();
   assert.equal(code, 0, stderr);
   assert.match(stdout, /857 of 857 tensors in a\.safetensors, b\.safetensors, names begin with "model\."/);
   assert.match(stdout, /^1\.421 billion parameters, 2\.84 GB \(BF16 857\)$/m);
@@ -64,7 +90,7 @@ test('what is missing or of another shape is named with the file; other checkpoi
   const plain = await check('wan-t2v-1.3b');
   assert.equal(plain.code, 1);
   assert.match(plain.stdout, /2 wrong or missing:/);
-  assert.match(plain.stdout, /blocks\.7\.ffn\.2\.bias is missing; it has \[1536\]/);
+  assert.match(plain.stdout, /blocks\.7\.ffn\.2\.bias is missing; its shape is \[1536\]/);
   assert.match(plain.stdout, /wan\.safetensors: blocks\.3\.ffn\.0\.weight is \[1536,8960\], not \[8960,1536\]/);
   assert.match((await check('livetalk')).stdout, /patch_embedding\.weight is \[1536,64\], not \[1536,132\]/);
   await truncate(join(folder, 'wan.safetensors'), 100_000);
@@ -73,6 +99,18 @@ test('what is missing or of another shape is named with the file; other checkpoi
   assert.match(damaged.stderr, /wan\.safetensors .*it was cut off; fetch the file again/);
   const none = await talkmesh(['models', 'check', 'livetalk', '--from', join(folder, 'nothing')]);
   assert.match(none.stderr, /cannot be read; name the folder/);
+  await mkdir(join(folder, 'empty'));
+  const empty = await talkmesh(['models', 'check', 'livetalk', '--from', join(folder, 'empty')]);
+  assert.match(
+    empty.stderr,
+    /holds no .* put there: model\.safetensors of GAIR\/LiveTalk-1\.3B-V0\.1; Wan2\.1_VAE\.pth of/,
+  );
+  await writeSparse(join(folder, 'empty', 'other.safetensors'), [['lm_head.weight', [3, 4]]]);
+  const wrong = await talkmesh(['models', 'check', 'livetalk', '--from', join(folder, 'empty')]);
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stdout, /score: no file has patch_embedding\.weight; add model\.safetensors of GAIR/);
+  const another = await talkmesh(['models', 'check', 'wan-t2v-14b', '--from', join(folder, 'empty')]);
+  assert.match(another.stdout, /Not this checkpoint: no tensor of it is in other\.safetensors\. Name the folder/);
   assert.equal((await talkmesh(['models', 'check', 'other', '--from', '.'])).code, 2);
 });
 
@@ -117,10 +155,11 @@ test('FlashHead is checked, and its import names the networks that are missing',
   const unused = [['text_embedding.0.weight', [1536, 4096]] as const];
   await mkdir(join(from, 'Model_Pro'), { recursive: true });
   await writeSparse(join(from, 'Model_Pro', 'model.safetensors'), [...shapesOf('flashhead'), ...unused]);
-  const checked = await talkmesh(['models', 'check', 'flashhead', '--from', join(from, 'Model_Pro')]);
-  assert.equal(checked.code, 0, checked.stdout);
+  const checked = await talkmesh(['models', 'check', 'flashhead', '--from', from]);
+  assert.equal(checked.code, 1);
   assert.match(checked.stdout, /831 of 831 tensors .*\n1\.497 billion parameters/);
   assert.match(checked.stdout, /1 not needed:\n {2}text_embedding\.0\.weight/);
+  assert.match(checked.stdout, /\n {2}audio: no file has .*; add the weights of facebook\/wav2vec2-base-960h/);
   const args = ['models', 'import', 'flashhead', '--from', from, '--out', out];
   const missing = await talkmesh(args);
   assert.equal(missing.code, 1);

@@ -27,10 +27,17 @@ interface Created {
   readonly token: string;
 }
 
-export async function startPacedCall(mesh: Mesh, avatar: string, fps: number, seed = 1): Promise<PacedCall> {
+/** @param size of the video, pixels; the deployment's default when left out */
+export async function startPacedCall(
+  mesh: Mesh,
+  avatar: string,
+  fps: number,
+  seed = 1,
+  size?: number,
+): Promise<PacedCall> {
   const askedAtMs = performance.now();
   let opening = Number.NaN;
-  const wanted = { avatar, provider: 'external', output: 'record', seed };
+  const wanted = { avatar, provider: 'external', output: 'record', seed, ...(size !== undefined && { size }) };
   const { status, body } = await rest<Created>(mesh, 'POST', '/v1/sessions', wanted);
   if (status !== 201) throw new Error(`session refused: ${JSON.stringify(body)}`);
   const sessionId = body.session.id;

@@ -15,11 +15,12 @@ interface SessionState {
   readonly placement: Readonly<Record<WorkerName, string>>;
 }
 
-/** What is shown: an avatar, at its model's frame rate. */
+/** What is shown: an avatar, at its model's frame rate, in the default size or another one. */
 export interface Shown {
   readonly avatar: string;
   readonly fps: number;
   readonly seed: number;
+  readonly size?: number;
 }
 const NANO: Shown = { avatar: firstAvatar.id, fps: nano.fps, seed: 1 };
 
@@ -39,7 +40,7 @@ export class SpokenCall<C extends Callable = PacedCall> implements AsyncDisposab
 
   /** Recorded in real time, with all of the speech sent at once. Resolves when a second of the turn was played. */
   static start(mesh: Mesh, speech: Int16Array, model: Shown = NANO): Promise<SpokenCall> {
-    const open = () => startPacedCall(mesh, model.avatar, model.fps, model.seed);
+    const open = () => startPacedCall(mesh, model.avatar, model.fps, model.seed, model.size);
     return SpokenCall.#begin(mesh, open, (call) => call.say(speech));
   }
 

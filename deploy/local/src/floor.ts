@@ -7,17 +7,23 @@ import {
   type GpuFloor,
   type GpuNumbers,
   gpuFloors,
+  keyValueCopies,
   keyValues,
   liveTalkSizes,
   loadModel,
+  type ParallelPlan,
   type PartCost,
   partCosts,
+  receivedValues,
+  VALUE_BYTES,
   type VideoSizes,
 } from '@talkmesh/inference';
 import { formatTable, type Row } from './table.js';
 
 const DECODERS = ['codec', 'taehv'] as const;
 const NUMBERS: readonly GpuNumbers[] = ['bfloat16', 'float32 (TF32)'];
+const RANKS = [2, 3, 4, 6];
+const EXCHANGES = ['all-gather', 'ulysses'] as const;
 const [TERA, GIGA, MILLION] = [1e12, 1e9, 1e6];
 /** Whole from 100 on. */
 const inMillions = (count: number): number => (count < 100 * MILLION ? count / MILLION : Math.round(count / MILLION));
@@ -50,11 +56,36 @@ export async function floorText(folder: string | undefined): Promise<string> {
       ),
     ]),
     '',
+    formatTable(
+      'One pass on ranks that share its tokens, as they exchange rows today: float32, through the memory of the processor',
+      planRows(sizes),
+    ),
+    '',
     `Stated by the maker: ${GPUS.map(gpuText).join('; ')}. Dense, sums in float32.`,
     `Assumed: ${percent(compute)} of the operations and ${percent(bandwidth)} of the bytes a second are reached; weights, inputs and outputs of each graph are read or written once`,
     `a run, and what is between its operators costs nothing. Calls by time: ${percent(time)} of a chunk's time is planned. By memory: ${percent(memory)} of it is used, each call has an`,
     `avatar of its own and ${FLOOR_KEEP_CHUNKS} chunks that can be rolled back, and what a graph needs while it runs is not counted.`,
   ].join('\n');
+}
+
+function planRows(sizes: VideoSizes): Row[] {
+  const { tokens } = chunkGeometry(sizes);
+  const { dim, layers, heads, context } = sizes.score.dit;
+  const { sink = 0, recent = 0 } = context ?? {};
+  const plans = RANKS.flatMap((sequence) => EXCHANGES.map((exchange) => ({ sequence, steps: 1, exchange })));
+  const fits = ({ sequence, exchange }: ParallelPlan): boolean =>
+    tokens % sequence === 0 && (exchange === 'all-gather' || heads % sequence === 0);
+  const gigabytes = (values: number): number => (VALUE_BYTES.float32 * values) / GIGA;
+  return plans.filter(fits).map((plan) => {
+    const copies = keyValueCopies(plan) / plan.sequence;
+    return {
+      ranks: plan.sequence,
+      exchange: plan.exchange,
+      'GB a rank receives': gigabytes(receivedValues(plan, tokens, dim, layers)),
+      'GB of context that a rank reads': gigabytes((sink + recent) * copies * keyValues(sizes)),
+      'GB of a chunk that it keeps': gigabytes(copies * keyValues(sizes)),
+    };
+  });
 }
 
 async function sizesOf(folder: string): Promise<VideoSizes> {

@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   CHECKPOINTS,
@@ -11,9 +12,12 @@ import {
   type ImportOptions,
   importCheckpoint,
   LIVETALK_SIZES,
+  type LookedFor,
   type LoraReport,
   liveTalkNetworks,
+  lookForNetworks,
   type NewAvatar,
+  type WantedNetwork,
   writeLiveTalkManifest,
 } from '@talkmesh/inference';
 import { avatarOfPicture } from './avatar-picture.js';
@@ -23,7 +27,8 @@ import { recordIdle } from './idle/idle.js';
 
 export const MODELS_HELP = `talkmesh models check ${CHECKPOINTS.join('|')} --from FOLDER [--lora FILE]
   Says whether the .safetensors and .pth files of a folder hold this public checkpoint: every tensor's name and shape, by the
-  files' headers. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
+  files' headers; of livetalk and flashhead also whether the other files for an import are there, in this folder or below it, and
+  where to get them. Damaged and hostile files are refused, and nothing in a file is executed. Ends with 1 when something is missing.
   --lora FILE         also says whether an adapter fits it, such as LiveAvatar's for s2v-14b
 
 talkmesh models import livetalk --from FOLDER --out FOLDER --avatar PICTURE... [--decoder codec|taehv]
@@ -122,12 +127,37 @@ async function importInto(
   return made;
 }
 
+/** Networks of the models that can be imported. */
+const IMPORTED: Partial<Readonly<Record<CheckpointName, () => WantedNetwork[]>>> = {
+  livetalk: liveTalkNetworks,
+  flashhead: flashHeadNetworks,
+};
+
 async function check(name: CheckpointName, from: string, lora: string | undefined): Promise<number> {
-  const report = await checkCheckpoint(name, from);
-  process.stdout.write(`${reportText(name, report)}\n`);
+  const networks = IMPORTED[name]?.();
+  const looked = networks === undefined ? [] : await lookForNetworks(from, networks);
+  const score = looked.find(({ wanted }) => wanted.name === 'score')?.found;
+  const others = looked.filter(({ found }) => found === undefined || found !== score);
+  const inside = join(from, dirname(score?.files[0] ?? ''));
+  const problems = others.flatMap((network) => network.problems);
+  if (looked.length === 0 || score !== undefined) {
+    const report = await checkCheckpoint(name, inside);
+    process.stdout.write(`${reportText(name, report)}\n`);
+    problems.push(...report.problems);
+  }
+  if (others.length > 0) process.stdout.write(`${othersText(others)}\n`);
   const adapter = lora === undefined ? undefined : await checkLora(checkpoint(name).tensors, lora);
   if (adapter !== undefined) process.stdout.write(`${adapterText(lora ?? '', adapter)}\n`);
-  return report.problems.length + (adapter?.problems.length ?? 0) === 0 ? EXIT.ok : EXIT.failure;
+  return problems.length + (adapter?.problems.length ?? 0) === 0 ? EXIT.ok : EXIT.failure;
+}
+
+function othersText(looked: readonly LookedFor[]): string {
+  const lines = looked.flatMap(({ wanted, found, problems }) => {
+    if (problems.length > 0) return problems.slice(0, SHOWN);
+    if (found === undefined) return [`${wanted.name}: not there, and optional: ${wanted.about}`];
+    return [`${wanted.name}: in ${found.files.join(', ')}`];
+  });
+  return ['What else `models import` needs:', ...lines.map((line) => `  ${line}`)].join('\n');
 }
 
 function adapterText(path: string, { adapted, replaced, ranks, problems }: LoraReport): string {
@@ -162,7 +192,9 @@ export function reportText(name: CheckpointName, report: CheckpointReport): stri
     ...shortened(report.unknown, 'not needed'),
     report.problems.length === 0
       ? 'Complete: every tensor has the right shape. Its values were not read.'
-      : 'Not complete: fetch the files again, or name the folder of the right checkpoint.',
+      : report.found === 0
+        ? `Not this checkpoint: no tensor of it is in ${report.files.join(', ')}. Name the folder of its files.`
+        : 'Not complete: fetch the files again, or name the folder of the right checkpoint.',
   ].join('\n');
 }
 

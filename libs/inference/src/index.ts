@@ -1,3 +1,4 @@
+export { type LookedFor, lookForNetworks, type WantedNetwork } from './checkpoint/find-networks.js';
 export { flashHeadNetworks } from './checkpoint/flash-head-networks.js';
 export {
   type CheckpointManifest,

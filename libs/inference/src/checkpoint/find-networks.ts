@@ -32,43 +32,54 @@ export interface FoundNetwork {
 const MAX_DEPTH = 4;
 const SHOWN = 5;
 
+/** What a folder holds of a network. */
+export interface LookedFor {
+  readonly wanted: WantedNetwork;
+  /** The files that it is in; undefined when there are none, or several to choose from. */
+  readonly found: FoundNetwork | undefined;
+  /** What is missing, double or of another shape, with what to do. */
+  readonly problems: readonly string[];
+}
+
 /**
  * Finds each network in one folder, or folder below it.
  * @throws MeshError MODEL_INVALID with everything that is missing, double or of another shape; also for damaged and hostile files
  */
 export async function findNetworks(folder: string, wanted: readonly WantedNetwork[]): Promise<FoundNetwork[]> {
-  const files = await weightFiles(folder);
+  const looked = await lookForNetworks(folder, wanted);
+  const problems = looked.flatMap((network) => network.problems);
+  if (problems.length > 0) {
+    const more = problems.length > SHOWN ? `; and ${problems.length - SHOWN} more` : '';
+    throw new MeshError('MODEL_INVALID', `${folder}: ${problems.slice(0, SHOWN).join('; ')}${more}`);
+  }
+  return looked.flatMap(({ found }) => found ?? []);
+}
+
+/** As `findNetworks`, but says what is wrong instead of throwing. @throws MeshError MODEL_INVALID for a folder without such files, and for damaged and hostile ones */
+export async function lookForNetworks(folder: string, wanted: readonly WantedNetwork[]): Promise<LookedFor[]> {
+  const files = await weightFiles(folder, wanted);
   const opened = await Promise.all(files.map(async (file) => ({ file, weights: await openWeights(folder, [file]) })));
-  const problems: string[] = [];
-  const found: FoundNetwork[] = [];
-  for (const network of wanted) {
+  return wanted.map((network) => {
     const places = new Map<string, string>();
     for (const { file, weights } of opened)
       for (const name of weights.entries.keys())
         if (name === network.anchor || name.endsWith(`.${network.anchor}`))
           places.set(`${dirname(file)}\0${name.slice(0, -network.anchor.length)}`, file);
-    if (places.size === 0 && network.optional === true) continue;
+    if (places.size === 0 && network.optional === true) return { wanted: network, found: undefined, problems: [] };
     if (places.size !== 1) {
       const where = [...places.values()].join(' and ');
-      problems.push(
+      const problem =
         places.size === 0
           ? `${network.name}: no file has ${network.anchor}; add ${network.about}`
-          : `${network.name} is in ${where}; leave only one of them in the folder`,
-      );
-      continue;
+          : `${network.name} is in ${where}; leave only one of them in the folder`;
+      return { wanted: network, found: undefined, problems: [problem] };
     }
     const [[place = '', anchored = ''] = []] = places;
     const [inside = '', prefix = ''] = place.split('\0');
     const beside = opened.filter(({ file }) => dirname(file) === inside);
     const match = matchNetwork(network, prefix, beside, anchored);
-    problems.push(...match.problems);
-    found.push(match.network);
-  }
-  if (problems.length > 0) {
-    const more = problems.length > SHOWN ? `; and ${problems.length - SHOWN} more` : '';
-    throw new MeshError('MODEL_INVALID', `${folder}: ${problems.slice(0, SHOWN).join('; ')}${more}`);
-  }
-  return found;
+    return { wanted: network, found: match.network, problems: match.problems };
+  });
 }
 
 function matchNetwork(
@@ -104,7 +115,7 @@ function hasMoreRows(found: readonly number[], wanted: readonly number[]): boole
 }
 
 /** Relative paths of all weight files, of real files inside the folder only. */
-async function weightFiles(folder: string): Promise<string[]> {
+async function weightFiles(folder: string, wanted: readonly WantedNetwork[]): Promise<string[]> {
   let names: string[];
   let root: string;
   try {
@@ -122,10 +133,12 @@ async function weightFiles(folder: string): Promise<string[]> {
         `${join(folder, file)} is a link that leaves the folder; put the file itself there`,
       );
   }
-  if (files.length === 0)
+  if (files.length === 0) {
+    const needed = wanted.filter(({ optional }) => optional !== true).map(({ about }) => about);
     throw new MeshError(
       'MODEL_INVALID',
-      `${folder} holds no .safetensors or .pth file; name the folder that holds them`,
+      `${folder} holds no .safetensors or .pth file; name the folder that holds them, or put there: ${needed.join('; ')}`,
     );
+  }
   return files.sort();
 }

@@ -91,7 +91,7 @@ export function checkpoint(name: CheckpointName): Checkpoint {
  * @throws MeshError MODEL_INVALID for a folder without such files, and for damaged or hostile ones
  */
 export async function checkCheckpoint(name: CheckpointName, folder: string): Promise<CheckpointReport> {
-  const files = await weightFiles(folder);
+  const files = await weightFiles(folder, KNOWN[name].about);
   const weights = await openWeights(folder, files);
   const { tensors } = checkpoint(name);
   const prefix = prefixOf(weights, tensors);
@@ -99,7 +99,7 @@ export async function checkCheckpoint(name: CheckpointName, folder: string): Pro
   const used: WeightEntry[] = [];
   for (const [tensor, { dims }] of tensors) {
     const entry = weights.entries.get(`${prefix}${tensor}`);
-    if (entry === undefined) problems.push(`${prefix}${tensor} is missing; it has [${dims}]`);
+    if (entry === undefined) problems.push(`${prefix}${tensor} is missing; its shape is [${dims}]`);
     else if (!sameShape(entry.dims, dims))
       problems.push(`${entry.file}: ${entry.name} is [${entry.dims}], not [${dims}]`);
     else used.push(entry);
@@ -120,7 +120,7 @@ export async function checkCheckpoint(name: CheckpointName, folder: string): Pro
   };
 }
 
-async function weightFiles(folder: string): Promise<string[]> {
+async function weightFiles(folder: string, about: string): Promise<string[]> {
   let names: string[];
   try {
     names = await readdir(folder);
@@ -131,7 +131,7 @@ async function weightFiles(folder: string): Promise<string[]> {
   if (files.length === 0)
     throw new MeshError(
       'MODEL_INVALID',
-      `${folder} holds no .safetensors or .pth file; name the folder that holds them`,
+      `${folder} holds no .safetensors or .pth file; name the folder that holds those of ${about}`,
     );
   return files;
 }

@@ -20,8 +20,7 @@ export const TYPE_BYTES: Readonly<Record<string, number>> = {
   I64: 8,
   F64: 8,
 };
-export const REMEDY =
-  'fetch the file again, or convert the checkpoint again with training/talkmesh_nano/score/export.py';
+export const REMEDY = 'fetch the file again, or write it again if it is your own';
 
 /** Type, shape and location of one tensor. */
 export interface WeightEntry {

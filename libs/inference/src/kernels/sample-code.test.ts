@@ -23,3 +23,20 @@ test('the compiled loop samples as the function does, also beyond the border', (
     }
   }
 });
+
+test('a map of places is halved: the lower left place of four, moved to their middle', () => {
+  const [columns, rows] = [5, 3];
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const floats = new Float32Array(memory.buffer);
+  const [atY, outX, outY] = [200, 400, 600];
+  const place = (i: number): number => i * i * 0.25;
+  for (let i = 0; i < 4 * columns * rows; i++) floats.set([place(i)], i);
+  for (let i = 0; i < 4 * columns * rows; i++) floats.set([-place(i)], atY + i);
+  sampleCode(memory).halve(0, 4 * atY, columns, rows, 4 * outX, 4 * outY);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      const from = place((2 * row + 1) * 2 * columns + 2 * column);
+      assert.equal(floats[outX + row * columns + column], (from + 0.5) / 2, `${column}, ${row}`);
+      assert.equal(floats[outY + row * columns + column], (-from - 0.5) / 2, `${column}, ${row}`);
+    }
+});

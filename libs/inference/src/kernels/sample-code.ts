@@ -1,4 +1,4 @@
-/** Samples a plane at given places in WebAssembly SIMD, four at a time. */
+/** Samples planes at given places in WebAssembly SIMD, four at a time. */
 import { type Code, f32x4, i32, i32x4, type Local, v128, WasmFunction, wasmModule } from './wasm-writer.js';
 
 /** All arguments are byte addresses or counts of float32 numbers. */
@@ -8,6 +8,12 @@ export interface SampleCode {
    * numbers after the plane must be allocated; their values do not matter.
    */
   sample(plane: number, size: number, x: number, y: number, count: number, out: number): void;
+  /**
+   * Halves a map of places [2 * rows, 2 * columns] for a plane of half the size: of each four pixels the place of the lower left one, and from there to
+   * the middle of the four; a mean of places would lie between two lips or lids. Each row writes up to three numbers beyond its end, which the next
+   * row overwrites.
+   */
+  halve(x: number, y: number, columns: number, rows: number, outX: number, outY: number): void;
 }
 
 /** Above this a place is at the last pixel but one, so that its neighbours exist. */
@@ -65,10 +71,39 @@ function sample(): WasmFunction {
   );
 }
 
+function halve(): WasmFunction {
+  const code = new WasmFunction();
+  const x = code.parameter();
+  const y = code.parameter();
+  const columns = code.parameter();
+  const rows = code.parameter();
+  const outX = code.parameter();
+  const outY = code.parameter();
+  const [row, column, at, width] = [code.i32(), code.i32(), code.i32(), code.i32()];
+  const put = (from: Local, out: Local, toMiddle: number): Code => {
+    const place = i32.add(from.get, i32.add(at.get, i32.shl(column.get, i32.const(1))));
+    const even = v128.pick(v128.load(place), v128.load(i32.add(place, i32.const(16))), [0, 2, 4, 6]);
+    return v128.store(i32.add(out.get, column.get), f32x4.mul(f32x4.add(even, all(toMiddle)), all(0.5)));
+  };
+  return code.do(
+    width.set(i32.shl(columns.get, i32.const(2))),
+    at.set(i32.shl(width.get, i32.const(1))),
+    code.each(
+      row,
+      rows.get,
+      1,
+      code.each(column, width.get, 16, put(x, outX, 0.5), put(y, outY, -0.5)),
+      at.set(i32.add(at.get, i32.shl(width.get, i32.const(2)))),
+      outX.set(i32.add(outX.get, width.get)),
+      outY.set(i32.add(outY.get, width.get)),
+    ),
+  );
+}
+
 let module: WebAssembly.Module | undefined;
 
-/** Instantiates the function on `memory`. The module is compiled once per process. */
+/** Instantiates the functions on `memory`. The module is compiled once per process. */
 export function sampleCode(memory: WebAssembly.Memory): SampleCode {
-  module ??= new WebAssembly.Module(wasmModule({ sample: sample() }));
+  module ??= new WebAssembly.Module(wasmModule({ sample: sample(), halve: halve() }));
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as SampleCode;
 }

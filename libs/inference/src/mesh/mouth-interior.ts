@@ -104,31 +104,30 @@ export class MouthInterior {
     const [drop, soft, light] = [this.#drop, this.#soft, this.#light];
     const [fx, fy] = toFace(frame, x, y);
     const column = Math.min(COLUMNS, Math.abs((fx - middle) / halfWidth) * COLUMNS) | 0;
-    const of = (values: Float32Array): number => values[column] as number;
     const below = fy - line;
     [this.#luma, this.#u, this.#v] = [CAVITY.luma, CAVITY.u, CAVITY.v];
-    this.#mix(CORNER, 1, of(ACROSS.cheek));
-    const height = below - drop * 0.5 - of(ACROSS.tongueTop);
+    this.#mix(CORNER, 1, ACROSS.cheek[column] as number);
+    const height = below - drop * 0.5 - (ACROSS.tongueTop[column] as number);
     if (height > -soft)
       this.#mix(
         TONGUE,
-        0.4 + of(ACROSS.tongueLight) * ramp(0, 0.16, height) - 0.15 * ramp(0.12, 0.26, height),
-        ramp(-0.02, 0.05, height) * of(ACROSS.tongue),
+        0.4 + (ACROSS.tongueLight[column] as number) * ramp(0, 0.16, height) - 0.15 * ramp(0.12, 0.26, height),
+        ramp(-0.02, 0.05, height) * (ACROSS.tongue[column] as number),
       );
     this.#luma = 16 + (this.#luma - 16) * light;
-    const lower = below - drop - of(ACROSS.lowerTop);
+    const lower = below - drop - (ACROSS.lowerTop[column] as number);
     if (lower > -soft)
       this.#mix(
         teeth,
-        of(ACROSS.lowerLight) * (0.8 + 0.2 * ramp(0, 0.06, lower)),
-        ramp(-soft, soft, lower) * of(ACROSS.lower),
+        (ACROSS.lowerLight[column] as number) * (0.8 + 0.2 * ramp(0, 0.06, lower)),
+        ramp(-soft, soft, lower) * (ACROSS.lower[column] as number),
       );
-    const upper = of(ACROSS.upperEnd) - below;
+    const upper = (ACROSS.upperEnd[column] as number) - below;
     if (upper > -soft)
       this.#mix(
         teeth,
-        of(ACROSS.upperLight) * (0.88 + 0.12 * ramp(0, 0.04, upper)),
-        ramp(-soft, soft, upper) * of(ACROSS.upper),
+        (ACROSS.upperLight[column] as number) * (0.88 + 0.12 * ramp(0, 0.04, upper)),
+        ramp(-soft, soft, upper) * (ACROSS.upper[column] as number),
       );
     // The upper lip shadows what is behind it, the lower lip much less.
     const unit = frame.unit;

@@ -36,8 +36,6 @@ export class SkinSampler {
   /** Places that show themselves. */
   readonly #stillX: Float32Array;
   readonly #stillY: Float32Array;
-  readonly #smallX: Float32Array;
-  readonly #smallY: Float32Array;
   readonly #sampleAll: () => void;
 
   /** @param size of the photograph */
@@ -45,9 +43,9 @@ export class SkinSampler {
     const [half, area, quarter] = [size / 2, width * height, (width * height) / 4];
     const layout = new Layout();
     const planes = [size, half, half].map((side) => layout.add((side + 1) * side + LANES));
-    const [x, y] = [layout.add(area + LANES), layout.add(area + LANES)];
+    const [x, y] = [layout.add(area + 2 * LANES), layout.add(area + 2 * LANES)];
     const work = layout.add(MAP_NUMBERS);
-    const [smallX, smallY] = [layout.add(quarter), layout.add(quarter)];
+    const [smallX, smallY] = [layout.add(quarter + LANES), layout.add(quarter + LANES)];
     // U writes into V, which comes after it.
     const [large, small] = [layout.add(area), layout.add(2 * quarter + LANES)];
     const { memory, at, view } = layout.allocate();
@@ -58,12 +56,12 @@ export class SkinSampler {
     this.#map = new SourceMap(left, top, width, height, { memory, x: at(x), y: at(y), work: at(work) });
     this.#stillX = Float32Array.from({ length: area }, (_, i) => left + (i % width) + 0.5);
     this.#stillY = Float32Array.from({ length: area }, (_, i) => top + Math.floor(i / width) + 0.5);
-    [this.#smallX, this.#smallY] = [view(smallX), view(smallY)];
     const code: SampleCode = sampleCode(memory);
     const groups = (count: number): number => Math.ceil(count / LANES) * LANES;
     const [luma0, u0, v0] = planes.map(at) as [number, number, number];
     this.#sampleAll = () => {
       code.sample(luma0, size, at(x), at(y), groups(area), at(large));
+      code.halve(at(x), at(y), width / 2, height / 2, at(smallX), at(smallY));
       code.sample(u0, half, at(smallX), at(smallY), groups(quarter), at(small));
       code.sample(v0, half, at(smallX), at(smallY), groups(quarter), at(small) + quarter * NUMBER_BYTES);
     };
@@ -71,17 +69,10 @@ export class SkinSampler {
 
   /** @param from [vertices, 2] texture @param to [vertices, 2] places */
   show(triangles: Float32Array, from: Float32Array, to: Float32Array): void {
-    const { x, y, width } = this.#map;
+    const { x, y } = this.#map;
     x.set(this.#stillX);
     y.set(this.#stillY);
     this.#map.draw(triangles, from, to);
-    const [smallX, smallY] = [this.#smallX, this.#smallY];
-    for (let i = 0, row = 0; row < x.length; row += 2 * width)
-      for (let a = row, end = row + width; a < end; a += 2, i++) {
-        // From the lower left of four pixels to the middle of them, in pixels of chroma; a mean of places would lie between two lips or lids.
-        smallX[i] = ((x[a + width] as number) + 0.5) / 2;
-        smallY[i] = ((y[a + width] as number) - 0.5) / 2;
-      }
     this.#sampleAll();
   }
 }

@@ -29,7 +29,7 @@ export function gatherRows(exchange: Exchange, shape: ShardShape, part: number, 
     const theirs = exchange.take(part, rank);
     for (const [i, all] of into.entries()) all.set(theirs.subarray(i * size, (i + 1) * size), rank * size);
   }
-  exchange.done(part);
+  exchange.done(part, (shape.ranks - 1) * into.length * size);
 }
 
 /**
@@ -52,7 +52,7 @@ export function gatherHeads(
       copyColumns(source, heads, shape, rank);
     }
   }
-  exchange.done(part);
+  exchange.done(part, ((shape.ranks - 1) * into.length * size) / shape.ranks);
 }
 
 /** Copies this rank's columns out of a rank's [rows, dim]. */
@@ -85,7 +85,7 @@ export function gatherTokens(
       into.set(theirs.subarray(from, from + width), row * dim + rank * width);
     }
   }
-  exchange.done(part);
+  exchange.done(part, (ranks - 1) * rows * width);
 }
 
 /** The other ranks, beginning after this one, so that not all ranks read rank 0 first. */

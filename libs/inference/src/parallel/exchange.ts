@@ -60,6 +60,7 @@ export class Exchange {
   readonly #slots: Float32Array;
   #published: number;
   #waitedUs = 0;
+  #readFloats = 0;
 
   /**
    * @param deadlineMs longest wait for another rank
@@ -79,6 +80,11 @@ export class Exchange {
   /** Total time spent waiting for other ranks, microseconds. */
   get waitedUs(): number {
     return this.#waitedUs;
+  }
+
+  /** Total number of floats that this rank read of the others' parts. */
+  get readFloats(): number {
+    return this.#readFloats;
   }
 
   /**
@@ -119,8 +125,9 @@ export class Exchange {
     return this.#slots.subarray(at, at + this.#memory.slotFloats);
   }
 
-  /** Reports that this rank has read this part, and all earlier ones, of every other rank. */
-  done(part: number): void {
+  /** Reports that this rank has read this part, and all earlier ones, of every other rank. @param floats how much of them */
+  done(part: number, floats = 0): void {
+    this.#readFloats += floats;
     this.#advance(this.#consumedWord(this.#rank), part + 1);
   }
 

@@ -29,6 +29,20 @@ export function keyValueCopies({ exchange, sequence }: ParallelPlan): number {
   return exchange === 'all-gather' ? sequence : 1;
 }
 
+/**
+ * Numbers that one rank receives of the others in one pass. All-gather: keys and values of their rows in each layer. Ulysses: of its heads
+ * queries, keys and values of their rows, and then of its rows the results of their heads.
+ */
+export function receivedValues(
+  { exchange, sequence }: ParallelPlan,
+  tokens: number,
+  dim: number,
+  layers: number,
+): number {
+  const others = (sequence - 1) * (tokens / sequence) * dim * layers;
+  return exchange === 'all-gather' ? 2 * others : (4 * others) / sequence;
+}
+
 /** @throws MeshError CONFIG_INVALID that names the setting which does not divide and the values that would */
 export function checkPlan(plan: ParallelPlan, manifest: ModelManifest): void {
   const { tokens } = chunkGeometry(manifest);

@@ -9,9 +9,11 @@ import { loadModel, type VideoModel } from '../model/model.js';
 import { CleanScoreEngine } from '../score/clean-score-engine.js';
 import type { GeneratedChunk, ScoreSession } from '../score/score-engine.js';
 import { createFixtureVideo, FIXTURE_VIDEO_AVATARS, type FixtureVideo } from '../testing/fixture-video.js';
+import { assertReceived } from '../testing/plan-equality.js';
 import { relativeError, seeded } from '../testing/seeded-weights.js';
 import type { ParallelPlan } from './plan.js';
 import { RankCleanDenoiser } from './rank-clean-denoiser.js';
+import type { PassTimes } from './rank-protocol.js';
 
 /** Divided graphs add float32 numbers in another order. */
 const TOLERANCE = 1e-4;
@@ -83,6 +85,23 @@ for (const plan of [PLAN, { sequence: 2, steps: 1, exchange: 'ulysses' }] as con
     assert.equal(kv + audio + reference, engine.sessionBytes(3));
     session.dispose();
     assert.equal(engine.stateBytes().kv, 0);
+  });
+
+for (const plan of [
+  { sequence: 2, steps: 1, exchange: 'all-gather' },
+  { sequence: 6, steps: 1, exchange: 'all-gather' },
+  { sequence: 2, steps: 1, exchange: 'ulysses' },
+] as const)
+  test(`each of ${plan.sequence} ranks of ${plan.exchange} receives what follows from the plan`, async () => {
+    const received: number[] = [];
+    const onPass = (times: PassTimes): unknown => received.push(times.receivedBytes);
+    await using engine = await CleanScoreEngine.load(model, executor, { plan, onPass });
+    const session = await open(engine);
+    await say(session, 0, 1);
+    session.dispose();
+    // Three sink chunks and one more, of four steps and a clean pass.
+    assert.equal(received.length, 4 * 5 * plan.sequence);
+    assertReceived(received, plan, model);
   });
 
 test('a session that another worker made continues on ranks', async () => {

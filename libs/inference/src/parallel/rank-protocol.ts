@@ -67,7 +67,7 @@ export type RankRequest =
   /** Exits at once, even if other requests are queued. */
   | { readonly op: 'leave'; readonly code: number };
 
-/** How the time of a pass on one rank divides, microseconds. */
+/** How the time of a pass on one rank divides, microseconds, and what it received. */
 export interface PassTimes {
   /** Time in the runtime. */
   readonly computeUs: number;
@@ -75,6 +75,8 @@ export interface PassTimes {
   readonly waitUs: number;
   /** Time copying rows to and from shared memory, context rows, and keys and values to keep. */
   readonly copyUs: number;
+  /** Rows of the other ranks. */
+  readonly receivedBytes: number;
 }
 
 export interface RankSpan {

@@ -181,6 +181,7 @@ class PassClock {
   readonly #exchange: Exchange;
   readonly #timed: boolean;
   readonly #waitedBeforeUs: number;
+  readonly #readBefore: number;
   #computeUs = 0;
   #copyUs = 0;
 
@@ -188,6 +189,7 @@ class PassClock {
     this.#exchange = exchange;
     this.#timed = timed;
     this.#waitedBeforeUs = exchange.waitedUs;
+    this.#readBefore = exchange.readFloats;
   }
 
   async compute<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -210,7 +212,8 @@ class PassClock {
 
   times(): PassReply['times'] {
     const waitUs = this.#exchange.waitedUs - this.#waitedBeforeUs;
-    return { computeUs: this.#computeUs, waitUs, copyUs: this.#copyUs };
+    const receivedBytes = Float32Array.BYTES_PER_ELEMENT * (this.#exchange.readFloats - this.#readBefore);
+    return { computeUs: this.#computeUs, waitUs, copyUs: this.#copyUs, receivedBytes };
   }
 
   note(kind: RankSpan['kind'], name: string, startUs: number, endUs: number): number {

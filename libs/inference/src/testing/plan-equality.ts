@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import type { Executor } from '../executor/executor.js';
-import type { GraphModel } from '../model/model.js';
-import { checkPlan, type ParallelPlan } from '../parallel/plan.js';
+import { type Executor, VALUE_BYTES } from '../executor/executor.js';
+import type { GraphModel, Model } from '../model/model.js';
+import { checkPlan, type ParallelPlan, receivedValues } from '../parallel/plan.js';
+import type { PassTimes } from '../parallel/rank-protocol.js';
 import { MatchedScoreEngine } from '../score/matched-engine.js';
 import { largestDifference, rollOut } from './rollout.js';
 
@@ -55,8 +56,20 @@ async function comparePlan(
   plan: ParallelPlan,
   expected: readonly Float32Array[],
 ): Promise<number> {
-  await using engine = await MatchedScoreEngine.load(model, executor, { plan });
-  return largestDifference(await rollOut(engine, { seed: SEED, depth: engine.depth }), expected);
+  const received: number[] = [];
+  const onPass = (times: PassTimes): unknown => received.push(times.receivedBytes);
+  await using engine = await MatchedScoreEngine.load(model, executor, { plan, onPass });
+  const difference = largestDifference(await rollOut(engine, { seed: SEED, depth: engine.depth }), expected);
+  assertReceived(received, plan, model);
+  return difference;
+}
+
+/** Asserts that every rank received in every pass what follows from the plan. */
+export function assertReceived(received: readonly number[], plan: ParallelPlan, { manifest, geometry }: Model): void {
+  const { dim, layers } = manifest.score.dit;
+  const wanted = VALUE_BYTES.float32 * receivedValues(plan, geometry.tokens, dim, layers);
+  assert.ok(received.length > 0);
+  assert.deepEqual(new Set(received), new Set([wanted]));
 }
 
 export async function oneDevice(model: GraphModel, executor: Executor): Promise<Float32Array[]> {
