@@ -3,6 +3,7 @@ import tempfile
 import unittest
 import wave
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -72,6 +73,37 @@ class AlignmentTest(unittest.TestCase):
 
     def test_words(self):
         self.assertEqual(alignment.words_of("It's \"forty-two\" lines."), ["it's", "forty", "two", "lines"])
+
+    def test_a_clip_is_cut_in_the_pauses_between_its_sentences(self):
+        class Segment:
+            def __init__(self, word, start, end):
+                self.word, self.start_frame, self.end_frame = word, start, end
+
+        class Decoder:
+            segments = (Segment("<s>", 0, 9), Segment("one", 10, 40), Segment("two(2)", 41, 80), Segment("<sil>", 81, 119), Segment("three", 120, 150))
+
+            def seg(self):
+                return self.segments
+
+            def hyp(self):
+                return self.segments
+
+            def set_align_text(self, text):
+                self.text = text
+
+            def ignore(self, *_):
+                pass
+
+            start_utt = process_raw = end_utt = ignore
+
+        decoder = Decoder()
+        with mock.patch.object(alignment, "_decoder", lambda _: decoder):
+            parts = alignment.by_sentence(tone(2.0), "One two. Three.")
+            self.assertEqual(decoder.text, "one two three")
+            self.assertEqual([text for _, text in parts], ["One two.", "Three."])
+            self.assertEqual([len(pcm) for pcm, _ in parts], [RATE_HZ, RATE_HZ])
+            # a word was lost: no cut can be trusted
+            self.assertEqual(alignment.by_sentence(tone(2.0), "One two. Three four."), [])
 
     def test_a_quiet_part_of_a_phone_is_a_pause(self):
         pcm = np.concatenate([tone(1.0), tone(0.5, 0.0005), tone(1.0)])

@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 
-from .arpabet import IPA
+from .arpabet import ADDED_WORDS, IPA
 from .synthesis import RATE_HZ, resample
 
 _HEARD_HZ = 16000
@@ -34,13 +34,9 @@ def ipa_phones(names):
 
 def aligned(pcm, text):
     """([(start s, IPA)], end s) of a recording at 24 kHz; None when a word is not in the dictionary, no path fits or the path misses speech."""
-    import pocketsphinx
-
-    sound = resample(pcm, _HEARD_HZ / RATE_HZ)
-    data = np.int16(np.clip(sound * (0.8 / max(1e-4, float(np.abs(sound).max()))), -1, 1) * 32767).tobytes()
+    data = _heard(pcm)
     for beams in _BEAMS:
-        # a new decoder each time: its running mean of the cepstrum would carry over from the utterance before
-        decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", **beams)
+        decoder = _decoder(beams)
         words = words_of(text)
         if not words or any(decoder.lookup_word(word) is None for word in words):
             return None
@@ -50,20 +46,58 @@ def aligned(pcm, text):
     return None
 
 
+def by_sentence(pcm, text):
+    """[(pcm, sentence)] of a recording of several sentences, cut in the middle of the pauses between them; empty when no path fits.
+
+    Phones of more than about ten seconds are often lost, words are not.
+    """
+    decoder, sentences = _decoder({}), [part.strip() + "." for part in text.split(".") if words_of(part)]
+    decoder.set_align_text(" ".join(words_of(text)))
+    _listen(decoder, _heard(pcm))
+    # <s>, <sil> and [NOISE] are no words
+    words = [segment for segment in decoder.seg() if segment.word[0] not in "<["] if decoder.hyp() else []
+    out, at, start = [], 0, 0
+    for sentence in sentences:
+        at += len(words_of(sentence))
+        if at > len(words):
+            return []
+        stop = len(pcm) if at == len(words) else int((words[at - 1].end_frame + words[at].start_frame) / 2 * _FRAME_S * RATE_HZ)
+        out.append((pcm[start:stop], sentence))
+        start = stop
+    return out
+
+
+def _heard(pcm):
+    """24 kHz sound as PocketSphinx reads it: 16-bit samples at 16 kHz, near full scale."""
+    sound = resample(pcm, _HEARD_HZ / RATE_HZ)
+    return np.int16(np.clip(sound * (0.8 / max(1e-4, float(np.abs(sound).max()))), -1, 1) * 32767).tobytes()
+
+
+def _decoder(beams):
+    """A new decoder each time: its running mean of the cepstrum would carry over from the utterance before."""
+    import pocketsphinx
+
+    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL", **beams)
+    for word, phones in ADDED_WORDS.items():
+        decoder.add_word(word, phones)
+    return decoder
+
+
+def _listen(decoder, data):
+    decoder.start_utt()
+    decoder.process_raw(data, False, True)
+    decoder.end_utt()
+
+
 def _two_passes(decoder, data, text):
     """Words first, then their phones: [(name, first frame, frames)], or None when the beams lost the path."""
-    def heard():
-        decoder.start_utt()
-        decoder.process_raw(data, False, True)
-        decoder.end_utt()
-
     try:
         decoder.set_align_text(text)
-        heard()
+        _listen(decoder, data)
         if not decoder.hyp():
             return None
         decoder.set_alignment()
-        heard()
+        _listen(decoder, data)
         return [(phone.name, phone.start, phone.duration) for word in decoder.get_alignment() for phone in word]
     except RuntimeError:
         return None

@@ -6,3 +6,5 @@ IPA = {
     "n": "n", "ng": "ŋ", "ow": "oʊ", "oy": "ɔɪ", "p": "p", "r": "ɹ", "s": "s", "sh": "ʃ", "t": "t", "th": "θ", "uh": "ʊ", "uw": "u",
     "v": "v", "w": "w", "y": "j", "z": "z", "zh": "ʒ",
 }
+# words of the material that PocketSphinx's dictionary lacks
+ADDED_WORDS = {"refraction": "R AH F R AE K SH AH N"}

@@ -1,6 +1,6 @@
 """Recorded English speech with phone times: clips and their texts, aligned; writes takes.
 
-python -m talkmesh_nano.speech.recordings --clips DIR --voice NAME --out DIR [--held-out | --without-held-out] [--first N] [--count N]
+python -m talkmesh_nano.speech.recordings --clips DIR --voice NAME --out DIR [--held-out | --without-held-out] [--first N] [--count N] [--by-sentence]
 DIR holds NAME.wav with NAME.txt beside it, or the clips of DIR/metadata.csv (name|text|...) in DIR/wavs. 16-bit WAV at any rate. Needs pocketsphinx.
 A prompt is held out when the number in its name divides by 11, so every reading of one sentence is on one side. Clips that cannot be aligned are left out.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .alignment import aligned
+from .alignment import aligned, by_sentence
 from .synthesis import RATE_HZ, resample
 from .takes import Take, normalised, save, seconds
 
@@ -50,9 +50,8 @@ def read_wav(path):
     return resample(data.astype(np.float32).mean(1) / 32768, RATE_HZ / rate_hz)
 
 
-def take_of(path, text, voice):
+def take_of(pcm, text, voice):
     """A Take of one clip, or None when it cannot be aligned."""
-    pcm = read_wav(path)
     found = aligned(pcm, text)
     return Take(voice, text, normalised(pcm), *found) if found else None
 
@@ -67,14 +66,17 @@ def main():
     side.add_argument("--without-held-out", action="store_true", help="only sentences of the training")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int)
+    parser.add_argument("--by-sentence", action="store_true", help="cut clips of several sentences first")
     args = parser.parse_args()
     clips = clips_of(args.clips)
     if args.held_out or args.without_held_out:
         clips = [clip for clip in clips if held_out(clip[0]) == args.held_out]
     clips = clips[args.first:][:args.count]
-    takes = [take for _, path, text in clips if (take := take_of(path, text, args.voice))]
+    sounds = ((read_wav(path), text) for _, path, text in clips)
+    parts = (part for pcm, text in sounds for part in (by_sentence(pcm, text) if args.by_sentence else [(pcm, text)]))
+    takes = [take for part in parts if (take := take_of(*part, args.voice))]
     save(args.out, takes)
-    print(f"{len(takes)} of {len(clips)} clips aligned, {seconds(takes):.0f} s")
+    print(f"{len(takes)} takes of {len(clips)} clips aligned, {seconds(takes):.0f} s")
 
 
 if __name__ == "__main__":
