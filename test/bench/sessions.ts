@@ -15,8 +15,8 @@ import type { Row } from './table.js';
 const SECONDS = 25;
 const SETTLE_SECONDS = 5;
 const MOST = 4;
-/** The default of TALKMESH_DOWNSTREAM_MS. */
-const SCORE_DOWNSTREAM_MS = 80;
+/** The defaults of TALKMESH_DOWNSTREAM_MS. */
+const SCORE_DOWNSTREAM_SHARE = 1 / 6;
 const DECODE_DOWNSTREAM_MS = 20;
 const HOP_MS = { median: 0.5, p95: 2 } as const;
 
@@ -187,7 +187,7 @@ export function predict(load: MeasuredLoad, model: Model, seconds = 600): QueueR
     scoreMs: drawTimes(load.scoreP50Ms, load.scoreP95Ms, random),
     decodeMs: drawTimes(load.decodeP50Ms, load.decodeP95Ms, random),
     hopMs: drawTimes(HOP_MS.median, HOP_MS.p95, random),
-    scoreDownstreamMs: SCORE_DOWNSTREAM_MS,
+    scoreDownstreamMs: model.geometry.chunkMs * SCORE_DOWNSTREAM_SHARE,
     decodeDownstreamMs: DECODE_DOWNSTREAM_MS,
     seconds,
     random,

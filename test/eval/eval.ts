@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { chunkLengths } from '@talkmesh/contracts';
 import { loadGraphModel } from '@talkmesh/inference';
 import { formatTable } from '../bench/table.js';
 import { installTools, installTrainingTools } from '../support/tools.js';
@@ -27,7 +28,7 @@ independent judge, MediaPipe's face mesh.
   --foreign N       clips of another voice (default 6)
   --rendered N      clips of rendered people (default 6)
   --photographed N  clips of photographed faces (default 4)
-  --tiers           instead: the qualities of one model, by its latents and their cost, as one table
+  --tiers           instead: the lengths of a chunk and the qualities of one model, by its latents and their cost, as one table
   --hour            instead: does a face stay the same through a long call? One drawn, one rendered, one photographed
   --minutes N       length of these calls, 2 to 600 (default 60)
   --write           also write the tables into the model card and docs/measurements
@@ -141,9 +142,13 @@ const about = await prepareMaterial({
 });
 const drawn = about.clips.filter((clip) => !isMoved(clip));
 if (values.tiers) {
-  const model = await loadGraphModel(resolve(values.model));
-  const rows = await studyTiers({ model, clips: drawn, material, out: join(out, 'tiers'), python });
-  const title = `${model.label}: qualities, ${drawn.length} clips, one thread; ratios of the same run`;
+  const folder = resolve(values.model);
+  const { manifest, label } = await loadGraphModel(folder);
+  const models = await Promise.all(
+    chunkLengths(manifest).map((chunkLatentFrames) => loadGraphModel(folder, { chunkLatentFrames })),
+  );
+  const rows = await studyTiers({ models, clips: drawn, material, out: join(out, 'tiers'), python });
+  const title = `${label}: lengths of a chunk and qualities, ${drawn.length} clips, one thread; ratios of the same run`;
   process.stdout.write(values.json ? `${JSON.stringify(rows, null, 1)}\n` : `${formatTable(title, rows)}\n`);
   process.exit(0);
 }

@@ -1,4 +1,7 @@
-/** The study of step counts for the weights at hand: every quality of a model generates the same clips, whose latents are compared with the labels. */
+/**
+ * The study of chunk lengths and step counts for the weights at hand: every length and quality of a model generates the same clips, whose latents are compared with
+ * the labels.
+ */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type QualityTier, qualityTiers } from '@talkmesh/contracts';
@@ -30,13 +33,17 @@ interface Figures {
   };
 }
 
-interface Cost {
+/** One quality with chunks of one length, and what making the clips cost. */
+interface Run {
+  readonly model: GraphModel;
+  readonly tier: QualityTier;
   readonly chunkMs: number[];
   cpuUs: number;
 }
 
 export interface TierStudy {
-  readonly model: GraphModel;
+  /** A model for each length of its chunks. */
+  readonly models: readonly GraphModel[];
   readonly clips: readonly Clip[];
   /** Folder of the material, and the one for the latents. */
   readonly material: string;
@@ -57,21 +64,23 @@ async function operationsOf(model: GraphModel): Promise<{ readonly pass: number;
   };
 }
 
-/** One row a quality; the ratios are against `balanced` of the same run. */
+/** One row a length and quality; `CPU x balanced` is against `balanced` of the same length. */
 export async function studyTiers(study: TierStudy): Promise<Row[]> {
-  const { model, out, material, python } = study;
-  const tiers = qualityTiers(model.manifest);
-  const costs = await generate(study, tiers);
-  const balanced = costs.get('balanced') as Cost;
-  const operations = await operationsOf(model);
-  const seconds = (balanced.chunkMs.length * model.geometry.chunkMs) / 1000;
-  const chunk = ['--frames', String(model.manifest.chunk.latentFrames)];
+  const { models, out, material, python } = study;
+  const runs = models.flatMap((model) =>
+    qualityTiers(model.manifest).map((tier): Run => ({ model, tier, chunkMs: [], cpuUs: 0 })),
+  );
+  await generate(study, runs);
   const rows: Row[] = [];
-  for (const { name, size, schedule, cost: stated } of tiers) {
-    const report = await python('evaluate.tiers', '--material', material, '--run', join(out, name), ...chunk);
+  for (const { model, tier, chunkMs, cpuUs } of runs) {
+    const { name, size, schedule, cost: stated } = tier;
+    const chunk = ['--frames', String(model.manifest.chunk.latentFrames)];
+    const report = await python('evaluate.tiers', '--material', material, '--run', join(out, size), ...chunk);
     const { correlation, motion, ...lips } = JSON.parse(report) as Figures;
-    const cost = costs.get(name) as Cost;
+    const balanced = runs.find((run) => run.model === model && run.tier.name === 'balanced') as Run;
+    const operations = await operationsOf(model);
     const perChunk = operations.chunk + schedule.length * operations.pass;
+    const seconds = (chunkMs.length * model.geometry.chunkMs) / 1000;
     rows.push({
       quality: name,
       size,
@@ -88,52 +97,45 @@ export async function studyTiers(study: TierStudy): Promise<Row[]> {
       'gaze x': motion.std['gaze_x'] ?? 0,
       edges: lips.pose_step_at_chunk_edges_over_inside,
       'MFLOP/s of video': perChunk / model.geometry.chunkMs / 1000,
-      'CPU ms/s of video': cost.cpuUs / 1000 / seconds,
-      'chunk p50 ms': median(cost.chunkMs),
-      'CPU x balanced': cost.cpuUs / balanced.cpuUs,
+      'CPU ms/s of video': cpuUs / 1000 / seconds,
+      'chunk p50 ms': median(chunkMs),
+      'CPU x balanced': cpuUs / balanced.cpuUs,
       stated,
     });
   }
   return rows;
 }
 
-/** Clip by clip all qualities in turn, so that a change of the machine's load meets all of them. */
-async function generate(study: TierStudy, tiers: readonly QualityTier[]): Promise<Map<string, Cost>> {
-  const { model, clips, material, out } = study;
+/** Clip by clip all runs in turn, so that a change of the machine's load meets all of them. */
+async function generate({ models, clips, material, out }: TierStudy, runs: readonly Run[]): Promise<void> {
   await rm(out, { recursive: true, force: true });
-  for (const { name } of tiers) await mkdir(join(out, name), { recursive: true });
-  const costs = new Map<string, Cost>(tiers.map(({ name }) => [name, { chunkMs: [], cpuUs: 0 }]));
+  for (const { tier } of runs) await mkdir(join(out, tier.size), { recursive: true });
   await using executor = createOrtExecutor({ threads: 1 });
-  await using engine = await loadScoreEngine(model, executor);
+  const engines = new Map<GraphModel, ScoreEngine>();
+  for (const model of models) engines.set(model, await loadScoreEngine(model, executor));
   for (const [index, clip] of clips.entries()) {
     const pcm = await readPcm(join(material, 'clips', `${clip.id}.pcm`));
-    for (const tier of tiers) {
-      const latents = await rollOut(engine, tier, pcm, 1000 + index, costs.get(tier.name) as Cost);
-      await writeFile(join(out, tier.name, `${clip.id}.latents`), latents);
+    for (const run of runs) {
+      const latents = await rollOut(engines.get(run.model) as ScoreEngine, run, pcm, 1000 + index);
+      await writeFile(join(out, run.tier.size, `${clip.id}.latents`), latents);
     }
   }
-  return costs;
+  for (const engine of engines.values()) await engine[Symbol.asyncDispose]();
 }
 
 /** @returns latents of all whole chunks, float32 */
-async function rollOut(
-  engine: ScoreEngine,
-  tier: QualityTier,
-  pcm: Int16Array,
-  seed: number,
-  cost: Cost,
-): Promise<Uint8Array> {
+async function rollOut(engine: ScoreEngine, run: Run, pcm: Int16Array, seed: number): Promise<Uint8Array> {
   const { samplesPerChunk } = engine.model.geometry;
   const avatar = engine.model.manifest.avatars[0]?.id ?? '';
-  const session = await engine.openSession({ avatar, seed, keepChunks: 1, tier });
+  const session = await engine.openSession({ avatar, seed, keepChunks: 1, tier: run.tier });
   const made: Buffer[] = [];
   for (let chunk = 0; (chunk + 1) * samplesPerChunk <= pcm.length; chunk++) {
     const [startMs, cpu] = [performance.now(), process.cpuUsage()];
     const latent = await session.generate(chunk, pcm.slice(chunk * samplesPerChunk, (chunk + 1) * samplesPerChunk));
     const { user, system } = process.cpuUsage(cpu);
     if (latent === undefined) throw new Error('a chunk was abandoned');
-    cost.cpuUs += user + system;
-    cost.chunkMs.push(performance.now() - startMs);
+    run.cpuUs += user + system;
+    run.chunkMs.push(performance.now() - startMs);
     made.push(Buffer.from(latent.values.buffer, latent.values.byteOffset, latent.values.byteLength));
   }
   session.dispose();

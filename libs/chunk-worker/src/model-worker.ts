@@ -55,7 +55,7 @@ export async function startOnModel(
 
 /** Admission of a worker by its settings, the state one session holds at most and the measured cost of a chunk. */
 export function admissionOf(
-  { config, metrics }: ServiceContext<ModelWorkerConfig>,
+  { config, metrics }: Pick<ServiceContext<ModelWorkerConfig>, 'config' | 'metrics'>,
   model: Model,
   stateBytesPerSession: number,
   cost: ChunkCost,

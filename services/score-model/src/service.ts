@@ -9,7 +9,7 @@ import {
 } from '@talkmesh/chunk-worker';
 import { loadScoreEngine, parsePlan, type ScoreEngine } from '@talkmesh/inference';
 import { type RunningService, readGauge, type ServiceContext } from '@talkmesh/service-kit';
-import type { Config } from './config.js';
+import { type Config, downstreamOf } from './config.js';
 import { controlHandlers } from './control.js';
 import { createScoreMetrics, openSessionsGauge, rankMetrics } from './metrics.js';
 import { Outbound } from './outbound.js';
@@ -33,11 +33,12 @@ export async function startScoreModel(context: ServiceContext<Config>): Promise<
     log.info({ model: model.label, warmUpMs, threads, provider, onProcessor, ...plan }, 'model loaded');
     const cost = new ChunkCost(warmUpMs);
     const keepChunks = config.maxLeadChunks + KEEP_BEYOND_LEAD;
-    const admission = admissionOf(context, model, engine.sessionBytes(keepChunks), cost);
+    const downstreamMs = downstreamOf(config, model.geometry.chunkMs);
+    const settings = { config: { ...config, downstreamMs }, metrics: context.metrics };
+    const admission = admissionOf(settings, model, engine.sessionBytes(keepChunks), cost);
     const chunkMetrics = createChunkMetrics(context.metrics, () => engine.stateBytes(), admission);
     const metrics = createScoreMetrics(context.metrics, chunkMetrics);
     const outbound = new Outbound(bus, metrics, log);
-    const { downstreamMs } = config;
     const steps = model.manifest.score.schedule.length;
     const scheduler = new ScoreScheduler({
       geometry: model.geometry,

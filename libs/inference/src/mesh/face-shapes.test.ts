@@ -20,7 +20,7 @@ test('the lower lip rolls in for f and v, and for no sound beside them', () => {
     ee: { open: 0.4, width: 0.95, teeth: 0.8 },
     ah: { open: 0.95, width: 0.6, teeth: 0.3 },
   };
-  for (const [name, rig] of Object.entries(sounds)) assert.ok(weight('tuck', rig) < 0.1, name);
+  for (const [name, rig] of Object.entries(sounds)) assert.ok(weight('tuck', rig) < 0.15, name);
 });
 
 test('closed lips stay closed whatever the teeth do', () => {

@@ -222,7 +222,7 @@ const NEUTRAL = { width: 0.5, smile: 0.25 } as const;
 const TUCK = {
   teeth: [0.7, 0.95],
   parted: [0.02, 0.07],
-  open: [0.3, 0.14],
+  open: [0.34, 0.18],
   width: [0.7, 0.6],
   round: [0.4, 0.2],
 } as const;
