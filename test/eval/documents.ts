@@ -147,17 +147,22 @@ function worseList(evaluations: readonly Evaluation[]): string {
     : all.map(({ title, figures }) => `* ${title}. ${figures.join('; ')}`).join('\n');
 }
 
-/** The parts of the card and of the measurement. */
+/** The parts of the card and of the measurement. @param evaluations of two models or more */
 export function documentParts(evaluations: readonly Evaluation[]): Record<string, Record<string, string>> {
   const labels = evaluations.slice(-2).map(({ model }) => `\`${model}\``);
   const under = (part: string): string => `${labels.join(' → ')}\n\n${part}`;
+  const worse = { 'what got worse': worseList(evaluations) };
   return {
-    [CARD]: { judge: under(judgeTable(evaluations, false)), probes: under(probeTable(evaluations)) },
+    [CARD]: {
+      probes: under(probeTable(evaluations)),
+      judge: under(judgeTable(evaluations, false)),
+      ...worse,
+    },
     [PAGE]: {
       calibration: calibrationTable(evaluations),
       'the judge': under(judgeTable(evaluations, true)),
+      ...worse,
       'all clips': clipTableMarkdown(rowsByClip(evaluations)),
-      ...(evaluations.length > 1 && { 'what got worse': worseList(evaluations) }),
     },
   };
 }

@@ -31,7 +31,7 @@ independent judge, MediaPipe's face mesh.
   --tiers           instead: the lengths of a chunk and the qualities of one model, by its latents and their cost, as one table
   --hour            instead: does a face stay the same through a long call? One drawn, one rendered, one photographed
   --minutes N       length of these calls, 2 to 600 (default 60)
-  --write           also write the tables into the model card and docs/measurements
+  --write           also write the tables into the model card and docs/measurements; needs --against or --hour
   --out DIR         folder of the report and its material (default eval-report)
   --json            print the figures as JSON
   --help
@@ -84,6 +84,7 @@ const counts: Counts = {
   ...{ clips: count('clips'), foreign: count('foreign') },
   ...{ rendered: count('rendered'), photographed: count('photographed') },
 };
+if (values.write && !values.hour && values.against.length === 0) usage('--write needs --against: the tables compare');
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs a module of the training package. @returns its standard output */

@@ -64,7 +64,8 @@ test('three faces stay the same through a call of two minutes', { timeout: 600_0
   assert.match(await readFile(join(out, 'hour.html'), 'utf8'), /<svg.*landmarks of the upper face.*<table>/s);
 });
 
-test('the evaluation refuses a length that is not a number', async () => {
-  const run = promisify(execFile)(process.execPath, [...[...EVAL, '--hour', '--minutes', 'many']]);
-  await assert.rejects(run, /--minutes is a number from 2 to 600/);
+test('the evaluation refuses what it cannot do', async () => {
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, [...EVAL, ...args]);
+  await assert.rejects(run('--hour', '--minutes', 'many'), /--minutes is a number from 2 to 600/);
+  await assert.rejects(run('--write'), /--write needs --against/);
 });
