@@ -30,7 +30,7 @@ export const VIDEO_WIDTHS = ['full', 'small'] as const;
 const SIZES = [128, 256, 512];
 /** Runs of a part: at most this many, and no more begin after this time. The first does not count if there are others. */
 const MOST_RUNS = 6;
-const BUDGET_MS = 20_000;
+const BUDGET_MS = 10_000;
 const GIGA = 1e9;
 
 export interface VideoModelOptions {
@@ -47,6 +47,8 @@ interface Timed {
   readonly part: VideoPart;
   readonly sizes: VideoSizes;
   readonly seconds: number;
+  /** Time of all threads of this process. */
+  readonly cpuSeconds: number;
   readonly runs: number;
 }
 
@@ -117,17 +119,21 @@ async function measureGraph(
     const read = smallestOutput(part);
     const outputs = [...new Set([...part.outputs, read])];
     const times: number[] = [];
+    const cpuTimes: number[] = [];
     const begin = performance.now();
     while (times.length < MOST_RUNS && (times.length === 0 || performance.now() - begin < BUDGET_MS)) {
-      const start = performance.now();
+      const [start, cpu] = [performance.now(), process.cpuUsage()];
       const { [read]: small, ...others } = await executor.run(segment, { inputs, outputs });
       // A device computes on after the call: values that are read are there.
       await executor.take(small as TensorHandle);
       executor.release(...Object.values(others));
       times.push((performance.now() - start) / 1000);
+      const { user, system } = process.cpuUsage(cpu);
+      cpuTimes.push((user + system) / 1e6);
     }
     const counted = times.length === 1 ? times : times.slice(1);
-    timed.push({ part, sizes, seconds: median(counted), runs: counted.length });
+    const cpuSeconds = median(cpuTimes.length === 1 ? cpuTimes : cpuTimes.slice(1));
+    timed.push({ part, sizes, seconds: median(counted), cpuSeconds, runs: counted.length });
     say(`${part.name}: ${median(counted).toFixed(3)} s, ${counted.length} runs`);
   }
   return timed;
@@ -152,48 +158,43 @@ function randomInputs(executor: Executor, { segment, free }: VideoPart): Record<
   return Object.fromEntries(inputs);
 }
 
+/** Seconds and operations of one run, or of a whole chunk. */
+interface Sums {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly counted: number;
+  readonly formula: number;
+}
+
 /** One row a part, then the whole chunk with each decoder. Shares are those of the chunk with Wan's decoder. */
 function rowsOf(timed: readonly Timed[]): Row[] {
   const costs = timed.map((one) => ({ ...one, ...operationsOf(one) }));
-  const isSmall = ({ part }: Timed): boolean => part.network === 'small-decoder';
-  const isLarge = ({ part }: Timed): boolean => part.network === 'codec';
-  const sum = (which: (one: Timed) => boolean, value: (one: (typeof costs)[number]) => number): number =>
-    costs.reduce((all, one) => all + (which(one) ? one.part.runs * value(one) : 0), 0);
-  const chunk = (name: string, which: (one: Timed) => boolean): Row =>
-    row(
-      name,
-      1,
-      '-',
-      sum(which, (one) => one.seconds),
-      sum(which, (one) => one.counted),
-      sum(which, (one) => one.formula),
-      '-',
-      '-',
-    );
-  const [seconds, counted] = [
-    sum(
-      (one) => !isSmall(one),
-      (one) => one.seconds,
-    ),
-    sum(
-      (one) => !isSmall(one),
-      (one) => one.counted,
-    ),
-  ];
+  const chunkWith = (decoder: VideoNetwork): Sums => {
+    const other = decoder === 'codec' ? 'small-decoder' : 'codec';
+    const used = costs.filter(({ part }) => part.network !== other);
+    const sum = (value: (one: Sums) => number): number =>
+      used.reduce((all, one) => all + one.part.runs * value(one), 0);
+    return {
+      seconds: sum((one) => one.seconds),
+      cpuSeconds: sum((one) => one.cpuSeconds),
+      counted: sum((one) => one.counted),
+      formula: sum((one) => one.formula),
+    };
+  };
+  const whole = chunkWith('codec');
   return [
     ...costs.map((one) => {
-      const { name, runs } = one.part;
-      const inChunk = runs > 0 && !isSmall(one);
-      const share = (value: number, all: number): number | string => (inChunk ? (100 * runs * value) / all : '-');
-      const shares = [share(one.seconds, seconds), share(one.counted, counted)] as const;
-      return row(name, runs, one.runs, one.seconds, one.counted, one.formula, ...shares);
+      const { name, runs, network } = one.part;
+      const inChunk = runs > 0 && network !== 'small-decoder';
+      const share = (of: keyof Sums): number | string => (inChunk ? (100 * runs * one[of]) / whole[of] : '-');
+      return row(name, runs === 0 ? 'once' : runs, one.runs, one, share('cpuSeconds'), share('counted'));
     }),
-    chunk('chunk', (one) => !isSmall(one)),
-    chunk('chunk, small decoder', (one) => !isLarge(one)),
+    row('chunk', '-', '-', whole, 100, 100),
+    row('chunk, small decoder', '-', '-', chunkWith('small-decoder'), '-', '-'),
   ];
 }
 
-function operationsOf({ part, sizes }: Timed): { readonly counted: number; readonly formula: number } {
+function operationsOf({ part, sizes }: Timed): Pick<Sums, 'counted' | 'formula'> {
   const formula = VIDEO_FORMULAS[part.name];
   if (formula === undefined) throw new Error(`there is no formula for ${part.name}; add one`);
   return { counted: graphCost(part.segment, part.free).operations, formula: formula(sizes) };
@@ -201,24 +202,24 @@ function operationsOf({ part, sizes }: Timed): { readonly counted: number; reado
 
 function row(
   part: string,
-  runs: number,
+  runs: number | string,
   measured: number | string,
-  seconds: number,
-  counted: number,
-  formula: number,
+  { seconds, cpuSeconds, counted, formula }: Sums,
   timeShare: number | string,
   operationsShare: number | string,
 ): Row {
   return {
     part,
-    'runs a chunk': runs === 0 ? 'once' : runs,
+    'runs a chunk': runs,
     measured,
     's a run': seconds,
+    'CPU s a run': cpuSeconds,
     GFLOP: counted / GIGA,
     'GFLOP by formula': formula / GIGA,
     'differ %': (100 * (counted - formula)) / formula,
     'GFLOP/s': counted / GIGA / seconds,
-    "% of the chunk's time": timeShare,
+    'GFLOP per CPU s': counted / GIGA / cpuSeconds,
+    "% of the chunk's CPU s": timeShare,
     '% of its GFLOP': operationsShare,
   };
 }
