@@ -166,7 +166,8 @@ if (values.hour) {
   const hour = await studyHour({ model, faces, speech, minutes, out: run, landmarks, python, log });
   const page = await writeHour(model.label, hour, out);
   if (values.write) {
-    for (const document of [CARD, PAGE]) await writeParts(document, { hour: hourTable(hour) });
+    for (const document of [CARD, PAGE])
+      await writeParts(document, { hour: `\`${model.label}\`\n\n${hourTable(hour)}` });
     await keepPlot(out);
   }
   process.stdout.write(values.json ? `${JSON.stringify(hour, null, 1)}\n` : `${hourTable(hour)}\n`);

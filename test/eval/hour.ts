@@ -80,7 +80,8 @@ ${plot}<div class=scroll><table><tr><th></th>${head.join('')}</tr>${rows.join(''
 
 function text(value: unknown): string {
   if (Array.isArray(value)) return value.map(text).join(', ');
-  if (typeof value === 'number') return String(Number(Math.abs(value) < 1e-6 ? 0 : value.toPrecision(3)));
+  if (typeof value === 'number')
+    return String(Number.isInteger(value) ? value : Number(value.toFixed(value < 10 ? 3 : 1)));
   return typeof value === 'string' ? faceName(value) : '';
 }
 
