@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { createOrtExecutor } from '@talkmesh/inference';
 import { FaceJudge, type FacePoints } from '@talkmesh/inference/testing';
+import { FACE_NETS } from '../support/nano.js';
 
 const POINTS = 468;
 /** The judge is the same whatever models are evaluated. */
-const NETS = { detector: 'models/nano/face-detector.onnx', mesh: 'models/nano/face-mesh.onnx' };
-export const JUDGE_NETS = Object.values(NETS);
+export const JUDGE_NETS = Object.values(FACE_NETS);
 
 /** Writes what the independent judge sees in files of frames, for `evaluate.judge`. */
 export class LandmarkWriter implements AsyncDisposable {
@@ -26,7 +26,7 @@ export class LandmarkWriter implements AsyncDisposable {
   /** @param size of the frames, pixels */
   static async open(size: { readonly width: number; readonly height: number }): Promise<LandmarkWriter> {
     const executor = createOrtExecutor({ threads: 1 });
-    return new LandmarkWriter(executor, await FaceJudge.load(NETS, executor), size);
+    return new LandmarkWriter(executor, await FaceJudge.load(FACE_NETS, executor), size);
   }
 
   /** PATH.i420 -> PATH.points: float32 [frames, 468, 3] in pixels, not a number where no face is found. */

@@ -16,7 +16,7 @@ import { until } from '@talkmesh/service-kit/testing';
 import { PNG } from 'pngjs';
 import { type Mesh, startMesh } from '../../deploy/local/src/mesh.js';
 import { talkmesh } from '../support/cli.js';
-import { nano } from '../support/nano.js';
+import { FACE_NETS, nano } from '../support/nano.js';
 import { rest, startRecordCall } from '../support/record-call.js';
 import { ROOMY } from '../support/roomy.js';
 import { concatenate, silence, speak, talk } from '../support/speech.js';
@@ -31,9 +31,6 @@ const PHOTOGRAPH = fileURLToPath(new URL('../fixtures/grace-hopper.jpg', import.
 const PHOTOGRAPH_TRUTH = { mouth: [266.3, 277.5], leftEye: [220.6, 190], rightEye: [305, 187.5] } as const;
 /** Of the distance of the eyes, which is 57 pixels in the model's picture: 4 of those. */
 const NEAR = 4 / 57;
-
-/** They read lips from pixels; see `FaceJudge`. */
-const NETS = { detector: 'models/nano/face-detector.onnx', mesh: 'models/nano/face-mesh.onnx' };
 
 /** A blank PNG of 128x128 pixels. */
 const NOTHING = [
@@ -77,7 +74,7 @@ function darkness(frames: readonly Uint8Array[], scale: number): number[] {
 async function lipGaps(frames: readonly Uint8Array[], scale: number): Promise<number[]> {
   const size = scale * nano.width;
   await using executor = createOrtExecutor({ threads: 1 });
-  const judge = await FaceJudge.load(NETS, executor);
+  const judge = await FaceJudge.load(FACE_NETS, executor);
   const gaps: number[] = [];
   const i420 = new Uint8Array((size * size * 3) / 2).fill(128);
   for (const luma of frames) {

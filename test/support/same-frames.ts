@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { pictureSize } from '@talkmesh/contracts';
-import { createOrtExecutor, loadDecoderEngine, loadModel } from '@talkmesh/inference';
+import { createOrtExecutor, loadDecoderEngine, type Model } from '@talkmesh/inference';
 import type { CallTap } from './call-tap.js';
 
 /**
  * Compares every frame that the tap saw with those of one decoder in this process, to which nothing happened, byte for byte.
- * @param folder of the model @param size of the session, pixels @returns how many frames were compared, and by how many workers they were made
+ * @param size of the session, pixels; undefined: the model's own @returns how many frames were compared, and by how many workers they were made
  */
 export async function assertSameFrames(
   tap: CallTap,
-  { folder, avatar, size }: { readonly folder: string; readonly avatar: string; readonly size: number },
+  model: Model,
+  { avatar, size }: { readonly avatar: string; readonly size?: number },
 ): Promise<{ readonly frames: number; readonly workers: number }> {
-  const model = await loadModel(folder);
   const { framesPerChunk } = model.geometry;
   const { scale, width, height } = pictureSize(model.manifest, size);
   await using executor = createOrtExecutor({ threads: 1 });
@@ -22,6 +22,7 @@ export async function assertSameFrames(
   for (const { chunk, held, values } of await tap.chunks()) {
     if (held) continue;
     const frames = (await session.decode(chunk, values))?.frames ?? [];
+    assert.equal(frames.length, framesPerChunk);
     for (const [i, frame] of frames.entries()) {
       const seen = tap.frames.get(chunk * framesPerChunk + i);
       if (seen === undefined || seen.frame.held) continue;

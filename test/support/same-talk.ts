@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { createOrtExecutor, type GraphModel, loadDecoderEngine, loadScoreEngine } from '@talkmesh/inference';
+import { createOrtExecutor, type GraphModel, loadScoreEngine } from '@talkmesh/inference';
 import type { CallTap } from './call-tap.js';
+import { assertSameFrames } from './same-frames.js';
 
 /**
  * Compares all latents of a call of `balanced` quality, and all frames that the tap saw, with the model in one process, byte by byte. The tap must have seen
@@ -12,26 +13,15 @@ export async function assertSameTalk(
   model: GraphModel,
   { avatar, seed }: { readonly avatar: string; readonly seed: number },
 ): Promise<{ readonly chunks: number; readonly frames: number }> {
-  const { framesPerChunk } = model.geometry;
   await using executor = createOrtExecutor({ threads: 1 });
   await using score = await loadScoreEngine(model, executor);
-  await using decoder = await loadDecoderEngine(model, executor);
   const session = await score.openSession({ avatar, seed, keepChunks: 1 });
-  const pictures = await decoder.openSession({ avatar, keepChunks: 1 });
   const chunks = await tap.chunks();
-  let frames = 0;
   for (const [number, { chunk, pcm, steps, values, held }] of chunks.entries()) {
     assert.deepEqual([chunk, held], [number, false], 'no chunk is missing, none is held');
     const made = await session.generate(chunk, pcm, steps);
     assert.deepEqual(values, made?.values, `the latents of chunk ${chunk}`);
-    const decoded = await pictures.decode(chunk, values);
-    assert.equal(decoded?.frames.length, framesPerChunk);
-    for (const [i, frame] of decoded.frames.entries()) {
-      const seen = tap.frames.get(chunk * framesPerChunk + i)?.frame;
-      if (seen === undefined || seen.held) continue;
-      assert.ok(Buffer.from(seen.i420).equals(frame), `chunk ${chunk}, frame ${i} of epoch ${seen.epoch}`);
-      frames += 1;
-    }
   }
+  const { frames } = await assertSameFrames(tap, model, { avatar });
   return { chunks: chunks.length, frames };
 }

@@ -19,7 +19,6 @@ export interface SampleCode {
 /** Above this a place is at the last pixel but one, so that its neighbours exist. */
 const MARGIN = 1.001;
 
-const all = (value: number): Code => f32x4.const(value, value, value, value);
 const mix = (a: Code, b: Code, share: Code): Code => f32x4.add(a, f32x4.mul(f32x4.sub(b, a), share));
 
 function sample(): WasmFunction {
@@ -36,7 +35,7 @@ function sample(): WasmFunction {
   const [x, y, left, top] = [code.v128(), code.v128(), code.v128(), code.v128()];
   const [low, high, upper, lower] = [code.v128(), code.v128(), code.v128(), code.v128()];
   const inside = (places: Local): Code =>
-    f32x4.least(f32x4.most(f32x4.sub(v128.load(i32.add(places.get, at.get)), all(0.5)), all(0)), last.get);
+    f32x4.least(f32x4.most(f32x4.sub(v128.load(i32.add(places.get, at.get)), f32x4.all(0.5)), f32x4.all(0)), last.get);
   /** Interpolates between the left and right neighbours, in the row `offset` bytes after the corners. */
   const across = (offset: Code): Code => {
     const [a, b, c, d] = corners.map((address) => i32.add(address.get, offset)) as [Code, Code, Code, Code];
@@ -53,7 +52,7 @@ function sample(): WasmFunction {
   return code.do(
     row.set(i32.shl(size.get, i32.const(2))),
     stride.set(f32x4.convert(i32x4.splat(size.get))),
-    last.set(f32x4.sub(stride.get, all(MARGIN))),
+    last.set(f32x4.sub(stride.get, f32x4.all(MARGIN))),
     code.each(
       at,
       i32.shl(count.get, i32.const(2)),
@@ -83,7 +82,7 @@ function halve(): WasmFunction {
   const put = (from: Local, out: Local, toMiddle: number): Code => {
     const place = i32.add(from.get, i32.add(at.get, i32.shl(column.get, i32.const(1))));
     const even = v128.pick(v128.load(place), v128.load(i32.add(place, i32.const(16))), [0, 2, 4, 6]);
-    return v128.store(i32.add(out.get, column.get), f32x4.mul(f32x4.add(even, all(toMiddle)), all(0.5)));
+    return v128.store(i32.add(out.get, column.get), f32x4.mul(f32x4.add(even, f32x4.all(toMiddle)), f32x4.all(0.5)));
   };
   return code.do(
     width.set(i32.shl(columns.get, i32.const(2))),

@@ -24,7 +24,6 @@ export interface TriangleCode {
 
 const NUMBER_BYTES = 4;
 const LANES = 4;
-const all = (value: number): Code => f32x4.const(value, value, value, value);
 
 function draw(): WasmFunction {
   const code = new WasmFunction();
@@ -40,7 +39,7 @@ function draw(): WasmFunction {
     const [start, value, across, down] = [code.v128(), code.v128(), code.v128(), code.v128()];
     const prepare = [
       ...start.set(f32x4.add(at(index), f32x4.mul(at(index + 1), f32x4.const(0, 1, 2, 3)))),
-      ...across.set(f32x4.mul(at(index + 1), all(LANES))),
+      ...across.set(f32x4.mul(at(index + 1), f32x4.all(LANES))),
       ...down.set(at(index + 2)),
     ];
     return { start, value, across, down, prepare };
@@ -48,7 +47,7 @@ function draw(): WasmFunction {
   const [b, c, u, v] = functions.map(({ value }) => value) as [Local, Local, Local, Local];
   const least = [code.v128(), code.v128(), code.v128()] as const;
   const inside = code.v128();
-  const shares = [f32x4.sub(f32x4.sub(all(1), b.get), c.get), b.get, c.get] as const;
+  const shares = [f32x4.sub(f32x4.sub(f32x4.all(1), b.get), c.get), b.get, c.get] as const;
   const within = (i: 0 | 1 | 2): Code => f32x4.atLeast(shares[i], least[i].get);
   const put = (plane: Local, value: Local): Code => {
     const place = i32.add(plane.get, column.get);

@@ -99,7 +99,7 @@ function warp(): WasmFunction {
   const wideRow = (sample: Code): Code => i32.add(wide.get, i32.mul(i32.load(sample), columns.get));
   const flow = (part: Code): Code =>
     mix(v128.load(sum(above.get, column.get, part)), v128.load(sum(below.get, column.get, part)), down.get);
-  const inside = (place: Code): Code => f32x4.least(f32x4.most(place, f32x4.const(0, 0, 0, 0)), last.get);
+  const inside = (place: Code): Code => f32x4.least(f32x4.most(place, f32x4.all(0)), last.get);
   /** Interpolates between the left and right neighbours, in the row `offset` bytes after the corners. */
   const across = (offset: Code): Code => [
     ...pairs(
@@ -113,7 +113,7 @@ function warp(): WasmFunction {
   ];
   return code.do(
     width.set(bytes(columns.get)),
-    last.set(f32x4.sub(floats(size.get), f32x4.const(1, 1, 1, 1))),
+    last.set(f32x4.sub(floats(size.get), f32x4.all(1))),
     stride.set(floats(size.get)),
     code.each(
       row,
@@ -139,7 +139,7 @@ function warp(): WasmFunction {
         upper.set(mix(upper.get, lower.get, f32x4.sub(y.get, top.get))),
         v128.store32(out.get, bytesOf(i32x4.truncate(f32x4.nearest(upper.get)))),
         out.set(i32.add(out.get, i32.const(4))),
-        centres.set(f32x4.add(centres.get, f32x4.const(4, 4, 4, 4))),
+        centres.set(f32x4.add(centres.get, f32x4.all(4))),
       ),
       // The next row starts after the last pixel of this row, and overwrites the extra bytes.
       out.set(sum(out.get, size.get, i32.mul(columns.get, i32.const(-1)))),

@@ -73,6 +73,8 @@ export const f32x4 = {
     ...simd(12),
     ...new Uint8Array(Float32Array.from(lanes).buffer),
   ],
+  /** The same number in all lanes. */
+  all: (value: number): Code => f32x4.const(value, value, value, value),
   convert: unary(...simd(250)),
   floor: unary(...simd(104)),
   /** Rounds to the nearest integer, ties to even. */
